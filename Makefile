@@ -1,0 +1,48 @@
+# genretagger's one task file. Everything happens in .venv; nothing is installed outside this folder.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export MUSIC ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install tag test test-all lint bench clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "genretagger needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed ## Install the command into .venv
+
+tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSIC=/path/to/music
+	@if [ -z "$$MUSIC" ]; then echo "Which folder? make tag MUSIC=/path/to/music" >&2; exit 2; fi
+	@$(BIN)/genretagger tag -- "$$MUSIC"
+
+lint: $(VENV)/installed-dev ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint ## Run the fast tests
+	$(BIN)/python -m pytest
+
+test-all: lint ## Run all tests, the slow and exhaustive ones too
+	$(BIN)/python -m pytest -m 'slow or not slow' --timeout 1800
+
+bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
+	$(BIN)/python -m benchmarks.stages
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

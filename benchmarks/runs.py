@@ -1,0 +1,133 @@
+"""Whole runs of the real command on fresh copies of the tracks, each with an empty database."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genretagger.model import InstalledModel
+
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRun:
+    """What a run of `genretagger tag` took.
+
+    Attributes:
+        seconds: from the start of the program to its end.
+        first_s: until it told of the first track: Python, libraries, database and model are loaded in it.
+        statuses: how many tracks ended how.
+    """
+
+    seconds: float
+    first_s: float
+    statuses: dict[str, int]
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks there were."""
+        return sum(self.statuses.values())
+
+    @property
+    def tracks_per_s(self) -> float:
+        """Tracks a second, loading included."""
+        return self.tracks / self.seconds
+
+    @property
+    def loaded_tracks_per_s(self) -> float | None:
+        """Tracks a second after the first one; None where there was only one."""
+        rest_s = self.seconds - self.first_s
+        return (self.tracks - 1) / rest_s if self.tracks > 1 and rest_s > 0 else None
+
+
+class Runs:
+    """Runs over the same tracks.
+
+    Args:
+        model: an installed model.
+        tracks: what to tag; copies are written to, never these.
+        scratch: an existing folder.
+        windows: how many windows are listened to.
+    """
+
+    def __init__(self, model: InstalledModel, tracks: Sequence[Path], scratch: Path, windows: int) -> None:
+        self._model = model
+        self._tracks = tracks
+        self._scratch = scratch
+        self._windows = windows
+
+    def tag(self, workers: int) -> WholeRun:
+        """Tag copies of all tracks, from nothing.
+
+        Raises:
+            RuntimeError: the command could not do it.
+        """
+        home, music = self._fresh()
+        shutil.copytree(self._model.folder, home / "data" / "models" / self._model.name)
+        command = [sys.executable, "-m", "genretagger", "tag", "--json", "--policy", "replace", str(music)]
+        command += ["--model", self._model.name, "--windows", str(self._windows), "--jobs", str(workers)]
+        statuses: Counter[str] = Counter()
+        first_s = 0.0
+        with (home / "errors").open("w+b") as errors:
+            started = time.perf_counter()
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_environment(home)) as process:
+                for line in process.stdout or ():
+                    first_s = first_s or time.perf_counter() - started
+                    statuses[json.loads(line)["status"]] += 1
+            seconds = time.perf_counter() - started
+            if process.returncode not in (0, 1) or not statuses:
+                errors.seek(0)
+                raise RuntimeError(errors.read()[-_LAST_WORDS:].decode("utf-8", "replace"))
+        shutil.rmtree(home)
+        return WholeRun(seconds, first_s, dict(sorted(statuses.items())))
+
+    def memory(self, windows: int | None) -> dict[str, Any]:
+        """Peak memory of a run with one worker, as `benchmarks.memory` tells it.
+
+        Raises:
+            RuntimeError: it could not be measured.
+        """
+        home, music = self._fresh()
+        places = map(str, (self._model.folder.parent, home / "data", music))
+        command = [sys.executable, "-m", "benchmarks.memory", *places]
+        command += ["--model", self._model.name, "--windows", "all" if windows is None else str(windows)]
+        ended = subprocess.run(command, capture_output=True, env=_environment(home), check=False)
+        if ended.returncode:
+            raise RuntimeError(ended.stderr[-_LAST_WORDS:].decode("utf-8", "replace"))
+        shutil.rmtree(home)
+        result: dict[str, Any] = json.loads(ended.stdout)
+        return result
+
+    def _fresh(self) -> tuple[Path, Path]:
+        """Make an empty home, and a folder in it with copies of the tracks."""
+        home = self._scratch / "home"
+        music = home / "music"
+        music.mkdir(parents=True)
+        for number, track in enumerate(self._tracks):
+            shutil.copy(track, music / f"{number:03}{track.suffix}")
+        return home, music
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """The environment, without the owner's configuration, and with this genretagger."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GENRETAGGER_")}
+    config = home / "config.toml"
+    # whatever the model hears, every track is written
+    config.write_text("min_score = 1e-9\n", encoding="utf-8")
+    repository = str(Path(__file__).resolve().parents[1])
+    return {
+        **own,
+        "PYTHONPATH": os.pathsep.join(filter(None, [repository, own.get("PYTHONPATH", "")])),
+        "GENRETAGGER_CONFIG": str(config),
+        "GENRETAGGER_DATA_DIR": str(home / "data"),
+    }

@@ -1,0 +1,212 @@
+"""Windows of a track at a model's rate, its length, and a fingerprint of how it decodes.
+
+The flow of `decode`: open → length → plan → read each window with some context → resample → cut. Where a window turns
+out empty, or the end is not where the file says, everything is decoded once to learn the truth: a file that is shorter
+than it declares is truncated and is refused; a length that was only a guess is planned again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import soxr
+
+from genretagger.audio.reader import Reader
+from genretagger.errors import AudioError, UnsupportedFileError
+from genretagger.kinds import Kind
+from genretagger.types import Sound, Window
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+SHORTEST_S = 0.3
+"""Shorter than any music; a model would hear only the repetition."""
+
+_CONTEXT = 512
+"""Samples at the model's rate, on both sides of a window, that only the resampler sees. Its filter reaches 200."""
+_HEARD = 0.5
+"""Share of a window that must have been decoded."""
+_PROBE_S = 0.1
+_SAMPLE_S = 1.0
+
+
+def decode(
+    file: BinaryIO,
+    kind: Kind,
+    *,
+    plan: Callable[[float], tuple[Window, ...]],
+    rate_hz: int,
+    window_samples: int,
+    margin_samples: int,
+) -> Sound:
+    """Decode the windows of a track.
+
+    A window of `window_samples` begins `margin_samples` before its `start_s`, for models whose frames are centred;
+    before the start of the track there are zeros.
+
+    A track shorter than one window is repeated until it fills it. The original musicnn was trained so
+    ("repeat-pad"), and as it takes the maximum and the mean over time, repeating leaves both as they are, while padding
+    with zeros would lower the mean and add an edge that is not in the music.
+
+    Args:
+        file: opened for reading; nothing else is ever opened.
+        kind: what it is.
+        plan: length in seconds → windows, in order.
+        rate_hz: the rate that the model hears.
+        window_samples: length of a row.
+        margin_samples: samples of a row before the start of the window.
+
+    Returns:
+        One row for each window.
+
+    Raises:
+        AudioError: damaged, truncated, empty or too short.
+        UnsupportedFileError: nothing here can decode it.
+        AccessError: the file cannot be read.
+    """
+    reader = _open(file, kind)
+    try:
+        length_s = reader.length_s()
+        listener = _Listener(reader, rate_hz, window_samples, margin_samples)
+        if _usable(length_s) and _reaches(reader, length_s):
+            sound = listener.listen(plan(length_s))
+            if sound is not None:
+                return sound
+        length_s = reader.count() / reader.rate_hz
+        if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
+            raise AudioError(
+                f"truncated: it should last {_clock(reader.declared_s)}, the audio ends at {_clock(length_s)}",
+                hint="Get the file again.",
+            )
+        if not _usable(length_s):
+            raise AudioError(f"too short: {length_s:.2f} s")
+        sound = listener.listen(plan(length_s))
+        if sound is None:
+            raise AudioError("damaged: parts of it cannot be decoded", hint="Get the file again.")
+        return sound
+    finally:
+        reader.close()
+
+
+def duration(file: BinaryIO, kind: Kind) -> float | None:
+    """How long the track says it is, in seconds; None where it neither says nor can be counted by its packets.
+
+    Raises:
+        AudioError: there is no audio in it.
+        UnsupportedFileError: nothing here can decode it.
+        AccessError: the file cannot be read.
+    """
+    reader = _open(file, kind)
+    try:
+        length_s = reader.length_s()
+    finally:
+        reader.close()
+    return length_s if 0 < length_s < math.inf else None
+
+
+def sample(file: BinaryIO, kind: Kind) -> bytes:
+    """A digest of the decoded start, middle and end: the same before and after tags were written, or damage was done.
+
+    Raises:
+        AudioError: it does not decode.
+        UnsupportedFileError: nothing here can decode it.
+        AccessError: the file cannot be read.
+    """
+    reader = _open(file, kind)
+    try:
+        length, count = round(reader.length_s() * reader.rate_hz), round(_SAMPLE_S * reader.rate_hz)
+        digest = hashlib.sha256(f"{reader.rate_hz} {length}".encode())
+        for start in (0, max(0, length // 2), max(0, length - 2 * count)):
+            stretch = reader.read(start, count)
+            digest.update(f" {start} {len(stretch.samples)} {stretch.gaps} ".encode())
+            digest.update(stretch.samples.tobytes())
+    finally:
+        reader.close()
+    return digest.digest()
+
+
+def _open(file: BinaryIO, kind: Kind) -> Reader:
+    """FFmpeg's reader, or libsndfile's where FFmpeg cannot."""
+    from genretagger.audio.ffmpeg import FfmpegReader
+
+    try:
+        return FfmpegReader(file, kind)
+    except (AudioError, UnsupportedFileError) as refusal:
+        from genretagger.audio.sndfile import READABLE, SndfileReader
+
+        if kind.name not in READABLE:
+            raise
+        try:
+            return SndfileReader(file, kind)
+        except AudioError:
+            raise refusal from None
+
+
+def _usable(length_s: float) -> bool:
+    return SHORTEST_S <= length_s < math.inf
+
+
+def _reaches(reader: Reader, length_s: float) -> bool:
+    """Whether there is audio where the declared end, less the tolerance, should be."""
+    if reader.declared_s is None:
+        return True
+    start_s = length_s - reader.tolerance_s - _PROBE_S
+    if start_s <= 0:
+        return True
+    return len(reader.read(int(start_s * reader.rate_hz), int(_PROBE_S * reader.rate_hz)).samples) > 0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Listener:
+    """Cuts windows out of a reader, at another rate.
+
+    Chunks begin where both rates have a sample (each 441st of 44.1 kHz is each 160th of 16 kHz), so that the result
+    is that of resampling the whole track.
+    """
+
+    def __init__(self, reader: Reader, rate_hz: int, window_samples: int, margin_samples: int) -> None:
+        self.reader, self.rate_hz = reader, rate_hz
+        self.window_samples, self.margin_samples = window_samples, margin_samples
+        common = math.gcd(reader.rate_hz, rate_hz)
+        self.native_step, self.step = reader.rate_hz // common, rate_hz // common
+
+    def listen(self, windows: tuple[Window, ...]) -> Sound | None:
+        """All windows; None as soon as one cannot be heard."""
+        rows = np.zeros((len(windows), self.window_samples), np.float32)
+        body = self.window_samples - self.margin_samples
+        for row, window in zip(rows, windows, strict=True):
+            start = round(window.start_s * self.rate_hz)
+            wanted = min(body, round(window.duration_s * self.rate_hz))
+            first = max(0, start - self.margin_samples)
+            samples, heard = self._cut(first, start + wanted)
+            if heard < _HEARD * (start + wanted - first):
+                return None
+            if wanted < body and len(windows) == 1:
+                row[self.margin_samples :] = np.resize(samples[start - first :], body)
+            else:
+                offset = self.margin_samples - (start - first)
+                row[offset : offset + len(samples)] = samples
+        return Sound(rows, self.rate_hz, windows)
+
+    def _cut(self, first: int, last: int) -> tuple[FloatArray, float]:
+        """Samples `first` to `last` at the model's rate, and how many of them were decoded."""
+        block = max(0, (first - _CONTEXT) // self.step)
+        native_first = block * self.native_step
+        native_last = -(-(last + _CONTEXT) * self.reader.rate_hz // self.rate_hz)
+        stretch = self.reader.read(native_first, native_last - native_first)
+        ratio = self.rate_hz / self.reader.rate_hz
+        resampled = stretch.samples
+        if self.reader.rate_hz != self.rate_hz and len(resampled):
+            resampled = soxr.resample(resampled, self.reader.rate_hz, self.rate_hz, quality="HQ")
+        offset = first - block * self.step
+        samples = resampled[offset : offset + last - first]
+        return samples, len(samples) - stretch.gaps * ratio

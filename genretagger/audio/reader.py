@@ -1,0 +1,110 @@
+"""What a reader of audio is: mono samples at the file's own rate, from any position.
+
+Contents: `Reader`, `Stretch`, `to_mono`, `PLAUSIBLE_RATES_HZ`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from genretagger.errors import AudioError
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+PLAUSIBLE_RATES_HZ = range(2_000, 6_000_001)
+"""From below telephone to DSD1024 (FFmpeg gives an eighth of the bit rate: 5.6 MHz)."""
+
+_LOUDEST = 8.0
+"""Float files may pass 1.0 honestly; 1e30 would overflow the squares of a spectrum."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """Samples that were read.
+
+    Attributes:
+        samples: (n,) float32 mono at the file's rate; shorter than asked for where the audio ends.
+        gaps: how many of them are zeros that stand for what could not be decoded.
+    """
+
+    samples: FloatArray
+    gaps: int
+
+
+class Reader(ABC):
+    """An open track.
+
+    Attributes:
+        rate_hz: the rate of the samples that `read` gives.
+        declared_s: the length that the file claims; None where it claims none.
+        tolerance_s: by how much the audio may be shorter than that without being truncated.
+    """
+
+    rate_hz: int
+    declared_s: float | None
+    tolerance_s: float
+
+    @abstractmethod
+    def length_s(self) -> float:
+        """How long the audio is: as declared, or else counted."""
+
+    @abstractmethod
+    def read(self, start: int, count: int) -> Stretch:
+        """Samples `start` to `start + count`, counted from the first one.
+
+        Fastest in ascending order. Memory in proportion to `count`, not to the file.
+        """
+
+    @abstractmethod
+    def count(self) -> int:
+        """Decode everything, keep nothing, and say how many samples there are; later reads are sequential too.
+
+        Raises:
+            AudioError: too much of it is damaged.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the decoder; the file stays open."""
+
+
+def plausible(rate_hz: int) -> int:
+    """The rate, if a recording can have it.
+
+    Raises:
+        AudioError: it cannot.
+    """
+    if rate_hz not in PLAUSIBLE_RATES_HZ:
+        raise AudioError(f"damaged: no recording has a sample rate of {rate_hz} Hz")
+    return rate_hz
+
+
+def to_mono(samples: npt.NDArray[np.generic]) -> FloatArray:
+    """Mean over the channels, with what is no number as silence.
+
+    Args:
+        samples: (n, channels), integers at full scale (unsigned bytes around 128) or floats.
+
+    Returns:
+        (n,) float32.
+    """
+    if samples.dtype.kind == "f":
+        values = samples.astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        mono: FloatArray = values.mean(axis=1, dtype=np.float32)
+        np.clip(mono, -_LOUDEST, _LOUDEST, out=mono)
+        return mono
+    bits = 8 * samples.dtype.itemsize
+    centred = samples.astype(np.float32)
+    if samples.dtype.kind == "u":
+        centred -= np.float32(2 ** (bits - 1))
+    centred *= np.float32(2.0 ** (1 - bits))
+    mean: FloatArray = centred.mean(axis=1, dtype=np.float32)
+    return mean

@@ -1,0 +1,62 @@
+"""What a check found: how bad it is, what it is, and how to mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from genretagger.types import Json
+
+
+class State(StrEnum):
+    """How things stand: as they should, working with a catch, or broken."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what was looked at, in a word or two.
+        state: how it stands.
+        found: what was found, in words.
+        mend: what to do about it; empty where nothing needs doing.
+    """
+
+    check: str
+    state: State
+    found: str
+    mend: str = ""
+
+    def to_json(self) -> Json:
+        """Give it as one JSON object."""
+        return {"check": self.check, "state": self.state.value, "found": self.found, "mend": self.mend}
+
+    @classmethod
+    def from_json(cls, value: Json) -> Self:
+        """Take it from what `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        return cls(str(value["check"]), State(value["state"]), str(value["found"]), str(value["mend"]))
+
+
+def ok(check: str, found: str) -> Finding:
+    """Something is as it should be."""
+    return Finding(check, State.OK, found)
+
+
+def warn(check: str, found: str, mend: str) -> Finding:
+    """Something works, with a catch."""
+    return Finding(check, State.WARN, found, mend)
+
+
+def bad(check: str, found: str, mend: str) -> Finding:
+    """Something is broken."""
+    return Finding(check, State.BAD, found, mend)

@@ -1,0 +1,100 @@
+"""Checks of what listens: the model, ONNX Runtime's providers, and whether the one runs on the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from genretagger.checkup.finding import Finding, bad, ok, warn
+from genretagger.config import Settings
+from genretagger.errors import ModelError
+
+_WINDOWS_TIMED = 4
+_GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
+
+
+def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Is the model installed, and every byte of it as it was?"""
+    del paths
+    from genretagger.model.store import PULLABLE, ModelStore
+
+    store = ModelStore(settings.models_dir)
+    if settings.model in PULLABLE and not (settings.models_dir / settings.model).exists():
+        mend = "`genretagger models pull` fetches it (29 MB); so does the first `genretagger tag`"
+        yield warn("model", f"{settings.model} is not installed yet", mend)
+        return
+    try:
+        found = store.verify(settings.model)
+    except ModelError as error:
+        yield bad("model", error.cause, error.hint)
+        return
+    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+
+
+def device(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Which providers are there, and is the device that was asked for among them?"""
+    del paths
+    from genretagger.model.providers import PROVIDERS, available_providers, choose
+
+    try:
+        offered = available_providers()
+    except ImportError as error:
+        yield bad("device", f"ONNX Runtime cannot be loaded: {error}", "pip install --force-reinstall onnxruntime")
+        return
+    provider, warning = choose(settings.device, offered)
+    names = ", ".join(each.device for each in PROVIDERS if each.name in offered)
+    found = f"ONNX Runtime offers {names}; device = {settings.device} takes {provider.device}"
+    if warning:
+        wanted = next(each for each in PROVIDERS if each.device == settings.device)
+        mend = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
+        yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", mend)
+    elif "cuda" not in names and _installed("onnxruntime-gpu"):
+        found = "onnxruntime-gpu is installed, but another onnxruntime lies over it, which cannot use a GPU"
+        yield warn("device", found, _GPU_PACKAGE)
+    elif provider.device == "cpu" and Path("/dev/nvidia0").exists():
+        mend = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"
+        if settings.device == "cpu":
+            yield ok("device", found)
+        else:
+            yield warn("device", f"{found}, and there is an NVIDIA GPU that it cannot use", mend)
+    else:
+        yield ok("device", found)
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def speed(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Does the model run, and how fast?"""
+    del paths
+    from genretagger.model.session import Session
+    from genretagger.model.store import ModelStore
+
+    try:
+        installed = ModelStore(settings.models_dir).get(settings.model)
+    except ModelError:
+        return  # `model` has said so
+    try:
+        session = Session.open(installed, settings.device, settings.threads)
+        started = time.perf_counter()
+        for _ in range(_WINDOWS_TIMED):
+            session.try_out()
+        seconds = (time.perf_counter() - started) / _WINDOWS_TIMED
+    except ModelError as error:
+        yield bad("listening", error.cause, error.hint or "Install the model again: `genretagger models pull --force`")
+        return
+    found = f"{installed.name} runs on {session.provider}: {seconds:.3f} s a window"
+    if settings.windows is not None:
+        found += f", {seconds * settings.windows:.1f} s a track"
+    if session.warning:
+        mend = "Install the provider's libraries (for CUDA: CUDA 12 and cuDNN 9), or set device = cpu"
+        yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)
+    else:
+        yield ok("listening", found)

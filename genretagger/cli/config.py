@@ -1,0 +1,173 @@
+"""`genretagger config`: which options hold and why, where the file is, and a first one to start from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import textwrap
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from genretagger.cli.options import AsJson
+
+app = typer.Typer(help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None)
+
+_SECTIONS = {
+    "model": "Listening",
+    "max_genres": "Deciding",
+    "policy": "Writing",
+    "memory_limit_mb": "Limits of the child processes that touch media files",
+    "data_dir": "Places",
+}
+"""The headings of a new file, each before its first option."""
+
+_PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@")
+_PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Show every option, its value, and where that comes from: default, file or environment."""
+    from genretagger.cli import output
+    from genretagger.config import Settings, config_path, load
+
+    settings = load()
+    in_file = _options_in(config_path())
+    rows = []
+    for name, field in Settings.model_fields.items():
+        source = "environment" if _in_environment(name) else "file" if name in in_file else "default"
+        value = plain(name, getattr(settings, name))
+        if as_json:
+            output.say_json({"option": name, "value": value, "source": source, "description": field.description})
+        else:
+            rows.append((name, literal(value), source))
+    if not as_json:
+        output.table(("option", "value", "from"), rows)
+        from genretagger.text import printable
+
+        state = "" if config_path().exists() else " (no such file; `genretagger config init` makes it)"
+        output.say()
+        output.say(f"file: {printable(config_path())}{state}")
+
+
+@app.command()
+def path() -> None:
+    """Print where the configuration file is, or would be."""
+    from genretagger.cli import output
+    from genretagger.config import config_path
+
+    # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
+    typer.echo(os.fsencode(config_path()))
+    if not config_path().exists():
+        output.notice("there is no such file; `genretagger config init` makes it")
+
+
+@app.command()
+def init(
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace a file that is there; it is kept as config.toml.old.")
+    ] = False,
+) -> None:
+    """Make a configuration file that names every option, each commented out with its default."""
+    from genretagger.cli import output
+    from genretagger.cli.saving import OutputError, saved
+    from genretagger.config import config_path
+
+    target = Path(os.path.realpath(config_path()))
+    old: bytes | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if not force:
+                raise OutputError(
+                    "there is a configuration already, and it was left as it is",
+                    path=config_path(),
+                    hint="Edit it, or replace it with `genretagger config init --force`",
+                )
+            old = target.read_bytes()
+    except OSError as error:
+        raise OutputError(
+            f"the configuration cannot be made: {error.strerror or error}",
+            path=config_path(),
+            hint="Check the folder's permissions, or name another file with GENRETAGGER_CONFIG",
+        ) from error
+    kept = target.with_name(f"{target.name}.old")
+    if old is not None:
+        with saved(kept) as file:
+            file.write(old)
+    with saved(target, overwrite=force) as file:
+        file.write(template().encode("utf-8", "backslashreplace"))
+    output.notice(f"wrote {config_path()}")
+    if old is not None:
+        output.notice(f"the old one is now {kept}")
+
+
+def template() -> str:
+    """A configuration file with every option, its meaning and its default, and nothing set."""
+    from genretagger.config import Settings
+
+    lines = [
+        "# What genretagger does, unless the environment (GENRETAGGER_<OPTION>) or a flag says otherwise.",
+        "# Every option stands here with its default: take the # away in front of the ones that you change.",
+    ]
+    for name, field in Settings.model_fields.items():
+        if name in _SECTIONS:
+            heading = _SECTIONS[name]
+            lines += ["", "", f"# {heading}", f"# {'-' * len(heading)}"]
+        lines.append("")
+        lines += textwrap.wrap(_sentence(field.description or name), 100, initial_indent="# ", subsequent_indent="# ")
+        lines.append(f"#{name} = {literal(plain(name, field.get_default(call_default_factory=True)))}")
+    return "\n".join(lines) + "\n"
+
+
+def plain(name: str, value: Any) -> Any:
+    """An option's value as JSON and TOML know it, without a password."""
+    if name == "windows" and value is None:
+        return "all"
+    if name == "database_url":
+        return _PASSWORD.sub(r"\1:***@", _PASSWORD_IN_QUERY.sub(r"\1***", value))
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def literal(value: Any) -> str:
+    """A plain value as TOML spells it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{literal(key)} = {literal(part)}" for key, part in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    return str(value)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _in_environment(name: str) -> bool:
+    """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
+    from genretagger.config import PREFIX
+
+    wanted = f"{PREFIX}{name}".upper()
+    return any(variable.upper() == wanted and value for variable, value in os.environ.items())
+
+
+def _options_in(path: Path) -> set[str]:
+    """The options that a file sets; it has been loaded before, so what cannot be read sets none."""
+    import tomllib
+
+    try:
+        return set(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return set()

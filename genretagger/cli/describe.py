@@ -1,0 +1,140 @@
+"""How `genretagger show` words a file: as lines for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from genretagger.text import plural, printable
+from genretagger.types import Json, Status
+
+if TYPE_CHECKING:
+    from genretagger.cli.show import View
+    from genretagger.database import StoredWrite
+
+_SCORES_SHOWN = 5
+_BAR_WIDTH = 20
+_NONE = "(none)"
+
+
+def lines(view: View, *, all_scores: bool) -> Iterator[str]:
+    """Word a file for people."""
+    yield printable(view.path)
+    if view.now is not None:
+        yield _line("genre", f"{_joined(view.now.genres.values)}  ({view.now.genres.form})")
+        yield _line("file", f"{_kind(view.now.kind)}, {_length(view.now.duration_s)}")
+    yield _line(view.status.value, view.reason)
+    decided, heard = view.decided, view.analysis
+    if decided is not None:
+        yield _line("decided", f"{_joined(decided.decision.genres)}, {_when(decided.decided_at)}")
+    if heard is not None:
+        windows = f"{plural(heard.windows, 'window')} ({heard.plan})"
+        where = heard.provider.removesuffix("ExecutionProvider") or heard.hearing.value
+        yield _line("heard", f"by {heard.model}, {windows}, {where}, {heard.seconds:.1f} s, {_when(heard.analysed_at)}")
+    if decided is not None and decided.decision.scores:
+        ranked = list(decided.decision.scores.items())
+        shown = ranked if all_scores else ranked[:_SCORES_SHOWN]
+        width = max(len(printable(name)) for name, _ in shown)
+        for number, (name, score) in enumerate(shown):
+            row = f"{printable(name):<{width}}  {_bar(score)} {score:.2f}"
+            yield _line("scores" if number == 0 else "", row)
+        if len(ranked) > len(shown):
+            yield _line("", f"… and {len(ranked) - len(shown)} more (--all-scores)")
+    for number, write in enumerate(view.writes):
+        yield _line("written" if number == 0 else "", _write(write, view))
+    yield ""
+
+
+def _line(head: str, text: str) -> str:
+    return f"  {head:<10} {printable(text)}"
+
+
+def _joined(genres: Sequence[str]) -> str:
+    return ", ".join(genres) or _NONE
+
+
+def _kind(name: str) -> str:
+    from genretagger.kinds import KINDS
+
+    return KINDS[name].human if name in KINDS else name
+
+
+def _length(duration_s: float | None) -> str:
+    if duration_s is None or not math.isfinite(duration_s):
+        return "of unknown length"
+    minutes, seconds = divmod(round(duration_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _bar(score: float) -> str:
+    full, empty = "█", "░"
+    try:
+        (full + empty).encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        full, empty = "#", "."
+    filled = round(score * _BAR_WIDTH)
+    return full * filled + empty * (_BAR_WIDTH - filled)
+
+
+def _write(write: StoredWrite, view: View) -> str:
+    change = f"{_joined(write.before.values)} → {_joined(write.after.values)}"
+    undo = " (undo)" if write.undo_of is not None else ""
+    elsewhere = f", at {write.path}" if write.path != view.path else ""
+    state = "" if write.state.value == "done" else f", {write.state.value}"
+    return f"{_when(write.started_at)} run {write.run_id}{undo}: {change}{state}{elsewhere}"
+
+
+def as_json(view: View) -> Json:
+    """Give a file as one object, with the keys of `genretagger tag --json` and more."""
+    now, decided, heard = view.now, view.decided, view.analysis
+    genres = list(now.genres.values) if now is not None else []
+    before = list(view.writes[0].before.values) if view.status is Status.TAGGED else genres
+    duration_s = now.duration_s if now is not None else None
+    return {
+        "path": os.fspath(view.path),
+        "status": view.status.value,
+        "genres_before": before,
+        "genres": genres,
+        "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
+        "reason": printable(view.reason),
+        "model": decided.model if decided else heard.model if heard else "",
+        "seconds": round(heard.seconds, 3) if heard else 0.0,
+        "decided": list(decided.decision.genres) if decided else [],
+        "decided_at": _moment(decided.decided_at) if decided else None,
+        "kind": now.kind if now is not None else None,
+        "form": now.genres.form if now is not None else None,
+        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
+        "refusal": now.refusal if now is not None else None,
+        "plan": heard.plan if heard else decided.plan if decided else "",
+        "windows": heard.windows if heard else 0,
+        "provider": heard.provider if heard else "",
+        "failure": str(view.error) if view.error is not None else None,
+        "writes": [
+            {
+                "id": write.id,
+                "run": write.run_id,
+                "path": os.fspath(write.path),
+                "before": list(write.before.values),
+                "after": list(write.after.values),
+                "state": write.state.value,
+                "undo_of": write.undo_of,
+                "model": write.model,
+                "reason": printable(write.reason),
+                "at": _moment(write.started_at),
+            }
+            for write in view.writes
+        ],
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

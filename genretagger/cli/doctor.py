@@ -1,0 +1,46 @@
+"""`genretagger doctor`: what is wrong with my set-up?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genretagger.cli.options import AsJson
+
+_MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
+
+
+def doctor(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Folders of music to look at as well.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong with the set-up, and say how to mend it.
+
+    Nothing is written, made or downloaded. Exit status 1 if something is broken; warnings alone are 0.
+    """
+    from genretagger.checkup import State, examine
+    from genretagger.cli import output
+    from genretagger.text import plural, printable
+
+    counts = dict.fromkeys(State, 0)
+    for finding in examine([path.absolute() for path in paths or []]):
+        counts[finding.state] += 1
+        if as_json:
+            output.say_json(finding.to_json())
+            continue
+        output.say(f"{_MARKS[finding.state]}  {printable(finding.check)}: {printable(finding.found)}")
+        if finding.mend:
+            output.say(f"      → {printable(finding.mend)}")
+    bad, warned = counts[State.BAD], counts[State.WARN]
+    if not as_json:
+        output.say()
+        if bad or warned:
+            output.say(f"{bad:,} broken, {plural(warned, 'warning')}")
+        else:
+            output.say("All is well.")
+    if bad:
+        raise typer.Exit(1)

@@ -1,0 +1,284 @@
+"""`genretagger export`: what the database knows, as a table, as JSON, or as a playlist.
+
+Rows are read a page at a time and written as they come: 100,000 tracks take no more memory than 500.
+
+- **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])` gives the exact path.
+- **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a path that is no UTF-8
+  is shown as `\\xff`. A text that a spreadsheet would run as a formula (`=cmd()` is a fine genre for a hostile file)
+  gets an apostrophe in front, which spreadsheets take for "this is text".
+- **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to the playlist where
+  they share more than the root with it. A name that no line of UTF-8 can hold (other bytes, a newline) stands as a
+  `file://` address, which is exact as well. Files that are gone are left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from genretagger.text import plural, printable
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.database import Known, Store
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell that spreadsheets calculate begins with; the last four are full width, for the same."""
+
+
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What some reader takes for the end of a line, or a terminal for a command."""
+
+
+class Format(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    JSON = "json"
+    M3U = "m3u"
+
+
+_BY_SUFFIX = {
+    ".csv": Format.CSV,
+    ".json": Format.JSON,
+    ".jsonl": Format.JSON,
+    ".m3u": Format.M3U,
+    ".m3u8": Format.M3U,
+}
+
+
+def export(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Only these files, or what lies in these folders.")
+    ] = None,
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write. [default: standard output]")
+    ] = None,
+    genre: Annotated[
+        list[str] | None, typer.Option("--genre", "-g", help="Only tracks of this genre; may be given several times.")
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Only tracks that reach this score: in the --genre, or in their best genre."),
+    ] = None,
+) -> None:
+    """Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).
+
+    A track's genres are those in its file; where it has none, those that were decided for it.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.saving import saved
+    from genretagger.config import load
+    from genretagger.database import Store
+
+    chosen = format_ or (_BY_SUFFIX.get(target.suffix.lower()) if target is not None else None) or Format.CSV
+    settings = load()
+    with ExitStack() as stack:
+        store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
+        sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
+        rows = _chosen(_known(store, paths or []), genre or [], min_score)
+        if chosen is Format.CSV:
+            count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
+        elif chosen is Format.JSON:
+            count = _write_json(rows, sink)
+        else:
+            count = _write_m3u(rows, sink, None if target is None else target.parent)
+        sink.flush()
+    if target is not None:
+        output.notice(f"{plural(count, 'track')} in {target}")
+    elif not count:
+        output.notice("nothing that is known fits")
+
+
+def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
+    """What is known of these paths, each once, or of all."""
+    roots: list[Path | None] = []
+    for path in sorted({Path(os.path.abspath(path)) for path in paths}):  # noqa: PTH100 - stored as named, links and all
+        if not any(path.is_relative_to(root) for root in roots if root is not None):
+            roots.append(path)
+    for root in roots or [None]:
+        yield from store.everything(root)
+
+
+def genres_of(known: Known) -> tuple[str, ...]:
+    """A track's genres: those in its file, or those that were decided for it, unless its owner undid them."""
+    if known.track is not None and known.track.genres.values:
+        return known.track.genres.values
+    last = known.writes[0] if known.writes else None
+    if last is not None and last.undo_of is not None:
+        return ()
+    return known.decisions[0].decision.genres if known.decisions else ()
+
+
+def _chosen(rows: Iterable[Known], wanted: Iterable[str], min_score: float | None) -> Iterator[Known]:
+    """Keep the tracks of these genres, whatever their spelling, that reach the score."""
+    from genretagger.vocabulary.names import key, vocabulary
+
+    @lru_cache(maxsize=4096)
+    def name(spelling: str) -> str:
+        return key(vocabulary().canonical(spelling) or spelling) or spelling
+
+    names = {name(spelling) for spelling in wanted}
+    for known in rows:
+        if names and names.isdisjoint(map(name, genres_of(known))):
+            continue
+        if min_score is not None:
+            scores = known.decisions[0].decision.scores if known.decisions else {}
+            if not any(score >= min_score for genre, score in scores.items() if not names or name(genre) in names):
+                continue
+        yield known
+
+
+_COLUMNS = (
+    *("path", "genres", "decided", "score", "reason", "model", "plan", "kind", "duration_s"),
+    *("decided_at", "seen_at", "failure"),
+)
+
+
+def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
+    """Write a table; `safe` for a terminal, which hostile names must not repaint."""
+
+    def cell(text: str) -> str:
+        shown = printable(text) if safe else _utf8(text)
+        return f"'{shown}" if shown.startswith(_FORMULA) else shown
+
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    count = 0
+    for known in rows:
+        count += 1
+        row = facts(known)
+        writer.writerow(
+            [
+                cell(os.fspath(known.path)),
+                cell("; ".join(row["genres"])),
+                cell("; ".join(row["decided"])),
+                "" if not row["scores"] else max(row["scores"].values()),
+                cell(row["reason"]),
+                cell(row["model"]),
+                cell(row["plan"]),
+                cell(row["kind"] or ""),
+                "" if row["duration_s"] is None else row["duration_s"],
+                row["decided_at"] or "",
+                row["seen_at"] or "",
+                cell(row["failure"] or ""),
+            ]
+        )
+        if buffer.tell() > 1 << 16:
+            sink.write(buffer.getvalue().encode("utf-8"))
+            buffer.seek(0)
+            buffer.truncate()
+    sink.write(buffer.getvalue().encode("utf-8"))
+    return count
+
+
+def _utf8(text: str) -> str:
+    r"""Show bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _write_json(rows: Iterable[Known], sink: BinaryIO) -> int:
+    count = 0
+    for known in rows:
+        count += 1
+        sink.write(json.dumps(facts(known), ensure_ascii=True).encode("ascii") + b"\n")
+    return count
+
+
+def facts(known: Known) -> Json:
+    """What is known of a path, as one JSON object."""
+    track, decided = known.track, known.decisions[0] if known.decisions else None
+    duration_s = track.duration_s if track is not None else None
+    return {
+        "path": os.fspath(known.path),
+        "genres": list(track.genres.values) if track is not None else [],
+        "decided": list(decided.decision.genres) if decided else [],
+        "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
+        "reason": decided.decision.reason if decided else "",
+        "model": decided.model if decided else "",
+        "plan": decided.plan if decided else "",
+        "kind": track.kind if track is not None else None,
+        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
+        "decided_at": decided.decided_at.isoformat(timespec="seconds") if decided else None,
+        "seen_at": known.seen_at.isoformat(timespec="seconds") if known.seen_at else None,
+        "failure": known.failure.error.cause if known.failure is not None else None,
+    }
+
+
+def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> int:
+    """Write a playlist.
+
+    Args:
+        rows: tracks in the order to play them; what could not be read is left out.
+        sink: where to.
+        folder: where the playlist will lie; None gives whole paths.
+
+    Raises:
+        GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
+    """
+    from genretagger.cli import output
+    from genretagger.errors import GenretaggerError
+
+    base = None if folder is None else Path(os.path.realpath(folder))
+    count = gone = 0
+    sink.write(b"#EXTM3U\n")
+    for known in rows:
+        if known.track is None:
+            continue
+        if not known.path.exists():
+            gone += 1
+            continue
+        duration_s = known.track.duration_s
+        seconds = round(duration_s) if duration_s is not None and math.isfinite(duration_s) else -1
+        line = f"#EXTINF:{seconds},{printable(known.path.stem)}\n{_entry(known.path, base)}\n"
+        sink.write(line.encode("utf-8"))
+        count += 1
+    if gone and not count:
+        raise GenretaggerError(
+            f"none of the {plural(gone, 'file')} is there, so no playlist was made", hint="Is the drive mounted?"
+        )
+    if gone:
+        output.notice(f"left out {plural(gone, 'file')} that can no longer be found")
+    return count
+
+
+def _entry(path: Path, base: Path | None) -> str:
+    """The line of a playlist that leads to a file."""
+    shown = os.fspath(path)
+    try:
+        shown.encode("utf-8")
+    except UnicodeEncodeError:
+        return path.as_uri()
+    if _BREAKS.search(shown) or shown != shown.strip():
+        return path.as_uri()
+    if base is None:
+        return shown
+    folder = _real(path.parent)
+    if len(os.path.commonpath((folder, base))) <= len(base.anchor):
+        return shown
+    line = os.path.relpath(folder / path.name, base)
+    return f"./{line}" if line.startswith(("#", " ")) else line
+
+
+@lru_cache(maxsize=1024)
+def _real(folder: Path) -> Path:
+    """A folder with its links followed, since `..` leads out of where a link points to."""
+    return Path(os.path.realpath(folder))

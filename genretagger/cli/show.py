@@ -1,0 +1,257 @@
+"""`genretagger show`: what is known of a track, and why it got its genres.
+
+A file that is named is read anew, in a child process. The files of a folder are read anew only where their stamp says
+that somebody touched them, so that a whole library shows quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+from genretagger.cli.options import AsJson
+from genretagger.errors import FileChangedError, FileError
+from genretagger.types import Policy, Status
+
+if TYPE_CHECKING:
+    from genretagger.config import Settings
+    from genretagger.database import AnalysisNote, Known, Store, StoredDecision, StoredWrite
+    from genretagger.model.store import InstalledModel
+    from genretagger.types import Track
+    from genretagger.worker.pool import WorkerPool
+
+
+def show(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files, or folders for all known files below.")
+    ],
+    as_json: AsJson = False,
+    all_scores: Annotated[
+        bool, typer.Option("--all-scores", "-a", help="Show every genre's score, not only the best five.")
+    ] = False,
+) -> None:
+    """Show what is known of tracks, and why they got their genres."""
+    from genretagger.cli import describe, output
+    from genretagger.config import load
+    from genretagger.errors import AccessError
+
+    output.quieten()
+    settings = load()
+    missing = False
+    with _Library(settings) as library:
+        for path in paths:
+            whole = path.absolute()
+            found = False
+            for view in library.views(whole):
+                found = True
+                if as_json:
+                    output.say_json(describe.as_json(view))
+                else:
+                    output.say("\n".join(describe.lines(view, all_scores=all_scores)))
+            if found:
+                continue
+            if whole.is_dir():
+                output.notice(f"nothing is known of {path} yet; `genretagger tag` listens to it")
+            else:
+                missing = True
+                output.complain(AccessError("there is no such file, and nothing is known of it", path=path))
+    if missing:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One file as it is, and what is known of it.
+
+    Attributes:
+        path: the file.
+        now: what it says at present; None where it cannot be read.
+        error: why it cannot be read, or could not be listened to.
+        analysis: who listened to its audio last; None where nobody did.
+        decided: the latest genres that were chosen for its audio.
+        writes: what was written to it, newest first.
+        status: how it stands.
+        reason: why, in words.
+    """
+
+    path: Path
+    now: Track | None
+    error: FileError | None
+    analysis: AnalysisNote | None
+    decided: StoredDecision | None
+    writes: tuple[StoredWrite, ...]
+    status: Status
+    reason: str
+
+
+class _Library:
+    """The files, the database and the child process that reads, each opened when it is needed; used with `with`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._store: Store | None = None
+        self._workers: WorkerPool | None = None
+        self._models: list[InstalledModel] | None = None
+
+    def __enter__(self) -> Self:
+        from genretagger.database import Store
+
+        where = self._settings.database
+        if not isinstance(where, Path) or where.exists():  # without one, a file still says something for itself
+            self._store = self._stack.enter_context(Store.open(where, create=False, read_only=True))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def views(self, path: Path) -> Iterator[View]:
+        """Look at a file, or at the known files of a folder; gives nothing where there is nothing."""
+        if path.is_dir():
+            if self._store is not None:
+                for each in self._store.everything(path):
+                    yield self._view(each.path, each, anew=False)
+            return
+        known = self._store.describe(path) if self._store is not None else None
+        if known is not None or path.exists() or path.is_symlink():
+            yield self._view(path, known, anew=True)
+
+    def _view(self, path: Path, known: Known | None, *, anew: bool) -> View:
+        now, error = self._read(path, known, anew=anew)
+        analyses = known.analyses if known is not None else ()
+        decisions = known.decisions if known is not None else ()
+        writes = known.writes if known is not None else ()
+        moved = known is None or known.track is None or (now is not None and _payload(known) != now.payload_hash)
+        if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
+            analyses, decisions, writes = self._by_audio(now, writes)
+        analysis, decided = analyses[0] if analyses else None, decisions[0] if decisions else None
+        status, reason = self._explain(path, now, error, analysis, decided, writes)
+        return View(path, now, error, analysis, decided, writes, status, reason)
+
+    def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
+        """Read what a file says, or why it cannot be read or heard."""
+        from genretagger.files import stamp_of
+        from genretagger.tags.api import WriteOptions
+
+        try:
+            stamp = stamp_of(path)
+            failure = self._store.known_failure(path, stamp) if self._store is not None else None
+            if anew or known is None or known.track is None or known.track.stamp != stamp:
+                options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
+                now: Track | None = self._pool().inspect(path, options=options).result()
+            else:
+                now = known.track
+        except FileError as error:
+            return None, error
+        return now, None if failure is None else failure.error
+
+    def _pool(self) -> WorkerPool:
+        from genretagger.worker.pool import Limits, WorkerPool
+
+        if self._workers is None:
+            limits = Limits(memory_mb=self._settings.memory_limit_mb, time_s=self._settings.time_limit_s)
+            self._workers = self._stack.enter_context(WorkerPool(1, limits))
+        return self._workers
+
+    def _by_audio(
+        self, now: Track, writes: tuple[StoredWrite, ...]
+    ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
+        """Find what the installed models heard in this audio, wherever it lay then."""
+        from genretagger.database import AnalysisNote
+        from genretagger.model.store import ModelStore
+
+        store = self._store
+        if store is None:
+            return (), (), writes
+        if self._models is None:
+            self._models = ModelStore(self._settings.models_dir).installed()
+        notes, decisions = [], []
+        for model in sorted(self._models, key=lambda model: model.name != self._settings.model):
+            decided = store.decision(now.payload_hash, model.sha256)
+            if decided is None:
+                continue
+            decisions.append(decided)
+            heard = store.analysis(now.payload_hash, model.sha256, decided.plan)
+            if heard is not None:
+                provider, windows = (
+                    (heard.activations.provider, len(heard.activations.values)) if heard.activations else ("", 0)
+                )
+                cause = heard.error.cause if heard.error is not None else ""
+                known = (model.name, model.sha256, heard.plan, provider, heard.hearing, windows, cause)
+                notes.append(AnalysisNote(*known, heard.seconds, heard.analysed_at))
+        last = store.last_write(now.path, now.payload_hash)
+        if last is not None and last.id not in {write.id for write in writes}:
+            writes = (*writes, last)
+        return tuple(notes), tuple(decisions), tuple(sorted(writes, key=lambda write: -write.id))
+
+    def _explain(
+        self,
+        path: Path,
+        now: Track | None,
+        error: FileError | None,
+        analysis: AnalysisNote | None,
+        decided: StoredDecision | None,
+        writes: tuple[StoredWrite, ...],
+    ) -> tuple[Status, str]:
+        """Say how a file stands, and why."""
+        from genretagger.database import Hearing
+
+        if now is None or error is not None:
+            if isinstance(error, FileChangedError) and not path.exists():
+                return Status.FAILED, "the file is gone; this is what was known of it"
+            if error is None:
+                return Status.FAILED, "it cannot be read"
+            again = "it is tried again next time" if error.retry else "it is not tried again as it is"
+            return Status.FAILED, f"{str(error).rstrip('.')}; {again}"
+        ours = _ours(path, now, writes)
+        if ours is not None:
+            return ours
+        if now.refusal is not None:
+            return Status.SKIPPED, now.refusal
+        if decided is not None and not decided.decision.genres:
+            return Status.SKIPPED, decided.decision.reason
+        keeps = bool(now.genres.values) and self._settings.policy is Policy.KEEP
+        if decided is not None:
+            state = "it has a genre, which stays" if keeps else "decided, but not written"
+            return Status.UNCHANGED, f"{state}: {decided.decision.reason}"
+        if analysis is not None and analysis.hearing is Hearing.SILENT:
+            return Status.SKIPPED, "it is silent"
+        if analysis is not None and analysis.hearing is Hearing.UNDECODABLE:
+            return Status.FAILED, analysis.cause
+        if keeps:
+            return Status.UNCHANGED, "not listened to, as it has a genre and policy = keep leaves it"
+        return Status.UNCHANGED, "not listened to yet; `genretagger tag` does"
+
+
+def _payload(known: Known) -> str:
+    return known.track.payload_hash if known.track is not None else ""
+
+
+def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Status, str] | None:
+    """Say what became of the last write to this file; None where there was none, or it took place in another audio."""
+    from genretagger.database import WriteState
+
+    settled = (WriteState.DONE, WriteState.UNDONE)
+    same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
+    last = next((write for write in same if write.path == path), None)
+    if last is None:
+        elsewhere = same[0] if same else None  # the file was moved since, or copied
+        if elsewhere is None or elsewhere.undo_of is not None or elsewhere.after.values != now.genres.values:
+            return None
+        return Status.TAGGED, elsewhere.reason
+    if last.undo_of is not None or last.state is WriteState.UNDONE:
+        return Status.UNCHANGED, "its genre was undone, so it is left alone; `genretagger tag --force` tags it again"
+    if last.after.values != now.genres.values:
+        return (
+            Status.UNCHANGED,
+            "its genre was changed after genretagger wrote it, so it is yours; `genretagger tag --force` tags it again",
+        )
+    return Status.TAGGED, last.reason

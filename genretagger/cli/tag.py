@@ -1,0 +1,152 @@
+"""`genretagger tag`: listen, decide, write."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli.options import AsJson, ModelName, Paths
+from genretagger.types import Outcome, Policy, Status
+
+if TYPE_CHECKING:
+    from genretagger.pipeline import Run
+
+_FAILURES_SHOWN = 20
+_GENRES_WIDTH = 26
+
+
+def tag(
+    paths: Paths,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Listen and decide, but write no tag.")] = False,
+    as_json: AsJson = False,
+    policy: Annotated[
+        Policy | None,
+        typer.Option(help="What happens to genres that a file already has. [default: keep]", show_default=False),
+    ] = None,
+    model: ModelName = None,
+    windows: Annotated[
+        str | None,
+        typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores, at most 4]")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda, tensorrt, rocm, migraphx, openvino, coreml or directml. [default: auto]"),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Listen again, also to what is known, undone or edited by you.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the files that stay unchanged.")] = False,
+) -> None:
+    """Listen to music and write the genre into the files that have none.
+
+    A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened to again. Every
+    write can be undone with `genretagger undo`.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.interrupt import interruptible
+    from genretagger.config import load
+    from genretagger.discover import find
+    from genretagger.errors import FileError
+    from genretagger.pipeline import open_pipeline
+
+    output.quieten()
+    settings = load(policy=policy, model=model, windows=windows, jobs=jobs, device=device)
+    tally = _Tally()
+    unreadable: list[FileError] = []
+    with interruptible() as stop, output.Bar("tracks", shown=not as_json) as bar:
+        bar.update("looking for music", 0, None)
+        files = list(find(paths, unreadable.append))
+        with open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline:
+            run = pipeline.begin("tag", dry_run=dry_run, force=force)
+            total = len(files) + len(unreadable)
+            bar.update("", 0, total)
+
+            def outcomes() -> Iterator[Outcome]:
+                yield from (pipeline.failed(error.path or Path(), error) for error in unreadable)
+                yield from pipeline.tag(files, run, stop=stop)
+
+            for outcome in outcomes():
+                tally.add(outcome)
+                if as_json:
+                    output.say_json(output.outcome_json(outcome))
+                elif verbose or outcome.status is not Status.UNCHANGED:
+                    bar.above(_row(outcome))
+                bar.update(outcome.path.name, tally.total, total)
+            pipeline.finish(run)
+    tally.summarise(run, stopped=stop.done(), left=total - tally.total)
+    if stop.done():
+        raise typer.Exit(130)
+    if tally.failed:
+        raise typer.Exit(1)
+
+
+class _Tally:
+    """Counts what became of the files, for the summary."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._counts: Counter[Status] = Counter()
+        self._skipped: Counter[str] = Counter()
+        self.failed: list[Outcome] = []
+
+    @property
+    def total(self) -> int:
+        return self._counts.total()
+
+    def add(self, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        if outcome.status is Status.FAILED:
+            self.failed.append(outcome)
+        elif outcome.status is Status.SKIPPED:
+            self._skipped[outcome.reason.split(":")[0].split(" (")[0]] += 1
+
+    def summarise(self, run: Run, *, stopped: bool, left: int) -> None:
+        """Print the summary for people on standard error."""
+        from genretagger.text import plural, printable
+
+        def line(text: str = "") -> None:
+            print(text, file=sys.stderr)
+
+        seconds = time.monotonic() - self._started
+        would = "would be " if run.dry_run else ""
+        line()
+        line(
+            f"{plural(self.total, 'file')} in {seconds:.1f} s: {self._counts[Status.TAGGED]:,} {would}tagged, "
+            f"{self._counts[Status.UNCHANGED]:,} unchanged, {self._counts[Status.SKIPPED]:,} skipped, "
+            f"{self._counts[Status.FAILED]:,} failed"
+        )
+        for reason, count in self._skipped.most_common():
+            line(f"  skipped {count:,}: {printable(reason)}")
+        for outcome in self.failed[:_FAILURES_SHOWN]:
+            line(f"  failed: {printable(outcome.path)}: {printable(outcome.reason)}")
+        if len(self.failed) > _FAILURES_SHOWN:
+            line(f"  … and {len(self.failed) - _FAILURES_SHOWN:,} more; `--json` lists them all")
+        if stopped:
+            line(f"Interrupted with {plural(left, 'file')} left. What is finished is kept; run it again to go on.")
+        if run.dry_run:
+            line("Nothing was written (--dry-run).")
+        elif self._counts[Status.TAGGED]:
+            line(f"To undo: genretagger undo --run {run.id}")
+
+
+def _row(outcome: Outcome) -> str:
+    from genretagger.text import printable
+
+    if outcome.status is Status.TAGGED:
+        state = "would tag" if outcome.dry_run else "tagged"
+        genres = ", ".join(outcome.genres)
+        return f"{state:<10} {printable(genres):<{_GENRES_WIDTH}} {printable(outcome.path)}"
+    genres = ", ".join(outcome.genres_before)
+    return (
+        f"{outcome.status:<10} {printable(genres):<{_GENRES_WIDTH}} {printable(outcome.path)}"
+        f"\n{'':<11}{printable(outcome.reason)}"
+    )

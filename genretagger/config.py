@@ -1,0 +1,252 @@
+"""One frozen `Settings`: defaults < config.toml < environment < flags.
+
+Only front ends load it; the rooms get what they need as arguments. Every option can stand in `config.toml` under its
+own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes sense, as a flag. Lists may be written with
+commas in the environment (`GENRETAGGER_FORBID="Pop, Rock"`). An unknown option is an error that lists the valid ones,
+because a misspelt `polcy = "replace"` that is silently ignored would do the wrong thing to somebody's library.
+
+Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GENRETAGGER_DATA_DIR` (database, models).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import platformdirs
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from genretagger.errors import ConfigError
+from genretagger.types import Policy
+
+PREFIX = "GENRETAGGER_"
+_ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
+
+
+class Capitalisation(StrEnum):
+    """How genre names are spelled in tags."""
+
+    STANDARD = "standard"
+    LOWER = "lower"
+    TITLE = "title"
+
+
+def _split(value: object) -> object:
+    """Take `a, b` for a list, as a shell variable has it."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _window_count(value: object) -> object:
+    """Take the word `all` for "listen to everything"."""
+    return None if isinstance(value, str) and value.strip().lower() == "all" else value
+
+
+def _writable(aliases: dict[str, str]) -> dict[str, str]:
+    """Refuse names that players would split in two."""
+    for name in aliases.values():
+        if not name.strip() or any(mark in name for mark in "/;,"):
+            raise ValueError(f"the name {name!r} is empty or holds one of / ; , which players split genres on")
+    return aliases
+
+
+def _at_home(path: Path) -> Path:
+    """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """Every option, with its default; see the descriptions.
+
+    Raises:
+        ConfigError: by `load`, for anything that cannot be used.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=(), env_ignore_empty=True
+    )
+
+    # Listening
+    model: str = Field("musicnn", min_length=1, description="name of the model to listen with")
+    device: Device = Field("auto", description="where the model runs; auto takes the best there is")
+    windows: Annotated[int | None, BeforeValidator(_window_count)] = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description='stretches of about 3 s to listen to, spread over the track, or "all"',
+    )
+    threads: int = Field(0, ge=0, le=1024, description="inference threads; 0 means one for each core")
+    jobs: int = Field(0, ge=0, le=256, description="files decoded at once; 0 means one for each core, at most 4")
+
+    # Deciding
+    max_genres: int = Field(2, ge=1, le=20, description="most genres for a track")
+    min_score: float = Field(0.5, gt=0, le=1, description="least score of a genre that is written, 0 to 1")
+    share_of_top: float = Field(
+        0.8, ge=0, le=1, description="least score of a further genre, as a share of the best one's"
+    )
+    allow: Names = Field((), description="only these genres; empty means all")
+    forbid: Names = Field((), description="never these genres")
+    aliases: Annotated[dict[str, str], AfterValidator(_writable)] = Field(
+        {}, description='your own names: { "Hip-Hop" = "Rap" }'
+    )
+    add_parents: bool = Field(False, description="also write the parents of a genre (House: Electronic)")
+    capitalisation: Capitalisation = Field(
+        Capitalisation.STANDARD,
+        description='"standard" (Drum and Bass), "lower" (drum and bass) or "title" (Drum And Bass)',
+    )
+
+    # Writing
+    policy: Policy = Field(
+        Policy.KEEP, description='"keep" fills empty genres only, "replace" overwrites, "add" appends'
+    )
+    id3v23_separator: str = Field(
+        "; ", min_length=1, max_length=8, description="joins genres in ID3v2.3 tags, which know no lists"
+    )
+    hard_links: bool = Field(False, description="also write files that have several hard links (seeding torrents)")
+    outside_links: bool = Field(False, description="also write files that a symbolic link outside the folder names")
+    preserve_mtime: bool = Field(False, description="keep the modification time (beets relies on it to see changes)")
+
+    # Limits of the child processes that touch media files
+    memory_limit_mb: int = Field(1024, ge=256, description="most memory for one file")
+    time_limit_s: float = Field(300, gt=0, description="most seconds for one step on one file")
+
+    # Places
+    data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(
+        default_factory=lambda: platformdirs.user_data_path("genretagger", appauthor=False),
+        description="where the database and the models lie",
+    )
+    database_url: str = Field("", description="another database, as SQLAlchemy spells it; empty means data_dir")
+
+    @property
+    def models_dir(self) -> Path:
+        """Where the models lie, one folder each."""
+        return self.data_dir / "models"
+
+    @property
+    def database(self) -> str | Path:
+        """The database: the URL that was asked for, or the file in the data folder."""
+        return self.database_url or self.data_dir / "library.sqlite3"
+
+    @property
+    def worker_count(self) -> int:
+        """How many child processes work at once.
+
+        More than four decode faster than any CPU listens (16 windows decode in 0.1 s, and take 0.2 s and more to hear).
+        """
+        return self.jobs or min(4, os.cpu_count() or 1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: flags, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+
+
+def config_path() -> Path:
+    """The configuration file: `GENRETAGGER_CONFIG`, or where the platform puts it."""
+    named = os.environ.get(f"{PREFIX}CONFIG")
+    if named:
+        return Path(named)
+    return platformdirs.user_config_path("genretagger", appauthor=False) / "config.toml"
+
+
+def load(**flags: Any) -> Settings:
+    """Read the configuration.
+
+    Args:
+        flags: options given on the command line; those that are None were not given.
+
+    Raises:
+        ConfigError: an unknown option, a value out of range, a file that cannot be read.
+    """
+    path = config_path()
+    try:
+        named_but_missing = bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+    if is_folder:
+        raise ConfigError(f"{path} is a folder, no configuration file", path=path, hint="Name the file in it")
+    if named_but_missing:
+        raise ConfigError(
+            f"{PREFIX}CONFIG names a file that does not exist",
+            path=path,
+            hint="Create it with `genretagger config init`, or unset the variable",
+        )
+    _check_environment()
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise _explain(error, path, flags) from error
+    except SettingsError as error:  # only the aliases, the one option whose variable is JSON
+        raise ConfigError(
+            f"{PREFIX}ALIASES is not valid JSON: {error.__cause__}", hint='Write it as {"Hip-Hop": "Rap"}'
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Texts need quotation marks") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+
+
+def _check_environment() -> None:
+    valid = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _ELSEWHERE
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in valid:
+            raise ConfigError(f"unknown variable {name} in the environment", hint=_did_you_mean(name, valid))
+
+
+def _did_you_mean(name: str, valid: set[str]) -> str:
+    by_ending = {other.removeprefix(PREFIX): other for other in valid}  # the prefix would make all of them similar
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), by_ending, n=1)
+    return f"Did you mean {by_ending[close[0]]}?" if close else f"Valid are: {', '.join(sorted(valid))}"
+
+
+def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> ConfigError:
+    """Name the option, where it was set, what is wrong with it and what is valid."""
+    first = error.errors(include_url=False)[0]
+    option = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"unknown option {option} in {path}",
+            path=path,
+            hint=_did_you_mean(option, set(Settings.model_fields)),
+        )
+    if flags.get(option) is not None:
+        place = f"--{option.replace('_', '-')}"
+    elif f"{PREFIX}{option.upper()}" in os.environ:
+        place = f"{PREFIX}{option.upper()}"
+    else:
+        place = f"{option} in {path}"
+    field = Settings.model_fields.get(option)
+    hint = f"It is: {field.description}" if field is not None else ""
+    return ConfigError(
+        f"{place}: {first['msg'].lower().removeprefix('value error, ')}, got {first['input']!r}", hint=hint
+    )
+
+
+def devices() -> tuple[str, ...]:
+    """The valid values of `device`."""
+    return get_args(Device)

@@ -1,0 +1,33 @@
+"""What is known of the owner's library, in SQLite: files, what was heard, what was decided, what was written.
+
+`Store.open` is the way in. Importing this package imports SQLAlchemy (about a quarter of a second): do so where it is
+needed only.
+"""
+
+from genretagger.database.store import Store
+from genretagger.database.values import (
+    AnalysisNote,
+    Counts,
+    Hearing,
+    Known,
+    StoredAnalysis,
+    StoredDecision,
+    StoredFailure,
+    StoredRun,
+    StoredWrite,
+    WriteState,
+)
+
+__all__ = [
+    "AnalysisNote",
+    "Counts",
+    "Hearing",
+    "Known",
+    "Store",
+    "StoredAnalysis",
+    "StoredDecision",
+    "StoredFailure",
+    "StoredRun",
+    "StoredWrite",
+    "WriteState",
+]

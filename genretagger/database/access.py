@@ -1,0 +1,122 @@
+"""Transactions: the ground on which the tables of the store stand."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Insert, Update, bindparam, insert, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from genretagger.database.engine import IMMEDIATE, translate
+from genretagger.database.models import Base
+from genretagger.errors import DatabaseError
+
+
+class Access:
+    """Two connections to one database, for reading and for writing.
+
+    Args:
+        engine: the database.
+        path: its file; None where it has none.
+        location: how to name it to people.
+        read_only: refuse to write.
+    """
+
+    def __init__(self, engine: Engine, *, path: Path | None, location: str, read_only: bool) -> None:
+        self.path = path
+        self.location = location
+        self.read_only = read_only
+        self._engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
+        self._model_ids: dict[tuple[str, str, tuple[str, ...]], int] = {}
+        self._own_runs: set[int] = set()
+        self._group: Connection | None = None
+        connection = engine.connect()
+        # Outside of a transaction, SQLite reads the newest state and holds no lock.
+        self._reader = connection if self._sqlite else connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer: Connection | None = None
+
+    def close(self) -> None:
+        """Give the connections back; may be called twice."""
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                connection.close()
+        self._engine.dispose()
+
+    @contextmanager
+    def group(self) -> Iterator[None]:
+        """Make everything that is saved inside one transaction: all of it is kept, or nothing is.
+
+        It saves the disk work of many small transactions, but others wait for it: keep it short. An error must
+        leave the group: after some, such as a full disk, SQLite has taken back what was saved so far.
+        """
+        with self._write():
+            yield
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        connection = self._group or self._reader  # inside of a group, see what it has saved
+        try:
+            yield connection
+        except DBAPIError as error:
+            if self._group is None:
+                connection.rollback()  # a lost connection is made anew only after this
+            raise translate(error, path=self.path) from error
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        if self.read_only:
+            raise DatabaseError("the database was opened for reading only", path=self.path)
+        try:
+            if self._group is not None:
+                yield self._group
+                return
+            if self._writer is None:
+                self._writer = self._engine.connect().execution_options(**{IMMEDIATE: True})
+            with self._writer.begin():
+                self._group = self._writer
+                try:
+                    yield self._writer
+                finally:
+                    self._group = None
+        except DBAPIError as error:
+            raise translate(error, path=self.path) from error
+
+
+def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """Change the row with this key, or add it.
+
+    Update first and insert what was not there is plain SQL for every engine. SQLite's writing transactions exclude
+    each other; with other engines somebody may insert in between, which shows as a broken uniqueness.
+
+    Args:
+        connection: in a transaction.
+        model: the table.
+        key: the columns that identify the row, and their values.
+        values: the other columns.
+    """
+    change, add = _statements(model, tuple(key), tuple(values))
+    row = {**{f"key_{name}": value for name, value in key.items()}, **values}
+    if connection.execute(change, row).rowcount:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.execute(add, row)
+        return
+    try:
+        with connection.begin_nested():
+            connection.execute(add, row)
+    except IntegrityError:
+        connection.execute(change, row)
+
+
+@functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2
+def _statements(model: type[Base], key: tuple[str, ...], values: tuple[str, ...]) -> tuple[Update, Insert]:
+    # A parameter that is named as a column would be taken for a value to set, so the key has names of its own.
+    keys = {name: bindparam(f"key_{name}", type_=getattr(model, name).type) for name in key}
+    others = {name: bindparam(name, type_=getattr(model, name).type) for name in values}
+    change = update(model).where(*(getattr(model, name) == keys[name] for name in key)).values(others)
+    return change, insert(model).values({**keys, **others})

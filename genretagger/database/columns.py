@@ -1,0 +1,94 @@
+"""Column types: what Python holds, and the plain value that a database engine stores for it.
+
+File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes, which no
+engine takes as text. Everything else that is text may quote such a name, so it is made harmless on its way in.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import BigInteger, DateTime, LargeBinary, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_2_63, _2_64 = 1 << 63, 1 << 64
+
+
+class PathBytes(TypeDecorator[Path]):
+    """A path as the bytes that the system knows it by (`os.fsencode`)."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """Path to bytes."""
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:  # noqa: ARG002
+        """Bytes to path."""
+        return None if value is None else Path(os.fsdecode(value))
+
+
+class SafeText(TypeDecorator[str]):
+    r"""Text in which lone surrogates and zero bytes are spelled out (`\udcff`, `\x00`).
+
+    SQLite's driver refuses the former and PostgreSQL the latter, and a reason or an error may quote any name.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Make the text harmless."""
+        if value is None:
+            return None
+        return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
+
+
+class Whole(TypeDecorator[int]):
+    """A whole number of up to 64 bits, of which engines hold the signed half only.
+
+    mergerfs and some network file systems hash paths to inodes above 2**63, and a modification time after the year
+    2262 passes it in nanoseconds. Numbers are folded into the signed range, where equal stays equal.
+
+    Args:
+        unsigned: give numbers back as 0 to 2**64 - 1 instead of signed.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def __init__(self, *, unsigned: bool = False) -> None:
+        super().__init__()
+        self.unsigned = unsigned
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Fold into the signed range."""
+        return None if value is None else (value + _2_63) % _2_64 - _2_63
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Unfold."""
+        return value % _2_64 if value is not None and self.unsigned else value
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, aware and in UTC; engines without time zones store it as UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Aware to naive UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Naive UTC to aware."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The present, in UTC."""
+    return datetime.now(UTC)

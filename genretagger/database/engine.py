@@ -1,0 +1,192 @@
+"""Connections: how SQLite is set up, and what its errors mean to the owner.
+
+SQLite runs with a write-ahead log (readers and the one writer do not stop each other) and `synchronous=FULL` (a
+committed row survives a power cut). The driver's own transactions are off: they begin too late, so that two
+processes may read the same state and then both write, and they commit before schema changes. A writing transaction
+begins with `BEGIN IMMEDIATE` instead, and reading needs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from genretagger.errors import DatabaseError
+
+IMMEDIATE = "genretagger_immediate"
+"""Execution option of a connection whose transactions write."""
+
+# fmt: off
+_NETWORK = frozenset({
+    "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.davfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+    "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs",
+})
+# fmt: on
+
+_MEANINGS: tuple[tuple[str, str, str], ...] = (
+    (
+        "SQLITE_BUSY",
+        "the database is locked by another program",
+        "wait for the other genretagger, beets or backup to finish and try again",
+    ),
+    ("SQLITE_LOCKED", "the database is locked by another program", "wait for it to finish and try again"),
+    ("SQLITE_FULL", "there is no space left for the database", "free some space and run the command again"),
+    (
+        "SQLITE_NOTADB",
+        "the file is not a genretagger database",
+        "move it away, or name another place with GENRETAGGER_DATA_DIR",
+    ),
+    (
+        "SQLITE_CORRUPT",
+        "the database is damaged",
+        "put a backup back, or move it away: the files keep their genres, and only what was heard is lost",
+    ),
+    ("SQLITE_READONLY", "the database cannot be written", "check who owns the file and its folder"),
+    ("SQLITE_CANTOPEN", "the database cannot be opened", "check that the folder exists and may be written"),
+    ("SQLITE_PERM", "the system refuses access to the database", "check who owns the file and its folder"),
+    ("SQLITE_IOERR", "the disk that holds the database reports an error", "check the disk"),
+)
+
+
+def translate(error: Exception, *, path: Path | None) -> DatabaseError:
+    """What an engine's error means, and what to do about it.
+
+    Args:
+        error: what SQLAlchemy or the driver raised.
+        path: the database's file; None for an engine that has none.
+    """
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(driver, "sqlite_errorname", "")  # extended: SQLITE_READONLY_DIRECTORY and so on
+    for start, cause, hint in _MEANINGS:
+        if name.startswith(start):
+            return DatabaseError(cause, path=path, hint=hint)
+    words = next(iter(str(driver).splitlines()), type(driver).__name__)  # some drivers explain at length
+    if isinstance(driver, sqlite3.Error):
+        return DatabaseError(f"the database failed: {words}", path=path, hint="run `genretagger doctor`")
+    return DatabaseError(f"the database failed: {words}", hint="check that `database_url` is right and answers")
+
+
+class Mode(StrEnum):
+    """What a connection to a file may do.
+
+    READ refuses changes (`query_only`), but opens the file for writing where the system lets it: only then does
+    SQLite clear away the side files that reading a write-ahead log needs. FROZEN promises that nobody writes
+    meanwhile, and needs no side files.
+    """
+
+    CREATE = "mode=rwc"
+    WRITE = "mode=rw"
+    READ = "mode=rw&"  # the same to SQLite; equal values would be one member
+    FROZEN = "mode=ro&immutable=1"
+
+
+def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Connection:
+    """Connect to a file.
+
+    Args:
+        path: the file; any bytes will do.
+        mode: what the connection may do.
+        busy_timeout_s: how long to wait for other programs' locks.
+
+    Raises:
+        sqlite3.Error: if it cannot be opened.
+    """
+    address = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        if mode in (Mode.READ, Mode.FROZEN):
+            connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
+    """An engine whose connections come from `open_sqlite`; it pools none, the store holds its own."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: open_sqlite(path, mode, busy_timeout_s=busy_timeout_s),
+        poolclass=NullPool,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get(IMMEDIATE):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def other_engine(url: str) -> Engine:
+    """An engine for another address than a file.
+
+    Raises:
+        DatabaseError: if the address is wrong or its driver is not installed.
+    """
+    try:
+        return create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError) as error:
+        cause = "`database_url` is no address of a database"  # not quoted: it may hold a password
+        raise DatabaseError(cause, hint="it looks like postgresql+psycopg://user@host/name") from error
+    except ModuleNotFoundError as error:
+        cause = f"`database_url` needs the Python package {error.name}"
+        raise DatabaseError(cause, hint=f"install {error.name} beside genretagger") from error
+
+
+def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
+    """Give the file a write-ahead log where that works, and a rollback journal where it does not.
+
+    The log needs shared memory between all its users, which a network file system does not give. The choice is
+    kept in the file, so this is done once after opening.
+
+    Returns:
+        The journal mode that the file has now.
+    """
+    wanted = "delete" if on_network(path.parent) else "wal"
+    deadline = time.monotonic() + busy_timeout_s
+    with contextlib.closing(open_sqlite(path, Mode.WRITE, busy_timeout_s=0.1)) as connection:
+        while True:
+            mode = "unknown"
+            try:
+                mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+                if mode != wanted:
+                    mode = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
+                return mode
+            except sqlite3.OperationalError as error:
+                # SQLite heeds its own timeout in some of these cases only. A lock that stays means that another
+                # program works with the file as it is, and so shall we; so it is with a log that is refused.
+                busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                if not busy or time.monotonic() > deadline:
+                    return mode
+                time.sleep(0.02)
+
+
+def on_network(folder: Path, *, mounts: Path = Path("/proc/self/mounts")) -> bool:
+    """Whether a folder lies on a network file system.
+
+    Linux tells by its table of mounts; other systems have none, and there the answer is no.
+    """
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    resolved = folder.resolve()
+    deepest, kind = -1, ""
+    for fields in (line.split(" ") for line in lines):
+        if len(fields) < 3:
+            continue
+        name = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
+        point = Path(name.replace("\\134", "\\"))
+        if resolved.is_relative_to(point) and len(point.parts) >= deepest:  # a later mount hides an earlier one
+            deepest, kind = len(point.parts), fields[2]
+    return kind in _NETWORK

@@ -1,0 +1,160 @@
+"""Everything that is known: of one path, of all, in numbers, and whether the database itself is sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, func, or_, select, text
+
+from genretagger.database.access import Access
+from genretagger.database.analyses import decision_of
+from genretagger.database.models import AnalysisRow, DecisionRow, ModelRow, TrackRow, WriteRow
+from genretagger.database.tracks import failure_of, track_of
+from genretagger.database.values import (
+    AnalysisNote,
+    Counts,
+    Hearing,
+    Known,
+    StoredDecision,
+    StoredWrite,
+    WriteState,
+)
+from genretagger.database.writes import PAGE_ROWS, lies_under, write_of
+from genretagger.types import Stamp
+
+_ANALYSES = (
+    select(
+        AnalysisRow.payload_hash,
+        ModelRow.name,
+        ModelRow.fingerprint,
+        AnalysisRow.plan,
+        AnalysisRow.provider,
+        AnalysisRow.hearing,
+        AnalysisRow.windows,
+        AnalysisRow.failure,
+        AnalysisRow.seconds,
+        AnalysisRow.analysed_at,
+    )
+    .join(ModelRow, ModelRow.id == AnalysisRow.model_id)
+    .order_by(AnalysisRow.analysed_at.desc(), AnalysisRow.id.desc())
+)
+_DECISIONS = (
+    select(DecisionRow, ModelRow.name)
+    .join(ModelRow, ModelRow.id == DecisionRow.model_id)
+    .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+)
+
+
+class Reports(Access):
+    """Questions about the whole database."""
+
+    def describe(self, path: Path) -> Known | None:
+        """Everything that is known of one path; None if it was never seen."""
+        with self._read() as connection:
+            rows = connection.execute(select(TrackRow).where(TrackRow.path == path)).all()
+            if rows:
+                return _known(connection, rows)[0]
+            writes = _writes(connection, WriteRow.path == path)
+        return Known(path, None, None, (), (), tuple(writes), None) if writes else None
+
+    def everything(self, under: Path | None = None) -> Iterator[Known]:
+        """Everything that is known of all paths, in the order of their bytes, a page at a time.
+
+        Args:
+            under: only this path and what lies below it, by whole parts.
+        """
+        conditions = [] if under is None else [lies_under(TrackRow.path, under)]
+        last: Path | None = None
+        while True:
+            wanted = select(TrackRow).where(*conditions).order_by(TrackRow.path).limit(PAGE_ROWS)
+            if last is not None:
+                wanted = wanted.where(TrackRow.path > last)
+            with self._read() as connection:
+                page = _known(connection, connection.execute(wanted).all())
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            last = page[-1].path
+
+    def counts(self) -> Counts:
+        """How many there are of each."""
+        with self._read() as connection:
+
+            def count(*conditions: ColumnElement[bool], of: Any) -> int:
+                return connection.execute(select(func.count(of)).where(*conditions)).scalar_one()
+
+            states = connection.execute(select(WriteRow.state, func.count()).group_by(WriteRow.state)).all()
+            return Counts(
+                tracks=count(of=TrackRow.id),
+                failed=count(TrackRow.failure.is_not(None), of=TrackRow.id),
+                heard=count(of=AnalysisRow.id),
+                decided=count(of=DecisionRow.id),
+                writes={WriteState(state): number for state, number in states},
+            )
+
+    def integrity_check(self) -> list[str]:
+        """What is wrong inside of an SQLite file, in SQLite's words; empty if all is well, and for other engines."""
+        if not self._sqlite:
+            return []
+        with self._read() as connection:
+            found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
+            orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
+        faults = [] if found == ["ok"] else found
+        return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
+
+
+def _known(connection: Connection, rows: Sequence[Any]) -> list[Known]:
+    """Everything about these rows of `tracks`, with one question a table."""
+    hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
+    analyses: dict[str, list[AnalysisNote]] = {}
+    row: Any
+    for row in connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))):
+        note = AnalysisNote(
+            model=row.name,
+            fingerprint=row.fingerprint,
+            plan=row.plan,
+            provider=row.provider,
+            hearing=Hearing(row.hearing),
+            windows=row.windows,
+            cause=row.failure or "",
+            seconds=row.seconds,
+            analysed_at=row.analysed_at,
+        )
+        analyses.setdefault(row.payload_hash, []).append(note)
+    decisions: dict[str, list[StoredDecision]] = {}
+    for row in connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))):
+        decisions.setdefault(row.payload_hash, []).append(decision_of(row))
+    paths = [row.path for row in rows]
+    by_hash: dict[str, list[StoredWrite]] = {}
+    by_path: dict[Path, list[StoredWrite]] = {}
+    for write in _writes(connection, or_(WriteRow.payload_hash.in_(hashes), WriteRow.path.in_(paths))):
+        by_hash.setdefault(write.payload_hash, []).append(write)
+        by_path.setdefault(write.path, []).append(write)
+    return [
+        Known(
+            path=row.path,
+            track=None if row.payload_hash is None else track_of(row, row.path, _stamp_of(row)),
+            failure=None if row.failure is None else failure_of(row, row.path),
+            analyses=tuple(analyses.get(row.payload_hash, ())),
+            decisions=tuple(decisions.get(row.payload_hash, ())),
+            writes=_merged(by_hash.get(row.payload_hash, []), by_path.get(row.path, [])),
+            seen_at=row.seen_at,
+        )
+        for row in rows
+    ]
+
+
+def _writes(connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
+    wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
+    return [write_of(row) for row in connection.execute(wanted)]
+
+
+def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:
+    unique = {write.id: write for write in (*first, *second)}
+    return tuple(unique[number] for number in sorted(unique, reverse=True))
+
+
+def _stamp_of(row: Any) -> Stamp:
+    return Stamp(row.size_bytes, row.mtime_ns, row.ctime_ns, row.inode, row.device, row.links)

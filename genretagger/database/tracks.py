@@ -1,0 +1,149 @@
+"""The files: what lies at each path, and what failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
+
+from genretagger.database.access import Access, upsert
+from genretagger.database.columns import now
+from genretagger.database.models import TrackRow
+from genretagger.database.values import StoredFailure, rebuild_error
+from genretagger.errors import FileError
+from genretagger.types import GenreField, Stamp, Track
+
+# The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
+_SAME_FILE = (
+    TrackRow.path == bindparam("path"),
+    TrackRow.size_bytes == bindparam("size_bytes"),
+    TrackRow.mtime_ns == bindparam("mtime_ns"),
+    TrackRow.ctime_ns == bindparam("ctime_ns"),
+    TrackRow.inode == bindparam("inode"),
+)
+# Built once: building a statement costs more than running it.
+_KNOWN_TRACK = select(
+    TrackRow.kind,
+    TrackRow.duration_s,
+    TrackRow.payload_hash,
+    TrackRow.genres,
+    TrackRow.genre_raw,
+    TrackRow.genre_form,
+    TrackRow.refusal,
+).where(*_SAME_FILE, TrackRow.payload_hash.is_not(None))
+_KNOWN_FAILURE = select(
+    TrackRow.failure, TrackRow.failure_hint, TrackRow.failure_class, TrackRow.failure_retry, TrackRow.seen_at
+).where(*_SAME_FILE, TrackRow.failure.is_not(None))
+_NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
+_NO_TRACK = dict.fromkeys(("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal"))
+
+
+class Tracks(Access):
+    """The table of files."""
+
+    def known_track(self, path: Path, stamp: Stamp) -> Track | None:
+        """What was read of a file, if it is still the same file.
+
+        Args:
+            path: absolute path.
+            stamp: what `stat` says of it now.
+
+        Returns:
+            The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
+        """
+        with self._read() as connection:
+            row = connection.execute(_KNOWN_TRACK, _key(path, stamp)).first()
+        return None if row is None else track_of(row, path, stamp)
+
+    def save_track(self, track: Track) -> None:
+        """Keep what was read of a file; an earlier failure of it is forgotten."""
+        values = {
+            **stamp_columns(track.stamp),
+            "kind": track.kind,
+            "duration_s": track.duration_s,
+            "payload_hash": track.payload_hash,
+            **genre_columns(track.genres),
+            "refusal": track.refusal,
+            **_NO_FAILURE,
+            "seen_at": now(),
+        }
+        with self._write() as connection:
+            upsert(connection, TrackRow, {"path": track.path}, values)
+
+    def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:
+        """Keep why a file failed, so that it is not tried again and again.
+
+        What was read of the same file stays (its audio may fail where its tags did not); what was read of an
+        earlier file at the path goes.
+
+        Args:
+            path: absolute path.
+            stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
+                file changed later, so it is worth another attempt whatever the error says.
+            error: what happened.
+        """
+        values: dict[str, Any] = {
+            "failure": error.cause,
+            "failure_hint": error.hint,
+            "failure_class": type(error).__name__,
+            "failure_retry": error.retry or stamp is None,
+            "seen_at": now(),
+        }
+        with self._write() as connection:
+            if stamp is not None:
+                values |= stamp_columns(stamp)
+                same = select(TrackRow.id).where(*_SAME_FILE)
+                if connection.execute(same, _key(path, stamp)).first() is None:
+                    values |= _NO_TRACK
+            upsert(connection, TrackRow, {"path": path}, values)
+
+    def known_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
+        """Why a file failed, if it is still the same file; see `known_track` for what that means."""
+        with self._read() as connection:
+            row = connection.execute(_KNOWN_FAILURE, _key(path, stamp)).first()
+        return None if row is None else failure_of(row, path)
+
+    def forget(self, path: Path) -> None:
+        """Drop what is known of a path that is gone; what was heard, decided and written stays."""
+        with self._write() as connection:
+            connection.execute(delete(TrackRow).where(TrackRow.path == path))
+
+
+def stamp_columns(stamp: Stamp) -> dict[str, int]:
+    """A stamp as columns."""
+    return {
+        "size_bytes": stamp.size_bytes,
+        "mtime_ns": stamp.mtime_ns,
+        "ctime_ns": stamp.ctime_ns,
+        "inode": stamp.inode,
+        "device": stamp.device,
+        "links": stamp.links,
+    }
+
+
+def genre_columns(genres: GenreField) -> dict[str, Any]:
+    """A genre field as columns."""
+    return {"genres": list(genres.values), "genre_raw": genres.raw, "genre_form": genres.form}
+
+
+def track_of(row: Any, path: Path, stamp: Stamp) -> Track:
+    """The track that a row with the columns of `tracks` holds."""
+    genres = GenreField(tuple(row.genres), row.genre_raw, row.genre_form)
+    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, row.refusal)
+
+
+def failure_of(row: Any, path: Path) -> StoredFailure:
+    """The failure that a row with the columns of `tracks` holds."""
+    error = rebuild_error(row.failure_class, row.failure, path=path, hint=row.failure_hint)
+    return StoredFailure(error, bool(row.failure_retry), row.seen_at)
+
+
+def _key(path: Path, stamp: Stamp) -> dict[str, Any]:
+    return {
+        "path": path,
+        "size_bytes": stamp.size_bytes,
+        "mtime_ns": stamp.mtime_ns,
+        "ctime_ns": stamp.ctime_ns,
+        "inode": stamp.inode,
+    }

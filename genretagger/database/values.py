@@ -1,0 +1,221 @@
+"""What the database gives back: frozen values, never rows of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from genretagger.errors import FILE_ERRORS, FileError
+from genretagger.types import Activations, Decision, GenreField, Json, Track
+
+
+class Hearing(StrEnum):
+    """How listening to a payload ended; each is a result, and none is tried again by the same model and plan."""
+
+    HEARD = "heard"
+    SILENT = "silent"
+    UNDECODABLE = "undecodable"
+
+
+class WriteState(StrEnum):
+    """Where a write stands.
+
+    PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`. ABANDONED: the
+    file was left as it was. UNDONE: it was done, and a later write put `before` back.
+    """
+
+    PENDING = "pending"
+    DONE = "done"
+    ABANDONED = "abandoned"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFailure:
+    """Why a file could not be handled.
+
+    Attributes:
+        error: the error as it was raised, with its class, path and hint.
+        retry: whether the unchanged file is worth another attempt.
+        seen_at: when it happened.
+    """
+
+    error: FileError
+    retry: bool
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredAnalysis:
+    """What a model said of a payload.
+
+    Attributes:
+        hearing: how it ended.
+        activations: what was heard; None unless `hearing` is HEARD.
+        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
+        model: the model's name.
+        plan: which windows were listened to.
+        seconds: how long it took.
+        analysed_at: when.
+    """
+
+    hearing: Hearing
+    activations: Activations | None
+    error: FileError | None
+    model: str
+    plan: str
+    seconds: float
+    analysed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisNote:
+    """A stored analysis without its arrays.
+
+    Attributes:
+        model: the model's name.
+        fingerprint: the model's sha256.
+        plan: which windows were listened to.
+        provider: the ONNX Runtime provider that computed it; empty where nothing was computed.
+        hearing: how it ended.
+        windows: how many windows were heard.
+        cause: why nothing could be heard; empty otherwise.
+        seconds: how long it took.
+        analysed_at: when.
+    """
+
+    model: str
+    fingerprint: str
+    plan: str
+    provider: str
+    hearing: Hearing
+    windows: int
+    cause: str
+    seconds: float
+    analysed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """The genres chosen for a payload.
+
+    Attributes:
+        decision: genres, scores and reason.
+        model: name of the model that it rests on.
+        plan: the windows that it rests on.
+        settings: fingerprint of the settings that it was made with.
+        decided_at: when.
+    """
+
+    decision: Decision
+    model: str
+    plan: str
+    settings: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One command that could write, and what became of its writes (`writes`: how many in each state)."""
+
+    id: int
+    command: str
+    settings: Json
+    started_at: datetime
+    finished_at: datetime | None
+    writes: Mapping[WriteState, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWrite:
+    """One change of a genre field.
+
+    Attributes:
+        id: number of the write.
+        run_id: number of the run that made it.
+        path: the file, where it lay then.
+        payload_hash: the track's identity.
+        before: the genre field as it was, enough to put it back.
+        after: the genre field as it was written, or was meant to be while the write is pending.
+        model: name of the model that the genres come from.
+        reason: why it was written, in words.
+        temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
+        state: where it stands.
+        undo_of: number of the write that this one undoes; None where it is no undo.
+        started_at: when it began.
+        finished_at: when its state was settled; None while it is pending.
+    """
+
+    id: int
+    run_id: int
+    path: Path
+    payload_hash: str
+    before: GenreField
+    after: GenreField
+    model: str
+    reason: str
+    temporary_name: str | None
+    state: WriteState
+    undo_of: int | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything that is known of one path.
+
+    Attributes:
+        path: the file.
+        track: what lay there when it was last read; None where it never could be.
+        failure: why it last failed; None where it did not.
+        analyses: who listened to it and how, newest first.
+        decisions: what was chosen, newest first.
+        writes: what was written to this path or to the same audio elsewhere, newest first.
+        seen_at: when it was last looked at; None where only writes are left of it.
+    """
+
+    path: Path
+    track: Track | None
+    failure: StoredFailure | None
+    analyses: tuple[AnalysisNote, ...]
+    decisions: tuple[StoredDecision, ...]
+    writes: tuple[StoredWrite, ...]
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many there are of each.
+
+    Attributes:
+        tracks: paths that are known.
+        failed: paths that failed when last looked at.
+        heard: payloads, models and plans that were listened to.
+        decided: payloads, models and plans with a decision.
+        writes: how many writes are in each state.
+    """
+
+    tracks: int
+    failed: int
+    heard: int
+    decided: int
+    writes: Mapping[WriteState, int]
+
+
+def rebuild_error(name: str | None, cause: str, *, path: Path | None, hint: str | None) -> FileError:
+    """The stored error as one that can be raised again; a class that is gone becomes a plain FileError."""
+    return FILE_ERRORS.get(name or "", FileError)(cause, path=path, hint=hint or "")
+
+
+def field_to_json(field: GenreField) -> Json:
+    """A genre field as JSON."""
+    return {"values": list(field.values), "raw": field.raw, "form": field.form}
+
+
+def field_from_json(stored: Json) -> GenreField:
+    """The genre field that `field_to_json` stored."""
+    return GenreField(tuple(stored["values"]), stored["raw"], stored["form"])

@@ -1,0 +1,317 @@
+"""Runs and their writes: what was changed in which file, so that it can be finished, shown and undone.
+
+The order is: store the result → `begin_write` → change the file → `finish_write`. A kill in between leaves a pending
+write, and looking at the file tells whether it was changed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, LargeBinary, Select, and_, case, func, insert, or_, select, type_coerce
+from sqlalchemy import update as change
+from sqlalchemy.orm import InstrumentedAttribute
+
+from genretagger.database.access import Access
+from genretagger.database.columns import now
+from genretagger.database.models import RunRow, TrackRow, WriteRow
+from genretagger.database.tracks import genre_columns, stamp_columns
+from genretagger.database.values import StoredRun, StoredWrite, WriteState, field_from_json, field_to_json
+from genretagger.errors import DatabaseError
+from genretagger.types import GenreField, Json, Stamp
+
+PAGE_ROWS = 500
+"""How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
+
+_LONGEST_WRITE = timedelta(hours=1)
+"""No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
+
+
+class Writes(Access):
+    """The tables of runs and writes."""
+
+    def begin_run(self, command: str, settings: Mapping[str, Json]) -> int:
+        """Note that a command starts that may write.
+
+        Args:
+            command: its name.
+            settings: the settings that it runs with, as JSON.
+
+        Returns:
+            The number of the run, higher than all before it.
+        """
+        row = {
+            "command": command,
+            "settings": dict(settings),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": now(),
+        }
+        with self._write() as connection:
+            number = connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
+        self._own_runs.add(number)
+        return number
+
+    def finish_run(self, run_id: int) -> None:
+        """Note that a run came to its end."""
+        with self._write() as connection:
+            connection.execute(change(RunRow).where(RunRow.id == run_id).values(finished_at=now()))
+
+    def runs(self) -> Iterator[StoredRun]:
+        """All runs, newest first."""
+        newest: int | None = None
+        while True:
+            wanted = select(RunRow).order_by(RunRow.id.desc()).limit(PAGE_ROWS)
+            if newest is not None:
+                wanted = wanted.where(RunRow.id < newest)
+            page = self._run_page(wanted)
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            newest = page[-1].id
+
+    def last_run(self) -> StoredRun | None:
+        """The newest run of which a write still stands and was no undo itself: what `undo --last` means."""
+        standing = select(func.max(WriteRow.run_id)).where(
+            WriteRow.state == WriteState.DONE.value, WriteRow.undo_of.is_(None)
+        )
+        page = self._run_page(select(RunRow).where(RunRow.id == standing.scalar_subquery()))
+        return page[0] if page else None
+
+    def _run_page(self, wanted: Select[Any]) -> list[StoredRun]:
+        with self._read() as connection:
+            rows = connection.execute(wanted).all()
+            numbers = [row.id for row in rows]
+            counted = connection.execute(
+                select(WriteRow.run_id, WriteRow.state, func.count())
+                .where(WriteRow.run_id.in_(numbers))
+                .group_by(WriteRow.run_id, WriteRow.state)
+            ).all()
+        writes: dict[int, dict[WriteState, int]] = {number: {} for number in numbers}
+        for number, state, count in counted:
+            writes[number][WriteState(state)] = count
+        return [
+            StoredRun(row.id, row.command, row.settings, row.started_at, row.finished_at, writes[row.id])
+            for row in rows
+        ]
+
+    def begin_write(
+        self,
+        run_id: int,
+        path: Path,
+        payload_hash: str,
+        before: GenreField,
+        after: GenreField,
+        *,
+        model: str,
+        reason: str,
+        temporary_name: str | None = None,
+        undo_of: int | None = None,
+    ) -> int:
+        """Note what is about to be written, before the file is touched.
+
+        Args:
+            run_id: from `begin_run`.
+            path: absolute path of the file.
+            payload_hash: the track's identity.
+            before: the genre field as it is, enough to put it back.
+            after: the genre field as it shall be.
+            model: name of the model that the genres come from.
+            reason: why, in words.
+            temporary_name: name of the copy that will be edited, in the file's folder.
+            undo_of: number of the write that this one undoes.
+
+        Returns:
+            The number of the write, higher than all before it.
+        """
+        row = {
+            "run_id": run_id,
+            "path": path,
+            "payload_hash": payload_hash,
+            "before": field_to_json(before),
+            "after": field_to_json(after),
+            "model": model,
+            "reason": reason,
+            "temporary_name": None if temporary_name is None else Path(temporary_name),
+            "state": WriteState.PENDING.value,
+            "undo_of": undo_of,
+            "started_at": now(),
+        }
+        with self._write() as connection:
+            return connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
+
+    def finish_write(
+        self,
+        write_id: int,
+        state: WriteState,
+        *,
+        after: GenreField | None = None,
+        stamp: Stamp | None = None,
+    ) -> None:
+        """Settle a write, and with it what is known of the file, in one transaction.
+
+        A finished undo also marks the write that it undid. A write that another process took for abandoned may
+        still be finished: the last word is with whom holds the file.
+
+        Args:
+            write_id: from `begin_write`.
+            state: DONE or ABANDONED.
+            after: the genre field as it was read back; None if it is as announced.
+            stamp: what `stat` says of the file now; None leaves what is known of the file as it is.
+
+        Raises:
+            DatabaseError: if there is no such write.
+        """
+        with self._write() as connection:
+            row = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).first()
+            if row is None:
+                raise DatabaseError(f"there is no write {write_id}", path=self.path)
+            written = field_from_json(row.after) if after is None else after
+            values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
+            connection.execute(change(WriteRow).where(WriteRow.id == write_id).values(**values))
+            if state is not WriteState.DONE:
+                return
+            if row.undo_of is not None:
+                undone = change(WriteRow).where(WriteRow.id == row.undo_of)
+                connection.execute(undone.values(state=WriteState.UNDONE.value))
+            if stamp is not None:
+                track = change(TrackRow).where(TrackRow.path == row.path, TrackRow.payload_hash == row.payload_hash)
+                connection.execute(track.values(**genre_columns(written), **stamp_columns(stamp), seen_at=now()))
+
+    def write(self, write_id: int) -> StoredWrite:
+        """One write by its number.
+
+        Raises:
+            DatabaseError: if there is no such write.
+        """
+        with self._read() as connection:
+            row = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).first()
+        if row is None:
+            raise DatabaseError(f"there is no write {write_id}", path=self.path)
+        return write_of(row)
+
+    def last_write(self, path: Path, payload_hash: str) -> StoredWrite | None:
+        """The newest write to this audio that took place, to see whether its owner changed the genre after it.
+
+        A write to the same path counts before one to another: the audio may have been moved from there, or be a copy
+        that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
+        """
+        elsewhere = case((WriteRow.path == path, 0), else_=1)
+        wanted = (
+            select(WriteRow)
+            .where(
+                WriteRow.payload_hash == payload_hash,
+                WriteRow.state.in_((WriteState.DONE.value, WriteState.UNDONE.value)),
+            )
+            .order_by(elsewhere, WriteRow.id.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else write_of(row)
+
+    def writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+        """Writes, newest first, which is the order to undo them in.
+
+        Args:
+            run_id: only of this run.
+            under: only to this path, or below it.
+        """
+        conditions: list[ColumnElement[bool]] = []
+        if run_id is not None:
+            conditions.append(WriteRow.run_id == run_id)
+        if under is not None:
+            conditions.append(lies_under(WriteRow.path, under))
+        newest: int | None = None
+        while True:
+            wanted = select(WriteRow).where(*conditions).order_by(WriteRow.id.desc()).limit(PAGE_ROWS)
+            if newest is not None:
+                wanted = wanted.where(WriteRow.id < newest)
+            with self._read() as connection:
+                page = [write_of(row) for row in connection.execute(wanted)]
+            yield from page
+            if len(page) < PAGE_ROWS:
+                return
+            newest = page[-1].id
+
+    def pending_writes(self, *, include_running: bool = False) -> list[StoredWrite]:
+        """Writes that a kill left behind, oldest first.
+
+        Those of a process that may still be at work, which is a matter of a moment, are none of the caller's
+        business: neither to settle nor to clean up after.
+
+        Args:
+            include_running: give those as well.
+        """
+        wanted = (
+            select(WriteRow, RunRow.host, RunRow.pid)
+            .join(RunRow, RunRow.id == WriteRow.run_id)
+            .where(WriteRow.state == WriteState.PENDING.value)
+            .order_by(WriteRow.id)
+        )
+        with self._read() as connection:
+            rows = connection.execute(wanted).all()
+        return [
+            write_of(row)
+            for row in rows
+            if include_running or row.run_id in self._own_runs or not _may_be_at_work(row.host, row.pid, row.started_at)
+        ]
+
+
+def write_of(row: Any) -> StoredWrite:
+    """The write that a row of `writes` holds."""
+    return StoredWrite(
+        id=row.id,
+        run_id=row.run_id,
+        path=row.path,
+        payload_hash=row.payload_hash,
+        before=field_from_json(row.before),
+        after=field_from_json(row.after),
+        model=row.model,
+        reason=row.reason,
+        temporary_name=None if row.temporary_name is None else str(row.temporary_name),
+        state=WriteState(row.state),
+        undo_of=row.undo_of,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def lies_under(column: InstrumentedAttribute[Path], folder: Path) -> ColumnElement[bool]:
+    """A condition: a stored path is this one, or lies below it by whole parts.
+
+    It is a range of bytes, so that an index serves it: `/music/live/` up to, not including, `/music/live0`, as "0"
+    follows "/".
+    """
+    stored = type_coerce(column, LargeBinary)
+    separator = os.sep.encode()
+    start = os.fsencode(folder).rstrip(separator) + separator
+    end = start[:-1] + bytes([start[-1] + 1])
+    return or_(column == folder, and_(stored >= start, stored < end))
+
+
+def _may_be_at_work(host: str, pid: int, started_at: datetime) -> bool:
+    if now() - started_at > _LONGEST_WRITE:
+        return False
+    if host != socket.gethostname():
+        return True
+    # A restarted container gives the same number to the next process: it cannot be another one's.
+    return pid != os.getpid() and _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process exists; only POSIX systems tell so simply, elsewhere it is taken to."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

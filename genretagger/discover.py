@@ -1,0 +1,95 @@
+"""Which files to look at: a walk over folders that never leaves them.
+
+Pure names and directory entries; no file is opened here. Whether something really is music is told by its content,
+later. Folders are walked in the order of their names, so that two runs meet the files in the same order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from genretagger.errors import AccessError, FileError
+from genretagger.kinds import AUDIO_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file to look at.
+
+    Attributes:
+        path: the file, absolute.
+        root: the folder that a write must not leave: the one that was named, or the file's own.
+    """
+
+    path: Path
+    root: Path
+
+
+def find(paths: Iterable[Path], failed: Callable[[FileError], None]) -> Iterator[Found]:
+    """Walk files and folders, each file once.
+
+    Hidden files and folders are left out, and so are names that do not end like music, unless they are named
+    themselves. Links to folders are not followed: they can loop, and they lead out of the library.
+
+    Args:
+        paths: what the owner named.
+        failed: is told of what cannot be read; the walk goes on.
+    """
+    seen: set[bytes] = set()
+    for named in paths:
+        path = Path(os.path.abspath(named))  # noqa: PTH100 - resolve() would follow the link that was named
+        try:
+            is_folder, exists = path.is_dir(), path.exists() or path.is_symlink()
+        except OSError as error:  # a folder above it is closed, or the name is too long
+            failed(AccessError(f"it cannot be looked at: {error.strerror or error}", path=path))
+            continue
+        if is_folder:
+            files: Iterable[Path] = _walk(path, failed)
+            root = path
+        elif exists:
+            files, root = (path,), path.parent
+        else:
+            failed(AccessError("there is no such file or folder", path=path, hint="Check the spelling"))
+            continue
+        for file in files:
+            key = os.fsencode(file)
+            if key not in seen:
+                seen.add(key)
+                yield Found(file, root)
+
+
+def is_audio_name(name: str) -> bool:
+    """Tell whether a file's name looks like finished, visible music."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+
+
+def _walk(folder: Path, failed: Callable[[FileError], None]) -> Iterator[Path]:
+    pending = [os.fspath(folder)]
+    while pending:
+        current = pending.pop()
+        folders: list[str] = []
+        try:
+            with os.scandir(current) as entries:
+                listing = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            failed(
+                AccessError(
+                    f"the folder cannot be read: {error.strerror or error}",
+                    path=Path(current),
+                    hint="Check its permissions",
+                )
+            )
+            continue
+        for entry in listing:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if not entry.name.startswith("."):
+                        folders.append(entry.path)
+                elif is_audio_name(entry.name) and not (entry.is_symlink() and Path(entry.path).is_dir()):
+                    yield Path(entry.path)
+            except OSError as error:
+                failed(AccessError(f"it cannot be looked at: {error.strerror or error}", path=Path(entry.path)))
+        pending.extend(reversed(folders))

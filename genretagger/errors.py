@@ -1,0 +1,102 @@
+"""One tree of errors: what went wrong, with which file, and what to do next.
+
+Third-party errors are translated into these at the boundary of each room, `from` their cause. Everything that
+is expected to happen to a user is a `GenretaggerError`; anything else that surfaces is a bug.
+
+`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or configuration.
+`retry` tells whether the same file may succeed later without having changed (a full disk may be emptied; a
+damaged file stays damaged).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class GenretaggerError(Exception):
+    """Anything that a user may meet.
+
+    Args:
+        cause: what went wrong, in a short sentence without a full stop.
+        path: the file or folder that it happened to.
+        hint: what to do next.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, cause: str, *, path: Path | None = None, hint: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.path = path
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.cause}. {self.hint}" if self.hint else self.cause
+
+
+class ConfigError(GenretaggerError):
+    """The configuration, the environment or a flag is wrong."""
+
+
+class ModelError(GenretaggerError):
+    """A model cannot be fetched, converted, verified or run."""
+
+
+class DatabaseError(GenretaggerError):
+    """The database cannot be opened, migrated, read or written."""
+
+
+class FileError(GenretaggerError):
+    """One file failed; the others go on."""
+
+    exit_code: ClassVar[int] = 1
+    retry: ClassVar[bool] = False
+
+
+class UnsupportedFileError(FileError):
+    """The content is no audio that genretagger knows, or of a kind that cannot hold a genre."""
+
+
+class AudioError(FileError):
+    """The audio cannot be decoded: damaged, truncated or empty."""
+
+
+class TagError(FileError):
+    """The tags cannot be read."""
+
+
+class WriteRefusedError(FileError):
+    """The write would have endangered the file, so the original was left as it is."""
+
+
+class FileChangedError(FileError):
+    """Another program changed, replaced or removed the file meanwhile; its version wins."""
+
+    retry: ClassVar[bool] = True
+
+
+class AccessError(FileError):
+    """The system refused: permission, no space, read-only, input/output error."""
+
+    retry: ClassVar[bool] = True
+
+
+class WorkerError(FileError):
+    """The child process that handled the file crashed, hung or ran out of its limits."""
+
+
+FILE_ERRORS: dict[str, type[FileError]] = {
+    error.__name__: error
+    for error in (
+        FileError,
+        UnsupportedFileError,
+        AudioError,
+        TagError,
+        WriteRefusedError,
+        FileChangedError,
+        AccessError,
+        WorkerError,
+    )
+}
+"""By name, so that an error can cross the boundary of a process."""

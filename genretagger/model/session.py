@@ -1,0 +1,257 @@
+"""Runs a model in ONNX Runtime: mel windows in, activations and embeddings out.
+
+Inputs and outputs are found by shape and purpose, never by a name written here: the names on a card are those of the
+publisher's framework and differ in its ONNX export.
+
+On the CPU the result of a window depends on nothing but that window: not on its neighbours, their number, or the
+number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genretagger.errors import ModelError
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
+
+if TYPE_CHECKING:
+    from genretagger.model.store import InstalledModel
+    from genretagger.types import FloatArray
+
+_FATAL = (
+    4  # ONNX Runtime's own messages go to standard error and are for its authors; what matters comes as an exception
+)
+_MAX_BATCH = 256
+_ADDRESS = re.compile(r"\S+:\d+ [^()]*\([^()]*\) ")  # file, line and function
+_OTHER_MODEL = "Choose another model, or tell its publisher that card and ONNX file do not match."
+
+
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """Which tensors of the ONNX file are which.
+
+    Attributes:
+        mel: the input's name.
+        frames: frames of a window.
+        mels: bands of a frame.
+        batch: windows in every run.
+        activations: the output's name.
+        embeddings: the output's name, None where there is none.
+    """
+
+    mel: str
+    frames: int
+    mels: int
+    batch: int
+    activations: str
+    embeddings: str | None
+
+
+class Session:
+    """A model that is ready to run; safe to share between threads.
+
+    Attributes:
+        provider: ONNX Runtime's name of the provider that computes, such as "CPUExecutionProvider".
+        warning: one sentence for the owner where that is not the device that was asked for, else None.
+    """
+
+    def __init__(self, runtime: Any, ports: _Ports, labels: int, provider: str, warning: str | None) -> None:
+        self._runtime = runtime
+        self._ports = ports
+        self._labels = labels
+        self.provider = provider
+        self.warning = warning
+
+    @classmethod
+    def open(cls, model: InstalledModel, device: str = "auto", threads: int = 0) -> Session:
+        """Start a model.
+
+        Args:
+            model: an installed model.
+            device: one of `providers.DEVICES`.
+            threads: threads of the CPU; 0 for one a core.
+
+        Raises:
+            ConfigError: there is no such device.
+            ModelError: the file is damaged, or does not match its card.
+        """
+        return cls.start(model.onnx_path, model.card, device, threads)
+
+    @classmethod
+    def start(cls, onnx_path: Path, card: Card, device: str = "auto", threads: int = 0) -> Session:
+        """Start a model that need not be installed; otherwise as `open`."""
+        provider, warning = choose(device, available_providers())
+        if provider.device != "cpu":
+            try:
+                return cls._start(onnx_path, card, provider, threads, warning)
+            except ModelError as error:
+                warning = f"Device {provider.device} does not start ({error.cause}): using the CPU"
+        return cls._start(onnx_path, card, PROVIDERS[-1], threads, warning)
+
+    @classmethod
+    def _start(cls, path: Path, card: Card, provider: Provider, threads: int, warning: str | None) -> Session:
+        runtime = _runtime(path, provider, threads)
+        started = runtime.get_providers()
+        if provider.name not in started:  # ONNX Runtime logs a missing driver and goes on without the provider
+            raise ModelError(f"ONNX Runtime could not load {provider.name}", path=path)
+        session = cls(runtime, _ports(runtime, card, provider.batch), len(card.classes), provider.name, warning)
+        session.try_out()  # some providers compile, and fail, only now; 60 ms on one core
+        return session
+
+    def try_out(self) -> FloatArray:
+        """Let the model listen to one silent window; gives the activations (1, labels).
+
+        Raises:
+            ModelError: the model does not run, or gives something else than its card says.
+        """
+        return self.run(np.zeros((1, self._ports.frames, self._ports.mels), dtype=np.float32))[0]
+
+    def run(self, mel: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Let the model listen.
+
+        Args:
+            mel: (n, frames, mels) float32.
+
+        Returns:
+            Activations (n, labels) float32 and embeddings (n, dimensions) float32; the dimensions are 0 where the model
+            gives no embedding.
+
+        Raises:
+            ModelError: the shape is not the model's, the provider failed, or the model gave no numbers.
+        """
+        ports = self._ports
+        if mel.ndim != 3 or mel.shape[1:] != (ports.frames, ports.mels):
+            raise ModelError(
+                f"The model takes windows of {ports.frames} frames and {ports.mels} bands, not {mel.shape[1:]}"
+            )
+        mel = np.ascontiguousarray(mel, dtype=np.float32)
+        names = [ports.activations] + ([ports.embeddings] if ports.embeddings else [])
+        parts: list[list[FloatArray]] = [[], []]
+        for start in range(0, len(mel), ports.batch):
+            batch = mel[start : start + ports.batch]
+            count = len(batch)
+            if count < ports.batch:
+                batch = np.concatenate([batch, np.zeros((ports.batch - count, *batch.shape[1:]), np.float32)])
+            for part, values in zip(parts, _run(self._runtime, names, {ports.mel: batch}), strict=False):
+                if values.ndim != 2 or len(values) < count:
+                    raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
+                part.append(values[:count])
+        activations = np.concatenate(parts[0]) if parts[0] else np.zeros((0, self._labels), np.float32)
+        embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((len(mel), 0), np.float32)
+        if activations.shape[1] != self._labels:
+            raise ModelError(
+                f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
+            )
+        if not np.isfinite(activations).all():
+            raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
+        return activations, embeddings
+
+
+def _runtime(path: Path, provider: Provider, threads: int) -> Any:
+    """Load an ONNX file with one provider, and the CPU behind it for what that one cannot do."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(_FATAL)
+    with contextlib.suppress(AttributeError):  # builds without telemetry lack the switch
+        onnxruntime.disable_telemetry_events()
+    prepare(provider)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    # Waiting threads would spin on the cores that decode the next tracks: 61 against 75 ms a window beside a busy core.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_mem_pattern = False  # no faster with it, and 30 MB more; DirectML does not allow it
+    chain: list[Any] = [(provider.name, dict(provider.options))]
+    if provider.device != "cpu":
+        chain.append(PROVIDERS[-1].name)
+    try:
+        # without enable_fallback=0 a failure would be printed and the CPU taken in silence
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about providers; `Session.warning` says it better
+            return onnxruntime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's exceptions have no other common base
+        raise ModelError(f"The model cannot be loaded: {_short(error)}", path=path) from error
+
+
+def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[FloatArray]:
+    try:
+        return [np.asarray(values, dtype=np.float32) for values in runtime.run(names, feeds)]
+    except Exception as error:  # as above
+        raise ModelError(f"The model cannot be run: {_short(error)}") from error
+
+
+def _short(error: Exception) -> str:
+    """The first line of ONNX Runtime's message, without the address in its source that some carry in front."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _ADDRESS.sub("", lines[0].rpartition(" : ")[2])[:200].rstrip(". ")
+
+
+def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
+    """Find the input and the outputs by shape and purpose.
+
+    Raises:
+        ModelError: there is none that fits, or more than one.
+    """
+    inputs = [tensor for tensor in runtime.get_inputs() if tensor.type == "tensor(float)"]
+    if len(inputs) != 1 or len(runtime.get_inputs()) != 1:
+        raise ModelError("The model does not take one input of float32", hint=_OTHER_MODEL)
+    described = card.inputs[0].shape
+    shape = inputs[0].shape
+    if len(shape) != 3 or len(described) < 2:
+        raise ModelError(
+            "The model listens to the output of another model, not to sound",
+            hint="Only models that take (windows, frames, mels) can be used on their own.",
+        )
+    frames, mels = (
+        size if isinstance(size, int) else said for size, said in zip(shape[1:], described[-2:], strict=True)
+    )
+    if (
+        not frames
+        or not mels
+        or any(said not in (None, size) for size, said in zip((frames, mels), described[-2:], strict=True))
+    ):
+        raise ModelError(f"The model takes windows of {frames} by {mels}, its card says {described}", hint=_OTHER_MODEL)
+    fixed = shape[0] if isinstance(shape[0], int) else batch
+    if not 1 <= fixed <= _MAX_BATCH:
+        raise ModelError(f"The model takes {fixed} windows at once", hint=_OTHER_MODEL)
+    activations = _output(runtime, card.output(PREDICTIONS), len(card.classes))
+    if activations is None:
+        raise ModelError("No output of the model fits the labels of its card", hint=_OTHER_MODEL)
+    embeddings = None
+    described_embedding = card.output(EMBEDDINGS)
+    if described_embedding is not None and described_embedding.shape and described_embedding.shape[-1]:
+        embeddings = _output(runtime, described_embedding, described_embedding.shape[-1])
+    return _Ports(inputs[0].name, frames, mels, fixed, activations, embeddings)
+
+
+def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
+    """The output of this many values; where several fit, the one that bears the card's name, purpose or operation.
+
+    Raises:
+        ModelError: several fit, and the card does not tell which.
+    """
+    outputs = [tensor for tensor in runtime.get_outputs() if tensor.type == "tensor(float)" and len(tensor.shape) == 2]
+    fitting: list[str] = [tensor.name for tensor in outputs if tensor.shape[1] == size]
+    if not fitting:  # a size that the file leaves open is checked when the model runs
+        fitting = [tensor.name for tensor in outputs if not isinstance(tensor.shape[1], int)]
+    if len(fitting) <= 1:
+        return fitting[0] if fitting else None
+    words = [described.name, described.purpose, described.operation] if described else []
+    for word in [*words, "activations"]:
+        matching = [name for name in fitting if word and word.lower() in name.lower()]
+        if len(matching) == 1:
+            return matching[0]
+    raise ModelError(
+        f"Several outputs of the model fit its card: {', '.join(fitting)[:200]}",
+        hint="Name the right one in the card's `schema.outputs`.",
+    )

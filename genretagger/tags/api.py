@@ -1,0 +1,326 @@
+"""Genres in files: read them, know the audio they belong to, and write them so that nothing else changes.
+
+`write` is the only function that changes a file. It hands `files.replace` an edit and a check; the check lets the copy
+take the place of the original only when
+
+1. the payload hash of both is the expected one,
+2. everything that is neither audio nor genre is equal, byte for byte,
+3. the genre reads back as it was meant, by our reader and by mutagen,
+4. the kind is the same, and a sample of the audio decodes to the same samples, where the caller gives a decoder.
+
+The formats are in one file a family; `container.py` has their contract and `registry.py` the list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from genretagger import files
+from genretagger.errors import (
+    FileChangedError,
+    FileError,
+    GenretaggerError,
+    TagError,
+    UnsupportedFileError,
+    WriteRefusedError,
+)
+from genretagger.kinds import Kind, kind_of
+from genretagger.tags.container import Container, Sink, WriteOptions, feed
+from genretagger.tags.registry import container_of
+from genretagger.types import GenreField, Json, Stamp, TagChange
+
+__all__ = [
+    "AudioSample",
+    "Change",
+    "NewGenres",
+    "OldGenres",
+    "WriteOptions",
+    "payload_hash",
+    "read",
+    "refusal",
+    "write",
+]
+
+AudioSample: TypeAlias = Callable[[BinaryIO, Kind], bytes]
+"""Decodes a few stretches of an open file; equal bytes mean equal audio."""
+
+_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class NewGenres:
+    """A change: these become the genres, best first; none removes the field."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OldGenres:
+    """A change: what `read` gave as `raw` is put back."""
+
+    raw: Json
+
+
+Change: TypeAlias = NewGenres | OldGenres
+
+
+@contextlib.contextmanager
+def tag_errors(path: Path | None = None) -> Iterator[None]:
+    """Translate what damaged tags raise: here, in mutagen, and in the system below.
+
+    Raises:
+        TagError: the bytes make no sense.
+        AccessError: the file cannot be read.
+    """
+    from mutagen import MutagenError
+
+    try:
+        with files.access_errors(path):
+            yield
+    except GenretaggerError as error:
+        error.path = error.path or path
+        raise
+    except MutagenError as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, OSError) and cause.errno is not None:
+            with files.access_errors(path):
+                raise cause from error
+        raise _damaged(error, path) from error
+    except (
+        # seen from mutagen on the broken files of its own and of TagLib's collections, or possible in it
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        MemoryError,
+        NotImplementedError,
+        RecursionError,
+        TypeError,
+        ValueError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise _damaged(error, path) from error
+
+
+def _damaged(error: BaseException, path: Path | None) -> TagError:
+    detail = str(error) or type(error).__name__
+    return TagError(f"the tags cannot be read ({detail})", path=path, hint="The file may be damaged.")
+
+
+def read(file: BinaryIO, kind: Kind, options: WriteOptions = WriteOptions()) -> GenreField:  # noqa: B008 - frozen
+    """Read the genre.
+
+    Args:
+        file: seekable, open for reading; the position is moved.
+        kind: what `kind_of` said of it.
+        options: for the separator of ID3v2.3.
+
+    Returns:
+        The field; empty for a kind whose tags are not known.
+
+    Raises:
+        TagError: the tags are damaged.
+        AccessError: the file cannot be read.
+    """
+    container = container_of(kind, options)
+    if container is None:
+        return GenreField((), None, "no known tag")
+    with tag_errors():
+        return container.read(file)
+
+
+def payload_hash(file: BinaryIO, kind: Kind) -> str:
+    """Hash the audio without the tags, reading the file once in pieces of 1 MB.
+
+    The digest does not depend on the version of any library. For a kind whose tags are not known it is that of the
+    whole file.
+
+    Raises:
+        TagError: the structure of the container is damaged.
+        AccessError: the file cannot be read.
+    """
+    container = container_of(kind, WriteOptions())
+    if container is None:
+        return _digest(lambda sink: feed(file, 0, file.seek(0, os.SEEK_END), sink), kind)
+    return _digest(partial(container.payload, file), kind)
+
+
+def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:
+    digest = hashlib.blake2b(f"genretagger payload 1 {kind.name}\n".encode(), digest_size=32)
+    with tag_errors():
+        feeder(digest.update)
+    return digest.hexdigest()
+
+
+def refusal(file: BinaryIO, kind: Kind) -> str | None:
+    """Why the genre of this file cannot be written; None where it can.
+
+    Raises:
+        AccessError: the file cannot be read.
+    """
+    container = container_of(kind, WriteOptions())
+    if container is None:
+        return f"genres cannot be written to {kind.human} files"
+    try:
+        with tag_errors():
+            reason = container.refusal(file)
+            if reason is None:
+                container.second_opinion(file)
+            return reason
+    except TagError as error:
+        return error.cause
+
+
+def write(
+    path: Path,
+    *,
+    root: Path,
+    change: Change,
+    expected: Stamp,
+    payload_hash: str,
+    temporary_name: str,
+    options: WriteOptions = WriteOptions(),  # noqa: B008 - frozen
+    audio_sample: AudioSample | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> TagChange:
+    """Change the genre of a file, and nothing else, by the protocol of `files.replace`.
+
+    Args:
+        path: the file, or a symbolic link to it.
+        root: the library folder that it must lie in.
+        change: new genres, or the field that an earlier `read` found.
+        expected: the stamp of the file when the change was decided.
+        payload_hash: what `payload_hash` said of it then.
+        temporary_name: from `files.new_temporary_name`, written down before the call.
+        options: how to write.
+        audio_sample: decodes parts of a file, to compare before and after.
+        step: told of each step; see `files.STEPS`.
+
+    Returns:
+        The field before and after, and the stamp after. A change that would change nothing is not written.
+
+    Raises:
+        UnsupportedFileError: no audio, or a kind without tags that are known.
+        WriteRefusedError: the write would have endangered the file; it is as it was.
+        FileChangedError: somebody else changed the file; theirs stays.
+        TagError: the tags are damaged.
+        AccessError: the system refuses, or there is no space.
+    """
+    with files.open_for_reading(path) as file:
+        if Stamp.of(os.fstat(file.fileno())) != expected:
+            raise FileChangedError("the file changed since it was read", path=path, hint="It will be read again.")
+        with tag_errors(path):
+            kind = kind_of(file)
+            container = container_of(kind, options) if kind else None
+            if kind is None or container is None:
+                name = kind.human if kind else "unknown"
+                raise UnsupportedFileError(f"genres cannot be written to {name} files", path=path)
+            before = container.read(file)
+        if change == OldGenres(before.raw) or (isinstance(change, NewGenres) and change.values == before.values):
+            return TagChange(path, before, before, expected)
+        if isinstance(change, NewGenres):
+            _check_names(change.values, path)
+        reason = refusal(file, kind)
+        if reason is not None:
+            raise WriteRefusedError(reason, path=path, hint="The file was left as it is.")
+    job = _Job(path, kind, container, change, payload_hash, audio_sample)
+    stamp = files.replace(
+        path,
+        root=root,
+        edit=job.edit,
+        check=job.check,
+        expected=expected,
+        temporary_name=temporary_name,
+        allow_hard_links=options.allow_hard_links,
+        allow_outside=options.allow_outside,
+        preserve_mtime=options.preserve_mtime,
+        step=step,
+    )
+    return TagChange(path, before, job.after, stamp)
+
+
+def _check_names(values: tuple[str, ...], path: Path) -> None:
+    for value in values:
+        is_text = value == value.strip() and value and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
+        if not is_text or len(value) > _NAME_LENGTH:
+            raise WriteRefusedError(f"{value[:40]!r} cannot be the name of a genre", path=path)
+    if len(set(values)) < len(values):
+        raise WriteRefusedError("a genre is named twice", path=path)
+
+
+class _Job:
+    """The edit and the check of one write."""
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Kind,
+        container: Container,
+        change: Change,
+        payload: str,
+        audio_sample: AudioSample | None,
+    ) -> None:
+        self.path, self.kind, self.container, self.change = path, kind, container, change
+        self.payload, self.audio_sample = payload, audio_sample
+        self.after = GenreField((), None, "")
+
+    def edit(self, temporary: BinaryIO) -> None:
+        """Change the genre of the copy."""
+        with tag_errors(self.path):
+            if isinstance(self.change, NewGenres):
+                self.container.write(temporary, self.change.values)
+            else:
+                self.container.restore(temporary, self.change.raw)
+
+    def check(self, original: BinaryIO, temporary: BinaryIO) -> None:
+        """Compare the original with the edited copy."""
+        if payload_hash(original, self.kind) != self.payload:
+            raise FileChangedError("the audio of the file changed since it was read", path=self.path)
+        others = self._others(original)
+        sample = self.audio_sample(original, self.kind) if self.audio_sample else b""
+        try:
+            with tag_errors(self.path):
+                fault = self._fault(temporary, others, sample)
+        except FileError as error:
+            fault = f"the edited copy cannot be read: {error.cause}"
+            raise self._refused(fault) from error
+        if fault:
+            raise self._refused(fault)
+
+    def _refused(self, fault: str) -> WriteRefusedError:
+        return WriteRefusedError(fault, path=self.path, hint="The file was left as it is.")
+
+    def _fault(self, temporary: BinaryIO, others: str, sample: bytes) -> str | None:
+        if kind_of(temporary) != self.kind:
+            return "the edited copy is of another kind"
+        if payload_hash(temporary, self.kind) != self.payload:
+            return "the edit would have changed the audio"
+        if self._others(temporary) != others:
+            return "the edit would have changed other tags"
+        self.after = self.container.read(temporary)
+        seen = self.container.second_opinion(temporary)
+        if isinstance(self.change, NewGenres):
+            if self.change.values and self.after.values != self.change.values:
+                return "the genres would not read back as they are meant"
+            if seen != self.change.values:
+                return "another reader would not see the genres as they are meant"
+        elif self.after.raw != self.change.raw and self.after.form == (self.change.raw or {}).get("form"):
+            return "the old genres would not read back as they were"
+        if self.audio_sample and self.audio_sample(temporary, self.kind) != sample:
+            return "the edited copy would sound different"
+        return None
+
+    def _others(self, file: BinaryIO) -> str:
+        return _digest(partial(self.container.others, file), self.kind)

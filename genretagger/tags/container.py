@@ -1,0 +1,170 @@
+"""What every container family offers, and what they share: one contract, one file a family.
+
+A family knows its bytes. It reads the genre field, tells its audio from everything else, and changes the field in an
+open copy. It never opens, copies or renames a file, and never decides whether a change is right: that is `api.py`.
+
+To add a container: one file with a class that fulfils `Container`, one line in `registry.py`.
+
+Why the fields are edited as bytes, and mutagen is the second opinion: measured with mutagen 1.48, a save drops the
+second of two equal frames, upgrades ID3v2.2, forgets ID3v2.4's tag-wide unsynchronisation, replaces comment bytes that
+are not UTF-8 by U+FFFD, drops the names of MP4 covers and the locale of MP4 values, and shifts only the first fragment
+of a fragmented MP4. Here the other fields are carried as they are, and mutagen has to read the new genre from the copy
+before it may replace the original.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Protocol, TypeAlias
+
+from genretagger.errors import TagError
+from genretagger.types import GenreField, Json
+
+Sink: TypeAlias = Callable[[bytes], None]
+"""Takes bytes one piece after the other, such as the `update` of a hash."""
+
+TAG_BYTES = 128 << 20
+"""The largest tag that is read into memory: an album's art in print resolution takes 20 MB."""
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How to write.
+
+    Attributes:
+        id3v23_separator: joins several genres where the format holds one text only (ID3v2.2 and ID3v2.3).
+        allow_hard_links: write files that have several names.
+        allow_outside: write what a symbolic link points to outside the library.
+        preserve_mtime: keep the modification time; beets and others then do not notice the change.
+    """
+
+    id3v23_separator: str = "; "
+    allow_hard_links: bool = False
+    allow_outside: bool = False
+    preserve_mtime: bool = False
+
+
+class Container(Protocol):
+    """One family of containers. Files are open and seekable; their position is nobody's business.
+
+    Every method raises `TagError` (or what `tag_errors` of `api.py` translates) where the bytes make no sense.
+    """
+
+    def read(self, file: BinaryIO) -> GenreField:
+        """The genre field."""
+
+    def refusal(self, file: BinaryIO) -> str | None:
+        """Why this file must not be written; None where it may."""
+
+    def payload(self, file: BinaryIO, sink: Sink) -> None:
+        """Feed the audio without the tags, in an order and form that no retagging changes."""
+
+    def others(self, file: BinaryIO, sink: Sink) -> None:
+        """Feed all that is neither audio nor genre nor padding: it must be equal before and after a write."""
+
+    def write(self, file: BinaryIO, values: Sequence[str]) -> None:
+        """Make these the genres; none removes the field."""
+
+    def restore(self, file: BinaryIO, raw: Json) -> None:
+        """Put back what `read` gave as `raw`."""
+
+    def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
+        """The genres as mutagen reads them."""
+
+
+def library(module: str) -> Any:
+    """A module of mutagen: imported when it is needed (30 to 60 ms), and untyped, as half of mutagen is."""
+    return importlib.import_module(f"mutagen.{module}")
+
+
+def damaged(cause: str) -> TagError:
+    """The error of bytes that make no sense."""
+    return TagError(cause, hint="The tags are damaged; another tagger may repair them. The file was left as it is.")
+
+
+def meant(texts: Sequence[str]) -> tuple[str, ...]:
+    """Texts without surrounding space and without empty ones, each once: what a person calls the genres."""
+    return tuple(dict.fromkeys(stripped for text in texts if (stripped := text.strip("\x00 \t\r\n"))))
+
+
+def feed(file: BinaryIO, start: int, end: int, sink: Sink) -> None:
+    """Feed a stretch of the file in pieces; a file that ends before is fed up to its end."""
+    file.seek(start)
+    while start < end:
+        piece = file.read(min(_CHUNK_BYTES, end - start))
+        if not piece:
+            return
+        sink(piece)
+        start += len(piece)
+
+
+def feed_field(sink: Sink, field: bytes) -> None:
+    """Feed a field with its length, so that two fields never look like one."""
+    sink(len(field).to_bytes(8, "big"))
+    sink(field)
+
+
+def splice(file: BinaryIO, start: int, length: int, new: bytes) -> None:
+    """Replace a stretch of an open file by other bytes, moving what follows.
+
+    Not safe against a kill: only ever used on the copy.
+    """
+    size = file.seek(0, 2)
+    shift = len(new) - length
+    positions = range(start + length, size, _CHUNK_BYTES)
+    if shift:
+        for position in reversed(positions) if shift > 0 else positions:
+            file.seek(position)
+            piece = file.read(min(_CHUNK_BYTES, size - position))
+            file.seek(position + shift)
+            file.write(piece)
+        if shift < 0:
+            file.truncate(size + shift)
+    file.seek(start)
+    file.write(new)
+
+
+IsGenre: TypeAlias = Callable[[bytes], bool]
+
+
+def taken(form: str, fields: Sequence[bytes], is_genre: IsGenre) -> Json:
+    """The genre fields as JSON: the form of the tag, and each field with its place among all fields; None without."""
+    found = [[index, base64.b64encode(field).decode()] for index, field in enumerate(fields) if is_genre(field)]
+    return {"form": form, "fields": found} if found else None
+
+
+def replaced(fields: Sequence[bytes], is_genre: IsGenre, new: Sequence[bytes]) -> list[bytes]:
+    """The fields with other genre fields, standing where the first one stood, or at the end."""
+    place = next((index for index, field in enumerate(fields) if is_genre(field)), len(fields))
+    return [
+        *(field for field in fields[:place] if not is_genre(field)),
+        *new,
+        *(field for field in fields[place:] if not is_genre(field)),
+    ]
+
+
+def restored(fields: Sequence[bytes], is_genre: IsGenre, raw: Json) -> list[bytes]:
+    """The fields with the genre fields that `taken` gave, each at its old place."""
+    result = [field for field in fields if not is_genre(field)]
+    for index, field in unpacked(raw):
+        result.insert(index, field)
+    return result
+
+
+def unpacked(raw: Json) -> list[tuple[int, bytes]]:
+    """Place and bytes of each field that `taken` gave.
+
+    Raises:
+        TagError: it is no such thing.
+    """
+    if raw is None:
+        return []
+    try:
+        return sorted((int(index), base64.b64decode(field, validate=True)) for index, field in raw["fields"])
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise TagError("the stored genre field cannot be read", hint="The database may be damaged.") from error

@@ -1,0 +1,284 @@
+"""MP4, M4A, M4B: iTunes metadata in `moov.udta.meta.ilst`.
+
+One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. All other
+atoms keep their order and their bytes. A `free` atom next to `ilst` gives room; where it does not suffice, everything
+behind moves and the tables that point there are corrected.
+
+Sources: ISO 14496-12; Apple's QuickTime file format for the metadata; `gnre` is an ID3v1 number
+plus one.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from genretagger.tags.atoms import (
+    Atom,
+    atoms,
+    chunk_offsets,
+    content_of,
+    first,
+    fragment_bases,
+    inside_of,
+    inside_of_meta,
+    move_offsets,
+    sample_tables,
+)
+from genretagger.tags.container import (
+    TAG_BYTES,
+    Sink,
+    damaged,
+    feed,
+    feed_field,
+    library,
+    meant,
+    replaced,
+    restored,
+    splice,
+    taken,
+)
+from genretagger.types import GenreField, Json
+
+FORM = "MP4 atom"
+_GENRE, _NUMBERED = b"\xa9gen", b"gnre"
+_UTF8, _UTF16 = 1, 2
+_PADDING_BYTES = 2048
+_FREE = (b"free", b"skip", b"wide")
+
+
+def _atom(name: bytes, content: bytes) -> bytes:
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+_OWN_HANDLER = _atom(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the metadata lies, as far as it exists."""
+
+    top: list[Atom]
+    moov: Atom
+    udta: Atom | None = None
+    meta: Atom | None = None
+    in_meta: tuple[Atom, ...] = ()
+    ilst: Atom | None = None
+
+    @property
+    def parents(self) -> list[Atom]:
+        return [atom for atom in (self.moov, self.udta, self.meta) if atom is not None]
+
+
+class Mp4:
+    """The family of MP4; see `Container`."""
+
+    def read(self, file: BinaryIO) -> GenreField:
+        """`©gen`, or else `gnre`."""
+        fields = _fields(file, _place(file))
+        raw = taken(FORM, fields, is_genre)
+        texts = [text for field in fields if field[4:8] == _GENRE for text in _texts(field)]
+        numbered = [name for field in fields if field[4:8] == _NUMBERED for name in _names(field)]
+        return GenreField(meant(texts) or meant(numbered), raw, FORM)
+
+    def refusal(self, file: BinaryIO) -> str | None:
+        """A file that ends too early, or metadata of another sort."""
+        place = _place(file)
+        if any(atom.cut_off for atom in place.top) or place.top[-1].end != file.seek(0, os.SEEK_END):
+            return "the MP4 file is cut off"
+        if place.moov.open_ended:
+            return "the MP4 file has no size for its metadata"
+        handler = first(list(place.in_meta), b"hdlr")
+        if place.meta is not None and (handler is None or content_of(file, handler)[8:12] != b"mdir"):
+            return "the MP4 file has metadata of another sort than iTunes"
+        _fields(file, place)
+        return None
+
+    def payload(self, file: BinaryIO, sink: Sink) -> None:
+        """The media data, the sample tables and the fragments, with all places counted from the media data."""
+        place = _place(file)
+        media = [atom for atom in place.top if atom.name == b"mdat"]
+        for atom in media:
+            sink((atom.end - atom.content).to_bytes(8, "big"))
+            feed(file, atom.content, atom.end, sink)
+        starts = [atom.start for atom in media]
+        for table in sample_tables(file, place.moov):
+            for atom in table:
+                if atom.name in (b"stco", b"co64"):
+                    for offset in chunk_offsets(file, atom):
+                        index = bisect.bisect_right(starts, offset) - 1
+                        relative = offset - (starts[index] if index >= 0 else 0)
+                        sink(index.to_bytes(4, "big", signed=True) + relative.to_bytes(8, "big"))
+                elif atom.name not in _FREE:
+                    sink(atom.name)
+                    feed(file, atom.content, atom.end, sink)
+        for atom in place.top:
+            if atom.name == b"moof":
+                data = bytearray(content_of(file, atom))
+                for position, base in fragment_bases(file, atom):
+                    start = position - atom.content
+                    data[start : start + 8] = (base - atom.start).to_bytes(8, "big", signed=True)
+                sink(bytes(data))
+
+    def others(self, file: BinaryIO, sink: Sink) -> None:
+        """All other atoms but padding and what belongs to the payload."""
+        place = _place(file)
+        for atom in place.top:
+            if atom.name == b"moov":
+                self._feed_moov(file, place, sink)
+            elif atom.name not in (*_FREE, b"mdat", b"moof"):
+                _feed_atom(file, atom, sink)
+        for field in _fields(file, place):
+            if not is_genre(field):
+                feed_field(sink, field)
+
+    def _feed_moov(self, file: BinaryIO, place: _Place, sink: Sink) -> None:
+        for atom in inside_of(file, place.moov):
+            if atom.name == b"trak":
+                _feed_track(file, atom, sink)
+            elif atom == place.udta:
+                for inner in inside_of(file, atom):
+                    if inner != place.meta and inner.name not in _FREE:
+                        _feed_atom(file, inner, sink)
+            elif atom.name not in _FREE:
+                _feed_atom(file, atom, sink)
+        for atom in place.in_meta:
+            if atom != place.ilst and atom.name not in _FREE:
+                own = atom.name == b"hdlr" and content_of(file, atom) == _OWN_HANDLER[8:]
+                if not own:
+                    _feed_atom(file, atom, sink)
+
+    def write(self, file: BinaryIO, values: Sequence[str]) -> None:
+        """One `©gen` atom."""
+        place = _place(file)
+        data = b"".join(_atom(b"data", _UTF8.to_bytes(4, "big") + bytes(4) + value.encode()) for value in values)
+        new = [_atom(_GENRE, data)] if values else []
+        _store(file, place, replaced(_fields(file, place), is_genre, new))
+
+    def restore(self, file: BinaryIO, raw: Json) -> None:
+        """The atoms as they were."""
+        if raw is not None and raw.get("form") != FORM:
+            raise damaged("the stored genre field is not one of MP4")
+        place = _place(file)
+        _store(file, place, restored(_fields(file, place), is_genre, raw))
+
+    def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
+        """As mutagen reads them."""
+        file.seek(0)
+        tags = library("mp4").MP4(file).tags
+        return meant(tags.get("\xa9gen", [])) if tags is not None else ()
+
+
+def is_genre(field: bytes) -> bool:
+    """Whether an atom of `ilst` holds the genre."""
+    return field[4:8] in (_GENRE, _NUMBERED)
+
+
+def _place(file: BinaryIO) -> _Place:
+    top = atoms(file)
+    moov = first(top, b"moov")
+    if moov is None or moov.cut_off:
+        raise damaged("the MP4 file has no table of contents (moov): it is cut off or damaged")
+    udta = first(inside_of(file, moov), b"udta")
+    meta = first(inside_of(file, udta), b"meta") if udta else None
+    in_meta = inside_of_meta(file, meta) if meta else []
+    return _Place(top, moov, udta, meta, tuple(in_meta), first(in_meta, b"ilst"))
+
+
+def _fields(file: BinaryIO, place: _Place) -> list[bytes]:
+    """The atoms of `ilst`, each with its header."""
+    if place.ilst is None:
+        return []
+    if place.ilst.end - place.ilst.content > TAG_BYTES:
+        raise damaged(f"the metadata of the MP4 file takes more than {TAG_BYTES >> 20} MB")
+    fields = []
+    for atom in inside_of(file, place.ilst):
+        file.seek(atom.start)
+        fields.append(file.read(atom.end - atom.start))
+    return fields
+
+
+def _data(field: bytes) -> list[tuple[int, bytes]]:
+    """Type and bytes of each `data` atom in an atom of `ilst`."""
+    position, found = 8, []
+    while position + 16 <= len(field):
+        size = int.from_bytes(field[position : position + 4], "big")
+        if size < 16 or position + size > len(field):
+            raise damaged("the genre atom of the MP4 file is damaged")
+        if field[position + 4 : position + 8] == b"data":
+            sort = int.from_bytes(field[position + 9 : position + 12], "big")
+            found.append((sort, field[position + 16 : position + size]))
+        position += size
+    return found
+
+
+def _texts(field: bytes) -> list[str]:
+    return [data.decode("utf-16-be" if sort == _UTF16 else "utf-8", "replace") for sort, data in _data(field)]
+
+
+def _names(field: bytes) -> list[str]:
+    genres: list[str] = library("id3").TCON.GENRES
+    numbers = [int.from_bytes(data, "big") for _, data in _data(field)]
+    return [genres[number - 1] for number in numbers if 0 < number <= len(genres)]
+
+
+def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
+    sink(atom.name + (atom.end - atom.content).to_bytes(8, "big"))
+    feed(file, atom.content, atom.end, sink)
+
+
+def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
+    """A track without its sample table, which is of the payload."""
+    for inner in inside_of(file, atom):
+        if inner.name in (b"mdia", b"minf"):
+            _feed_track(file, inner, sink)
+        elif inner.name not in (*_FREE, b"stbl"):
+            _feed_atom(file, inner, sink)
+
+
+def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes]) -> None:
+    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices."""
+    ilst = _atom(b"ilst", b"".join(fields))
+    if place.ilst is not None:
+        start, end = _room(place, place.ilst)
+        new = _padded(ilst, end - start)
+    elif place.meta is not None:
+        start = end = place.meta.end
+        new = _padded(ilst, 0)
+    else:
+        start = end = place.udta.content if place.udta is not None else place.moov.end
+        new = _atom(b"meta", bytes(4) + _OWN_HANDLER + _padded(ilst, 0))
+        if place.udta is None:
+            new = _atom(b"udta", new)
+    splice(file, start, end - start, new)
+    shift = len(new) - (end - start)
+    if not shift:
+        return
+    for parent in place.parents:
+        _grow(file, parent, shift)
+    move_offsets(file, end, shift)
+
+
+def _room(place: _Place, ilst: Atom) -> tuple[int, int]:
+    """The stretch that `ilst` and the free atom behind it take."""
+    follower = next((atom for atom in place.in_meta if atom.start == ilst.end and atom.name == b"free"), ilst)
+    return ilst.start, follower.end
+
+
+def _padded(data: bytes, room: int) -> bytes:
+    spare = room - len(data)
+    if spare == 0:
+        return data
+    return data + _atom(b"free", bytes(spare - 8 if spare >= 8 else _PADDING_BYTES))
+
+
+def _grow(file: BinaryIO, atom: Atom, shift: int) -> None:
+    wide = atom.content - atom.start == 16
+    size = atom.end - atom.start + shift
+    if not wide and size >= 1 << 32:
+        raise damaged("the metadata of the MP4 file is too large")
+    file.seek(atom.start + (8 if wide else 0))
+    file.write(size.to_bytes(8 if wide else 4, "big"))

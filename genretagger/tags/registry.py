@@ -1,0 +1,28 @@
+"""Which family handles which kind: to add a container, write its file and add its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from genretagger.kinds import Kind
+from genretagger.tags.container import Container, WriteOptions
+from genretagger.tags.flac import Flac
+from genretagger.tags.mp3 import Mp3
+from genretagger.tags.mp4 import Mp4
+from genretagger.tags.ogg import CODECS, Ogg
+
+_FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
+    "mp3": lambda options: Mp3(options.id3v23_separator),
+    "flac": lambda _: Flac(),
+    "mp4": lambda _: Mp4(),
+    "ogg": lambda _: Ogg(CODECS["ogg"]),
+    "opus": lambda _: Ogg(CODECS["opus"]),
+    "speex": lambda _: Ogg(CODECS["speex"]),
+    "oggflac": lambda _: Ogg(CODECS["oggflac"]),
+}
+
+
+def container_of(kind: Kind, options: WriteOptions) -> Container | None:
+    """The family that reads and writes files of this kind; None where their tags are not known."""
+    family = _FAMILIES.get(kind.name)
+    return family(options) if family else None

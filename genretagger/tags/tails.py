@@ -1,0 +1,112 @@
+"""What taggers append to a file: ID3v1, APEv2, Lyrics3. They are never changed, and they are no audio.
+
+ID3v1 and Lyrics3 by the documents of id3.org, APEv2 by the one of the Hydrogenaudio wiki.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import BinaryIO
+
+_ROUNDS = 8
+_APE_HEAD = struct.Struct("<8sIIII8x")
+_APE_BYTES = 16 << 20
+_APE_ITEMS = 1024
+ID3V1_BYTES = 128
+
+
+def tails_start(file: BinaryIO, start: int) -> int:
+    """Where the appended tags begin, which is the size of the file where there are none.
+
+    Args:
+        file: any file.
+        start: where the audio starts; no tag begins before it.
+    """
+    end = file.seek(0, os.SEEK_END)
+    for _ in range(_ROUNDS):
+        found = _last_tail(file, end)
+        if not found or end - found < start:
+            break
+        end -= found
+    return end
+
+
+def _last_tail(file: BinaryIO, end: int) -> int:
+    """Bytes of the tag that ends at `end`; 0 where none does."""
+    if end >= ID3V1_BYTES and _at(file, end - ID3V1_BYTES, 3) == b"TAG":
+        return ID3V1_BYTES
+    foot = _at(file, end - 32, 32)
+    if foot.startswith(b"APETAGEX"):
+        size, flags = _ape_size(foot)
+        size += 32 if flags & 0x80000000 else 0
+        return size if 32 <= size <= min(end, _APE_BYTES) else 0
+    if foot.endswith(b"LYRICS200") and foot[-15:-9].isdigit():
+        size = int(foot[-15:-9]) + 15
+        return size if _at(file, end - size, 11) == b"LYRICSBEGIN" else 0
+    if foot.endswith(b"LYRICSEND"):
+        block = _at(file, end - 5120, 5120)
+        place = block.rfind(b"LYRICSBEGIN")
+        return len(block) - place if place >= 0 else 0
+    if foot[-10:-7] == b"3DI":  # ID3v2.4 at the end, told by its footer
+        sizes = foot[-4:]
+        size = sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3]
+        return size + 20 if max(sizes) < 128 and _at(file, end - size - 20, 3) == b"ID3" else 0
+    return 0
+
+
+def _at(file: BinaryIO, position: int, length: int) -> bytes:
+    if position < 0:
+        length, position = length + position, 0
+    file.seek(position)
+    return file.read(max(0, length))
+
+
+def _ape_size(foot: bytes) -> tuple[int, int]:
+    _, _, size, _, flags = _APE_HEAD.unpack(foot)
+    return size, flags
+
+
+def id3v1(file: BinaryIO) -> bytes:
+    """The ID3v1 tag at the end of the file; empty where there is none."""
+    size = file.seek(0, os.SEEK_END)
+    data = _at(file, size - ID3V1_BYTES, ID3V1_BYTES)
+    # "APETAGEX" has "TAG" in it, but an APEv2 footer is no 128 bytes long
+    return data if len(data) == ID3V1_BYTES and data.startswith(b"TAG") else b""
+
+
+def ape_genres(file: BinaryIO, start: int) -> list[str]:
+    """The values of the Genre items of an appended APEv2 tag.
+
+    Args:
+        file: any file.
+        start: where the audio starts.
+    """
+    end = file.seek(0, os.SEEK_END)
+    for _ in range(_ROUNDS):
+        foot = _at(file, end - 32, 32)
+        if foot.startswith(b"APETAGEX"):
+            size, _ = _ape_size(foot)
+            if 32 <= size <= min(end - start, _APE_BYTES):
+                return _ape_values(_at(file, end - size, size - 32), b"genre")
+            return []
+        found = _last_tail(file, end)
+        if not found:
+            return []
+        end -= found
+    return []
+
+
+def _ape_values(items: bytes, wanted: bytes) -> list[str]:
+    position, values = 0, []
+    for _ in range(_APE_ITEMS):
+        key_end = items.find(b"\x00", position + 8, position + 8 + 256)
+        if key_end < 0:
+            break
+        size, flags = struct.unpack_from("<II", items, position)
+        key = items[position + 8 : key_end]
+        position = key_end + 1 + size
+        is_text = flags & 6 == 0
+        if is_text and key.lower() == wanted:
+            values += items[key_end + 1 : position].decode("utf-8", "replace").split("\x00")
+    return values

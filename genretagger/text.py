@@ -1,0 +1,41 @@
+"""Text from strangers (file names, tags) made safe to print.
+
+A name may hold newlines that forge log lines, escape codes that repaint a terminal, bytes that are no UTF-8, and marks
+that reverse the direction of the text. `printable` shows each of them as an escape; nothing else changes.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
+"""Unicode categories that are not shown as they are: controls, formats, surrogates, line separators, unassigned."""
+
+
+def printable(value: str | os.PathLike[str]) -> str:
+    r"""Show a text or a path on one line.
+
+    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`, others as `\u202e`.
+    """
+    return "".join(_show(character) for character in os.fspath(value))
+
+
+def _show(character: str) -> str:
+    if character.isprintable() or unicodedata.category(character) not in _HIDDEN:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def relative(path: Path, root: Path) -> str:
+    """Show a path from its root, or whole where it lies elsewhere."""
+    return printable(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def plural(count: int, noun: str) -> str:
+    """Count things: `1 file`, `2 files`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

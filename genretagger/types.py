@@ -1,0 +1,188 @@
+"""The nouns: frozen values that the rooms pass to each other.
+
+Times end in `_s` (seconds) or `_ns` (nanoseconds), rates in `_hz`. Arrays give their shape and type.
+A path is a `pathlib.Path` whose odd bytes are kept by Python's surrogate escapes; `os.fsencode` gives them back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
+    import numpy as np
+    import numpy.typing as npt
+
+    FloatArray: TypeAlias = npt.NDArray[np.float32]
+    HalfArray: TypeAlias = npt.NDArray[np.float16]
+else:
+    FloatArray = HalfArray = Any
+
+Json: TypeAlias = Any
+"""Whatever the `json` module gives and takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What `stat` says of a file: equal stamps mean that nobody touched it."""
+
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+    links: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Stamp:
+        """Take the stamp from a stat result."""
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
+
+
+@dataclass(frozen=True, slots=True)
+class GenreField:
+    """The genre as it lies in a file.
+
+    Attributes:
+        values: the genres, one by one, as a reader sees them; empty where there is none.
+        raw: the field exactly as stored, as JSON, enough to put it back; None where the file has no such field.
+        form: the kind of tag, for people: "ID3v2.4", "Vorbis comment", "MP4 atom" …
+    """
+
+    values: tuple[str, ...]
+    raw: Json
+    form: str
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is known of a file before anybody listens to it.
+
+    Attributes:
+        path: where it lies.
+        stamp: what `stat` said when the rest was read.
+        kind: the container, told by its content: "mp3", "flac", "ogg", "opus", "mp4" …
+        duration_s: length as the container declares it; None where it does not.
+        payload_hash: hex digest of the audio bytes without the tags: the track's identity across renames.
+        genres: the genre field.
+        refusal: why genres cannot be written to it; None where they can.
+    """
+
+    path: Path
+    stamp: Stamp
+    kind: str
+    duration_s: float | None
+    payload_hash: str
+    genres: GenreField
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of audio that the model hears at once."""
+
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """The stretches of a track that were decoded.
+
+    Attributes:
+        samples: (windows, samples) float32, mono, -1 to 1.
+        rate_hz: sample rate.
+        windows: where in the track each row comes from, in order.
+    """
+
+    samples: FloatArray
+    rate_hz: int
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activations:
+    """What the model said of a track.
+
+    Attributes:
+        values: (windows, labels) float16, each 0 to 1, in the order of the model's labels.
+        embedding: (dimensions,) float32, the mean over the windows.
+        provider: the ONNX Runtime provider that computed them.
+    """
+
+    values: HalfArray
+    embedding: FloatArray
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The genres chosen for a track.
+
+    Attributes:
+        genres: chosen names, best first; empty where none is confident enough.
+        scores: every genre of the vocabulary with its calibrated score, 0 to 1, best first.
+        reason: why, in words.
+    """
+
+    genres: tuple[str, ...]
+    scores: Mapping[str, float]
+    reason: str
+
+
+class Policy(StrEnum):
+    """What happens to genres that a file already has."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    ADD = "add"
+
+
+class Status(StrEnum):
+    """How a file ended."""
+
+    TAGGED = "tagged"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TagChange:
+    """A genre field before and after a write."""
+
+    path: Path
+    before: GenreField
+    after: GenreField
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file in a run.
+
+    Attributes:
+        path: the file as it was named or found.
+        status: how it ended.
+        genres_before: the genres that it had.
+        genres: the genres that it has now, or would have after a run that is not dry.
+        scores: every genre of the vocabulary with its score; empty where nobody listened.
+        reason: why it ended so, in words.
+        model: name of the model.
+        seconds: time spent on it.
+        dry_run: whether writing was off.
+    """
+
+    path: Path
+    status: Status
+    reason: str
+    genres_before: tuple[str, ...] = ()
+    genres: tuple[str, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""
+    seconds: float = 0.0
+    dry_run: bool = False

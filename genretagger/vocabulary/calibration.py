@@ -1,0 +1,219 @@
+"""From a model's activations to calibrated genre scores, by data: `<model>.toml` beside this file.
+
+An activation of 0.2 means little for `rock`, which the network says of every fifth track, and much for `House`. So each
+label is measured against its *usual* level u: how often the model was told that label when it was trained. Were the
+model's activations exact probabilities, a / u would be the likelihood of the sound given the label over the
+likelihood of the sound at large, which is just what a choice between equally common genres needs (Bayes' rule).
+
+A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations and usual levels
+are summed (any of them will do). With weights w that sum to one,
+
+    evidence = sum of w * log((sum of a + e) / (sum of u + e)),    e = FLOOR * sum of u
+    score    = 1 / (1 + exp(-gain * (evidence - log(threshold))))
+
+so that a score of 0.5 means "`threshold` times as much as usual". The witnesses of the two networks multiply, as
+independent ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre
+lower it where they are above their own usual level. Last, all scores are scaled down together where the track as a
+whole gives little sign of being music.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from genretagger.types import FloatArray
+from genretagger.vocabulary.names import names_genre, vocabulary
+
+FLOOR = 0.1
+"""Share of the usual level below which it makes no difference how little is heard: the log stays finite."""
+
+_SEPARATOR = re.compile(r"\s*[/;,]\s*")
+"""What players split genres on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Labels of one network that speak for, or against, a genre.
+
+    Attributes:
+        labels: any of them will do.
+        weight: how much it counts.
+    """
+
+    labels: tuple[str, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one genre is heard.
+
+    Attributes:
+        witnesses: speak for it.
+        against: speak against it, where above their usual level.
+        threshold: how many times the usual level makes a score of 0.5.
+    """
+
+    witnesses: tuple[Witness, ...]
+    against: tuple[Witness, ...]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a calibration makes of a track.
+
+    Attributes:
+        by_genre: every genre that the model can hear, with its score, 0 to 1, best first.
+        grounds: for each genre, in words, which labels spoke for it.
+        is_music: 0 to 1; the scores were scaled by it.
+    """
+
+    by_genre: Mapping[str, float]
+    grounds: Mapping[str, str]
+    is_music: float
+
+
+class Calibration:
+    """What turns one model's activations into scores.
+
+    Args:
+        labels: the model's labels, in the order of its output.
+        usual: the usual level of each label that a profile names, 0 to 1.
+        profiles: how each genre is heard.
+        gain: how steeply the score rises with the evidence.
+        music: what tells music from other sounds; None to trust that everything is.
+        digest: names this calibration; another digest means other scores.
+
+    Raises:
+        ValueError: a profile names a label that the model does not have, or that has no usual level.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        usual: Mapping[str, float],
+        profiles: Mapping[str, Profile],
+        *,
+        gain: float,
+        music: Profile | None,
+        digest: str,
+    ) -> None:
+        self.digest = digest
+        self.genres = tuple(profiles)
+        self._index = {label: number for number, label in enumerate(labels)}
+        self._usual = usual
+        self._profiles = profiles
+        self._gain = gain
+        self._music = music
+        for name, profile in {**profiles, **({"music": music} if music else {})}.items():
+            for witness in (*profile.witnesses, *profile.against):
+                for label in witness.labels:
+                    if label not in self._index or not 0 < usual.get(label, 0) < 1:
+                        raise ValueError(f"{name}: {label!r} is no label of the model, or has no usual level")
+
+    def scores(self, activations: FloatArray) -> Scores:
+        """Score every genre.
+
+        Args:
+            activations: (labels,) float32, each 0 to 1, of a whole track.
+        """
+        heard = {label: float(activations[number]) for label, number in self._index.items()}
+        is_music = 1.0 if self._music is None else _sigmoid(self._gain * self._evidence(self._music, heard))
+        scores = {
+            name: is_music * _sigmoid(self._gain * self._evidence(profile, heard))
+            for name, profile in self._profiles.items()
+        }
+        ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+        grounds = {name: self._grounds(profile, heard) for name, profile in self._profiles.items()}
+        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music)
+
+    def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
+        """Weigh the witnesses: 0 is as likely as not."""
+        speaking_for = sum(witness.weight * self._lift(witness, heard) for witness in profile.witnesses)
+        speaking_against = sum(witness.weight * max(0.0, self._lift(witness, heard)) for witness in profile.against)
+        return speaking_for - speaking_against - math.log(profile.threshold)
+
+    def _lift(self, witness: Witness, heard: Mapping[str, float]) -> float:
+        """Give the natural log of how many times its usual level a witness is heard at."""
+        usual = sum(self._usual[label] for label in witness.labels)
+        level = sum(heard[label] for label in witness.labels)
+        return math.log((level + FLOOR * usual) / (usual + FLOOR * usual))
+
+    def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
+        """Name the two labels that spoke loudest for a genre."""
+        lifts = {label: heard[label] / self._usual[label] for witness in profile.witnesses for label in witness.labels}
+        loudest = sorted(lifts, key=lambda label: -lifts[label])[:2]
+        return ", ".join(
+            f"{label.rpartition('/')[2]} {heard[label]:.2f} (usual {self._usual[label]:.2f})" for label in loudest
+        )
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def calibration(model: str, labels: Sequence[str]) -> Calibration:
+    """Give the calibration of a model: its own where genretagger has one, else the plain one.
+
+    Args:
+        model: the model's name.
+        labels: its labels, in the order of its output.
+    """
+    file = resources.files("genretagger.vocabulary").joinpath(f"{model}.toml")
+    if model.isidentifier() and file.is_file():
+        content = file.read_text(encoding="utf-8")
+        usual = tomllib.loads(content).get("usual")
+        if usual and set(usual) <= set(labels):  # else it is the owner's own model of that name
+            return _read(content, labels)
+    return _plain(labels)
+
+
+def _read(content: str, labels: Sequence[str]) -> Calibration:
+    document = tomllib.loads(content)
+    return Calibration(
+        labels,
+        document["usual"],
+        {name: _profile(entry) for name, entry in document["genres"].items()},
+        gain=document["gain"],
+        music=_profile(document["music"]) if "music" in document else None,
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+    )
+
+
+def _profile(entry: Mapping[str, Any]) -> Profile:
+    def witnesses(name: str) -> tuple[Witness, ...]:
+        return tuple(Witness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
+
+    return Profile(witnesses("for"), witnesses("against"), entry["threshold"])
+
+
+def _plain(labels: Sequence[str]) -> Calibration:
+    """Take each label for a genre and its activation for the score: for models that come without a calibration.
+
+    With a usual level of one half, a threshold of one and the gain that makes the two meet at one half, a score is
+    close to the activation itself, and their order is the same. Labels that name one genre share that level, so that
+    one of them is enough. Those that name none are left out.
+    """
+    members: dict[str, tuple[str, ...]] = {}
+    for label in labels:
+        family, _, name = label.rpartition("---")
+        if names_genre(name, family):
+            genre = vocabulary().canonical(name) or _SEPARATOR.sub(" & ", name)
+            members[genre] = (*members.get(genre, ()), label)
+    return Calibration(
+        labels,
+        {label: 0.5 / len(group) for group in members.values() for label in group},
+        {genre: Profile((Witness(group, 1.0),), (), 1.0) for genre, group in members.items()},
+        gain=2.0,
+        music=None,
+        digest="plain",
+    )

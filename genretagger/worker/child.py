@@ -1,0 +1,193 @@
+"""Inside a child process: read a request, handle the one file it names, answer, until the pipe closes.
+
+The pipes are moved away from the standard descriptors first, so that nothing that a library prints gets into an answer;
+standard output then is standard error, of which the parent keeps the end to tell why a child died.
+
+The pipe is watched by a thread of its own. When the parent is gone, work in progress may end (a write should), but not
+take for ever.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO, TypeAlias
+
+from genretagger.errors import AudioError, FileChangedError, FileError, UnsupportedFileError, WorkerError
+from genretagger.files import access_errors, open_for_reading
+from genretagger.kinds import Kind, kind_of
+from genretagger.types import Json, Sound, Stamp, Track
+from genretagger.worker import protocol
+from genretagger.worker.limits import (
+    Limits,
+    forbid_core_dumps,
+    ignore_stop_signals,
+    limit_cpu,
+    limit_memory,
+    resident_mb,
+)
+
+Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
+"""Path and request → result and samples."""
+
+ORPHAN_GRACE_S = 30.0
+"""How long a child may go on after its parent died."""
+
+
+def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Read what is known of a file without listening to it."""
+    from genretagger import audio
+    from genretagger.tags import api
+
+    with open_for_reading(path) as file, access_errors(path):
+        stamp = Stamp.of(os.fstat(file.fileno()))
+        kind = _kind(file, path)
+        try:
+            duration_s = audio.duration(file, kind)
+        except (AudioError, UnsupportedFileError):
+            duration_s = None  # its tags can be read all the same; who listens to it learns why it cannot be heard
+        track = Track(
+            path,
+            stamp,
+            kind.name,
+            duration_s,
+            api.payload_hash(file, kind),
+            api.read(file, kind, protocol.options_from_json(request["options"])),
+            api.refusal(file, kind),
+        )
+        if Stamp.of(os.fstat(file.fileno())) != stamp:
+            raise FileChangedError("the file changed while it was read", hint="It will be read again.")
+    return protocol.track_to_json(track), b""
+
+
+def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Decode the windows that hold anything to hear."""
+    from genretagger import audio
+    from genretagger.windows import plan
+
+    with open_for_reading(path) as file, access_errors(path):
+        sound = audio.decode(
+            file,
+            _kind(file, path),
+            plan=partial(plan, window_s=request["window_s"], count=request["count"]),
+            rate_hz=request["rate_hz"],
+            window_samples=request["window_samples"],
+            margin_samples=request["margin_samples"],
+        )
+    silent = audio.silent_windows(sound)
+    if silent.any():
+        windows = tuple(window for window, skip in zip(sound.windows, silent, strict=True) if not skip)
+        sound = Sound(sound.samples[~silent], sound.rate_hz, windows)
+    return protocol.sound_to_json(sound), sound.samples.data
+
+
+def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Change the genre of a file."""
+    from genretagger import audio
+    from genretagger.tags import api
+
+    change = api.write(
+        path,
+        root=protocol.path_from_json(request["root"]),
+        change=protocol.change_from_json(request["change"]),
+        expected=protocol.stamp_from_json(request["expected"]),
+        payload_hash=request["payload_hash"],
+        temporary_name=request["temporary_name"],
+        options=protocol.options_from_json(request["options"]),
+        audio_sample=audio.sample,
+    )
+    return protocol.tag_change_to_json(change), b""
+
+
+OPERATIONS: Mapping[str, Operation] = {"inspect": inspect, "decode": decode, "write": write}
+
+
+def _kind(file: BinaryIO, path: Path) -> Kind:
+    kind = kind_of(file)
+    if kind is None:
+        cause = "not audio that genretagger knows" if file.seek(0, os.SEEK_END) else "the file is empty"
+        raise UnsupportedFileError(cause, path=path)
+    return kind
+
+
+def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
+    """Serve until the pipe closes."""
+    incoming, outgoing = _move_pipes()
+    ignore_stop_signals()
+    forbid_core_dumps()
+    faulthandler.enable()
+    requests: SimpleQueue[Json | None] = SimpleQueue()
+    threading.Thread(target=_listen, args=(incoming, requests), daemon=True).start()
+    _load()
+    files = 0
+    while (request := requests.get()) is not None:
+        files += 1
+        try:
+            protocol.write_frame(outgoing, {"begun": request["id"]})
+            limits = Limits(**request["limits"])
+            answer, body = _answer(operations, request, limits)
+            answer["id"] = request["id"]
+            answer["retire"] |= files >= limits.files or resident_mb() > limits.resident_mb
+            protocol.write_frame(outgoing, answer, body)
+            del answer, body
+        except OSError:
+            return  # the parent is gone
+
+
+def _load() -> None:
+    """Import what every file needs, so that none pays for it with its memory and time."""
+    from genretagger.audio import ffmpeg
+    from genretagger.tags import registry
+
+    del ffmpeg, registry
+
+
+def _answer(
+    operations: Mapping[str, Operation], request: Json, limits: Limits
+) -> tuple[dict[str, Json], protocol.Buffer]:
+    """Handle one file, whatever it does to us short of killing us."""
+    try:
+        limit_memory(limits.memory_mb)
+        limit_cpu(limits.time_s if limits.cpu_s is None else limits.cpu_s)
+        result, body = operations[request["op"]](protocol.path_from_json(request["path"]), request)
+        return {"result": result, "retire": False}, body
+    except FileError as error:
+        return {"error": protocol.error_to_json(error), "retire": False}, b""
+    except MemoryError:
+        bomb = WorkerError(f"needed more than {limits.memory_mb} MB of memory", hint="Raise memory_limit_mb.")
+        return {"error": protocol.error_to_json(bomb), "retire": True}, b""
+    except Exception as error:  # noqa: BLE001 - a bug, met in a file that may be hostile: the parent tells of it
+        traceback.print_exc()
+        bug = WorkerError(f"a bug: {type(error).__name__}: {str(error)[:500]}", hint="Report it.")
+        return {"error": protocol.error_to_json(bug), "retire": True}, b""
+
+
+def _move_pipes() -> tuple[FileIO, FileIO]:
+    """Take the pipes away from the standard descriptors, which libraries write to."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    sys.stdout = sys.stderr
+    return FileIO(incoming, "rb"), FileIO(outgoing, "wb")
+
+
+def _listen(incoming: FileIO, requests: SimpleQueue[Json | None]) -> None:
+    """Pass requests on; when the parent is gone, see to it that we go too."""
+    try:
+        while True:
+            requests.put(protocol.read_frame(incoming)[0])
+    except (EOFError, OSError, protocol.ProtocolError):
+        requests.put(None)
+    time.sleep(ORPHAN_GRACE_S)
+    os._exit(1)

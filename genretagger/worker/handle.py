@@ -1,0 +1,236 @@
+"""One child process, as the parent sees it: started when first needed, asked, killed when it takes too long.
+
+Contents: `Child`, `NotBegun`, `Reply`, `child_command`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import site
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import genretagger
+from genretagger.errors import ConfigError, WorkerError
+from genretagger.types import Json
+from genretagger.worker import protocol
+from genretagger.worker.limits import Limits, one_thread_each, own_group
+
+_log = logging.getLogger(__name__)
+
+_LAST_WORDS_BYTES = 8192
+_EXIT_S = 5.0
+_START_S = 120.0
+"""Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
+_OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
+
+
+class NotBegun(Exception):  # noqa: N818 - it says what to do: ask another child
+    """The child died before it touched the file, so the file is not to blame. Holds its last words."""
+
+
+class Reply(NamedTuple):
+    """What a child answered: the header, the samples."""
+
+    header: Json
+    body: bytearray
+
+
+def child_command() -> list[str]:
+    """The command that starts a child.
+
+    Raises:
+        ConfigError: Python does not know its own program (embedded interpreters).
+    """
+    if not sys.executable:
+        raise ConfigError(
+            "Python does not know its own program, which is needed to start child processes",
+            hint="Run genretagger with a normal Python.",
+        )
+    # -P: a folder of music may hold a file named json.py
+    return [sys.executable, "-P", "-m", "genretagger.worker"]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, where the child finds the same genretagger, with one thread for each library."""
+    environment = {**os.environ, **one_thread_each()}
+    package = str(Path(genretagger.__file__).resolve().parents[1])
+    installed = {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}
+    if package not in installed:
+        others = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([package, others] if others else [package])
+    return environment
+
+
+class Child:
+    """A child process; one thread at a time may ask it, any thread may kill it.
+
+    Args:
+        command: what to start.
+        limits: what a file may cost.
+    """
+
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
+        self._command = list(command)
+        self._limits = limits
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._last_words = bytearray()
+        self._listener: threading.Thread | None = None
+        self._number = 0
+        self._killed = ""
+        self.retired = False
+
+    def ask(self, request: dict[str, Json], *, most_body: int = 0) -> Reply:
+        """Have a file handled.
+
+        Raises:
+            NotBegun: it died before it began.
+            WorkerError: it died meanwhile, took too long, was killed, or answered nonsense.
+        """
+        process = self._started()
+        self._number += 1
+        request = {**request, "id": self._number, "limits": asdict(self._limits)}
+        begun = False
+        try:
+            with self._within(_START_S, f"the child process took longer than {_START_S:g} s to start"):
+                if process.stdin is None or process.stdout is None:
+                    raise EOFError
+                protocol.write_frame(process.stdin, request)
+                begun = protocol.read_frame(process.stdout)[0].get("begun") == self._number  # type: ignore[arg-type]
+                if not begun:
+                    raise protocol.ProtocolError("no word that it began")
+            with self._within(self._limits.time_s, f"took longer than {self._limits.time_s:g} s"):
+                header, body = protocol.read_frame(process.stdout, most_body=most_body)  # type: ignore[arg-type]
+                if header.get("id") != self._number:
+                    raise protocol.ProtocolError("an answer to another question")
+        except (EOFError, OSError) as error:
+            self._bury()
+            if begun or self._killed:
+                raise self._epitaph() from error
+            raise NotBegun(self.last_words()) from error
+        except protocol.ProtocolError as error:
+            self.kill("its answer made no sense")
+            self._bury()
+            raise WorkerError(f"the child process went astray: {error}", hint="The file may be hostile.") from error
+        self.retired = self.retired or bool(self._killed) or header.get("retire") is not False
+        return Reply(header, body)
+
+    @contextlib.contextmanager
+    def _within(self, seconds: float, reason: str) -> Iterator[None]:
+        """Kill the child if the block takes longer."""
+        timer = threading.Timer(seconds, self.kill, [reason])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._killed:
+                raise WorkerError("stopped before it was done")
+            if self._process is None:
+                try:
+                    self._process = subprocess.Popen(
+                        self._command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        bufsize=0,
+                        cwd=Path(sys.executable or os.sep).anchor,  # ours may be gone, or be a disk to unmount
+                        env=_environment(),
+                        **own_group(),  # type: ignore[call-overload]
+                    )
+                except OSError as error:
+                    raise NotBegun(error.strerror or str(error)) from error
+                self._listener = threading.Thread(
+                    target=self._keep_last_words, args=(self._process.stderr,), name="genretagger-stderr", daemon=True
+                )
+                self._listener.start()
+            return self._process
+
+    def _keep_last_words(self, stream: IO[bytes]) -> None:
+        """Read what libraries print, so that the pipe never fills, and keep the end of it."""
+        with contextlib.suppress(OSError, ValueError):
+            while data := stream.read(_LAST_WORDS_BYTES):
+                self._last_words += data
+                del self._last_words[:-_LAST_WORDS_BYTES]
+
+    def last_words(self) -> str:
+        """The last line that it printed, without what a terminal would obey."""
+        lines = bytes(self._last_words).decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return "".join(mark for mark in last if mark.isprintable())[:300]
+
+    def kill(self, reason: str) -> None:
+        """End it now; a call in progress fails for this reason."""
+        with self._lock:
+            self._killed = self._killed or reason
+            if self._process is not None and self._process.poll() is None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Let it end by itself, and kill it where it does not."""
+        with self._lock:
+            self._killed = self._killed or "stopped"
+            process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        self._bury()
+
+    @property
+    def process_id(self) -> int | None:
+        """Its number, while it lives."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def _bury(self) -> None:
+        """Leave no zombie, no open pipe and no thread."""
+        self.retired = True
+        process = self._process
+        if process is None:
+            return
+        try:
+            process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._listener is not None:
+            self._listener.join(_EXIT_S)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        if self._last_words:
+            _log.debug("the child process %d said: %s", process.pid, self.last_words())
+
+    def _epitaph(self) -> WorkerError:
+        """Why it died."""
+        status: Any = self._process.returncode if self._process is not None else None
+        if self._killed:
+            hint = "Raise time_limit_s." if self._killed.startswith("took") else ""
+            return WorkerError(self._killed, hint=hint)
+        if any(mark in self._last_words for mark in _OUT_OF_MEMORY):
+            cause = f"needed more than {self._limits.memory_mb} MB of memory"
+            return WorkerError(cause, hint="Raise memory_limit_mb.")
+        if status is None or status >= 0:
+            return WorkerError(f"the decoder ended by itself (status {status})")
+        if status == -getattr(signal, "SIGXCPU", 0):
+            cpu_s = self._limits.time_s if self._limits.cpu_s is None else self._limits.cpu_s
+            return WorkerError(f"needed more than {cpu_s:g} s of processor time", hint="Raise time_limit_s.")
+        if status == -getattr(signal, "SIGKILL", 0):
+            return WorkerError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")
+        name = signal.strsignal(-status) or "unknown"
+        return WorkerError(f"the decoder crashed (signal {-status}: {name.lower()})")

@@ -1,0 +1,122 @@
+"""What a child process may use, one small function for each limit, with what happens where the system has none.
+
+Everything is set by the child on itself: a fork of a parent with threads must not run Python before it execs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_MB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may cost.
+
+    Attributes:
+        memory_mb: most memory of a child; what decoding 16 windows needs is 150.
+        time_s: most seconds by the clock.
+        cpu_s: most seconds of processor time; None means as by the clock.
+        files: files after which a child is replaced by a fresh one, for what libraries leak.
+        resident_mb: a child that keeps more than this in memory after a file is replaced too.
+    """
+
+    memory_mb: int = 1024
+    time_s: float = 300.0
+    cpu_s: float | None = None
+    files: int = 200
+    resident_mb: int = 400
+
+
+def limit_memory(memory_mb: int) -> None:
+    """Let allocations fail beyond this: MemoryError in Python, ENOMEM in FFmpeg.
+
+    Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times that because mapped
+    libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the address space at most; Windows has no
+    such limit, and there only the time is limited.
+    """
+    with contextlib.suppress(ImportError):
+        import resource
+
+        for name, limit in (("RLIMIT_DATA", memory_mb * _MB), ("RLIMIT_AS", (4 * memory_mb + 1024) * _MB)):
+            number = getattr(resource, name, None)
+            if number is not None:
+                _set_both(number, limit)
+
+
+def limit_cpu(cpu_s: float) -> None:
+    """End this process (SIGXCPU) when it has used this much processor time more.
+
+    It ends children whose parent was killed while they were in an endless loop. Without it (Windows) the parent's
+    clock is the only one.
+    """
+    with contextlib.suppress(ImportError):
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        soft = int(usage.ru_utime + usage.ru_stime + cpu_s) + 1
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        if hard != resource.RLIM_INFINITY:
+            soft = min(soft, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def forbid_core_dumps() -> None:
+    """Leave no core file of somebody's music, nor the seconds that writing one takes. Windows writes none."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        _set_both(resource.RLIMIT_CORE, 0)
+
+
+def _set_both(number: int, limit: int) -> None:
+    """Set the soft and the hard limit, never above what is set already."""
+    import resource
+
+    hard = resource.getrlimit(number)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(number, (limit, limit))
+
+
+def ignore_stop_signals() -> None:
+    """Leave it to the parent when to stop: a write in progress is finished, and a closed pipe ends us.
+
+    Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at once.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def resident_mb() -> int:
+    """Memory that this process holds now; 0 where the system does not say (then only the count of files matters)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // _MB
+
+
+def one_thread_each() -> dict[str, str]:
+    """Environment that keeps the numeric libraries of a child to one thread: the parallelism is in the processes."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    return dict.fromkeys(names, "1")
+
+
+def own_group() -> dict[str, int]:
+    """Arguments of Popen that keep the keyboard's Ctrl-C from a child while it starts."""
+    if sys.platform == "win32":
+        import subprocess
+
+        return {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+    return {"process_group": 0}

@@ -1,0 +1,249 @@
+"""A pool of child processes: music files go in, what is known of them comes out, as futures.
+
+    with WorkerPool(2, Limits()) as pool:
+        track = pool.inspect(path).result()
+
+Whatever a file does, its own future fails (a `FileError`, as the child raised it, or a `WorkerError`) and the next file
+gets a fresh child. A child that dies before it opened the file costs nothing: another one is asked, once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from genretagger.errors import WorkerError
+from genretagger.tags.api import Change, WriteOptions
+from genretagger.types import Json, Sound, TagChange, Track
+from genretagger.windows import LONGEST_LISTENING_S
+from genretagger.worker import protocol
+from genretagger.worker.handle import Child, NotBegun, Reply, child_command
+from genretagger.worker.limits import Limits
+
+__all__ = ["Limits", "WorkerPool"]
+
+_Result = TypeVar("_Result")
+
+WRITE_GRACE_S = 60.0
+"""How long a write may go on when the pool is closed in a hurry: a few hundred MB on a slow disk."""
+
+_DEFAULTS = WriteOptions()
+
+
+class WorkerPool:
+    """Child processes, started when they are needed; use it as a context manager.
+
+    Args:
+        jobs: files handled at once.
+        limits: what one file may cost.
+        command: what starts a child, for tests.
+
+    Raises:
+        ConfigError: no child can be started by this Python.
+    """
+
+    def __init__(self, jobs: int, limits: Limits | None = None, *, command: Sequence[str] | None = None) -> None:
+        self._limits = limits or Limits()
+        self._command = list(command) if command is not None else child_command()
+        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="genretagger-worker")
+        self._changed = threading.Condition()
+        self._idle: list[Child] = []
+        self._busy: dict[Child, str] = {}
+        self._closing = False
+
+    def inspect(self, path: Path, *, options: WriteOptions = _DEFAULTS) -> Future[Track]:
+        """Read what is known of a file without listening to it: kind, length, payload hash, genres.
+
+        Args:
+            path: the file.
+            options: for the separator of ID3v2.3.
+
+        Returns:
+            A future that may fail with a `FileError`.
+        """
+        path = path.absolute()
+        request = {"op": "inspect", "options": asdict(options)}
+        return self._submit(path, request, lambda reply: protocol.track_from_json(reply.header["result"], path))
+
+    def decode(
+        self,
+        path: Path,
+        *,
+        count: int | None,
+        window_s: float,
+        rate_hz: int,
+        window_samples: int,
+        margin_samples: int,
+    ) -> Future[Sound]:
+        """Decode the windows of a track that hold anything to hear.
+
+        Args:
+            path: the file.
+            count: how many windows, spread over the track; None for all.
+            window_s: seconds of a window, and between two when all are heard.
+            rate_hz: the rate that the model hears.
+            window_samples: samples of a window, margins included.
+            margin_samples: samples of it that lie before the window's start.
+
+        Returns:
+            A future of the windows that are not silent: none of a silent track. It may fail with a `FileError`.
+        """
+        request = {
+            "op": "decode",
+            "count": count,
+            "window_s": window_s,
+            "rate_hz": rate_hz,
+            "window_samples": window_samples,
+            "margin_samples": margin_samples,
+        }
+        most = max(1, int(LONGEST_LISTENING_S / window_s))
+        parse = partial(_sound, rate_hz=rate_hz, window_samples=window_samples)
+        most_body = 4 * window_samples * (most if count is None else min(count, most))
+        return self._submit(path.absolute(), request, parse, most_body=most_body)
+
+    def write(
+        self,
+        track: Track,
+        change: Change,
+        *,
+        root: Path,
+        temporary_name: str,
+        options: WriteOptions = _DEFAULTS,
+    ) -> Future[TagChange]:
+        """Change the genre of a file, and nothing else; see `tags.api.write`.
+
+        Args:
+            track: as `inspect` gave it: the file must still have its stamp and its payload.
+            change: what to write.
+            root: the library folder that the file must lie in.
+            temporary_name: from `files.new_temporary_name`, written down before the call.
+            options: how to write.
+
+        Returns:
+            A future that may fail with a `FileError`; after a `WorkerError` the file is as it was or fully written.
+        """
+        path = track.path.absolute()
+        request = {
+            "op": "write",
+            "root": protocol.path_to_json(root.absolute()),
+            "change": protocol.change_to_json(change),
+            "expected": asdict(track.stamp),
+            "payload_hash": track.payload_hash,
+            "temporary_name": temporary_name,
+            "options": asdict(options),
+        }
+        parse: Callable[[Reply], TagChange] = lambda reply: protocol.tag_change_from_json(  # noqa: E731
+            reply.header["result"], path
+        )
+        return self._submit(path, request, parse)
+
+    def _submit(
+        self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], *, most_body: int = 0
+    ) -> Future[_Result]:
+        request["path"] = protocol.path_to_json(path)
+        return self._threads.submit(self._handle, path, request, parse, most_body)
+
+    def _handle(
+        self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], most_body: int
+    ) -> _Result:
+        """Have one file handled by a child, in a thread that waits for it."""
+        child: Child | None = None
+        try:
+            child, reply = self._ask(request, most_body)
+            if "error" in reply.header:
+                raise protocol.error_from_json(reply.header["error"], path)
+            return parse(reply)
+        except (protocol.ProtocolError, KeyError) as error:
+            if child is not None:
+                child.kill("its answer made no sense")
+                child.retired = True
+            raise WorkerError(
+                f"the child process went astray: {error}", path=path, hint="The file may be hostile."
+            ) from error
+        except WorkerError as error:
+            error.path = path
+            raise
+        finally:
+            if child is not None:
+                self._give_back(child)
+
+    def _ask(self, request: dict[str, Json], most_body: int) -> tuple[Child, Reply]:
+        """Ask a child; one that died before it began is replaced, once."""
+        first: NotBegun | None = None
+        while True:
+            child = self._lease(request["op"])
+            try:
+                return child, child.ask(request, most_body=most_body)
+            except NotBegun as error:
+                self._give_back(child)
+                if first is not None:
+                    raise WorkerError(
+                        f"no child process could be started ({error})", hint="genretagger doctor looks for the cause."
+                    ) from error
+                first = error
+            except BaseException:
+                self._give_back(child)
+                raise
+
+    def _lease(self, operation: str) -> Child:
+        with self._changed:
+            if self._closing and operation != "write":
+                raise WorkerError("stopped before it was done")
+            child = self._idle.pop() if self._idle else Child(self._command, self._limits)
+            self._busy[child] = operation
+            return child
+
+    def _give_back(self, child: Child) -> None:
+        if child.retired:
+            child.close()
+        with self._changed:
+            if self._busy.pop(child, None) is not None and not child.retired:
+                self._idle.append(child)
+            self._changed.notify_all()
+
+    def close(self, finish: bool = True) -> None:
+        """End the children.
+
+        Args:
+            finish: let everything that was asked for be done; else only writes in progress are waited for.
+        """
+        if not finish:
+            with self._changed:
+                self._closing = True
+                self._threads.shutdown(wait=False, cancel_futures=True)
+                for child, operation in self._busy.items():
+                    if operation != "write":
+                        child.kill("stopped before it was done")
+                self._changed.wait_for(lambda: not self._busy, WRITE_GRACE_S)
+                for child in self._busy:
+                    child.kill("stopped before it was done")
+        self._threads.shutdown(wait=True)
+        with self._changed:
+            self._closing = True
+            idle, self._idle = self._idle, []
+        for child in idle:
+            child.close()
+
+    def process_ids(self) -> list[int]:
+        """The numbers of the children that live now, for diagnosis."""
+        with self._changed:
+            children = (*self._idle, *self._busy)
+        return [number for child in children if (number := child.process_id) is not None]
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(finish=error is None)
+
+
+def _sound(reply: Reply, *, rate_hz: int, window_samples: int) -> Sound:
+    return protocol.sound_from_json(reply.header["result"], reply.body, rate_hz=rate_hz, window_samples=window_samples)

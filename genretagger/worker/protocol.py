@@ -1,0 +1,252 @@
+"""What parent and child say to each other: frames of JSON with raw samples behind it, over two pipes.
+
+A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (8), the header (JSON, ASCII), the body.
+
+    parent → child   {"id", "op", …}
+    child → parent   {"begun": id}                        the file is about to be opened
+    child → parent   {"id", "retire", "result": …}        + samples, for `decode`
+    child → parent   {"id", "retire", "error": {…}}
+
+The reader of a frame gives the bounds of both lengths, and every value of an answer is checked for its type before it
+becomes one of ours: `ProtocolError` otherwise. Paths travel as base64 of their bytes; odd bytes in other texts
+survive as JSON's escaped surrogates.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import os
+import struct
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from genretagger.errors import FILE_ERRORS, FileError, WorkerError
+from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
+from genretagger.types import GenreField, Json, Sound, Stamp, TagChange, Track, Window
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+_MARK = b"gtw1"
+_LENGTHS = struct.Struct(">4sIQ")
+HEADER_BYTES = 16 << 20
+"""Far more than any genre field; the raw field of a broken tag may be long."""
+
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+class ProtocolError(Exception):
+    """The other side does not speak this protocol: it was taken over, or something wrote into its pipe."""
+
+
+class Readable(Protocol):
+    """An unbuffered stream."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fill some of the buffer."""
+
+
+class Writable(Protocol):
+    """An unbuffered stream."""
+
+    def write(self, data: memoryview, /) -> int | None:
+        """Take some of the data."""
+
+
+def write_frame(stream: Writable, header: Json, body: Buffer = b"") -> None:
+    """Send a frame.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    data = memoryview(body).cast("B") if memoryview(body).nbytes else memoryview(b"")
+    for part in (memoryview(_LENGTHS.pack(_MARK, len(text), data.nbytes) + text), data):
+        while part.nbytes:
+            part = part[stream.write(part) or 0 :]
+
+
+def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: int = 0) -> tuple[Json, bytearray]:
+    """Receive a frame.
+
+    Raises:
+        EOFError: the other side is gone, between two frames or within one.
+        ProtocolError: this is no frame, or one beyond the bounds.
+    """
+    mark, header_length, body_length = _LENGTHS.unpack(_read(stream, _LENGTHS.size))
+    if mark != _MARK or header_length > most_header or body_length > most_body:
+        raise ProtocolError("no frame, or one that is too long")
+    text = _read(stream, header_length)
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError("a frame without a readable header") from error
+    if not isinstance(header, dict):
+        raise ProtocolError("a frame with an odd header")
+    return header, _read(stream, body_length)
+
+
+def _read(stream: Readable, count: int) -> bytearray:
+    data = bytearray(count)
+    rest = memoryview(data)
+    while rest:
+        got = stream.readinto(rest)
+        if not got:
+            raise EOFError
+        rest = rest[got:]
+    return data
+
+
+def path_to_json(path: Path) -> str:
+    """A path, whatever bytes it holds."""
+    return base64.b64encode(os.fsencode(path)).decode("ascii")
+
+
+def path_from_json(value: Json) -> Path:
+    """The reverse."""
+    try:
+        return Path(os.fsdecode(base64.b64decode(_typed(value, str), validate=True)))
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError("no path") from error
+
+
+def _typed(value: Json, kind: type | tuple[type, ...]) -> Any:
+    """The value, if it is of that type; True is no number."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ProtocolError(f"{type(value).__name__} where {kind} belongs")
+    return value
+
+
+def _member(value: Json, name: str, kind: type | tuple[type, ...]) -> Any:
+    try:
+        return _typed(_typed(value, dict)[name], kind)
+    except KeyError as error:
+        raise ProtocolError(f"{name} is missing") from error
+
+
+_NONE = type(None)
+
+
+def stamp_from_json(value: Json) -> Stamp:
+    """A stamp, from its `asdict`."""
+    return Stamp(**{field.name: _member(value, field.name, int) for field in fields(Stamp)})
+
+
+def _genres_from_json(value: Json) -> GenreField:
+    values = tuple(_typed(text, str) for text in _member(value, "values", list))
+    return GenreField(values, _typed(value, dict).get("raw"), _member(value, "form", str))
+
+
+def track_to_json(track: Track) -> Json:
+    """A track without its path, which the parent knows."""
+    return {
+        **{name: getattr(track, name) for name in _PLAIN},
+        "stamp": asdict(track.stamp),
+        "genres": asdict(track.genres),
+    }
+
+
+_PLAIN = ("kind", "duration_s", "payload_hash", "refusal")
+
+
+def track_from_json(value: Json, path: Path) -> Track:
+    """The reverse.
+
+    Raises:
+        ProtocolError: something in it is not what it has to be.
+    """
+    duration_s = _member(value, "duration_s", (float, int, _NONE))
+    if duration_s is not None and not 0 <= duration_s < math.inf:
+        raise ProtocolError("an impossible duration")
+    return Track(
+        path,
+        stamp_from_json(_member(value, "stamp", dict)),
+        _member(value, "kind", str),
+        duration_s,
+        _member(value, "payload_hash", str),
+        _genres_from_json(_member(value, "genres", dict)),
+        _member(value, "refusal", (str, _NONE)),
+    )
+
+
+def tag_change_to_json(change: TagChange) -> Json:
+    """What was written, without the path."""
+    return {name: asdict(getattr(change, name)) for name in ("before", "after", "stamp")}
+
+
+def tag_change_from_json(value: Json, path: Path) -> TagChange:
+    """The reverse.
+
+    Raises:
+        ProtocolError: something in it is not what it has to be.
+    """
+    before, after = (_genres_from_json(_member(value, name, dict)) for name in ("before", "after"))
+    return TagChange(path, before, after, stamp_from_json(_member(value, "stamp", dict)))
+
+
+def sound_to_json(sound: Sound) -> Json:
+    """The windows; the samples are the body of the frame."""
+    return {"rate_hz": sound.rate_hz, "windows": [[window.start_s, window.duration_s] for window in sound.windows]}
+
+
+def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_samples: int) -> Sound:
+    """The reverse.
+
+    Args:
+        value: the header's part.
+        body: the samples.
+        rate_hz: the rate that was asked for.
+        window_samples: the length of a window that was asked for.
+
+    Raises:
+        ProtocolError: it is not what was asked for, or holds no finite numbers.
+    """
+    import numpy as np
+
+    windows = []
+    for pair in _member(value, "windows", list):
+        if len(_typed(pair, list)) != 2 or not all(0 <= _typed(part, (float, int)) < math.inf for part in pair):
+            raise ProtocolError("an odd window")
+        windows.append(Window(float(pair[0]), float(pair[1])))
+    if _member(value, "rate_hz", int) != rate_hz or len(body) != 4 * window_samples * len(windows):
+        raise ProtocolError("other samples than were asked for")
+    samples: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), window_samples)
+    # a sum is finite only where all are, and needs no second array
+    if not np.isfinite(samples.sum(dtype=np.float64)):
+        raise ProtocolError("samples that are no numbers")
+    return Sound(samples, rate_hz, tuple(windows))
+
+
+def change_to_json(change: Change) -> Json:
+    """What to write."""
+    return {"raw": change.raw} if isinstance(change, OldGenres) else {"values": list(change.values)}
+
+
+def change_from_json(value: Json) -> Change:
+    """The reverse."""
+    return NewGenres(tuple(value["values"])) if "values" in value else OldGenres(value["raw"])
+
+
+def options_from_json(value: Json) -> WriteOptions:
+    """How to write, from its `asdict`."""
+    return WriteOptions(**value)
+
+
+def error_to_json(error: FileError) -> Json:
+    """An error by the name of its class."""
+    return {"name": type(error).__name__, "cause": error.cause, "hint": error.hint}
+
+
+def error_from_json(value: Json, path: Path) -> FileError:
+    """The reverse; a class that is none of ours becomes a `WorkerError`.
+
+    Raises:
+        ProtocolError: something in it is not what it has to be.
+    """
+    kind = FILE_ERRORS.get(_member(value, "name", str), WorkerError)
+    return kind(_member(value, "cause", str), path=path, hint=_member(value, "hint", str))

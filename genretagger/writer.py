@@ -1,0 +1,111 @@
+"""Changing tags so that nothing is forgotten: announce the write in the database, write, mark it as written.
+
+The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill leaves between two
+of the three steps is settled by looking at the file: it holds the old genres or the new ones, nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from genretagger.config import Settings
+from genretagger.database.store import Store
+from genretagger.database.values import StoredWrite, WriteState
+from genretagger.discover import Found
+from genretagger.errors import AccessError, FileError, WorkerError
+from genretagger.files import new_temporary_name, remove_left_over
+from genretagger.schedule import Flow, Step
+from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
+from genretagger.types import GenreField, TagChange, Track
+from genretagger.worker.pool import WorkerPool
+
+
+class Writer:
+    """Writes genres, and puts back what was there before.
+
+    Args:
+        settings: how to write.
+        store: the database.
+        workers: the child processes.
+    """
+
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool) -> None:
+        self._store = store
+        self._workers = workers
+        self.options = WriteOptions(
+            id3v23_separator=settings.id3v23_separator,
+            allow_hard_links=settings.hard_links,
+            allow_outside=settings.outside_links,
+            preserve_mtime=settings.preserve_mtime,
+        )
+
+    def write(
+        self,
+        file: Found,
+        track: Track,
+        wanted: tuple[str, ...] | GenreField,
+        *,
+        run_id: int,
+        model: str,
+        reason: str,
+        undo_of: int | None = None,
+    ) -> Flow[TagChange]:
+        """Change the genre field of one file.
+
+        Args:
+            file: where it lies, and the folder that the write must not leave.
+            track: what the file was when the change was decided.
+            wanted: the new genres, or a field to put back exactly.
+            run_id: the run that this write belongs to.
+            model: name of the model that the genres come from.
+            reason: why, in words.
+            undo_of: number of the write that this one undoes.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+        temporary_name = new_temporary_name(track.path)
+        after = wanted if isinstance(wanted, GenreField) else GenreField(wanted, None, track.genres.form)
+        change: Change = OldGenres(wanted.raw) if isinstance(wanted, GenreField) else NewGenres(wanted)
+        write_id = self._store.begin_write(
+            run_id,
+            track.path,
+            track.payload_hash,
+            track.genres,
+            after,
+            model=model,
+            reason=reason,
+            temporary_name=temporary_name,
+            undo_of=undo_of,
+        )
+        writing = self._workers.write(
+            track, change, root=file.root, temporary_name=temporary_name, options=self.options
+        )
+        try:
+            written: TagChange = yield Step(writing, must_finish=True)
+        except WorkerError:
+            # The child may have died before the swap or after it.
+            yield from self.settle(self._store.write(write_id))
+            raise
+        except FileError:
+            self._store.finish_write(write_id, WriteState.ABANDONED)
+            raise
+        self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
+        return written
+
+    def settle(self, write: StoredWrite) -> Flow[None]:
+        """Find out whether an interrupted write took place, record it, and remove its left-over copy."""
+        if write.temporary_name is not None:
+            with contextlib.suppress(AccessError):
+                remove_left_over(Path(os.path.realpath(write.path)).parent, write.temporary_name)
+        try:
+            track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
+        except FileError:
+            self._store.finish_write(write.id, WriteState.ABANDONED)
+            return
+        if track.payload_hash == write.payload_hash and track.genres.values == write.after.values:
+            self._store.finish_write(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)
+        else:
+            self._store.finish_write(write.id, WriteState.ABANDONED)

@@ -1,0 +1,32 @@
+"""Runs the migrations for Alembic on the connection that `genretagger.database.upgrade` hands over.
+
+The caller owns the connection and its transaction: all migrations up to the newest happen in one, or none does.
+A developer's own `alembic` command names its database instead: `alembic -x url=sqlite:///scratch.sqlite3 …`.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection, create_engine
+
+from genretagger.database.models import Base
+
+
+def run(connection: Connection) -> None:
+    """Run what Alembic was asked to, on this connection."""
+    # SQLite alters few things in place: Alembic's batch mode copies the table instead.
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+connection: Connection | None = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
+else:
+    with create_engine(context.get_x_argument(as_dictionary=True)["url"]).begin() as own:
+        run(own)

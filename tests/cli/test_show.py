@@ -1,0 +1,204 @@
+"""`genretagger show`: what is known, and why, in each state that a file can be in."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from audio_factory import make
+from library_helpers import Library
+
+from genretagger.errors import AccessError, AudioError
+from genretagger.types import Stamp
+from genretagger.worker.pool import WorkerPool
+
+Command = Callable[..., Any]
+KEYS = {"path", "status", "genres_before", "genres", "scores", "reason", "model", "seconds"}
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    """A short FLAC file without a genre."""
+    (tmp_path / "music").mkdir()
+    return make(tmp_path / "music" / "song.flac", "flac", seconds=1.0)
+
+
+def know(data_dir: Path, path: Path, genres: tuple[str, ...], scores: dict[str, float], reason: str = "why") -> None:
+    """Store what a file is, and a decision."""
+    with WorkerPool(1) as workers, Library.at(data_dir) as library:
+        track = workers.inspect(path).result()
+        library.track(path, decided=genres, scores=scores, reason=reason, payload_hash=track.payload_hash)
+        library.store.save_track(track)
+
+
+def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
+    genretagger: Command, data_dir: Path, make_techno: Callable[..., Path], tmp_path: Path
+) -> None:
+    song = make_techno(tmp_path / "music.flac", "flac")
+    tagged = genretagger("tag", song, "--json").lines[0]
+    assert tagged["status"] == "tagged"
+    shown = genretagger("show", song, "--json").lines[0]
+    assert shown.keys() >= KEYS
+    for key in ("path", "status", "genres_before", "genres", "scores", "reason", "model"):
+        assert shown[key] == tagged[key], key
+    assert (shown["provider"], shown["plan"], shown["kind"]) == ("CPUExecutionProvider", "spread-16.1", "flac")
+    assert [(write["before"], write["after"], write["state"]) for write in shown["writes"]] == [
+        ([], tagged["genres"], "done")
+    ]
+    people = genretagger("show", song).out
+    assert f"genre      {', '.join(tagged['genres'])}  (Vorbis comment)" in people
+    assert "run 1: (none) → " in people
+    assert "… and " in people
+    everything = genretagger("show", "--all-scores", song).out
+    assert all(f"{genre} " in everything for genre in tagged["scores"])
+
+    moved = song.rename(tmp_path / "moved.flac")
+    shown = genretagger("show", moved, "--json").lines[0]
+    assert (shown["status"], shown["genres"], shown["decided"]) == ("tagged", tagged["genres"], tagged["genres"])
+    assert shown["writes"][0]["path"] == str(song)
+    gone = genretagger("show", song, "--json")
+    assert (gone.status, gone.lines[0]["status"]) == (0, "failed")
+    assert "the file is gone" in gone.lines[0]["reason"]
+
+    assert genretagger("undo", "--last").status in (0, 1)  # the write was to the old name
+    make(song, "flac", samples=np.zeros(44100, np.float32))
+
+
+def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
+    with Library.at(tmp_path / "data") as library:
+        track = library.store.describe(song).track  # type: ignore[union-attr]
+        assert track is not None
+        first = library.write(track, ("Rock",))
+    edited = genretagger("show", song, "--json").lines[0]
+    assert edited["status"] == "unchanged"
+    assert "it is yours" in edited["reason"]
+    with Library.at(tmp_path / "data") as library:
+        library.write(track, (), undo_of=first)
+    undone = genretagger("show", song, "--json").lines[0]
+    assert "undone" in undone["reason"]
+    assert [write["state"] for write in undone["writes"]] == ["done", "undone"]
+    assert "(undo)" in genretagger("show", song).out
+
+
+def test_a_decision_that_was_not_written(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9, "Jazz": 0.1}, "Rock 0.90: rock")
+    shown = genretagger("show", song, "--json").lines[0]
+    assert (shown["status"], shown["genres"], shown["decided"]) == ("unchanged", [], ["Rock"])
+    assert shown["reason"] == "decided, but not written: Rock 0.90: rock"
+    people = genretagger("show", song).out
+    assert "Rock  " + "█" * 18 + "░░ 0.90" in people
+    assert "16 windows (spread-16.1), CPU" in people
+    ascii_only = genretagger("show", song, PYTHONUTF8="0", PYTHONIOENCODING="ascii").out
+    assert "Rock  " + "#" * 18 + ".. 0.90" in ascii_only
+
+
+def test_no_confident_genre(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    know(tmp_path / "data", song, (), {"Rock": 0.1}, "no genre reaches 0.50")
+    shown = genretagger("show", song, "--json").lines[0]
+    assert (shown["status"], shown["reason"]) == ("skipped", "no genre reaches 0.50")
+
+
+def test_the_file_is_read_anew(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
+    make(song, "flac", seconds=1.0, genre="Polka")
+    shown = genretagger("show", song, "--json").lines[0]
+    assert shown["genres"] == ["Polka"]
+    assert shown["reason"].startswith("it has a genre, which stays")
+    in_folder = genretagger("show", song.parent, "--json").lines[0]
+    assert in_folder["genres"] == ["Polka"]
+
+
+def test_other_audio_at_the_same_path_is_not_what_was_heard(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
+    make(song, "flac", samples=np.sin(np.arange(44100) / 7).astype(np.float32))
+    shown = genretagger("show", song, "--json").lines[0]
+    assert (shown["decided"], shown["scores"]) == ([], {})
+    assert "not listened to yet" in shown["reason"]
+
+
+@pytest.mark.parametrize(
+    ("genre", "reason"), [(None, "not listened to yet"), ("Polka", "policy = keep")], ids=["empty", "has a genre"]
+)
+def test_unknown_files_say_why_nobody_listened(
+    genretagger: Command, tmp_path: Path, genre: str | None, reason: str
+) -> None:
+    song = make(tmp_path / "song.mp3", "mp3", seconds=1.0, genre=genre)
+    ended = genretagger("show", song, "--json")
+    assert ended.status == 0, ended.err
+    assert ended.lines[0]["status"] == "unchanged"
+    assert reason in ended.lines[0]["reason"]
+    assert ended.lines[0]["genres"] == ([genre] if genre else [])
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_failure_is_told_with_its_cause_and_whether_it_is_final(
+    genretagger: Command, song: Path, tmp_path: Path
+) -> None:
+    with Library.at(tmp_path / "data") as library:
+        library.store.save_failure(song, Stamp.of(song.stat()), AudioError("no frames", hint="Fetch it again."))
+    shown = genretagger("show", song, "--json").lines[0]
+    assert shown["status"] == "failed"
+    assert shown["reason"] == "no frames. Fetch it again; it is not tried again as it is"
+    with Library.at(tmp_path / "data") as library:
+        library.store.save_failure(song, Stamp.of(song.stat()), AccessError("no space"))
+    assert "tried again next time" in genretagger("show", song).out
+    os.utime(song, (1, 1))  # another file now: the failure says nothing about it
+    assert genretagger("show", song, "--json").lines[0]["status"] == "unchanged"
+
+
+def test_broken_files_and_files_that_are_no_music_are_shown_as_such(genretagger: Command, tmp_path: Path) -> None:
+    (tmp_path / "text.mp3").write_text("hello")
+    shown = genretagger("show", tmp_path / "text.mp3", "--json").lines[0]
+    assert shown["status"] == "failed"
+    assert "not audio" in shown["reason"]
+
+
+def test_missing_files_and_unknown_folders(genretagger: Command, tmp_path: Path) -> None:
+    ended = genretagger("show", tmp_path / "nothing.mp3")
+    assert (ended.status, ended.out) == (1, "")
+    assert "nothing is known of it" in ended.err
+    ended = genretagger("show", tmp_path)
+    assert (ended.status, ended.out) == (0, "")
+    assert "genretagger tag" in ended.err
+
+
+def test_a_folder_shows_its_known_files_by_parts(genretagger: Command, song: Path, tmp_path: Path) -> None:
+    other = tmp_path / "music2" / "song.flac"
+    other.parent.mkdir()
+    shutil.copy(song, other)
+    with Library.at(tmp_path / "data") as library:
+        library.track(song)
+        library.track(other)
+    ended = genretagger("show", song.parent, "--json")
+    assert [line["path"] for line in ended.lines] == [str(song)]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"new\nline.flac", "new\\nline.flac"),
+        (b"[b]old.flac", "[b]old.flac"),
+        (b"\xff.flac", "\\xff.flac"),
+        ("\u202efdp.flac".encode(), "\\u202efdp.flac"),
+        (b"\x1b[31mred.flac", "\\x1b[31mred.flac"),
+    ],
+    ids=["newline", "markup", "bytes", "direction", "colour"],
+)
+def test_odd_names_are_safe_and_exact(genretagger: Command, song: Path, name: bytes, shown: str) -> None:
+    odd = os.fsencode(song.parent) + b"/" + name
+    os.rename(song, odd)
+    assert genretagger("show", odd).out.splitlines()[0] == f"{song.parent}/{shown}"
+    assert os.fsencode(genretagger("show", odd, "--json").lines[0]["path"]) == odd
+
+
+def test_hostile_genres_cannot_repaint_the_terminal(genretagger: Command, tmp_path: Path) -> None:
+    song = make(tmp_path / "song.flac", "flac", seconds=1.0, genre="\x1b[2JRock\u202e")
+    out = genretagger("show", song).out
+    assert "\x1b" not in out
+    assert "\\x1b[2JRock\\u202e" in out

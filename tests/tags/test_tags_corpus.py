@@ -1,0 +1,94 @@
+"""The odd and broken files of two other projects: tagged, compared, and put back; or refused and untouched."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audio_factory import decode
+from tags_helpers import only, put, sample, write
+
+from genretagger.errors import FileError
+from genretagger.kinds import kind_of
+from genretagger.tags import api
+
+mutagen: Any = importlib.import_module("mutagen")
+
+CORPUS = Path(__file__).resolve().parents[2] / "../shared/corpus"
+FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file()) if CORPUS.exists() else []
+WRITABLE = {"mp3", "flac", "ogg", "opus", "speex", "oggflac", "mp4"}
+
+
+def kind_name(path: Path) -> str | None:
+    with path.open("rb") as file:
+        kind = kind_of(file)
+    return kind.name if kind else None
+
+
+GOOD = [path for path in FILES if kind_name(path) in WRITABLE]
+GENRES = ("Doom Metal", "Späße", "日本")
+
+
+def copy(source: Path, folder: Path) -> Path:
+    path = folder / source.name
+    path.write_bytes(source.read_bytes())
+    return path
+
+
+def seen(path: Path) -> tuple[str, ...]:
+    """All tags but the genre in the eyes of mutagen; ID3 of whatever version as 2.4 without ID3v1."""
+    try:
+        file = mutagen.File(path)
+    except mutagen.MutagenError as error:
+        return (type(error).__name__,)
+    pictures = [repr(picture.write()) for picture in getattr(file, "pictures", [])]
+    tags = (file.tags if file is not None else None) or {}
+    pairs = tags if isinstance(tags, list) else tags.items()
+    return (*sorted(f"{k}={v!r}" for k, v in pairs if str(k).lower() not in ("genre", "tcon", "©gen")), *pictures)
+
+
+@pytest.mark.skipif(not FILES, reason="the corpus of odd files is not beside this repository")
+def test_most_of_the_corpus_can_be_written() -> None:
+    assert len(GOOD) > 80
+
+
+@pytest.mark.parametrize("source", GOOD, ids=lambda path: path.name)
+def test_tagged_compared_and_put_back(source: Path, tmp_path: Path) -> None:
+    path = copy(source, tmp_path)
+    data = path.read_bytes()
+    try:
+        sound = decode(path)
+    except Exception:  # noqa: BLE001 - FFmpeg has a class of error for each way to be broken
+        sound = None
+    try:
+        with path.open("rb") as file:
+            kind = kind_of(file)
+            assert kind is not None
+            before, payload = api.read(file, kind), api.payload_hash(file, kind)
+        rest = seen(path)
+        change = put(path, *GENRES, audio_sample=None if sound is None else sample)
+    except FileError:
+        refused = path.read_bytes() == data and only(path)
+        assert (refused, source.name in REFUSED) == (True, True)
+        return
+    assert only(path)
+    assert source.name not in REFUSED
+    assert change.after.values == GENRES
+    assert seen(path) == rest
+    assert sound is None or decode(path) == sound
+    done = write(path, api.OldGenres(before.raw), audio_sample=None, payload_hash=payload)
+    assert (done.after.raw, done.after.values) == (before.raw, before.values)
+    assert seen(path) == rest
+
+
+REFUSED = {
+    "106-invalid-streaminfo.flac",
+    "106-short-picture-block-size.flac",
+    "52-overwritten-metadata.flac",
+    "52-too-short-block-size.flac",
+    "ooming-header.flac",
+    "truncated-64bit.mp4",
+}
+"""Each damaged so that a write could cost audio, or cut off."""

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from genretagger.config import Capitalisation, Settings, config_path, devices, load
+from genretagger.errors import ConfigError
+from genretagger.types import Policy
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty configuration file."""
+    path = tmp_path / "config.toml"
+    path.touch()
+    monkeypatch.setenv("GENRETAGGER_CONFIG", str(path))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "default", "in_file", "from_file", "in_environment", "from_environment", "flag", "from_flag"),
+    [
+        ("model", "musicnn", '"a"', "a", "b", "b", "c", "c"),
+        ("max_genres", 2, "3", 3, "4", 4, 5, 5),
+        ("min_score", 0.5, "0.25", 0.25, "0.125", 0.125, 1, 1.0),
+        ("add_parents", False, "true", True, "no", False, True, True),
+        ("windows", 16, '"all"', None, "8", 8, "ALL", None),
+        ("policy", Policy.KEEP, '"add"', Policy.ADD, "replace", Policy.REPLACE, Policy.ADD, Policy.ADD),
+        ("capitalisation", Capitalisation.STANDARD, '"lower"', "lower", "title", "title", "lower", "lower"),
+        ("allow", (), '["Pop", "Rock"]', ("Pop", "Rock"), "Jazz , Folk,", ("Jazz", "Folk"), ["Ska"], ("Ska",)),
+        ("aliases", {}, '{ Folk = "F" }', {"Folk": "F"}, '{"Folk": "f"}', {"Folk": "f"}, {"Folk": "x"}, {"Folk": "x"}),
+        ("data_dir", None, '"/a"', Path("/a"), "/b", Path("/b"), Path("/c"), Path("/c")),
+    ],
+)
+def test_defaults_then_file_then_environment_then_flags(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    default: object,
+    in_file: str,
+    from_file: object,
+    in_environment: str,
+    from_environment: object,
+    flag: object,
+    from_flag: object,
+) -> None:
+    def value(**flags: Any) -> object:
+        return getattr(load(**flags), option)
+
+    if default is not None:
+        assert value() == default
+    config.write_text(f"{option} = {in_file}\n")
+    assert value() == from_file
+    monkeypatch.setenv(f"GENRETAGGER_{option.upper()}", in_environment)
+    assert value() == from_environment
+    assert value(**{option: flag}) == from_flag
+    assert value(**{option: None}) == from_environment, "a flag that was not given counts for nothing"
+
+
+def test_sources_are_mixed_option_by_option(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('model = "mine"\nmax_genres = 3\njobs = 3\n')
+    monkeypatch.setenv("GENRETAGGER_MAX_GENRES", "4")
+    monkeypatch.setenv("GENRETAGGER_JOBS", "4")
+    settings = load(jobs=5)
+    assert (settings.model, settings.max_genres, settings.jobs, settings.threads) == ("mine", 4, 5, 0)
+
+
+def test_aliases_of_all_sources_are_put_together(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('[aliases]\n"Hip-Hop" = "Rap"\nFolk = "Volksmusik"\n')
+    monkeypatch.setenv("GENRETAGGER_ALIASES", '{"Folk": "Folklore"}')
+    assert load().aliases == {"Hip-Hop": "Rap", "Folk": "Folklore"}
+
+
+def test_an_empty_variable_is_no_variable(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('forbid = ["Pop"]\nmax_genres = 3\n')
+    monkeypatch.setenv("GENRETAGGER_FORBID", "")
+    monkeypatch.setenv("GENRETAGGER_MAX_GENRES", "")
+    assert (load().forbid, load().max_genres) == (("Pop",), 3)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load().max_genres = 3
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [
+        ('device = "gpu"', ["auto", "cuda", "directml"]),
+        ('policy = "overwrite"', ["keep", "replace", "add"]),
+        ('capitalisation = "upper"', ["standard", "lower", "title"]),
+        ("windows = 0", ["greater than or equal to 1", '"all"']),
+        ('windows = "some"', ["integer", '"all"']),
+        ("max_genres = 21", ["less than or equal to 20"]),
+        ("min_score = 0", ["greater than 0"]),
+        ("min_score = nan", ["0 to 1"]),
+        ("share_of_top = 1.5", ["less than or equal to 1"]),
+        ("jobs = -1", ["greater than or equal to 0"]),
+        ("jobs = 1.5", ["integer"]),
+        ("memory_limit_mb = 16", ["greater than or equal to 256"]),
+        ('model = ""', ["at least 1 character"]),
+        ("add_parents = 2", ["boolean"]),
+        ("allow = 3", ["only these genres"]),
+        ("allow = [3]", ["string"]),
+        ('aliases = ["Pop"]', ["dictionary"]),
+        ('aliases = { "Hip-Hop" = "Rap/Hip-Hop" }', ["/ ; ,", "Rap/Hip-Hop".lower()]),
+        ('aliases = { "Hip-Hop" = " " }', ["empty"]),
+    ],
+)
+def test_a_wrong_value_in_the_file_names_place_and_valid_ones(config: Path, value: str, valid: list[str]) -> None:
+    config.write_text(f"{value}\n")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    message = str(caught.value)
+    assert message.startswith(f"{value.split()[0]} in {config}: ")
+    assert [words for words in valid if words not in message] == []
+    assert "\n" not in message
+
+
+def test_a_wrong_value_names_the_variable_or_the_flag(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text("min_score = 0.5\n")
+    monkeypatch.setenv("GENRETAGGER_MIN_SCORE", "high")
+    with pytest.raises(ConfigError, match=r"^GENRETAGGER_MIN_SCORE: .*got 'high'"):
+        load()
+    with pytest.raises(ConfigError, match=r"^--min-score: .*got 'higher'"):
+        load(min_score="higher")
+    assert load(min_score=0.25).min_score == 0.25, "a right flag stands before a wrong variable"
+
+
+def test_a_dictionary_in_the_environment_that_is_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRETAGGER_ALIASES", "Hip-Hop = Rap")
+    with pytest.raises(ConfigError, match=r"GENRETAGGER_ALIASES.*JSON"):
+        load()
+
+
+def test_an_unknown_option_in_the_file(config: Path) -> None:
+    config.write_text('polcy = "replace"\n')
+    with pytest.raises(ConfigError, match=r"unknown option polcy in .*config\.toml\. Did you mean policy\?"):
+        load()
+    config.write_text("zzz = 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert all(name in str(caught.value) for name in Settings.model_fields), "all the valid ones are listed"
+
+
+def test_an_unknown_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRETAGGER_POLCY", "replace")
+    with pytest.raises(ConfigError, match=r"GENRETAGGER_POLCY.*Did you mean GENRETAGGER_POLICY\?"):
+        load()
+    monkeypatch.delenv("GENRETAGGER_POLCY")
+    monkeypatch.setenv("GENRETAGGER_ZZZZZZZZ", "1")
+    with pytest.raises(ConfigError, match=r"Valid are: .*GENRETAGGER_CONFIG.*GENRETAGGER_WINDOWS"):
+        load()
+
+
+def test_broken_toml(config: Path) -> None:
+    config.write_text("model = musicnn\n")
+    with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML: .*line 1.*quotation marks") as caught:
+        load()
+    assert caught.value.path == config
+
+
+@pytest.mark.parametrize("content", [b'model = "\xff"\n', b"\x00", b"\xff\xfem\x00"], ids=["latin", "nul", "utf-16"])
+def test_a_file_that_is_no_text(config: Path, content: bytes) -> None:
+    config.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "x" * 300, "config.toml/below"], ids=["missing", "too long", "below"])
+def test_a_named_file_that_cannot_be(config: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("GENRETAGGER_CONFIG", str(config.parent / name))
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert caught.value.path == config.parent / name
+
+
+def test_a_folder_is_no_configuration(config: Path) -> None:
+    config.unlink()
+    config.mkdir()
+    with pytest.raises(ConfigError, match="folder"):
+        load()
+
+
+def test_without_a_file_the_defaults_hold(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = config.parent / "home"
+    monkeypatch.delenv("GENRETAGGER_CONFIG")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    assert home in config_path().parents
+    assert not config_path().exists()
+    assert load().model == "musicnn"
+
+
+def test_where_things_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENRETAGGER_DATA_DIR", "/data")
+    assert load().models_dir == Path("/data/models")
+    assert load().database == Path("/data/library.sqlite3")
+    monkeypatch.setenv("GENRETAGGER_DATABASE_URL", "postgresql://host/music")
+    assert load().database == "postgresql://host/music"
+    monkeypatch.setenv("HOME", "/home/anna")
+    assert load(data_dir="~/music").data_dir == Path("/home/anna/music"), "a shell does not expand it in a file"
+
+
+def test_workers() -> None:
+    assert 1 <= load().worker_count <= 4
+    assert load(jobs=9).worker_count == 9
+
+
+def test_every_option_is_described_and_every_device_named() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    assert {"auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"} == set(devices())
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    heavy = "numpy librosa onnx onnxruntime av sqlalchemy alembic mutagen"
+    code = f"import sys, genretagger.config; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

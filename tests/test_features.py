@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genretagger.errors import AudioError, ModelError
+from genretagger.features import FRONT_ENDS, FrontEnd, front_end, log_mel
+
+REFERENCE = Path(__file__).resolve().parents[1] / "../shared/reference"
+MUSICNN = FRONT_ENDS["musicnn"]
+
+
+def music(seconds: float, rate_hz: int = 16_000) -> Any:
+    """Chords and noise: something in every band."""
+    time = np.arange(int(seconds * rate_hz)) / rate_hz
+    dice = np.random.default_rng(3)
+    tones = sum(np.sin(2 * np.pi * hertz * time * (1 + 0.01 * time)) for hertz in (55, 220, 440, 1760, 5000))
+    return (0.1 * tones + 0.01 * dice.standard_normal(len(time))).astype(np.float32)
+
+
+def whole_track(samples: Any, kind: FrontEnd) -> Any:
+    """(frames, mels): every frame of a track, which is silent before and after itself."""
+    margin = np.zeros(kind.margin_samples, np.float32)
+    return log_mel(np.concatenate([margin, samples, margin])[None], kind)[0]
+
+
+def reference(file: str) -> Any:
+    if not (REFERENCE / file).exists():
+        pytest.skip(f"the reference outputs {file} are not on this machine")
+    return np.load(REFERENCE / file)
+
+
+@pytest.mark.parametrize("clip", ["vibe_ace.ogg", "minuet.mp3"])
+def test_frames_equal_those_of_the_original_implementation(clip: str) -> None:
+    stored = reference("musicnn.npz")
+    expected = stored[f"{clip}|logmel_head"]
+    frames = whole_track(stored[f"{clip}|waveform_head"], MUSICNN)[: len(expected)]
+    # the head was cut off the frames of the whole clip, so its last frame hears what comes after the cut
+    assert np.abs(frames[:-1] - expected[:-1]).max() < 2e-6
+
+
+@pytest.mark.parametrize("clip", ["vibe_ace.ogg", "minuet.mp3"])
+def test_another_family_is_only_another_entry(clip: str) -> None:
+    """Essentia's two front ends, written as entries, against what Essentia computed."""
+    stored = reference("essentia_mel.npz")
+    essentia = replace(MUSICNN, name="TensorflowPredictMusiCNN", symmetric=True)
+    vggish = FrontEnd(
+        "TensorflowPredictVGGish", 16_000, 512, 400, 160, 64, 125.0, 7_500.0, window_frames=96, hop_frames=93,
+        symmetric=True, htk=True, slaney_norm=False, power=1.0, compress=lambda mel: np.log(mel + np.float32(0.01)),
+    )  # fmt: skip
+    for kind, key, tolerance in ((essentia, "musicnn", 1e-4), (vggish, "vggish", 0.02)):
+        expected = stored[f"{clip}|{key}"]
+        frames = whole_track(stored[f"{clip}|waveform"], kind)
+        count = min(len(frames), len(expected)) - 2
+        assert np.abs(frames[1:count] - expected[1:count]).max() < tolerance, key
+
+
+def test_a_cut_window_has_the_frames_of_the_whole_track() -> None:
+    track = music(12)
+    frames = whole_track(track, MUSICNN)
+    padded = np.concatenate([np.zeros(MUSICNN.margin_samples, np.float32), track])
+    firsts = [0, 1, 100, 500]  # the first frame of each window
+    windows = np.stack([padded[first * 256 : first * 256 + MUSICNN.window_samples] for first in firsts])
+    cut = log_mel(windows, MUSICNN)
+    assert cut.shape == (4, 187, 96)
+    assert cut.dtype == np.float32
+    for window, first in zip(cut, firsts, strict=True):
+        assert np.abs(window - frames[first : first + 187]).max() < 1e-6
+
+
+def test_a_window_is_the_same_in_any_company() -> None:
+    track = music(14)
+    windows = np.stack([track[start : start + MUSICNN.window_samples] for start in range(0, 160_000, 40_000)])
+    together = log_mel(windows, MUSICNN)
+    assert len({window.tobytes() for window in together}) == 4
+    for alone, company in zip(windows, together, strict=True):
+        assert np.array_equal(log_mel(alone[None], MUSICNN)[0], company)
+
+
+def test_sizes_of_a_window() -> None:
+    assert MUSICNN.window_samples == 186 * 256 + 512
+    assert MUSICNN.margin_samples == 256
+    assert MUSICNN.window_s == pytest.approx(2.992)
+
+
+def test_silence_is_zero_and_louder_is_more() -> None:
+    silent = log_mel(np.zeros((1, MUSICNN.window_samples), np.float32), MUSICNN)
+    assert not silent.any()
+    track = music(3.2)[None, : MUSICNN.window_samples]
+    assert log_mel(track, MUSICNN).mean() > log_mel(track / 10, MUSICNN).mean() > 0
+
+
+def test_a_tone_lands_in_its_band() -> None:
+    time = np.arange(MUSICNN.window_samples) / 16_000
+    loudest = [
+        int(
+            log_mel(np.sin(2 * np.pi * hertz * time, dtype=np.float64).astype(np.float32)[None], MUSICNN)[
+                0, 90
+            ].argmax()
+        )
+        for hertz in (200, 1000, 4000)
+    ]
+    assert loudest == sorted(set(loudest))
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        pytest.param(np.zeros((1, 511), np.float32), id="shorter than a frame"),
+        pytest.param(np.zeros(4096, np.float32), id="one dimension"),
+        pytest.param(np.full((1, 4096), np.nan, np.float32), id="no numbers"),
+        pytest.param(np.full((1, 4096), np.inf, np.float32), id="infinite"),
+        pytest.param(np.full((2, 4096), 3e38, np.float32) * np.float32(-1), id="far beyond full scale"),
+    ],
+)
+def test_hopeless_samples_cost_one_file(samples: Any) -> None:
+    with pytest.raises(AudioError):
+        log_mel(samples, MUSICNN)
+
+
+def test_no_windows_give_no_frames() -> None:
+    assert log_mel(np.zeros((0, MUSICNN.window_samples), np.float32), MUSICNN).shape == (0, 187, 96)
+
+
+def test_an_unknown_front_end_lists_the_known_ones() -> None:
+    assert front_end("musicnn") is MUSICNN
+    with pytest.raises(ModelError, match="TensorflowPredictFuture") as caught:
+        front_end("TensorflowPredictFuture")
+    assert "musicnn" in caught.value.hint
