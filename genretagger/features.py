@@ -153,6 +153,38 @@ def log_mel(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
     return np.ascontiguousarray(mel.transpose(0, 2, 1), dtype=np.float32)
 
 
+STEADY = 0.25
+"""Coherence below which nothing happens in a window."""
+_COHERENCE_S = 0.128
+
+
+def coherence(mel: FloatArray, front_end: FrontEnd) -> FloatArray:
+    """Tell how much of a window's change over time outlives an eighth of a second.
+
+    Music, speech and animals make sounds that last; rain, wind, applause, a fan or a tape's hiss change at random from
+    frame to frame, and a hum does not change at all. Averaging over n frames leaves a share of about 1.3 / n of the
+    variance of random change (frames overlap by half), 0.16 for musicnn's 8 frames, and all of what lasts. Measured: music
+    0.45 to 0.85, speech 0.4 to 0.65, synthesised noises, hums and clicks 0.02 to 0.24. The networks have heard nothing but
+    music, and hear rain as techno with confidence, so this is measured beside them.
+
+    Args:
+        mel: (windows, frames, mels) float32, from `log_mel`.
+        front_end: what made it.
+
+    Returns:
+        (windows,) float32, 0 to 1; 0 for a window without any change.
+    """
+    import numpy as np
+
+    block = max(2, round(_COHERENCE_S * front_end.rate_hz / front_end.hop_length))
+    blocks = mel.shape[1] // block
+    changing = mel - mel.mean(axis=1, keepdims=True)
+    averaged = changing[:, : blocks * block].reshape(len(mel), blocks, block, mel.shape[2]).mean(axis=2)
+    whole, lasting = np.square(changing).mean(axis=(1, 2)), np.square(averaged).mean(axis=(1, 2))
+    share: FloatArray = np.where(whole > 1e-9, lasting / np.maximum(whole, 1e-9), 0).astype(np.float32)
+    return share
+
+
 @functools.lru_cache(maxsize=8)
 def _hann(front_end: FrontEnd) -> npt.NDArray[np.float64]:
     """(win_length,) float64."""

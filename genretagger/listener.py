@@ -83,18 +83,25 @@ class Listener:
             "margin_samples": front_end.margin_samples,
         }
 
-    def hear(self, sound: Sound) -> Activations:
-        """Run the model over the windows that hold anything.
+    def hear(self, sound: Sound) -> Activations | None:
+        """Run the model over the windows in which anything happens.
 
         Args:
             sound: decoded windows, at least one.
+
+        Returns:
+            What it said; None where there is nothing but steady noise.
         """
         import numpy as np
 
-        from genretagger.features import log_mel
+        from genretagger.features import STEADY, coherence, log_mel
 
+        mel = log_mel(sound.samples, self._front_end)
+        mel = mel[coherence(mel, self._front_end) >= STEADY]
+        if not len(mel):
+            return None
         session = self._open()
-        activations, embeddings = session.run(log_mel(sound.samples, self._front_end))
+        activations, embeddings = session.run(mel)
         return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
 
     def decide(self, activations: Activations) -> Decision:

@@ -159,7 +159,7 @@ class Pipeline:
             yield from self._listen(track)
             analysis = self._store.analysis(*where)
         if analysis is None or analysis.hearing is Hearing.SILENT:
-            return Decision((), {}, "it is silent")
+            return Decision((), {}, "nothing but silence or steady noise")
         if analysis.activations is None:
             raise analysis.error or FileError("it could not be heard", path=track.path)
         decision = listener.decide(analysis.activations)
@@ -177,11 +177,11 @@ class Pipeline:
         except FileError as error:
             self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
-        if sound.windows:
-            activations = self._listener.hear(sound)
-            self._store.save_analysis(*where, activations, seconds=time.monotonic() - started)
-        else:
+        activations = self._listener.hear(sound) if sound.windows else None
+        if activations is None:
             self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
+        else:
+            self._store.save_analysis(*where, activations, seconds=time.monotonic() - started)
 
     def _safely(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom, whatever it is: a failure is recorded, and the others go on."""

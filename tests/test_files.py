@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,38 @@ def test_a_write(song: Path, way: str) -> None:
     assert stamp == Stamp.of(song.stat())
     assert names(song.parent) == {"song.mp3"}
     assert tuple(done) == files.STEPS
+
+
+def test_bytes_and_names_are_made_durable_in_that_order(song: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(song, step=done.append)
+    assert [name for name in done if name in ("edited", "file", "swapped", "folder", "removed")] == [
+        "edited",
+        "file",
+        "swapped",
+        "folder",
+        "removed",
+    ]
+
+
+def test_a_folder_that_cannot_be_made_durable(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "as CIFS says")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run(song)
+    assert song.read_bytes() == NEW
 
 
 def test_this_system_exchanges(song: Path) -> None:

@@ -18,7 +18,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"discover", "schedule"}),
     frozenset({"audio", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
     frozenset({"worker", "listener"}),
-    frozenset({"pipeline"}),
+    frozenset({"writer"}),
+    frozenset({"pipeline", "undo", "checkup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -170,6 +170,8 @@ def test_one_bad_file_costs_one_file(
     (music / "text.mp3").write_text("I am no music.\n" * 100)
     (music / "empty.ogg").touch()
     make(music / "silent.flac", "flac", samples=np.zeros(44100 * 10, np.float32))
+    noise = np.random.default_rng(0).standard_normal(44100 * 10).astype(np.float32) * 0.1
+    make(music / "noise.flac", "flac", samples=noise)
     make(music / "blip.flac", "flac", samples=np.ones(4410, np.float32) * 0.5)
     by_name = run(settings, music)
     assert {name: outcome.status for name, outcome in by_name.items()} == {
@@ -178,10 +180,12 @@ def test_one_bad_file_costs_one_file(
         "text.mp3": Status.FAILED,
         "empty.ogg": Status.FAILED,
         "silent.flac": Status.SKIPPED,
+        "noise.flac": Status.SKIPPED,
         "blip.flac": Status.FAILED,
     }
     assert "truncated" in by_name["truncated.flac"].reason
-    assert "silent" in by_name["silent.flac"].reason
+    assert "silence" in by_name["silent.flac"].reason
+    assert "noise" in by_name["noise.flac"].reason
     assert "short" in by_name["blip.flac"].reason
     silent = store.describe(music / "silent.flac")
     assert silent is not None

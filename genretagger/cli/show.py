@@ -223,7 +223,7 @@ class _Library:
             state = "it has a genre, which stays" if keeps else "decided, but not written"
             return Status.UNCHANGED, f"{state}: {decided.decision.reason}"
         if analysis is not None and analysis.hearing is Hearing.SILENT:
-            return Status.SKIPPED, "it is silent"
+            return Status.SKIPPED, "nothing but silence or steady noise"
         if analysis is not None and analysis.hearing is Hearing.UNDECODABLE:
             return Status.FAILED, analysis.cause
         if keeps:

@@ -33,7 +33,6 @@ class Access:
         self._engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
         self._model_ids: dict[tuple[str, str, tuple[str, ...]], int] = {}
-        self._own_runs: set[int] = set()
         self._group: Connection | None = None
         connection = engine.connect()
         # Outside of a transaction, SQLite reads the newest state and holds no lock.

@@ -53,9 +53,7 @@ class Writes(Access):
             "started_at": now(),
         }
         with self._write() as connection:
-            number = connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
-        self._own_runs.add(number)
-        return number
+            return connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
 
     def finish_run(self, run_id: int) -> None:
         """Note that a run came to its end."""
@@ -257,9 +255,7 @@ class Writes(Access):
         with self._read() as connection:
             rows = connection.execute(wanted).all()
         return [
-            write_of(row)
-            for row in rows
-            if include_running or row.run_id in self._own_runs or not _may_be_at_work(row.host, row.pid, row.started_at)
+            write_of(row) for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)
         ]
 
 
@@ -300,7 +296,8 @@ def _may_be_at_work(host: str, pid: int, started_at: datetime) -> bool:
         return False
     if host != socket.gethostname():
         return True
-    # A restarted container gives the same number to the next process: it cannot be another one's.
+    # This process has one thread that writes, and it is asking. A restarted container gives its processes the same
+    # numbers again, so what carries this one's may be from an earlier life.
     return pid != os.getpid() and _lives(pid)
 
 

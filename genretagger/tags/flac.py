@@ -150,7 +150,7 @@ def _store(file: BinaryIO, found: _Blocks, comments: Comments) -> None:
         place += 1
     room = found.audio - found.start
     spare = room - sum(4 + len(data) for _, data in new)
-    if spare < 0 or spare in (1, 2, 3):
+    if spare < 0:
         spare = 4 + _PADDING_BYTES
     while spare >= 4:
         padding = min(spare - 4, _LARGEST_BLOCK)

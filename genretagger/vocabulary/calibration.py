@@ -13,8 +13,12 @@ are summed (any of them will do). With weights w that sum to one,
 
 so that a score of 0.5 means "`threshold` times as much as usual". The witnesses of the two networks multiply, as
 independent ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre
-lower it where they are above their own usual level. Last, all scores are scaled down together where the track as a
-whole gives little sign of being music.
+lower it where they are above their own usual level.
+
+Last, all scores are scaled by how much the track sounds like music at all, from two measures: how much is *playing* (the
+labels of instruments, beats and the like, against their usual level), and how much the network has to *say* of the track
+(the Kullback-Leibler divergence of its activations from the usual levels, in nats: of speech or a dog it says what
+it says of anything). Their product, the second under a square root, is about 0.5 where speech ends and music begins.
 """
 
 from __future__ import annotations
@@ -82,6 +86,23 @@ class Scores:
     is_music: float
 
 
+@dataclass(frozen=True, slots=True)
+class MusicTest:
+    """What tells music from other sounds.
+
+    Attributes:
+        playing: labels of what is played.
+        saying: labels of one network, all that have a usual level.
+        threshold: where music begins.
+        gain: how steeply.
+    """
+
+    playing: tuple[str, ...]
+    saying: tuple[str, ...]
+    threshold: float
+    gain: float
+
+
 class Calibration:
     """What turns one model's activations into scores.
 
@@ -90,7 +111,7 @@ class Calibration:
         usual: the usual level of each label that a profile names, 0 to 1.
         profiles: how each genre is heard.
         gain: how steeply the score rises with the evidence.
-        music: what tells music from other sounds; None to trust that everything is.
+        music: what tells music from other sounds; None to take everything for music.
         digest: names this calibration; another digest means other scores.
 
     Raises:
@@ -104,7 +125,7 @@ class Calibration:
         profiles: Mapping[str, Profile],
         *,
         gain: float,
-        music: Profile | None,
+        music: MusicTest | None,
         digest: str,
     ) -> None:
         self.digest = digest
@@ -114,11 +135,11 @@ class Calibration:
         self._profiles = profiles
         self._gain = gain
         self._music = music
-        for name, profile in {**profiles, **({"music": music} if music else {})}.items():
-            for witness in (*profile.witnesses, *profile.against):
-                for label in witness.labels:
-                    if label not in self._index or not 0 < usual.get(label, 0) < 1:
-                        raise ValueError(f"{name}: {label!r} is no label of the model, or has no usual level")
+        named = {label for profile in profiles.values() for each in profile.witnesses for label in each.labels}
+        named |= {label for profile in profiles.values() for each in profile.against for label in each.labels}
+        for label in named | ({*music.playing, *music.saying} if music else set()):
+            if label not in self._index or not 0 < usual.get(label, 0) < 1:
+                raise ValueError(f"{label!r} is no label of the model, or has no usual level")
 
     def scores(self, activations: FloatArray) -> Scores:
         """Score every genre.
@@ -127,7 +148,7 @@ class Calibration:
             activations: (labels,) float32, each 0 to 1, of a whole track.
         """
         heard = {label: float(activations[number]) for label, number in self._index.items()}
-        is_music = 1.0 if self._music is None else _sigmoid(self._gain * self._evidence(self._music, heard))
+        is_music = 1.0 if self._music is None else self._is_music(self._music, heard)
         scores = {
             name: is_music * _sigmoid(self._gain * self._evidence(profile, heard))
             for name, profile in self._profiles.items()
@@ -135,6 +156,11 @@ class Calibration:
         ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
         grounds = {name: self._grounds(profile, heard) for name, profile in self._profiles.items()}
         return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music)
+
+    def _is_music(self, test: MusicTest, heard: Mapping[str, float]) -> float:
+        playing = math.exp(self._lift(Witness(test.playing, 1.0), heard))
+        saying = sum(_divergence(heard[label], self._usual[label]) for label in test.saying)
+        return _sigmoid(test.gain * math.log(max(playing * math.sqrt(saying), 1e-9) / test.threshold))
 
     def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
         """Weigh the witnesses: 0 is as likely as not."""
@@ -161,6 +187,12 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
+def _divergence(level: float, usual: float) -> float:
+    """Kullback-Leibler divergence of one yes-or-no answer from the usual one, in nats."""
+    level = min(max(level, 1e-6), 1 - 1e-6)
+    return level * math.log(level / usual) + (1 - level) * math.log((1 - level) / (1 - usual))
+
+
 def calibration(model: str, labels: Sequence[str]) -> Calibration:
     """Give the calibration of a model: its own where genretagger has one, else the plain one.
 
@@ -184,7 +216,7 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
         document["usual"],
         {name: _profile(entry) for name, entry in document["genres"].items()},
         gain=document["gain"],
-        music=_profile(document["music"]) if "music" in document else None,
+        music=_music(document["music"]) if "music" in document else None,
         digest=hashlib.sha256(content.encode()).hexdigest(),
     )
 
@@ -194,6 +226,10 @@ def _profile(entry: Mapping[str, Any]) -> Profile:
         return tuple(Witness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
 
     return Profile(witnesses("for"), witnesses("against"), entry["threshold"])
+
+
+def _music(entry: Mapping[str, Any]) -> MusicTest:
+    return MusicTest(tuple(entry["playing"]), tuple(entry["saying"]), entry["threshold"], entry["gain"])
 
 
 def _plain(labels: Sequence[str]) -> Calibration:

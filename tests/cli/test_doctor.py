@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import pytest
 from library_helpers import Library
 
 from genretagger.checkup import Finding, State, groups, library, setup, storage
-from genretagger.config import Settings
+from genretagger.config import Settings, load
 from genretagger.types import GenreField
 
 Command = Callable[..., Any]
@@ -145,7 +146,7 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
         track = known.track(tmp_path / "a.mp3", (), ("Rock",))
         known.write(track, ("Rock",))
         known.store.begin_write(known.run, track.path, track.payload_hash, field, field, model="m", reason="r")
-    settings = Settings(data_dir=tmp_path)
+    settings = load(data_dir=tmp_path)
     # The run belongs to this very process, which is alive and so may still be at work, but asks from another store.
     found = {finding.check: finding for finding in storage.database(settings, ())}
     assert "1 track known, 1 heard, 1 decided, 0 failed, 1 write" in found["database"].found
@@ -155,17 +156,16 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_is_a_file_or_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
-    (finding,) = storage.data_folder(Settings(data_dir=tmp_path / "file" / "deep"), ())
+    (finding,) = storage.data_folder(load(data_dir=tmp_path / "file" / "deep"), ())
     assert finding.state is State.BAD
-    monkeypatch.setattr(storage, "may_write", lambda folder: False)
-    (finding,) = storage.data_folder(Settings(data_dir=tmp_path / "deep" / "deeper"), ())
+    monkeypatch.setattr(storage, "may_write", lambda _: False)
+    (finding,) = storage.data_folder(load(data_dir=tmp_path / "deep" / "deeper"), ())
     assert finding.state is State.BAD
     assert str(tmp_path) in finding.found
 
 
 def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENRETAGGER_DATA_DIR", str(tmp_path))
-    start = groups._START
     crash = "import os, sys; print('segmentation or so', file=sys.stderr, flush=True); os.abort()"
     monkeypatch.setattr(groups, "TIME_LIMIT_S", 1.0)
     for script, state, words in ((crash, State.BAD, "crashed"), ("import time; time.sleep(60)", State.WARN, "stopped")):
@@ -175,7 +175,6 @@ def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.M
         assert [finding.check for finding in broken] == list(groups.APART)
         assert all(finding.state is state and words in finding.found for finding in broken)
         assert any(finding.check == "python" for finding in found)
-    assert "answer" in start
 
 
 def test_a_check_that_fails_is_a_finding(tmp_path: Path) -> None:
@@ -201,8 +200,6 @@ def test_a_module_in_the_working_folder_is_not_run(genretagger: Command, tmp_pat
     assert child.args[1] == "-P"  # type: ignore[index]
     child.kill()
     child.communicate()
-    import subprocess
-
     ended = subprocess.run(
         [sys.executable, "-P", "-m", "genretagger", "doctor"],
         cwd=hostile,
@@ -222,19 +219,19 @@ def test_folders_tell_of_hard_links_rights_and_unreadable_files(tmp_path: Path) 
     (tmp_path / "c.flac").touch(0o444)
     (tmp_path / "d.ogg").symlink_to("nowhere")
     (tmp_path / "cover.jpg").touch()
-    found = [finding for finding in library.folders(Settings(), (tmp_path,)) if finding.check == str(tmp_path)]
+    found = [finding for finding in library.folders(load(), (tmp_path,)) if finding.check == str(tmp_path)]
     assert found[0] == Finding(str(tmp_path), State.OK, "4 music files in 2 folders")
     text = "\n".join(f"{finding.state} {finding.found}" for finding in found[1:])
     assert "warn 2 files with several names (hard links)" in text
     assert f"warn 1 file or folder that cannot be written, such as {tmp_path / 'c.flac'}" in text
     assert f"warn 1 file that cannot be read, such as {tmp_path / 'd.ogg'}" in text
-    allowed = library.folders(Settings(hard_links=True), (tmp_path,))
+    allowed = library.folders(load(hard_links=True), (tmp_path,))
     assert not any("hard links" in finding.found for finding in allowed)
 
 
 def test_a_read_only_mount_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "mounted_read_only", lambda folder: True)
-    found = list(library.folders(Settings(), (tmp_path,)))
+    monkeypatch.setattr(library, "mounted_read_only", lambda _: True)
+    found = list(library.folders(load(), (tmp_path,)))
     assert any(finding.state is State.BAD and "remount,rw" in finding.mend for finding in found)
 
 
@@ -273,7 +270,7 @@ def test_required_versions_are_those_of_the_project() -> None:
 
 def test_missing_and_old_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "REQUIRED", {"numpy": "9999", "no-such-package-at-all": "1"})
-    (finding,) = setup.packages(Settings(), ())
+    (finding,) = setup.packages(load(), ())
     assert finding.state is State.BAD
     assert "no-such-package-at-all is missing" in finding.found
     assert "is older than 9999" in finding.found

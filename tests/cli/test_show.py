@@ -65,9 +65,6 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     assert (gone.status, gone.lines[0]["status"]) == (0, "failed")
     assert "the file is gone" in gone.lines[0]["reason"]
 
-    assert genretagger("undo", "--last").status in (0, 1)  # the write was to the old name
-    make(song, "flac", samples=np.zeros(44100, np.float32))
-
 
 def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path, tmp_path: Path) -> None:
     know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
@@ -192,7 +189,7 @@ def test_a_folder_shows_its_known_files_by_parts(genretagger: Command, song: Pat
 )
 def test_odd_names_are_safe_and_exact(genretagger: Command, song: Path, name: bytes, shown: str) -> None:
     odd = os.fsencode(song.parent) + b"/" + name
-    os.rename(song, odd)
+    song.rename(os.fsdecode(odd))
     assert genretagger("show", odd).out.splitlines()[0] == f"{song.parent}/{shown}"
     assert os.fsencode(genretagger("show", odd, "--json").lines[0]["path"]) == odd
 

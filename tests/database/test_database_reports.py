@@ -60,6 +60,15 @@ def test_a_renamed_track_keeps_its_history(store: Store) -> None:
     assert (gone.track, gone.seen_at, len(gone.writes)) == (None, None, 1)
 
 
+def test_what_was_written_to_a_path_is_shown_after_other_audio_took_its_place(store: Store) -> None:
+    fill(store, "/music/a.mp3", "aa")
+    store.save_track(track("/music/a.mp3", payload_hash="bb"))
+    known = store.describe(Path("/music/a.mp3"))
+    assert known is not None
+    assert [write.payload_hash for write in known.writes] == ["aa"]
+    assert known.decisions == ()
+
+
 def test_a_failed_path_is_described_with_its_failure(store: Store) -> None:
     path = Path("/music/broken.mp3")
     store.save_failure(path, stamp(), AudioError("no frames", path=path))

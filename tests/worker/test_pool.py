@@ -196,13 +196,14 @@ def test_closing_calmly_finishes(song: Path) -> None:
 
 
 def test_an_error_in_the_block_closes_in_a_hurry(tmp_path: Path) -> None:
+    job: Future[Track] = Future()
+
     def interrupted() -> None:
         nonlocal job
         with misbehaving_pool(1, QUICK) as pool:
             job = pool.inspect(named(tmp_path, "hang"))
             raise KeyboardInterrupt
 
-    job: Future[Track] = Future()
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert job.cancelled() or isinstance(job.exception(), WorkerError)
