@@ -168,6 +168,18 @@ def test_m3u_through_a_linked_folder_leads_to_the_files(genretagger: Command, mu
     assert (tmp_path / "lists" / entry).samefile(music / "rock.mp3")
 
 
+def test_m3u_is_relative_also_where_a_link_leads_to_both(genretagger: Command, tmp_path: Path) -> None:
+    home = tmp_path / "real" / "home"
+    home.mkdir(parents=True)
+    (tmp_path / "home").symlink_to(home)
+    song = tmp_path / "home" / "song.mp3"
+    song.touch()
+    with Library.at(tmp_path / "data") as library:
+        library.track(song, ("Rock",))
+    assert genretagger("export", "-o", tmp_path / "home" / "list.m3u").status == 0
+    assert (home / "list.m3u").read_text().splitlines()[-1] == "song.mp3"
+
+
 def test_m3u_leaves_out_what_is_gone(genretagger: Command, music: Path, tmp_path: Path) -> None:
     (music / "rock.mp3").unlink()
     ended = genretagger("export", "--format", "m3u")

@@ -10,7 +10,7 @@ import pytest
 
 from genretagger.model import InstalledModel
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow
