@@ -15,10 +15,11 @@ so that a score of 0.5 means "`threshold` times as much as usual". The witnesses
 independent ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre
 lower it where they are above their own usual level.
 
-Last, all scores are scaled by how much the track sounds like music at all, from two measures: how much is *playing* (the
-labels of instruments, beats and the like, against their usual level), and how much the network has to *say* of the track
-(the Kullback-Leibler divergence of its activations from the usual levels, in nats: of speech or a dog it says what
-it says of anything). Their product, the second under a square root, is about 0.5 where speech ends and music begins.
+Last, all scores are scaled by how much the track sounds like music at all, from two measures: how much is *playing*
+(the labels of instruments, beats and the like, against their usual level), and how much the network has to *say* of the
+track (the Kullback-Leibler divergence of its activations from the usual levels, in nats: of speech or a dog it says
+what it says of anything). Their product, the second under a square root, is about 0.5 where speech ends and music
+begins.
 """
 
 from __future__ import annotations
@@ -160,7 +161,8 @@ class Calibration:
     def _is_music(self, test: MusicTest, heard: Mapping[str, float]) -> float:
         playing = math.exp(self._lift(Witness(test.playing, 1.0), heard))
         saying = sum(_divergence(heard[label], self._usual[label]) for label in test.saying)
-        return _sigmoid(test.gain * math.log(max(playing * math.sqrt(saying), 1e-9) / test.threshold))
+        level = playing * math.sqrt(max(saying, 0.0))  # rounding can leave a divergence just below nothing
+        return _sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
 
     def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
         """Weigh the witnesses: 0 is as likely as not."""

@@ -132,6 +132,19 @@ def test_a_wrong_edit_never_reaches_the_file(
     assert only(path)
 
 
+def test_a_second_reader_has_to_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disagreeing(Mp3):
+        def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
+            return (*super().second_opinion(file), "Polka")
+
+    path = make(tmp_path / "song.mp3", "mp3", 1.0)
+    data = path.read_bytes()
+    monkeypatch.setattr(api, "container_of", lambda *_: Disagreeing("; "))
+    with pytest.raises(WriteRefusedError, match="another reader"):
+        put(path, "Jazz")
+    assert path.read_bytes() == data
+
+
 @pytest.mark.parametrize("step", files.STEPS)
 @pytest.mark.parametrize("name", ["mp3", "alac"])
 def test_a_kill_leaves_a_whole_file(tmp_path: Path, name: str, step: str) -> None:

@@ -253,6 +253,24 @@ def test_muxed_streams(tmp_path: Path) -> None:
     assert b"genre=Other" in path.read_bytes()
 
 
+@pytest.mark.parametrize("kind", OGGS)
+def test_positions_and_packet_borders_belong_to_the_payload(tmp_path: Path, kind: str) -> None:
+    path = make(tmp_path / "song", kind, 1.0)
+    payload, data = payload_of(path), path.read_bytes()
+    start = data.rindex(b"OggS")
+    page = OggPage(io.BytesIO(data[start:]))
+    page.position += 1
+    path.write_bytes(data[:start] + page.write())
+    assert payload_of(path) != payload, "another length"
+    page.position -= 1
+    path.write_bytes(data[:start] + page.write())
+    assert payload_of(path) == payload
+    first = page.packets.pop(0)
+    page.packets[:0] = [first[:10], first[10:]]
+    path.write_bytes(data[:start] + page.write())
+    assert payload_of(path) != payload, "the same bytes in other packets"
+
+
 def test_bytes_behind_the_last_page_stay(tmp_path: Path) -> None:
     path = make(tmp_path / "song", "ogg", 1.0)
     path.write_bytes(path.read_bytes() + id3v1())
