@@ -106,7 +106,7 @@ class Pipeline:
         """Take one file from top to bottom."""
         track = yield from self._track(file, run)
         if reason := self._owned(track, run):
-            return _outcome(track, Status.UNCHANGED, reason)
+            return _outcome(track, Status.UNCHANGED, reason, self._known_decision(track))
         if track.refusal is not None:
             return _outcome(track, Status.SKIPPED, track.refusal)
         decision = yield from self._decision(track, run)
@@ -147,13 +147,19 @@ class Pipeline:
             return "its genre was changed after genretagger wrote it, so it is yours; --force tags it again"
         return ""
 
+    def _known_decision(self, track: Track) -> Decision | None:
+        """Give the decision that was made by the present model, windows and rules, if there is one."""
+        listener = self._listener
+        stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
+        return stored.decision if stored is not None and stored.settings == listener.rules_key else None
+
     def _decision(self, track: Track, run: Run) -> Flow[Decision]:
         """Choose the genres, listening only where nobody has listened by this plan."""
+        known = None if run.force else self._known_decision(track)
+        if known is not None:
+            return known
         listener = self._listener
         where = (track.payload_hash, listener.fingerprint, listener.plan)
-        stored = self._store.decision(*where)
-        if stored is not None and stored.settings == listener.rules_key and not run.force:
-            return stored.decision
         analysis = None if run.force else self._store.analysis(*where)
         if analysis is None:
             yield from self._listen(track)

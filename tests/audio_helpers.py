@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import av
 import numpy as np
 import numpy.typing as npt
+from audio_factory import FORMATS, make
 
 from genretagger import audio
 from genretagger.kinds import Kind, kind_of
@@ -75,3 +77,26 @@ def duration(source: Path | bytes) -> float | None:
 def sample(source: Path | bytes) -> bytes:
     file = opened(source)
     return audio.sample(file, kind(file))
+
+
+def track(library: Path, name: str) -> Path:
+    """Forty seconds of the clock in a container, made when it is first asked for."""
+    path = library / f"{name}{FORMATS[name][2]}"
+    if not path.exists():
+        make(path, name, samples=clock(40, 48000 if name == "opus" else 44100))
+    return path
+
+
+def encode(
+    path: Path, muxer: str, codec: str, samples: npt.NDArray[np.float32], options: dict[str, str], streams: int = 1
+) -> None:
+    with av.open(str(path), "w", format=muxer, options=options) as output:
+        targets: list[Any] = [output.add_stream(codec, rate=44100) for _ in range(streams)]
+        for stream in targets:
+            stream.layout = "mono"
+        for stream in targets:
+            frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout="mono")
+            frame.sample_rate = 44100
+            for part in av.AudioResampler("fltp", "mono", 44100, frame_size=1024).resample(frame):
+                output.mux(stream.encode(part))
+            output.mux(stream.encode(None))

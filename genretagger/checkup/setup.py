@@ -28,7 +28,7 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "numpy": "2.0",
         "onnx": "1.17",
         "onnxruntime": "1.20",
-        "pip": "23",
+        "pip": "24.1",
         "platformdirs": "4.2",
         "pydantic-settings": "2.6",
         "rich": "13.7",
@@ -55,7 +55,7 @@ def settings_or_defaults() -> Settings:
         for name in ("data_dir", "database_url"):
             value = os.environ.get(f"{PREFIX}{name.upper()}") or raw.get(name)
             if isinstance(value, str) and value:
-                places[name] = Path(value) if name == "data_dir" else value
+                places[name] = Path(os.path.expanduser(value)) if name == "data_dir" else value  # noqa: PTH111 - as Settings
         return Settings.model_construct(**places)
 
 

@@ -5,11 +5,10 @@ open copy. It never opens, copies or renames a file, and never decides whether a
 
 To add a container: one file with a class that fulfils `Container`, one line in `registry.py`.
 
-Why the fields are edited as bytes, and mutagen is the second opinion: measured with mutagen 1.48, a save drops the
-second of two equal frames, upgrades ID3v2.2, forgets ID3v2.4's tag-wide unsynchronisation, replaces comment bytes that
-are not UTF-8 by U+FFFD, drops the names of MP4 covers and the locale of MP4 values, and shifts only the first fragment
-of a fragmented MP4. Here the other fields are carried as they are, and mutagen has to read the new genre from the copy
-before it may replace the original.
+Why the field is edited as bytes, and mutagen is the second opinion: a save by mutagen 1.48 re-serialises the whole tag, and
+not all of it survives. Measured: ID3v2.2 becomes v2.4, two equal frames become one, comment bytes that are not UTF-8
+become U+FFFD, and the name of an MP4 cover is lost. Here everything but the genre is carried over as it is, and mutagen
+has to read the new genre from the copy before that may replace the original.
 """
 
 from __future__ import annotations
