@@ -133,6 +133,10 @@ class Settings(BaseSettings):
     )
     database_url: str = Field("", description="another database, as SQLAlchemy spells it; empty means data_dir")
 
+    def recorded(self) -> dict[str, Any]:
+        """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
+        return self.model_dump(mode="json", exclude={"data_dir", "database_url"})
+
     @property
     def models_dir(self) -> Path:
         """Where the models lie, one folder each."""

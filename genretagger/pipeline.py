@@ -76,7 +76,7 @@ class Pipeline:
 
     def begin(self, command: str, *, dry_run: bool = False, force: bool = False) -> Run:
         """Begin a run, whose writes can be undone together."""
-        return Run(self._store.begin_run(command, self._settings.model_dump(mode="json")), dry_run, force)
+        return Run(self._store.begin_run(command, self._settings.recorded()), dry_run, force)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 from audio_factory import make
 
-from genretagger.model import InstalledModel, ModelStore, install
-from genretagger.model.download import fetch
+from genretagger.model import InstalledModel, ModelStore, install, musicnn
+from genretagger.model.download import fetch, read_members
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / ".cache" / "test-models"
@@ -47,9 +47,18 @@ def wheel() -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(wheel: Path) -> InstalledModel:
-    """The default model, installed."""
-    return ModelStore(CACHE).pull(source=wheel)
+def published(wheel: Path) -> Callable[[str], bytes]:
+    """Reads the publisher's files."""
+    return read_members(wheel, musicnn.WHEEL_SHA256, musicnn.MEMBERS).__getitem__
+
+
+@pytest.fixture(scope="session")
+def model(wheel: Path, published: Callable[[str], bytes]) -> InstalledModel:
+    """The default model, installed by the code as it is now."""
+    kept = ModelStore(CACHE).pull(source=wheel)
+    if (kept.onnx_path.read_bytes(), kept.card) == musicnn.convert(published):
+        return kept
+    return ModelStore(CACHE).pull(source=wheel, force=True)
 
 
 @pytest.fixture
@@ -84,7 +93,8 @@ def techno(seconds: float = 12.0) -> npt.NDArray[np.float32]:
 
 
 def _saw(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return 2 * ((np.cumsum(hz) / RATE_HZ) % 1) - 1
+    wave: npt.NDArray[np.float64] = 2 * ((np.cumsum(hz) / RATE_HZ) % 1) - 1
+    return wave
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +128,7 @@ class Ended:
 
 
 @pytest.fixture
-def genretagger(tmp_path: Path) -> Iterator[Callable[..., Ended]]:
+def genretagger(tmp_path: Path) -> Callable[..., Ended]:
     """Run the real command: `genretagger("tag", folder, "--json")`; its data lies in tmp_path / "data"."""
 
     def run(*arguments: str | bytes | Path, **environment: str) -> Ended:
@@ -130,7 +140,7 @@ def genretagger(tmp_path: Path) -> Iterator[Callable[..., Ended]]:
         )
         return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
-    yield run
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def store(settings: Settings) -> Iterator[Store]:
 
 def genres_of(path: Path) -> list[str]:
     """What a reader that is not ours finds."""
-    tags = mutagen.File(path, easy=True)  # type: ignore[attr-defined]
+    tags = mutagen.File(path, easy=True)
     return list((tags or {}).get("genre", []))
 
 
@@ -200,7 +200,7 @@ def test_the_owner_changed_the_genre_after_us(
 ) -> None:
     song = make_techno(music / "song.flac")
     run(settings, music)
-    tags = mutagen.File(song)  # type: ignore[attr-defined]
+    tags = mutagen.File(song)
     del tags["genre"]
     tags.save()
     replacing = settings.model_copy(update={"policy": Policy.REPLACE})

@@ -10,8 +10,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +19,6 @@ from genretagger.text import printable
 from genretagger.types import Json, Outcome
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 
@@ -40,6 +38,11 @@ def notice(text: str) -> None:
 def say(text: str = "") -> None:
     """Print one line of a command's result on standard output."""
     print(text)
+
+
+def say_aside(text: str = "") -> None:
+    """Print one line for people on standard error, beside the result."""
+    print(text, file=sys.stderr)
 
 
 def say_json(value: Json) -> None:

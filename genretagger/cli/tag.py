@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -111,10 +110,8 @@ class _Tally:
 
     def summarise(self, run: Run, *, stopped: bool, left: int) -> None:
         """Print the summary for people on standard error."""
+        from genretagger.cli.output import say_aside as line
         from genretagger.text import plural, printable
-
-        def line(text: str = "") -> None:
-            print(text, file=sys.stderr)
 
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""

@@ -52,7 +52,7 @@ def undo(
         WorkerPool(settings.worker_count, limits) as workers,
     ):
         writes = _chosen(store, paths or [], last=last, run=run)
-        run_id = store.begin_run("undo", settings.model_dump(mode="json"))
+        run_id = store.begin_run("undo", settings.recorded())
         outcomes = undo_writes(
             writes,
             settings=settings,

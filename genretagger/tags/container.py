@@ -5,10 +5,10 @@ open copy. It never opens, copies or renames a file, and never decides whether a
 
 To add a container: one file with a class that fulfils `Container`, one line in `registry.py`.
 
-Why the field is edited as bytes, and mutagen is the second opinion: a save by mutagen 1.48 re-serialises the whole tag, and
-not all of it survives. Measured: ID3v2.2 becomes v2.4, two equal frames become one, comment bytes that are not UTF-8
-become U+FFFD, and the name of an MP4 cover is lost. Here everything but the genre is carried over as it is, and mutagen
-has to read the new genre from the copy before that may replace the original.
+Why the field is edited as bytes, and mutagen is the second opinion: a save by mutagen 1.48 re-serialises the whole
+tag, and not all of it survives. Measured: ID3v2.2 becomes v2.4, two equal frames become one, comment bytes that are
+not UTF-8 become U+FFFD, and the name of an MP4 cover is lost. Here everything but the genre is carried over as it is,
+and mutagen has to read the new genre from the copy before that may replace the original.
 """
 
 from __future__ import annotations
