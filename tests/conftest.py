@@ -89,7 +89,8 @@ def techno(seconds: float = 12.0) -> npt.NDArray[np.float32]:
     pad_hz = 440 * 2 ** ((np.array([69, 72, 76, 81])[(time / (2 * beat_s)).astype(int) % 4] - 69) / 12)
     pad = sum(_saw(pad_hz * detune) for detune in (0.995, 1.0, 1.006)) / 3 * (1 - 0.8 * np.exp(-6 * since_beat))
     mix = 0.7 * kick + 0.12 * hat + 0.3 * bass + 0.12 * pad
-    return (0.8 * mix / np.abs(mix).max()).astype(np.float32)
+    samples: npt.NDArray[np.float32] = (0.8 * mix / np.abs(mix).max()).astype(np.float32)
+    return samples
 
 
 def _saw(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
