@@ -25,12 +25,10 @@ class WholeRun:
 
     Attributes:
         seconds: from the start of the program to its end.
-        first_s: until it told of the first track: Python, libraries, database and model are loaded in it.
         statuses: how many tracks ended how.
     """
 
     seconds: float
-    first_s: float
     statuses: dict[str, int]
 
     @property
@@ -43,11 +41,19 @@ class WholeRun:
         """Tracks a second, loading included."""
         return self.tracks / self.seconds
 
-    @property
-    def loaded_tracks_per_s(self) -> float | None:
-        """Tracks a second after the first one; None where there was only one."""
-        rest_s = self.seconds - self.first_s
-        return (self.tracks - 1) / rest_s if self.tracks > 1 and rest_s > 0 else None
+    def further_tracks_per_s(self, single: WholeRun) -> float | None:
+        """Tracks a second once Python, the libraries, the database and the model are loaded.
+
+        When the first track is told of does not show it: the first few are under way together.
+
+        Args:
+            single: a run over one of the tracks.
+
+        Returns:
+            None where there was only one, or the difference is lost in the noise.
+        """
+        further, further_s = self.tracks - single.tracks, self.seconds - single.seconds
+        return further / further_s if further > 0 and further_s > 0 else None
 
 
 class Runs:
@@ -66,30 +72,32 @@ class Runs:
         self._scratch = scratch
         self._windows = windows
 
-    def tag(self, workers: int) -> WholeRun:
-        """Tag copies of all tracks, from nothing.
+    def tag(self, workers: int, most: int | None = None) -> WholeRun:
+        """Tag copies of the tracks, from nothing.
+
+        Args:
+            workers: how many children decode.
+            most: only so many of the tracks; None for all.
 
         Raises:
             RuntimeError: the command could not do it.
         """
-        home, music = self._fresh()
+        home, music = self._fresh(most)
         shutil.copytree(self._model.folder, home / "data" / "models" / self._model.name)
         command = [sys.executable, "-m", "genretagger", "tag", "--json", "--policy", "replace", str(music)]
         command += ["--model", self._model.name, "--windows", str(self._windows), "--jobs", str(workers)]
         statuses: Counter[str] = Counter()
-        first_s = 0.0
         with (home / "errors").open("w+b") as errors:
             started = time.perf_counter()
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_environment(home)) as process:
                 for line in process.stdout or ():
-                    first_s = first_s or time.perf_counter() - started
                     statuses[json.loads(line)["status"]] += 1
             seconds = time.perf_counter() - started
             if process.returncode not in (0, 1) or not statuses:
                 errors.seek(0)
                 raise RuntimeError(errors.read()[-_LAST_WORDS:].decode("utf-8", "replace"))
         shutil.rmtree(home)
-        return WholeRun(seconds, first_s, dict(sorted(statuses.items())))
+        return WholeRun(seconds, dict(sorted(statuses.items())))
 
     def memory(self, windows: int | None) -> dict[str, Any]:
         """Peak memory of a run with one worker, as `benchmarks.memory` tells it.
@@ -108,12 +116,12 @@ class Runs:
         result: dict[str, Any] = json.loads(ended.stdout)
         return result
 
-    def _fresh(self) -> tuple[Path, Path]:
+    def _fresh(self, most: int | None = None) -> tuple[Path, Path]:
         """Make an empty home, and a folder in it with copies of the tracks."""
         home = self._scratch / "home"
         music = home / "music"
         music.mkdir(parents=True)
-        for number, track in enumerate(self._tracks):
+        for number, track in enumerate(self._tracks[:most]):
             shutil.copy(track, music / f"{number:03}{track.suffix}")
         return home, music
 

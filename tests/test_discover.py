@@ -134,12 +134,13 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_walk_goes_on(tmp_path: Pat
     assert "No such file" in failure.cause
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="modes do not hold this user back")
 def test_a_forbidden_folder_is_told_and_the_walk_goes_on(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.mp3", "b/2.mp3", "b/deep/3.mp3", "c/4.mp3")
     (tmp_path / "b").chmod(0)
     failures: list[FileError] = []
     try:
+        if os.access(tmp_path / "b", os.R_OK):
+            pytest.skip("modes do not hold this user back")
         found = list(find([tmp_path, tmp_path / "b/deep/3.mp3"], failures.append))
     finally:
         (tmp_path / "b").chmod(0o755)
