@@ -119,7 +119,9 @@ class Settings(BaseSettings):
         "; ", min_length=1, max_length=8, description="joins genres in ID3v2.3 tags, which know no lists"
     )
     hard_links: bool = Field(False, description="also write files that have several hard links (seeding torrents)")
-    outside_links: bool = Field(False, description="also write files that a symbolic link outside the folder names")
+    outside_links: bool = Field(
+        False, description="also write what a symbolic link points to outside of the named folder"
+    )
     preserve_mtime: bool = Field(False, description="keep the modification time (beets relies on it to see changes)")
 
     # Limits of the child processes that touch media files

@@ -221,3 +221,10 @@ def test_importing_it_loads_nothing_heavy() -> None:
     heavy = "numpy librosa onnx onnxruntime av sqlalchemy alembic mutagen"
     code = f"import sys, genretagger.config; print([name for name in '{heavy}'.split() if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_every_option_stands_in_the_documentation() -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name}` |" in text
+        assert str(field.description) in text
