@@ -17,7 +17,7 @@ from genretagger.config import Settings
 from genretagger.model.store import InstalledModel
 from genretagger.types import Activations, Decision, Sound
 from genretagger.vocabulary.calibration import calibration
-from genretagger.vocabulary.names import vocabulary
+from genretagger.vocabulary.names import digest, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.windows import plan_key
 
@@ -67,7 +67,7 @@ class Listener:
             add_parents=settings.add_parents,
             capitalisation=settings.capitalisation.value,
         )
-        rules = json.dumps([asdict(self._rules), self._calibration.digest], sort_keys=True)
+        rules = json.dumps([asdict(self._rules), self._calibration.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
 

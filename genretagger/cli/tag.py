@@ -67,7 +67,7 @@ def tag(
         with open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline:
             run = pipeline.begin("tag", dry_run=dry_run, force=force)
             total = len(files) + len(unreadable)
-            bar.update("", 0, total)
+            bar.update("listening", 0, total)
 
             def outcomes() -> Iterator[Outcome]:
                 yield from (pipeline.failed(error.path or Path(), error) for error in unreadable)

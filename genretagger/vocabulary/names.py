@@ -6,6 +6,7 @@ and digits alone. Names avoid `/ ; ,` because players split on them.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,6 +89,13 @@ def _not_genres() -> tuple[frozenset[str], frozenset[str]]:
     content = resources.files("genretagger.vocabulary").joinpath("not_genres.toml").read_text(encoding="utf-8")
     document = tomllib.loads(content)
     return frozenset(map(key, ("", *document["labels"]))), frozenset(document["families"])
+
+
+@cache
+def digest() -> str:
+    """Name the data that names come from: another digest may mean other genres from the same activations."""
+    files = (resources.files("genretagger.vocabulary").joinpath(name) for name in ("genres.toml", "not_genres.toml"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 @cache
