@@ -37,6 +37,9 @@ from typing import Any
 from genretagger.types import FloatArray
 from genretagger.vocabulary.names import names_genre, vocabulary
 
+FORMULAS = 1
+"""Raise it when the formulas change: stored decisions are then made anew."""
+
 FLOOR = 0.1
 """Share of the usual level below which it makes no difference how little is heard: the log stays finite."""
 
@@ -177,11 +180,13 @@ class Calibration:
         return math.log((level + FLOOR * usual) / (usual + FLOOR * usual))
 
     def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
-        """Name the two labels that spoke loudest for a genre."""
+        """Name the two labels that spoke loudest for a genre; of two networks' equal labels, the louder."""
         lifts = {label: heard[label] / self._usual[label] for witness in profile.witnesses for label in witness.labels}
-        loudest = sorted(lifts, key=lambda label: -lifts[label])[:2]
+        loudest: dict[str, str] = {}
+        for label in sorted(lifts, key=lambda label: -lifts[label]):
+            loudest.setdefault(label.rpartition("/")[2], label)
         return ", ".join(
-            f"{label.rpartition('/')[2]} {heard[label]:.2f} (usual {self._usual[label]:.2f})" for label in loudest
+            f"{name} {heard[label]:.2f} (usual {self._usual[label]:.2f})" for name, label in list(loudest.items())[:2]
         )
 
 
@@ -219,7 +224,7 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
         {name: _profile(entry) for name, entry in document["genres"].items()},
         gain=document["gain"],
         music=_music(document["music"]) if "music" in document else None,
-        digest=hashlib.sha256(content.encode()).hexdigest(),
+        digest=hashlib.sha256(f"{FORMULAS}\n{content}".encode()).hexdigest(),
     )
 
 
@@ -253,5 +258,5 @@ def _plain(labels: Sequence[str]) -> Calibration:
         {genre: Profile((Witness(group, 1.0),), (), 1.0) for genre, group in members.items()},
         gain=2.0,
         music=None,
-        digest="plain",
+        digest=f"plain {FORMULAS}",
     )

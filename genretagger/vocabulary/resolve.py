@@ -59,6 +59,17 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     return Decision(_spell(names, rules, vocabulary), scores.by_genre, reason)
 
 
+def protected(genres: Iterable[str], protect: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Give those of a file's genres that the owner protects, as the file spells them, each once."""
+    names = {identity(spelling, vocabulary) for spelling in protect}
+    return tuple(dict.fromkeys(name for name in genres if identity(name, vocabulary) in names))
+
+
+def identity(spelling: str, vocabulary: Vocabulary) -> str:
+    """What the spellings of one genre share; a name without letters is only itself."""
+    return key(vocabulary.canonical(spelling) or spelling) or spelling
+
+
 def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
     return {key(vocabulary.canonical(spelling) or spelling) for spelling in spellings}
 

@@ -295,3 +295,11 @@ class TestPlain:
         assert 350 < len(genres) < 400
         assert [name for name in genres if set("/;,") & set(name) or "---" in name] == []
         assert "Field Recording" not in genres
+
+
+def test_grounds_name_a_label_once() -> None:
+    profile = Profile((Witness(("one/jazz",), 0.5), Witness(("two/jazz", "two/horn"), 0.5)), (), 2.0)
+    labels = ("one/jazz", "two/jazz", "two/horn")
+    made = Calibration(labels, dict.fromkeys(labels, 0.1), {"Jazz": profile}, gain=2.0, music=None, digest="x")
+    grounds = made.scores(np.array([0.9, 0.8, 0.3], np.float32)).grounds["Jazz"]
+    assert grounds == "jazz 0.90 (usual 0.10), horn 0.30 (usual 0.10)"
