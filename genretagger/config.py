@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+import unicodedata
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -56,11 +57,14 @@ def _window_count(value: object) -> object:
 
 
 def _writable(aliases: dict[str, str]) -> dict[str, str]:
-    """Refuse names that players would split in two."""
-    for name in aliases.values():
-        if not name.strip() or any(mark in name for mark in "/;,"):
+    """Refuse names that players would split in two, and those that no tag takes."""
+    names = {spelling: name.strip() for spelling, name in aliases.items()}
+    for name in names.values():
+        if not name or any(mark in name for mark in "/;,"):
             raise ValueError(f"the name {name!r} is empty or holds one of / ; , which players split genres on")
-    return aliases
+        if len(name) > 200 or any(unicodedata.category(mark) in ("Cc", "Cs") for mark in name):
+            raise ValueError(f"the name {name[:40]!r} is longer than 200 letters or holds a control character")
+    return names
 
 
 def _at_home(path: Path) -> Path:
@@ -115,6 +119,7 @@ class Settings(BaseSettings):
     policy: Policy = Field(
         Policy.KEEP, description='"keep" fills empty genres only, "replace" overwrites, "add" appends'
     )
+    protect: Names = Field((), description='genres of yours that "replace" leaves in a file, in front of the new ones')
     id3v23_separator: str = Field(
         "; ", min_length=1, max_length=8, description="joins genres in ID3v2.3 tags, which know no lists"
     )
@@ -125,8 +130,8 @@ class Settings(BaseSettings):
     preserve_mtime: bool = Field(False, description="keep the modification time (beets relies on it to see changes)")
 
     # Limits of the child processes that touch media files
-    memory_limit_mb: int = Field(1024, ge=256, description="most memory for one file")
-    time_limit_s: float = Field(300, gt=0, description="most seconds for one step on one file")
+    memory_limit_mb: int = Field(1024, ge=256, le=1 << 20, description="most memory for one file")
+    time_limit_s: float = Field(300, gt=0, le=604_800, description="most seconds for one step on one file")
 
     # Places
     data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(

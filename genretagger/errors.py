@@ -86,6 +86,12 @@ class WorkerError(FileError):
     """The child process that handled the file crashed, hung or ran out of its limits."""
 
 
+class WorkerLostError(WorkerError):
+    """The child process was killed from outside, or could not be started: the file is not to blame."""
+
+    retry: ClassVar[bool] = True
+
+
 FILE_ERRORS: dict[str, type[FileError]] = {
     error.__name__: error
     for error in (
@@ -97,6 +103,7 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         FileChangedError,
         AccessError,
         WorkerError,
+        WorkerLostError,
     )
 }
 """By name, so that an error can cross the boundary of a process."""

@@ -66,6 +66,7 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EACCES: ("permission denied", "Give this user the right to read the file and to write in its folder."),
     errno.EPERM: ("not permitted", "Look at the file's owner and flags (chattr)."),
     errno.EIO: ("the device reports an input/output error", "Look at the disk: it may be failing."),
+    errno.ELOOP: ("the symbolic links lead in a circle", "Remove them, or point them at a file."),
     errno.EAGAIN: ("another program holds a lease on the file", "It will be tried again."),
     errno.EMFILE: ("too many files are open", "Raise the limit on open files."),
 }
@@ -84,6 +85,9 @@ def access_errors(path: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         code = error.errno or 0
+        if code in _GONE and path is not None and os.path.islink(path):  # noqa: PTH114 - as the rest of this file
+            hint = "What it points to was moved or deleted."
+            raise FileChangedError("the symbolic link leads nowhere", path=path, hint=hint) from error
         if code in _GONE:
             raise FileChangedError("the file is gone", path=path, hint="It was moved or deleted meanwhile.") from error
         cause, hint = _CAUSES.get(code, (error.strerror or type(error).__name__, "Look at the file system."))

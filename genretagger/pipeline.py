@@ -13,6 +13,7 @@ A failure is recorded in `_safely`, per file, and the others go on.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -24,14 +25,16 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, WriteState
 from genretagger.discover import Found
-from genretagger.errors import FileError, GenretaggerError
+from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.files import stamp_of
 from genretagger.listener import Listener
 from genretagger.model.store import PULLABLE, ModelStore
+from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.text import printable
-from genretagger.types import Decision, Outcome, Policy, Sound, Status, Track
-from genretagger.vocabulary.names import key
+from genretagger.types import Decision, Outcome, Policy, Sound, Stamp, Status, Track
+from genretagger.vocabulary.names import vocabulary
+from genretagger.vocabulary.resolve import identity, protected
 from genretagger.worker.pool import Limits, WorkerPool
 from genretagger.writer import Writer
 
@@ -49,11 +52,13 @@ class Run:
         id: its number in the database; its writes belong to it.
         dry_run: listen and decide, but write no tag.
         force: listen again, and write also where the owner undid or edited what was written before.
+        plan: is told of each change; then nothing is written, as in a dry run.
     """
 
     id: int
     dry_run: bool = False
     force: bool = False
+    plan: Callable[[Planned], None] | None = None
 
 
 class Pipeline:
@@ -74,15 +79,21 @@ class Pipeline:
         self._writer = Writer(settings, store, workers)
         self._model_id = store.model_id(listener.name, listener.fingerprint, listener.labels)
 
-    def begin(self, command: str, *, dry_run: bool = False, force: bool = False) -> Run:
-        """Begin a run, whose writes can be undone together."""
-        return Run(self._store.begin_run(command, self._settings.recorded()), dry_run, force)
+    def begin(
+        self,
+        command: str,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        plan: Callable[[Planned], None] | None = None,
+    ) -> Run:
+        """Begin a run, whose writes can be undone together; see `Run`."""
+        number = self._store.begin_run(command, self._settings.recorded())
+        return Run(number, dry_run or plan is not None, force, plan)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
-        flows = (self._writer.settle(write) for write in self._store.pending_writes())
-        for _ in interleave(flows, width=1, stop=Future()):
-            pass
+        self._writer.recover()
 
     def finish(self, run: Run) -> None:
         """End a run."""
@@ -94,29 +105,46 @@ class Pipeline:
         Args:
             files: what to listen to; may be endless.
             run: from `begin`.
-            stop: when done, the run ends soon; writes that were begun are finished.
+            stop: when done, the run ends soon, and with it the child processes; writes that were begun are finished.
 
         Yields:
             What became of each file, in the order in which they end.
         """
         flows = (self._safely(file, run) for file in files)
-        return interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
+        yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
+        if stop.done():
+            self._workers.close(finish=False)  # what they still decode, nobody waits for
 
     def _one(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom."""
         track = yield from self._track(file, run)
         if reason := self._owned(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self._known_decision(track))
-        if track.refusal is not None:
-            return _outcome(track, Status.SKIPPED, track.refusal)
+        if reason := self._writer.refusal(file, track):
+            return _outcome(track, Status.SKIPPED, reason)
         decision = yield from self._decision(track, run)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
-        wanted = _merged(track.genres.values, decision.genres, self._settings.policy)
+        wanted = _merged(track.genres.values, decision.genres, self._settings.policy, self._settings.protect)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
-        if not run.dry_run:
-            reason, model = decision.reason, self._listener.name
+        reason, model = decision.reason, self._listener.name
+        if run.plan is not None:
+            run.plan(
+                Planned(
+                    path=track.path,
+                    root=file.root,
+                    stamp=track.stamp,
+                    payload_hash=track.payload_hash,
+                    before=track.genres,
+                    after=wanted,
+                    proposed=wanted,
+                    scores=decision.scores,
+                    reason=reason,
+                    model=model,
+                )
+            )
+        elif not run.dry_run:
             yield from self._writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
@@ -128,7 +156,7 @@ class Pipeline:
             if failure is not None and not failure.retry:
                 raise failure.error
             known = self._store.known_track(file.path, stamp)
-            if known is not None:
+            if known is not None and failure is None:
                 return known
         track: Track = yield Step(self._workers.inspect(file.path, options=self._writer.options))
         self._store.save_track(track)
@@ -139,11 +167,17 @@ class Pipeline:
         if self._settings.policy is Policy.KEEP and track.genres.values:
             return "it has a genre"
         last = None if run.force else self._store.last_write(track.path, track.payload_hash)
-        if last is None or last.path != track.path:
+        if last is None:
             return ""
-        if last.undo_of is not None or last.state is WriteState.UNDONE:
+        undone = last.undo_of is not None or last.state is WriteState.UNDONE
+        if last.path != track.path and not (undone and not os.path.lexists(last.path)):
+            return ""  # a copy is a file of its own; what was undone stays so when the file is moved
+        if undone:
             return "its genre was undone; --force tags it again"
+        if not last.model:
+            return "you chose its genre in a plan; --force tags it again"
         if last.after.values != track.genres.values:
+            _same(track)  # another genretagger may have written it, after we read it
             return "its genre was changed after genretagger wrote it, so it is yours; --force tags it again"
         return ""
 
@@ -181,8 +215,10 @@ class Pipeline:
         try:
             sound: Sound = yield Step(self._workers.decode(track.path, **self._listener.request))
         except FileError as error:
+            _same(track)
             self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
+        _same(track)
         activations = self._listener.hear(sound) if sound.windows else None
         if activations is None:
             self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
@@ -191,27 +227,56 @@ class Pipeline:
 
     def _safely(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom, whatever it is: a failure is recorded, and the others go on."""
-        started = time.monotonic()
+        started, stamp = time.monotonic(), _stamp(file.path)
         try:
-            outcome = yield from self._one(file, run)
+            outcome = yield from self._patiently(file, run)
         except FileError as error:
-            outcome = self.failed(file.path, error)
+            outcome = self.failed(file.path, error, run, stamp)
         except GenretaggerError:
             raise  # the database or the model: no other file would fare better
         except Exception as error:  # noqa: BLE001 - the one broad catch: a bug met in one file must not end the service
             _log.exception("%s", printable(file.path))
-            outcome = self.failed(file.path, FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it"))
+            bug = FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
+            outcome = self.failed(file.path, bug, run, stamp)
         seconds = time.monotonic() - started
         return replace(outcome, model=self._listener.name, seconds=seconds, dry_run=run.dry_run)
 
-    def failed(self, path: Path, error: FileError) -> Outcome:
-        """Record why a file, or a folder, could not be handled."""
+    def _patiently(self, file: Found, run: Run) -> Flow[Outcome]:
+        """Take one file from top to bottom, and once more where somebody, perhaps another genretagger, changed it."""
         try:
-            stamp = stamp_of(path)
-        except FileError:
-            stamp = None
-        self._store.save_failure(path, stamp, error)
-        return Outcome(path, Status.FAILED, str(error))
+            return (yield from self._one(file, run))
+        except FileChangedError:
+            return (yield from self._one(file, run))
+
+    def failed(self, path: Path, error: FileError, run: Run, stamp: Stamp | None = None) -> Outcome:
+        """Record why a file, or a folder, could not be handled.
+
+        Args:
+            path: the file or folder; a folder is no track, so its failure is told and not kept.
+            error: what happened.
+            run: the run that met it.
+            stamp: what `stat` said before the attempt: a file that was completed since is another one.
+        """
+        if not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
+            self._store.save_failure(path, stamp, error)
+        return Outcome(path, Status.FAILED, str(error), model=self._listener.name, dry_run=run.dry_run)
+
+
+def _same(track: Track) -> None:
+    """See that a file is still the one that was read: what another says must not be kept for it.
+
+    Raises:
+        FileChangedError: it is not.
+    """
+    if stamp_of(track.path) != track.stamp:
+        raise FileChangedError("the file changed since it was read", path=track.path, hint="It will be read again.")
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(path)
+    except FileError:
+        return None
 
 
 def _outcome(
@@ -232,12 +297,13 @@ def _outcome(
     )
 
 
-def _merged(before: tuple[str, ...], chosen: tuple[str, ...], policy: Policy) -> tuple[str, ...]:
-    """Say which genres the file shall have."""
-    if policy is not Policy.ADD:
-        return chosen
-    had = {key(name) for name in before}
-    return (*before, *(name for name in chosen if key(name) not in had))
+def _merged(
+    before: tuple[str, ...], chosen: tuple[str, ...], policy: Policy, protect: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Say which genres the file shall have: what stays, which is all or what is protected, then the chosen ones."""
+    stays = before if policy is Policy.ADD else protected(before, protect, vocabulary())
+    had = {identity(name, vocabulary()) for name in stays}
+    return (*stays, *(name for name in chosen if identity(name, vocabulary()) not in had))
 
 
 @contextmanager

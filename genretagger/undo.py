@@ -89,4 +89,6 @@ def undo(
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
     # One at a time: two writes to one file must be undone in their order.
-    return interleave(flows(), width=1, stop=stop)
+    yield from interleave(flows(), width=1, stop=stop)
+    if stop.done():
+        workers.close(finish=False)  # what they still read, nobody waits for

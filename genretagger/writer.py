@@ -6,8 +6,8 @@ of the three steps is settled by looking at the file: it holds the old genres or
 
 from __future__ import annotations
 
-import contextlib
 import os
+from concurrent.futures import Future
 from pathlib import Path
 
 from genretagger.config import Settings
@@ -15,8 +15,8 @@ from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
 from genretagger.errors import AccessError, FileError, WorkerError
-from genretagger.files import new_temporary_name, remove_left_over
-from genretagger.schedule import Flow, Step
+from genretagger.files import inside, new_temporary_name, remove_left_over
+from genretagger.schedule import Flow, Step, interleave
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import GenreField, TagChange, Track
 from genretagger.worker.pool import WorkerPool
@@ -41,6 +41,20 @@ class Writer:
             preserve_mtime=settings.preserve_mtime,
         )
 
+    def refusal(self, file: Found, track: Track) -> str:
+        """Say why the settings, or the container, keep us from writing to a file; empty where nothing does.
+
+        It is asked before anybody listens, and is never remembered: the settings may be others next time.
+        """
+        if track.refusal is not None:
+            return track.refusal
+        if track.stamp.links > 1 and not self.options.allow_hard_links:
+            return f"it is hard-linked: it has {track.stamp.links} names, and hard_links = true would part them"
+        if not self.options.allow_outside and not inside(file.path, file.root):
+            real = os.path.realpath(file.path)
+            return f"it lies outside the folder: outside_links = true allows to write to {real}"
+        return ""
+
     def write(
         self,
         file: Found,
@@ -51,7 +65,7 @@ class Writer:
         model: str,
         reason: str,
         undo_of: int | None = None,
-    ) -> Flow[TagChange]:
+    ) -> Flow[None]:
         """Change the genre field of one file.
 
         Args:
@@ -87,23 +101,40 @@ class Writer:
             written: TagChange = yield Step(writing, must_finish=True)
         except WorkerError:
             # The child may have died before the swap or after it.
-            yield from self.settle(self._store.write(write_id))
-            raise
+            yield from self._settle(self._store.write(write_id))
+            if self._store.write(write_id).state is not WriteState.DONE:
+                raise
+            return
         except FileError:
             self._store.finish_write(write_id, WriteState.ABANDONED)
             raise
         self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
-        return written
 
-    def settle(self, write: StoredWrite) -> Flow[None]:
-        """Find out whether an interrupted write took place, record it, and remove its left-over copy."""
-        if write.temporary_name is not None:
-            with contextlib.suppress(AccessError):
-                remove_left_over(Path(os.path.realpath(write.path)).parent, write.temporary_name)
+    def recover(self) -> None:
+        """Settle the writes that a kill interrupted: what is in the file decides."""
+        flows = (self._settle(write) for write in self._store.pending_writes())
+        for _ in interleave(flows, width=1, stop=Future()):
+            pass
+
+    def _settle(self, write: StoredWrite) -> Flow[None]:
+        """Find out whether an interrupted write took place, record it, and remove its left-over copy.
+
+        Where that cannot be done now (the disk is not mounted, or read-only), the write stays pending until a later
+        start can: a write that took place must not be forgotten, or nobody could undo it.
+        """
+        folder = Path(os.path.realpath(write.path)).parent
+        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
+            return
+        try:
+            if write.temporary_name is not None:
+                remove_left_over(folder, write.temporary_name)
+        except AccessError:
+            return
         try:
             track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
-        except FileError:
-            self._store.finish_write(write.id, WriteState.ABANDONED)
+        except FileError as error:
+            if not (error.retry and os.path.lexists(write.path)):
+                self._store.finish_write(write.id, WriteState.ABANDONED)
             return
         if track.payload_hash == write.payload_hash and track.genres.values == write.after.values:
             self._store.finish_write(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,8 @@ FORMATS: dict[str, tuple[str, str, str]] = {
 """What `make` can make: FFmpeg's muxer and encoder, and the usual extension. libsndfile makes Ogg Vorbis."""
 
 _BLOCK_FRAMES = 4096
+_ID3_READERS = {"wav": "wave", "aiff": "aiff", "dsf": "dsf"}
+"""Modules of mutagen for the containers with ID3v2 inside; their classes are the same in capitals."""
 
 
 def tone(seconds: float, rate_hz: int = 44100, pitch_hz: float = 440.0) -> npt.NDArray[np.float32]:
@@ -75,7 +78,7 @@ def make(
         artist: for the tag.
         samples: (samples,) float32, -1 to 1, to encode instead of a tone.
         rate_hz: sample rate; Opus is always 48000.
-        id3_version: 3 or 4, for MP3.
+        id3_version: 3 or 4, for MP3, WAV and AIFF.
 
     Returns:
         The path.
@@ -116,14 +119,45 @@ def _encode(path: Path, kind: str, sound: npt.NDArray[np.float32], rate_hz: int)
         output.mux(stream.encode(None))
 
 
+def make_dsf(
+    path: Path,
+    seconds: float = 1.0,
+    genre: Sequence[str] = (),
+    *,
+    title: str | None = "A title",
+    artist: str | None = "An artist",
+    id3_version: int = 4,
+) -> Path:
+    """Make a mono DSF file: FFmpeg has no encoder, and one-bit audio is large, so that it stands apart from `FORMATS`.
+
+    Args and returns: as `make`.
+    """
+    rate_hz, block = 2822400, 4096
+    wave = np.repeat(0.5 * tone(seconds, 44100).astype(np.float64) + 0.5, rate_hz // 44100)
+    bits = np.diff(np.floor(np.cumsum(wave)), prepend=0.0).clip(0, 1).astype(np.uint8)  # sigma-delta of first order
+    samples = np.packbits(bits, bitorder="little").tobytes()
+    samples += bytes(-len(samples) % block)
+    form = struct.pack("<4sQIIIIIIQII", b"fmt ", 52, 1, 0, 1, 1, rate_hz, 1, len(bits), block, 0)
+    data = struct.pack("<4sQ", b"data", 12 + len(samples)) + samples
+    path.write_bytes(struct.pack("<4sQQQ", b"DSD ", 28, 28 + len(form) + len(data), 0) + form + data)
+    if genre or title or artist:
+        _tag(path, "dsf", list(genre), title, artist, id3_version)
+    return path
+
+
 def _module(name: str) -> Any:
     return importlib.import_module(f"mutagen.{name}")
 
 
 def _tag(path: Path, kind: str, genres: list[str], title: str | None, artist: str | None, id3_version: int) -> None:
-    if kind == "mp3":
+    if kind in ("mp3", *_ID3_READERS):
         id3 = _module("id3")
-        tags = id3.ID3()
+        if kind == "mp3":
+            tags = id3.ID3()
+        else:
+            tagged: Any = getattr(_module(_ID3_READERS[kind]), _ID3_READERS[kind].upper())(path)
+            tagged.add_tags()
+            tags = tagged.tags
         for frame, texts in (("TIT2", [title]), ("TPE1", [artist]), ("TCON", genres)):
             if texts and texts[0]:
                 tags.add(getattr(id3, frame)(encoding=3 if id3_version == 4 else 1, text=texts))
@@ -136,6 +170,8 @@ def _tag(path: Path, kind: str, genres: list[str], title: str | None, artist: st
         "oggflac": ("oggflac", "OggFLAC"),
         "mp4": ("mp4", "MP4"),
         "alac": ("mp4", "MP4"),
+        "wavpack": ("wavpack", "WavPack"),
+        "asf": ("asf", "ASF"),
     }
     if kind not in readers:
         return
@@ -143,7 +179,9 @@ def _tag(path: Path, kind: str, genres: list[str], title: str | None, artist: st
     file: Any = getattr(_module(module), reader)(path)
     if file.tags is None:
         file.add_tags()
-    names = ("\xa9nam", "\xa9ART", "\xa9gen") if module == "mp4" else ("title", "artist", "genre")
+    names = {"mp4": ("\xa9nam", "\xa9ART", "\xa9gen"), "asf": ("Title", "Author", "WM/Genre")}.get(
+        module, ("title", "artist", "genre")
+    )
     fields: tuple[list[Any], ...] = ([title], [artist], genres)
     for name, values in zip(names, fields, strict=True):
         if any(values):

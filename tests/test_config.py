@@ -103,6 +103,9 @@ def test_settings_are_frozen() -> None:
         ("jobs = -1", ["greater than or equal to 0"]),
         ("jobs = 1.5", ["integer"]),
         ("memory_limit_mb = 16", ["greater than or equal to 256"]),
+        ("memory_limit_mb = 99999999999999", ["less than or equal to"]),  # no system call takes it
+        ("time_limit_s = inf", ["less than or equal to"]),
+        ("time_limit_s = 1e12", ["less than or equal to"]),  # no timer takes it
         ('model = ""', ["at least 1 character"]),
         ("add_parents = 2", ["boolean"]),
         ("allow = 3", ["only these genres"]),
@@ -110,6 +113,8 @@ def test_settings_are_frozen() -> None:
         ('aliases = ["Pop"]', ["dictionary"]),
         ('aliases = { "Hip-Hop" = "Rap/Hip-Hop" }', ["/ ; ,", "Rap/Hip-Hop".lower()]),
         ('aliases = { "Hip-Hop" = " " }', ["empty"]),
+        ('aliases = { "Hip-Hop" = "Ra\\u0000p" }', ["control"]),
+        (f'aliases = {{ "Hip-Hop" = "{"x" * 201}" }}', ["200"]),
     ],
 )
 def test_a_wrong_value_in_the_file_names_place_and_valid_ones(config: Path, value: str, valid: list[str]) -> None:
@@ -228,3 +233,8 @@ def test_every_option_stands_in_the_documentation() -> None:
     for name, field in Settings.model_fields.items():
         assert f"| `{name}` |" in text
         assert str(field.description) in text
+
+
+def test_space_around_a_name_of_your_own_is_left_out(config: Path) -> None:
+    config.write_text('aliases = { "Hip-Hop" = " Rap " }\n')
+    assert load().aliases == {"Hip-Hop": "Rap"}

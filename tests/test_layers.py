@@ -17,9 +17,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"kinds", "files"}),
     frozenset({"discover", "schedule"}),
     frozenset({"audio", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
-    frozenset({"worker", "listener"}),
+    frozenset({"worker", "listener", "plan"}),
     frozenset({"writer"}),
-    frozenset({"pipeline", "undo", "checkup"}),
+    frozenset({"pipeline", "undo", "apply", "checkup"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import mutagen
 import numpy as np
@@ -15,9 +16,13 @@ from genretagger.config import Settings, load
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, WriteState
 from genretagger.discover import find
-from genretagger.model import InstalledModel
-from genretagger.pipeline import Pipeline, open_pipeline
-from genretagger.types import Outcome, Policy, Status
+from genretagger.errors import AccessError
+from genretagger.listener import Listener
+from genretagger.model import InstalledModel, ModelStore
+from genretagger.pipeline import Pipeline, _merged, open_pipeline
+from genretagger.tags.api import WriteOptions
+from genretagger.types import Outcome, Policy, Sound, Status, Track
+from genretagger.worker.pool import WorkerPool
 
 GOLDEN_SCORE = 0.8
 
@@ -151,6 +156,43 @@ def test_policies(
     assert (outcome.scores == {}) is (policy is Policy.KEEP)  # what stays as it is costs no listening
 
 
+def test_what_the_owner_calls_otherwise_is_not_added_again(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac", genre="Dance Music")  # the vocabulary knows it as Dance
+    run(settings.model_copy(update={"policy": Policy.ADD, "allow": ("Techno", "Dance")}), music)
+    assert genres_of(song) == ["Dance Music", "Techno"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "protect", "expected"),
+    [
+        pytest.param(Policy.REPLACE, ["Mine", "Pop"], [], ["Techno", "House"], id="nothing-protected"),
+        pytest.param(Policy.REPLACE, ["Pop", "Mine"], ["Mine"], ["Mine", "Techno", "House"], id="one-stays-in-front"),
+        pytest.param(Policy.REPLACE, ["B", "Pop", "A"], ["A", "B"], ["B", "A", "Techno", "House"], id="in-their-order"),
+        pytest.param(Policy.REPLACE, ["hip hop"], ["Hip-Hop"], ["hip hop", "Techno", "House"], id="as-the-file-spells"),
+        pytest.param(Policy.REPLACE, ["rap"], ["Hip-Hop"], ["rap", "Techno", "House"], id="an-alias"),
+        pytest.param(Policy.REPLACE, ["house"], ["House"], ["house", "Techno"], id="chosen-too"),
+        pytest.param(Policy.REPLACE, ["Mine", "Mine"], ["mine"], ["Mine", "Techno", "House"], id="named-twice"),
+        pytest.param(Policy.REPLACE, ["♥", "♪"], ["♥"], ["♥", "Techno", "House"], id="no-letters"),
+        pytest.param(Policy.REPLACE, [], ["Mine"], ["Techno", "House"], id="never-added"),
+        pytest.param(Policy.ADD, ["Mine", "Pop"], ["Mine"], ["Mine", "Pop", "Techno", "House"], id="add-keeps-all"),
+        pytest.param(Policy.KEEP, [], ["Mine"], ["Techno", "House"], id="keep"),
+    ],
+)
+def test_what_is_protected_stays(policy: Policy, before: list[str], protect: list[str], expected: list[str]) -> None:
+    assert _merged(tuple(before), ("Techno", "House"), policy, tuple(protect)) == tuple(expected)
+
+
+def test_a_protected_genre_survives_replace(settings: Settings, music: Path, make_techno: Callable[..., Path]) -> None:
+    song = make_techno(music / "song.flac", genre="Christmas")
+    options = {"policy": Policy.REPLACE, "max_genres": 1, "allow": ("Techno",), "protect": ("christmas", "Live")}
+    rules = settings.model_copy(update=options)
+    assert run(rules, music)["song.flac"].genres == ("Christmas", "Techno")
+    assert genres_of(song) == ["Christmas", "Techno"]
+    assert run(rules, music)["song.flac"].status is Status.UNCHANGED
+
+
 def test_dry_run_writes_no_tag(settings: Settings, music: Path, make_techno: Callable[..., Path]) -> None:
     song = make_techno(music / "song.flac")
     before = (song.read_bytes(), song.stat())
@@ -230,3 +272,51 @@ def test_stop_ends_the_run(settings: Settings, music: Path, make_techno: Callabl
     assert all(not path.name.startswith(".") for path in music.iterdir())
     assert len(run(settings, music)) == 4
     assert all(genres_of(path) for path in music.iterdir())
+
+
+def test_a_copy_that_ends_while_its_first_half_fails_is_not_forgotten(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.mp3", "mp3")
+    whole = song.read_bytes()
+    song.write_bytes(whole[:100])
+
+    class Copying(WorkerPool):
+        def inspect(self, path: Path, *, options: WriteOptions = WriteOptions()) -> Future[Track]:  # noqa: B008
+            future = super().inspect(path, options=options)
+            future.exception()
+            song.write_bytes(whole)  # the last byte arrives after the attempt, before its failure is recorded
+            return future
+
+    model = ModelStore(settings.models_dir).get()
+    with Store.open(settings.database) as store, Copying(1) as workers:
+        pipeline = Pipeline(settings, store, workers, Listener(settings, model, unexpected))
+        assert outcomes(pipeline, music)["song.mp3"].status is Status.FAILED
+    assert run(settings, music)["song.mp3"].status is Status.TAGGED
+
+
+def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path, store: Store) -> None:
+    with open_pipeline(settings, notice=unexpected, progress=lambda *_: None) as pipeline:
+        this = pipeline.begin("test")
+        outcome = pipeline.failed(music, AccessError("the folder cannot be read", path=music), this)
+    assert outcome.status is Status.FAILED
+    assert list(store.everything()) == []  # nothing would ever take it back
+
+
+def test_what_is_heard_in_a_file_that_took_the_place_of_another_is_not_taken_for_the_other(
+    settings: Settings, music: Path, make_techno: Callable[..., Path], tmp_path: Path
+) -> None:
+    song = make_techno(music / "song.flac")
+    other = make(tmp_path / "other.flac", "flac", seconds=8)
+
+    class Swapping(WorkerPool):
+        def decode(self, path: Path, **request: Any) -> Future[Sound]:
+            if other.exists():  # after the first one was read, and before it is listened to
+                song.rename(music / "moved.flac")
+                other.rename(song)
+            return super().decode(path, **request)
+
+    model = ModelStore(settings.models_dir).get()
+    with Store.open(settings.database) as store, Swapping(1) as workers:
+        outcomes(Pipeline(settings, store, workers, Listener(settings, model, unexpected)), music)
+    assert "Techno" in run(settings, music)["moved.flac"].genres

@@ -25,16 +25,16 @@ def lines(view: View, *, all_scores: bool) -> Iterator[str]:
     """Word a file for people."""
     yield printable(view.path)
     if view.now is not None:
-        yield _line("genre", f"{_joined(view.now.genres.values)}  ({view.now.genres.form})")
+        yield _line("genre", f"{joined(view.now.genres.values)}  ({view.now.genres.form})")
         yield _line("file", f"{_kind(view.now.kind)}, {_length(view.now.duration_s)}")
     yield _line(view.status.value, view.reason)
     decided, heard = view.decided, view.analysis
     if decided is not None:
-        yield _line("decided", f"{_joined(decided.decision.genres)}, {_when(decided.decided_at)}")
+        yield _line("decided", f"{joined(decided.decision.genres)}, {when(decided.decided_at)}")
     if heard is not None:
         windows = f"{plural(heard.windows, 'window')} ({heard.plan})"
         where = heard.provider.removesuffix("ExecutionProvider") or heard.hearing.value
-        yield _line("heard", f"by {heard.model}, {windows}, {where}, {heard.seconds:.1f} s, {_when(heard.analysed_at)}")
+        yield _line("heard", f"by {heard.model}, {windows}, {where}, {heard.seconds:.1f} s, {when(heard.analysed_at)}")
     if decided is not None and decided.decision.scores:
         ranked = list(decided.decision.scores.items())
         shown = ranked if all_scores else ranked[:_SCORES_SHOWN]
@@ -53,7 +53,8 @@ def _line(head: str, text: str) -> str:
     return f"  {head:<10} {printable(text)}"
 
 
-def _joined(genres: Sequence[str]) -> str:
+def joined(genres: Sequence[str]) -> str:
+    """Word some genres, or that there are none."""
     return ", ".join(genres) or _NONE
 
 
@@ -71,8 +72,9 @@ def _length(duration_s: float | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _when(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+def when(time: datetime) -> str:
+    """Word a moment for people, where they are."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _bar(score: float) -> str:
@@ -86,11 +88,11 @@ def _bar(score: float) -> str:
 
 
 def _write(write: StoredWrite, view: View) -> str:
-    change = f"{_joined(write.before.values)} → {_joined(write.after.values)}"
+    change = f"{joined(write.before.values)} → {joined(write.after.values)}"
     undo = " (undo)" if write.undo_of is not None else ""
     elsewhere = f", at {write.path}" if write.path != view.path else ""
     state = "" if write.state.value == "done" else f", {write.state.value}"
-    return f"{_when(write.started_at)} run {write.run_id}{undo}: {change}{state}{elsewhere}"
+    return f"{when(write.started_at)} run {write.run_id}{undo}: {change}{state}{elsewhere}"
 
 
 def as_json(view: View) -> Json:
@@ -109,7 +111,7 @@ def as_json(view: View) -> Json:
         "model": decided.model if decided else heard.model if heard else "",
         "seconds": round(heard.seconds, 3) if heard else 0.0,
         "decided": list(decided.decision.genres) if decided else [],
-        "decided_at": _moment(decided.decided_at) if decided else None,
+        "decided_at": moment(decided.decided_at) if decided else None,
         "kind": now.kind if now is not None else None,
         "form": now.genres.form if now is not None else None,
         "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
@@ -118,23 +120,26 @@ def as_json(view: View) -> Json:
         "windows": heard.windows if heard else 0,
         "provider": heard.provider if heard else "",
         "failure": str(view.error) if view.error is not None else None,
-        "writes": [
-            {
-                "id": write.id,
-                "run": write.run_id,
-                "path": os.fspath(write.path),
-                "before": list(write.before.values),
-                "after": list(write.after.values),
-                "state": write.state.value,
-                "undo_of": write.undo_of,
-                "model": write.model,
-                "reason": printable(write.reason),
-                "at": _moment(write.started_at),
-            }
-            for write in view.writes
-        ],
+        "writes": [write_json(write) for write in view.writes],
     }
 
 
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
+def write_json(write: StoredWrite) -> dict[str, Json]:
+    """Give a write as one object."""
+    return {
+        "id": write.id,
+        "run": write.run_id,
+        "path": os.fspath(write.path),
+        "before": list(write.before.values),
+        "after": list(write.after.values),
+        "state": write.state.value,
+        "undo_of": write.undo_of,
+        "model": write.model,
+        "reason": printable(write.reason),
+        "at": moment(write.started_at),
+    }
+
+
+def moment(time: datetime) -> str:
+    """Give a moment as ISO 8601, in UTC."""
+    return time.isoformat(timespec="seconds")

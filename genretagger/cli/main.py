@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from genretagger import __version__
-from genretagger.cli import config, doctor, export, models, show, tag, undo
+from genretagger.cli import apply, config, doctor, export, history, models, show, tag, undo
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -43,7 +44,9 @@ def _root(
 
 app.command("tag")(tag.tag)
 app.command("show")(show.show)
+app.command("apply")(apply.apply)
 app.command("undo")(undo.undo)
+app.command("history")(history.history)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
@@ -52,11 +55,16 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line; errors that a user may meet end in one clear line."""
+    _fill_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the locale cannot show must not end the run
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C: leave no child, no half
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a full disk can still be told
     except GenretaggerError as error:
         from genretagger.cli.output import complain
 
@@ -66,5 +74,36 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # Somebody piped us into `head`: what they wanted they have. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         sys.exit(1)
+    except OSError as error:  # what belongs to a file or the database was translated before: this is our surroundings
+        from genretagger.cli.output import complain
+
+        complain(_of_the_surroundings(error))
+        _give_up_output()
+        sys.exit(2)
+
+
+def _fill_streams() -> None:
+    """Put nothing in the place of closed standard streams, lest the database be opened as standard output."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+def _give_up_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _of_the_surroundings(error: OSError) -> GenretaggerError:
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd() is no clearer
+    except OSError:
+        return GenretaggerError("the current folder is gone", hint="Change to one that exists, or name whole paths")
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return GenretaggerError(
+        f"{where}{error.strerror or error}", hint="Look at where the output goes, and at the free space"
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 Paths: TypeAlias = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", exists=True, help="Music files, or folders to walk.")
+    list[Path], typer.Argument(metavar="PATH...", exists=True, readable=False, help="Music files, or folders to walk.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 ModelName: TypeAlias = Annotated[

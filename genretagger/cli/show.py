@@ -6,6 +6,7 @@ that somebody touched them, so that a whole library shows quickly.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def show(
     missing = False
     with _Library(settings) as library:
         for path in paths:
-            whole = path.absolute()
+            whole = Path(os.path.abspath(path))  # noqa: PTH100 - as the files were found; resolve() follows links
             found = False
             for view in library.views(whole):
                 found = True

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +46,10 @@ def tag(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Listen again, also to what is known, undone or edited by you.")
     ] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write no tag, but a plan of the changes into this file, for `apply`."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the files that stay unchanged.")] = False,
 ) -> None:
     """Listen to music and write the genre into the files that have none.
@@ -52,6 +59,7 @@ def tag(
     """
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
+    from genretagger.cli.plan_file import plan_file
     from genretagger.config import load
     from genretagger.discover import find
     from genretagger.errors import FileError
@@ -61,29 +69,38 @@ def tag(
     settings = load(policy=policy, model=model, windows=windows, jobs=jobs, device=device)
     tally = _Tally()
     unreadable: list[FileError] = []
-    with interruptible() as stop, output.Bar("tracks", shown=not as_json) as bar:
+    with output.Bar("tracks", shown=not as_json) as bar:
         bar.update("looking for music", 0, None)
         files = list(find(paths, unreadable.append))
-        with open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline:
-            run = pipeline.begin("tag", dry_run=dry_run, force=force)
+        # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
+        with (
+            plan_file(plan, files) if plan is not None else nullcontext() as planning,
+            open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline,
+            interruptible() as stop,
+        ):
+            planned = planning.add if planning is not None else None
+            run = pipeline.begin("tag", dry_run=dry_run, force=force, plan=planned)
             total = len(files) + len(unreadable)
             bar.update("listening", 0, total)
 
             def outcomes() -> Iterator[Outcome]:
-                yield from (pipeline.failed(error.path or Path(), error) for error in unreadable)
+                yield from (pipeline.failed(error.path or Path(), error, run) for error in unreadable)
                 yield from pipeline.tag(files, run, stop=stop)
 
             for outcome in outcomes():
                 tally.add(outcome)
+                if planning is not None:
+                    planning.end(outcome.path)
                 if as_json:
                     output.say_json(output.outcome_json(outcome))
                 elif verbose or outcome.status is not Status.UNCHANGED:
                     bar.above(_row(outcome))
                 bar.update(outcome.path.name, tally.total, total)
             pipeline.finish(run)
-    tally.summarise(run, stopped=stop.done(), left=total - tally.total)
-    if stop.done():
-        raise typer.Exit(130)
+            if stop.done():
+                tally.summarise(run, left=total - tally.total)
+                raise typer.Exit(130)  # from within, so that no half of a plan is kept
+    tally.summarise(run, plan=plan)
     if tally.failed:
         raise typer.Exit(1)
 
@@ -108,8 +125,14 @@ class _Tally:
         elif outcome.status is Status.SKIPPED:
             self._skipped[outcome.reason.split(":")[0].split(" (")[0]] += 1
 
-    def summarise(self, run: Run, *, stopped: bool, left: int) -> None:
-        """Print the summary for people on standard error."""
+    def summarise(self, run: Run, *, left: int | None = None, plan: Path | None = None) -> None:
+        """Print the summary for people on standard error.
+
+        Args:
+            run: what ended.
+            left: how many files an interrupt left; None where there was none.
+            plan: the plan that was made, if one was.
+        """
         from genretagger.cli.output import say_aside as line
         from genretagger.text import plural, printable
 
@@ -127,9 +150,17 @@ class _Tally:
             line(f"  failed: {printable(outcome.path)}: {printable(outcome.reason)}")
         if len(self.failed) > _FAILURES_SHOWN:
             line(f"  … and {len(self.failed) - _FAILURES_SHOWN:,} more; `--json` lists them all")
-        if stopped:
-            line(f"Interrupted with {plural(left, 'file')} left. What is finished is kept; run it again to go on.")
-        if run.dry_run:
+        if left is not None:
+            kept = (
+                "What was heard is kept, but there is no plan" if run.plan is not None else "What is finished is kept"
+            )
+            line(f"Interrupted with {plural(left, 'file')} left. {kept}; run it again to go on.")
+        if plan is not None:
+            line(f'The plan is in {printable(plan)}: look at it, delete lines, edit "after". To write it:')
+            line(f"  genretagger apply {printable(shlex.quote(os.fspath(plan)))}")
+        elif run.plan is not None:
+            line("Nothing was written.")
+        elif run.dry_run:
             line("Nothing was written (--dry-run).")
         elif self._counts[Status.TAGGED]:
             line(f"To undo: genretagger undo --run {run.id}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +38,7 @@ def undo(
     from genretagger.text import plural
     from genretagger.undo import undo as undo_writes
     from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.writer import Writer
 
     output.quieten()
     if sum((bool(paths), last, run is not None)) != 1:
@@ -51,6 +51,7 @@ def undo(
         Store.open(settings.database, create=False) as store,
         WorkerPool(settings.worker_count, limits) as workers,
     ):
+        Writer(settings, store, workers).recover()  # what a kill left unsettled may be what shall be undone
         writes = _chosen(store, paths or [], last=last, run=run)
         run_id = store.begin_run("undo", settings.recorded())
         outcomes = undo_writes(
@@ -69,41 +70,62 @@ def undo(
                 output.say_json(output.outcome_json(outcome))
             else:
                 output.say(_row(outcome))
-        store.finish_run(run_id)
+        if not stop.done():  # what did not come to its end is gone on with, see _last
+            store.finish_run(run_id)
     verb = "would be undone" if dry_run else "undone"
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
     output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")
     if stop.done():
+        output.notice("interrupted: the same command, run again, goes on")
         raise typer.Exit(130)
     if failed:
         raise typer.Exit(1)
 
 
-def _chosen(store: Store, paths: list[Path], *, last: bool, run: int | None) -> Iterator[StoredWrite]:
-    """Give the writes to undo, newest first."""
+def _chosen(store: Store, paths: list[Path], *, last: bool, run: int | None) -> list[StoredWrite]:
+    """Give the writes to undo, newest first, before any is undone: each undo is a write as well.
+
+    Raises:
+        ConfigError: there are none.
+    """
     from genretagger.database.values import WriteState
     from genretagger.errors import ConfigError
 
     if paths:
+        newest: dict[Path, StoredWrite] = {}
         for path in paths:
-            newest: dict[Path, StoredWrite] = {}  # of each file, in a folder
-            for write in store.writes(under=path.absolute()):
-                if write.state is WriteState.DONE:
-                    newest.setdefault(write.path, write)
-            if not newest:
-                raise ConfigError("genretagger has written nothing there", path=path)
-            yield from newest.values()
-        return
+            whole = Path(os.path.abspath(path))  # noqa: PTH100 - as the files were found; resolve() follows links
+            done = [write for write in store.writes(under=whole) if write.state is WriteState.DONE]
+            if not done:
+                raise ConfigError("nothing was written there that could be undone", path=whole)
+            for write in done:
+                newest.setdefault(write.path, write)
+        return sorted(newest.values(), key=lambda write: -write.id)
     if last:
-        number = next((each.id for each in store.runs() if each.writes.get(WriteState.DONE)), None)
-        if number is None:
+        run = _last(store)
+        if run is None:
             raise ConfigError("there is nothing to undo")
-        run = number
-    writes = store.writes(run_id=run)
-    first = next(writes, None)
-    if first is None:
+    writes = list(store.writes(run_id=run))
+    if not writes:
         raise ConfigError(f"run {run} has written nothing", hint="`genretagger show PATH` names the run of a write")
-    yield from itertools.chain((first,), writes)
+    if all(write.state is not WriteState.DONE for write in writes):
+        raise ConfigError(f"nothing of run {run} is left to undo", hint="Its writes were undone, or never took place")
+    return writes
+
+
+def _last(store: Store) -> int | None:
+    """Give the newest run of which a write stands; or what the newest one was undoing when it was interrupted."""
+    from genretagger.database.values import WriteState
+
+    newest = next((each for each in store.runs() if each.writes.get(WriteState.DONE)), None)
+    if newest is None:
+        return None
+    first = next(store.writes(run_id=newest.id))
+    if newest.finished_at is None and first.undo_of is not None:
+        interrupted = store.run(store.write(first.undo_of).run_id)
+        if interrupted is not None and interrupted.writes.get(WriteState.DONE):
+            return interrupted.id
+    return newest.id
 
 
 def _row(outcome: Outcome) -> str:

@@ -74,6 +74,7 @@ class Access:
             if self._group is not None:
                 yield self._group
                 return
+            self._still_there()
             if self._writer is None:
                 self._writer = self._engine.connect().execution_options(**{IMMEDIATE: True})
             with self._writer.begin():
@@ -84,6 +85,23 @@ class Access:
                     self._group = None
         except DBAPIError as error:
             raise translate(error, path=self.path) from error
+
+    def _still_there(self) -> None:
+        """Refuse to save in a file without a name: SQLite would, and all of it would be gone at the end.
+
+        Raises:
+            DatabaseError: the file was removed while it was open.
+        """
+        if self.path is None:
+            return
+        try:
+            self.path.stat()
+        except FileNotFoundError:
+            raise DatabaseError(
+                "the database was removed while it was in use", path=self.path, hint="run the command again"
+            ) from None
+        except OSError:
+            return  # what matters comes from SQLite
 
 
 def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:

@@ -51,6 +51,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ("SQLITE_READONLY", "the database cannot be written", "check who owns the file and its folder"),
     ("SQLITE_CANTOPEN", "the database cannot be opened", "check that the folder exists and may be written"),
     ("SQLITE_PERM", "the system refuses access to the database", "check who owns the file and its folder"),
+    ("SQLITE_IOERR_SHMSIZE", "there is no space left for the database", "free some space and run the command again"),
     ("SQLITE_IOERR", "the disk that holds the database reports an error", "check the disk"),
 )
 

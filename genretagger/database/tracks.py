@@ -83,6 +83,9 @@ class Tracks(Access):
                 file changed later, so it is worth another attempt whatever the error says.
             error: what happened.
         """
+        known = None if stamp is None or error.retry else self.known_failure(path, stamp)
+        if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
+            return  # told once more of an unchanged file: a library on a slow disk has better to do
         values: dict[str, Any] = {
             "failure": error.cause,
             "failure_hint": error.hint,

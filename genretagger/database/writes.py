@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, and_, case, func, insert, or_, select, type_coerce
+from sqlalchemy import ColumnElement, LargeBinary, Select, and_, bindparam, case, func, insert, or_, select, type_coerce
 from sqlalchemy import update as change
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -30,6 +30,18 @@ PAGE_ROWS = 500
 
 _LONGEST_WRITE = timedelta(hours=1)
 """No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
+
+
+# Built once: building it costs more than running it, and each known file asks.
+_LAST_WRITE = (
+    select(WriteRow)
+    .where(
+        WriteRow.payload_hash == bindparam("payload_hash"),
+        or_(WriteRow.state == WriteState.DONE.value, WriteRow.state == WriteState.UNDONE.value),
+    )
+    .order_by(case((WriteRow.path == bindparam("path"), 0), else_=1), WriteRow.id.desc())
+    .limit(1)
+)
 
 
 class Writes(Access):
@@ -79,6 +91,11 @@ class Writes(Access):
             WriteRow.state == WriteState.DONE.value, WriteRow.undo_of.is_(None)
         )
         page = self._run_page(select(RunRow).where(RunRow.id == standing.scalar_subquery()))
+        return page[0] if page else None
+
+    def run(self, number: int) -> StoredRun | None:
+        """One run by its number; None if there is no such run."""
+        page = self._run_page(select(RunRow).where(RunRow.id == number))
         return page[0] if page else None
 
     def _run_page(self, wanted: Select[Any]) -> list[StoredRun]:
@@ -199,18 +216,8 @@ class Writes(Access):
         A write to the same path counts before one to another: the audio may have been moved from there, or be a copy
         that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
         """
-        elsewhere = case((WriteRow.path == path, 0), else_=1)
-        wanted = (
-            select(WriteRow)
-            .where(
-                WriteRow.payload_hash == payload_hash,
-                WriteRow.state.in_((WriteState.DONE.value, WriteState.UNDONE.value)),
-            )
-            .order_by(elsewhere, WriteRow.id.desc())
-            .limit(1)
-        )
         with self._read() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.execute(_LAST_WRITE, {"path": path, "payload_hash": payload_hash}).first()
         return None if row is None else write_of(row)
 
     def writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:

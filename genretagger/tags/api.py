@@ -45,6 +45,7 @@ __all__ = [
     "NewGenres",
     "OldGenres",
     "WriteOptions",
+    "fault_of_names",
     "payload_hash",
     "read",
     "refusal",
@@ -231,7 +232,9 @@ def write(
         if change == OldGenres(before.raw) or (isinstance(change, NewGenres) and change.values == before.values):
             return TagChange(path, before, before, expected)
         if isinstance(change, NewGenres):
-            _check_names(change.values, path)
+            fault = fault_of_names(change.values)
+            if fault:
+                raise WriteRefusedError(fault, path=path)
         reason = refusal(file, kind)
         if reason is not None:
             raise WriteRefusedError(reason, path=path, hint="The file was left as it is.")
@@ -251,13 +254,13 @@ def write(
     return TagChange(path, before, job.after, stamp)
 
 
-def _check_names(values: tuple[str, ...], path: Path) -> None:
+def fault_of_names(values: tuple[str, ...]) -> str:
+    """Say why these cannot be the genres of a file; empty where they can."""
     for value in values:
         is_text = value == value.strip() and value and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
         if not is_text or len(value) > _NAME_LENGTH:
-            raise WriteRefusedError(f"{value[:40]!r} cannot be the name of a genre", path=path)
-    if len(set(values)) < len(values):
-        raise WriteRefusedError("a genre is named twice", path=path)
+            return f"{value[:40]!r} cannot be the name of a genre"
+    return "a genre is named twice" if len(set(values)) < len(values) else ""
 
 
 class _Job:

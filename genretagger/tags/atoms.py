@@ -16,6 +16,7 @@ from genretagger.tags.container import TAG_BYTES, damaged
 
 _ATOMS = 1 << 16
 _TABLE_PATH = (b"trak", b"mdia", b"minf", b"stbl")
+_STILLS = (b"jpeg", b"png ", b"tiff", b"gif ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,23 @@ def sample_tables(file: BinaryIO, moov: Atom) -> Iterator[list[Atom]]:
             level = [atom for parent in level for atom in inside_of(file, parent) if atom.name == name]
         for table in level:
             yield inside_of(file, table)
+
+
+def is_film(file: BinaryIO, moov: Atom) -> bool:
+    """Whether a track shows moving pictures; the pictures of an audiobook's chapters are a track of stills."""
+    for track in inside_of(file, moov):
+        level: list[Atom] = [track] if track.name == _TABLE_PATH[0] else []
+        for name in _TABLE_PATH[1:3]:
+            level = [atom for parent in level for atom in inside_of(file, parent) if atom.name == name]
+        for media in level:
+            parts = inside_of(file, media)
+            table = first(parts, _TABLE_PATH[3])
+            if first(parts, b"vmhd") is None or table is None:
+                continue
+            samples = first(inside_of(file, table), b"stsd")
+            if samples is None or content_of(file, samples)[12:16] not in _STILLS:
+                return True
+    return False
 
 
 def chunk_offsets(file: BinaryIO, table: Atom) -> array[int]:

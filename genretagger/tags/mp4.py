@@ -25,6 +25,7 @@ from genretagger.tags.atoms import (
     fragment_bases,
     inside_of,
     inside_of_meta,
+    is_film,
     move_offsets,
     sample_tables,
 )
@@ -85,8 +86,10 @@ class Mp4:
         return GenreField(meant(texts) or meant(numbered), raw, FORM)
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A file that ends too early, or metadata of another sort."""
+        """A film, a file that ends too early, or metadata of another sort."""
         place = _place(file)
+        if is_film(file, place.moov):
+            return "it is a film: it holds moving pictures"
         if any(atom.cut_off for atom in place.top) or place.top[-1].end != file.seek(0, os.SEEK_END):
             return "the MP4 file is cut off"
         if place.moov.open_ended:

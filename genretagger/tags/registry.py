@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from genretagger.kinds import Kind
+from genretagger.tags.ape import Ape
+from genretagger.tags.asf import Asf
 from genretagger.tags.container import Container, WriteOptions
+from genretagger.tags.dsf import Dsf
 from genretagger.tags.flac import Flac
+from genretagger.tags.iff import Aiff, Wav
 from genretagger.tags.mp3 import Mp3
 from genretagger.tags.mp4 import Mp4
 from genretagger.tags.ogg import CODECS, Ogg
@@ -19,6 +23,15 @@ _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
     "opus": lambda _: Ogg(CODECS["opus"]),
     "speex": lambda _: Ogg(CODECS["speex"]),
     "oggflac": lambda _: Ogg(CODECS["oggflac"]),
+    "wav": lambda options: Wav(options.id3v23_separator),
+    "aiff": lambda options: Aiff(options.id3v23_separator),
+    "dsf": lambda options: Dsf(options.id3v23_separator),
+    "asf": lambda _: Asf(),
+    "ape": lambda options: Ape(options.id3v23_separator),
+    "mpc": lambda options: Ape(options.id3v23_separator),
+    "mpc8": lambda options: Ape(options.id3v23_separator),
+    "wavpack": lambda options: Ape(options.id3v23_separator),
+    "tak": lambda options: Ape(options.id3v23_separator),
 }
 
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 _ROUNDS = 8
 _APE_HEAD = struct.Struct("<8sIIII8x")
-_APE_BYTES = 16 << 20
+APE_BYTES = 16 << 20
+"""A larger APEv2 tag is none: its size is damaged, or a trap."""
 _APE_ITEMS = 1024
 ID3V1_BYTES = 128
 
@@ -40,7 +41,7 @@ def _last_tail(file: BinaryIO, end: int) -> int:
     if foot.startswith(b"APETAGEX"):
         size, flags = _ape_size(foot)
         size += 32 if flags & 0x80000000 else 0
-        return size if 32 <= size <= min(end, _APE_BYTES) else 0
+        return size if 32 <= size <= min(end, APE_BYTES) else 0
     if foot.endswith(b"LYRICS200") and foot[-15:-9].isdigit():
         size = int(foot[-15:-9]) + 15
         return size if _at(file, end - size, 11) == b"LYRICSBEGIN" else 0
@@ -75,6 +76,24 @@ def id3v1(file: BinaryIO) -> bytes:
     return data if len(data) == ID3V1_BYTES and data.startswith(b"TAG") else b""
 
 
+def ape_end(file: BinaryIO, start: int) -> int:
+    """Where the last of the appended APEv2 tags ends, footer included, whatever its sizes say; 0 where there is none.
+
+    Args:
+        file: any file.
+        start: where the audio starts; no tag begins before it.
+    """
+    end = file.seek(0, os.SEEK_END)
+    for _ in range(_ROUNDS):
+        if end - 32 >= start and _at(file, end - 32, 8) == b"APETAGEX":
+            return end
+        found = _last_tail(file, end)
+        if not found:
+            break
+        end -= found
+    return 0
+
+
 def ape_genres(file: BinaryIO, start: int) -> list[str]:
     """The values of the Genre items of an appended APEv2 tag.
 
@@ -82,19 +101,13 @@ def ape_genres(file: BinaryIO, start: int) -> list[str]:
         file: any file.
         start: where the audio starts.
     """
-    end = file.seek(0, os.SEEK_END)
-    for _ in range(_ROUNDS):
-        foot = _at(file, end - 32, 32)
-        if foot.startswith(b"APETAGEX"):
-            size, _ = _ape_size(foot)
-            if 32 <= size <= min(end - start, _APE_BYTES):
-                return _ape_values(_at(file, end - size, size - 32), b"genre")
-            return []
-        found = _last_tail(file, end)
-        if not found:
-            return []
-        end -= found
-    return []
+    end = ape_end(file, start)
+    if not end:
+        return []
+    size, _ = _ape_size(_at(file, end - 32, 32))
+    if not 32 <= size <= min(end - start, APE_BYTES):
+        return []
+    return _ape_values(_at(file, end - size, size - 32), b"genre")
 
 
 def _ape_values(items: bytes, wanted: bytes) -> list[str]:

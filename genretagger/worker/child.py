@@ -163,7 +163,8 @@ def _answer(
     except FileError as error:
         return {"error": protocol.error_to_json(error), "retire": False}, b""
     except MemoryError:
-        bomb = WorkerError(f"needed more than {limits.memory_mb} MB of memory", hint="Raise memory_limit_mb.")
+        cause = f"needed more than {limits.memory_mb} MB of memory"
+        bomb = WorkerError(cause, hint="Raise memory_limit_mb and tag it with --force.")
         return {"error": protocol.error_to_json(bomb), "retire": True}, b""
     except Exception as error:  # noqa: BLE001 - a bug, met in a file that may be hostile: the parent tells of it
         traceback.print_exc()

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import genretagger
-from genretagger.errors import ConfigError, WorkerError
+from genretagger.errors import ConfigError, WorkerError, WorkerLostError
 from genretagger.types import Json
 from genretagger.worker import protocol
 from genretagger.worker.limits import Limits, one_thread_each, own_group
@@ -30,6 +30,7 @@ _LAST_WORDS_BYTES = 8192
 _EXIT_S = 5.0
 _START_S = 120.0
 """Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
+_MORE_TIME = "Raise time_limit_s and tag it with --force."
 _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
 
 
@@ -220,17 +221,18 @@ class Child:
         """Why it died."""
         status: Any = self._process.returncode if self._process is not None else None
         if self._killed:
-            hint = "Raise time_limit_s." if self._killed.startswith("took") else ""
+            hint = _MORE_TIME if self._killed.startswith("took") else ""
             return WorkerError(self._killed, hint=hint)
         if any(mark in self._last_words for mark in _OUT_OF_MEMORY):
             cause = f"needed more than {self._limits.memory_mb} MB of memory"
-            return WorkerError(cause, hint="Raise memory_limit_mb.")
+            return WorkerError(cause, hint="Raise memory_limit_mb and tag it with --force.")
         if status is None or status >= 0:
             return WorkerError(f"the decoder ended by itself (status {status})")
         if status == -getattr(signal, "SIGXCPU", 0):
             cpu_s = self._limits.time_s if self._limits.cpu_s is None else self._limits.cpu_s
-            return WorkerError(f"needed more than {cpu_s:g} s of processor time", hint="Raise time_limit_s.")
+            return WorkerError(f"needed more than {cpu_s:g} s of processor time", hint=_MORE_TIME)
         if status == -getattr(signal, "SIGKILL", 0):
-            return WorkerError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")
+            # Its own limits end a child otherwise: this was the system, short of memory, or a person.
+            return WorkerLostError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")
         name = signal.strsignal(-status) or "unknown"
         return WorkerError(f"the decoder crashed (signal {-status}: {name.lower()})")

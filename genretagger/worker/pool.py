@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from genretagger.errors import WorkerError
+from genretagger.errors import WorkerError, WorkerLostError
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Json, Sound, TagChange, Track
 from genretagger.windows import LONGEST_LISTENING_S
@@ -183,7 +183,7 @@ class WorkerPool:
             except NotBegun as error:
                 self._give_back(child)
                 if first is not None:
-                    raise WorkerError(
+                    raise WorkerLostError(
                         f"no child process could be started ({error})", hint="genretagger doctor looks for the cause."
                     ) from error
                 first = error

@@ -174,6 +174,8 @@ def test_a_folder_shows_its_known_files_by_parts(genretagger: Command, song: Pat
         library.track(other)
     ended = genretagger("show", song.parent, "--json")
     assert [line["path"] for line in ended.lines] == [str(song)]
+    ended = genretagger("show", song.parent / ".." / song.parent.name, "--json")
+    assert [line["path"] for line in ended.lines] == [str(song)]
 
 
 @pytest.mark.parametrize(

@@ -353,3 +353,14 @@ def test_every_error_code_of_the_table_has_a_name_in_sqlite() -> None:
 
 def test_the_default_wait_is_half_a_minute() -> None:
     assert store_module.BUSY_TIMEOUT_S == 30
+
+
+def test_nothing_is_saved_in_a_database_that_was_removed_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    with Store.open(path) as store:
+        store.begin_run("tag", {})
+        for file in tmp_path.iterdir():
+            file.unlink()
+        with pytest.raises(DatabaseError, match="removed"):  # a write that nobody could undo
+            store.begin_run("tag", {})
+    assert list(tmp_path.iterdir()) == []

@@ -203,3 +203,19 @@ def test_the_stamp_of_a_real_file_fits(store: Store, tmp_path: Path) -> None:
     known = track(path, at=Stamp.of(path.stat()))
     store.save_track(known)
     assert store.known_track(path, Stamp.of(path.stat())) == known
+
+
+def test_a_failure_that_is_known_is_not_written_again(store: Store) -> None:
+    path, damaged, full = Path("/music/a.mp3"), AudioError("damaged", path=None), AccessError("full", path=None)
+    store.save_failure(path, stamp(), damaged)
+    first = store.known_failure(path, stamp())
+    store.save_failure(path, stamp(), damaged)
+    again = store.known_failure(path, stamp())
+    assert first is not None
+    assert again is not None
+    assert again.seen_at == first.seen_at
+    store.save_failure(path, stamp(), full)  # another failure, or another attempt at what may pass, is news
+    later = store.known_failure(path, stamp())
+    assert later is not None
+    assert later.error.cause == "full"
+    assert later.seen_at > first.seen_at

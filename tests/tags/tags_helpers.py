@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from audio_factory import decode, make
+from audio_factory import decode, make, make_dsf
 
 from genretagger import files
 from genretagger.kinds import Kind, kind_of
@@ -156,6 +156,24 @@ def _mp4_media_first(path: Path, genres: list[str]) -> Path:
     return path
 
 
+def _wav_tag_first(path: Path, genres: list[str]) -> Path:
+    """A tag of ID3v2.3 under its other name, in front of the audio, and a LIST without genre behind."""
+    make(path, "wav", 1.0, title=None, artist=None)
+    data = path.read_bytes()
+    frames = [frame("TIT2", b"\x00A title")]
+    if genres:
+        frames.append(frame("TCON", b"\x01\xff\xfe" + "; ".join(genres).encode("utf-16-le")))
+    tag = id3(3, *frames, padding=31)
+    tag += b"" if len(tag) & 1 else b"\x00"  # an odd size, to have a padding byte behind the chunk
+    chunk = b"ID3 " + struct.pack("<I", len(tag)) + tag + b"\x00"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(data) - 8 + len(chunk)) + data[8:36] + chunk + data[36:])
+    return path
+
+
+def _dsf(label: str, id3_version: int) -> Case:
+    return Case(label, lambda path, genres: make_dsf(path, 0.5, genres, id3_version=id3_version))
+
+
 CASES = (
     _simple("mp3", id3_version=4),
     _simple("mp3", id3_version=3),
@@ -169,4 +187,13 @@ CASES = (
     _simple("mp4"),
     _simple("alac"),
     Case("alac moov first", _mp4_media_first),
+    _simple("wavpack"),
+    _simple("asf"),
+    _simple("wav", id3_version=4),
+    _simple("wav", id3_version=3),
+    Case("wav tag first", _wav_tag_first),
+    _simple("aiff", id3_version=4),
+    _simple("aiff", id3_version=3),
+    _dsf("dsf 2.4", 4),
+    _dsf("dsf 2.3", 3),
 )

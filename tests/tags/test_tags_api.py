@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from audio_factory import FORMATS, make
+from audio_factory import FORMATS, make, make_dsf
 from tags_helpers import field_of, kind_at, only, payload_of, put, refusal_of, write
 
 from genretagger import files
@@ -23,7 +23,7 @@ from genretagger.tags import api
 from genretagger.tags.mp3 import Mp3
 from genretagger.types import Stamp
 
-TAGGED = ("mp3", "flac", "ogg", "opus", "oggflac", "mp4", "alac")
+TAGGED = ("mp3", "flac", "ogg", "opus", "oggflac", "mp4", "alac", "wavpack", "asf", "wav", "aiff")
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - set(TAGGED)))
@@ -146,9 +146,10 @@ def test_a_second_reader_has_to_agree(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("step", files.STEPS)
-@pytest.mark.parametrize("name", ["mp3", "alac"])
+@pytest.mark.parametrize("name", ["mp3", "alac", "wavpack", "asf", "wav", "aiff", "dsf"])
 def test_a_kill_leaves_a_whole_file(tmp_path: Path, name: str, step: str) -> None:
-    path = make(tmp_path / "song", name, 1.0, "Rock")
+    path = tmp_path / "song"
+    make_dsf(path, 0.5, ["Rock"]) if name == "dsf" else make(path, name, 1.0, "Rock")
     old, payload = path.read_bytes(), payload_of(path)
     temporary = files.new_temporary_name(path)
     code = f"""
@@ -208,7 +209,7 @@ def test_errors_of_the_system_are_told_from_damage(tmp_path: Path) -> None:
         def read(self, _: int | None = -1, /) -> bytes:
             raise OSError(5, os.strerror(5))
 
-    for name in ("mp3", "flac", "ogg", "mp4"):
+    for name in ("mp3", "flac", "ogg", "mp4", "wavpack", "asf", "wav", "aiff", "dsf"):
         with pytest.raises(AccessError, match="input/output"):
             api.read(Failing(b"x" * 99), KINDS[name])
         with pytest.raises(AccessError, match="input/output"):
@@ -217,7 +218,7 @@ def test_errors_of_the_system_are_told_from_damage(tmp_path: Path) -> None:
             api.refusal(Failing(b"x" * 99), KINDS[name])
 
 
-@pytest.mark.parametrize("name", ["mp3", "flac", "ogg", "opus", "speex", "oggflac", "mp4"])
+@pytest.mark.parametrize("name", ["mp3", "flac", "ogg", "opus", "speex", "oggflac", "mp4", "asf", "wav", "aiff", "dsf"])
 def test_nonsense_is_an_error_of_ours(name: str) -> None:
     for data in (
         b"",

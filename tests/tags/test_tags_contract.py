@@ -20,13 +20,13 @@ from genretagger.types import Stamp
 pytestmark = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 GENRES = ("Doom Metal", "Späße", "日本の音楽")
+GENRE_KEYS = ("genre", "©gen", "tcon", "wm/genre")
 
 
 def others(path: Path) -> list[str]:
     """All tags but the genre, as mutagen sees them."""
     tags: Any = importlib.import_module("mutagen").File(path).tags
-    skip = ("genre", "©gen", "TCON")
-    return sorted(f"{key}={value!r}" for key, value in tags.items() if key not in skip)
+    return sorted(f"{key}={value!r}" for key, value in tags.items() if key.lower() not in GENRE_KEYS)
 
 
 def test_read_full(case: Case, tmp_path: Path) -> None:
@@ -67,10 +67,12 @@ def test_readers_of_others_see_it(case: Case, tmp_path: Path) -> None:
     put(path, *GENRES)
     if "unsynchronised" not in case.name:  # FFmpeg loses its way in such a tag of ID3v2.3 at the first false sync
         seen = metadata(path)
-        assert seen["genre"].startswith("Doom Metal")
+        # of several WM/Genre FFmpeg keeps the last
+        assert seen["genre"].startswith("日本の音楽" if case.name == "asf" else "Doom Metal")
         assert seen["title"] == "A title"
-    file: Any = importlib.import_module("mutagen").File(path, easy=True)
-    genres = [name for text in file.tags["genre"] for name in text.split("; ")]
+    tags: Any = importlib.import_module("mutagen").File(path, easy=True).tags
+    key = next(key for key in tags.keys() if key.lower() in GENRE_KEYS)  # noqa: SIM118 - mutagen's keys are no mapping's
+    genres = [name for text in tags[key] for name in str(text).split("; ")]
     assert genres == list(GENRES)
 
 
@@ -133,7 +135,11 @@ def test_mutagen_changes_the_tags_and_not_the_payload(case: Case, tmp_path: Path
     path = case.make(tmp_path / "song", ["Rock"])
     payload = payload_of(path)
     file: Any = importlib.import_module("mutagen").File(path, easy=True)
-    file.tags["album"] = ["An album with a long name " * 400]
+    album = "An album with a long name " * 400
+    if hasattr(file.tags, "getall"):  # mutagen has no plain names for the ID3 of AIFF, WAV and DSF
+        file.tags.add(importlib.import_module("mutagen.id3").TALB(encoding=3, text=[album]))
+    else:
+        file.tags["album"] = [album]
     file.save()
     assert payload_of(path) == payload
 

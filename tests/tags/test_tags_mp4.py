@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from audio_factory import decode, make, tone
 from tags_helpers import CASES, field_of, only, payload_of, put, refusal_of, write
@@ -221,6 +222,35 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
         put(path, "Jazz", audio_sample=None)
     path.write_bytes(whole + b"trailing bytes of somebody")
     assert refusal_of(path) is not None
+
+
+def film(path: Path) -> Path:
+    """A file with a track of pictures and one of sound."""
+    with av.open(str(path), "w", format="mp4") as output:
+        pictures: Any = output.add_stream("mpeg4", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound: Any = output.add_stream("aac", rate=44100)
+        sound.layout = "mono"
+        for _ in range(5):
+            output.mux(pictures.encode(av.VideoFrame.from_ndarray(np.zeros((96, 64), np.uint8), format="yuv420p")))
+        output.mux(pictures.encode(None))
+        frame = av.AudioFrame.from_ndarray(tone(1.0)[None, :1024].copy(), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    return path
+
+
+def test_a_film_is_no_music(tmp_path: Path) -> None:
+    assert "film" in (refusal_of(film(tmp_path / "film.mp4")) or "")
+
+
+def test_an_audiobook_with_pictures_of_its_chapters_is_no_film(tmp_path: Path) -> None:
+    path = film(tmp_path / "book.m4b")
+    content = path.read_bytes()
+    assert content.count(b"mp4v") == 1
+    path.write_bytes(content.replace(b"mp4v", b"jpeg"))
+    assert refusal_of(path) is None
 
 
 def test_metadata_of_another_sort_is_refused(song: Path) -> None:

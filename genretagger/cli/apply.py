@@ -1,0 +1,172 @@
+"""`genretagger apply`: write what a plan says, once its owner has seen it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from genretagger.cli.options import AsJson
+from genretagger.types import Outcome, Stamp, Status
+
+if TYPE_CHECKING:
+    from genretagger.plan import Planned
+
+_GENRES_SHOWN = 12
+_GENRES_WIDTH = 26
+
+
+def apply(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan, from `genretagger tag --plan FILE`.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the genres of a plan into the files that are still as they were when it was made.
+
+    Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
+    """
+    from genretagger.apply import apply as apply_plan
+    from genretagger.cli import output
+    from genretagger.cli.interrupt import interruptible
+    from genretagger.config import load
+    from genretagger.database.store import Store
+    from genretagger.plan import PlanError, read
+    from genretagger.text import plural
+    from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.writer import Writer
+
+    output.quieten()
+    settings = load()
+    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    counts = dict.fromkeys(Status, 0)
+    run_id: int | None = None
+    with _opened(file) as stream:
+        stamp = Stamp.of(os.fstat(stream.fileno()))
+        total = _summarise(read(stream, file))
+        if not (total and (dry_run or yes or _agreed(total))):
+            output.notice("nothing was written")
+            return
+        if Stamp.of(os.fstat(stream.fileno())) != stamp:  # saved from an editor while the question stood there
+            raise PlanError("the plan was changed meanwhile, so nothing was written", path=file, hint="Apply it again")
+        stream.seek(0)
+        with (
+            Store.open(settings.database) as store,
+            WorkerPool(settings.worker_count, limits) as workers,
+            interruptible() as stop,
+            output.Bar("files", shown=not as_json) as bar,
+        ):
+            Writer(settings, store, workers).recover()  # what a kill left of an earlier run may be in these files
+            if not dry_run:
+                run_id = store.begin_run("apply", settings.recorded())
+            planned = read(stream, file)
+            for outcome in apply_plan(
+                planned, settings=settings, store=store, workers=workers, run_id=run_id, stop=stop
+            ):
+                counts[outcome.status] += 1
+                if as_json:
+                    output.say_json(output.outcome_json(outcome))
+                else:
+                    bar.above(_row(outcome))
+                bar.update(outcome.path.name, sum(counts.values()), total)
+            if run_id is not None:
+                store.finish_run(run_id)
+    ended = sum(counts.values())
+    output.say_aside()
+    output.say_aside(
+        f"{plural(ended, 'file')}: {counts[Status.TAGGED]:,} {'would be ' if dry_run else ''}tagged, "
+        f"{counts[Status.UNCHANGED]:,} unchanged, {counts[Status.SKIPPED]:,} skipped, {counts[Status.FAILED]:,} failed"
+    )
+    if stop.done():
+        left = plural(total - ended, "file")
+        output.say_aside(f"Interrupted with {left} left. What is written is kept; apply it again to go on.")
+    if dry_run:
+        output.say_aside("Nothing was written (--dry-run).")
+    elif counts[Status.TAGGED]:
+        output.say_aside(f"To undo: genretagger undo --run {run_id}")
+    if stop.done():
+        raise typer.Exit(130)
+    if counts[Status.FAILED]:
+        raise typer.Exit(1)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a plan, which is read twice: once to check all of it, once to write it.
+
+    Raises:
+        PlanError: it cannot be read.
+    """
+    from genretagger.plan import PlanError
+
+    try:
+        if path.exists() and not path.is_file():
+            raise PlanError("that is no file", path=path, hint="Name a plan from `genretagger tag --plan FILE`")
+        return path.open("rb")
+    except OSError as error:
+        cause = f"the plan cannot be read: {error.strerror or error}"
+        raise PlanError(cause, path=path, hint="Check the spelling and the permissions") from error
+
+
+def _summarise(plan: Iterable[Planned]) -> int:
+    """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
+    from genretagger.cli.output import say_aside
+    from genretagger.text import plural, printable
+
+    changes: Counter[str] = Counter()
+    added: Counter[str] = Counter()
+    removed: Counter[str] = Counter()
+    for planned in plan:
+        before, after = planned.before.values, planned.after
+        if before == after:
+            changes["already have theirs"] += 1
+        else:
+            changes["lose theirs" if not after else "get other genres" if before else "get their first genre"] += 1
+        changes["as edited by you"] += planned.edited
+        had, gets = dict.fromkeys(before), dict.fromkeys(after)  # in order: the same plan is told in the same words
+        added.update(name for name in gets if name not in had)
+        removed.update(name for name in had if name not in gets)
+    edited = changes.pop("as edited by you", 0)
+    say_aside(f"{plural(changes.total(), 'file')} in the plan{f', {edited:,} edited by you' if edited else ''}")
+    for what, count in changes.most_common():
+        say_aside(f"  {count:,} {what}")
+    for head, names in (("adds", added), ("removes", removed)):
+        if names:
+            shown = ", ".join(f"{printable(name[:80])} {count:,}" for name, count in names.most_common(_GENRES_SHOWN))
+            more = f" and {len(names) - _GENRES_SHOWN:,} more" if len(names) > _GENRES_SHOWN else ""
+            say_aside(f"  {head}: {shown}{more}")
+    return changes.total()
+
+
+def _agreed(total: int) -> bool:
+    """Ask the person in front of the terminal.
+
+    Raises:
+        ConfigError: nobody is there to be asked.
+    """
+    from genretagger.errors import ConfigError
+    from genretagger.text import plural
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")
+    try:
+        return typer.confirm(f"Write the genres of {plural(total, 'file')}?", err=True)
+    except typer.Abort:  # the end of the input, or Ctrl-C
+        return False
+
+
+def _row(outcome: Outcome) -> str:
+    from genretagger.cli.describe import joined
+    from genretagger.text import printable
+
+    if outcome.status is Status.TAGGED:
+        state = "would tag" if outcome.dry_run else "tagged"
+        return f"{state:<10} {printable(joined(outcome.genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
+    genres = printable(", ".join(outcome.genres_before))
+    return (
+        f"{outcome.status:<10} {genres:<{_GENRES_WIDTH}} {printable(outcome.path)}\n{'':<11}{printable(outcome.reason)}"
+    )

@@ -1,0 +1,90 @@
+"""`genretagger history`: what was written, when, by which run, and what became of it.
+
+Writes are read a page at a time and told as they come, so that a long history takes no more memory than a short one.
+Two runs at the same time are told in the order of their writes, each under its own line.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from genretagger.database import Store, StoredRun, StoredWrite
+
+
+def history(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Only writes to these files, or to what lies in these folders."),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was written to your files, newest first, run by run.
+
+    A run can be undone with `genretagger undo --run ID`.
+    """
+    from genretagger.cli import describe, output
+    from genretagger.config import load
+    from genretagger.database import Store
+    from genretagger.errors import ConfigError
+
+    settings = load()
+    told: StoredRun | None = None
+    with Store.open(settings.database, create=False, read_only=True) as store:
+        if run is not None and (not 0 < run < 1 << 63 or store.run(run) is None):
+            raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
+        for write in _writes(store, paths or [], run):
+            if told is None or told.id != write.run_id:
+                told = store.run(write.run_id)
+                if told is not None and not as_json:
+                    output.say(_head(told))
+            if as_json:
+                output.say_json({**describe.write_json(write), "command": told.command if told is not None else ""})
+            else:
+                output.say("\n".join(_lines(write)))
+    if told is None:
+        output.notice("nothing was written" if run is None else f"run {run} has written nothing")
+
+
+def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[StoredWrite]:
+    """The writes to these paths, or to all, newest first, each once."""
+    roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - stored as named, links and all
+    parts = [store.writes(run_id=run, under=root) for root in roots] or [store.writes(run_id=run)]
+    last = 0
+    for write in heapq.merge(*parts, key=lambda write: -write.id):
+        if write.id != last:  # folders within one another give it several times, one after the other
+            yield write
+        last = write.id
+
+
+def _head(run: StoredRun) -> str:
+    """Word a run in one line, all of its writes counted."""
+    from genretagger.cli.describe import when
+    from genretagger.text import plural, printable
+
+    total = sum(run.writes.values())
+    states = ", ".join(f"{count:,} {state.value}" for state, count in sorted(run.writes.items()))
+    end = "" if run.finished_at is not None else ", not finished"
+    return f"run {run.id}: {printable(run.command)}, {when(run.started_at)}, {plural(total, 'write')} ({states}){end}"
+
+
+def _lines(write: StoredWrite) -> Iterator[str]:
+    """Word a write: number and time, state and path; the change; who chose it and why."""
+    from genretagger.cli.describe import joined
+    from genretagger.text import printable
+
+    state = write.state.value if write.undo_of is None else f"{write.state.value}, undo of {write.undo_of}"
+    yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state:<10}  {printable(write.path)}"
+    yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
+    yield f"          {printable(f'{write.model}: {write.reason}' if write.model else write.reason)}"

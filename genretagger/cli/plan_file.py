@@ -1,0 +1,70 @@
+"""The plan that `tag --plan FILE` makes: whole or not at all, its files in the order in which they were found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from genretagger.cli.saving import OutputError, saved
+
+if TYPE_CHECKING:
+    from genretagger.discover import Found
+    from genretagger.plan import Planned
+
+
+class PlanFile:
+    """A plan that is being made.
+
+    Several files are listened to at once and end in any order; lines wait for those before them, so that the same
+    music gives the same plan.
+
+    Args:
+        sink: where to.
+        files: what was found, in order.
+
+    Attributes:
+        count: how many files are in it so far.
+    """
+
+    def __init__(self, sink: BinaryIO, files: Sequence[Found]) -> None:
+        from genretagger import plan
+
+        self.count = 0
+        self._to_line = plan.to_line
+        self._sink = sink
+        self._files = files
+        self._next = 0
+        self._waiting: dict[Path, bytes] = {}
+        self._ended: set[Path] = set()
+        sink.write(plan.header())
+
+    def add(self, planned: Planned) -> None:
+        """Put a file's change into the plan."""
+        self._waiting[planned.path] = self._to_line(planned)
+        self.count += 1
+
+    def end(self, path: Path) -> None:
+        """Note that a file is done with, planned or not."""
+        self._ended.add(path)
+        while self._next < len(self._files) and (first := self._files[self._next].path) in self._ended:
+            self._ended.remove(first)
+            self._sink.write(self._waiting.pop(first, b""))
+            self._next += 1
+
+
+@contextmanager
+def plan_file(path: Path, files: Sequence[Found]) -> Iterator[PlanFile]:
+    """Make a plan; where the block fails or is interrupted, there is none.
+
+    Raises:
+        OutputError: the place is taken, or cannot be written.
+    """
+    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file() raises where a folder above is closed
+        raise OutputError(
+            "there is a file already, perhaps a plan that you edited", path=path, hint="Apply or remove it first"
+        )
+    with saved(path, overwrite=False) as sink:
+        yield PlanFile(sink, files)

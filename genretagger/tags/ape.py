@@ -1,0 +1,264 @@
+"""Monkey's Audio, Musepack, WavPack and TAK: the audio, then an APEv2 tag, then perhaps Lyrics3 and ID3v1.
+
+The tag is a list of items, and its header and footer tell their number and size. Only the Genre item is ever changed;
+the others keep their order, flags and bytes. Keys are compared without regard to case, and the spelling that the file
+has stays. Several genres are one item, with NUL between the values.
+
+Not written: APEv1, which has no form for several values and none for letters beyond ASCII; and a tag whose sizes do not
+agree with each other, because what it claims beyond its items may be audio.
+
+A file with ID3v1 only gets a tag that carries its title, artist and so on over, because readers take the first tag they
+find. ID3v2 in front, which some old taggers added, is left as it is.
+
+Source: the APEv2 specification of the Hydrogenaudio wiki.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.tags import tails
+from genretagger.tags.container import (
+    TAG_BYTES,
+    Sink,
+    damaged,
+    feed,
+    feed_field,
+    library,
+    meant,
+    replaced,
+    restored,
+    splice,
+    taken,
+)
+from genretagger.tags.id3 import Id3Tag, resolved
+from genretagger.types import GenreField, Json
+
+FORM = "APEv2"
+_END = struct.Struct("<8sIIII8s")
+"""Header and footer: the mark, version, bytes of the items and the footer, number of items, flags, reserved."""
+_MARK = b"APETAGEX"
+_VERSION_1, _VERSION_2 = 1000, 2000
+_HAS_HEADER, _IS_HEADER = 1 << 31, 1 << 29
+_NEW_HEADER = _END.pack(_MARK, _VERSION_2, 0, 0, _HAS_HEADER | _IS_HEADER, bytes(8))
+_NEW_FOOTER = _END.pack(_MARK, _VERSION_2, 0, 0, _HAS_HEADER, bytes(8))
+_NAMES = {"TIT2": "Title", "TPE1": "Artist", "TALB": "Album", "TDRC": "Year", "COMM": "Comment", "TRCK": "Track"}
+"""The frames that mutagen makes of ID3v1, and the keys of APEv2."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    """An APEv2 tag, or the place where one would stand.
+
+    Attributes:
+        start: of the header.
+        end: of the footer; equal to `start` where there is no tag yet.
+        header: its bytes; empty where the tag has a footer only.
+        footer: its bytes.
+        items: the bytes of each item, with its sizes and flags.
+        fault: why the tag must not be written; None where all of it is understood.
+    """
+
+    start: int
+    end: int
+    header: bytes = _NEW_HEADER
+    footer: bytes = _NEW_FOOTER
+    items: tuple[bytes, ...] = ()
+    fault: str | None = None
+
+    @property
+    def form(self) -> str:
+        """What people call it."""
+        return "APEv1" if _version(self.footer) == _VERSION_1 else FORM
+
+    @property
+    def marks(self) -> bytes:
+        """All of the header and the footer but what counts the items."""
+        return b"".join(end[:12] + end[20:] for end in (self.header, self.footer))
+
+    def render(self, items: Sequence[bytes]) -> bytes:
+        """The bytes of the tag with these items."""
+        body = b"".join(items)
+        counts = struct.pack("<II", len(body) + _END.size, len(items))
+        header, footer = (end and end[:12] + counts + end[20:] for end in (self.header, self.footer))
+        return header + body + footer
+
+
+class Ape:
+    """The family of APEv2; see `Container`.
+
+    Args:
+        separator: between the genres of an ID3v2.3 tag in front.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+
+    def read(self, file: BinaryIO) -> GenreField:
+        """APEv2 before ID3v2 before ID3v1; `raw` holds APEv2 items only, because only they are ever written."""
+        tag = _tag(file)
+        raw = taken(tag.form, tag.items, is_genre)
+        values = meant([text for item in tag.items if is_genre(item) for text in _texts(item)])
+        if values:
+            return GenreField(values, raw, tag.form)
+        file.seek(0)
+        size = id3v2_size(file.read(10))
+        if 0 < size <= TAG_BYTES:
+            file.seek(0)
+            id3 = Id3Tag.parse(file.read(size))
+            if values := id3.genres(self.separator):
+                return GenreField(values, raw, id3.form)
+        number = tails.id3v1(file)[127:]
+        if number and number != b"\xff":
+            return GenreField(resolved(4, [str(number[0])], ""), raw, "ID3v1")
+        return GenreField((), raw, tag.form if tag.start < tag.end else "no tag")
+
+    def refusal(self, file: BinaryIO) -> str | None:
+        """A tag that is not understood to its last byte."""
+        return _tag(file).fault
+
+    def payload(self, file: BinaryIO, sink: Sink) -> None:
+        """What lies between the tags in front and the tags at the end."""
+        start = id3v2_end(file, 0)
+        feed(file, start, tails.tails_start(file, start), sink)
+
+    def others(self, file: BinaryIO, sink: Sink) -> None:
+        """The other items, and what lies around the tag without being audio."""
+        tag = _tag(file)
+        feed_field(sink, tag.marks)
+        items = [item for item in tag.items if not is_genre(item)]
+        if items != _carried_over(file):
+            for item in items:
+                feed_field(sink, item)
+        start = id3v2_end(file, 0)
+        feed(file, 0, start, sink)
+        feed(file, tails.tails_start(file, start), tag.start, sink)
+        feed(file, tag.end, file.seek(0, os.SEEK_END), sink)
+
+    def write(self, file: BinaryIO, values: Sequence[str]) -> None:
+        """One Genre item."""
+        tag = _tag(file)
+        items = list(tag.items) if tag.start < tag.end else _carried_over(file)
+        key = next((_key(item) for item in items if is_genre(item)), b"Genre")
+        new = [_item(key, "\x00".join(values))] if values else []
+        _store(file, tag, replaced(items, is_genre, new))
+
+    def restore(self, file: BinaryIO, raw: Json) -> None:
+        """The items as they were."""
+        if raw is not None and raw.get("form") != FORM:
+            raise damaged("the stored genre field is not one of APEv2")
+        tag = _tag(file)
+        items = list(tag.items) if tag.start < tag.end else _carried_over(file)
+        _store(file, tag, restored(items, is_genre, raw))
+
+    def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
+        """As mutagen reads them."""
+        apev2 = library("apev2")
+        file.seek(0)
+        try:
+            found = apev2.APEv2(file).get("genre", ())
+        except apev2.APENoHeaderError:
+            return ()
+        return meant(list(found)) if isinstance(found, apev2.APETextValue) else ()
+
+
+def is_genre(item: bytes) -> bool:
+    """Whether an item holds the genre."""
+    return _key(item).lower() == b"genre"
+
+
+def _key(item: bytes) -> bytes:
+    return item[8 : item.index(b"\x00", 8)]
+
+
+def _item(key: bytes, text: str) -> bytes:
+    value = text.encode()
+    return struct.pack("<II", len(value), 0) + key + b"\x00" + value
+
+
+def _texts(item: bytes) -> list[str]:
+    """The values of an item; none where it is no text."""
+    kind = item[4] & 6
+    return item[8 + len(_key(item)) + 1 :].decode("utf-8", "replace").split("\x00") if not kind else []
+
+
+def _version(end: bytes) -> int:
+    return int.from_bytes(end[8:12], "little")
+
+
+def _tag(file: BinaryIO) -> _Tag:
+    """The last tag of the file."""
+    audio = id3v2_end(file, 0)
+    end = tails.ape_end(file, audio)
+    if not end:
+        start = tails.tails_start(file, audio)
+        return _Tag(start, start)
+    file.seek(end - _END.size)
+    footer = file.read(_END.size)
+    _, version, size, count, flags, _ = _END.unpack(footer)
+    start = end - size
+    if not _END.size <= size <= min(end - audio, tails.APE_BYTES) or count > size // 10:
+        wrong = "the APEv2 tag names more bytes or items than it can have"
+        return _Tag(end - _END.size, end, b"", footer, fault=wrong)
+    file.seek(start)
+    items, rest = _items(file.read(size - _END.size), count)
+    fault = _fault(version, flags, complete=len(items) == count and not rest)
+    header = b""
+    if flags & _HAS_HEADER:
+        start = max(audio, start - _END.size)
+        file.seek(start)
+        header = file.read(_END.size)
+        if header[:20] != footer[:20]:
+            fault = fault or _DISAGREE
+    before = max(audio, start - _END.size)
+    file.seek(before)
+    if _MARK in file.read(start - before):
+        # 24 bytes of an old header are what an early tagger left in front; a second tag would hide from some readers
+        fault = fault or "the remains of another APEv2 tag lie in front of the tag"
+    return _Tag(start, end, header, footer, tuple(items), fault)
+
+
+_DISAGREE = "the header and the footer of the APEv2 tag do not agree"
+
+
+def _fault(version: int, flags: int, *, complete: bool) -> str | None:
+    if version != _VERSION_2:
+        name = "APEv1" if version == _VERSION_1 else f"APE version {version}"
+        return f"the file has an old tag ({name}), which cannot hold several genres"
+    if flags & _IS_HEADER:
+        return _DISAGREE
+    return None if complete else "the APEv2 tag has another number of items than it says"
+
+
+def _items(data: bytes, count: int) -> tuple[list[bytes], bytes]:
+    """The items as far as they make sense, and the bytes that are left."""
+    items: list[bytes] = []
+    position = 0
+    while len(items) < count:
+        key_end = data.find(b"\x00", position + 8, position + 8 + 256)
+        if key_end <= position + 8:
+            break
+        end = key_end + 1 + int.from_bytes(data[position : position + 4], "little")
+        if end > len(data):
+            break
+        items.append(data[position:end])
+        position = end
+    return items, data[position:]
+
+
+def _store(file: BinaryIO, tag: _Tag, items: Sequence[bytes]) -> None:
+    bare = list(items) == _carried_over(file) and tag.marks == _Tag(0, 0).marks
+    splice(file, tag.start, tag.end - tag.start, b"" if bare else tag.render(items))
+
+
+def _carried_over(file: BinaryIO) -> list[bytes]:
+    """The items, all but the genre, that APEv2 has for what the file's ID3v1 tag says."""
+    data = tails.id3v1(file)
+    frames = (library("id3").ParseID3v1(data, v2_version=4) or {}).values() if data else ()
+    texts = [(_NAMES[frame.FrameID], str(frame.text[0])) for frame in frames if frame.FrameID in _NAMES]
+    return [_item(key.encode(), text) for key, text in texts]

@@ -1,0 +1,174 @@
+"""ID3v2 inside another container: AIFF, WAV and DSF carry the whole tag of an MP3 in one place of their own.
+
+The tag is edited as in MP3; see `id3.py`. What differs between the containers is where the tag lies, what is audio, and
+how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets one of ID3v2.4; a tag that
+would hold nothing is taken out with its chunk, so that an undo gives the file back as it was.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Any, BinaryIO, TypeAlias
+
+from genretagger.tags.container import (
+    TAG_BYTES,
+    Sink,
+    damaged,
+    feed,
+    feed_field,
+    library,
+    replaced,
+    restored,
+    taken,
+    unpacked,
+)
+from genretagger.tags.id3 import Id3Tag, is_genre, resolved
+from genretagger.types import GenreField, Json
+
+Stretch: TypeAlias = tuple[int, int]
+"""Start and end of some bytes of a file."""
+
+_OLD_FORMS = ("ID3v2.2", "ID3v2.3")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What lies where in a file.
+
+    Attributes:
+        audio: the samples and the header that says how to decode them; the same order for every file.
+        others: all else but the tag, in the order of the file.
+        tag: the place of the tag; None where the file has none.
+        fault: why the file must not be written; None where all of it is understood.
+    """
+
+    audio: tuple[Stretch, ...]
+    others: tuple[Stretch, ...]
+    tag: Stretch | None
+    fault: str | None
+
+
+class Id3Inside(abc.ABC):
+    """What the families of AIFF, WAV and DSF share; see `Container`.
+
+    Args:
+        separator: joins several genres in ID3v2.3 and ID3v2.2.
+    """
+
+    reader: tuple[str, str]
+    """The module and the class of mutagen that read such files."""
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+
+    @abc.abstractmethod
+    def layout(self, file: BinaryIO) -> Layout:
+        """Find everything.
+
+        Raises:
+            TagError: this is no such file.
+        """
+
+    @abc.abstractmethod
+    def put(self, file: BinaryIO, found: Layout, tag: bytes) -> None:
+        """Store this tag in place of the old one, or at the end of the file; no bytes: take the old one out."""
+
+    def elsewhere(self, file: BinaryIO, found: Layout) -> GenreField | None:  # noqa: ARG002 - for containers that have it
+        """The genre of a field that is read where ID3 has none, and never written."""
+        return None
+
+    def read(self, file: BinaryIO) -> GenreField:
+        """The genre of the tag, or else of what the container has besides; `raw` holds frames of ID3 only."""
+        found = self.layout(file)
+        tag, _ = _tag(file, found)
+        raw = taken(tag.form, tag.frames, is_genre)
+        values = tag.genres(self.separator)
+        other = None if values else self.elsewhere(file, found)
+        if other is not None and other.values:
+            return GenreField(other.values, raw, other.form)
+        return GenreField(values, raw, tag.form if tag.room else "no tag")
+
+    def refusal(self, file: BinaryIO) -> str | None:
+        """A structure or a tag that is not understood to its last byte."""
+        found = self.layout(file)
+        return found.fault or _tag(file, found)[0].fault
+
+    def payload(self, file: BinaryIO, sink: Sink) -> None:
+        """The samples and how to decode them."""
+        _feed_all(file, self.layout(file).audio, sink)
+
+    def others(self, file: BinaryIO, sink: Sink) -> None:
+        """The other parts of the file, and the other frames of the tag."""
+        found = self.layout(file)
+        _feed_all(file, found.others, sink)
+        for frame in _tag(file, found)[0].frames:
+            if not is_genre(frame):
+                feed_field(sink, frame)
+
+    def write(self, file: BinaryIO, values: Sequence[str]) -> None:
+        """One TCON frame."""
+        found = self.layout(file)
+        tag, rest = _tag(file, found)
+        new = [tag.genre_frame(values, self.separator)] if values else []
+        self._store(file, found, tag, rest, replaced(tag.frames, is_genre, new))
+
+    def restore(self, file: BinaryIO, raw: Json) -> None:
+        """The frames as they were; in a tag that has another version by now, their genres."""
+        found = self.layout(file)
+        tag, rest = _tag(file, found)
+        form = tag.form if raw is None else raw.get("form")
+        if not tag.room and form in _OLD_FORMS:
+            tag = Id3Tag(version=int(form[-1]))
+        if form == tag.form:
+            self._store(file, found, tag, rest, restored(tag.frames, is_genre, raw))
+        elif form in (*_OLD_FORMS, "ID3v2.4"):
+            frames = [frame for _, frame in unpacked(raw)]
+            self.write(file, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
+        else:
+            raise damaged("the stored genre field is not one of ID3")
+
+    def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
+        """As mutagen finds them; told of genre frames only, it inflates no others."""
+        module, name = self.reader
+        id3 = library("id3")
+        file.seek(0)
+        known = {"TCON": id3.TCON, "TCO": id3.TCO}
+        tag: Any = getattr(library(module), name)(file, known_frames=known, translate=False, load_v1=False).tags
+        if tag is None:
+            return ()
+        texts = [text for frame in (*tag.getall("TCON"), *tag.getall("TCO")) for text in frame.text]
+        return resolved(tag.version[1], texts, self.separator)
+
+    def _store(self, file: BinaryIO, found: Layout, tag: Id3Tag, rest: bytes, frames: Sequence[bytes]) -> None:
+        self.put(file, found, tag.render(frames) + rest if frames else b"")
+
+
+def _tag(file: BinaryIO, found: Layout) -> tuple[Id3Tag, bytes]:
+    """The tag, and the empty bytes behind it that belong to its place."""
+    if found.tag is None:
+        return Id3Tag(), b""
+    start, end = found.tag
+    if end - start > TAG_BYTES:
+        return Id3Tag(fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB"), b""
+    file.seek(start)
+    data = file.read(end - start)
+    if not data.strip(b"\x00"):
+        return Id3Tag(), b""
+    if not data.startswith(b"ID3"):
+        return Id3Tag(fault="there is no ID3 tag where one should be"), b""
+    tag = Id3Tag.parse(data)
+    rest = data[tag.room :]
+    if rest.strip(b"\x00"):
+        return changed(tag, fault="the ID3 tag is followed by bytes that are not its own"), b""
+    if tag.room > len(data):
+        return changed(tag, fault="the ID3 tag is longer than its place"), b""
+    return tag, rest
+
+
+def _feed_all(file: BinaryIO, stretches: Sequence[Stretch], sink: Sink) -> None:
+    for start, end in stretches:
+        sink((end - start).to_bytes(8, "big"))
+        feed(file, start, end, sink)

@@ -1,0 +1,249 @@
+"""WAV, AIFF and DSF: what lies around the ID3 tag stays, wherever and in whatever form the tag is."""
+
+from __future__ import annotations
+
+import resource
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+import soundfile
+from audio_factory import decode, make_dsf, tone
+from chunk_helpers import ORDERS, bare, chunk, chunks_of, info, parts, wav, whole
+from tags_helpers import field_of, frame, id3, kind_at, payload_of, put, write
+
+from genretagger.errors import FileError
+from genretagger.tags import api
+from genretagger.tags.registry import container_of
+
+
+def others_of(path: Path) -> bytes:
+    """What a family says of all that is neither audio nor genre."""
+    container = container_of(kind_at(path), api.WriteOptions())
+    assert container is not None
+    found = bytearray()
+    with path.open("rb") as file:
+        container.others(file, found.extend)
+    return bytes(found)
+
+
+# What stays
+
+
+@pytest.mark.parametrize("samples", [4410, 4411], ids=["even", "odd"])
+def test_a_wav_gets_a_chunk_at_its_end_and_nothing_moves(tmp_path: Path, samples: int) -> None:
+    form, data = parts(tmp_path, samples)
+    others = [(b"JUNK", bytes(27)), form, (b"bext", b"x" * 602), (b"PAD ", b""), data, (b"cue ", bytes(28))]
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*others, info((b"INAM", b"A title\x00"))))
+    old, sound = path.read_bytes(), decode(path)
+    put(path, "Jazz", "Späße")
+    new = path.read_bytes()
+    assert new[8 : len(old)] == old[8:]
+    assert struct.unpack_from("<I", new, 4) == (len(new) - 8,)
+    assert [name for name, _ in chunks_of(new)[-2:]] == [b"LIST", b"id3 "]
+    assert new[len(old) + 8 :].startswith(b"ID3\x04")
+    assert decode(path) == sound
+    write(path, api.OldGenres(None))
+    assert path.read_bytes() == old
+
+
+def test_an_aiff_gets_a_chunk_at_its_end_and_nothing_moves(tmp_path: Path) -> None:
+    path = bare(tmp_path, "aiff")
+    texts = [(b"NAME", b"A name"), (b"AUTH", b"Odd"), (b"ANNO", b"One"), (b"ANNO", b"Another"), (b"MARK", bytes(2))]
+    chunks = [*texts[:2], *chunks_of(path.read_bytes(), ">"), *texts[2:]]
+    path.write_bytes(whole(b"FORM", b"AIFF", chunks, ">"))
+    old, sound = path.read_bytes(), decode(path)
+    put(path, "Jazz")
+    new = path.read_bytes()
+    assert new[8 : len(old)] == old[8:]
+    assert struct.unpack_from(">I", new, 4) == (len(new) - 8,)
+    assert chunks_of(new, ">")[-1][0] == b"ID3 "
+    assert decode(path) == sound
+    write(path, api.OldGenres(None))
+    assert path.read_bytes() == old
+
+
+def test_aiff_c(tmp_path: Path) -> None:
+    path = tmp_path / "song.aifc"
+    soundfile.write(path, tone(0.2), 44100, format="AIFF", subtype="PCM_16", endian="LITTLE")
+    assert path.read_bytes()[8:12] == b"AIFC"
+    sound = decode(path)
+    put(path, "Jazz")
+    assert (decode(path), field_of(path).values) == (sound, ("Jazz",))
+
+
+def test_a_dsf_gets_a_tag_at_its_end_and_nothing_moves(tmp_path: Path) -> None:
+    path = bare(tmp_path, "dsf")
+    old, sound = path.read_bytes(), decode(path)
+    put(path, "Jazz")
+    new = path.read_bytes()
+    assert struct.unpack_from("<QQ", new, 12) == (len(new), len(old))
+    assert (new[:12], new[28 : len(old)]) == (old[:12], old[28:])
+    assert new[len(old) :].startswith(b"ID3\x04")
+    assert decode(path) == sound
+    write(path, api.OldGenres(None))
+    assert path.read_bytes() == old
+
+
+def test_bytes_between_the_audio_of_a_dsf_and_its_tag_stay(tmp_path: Path) -> None:
+    path = make_dsf(tmp_path / "song.dsf", 0.1, ["Rock"])
+    data = path.read_bytes()
+    size, place = struct.unpack_from("<QQ", data, 12)
+    path.write_bytes(data[:12] + struct.pack("<QQ", size + 5, place + 5) + data[28:place] + b"abcde" + data[place:])
+    rest = others_of(path)
+    put(path, *(f"Genre {number}" for number in range(500)))
+    assert others_of(path) == rest, "the check of a write looks at them"
+    path.write_bytes(path.read_bytes().replace(b"abcdeID3", b"abcdxID3"))
+    assert others_of(path) != rest
+    path.write_bytes(path.read_bytes().replace(b"abcdxID3", b"abcdeID3").replace(b"A title", b"B title"))
+    assert others_of(path) != rest
+    assert path.read_bytes()[place : place + 8] == b"abcdeID3"
+    assert len(field_of(path).values) == 500
+
+
+@pytest.mark.parametrize("name", [b"id3 ", b"ID3 "])
+@pytest.mark.parametrize("version", [2, 3, 4])
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_an_old_tag_keeps_its_place_its_name_and_its_version(
+    tmp_path: Path, name: bytes, version: int, place: int
+) -> None:
+    form, data = parts(tmp_path)
+    title = frame("TT2" if version == 2 else "TIT2", b"\x00A title", version)
+    chunks = [form, data, info((b"INAM", b"A title\x00"))]
+    chunks.insert(place, (name, id3(version, title, padding=11)))
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*chunks))
+    sound, payload = decode(path), payload_of(path)
+    for genres in (("Jazz",), tuple(f"Genre {number}" for number in range(400)), ()):
+        put(path, *genres)
+        found = chunks_of(path.read_bytes())
+        assert [content for n, content in found if n != name] == [content for n, content in chunks if n != name]
+        assert (found[place][0], found[place][1][3]) == (name, version)
+        assert title in found[place][1]
+        assert (decode(path), payload_of(path)) == (sound, payload)
+
+
+def test_the_order_of_the_other_chunks_is_not_part_of_the_payload(tmp_path: Path) -> None:
+    form, data = parts(tmp_path)
+    tag, junk = (b"id3 ", id3(4, frame("TCON", b"\x03Jazz", 4))), (b"JUNK", bytes(20))
+    path = tmp_path / "song.wav"
+    payloads = set()
+    for chunks in ([form, data], [junk, form, tag, data], [form, junk, data, tag], [tag, form, data, junk, junk]):
+        path.write_bytes(wav(*chunks))
+        payloads.add(payload_of(path))
+    assert len(payloads) == 1
+    other = bytearray(form[1])
+    other[4:8] = struct.pack("<I", 48000)
+    path.write_bytes(wav((b"fmt ", bytes(other)), data))
+    assert payload_of(path) not in payloads, "the same samples at another rate are other audio"
+
+
+# Genres elsewhere
+
+
+@pytest.mark.parametrize(
+    ("text", "genres"),
+    [
+        (b"Soul\x00", ("Soul",)),
+        ("Späße\x00".encode(), ("Späße",)),
+        ("Späße\x00".encode("cp1252"), ("Späße",)),
+        (b"Soul; Funk\x00junk\x00", ("Soul", "Funk")),
+        (b" \x00", ()),
+    ],
+)
+def test_the_genre_of_riff_info_counts_and_stays(tmp_path: Path, text: bytes, genres: tuple[str, ...]) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), info((b"INAM", b"Odd"), (b"IGNR", text))))
+    old, field = path.read_bytes(), field_of(path)
+    assert (field.values, field.raw) == (genres, None)
+    assert field.form == ("RIFF INFO" if genres else "no tag")
+    put(path, "Jazz")
+    assert field_of(path).values == ("Jazz",), "ID3 comes first"
+    assert chunk(b"IGNR", text) in path.read_bytes()
+    write(path, api.OldGenres(None))
+    assert path.read_bytes() == old
+
+
+def test_damaged_riff_info_is_no_genre(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"INFOIGNR\xff\xff\xff\xffSoul"), (b"LIST", b"adtl")))
+    assert field_of(path).values == ("Soul",)
+    path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"INFOIGNR\xff"), (b"LIST", b"adtlIGNR\x04\x00\x00\x00Soul")))
+    assert field_of(path).values == ()
+    put(path, "Jazz")
+    assert field_of(path).values == ("Jazz",)
+
+
+# Sloppy, and understood
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted"])
+@pytest.mark.parametrize("present", [True, False], ids=["present", "missing"])
+def test_the_last_padding_byte(tmp_path: Path, counted: bool, present: bool) -> None:
+    form, data = parts(tmp_path, 4411)
+    content = wav(form, data)
+    content = content[: None if present else -1]
+    size = len(wav(form, data)) - 8 - (0 if counted else 1)
+    path = tmp_path / "song.wav"
+    path.write_bytes(content[:4] + struct.pack("<I", size) + content[8:])
+    sound = decode(path)
+    put(path, "Jazz")
+    assert decode(path) == sound
+    assert chunks_of(path.read_bytes())[1] == data
+    assert struct.unpack_from("<I", path.read_bytes(), 4) == (path.stat().st_size - 8,)
+
+
+@pytest.mark.parametrize("name", ["wav", "aiff"])
+@pytest.mark.parametrize("room", [0, 1, 10, 500])
+def test_an_empty_tag_chunk_is_used(tmp_path: Path, name: str, room: int) -> None:
+    path = bare(tmp_path, name)
+    data, order = path.read_bytes(), ORDERS[name]
+    path.write_bytes(whole(data[:4], data[8:12], [*chunks_of(data, order), (b"ID3 ", bytes(room))], order))
+    sound = decode(path)
+    put(path, "Jazz")
+    assert [n for n, _ in chunks_of(path.read_bytes(), order)].count(b"ID3 ") == 1
+    assert (field_of(path).values, decode(path)) == (("Jazz",), sound)
+
+
+def test_room_behind_the_tag_is_kept(tmp_path: Path) -> None:
+    tag = id3(4, frame("TCON", b"\x03Rock", 4), padding=50)
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), (b"id3 ", tag + bytes(33))))
+    size = path.stat().st_size
+    put(path, "Jazz")
+    assert path.stat().st_size == size
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_a_tag_that_went_with_its_genre_comes_back_as_it_was(tmp_path: Path, version: int) -> None:
+    genre = frame("TCO" if version == 2 else "TCON", b"\x00Rock", version)
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), (b"id3 ", id3(version, genre))))
+    raw = put(path).before.raw
+    assert b"ID3" not in path.read_bytes()
+    write(path, api.OldGenres(raw))
+    assert field_of(path).raw == raw
+    assert genre in path.read_bytes()
+
+
+def test_old_genres_go_into_a_tag_of_another_version_by_then(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), (b"id3 ", id3(3, frame("TCON", b"\x00Rock; Pop")))))
+    raw = put(path, "Jazz").before.raw
+    path.write_bytes(wav(*parts(tmp_path), (b"id3 ", id3(4, frame("TCON", b"\x00Jazz", 4)))))
+    assert write(path, api.OldGenres(raw)).after.values == ("Rock", "Pop")
+    with pytest.raises(FileError, match="not one of ID3"):
+        write(path, api.OldGenres({"form": "MP4 atom", "fields": []}))
+
+
+def test_compressed_frames_of_others_are_never_inflated(tmp_path: Path) -> None:
+    bomb = zlib.compress(bytes(200 << 20), 9)
+    comment = frame("COMM", (200 << 20).to_bytes(4, "big") + bomb, 3, 0x80)
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav(*parts(tmp_path), (b"id3 ", id3(3, comment))))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    put(path, "Jazz", audio_sample=None)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+    assert field_of(path).values == ("Jazz",)

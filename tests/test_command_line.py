@@ -1,0 +1,104 @@
+"""The command line as a whole: every command explains itself, stands in the documentation, and answers quickly."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from genretagger import __version__
+from genretagger.cli.main import app
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+HEAVY = ("numpy", "librosa", "onnxruntime", "onnx", "av", "sqlalchemy", "alembic", "pydantic", "rich", "mutagen")
+
+
+def commands(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command with the names that lead to it, groups included."""
+    command = typer.main.get_command(app) if group is None else group
+    yield names, command
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, (*names, name))
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+ALL = dict(commands())
+
+
+def test_there_are_commands() -> None:
+    assert {("tag",), ("show",), ("undo",), ("export",), ("models", "pull"), ("config", "show"), ("doctor",)} <= set(
+        ALL
+    )
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_every_command_and_option_has_help(names: tuple[str, ...]) -> None:
+    command = ALL[names]
+    assert (command.help or "").strip().endswith(".")
+    for parameter in command.params:
+        if parameter.name not in {"install_completion", "show_completion"}:
+            assert getattr(parameter, "help", None), f"{parameter.name} says nothing"
+
+
+@pytest.mark.parametrize("names", [names for names in ALL if names], ids=" ".join)
+def test_every_command_and_option_is_documented(names: tuple[str, ...]) -> None:
+    text = (REPOSITORY / "docs/commands.md").read_text("utf-8")
+    section = text.split(f"\n## {names[0]}\n")
+    assert len(section) == 2, f"{names[0]} has no section of its own"
+    synopsis = section[1].split("\n## ")[0].strip().split("\n\n")[0]
+    assert synopsis.lstrip().startswith(f"genretagger {names[0]}")
+    assert names[-1] in synopsis
+    missing = [
+        option
+        for parameter in ALL[names].params
+        for option in parameter.opts
+        if option.startswith("--") and option not in synopsis
+    ]
+    assert missing == []
+
+
+def test_the_readme_leads_to_the_documentation() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    assert "docs/commands.md" in text
+    assert "genretagger undo" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from genretagger.cli.main import main\n"
+        "sys.argv = ['genretagger', *{!r}, '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    print(sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    for names in ([], ["tag"], ["models", "pull"]):
+        ended = python("-c", program.format(names))
+        assert ended.returncode == 0
+        assert "Usage:" in ended.stdout
+        by_typer = {"pydantic"} if names else set()  # newer versions of it describe the options of a command with it
+        assert set(ast.literal_eval(ended.stderr)) <= by_typer
+
+
+def test_help_and_version_cause_no_warning() -> None:
+    for option, said in (("--help", "undo"), ("--version", f"genretagger {__version__}\n")):
+        ended = python("-W", "error", "-X", "dev", "-m", "genretagger", option)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert said in ended.stdout
+
+
+def test_an_unknown_command_is_wrong_use() -> None:
+    ended = python("-m", "genretagger", "tagg")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "tagg" in ended.stderr
+    assert "Traceback" not in ended.stderr
