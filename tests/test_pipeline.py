@@ -320,3 +320,12 @@ def test_what_is_heard_in_a_file_that_took_the_place_of_another_is_not_taken_for
     with Store.open(settings.database) as store, Swapping(1) as workers:
         outcomes(Pipeline(settings, store, workers, Listener(settings, model, unexpected)), music)
     assert "Techno" in run(settings, music)["moved.flac"].genres
+
+
+def test_a_genre_that_a_file_has_twice_is_written_once(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac", genre=["Mine", "Mine"])
+    rules = settings.model_copy(update={"policy": Policy.ADD, "max_genres": 1, "allow": ("Techno",)})
+    assert run(rules, music)["song.flac"].status is Status.TAGGED
+    assert genres_of(song) == ["Mine", "Techno"]

@@ -149,6 +149,24 @@ def pull(
 
 
 @app.command()
+def add(
+    onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)],
+    card: Annotated[
+        Path | None, typer.Argument(metavar="CARD.json", exists=True, dir_okay=False, show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
+) -> None:
+    """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
+    from genretagger.cli import output
+
+    output.quieten()
+    store, _ = _store()
+    model = store.add(onnx, card, name=name, force=force)
+    output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
+
+
+@app.command()
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
     from genretagger.cli import output

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from genretagger.model import InstalledModel
+
 Command = Callable[..., Any]
 
 
@@ -130,3 +132,13 @@ def test_a_folder_that_cannot_be_read_is_named(genretagger: Command, data_dir: P
         (data_dir / "models").chmod(0o755)
     assert ended.status == 2
     assert "cannot be read" in ended.err
+
+
+def test_add_installs_a_model_of_the_owner(genretagger: Command, data_dir: Path, model: InstalledModel) -> None:
+    ended = genretagger("models", "add", model.onnx_path, model.folder / "card.json", "--name", "mine")
+    assert (ended.status, ended.out) == (0, "")
+    assert "--model mine" in ended.err
+    assert "mine" in genretagger("models", "list").out
+    again = genretagger("models", "add", model.onnx_path, model.folder / "card.json", "--name", "mine")
+    assert again.status == 2
+    assert "--force" in again.err
