@@ -18,7 +18,7 @@ from genretagger.errors import ModelError
 from genretagger.model.store import InstalledModel, ModelStore
 from genretagger.types import Activations, Decision, Sound
 from genretagger.vocabulary.calibration import calibration
-from genretagger.vocabulary.names import digest, vocabulary
+from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.windows import plan_key
 
@@ -58,6 +58,7 @@ class Listener:
         self._notice = notice
         self._session: Session | None = None
         self._calibration = calibration(model.name, model.card.classes)
+        self._tell_of_unknown_names(settings, notice)
         self._rules = Rules(
             max_genres=settings.max_genres,
             min_score=settings.min_score,
@@ -71,6 +72,14 @@ class Listener:
         rules = json.dumps([asdict(self._rules), self._calibration.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
+
+    def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
+        """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
+        known = {key(name) for name in (*self._calibration.genres, *vocabulary().genres)}
+        for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
+            for name in names:
+                if key(vocabulary().canonical(name) or name) not in known:
+                    notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
 
     @property
     def request(self) -> DecodeRequest:

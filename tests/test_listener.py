@@ -57,3 +57,11 @@ def _other_card(folder: Path) -> Path:
     card = folder.parent.parent / "card.json"
     card.write_text((folder / "card.json").read_text("utf-8").replace('"version": "', '"version": "9'), "utf-8")
     return card
+
+
+def test_a_name_that_means_nothing_is_told(models: ModelStore) -> None:
+    told: list[str] = []
+    Listener(load(allow=["Rok", "hip hop"], forbid=["Polka", "Reggae"]), models.get(), told.append)
+    assert len(told) == 2
+    assert "allow: 'Rok'" in told[0]
+    assert "forbid: 'Polka'" in told[1]
