@@ -150,9 +150,14 @@ def pull(
 
 @app.command()
 def add(
-    onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)],
+    onnx: Annotated[
+        Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="The network, in one file.")
+    ],
     card: Annotated[
-        Path | None, typer.Argument(metavar="CARD.json", exists=True, dir_okay=False, show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="CARD.json", exists=True, dir_okay=False, show_default=False, help="Its card. [default: beside it]"
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
