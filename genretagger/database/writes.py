@@ -86,7 +86,7 @@ class Writes(Access):
             newest = page[-1].id
 
     def last_run(self) -> StoredRun | None:
-        """The newest run of which a write still stands and was no undo itself: what `undo --last` means."""
+        """The newest run of which a write still stands and was no undo itself; `undo --last` also counts undos."""
         standing = select(func.max(WriteRow.run_id)).where(
             WriteRow.state == WriteState.DONE.value, WriteRow.undo_of.is_(None)
         )
