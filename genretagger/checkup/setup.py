@@ -31,11 +31,15 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "pip": "24.1",
         "platformdirs": "4.2",
         "pydantic-settings": "2.6",
+        "psutil": "6",
         "rich": "13.7",
+        "scikit-learn": "1.5",
         "soundfile": "0.12",
         "soxr": "0.5",
         "sqlalchemy": "2.0.30",
+        "tomlkit": "0.13",
         "typer": "0.15",
+        "watchdog": "6",
     }
 )
 """Least versions, as pyproject.toml has them (a test compares), for a checkout that was never installed."""
