@@ -1,7 +1,8 @@
 """Changing tags so that nothing is forgotten: announce the write in the database, write, mark it as written.
 
 The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill leaves between two
-of the three steps is settled by looking at the file: it holds the old genres or the new ones, nothing else.
+of the three steps is settled by looking at the file: it holds the old genres or the new ones, nothing else. So is a
+write whose copy cannot be removed: it stays pending until a later start can.
 """
 
 from __future__ import annotations
@@ -106,9 +107,12 @@ class Writer:
                 raise
             return
         except FileError:
-            self._store.finish_write(write_id, WriteState.ABANDONED)
+            # A copy that lies there still may hold the original: then the swap took place and could not be taken back.
+            if not os.path.lexists(_folder(track.path) / temporary_name):
+                self._store.finish_write(write_id, WriteState.ABANDONED)
             raise
-        self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
+        if _removed(track.path, temporary_name):
+            self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
@@ -122,13 +126,9 @@ class Writer:
         Where that cannot be done now (the disk is not mounted, or read-only), the write stays pending until a later
         start can: a write that took place must not be forgotten, or nobody could undo it.
         """
-        folder = Path(os.path.realpath(write.path)).parent
-        if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
+        if not os.path.isdir(_folder(write.path)):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
             return
-        try:
-            if write.temporary_name is not None:
-                remove_left_over(folder, write.temporary_name)
-        except AccessError:
+        if write.temporary_name is not None and not _removed(write.path, write.temporary_name):
             return
         try:
             track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
@@ -140,3 +140,17 @@ class Writer:
             self._store.finish_write(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)
         else:
             self._store.finish_write(write.id, WriteState.ABANDONED)
+
+
+def _folder(path: Path) -> Path:
+    """Where the file of a path lies, and the copies of it."""
+    return Path(os.path.realpath(path)).parent
+
+
+def _removed(path: Path, temporary_name: str) -> bool:
+    """Remove the copy that a write left, and say whether there is none now."""
+    try:
+        remove_left_over(_folder(path), temporary_name)
+    except AccessError:
+        return False
+    return True

@@ -6,6 +6,7 @@ the next run goes on from there.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -281,6 +282,71 @@ def test_a_write_on_a_disk_that_is_away_is_settled_when_it_is_back(
         pass
     assert states(heard) == {number: WriteState.DONE}
     assert sorted(album.iterdir()) == [song]
+
+
+_FAILING = """
+import errno
+from genretagger.posix import Folder
+from genretagger.worker import child
+
+calls = dict.fromkeys(("exchange", "sync", "unlink"), 0)
+
+def failing(name, after):
+    true = getattr(Folder, name)
+    def call(*arguments):
+        calls[name] += 1
+        if calls[name] > after:
+            raise OSError(errno.EIO, "made up")
+        return true(*arguments)
+    setattr(Folder, name, call)
+
+for name, after in {failing!r}.items():
+    failing(name, after)
+child.main()
+"""
+
+
+@pytest.mark.parametrize("parent_too", [False, True])
+@pytest.mark.parametrize("failing", [{"unlink": 0}, {"sync": 0, "exchange": 1}], ids=["clean-up", "swap back"])
+def test_a_disk_that_fails_after_the_swap(
+    heard: Path,
+    music: Path,
+    make_techno: MakeTechno,
+    monkeypatch: pytest.MonkeyPatch,
+    failing: dict[str, int],
+    parent_too: bool,
+) -> None:
+    """The copy cannot be removed, or the swap cannot be taken back: the write is settled by whoever can."""
+    song = make_techno(music / "song.flac")
+    options = helpers.settings(heard)
+    command = [sys.executable, "-c", _FAILING.format(failing=failing)]
+    with (
+        Store.open(options.database) as store,
+        WorkerPool(1, command=command) as workers,
+        monkeypatch.context() as patch,
+    ):
+        if parent_too:
+            patch.setattr("genretagger.posix.Folder.unlink", _refused)
+        pipeline = pipeline_of(options, store, workers)
+        (outcome,) = pipeline.tag(find([music], helpers.unexpected), pipeline.begin("tag"), stop=Future())
+    assert helpers.genres_of(song) == ["Dance", "Techno"]
+    swap_failed = "sync" in failing
+    assert outcome.status is (Status.FAILED if swap_failed else Status.TAGGED)
+    (write,) = helpers.writes(heard)
+    if swap_failed or parent_too:
+        assert write.state is WriteState.PENDING  # by what is in the file, later
+        assert helpers.temporaries(music) == [write.temporary_name]
+    else:
+        assert write.state is WriteState.DONE
+        assert helpers.temporaries(music) == []
+    with helpers.pipeline(options):
+        pass
+    assert done(heard) == ["song.flac"]
+    assert sorted(music.iterdir()) == [song]
+
+
+def _refused(*_: object) -> None:
+    raise OSError(errno.EIO, "made up")
 
 
 _FRAGILE = """
