@@ -7,7 +7,7 @@ export MUSIC ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all lint bench clean
+.PHONY: help install tag test test-all torture lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,7 +39,10 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'slow or not slow' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture' --timeout 1800
+
+torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
+	$(BIN)/python -m pytest -m torture --timeout 1800
 
 bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages

@@ -219,11 +219,21 @@ def replace(
                 path=path,
                 hint=f"Its real place is {str(target)!r}. Add that folder, or allow links that lead outside.",
             )
-        with Folder(target.parent) as folder, _open_in(folder, target.name, path) as original:
+        with Folder(target.parent) as folder, _closing(_open_in(folder, target.name, path)) as original:
             _refuse(path, os.fstat(original.fileno()), expected, allow_hard_links)
             step("opened")
             write = _Write(path, folder, target.name, temporary_name, expected, original, step)
             return write.run(edit, check, preserve_mtime)
+
+
+@contextlib.contextmanager
+def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Close a file; what the system says of that changes nothing, as the bytes are on the disk or given up by then."""
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def _open_in(folder: Folder, name: str, path: Path) -> BinaryIO:
@@ -269,7 +279,7 @@ class _Write:
     def run(
         self, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None], preserve_mtime: bool
     ) -> Stamp:
-        with os.fdopen(self.folder.create(self.temporary_name), "r+b") as temporary:
+        with _closing(os.fdopen(self.folder.create(self.temporary_name), "r+b")) as temporary:
             inode = os.fstat(temporary.fileno()).st_ino
             try:
                 self.step("created")
@@ -286,14 +296,15 @@ class _Write:
                 self._swap()
                 self.folder.sync()
                 self.step("folder-synced")
+                # size and time from before the swap: an edit that somebody made right after it must not pass for ours
+                ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
             except BaseException:
                 self._undo(inode)
                 raise
             with contextlib.suppress(OSError):  # the write is done; an exchanged original may be left under our name
                 self.folder.unlink(self.temporary_name)
             self.step("removed")
-            # size and time from before the swap: an edit that somebody made right after it must not pass for ours
-            return changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
+            return ready
 
     def _prepare(
         self, temporary: BinaryIO, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None]

@@ -84,7 +84,8 @@ class Folder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._fd is not None:
-            os.close(self._fd)
+            with contextlib.suppress(OSError):  # it was open for reading only
+                os.close(self._fd)
             self._fd = None
 
     def _name(self, name: str) -> str | Path:

@@ -100,8 +100,8 @@ class Writer:
         )
         try:
             written: TagChange = yield Step(writing, must_finish=True)
-        except WorkerError:
-            # The child may have died before the swap or after it.
+        except (WorkerError, AccessError):
+            # The child may have died, or the disk failed, before the swap or after it.
             yield from self._settle(self._store.write(write_id))
             if self._store.write(write_id).state is not WriteState.DONE:
                 raise

@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -151,3 +152,20 @@ def shared_audio() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real recordings is not there")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many faults each container survived; a damaged file would have failed its test."""
+    table: dict[str, Counter[str]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "torture":
+                container, what, ends = cast(tuple[str, str, dict[str, int]], value)
+                table.setdefault(container, Counter()).update({what: sum(ends.values()), **ends})
+    if not table:
+        return
+    columns = ("kills", "errors", "refused", "written", "killed")
+    terminalreporter.section("faults at system calls")
+    terminalreporter.write_line(f"{'container':26}" + "".join(f"{column:>10}" for column in columns) + "   damaged")
+    for container, row in [*sorted(table.items()), ("all", sum(table.values(), Counter()))]:
+        terminalreporter.write_line(f"{container:26}" + "".join(f"{row[name]:10}" for name in columns) + "         0")

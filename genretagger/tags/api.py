@@ -219,7 +219,7 @@ def write(
         TagError: the tags are damaged.
         AccessError: the system refuses, or there is no space.
     """
-    with files.open_for_reading(path) as file:
+    with files.access_errors(path), files.open_for_reading(path) as file:
         if Stamp.of(os.fstat(file.fileno())) != expected:
             raise FileChangedError("the file changed since it was read", path=path, hint="It will be read again.")
         with tag_errors(path):
