@@ -233,10 +233,3 @@ def _wait_for(condition: Callable[[], bool]) -> None:
     """Look again and again; the test's own time limit ends what never comes."""
     while not condition():
         os.sched_yield()
-
-
-def can_trace() -> bool:
-    """Whether system calls can be traced here."""
-    if shutil.which("strace") is None:
-        return False
-    return subprocess.run(["strace", "-qq", "-o", os.devnull, "true"], capture_output=True).returncode == 0

@@ -12,9 +12,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from fault_helpers import CHANGING, ERRORS, KILL, NAME, Fault, Writer, can_trace, containers, make_song, points
+from fault_helpers import CHANGING, ERRORS, KILL, NAME, Fault, Writer, containers, make_song, points
+from tracing import needs_strace
 
-pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is not here, or may not trace")
+pytestmark = needs_strace
 
 FAMILIES = ("mp3 2.4", "flac", "ogg", "mp4", "asf", "ape")
 
