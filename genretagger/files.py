@@ -260,6 +260,10 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         )
 
 
+def _rights(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_mode, found.st_uid, found.st_gid
+
+
 class _Write:
     """One write, from the open original to the swap; `expected` has been compared."""
 
@@ -293,7 +297,7 @@ class _Write:
                 self._compare(Stamp.of(before))
                 self._compare(Stamp.of(self.folder.stat(self.name)))
                 self.step("compared")
-                self._swap()
+                self._swap(before)
                 self.folder.sync()
                 self.step("folder-synced")
                 # size and time from before the swap: an edit that somebody made right after it must not pass for ours
@@ -337,7 +341,7 @@ class _Write:
                 "another program changed the file meanwhile", path=self.path, hint="Its version stays."
             )
 
-    def _swap(self) -> None:
+    def _swap(self, before: os.stat_result) -> None:
         try:
             self.folder.exchange(self.name, self.temporary_name)
         except Unsupported:
@@ -346,9 +350,10 @@ class _Write:
             self.step("confirmed")
             return
         self.step("swapped")
-        found = Stamp.of(self.folder.stat(self.temporary_name))
-        # the exchange itself sets ctime
-        self._compare(changed(found, ctime_ns=self.expected.ctime_ns))
+        found = self.folder.stat(self.temporary_name)
+        # the exchange itself sets ctime, so a change of the rights has to be looked for
+        touched = _rights(found) != _rights(before)
+        self._compare(changed(Stamp.of(found), ctime_ns=found.st_ctime_ns if touched else self.expected.ctime_ns))
         self.step("confirmed")
 
     def _undo(self, inode: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import stat
 import subprocess
 import sys
 import textwrap
@@ -105,6 +106,18 @@ def test_a_deleted_file_is_not_brought_back(song: Path, step: str, way: str) -> 
     with pytest.raises(FileChangedError):
         run(song, step=at(step, song.unlink))
     assert names(song.parent) == set()
+
+
+@pytest.mark.parametrize("step", BEFORE_SWAP)
+def test_rights_that_are_taken_meanwhile_stay_so(song: Path, step: str, way: str) -> None:
+    if way == "rename" and step not in LOOKED:
+        pytest.skip("the gap of microseconds that the exchange closes")
+    song.chmod(0o644)
+    with pytest.raises(FileChangedError):
+        run(song, step=at(step, lambda: song.chmod(0o600)))
+    assert song.read_bytes() == OLD
+    assert stat.S_IMODE(song.stat().st_mode) == 0o600
+    assert names(song.parent) == {"song.mp3"}
 
 
 @pytest.mark.parametrize("step", BEFORE_SWAP)
