@@ -35,7 +35,7 @@ def tails_start(file: BinaryIO, start: int) -> int:
 
 def _last_tail(file: BinaryIO, end: int) -> int:
     """Bytes of the tag that ends at `end`; 0 where none does."""
-    if end >= ID3V1_BYTES and _at(file, end - ID3V1_BYTES, 3) == b"TAG":
+    if _id3v1(file, end):
         return ID3V1_BYTES
     foot = _at(file, end - 32, 32)
     if foot.startswith(b"APETAGEX"):
@@ -70,10 +70,15 @@ def _ape_size(foot: bytes) -> tuple[int, int]:
 
 def id3v1(file: BinaryIO) -> bytes:
     """The ID3v1 tag at the end of the file; empty where there is none."""
-    size = file.seek(0, os.SEEK_END)
-    data = _at(file, size - ID3V1_BYTES, ID3V1_BYTES)
-    # "APETAGEX" has "TAG" in it, but an APEv2 footer is no 128 bytes long
-    return data if len(data) == ID3V1_BYTES and data.startswith(b"TAG") else b""
+    return _id3v1(file, file.seek(0, os.SEEK_END))
+
+
+def _id3v1(file: BinaryIO, end: int) -> bytes:
+    around = _at(file, end - ID3V1_BYTES - 3, ID3V1_BYTES + 3)
+    data = around[-ID3V1_BYTES:]
+    # the header of an APEv2 tag of 131 bytes: "APETAGEX" has "TAG" in it
+    is_tag = len(data) == ID3V1_BYTES and data.startswith(b"TAG") and not around.startswith(b"APETAGEX")
+    return data if is_tag else b""
 
 
 def ape_end(file: BinaryIO, start: int) -> int:

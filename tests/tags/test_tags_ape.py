@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from ape_factory import make_ape
 from audio_factory import decode, make, metadata
 from tags_helpers import field_of, frame, id3, id3v1, kind_at, only, payload_of, put, refusal_of, write
 
@@ -347,3 +348,15 @@ def test_a_kill_leaves_a_whole_file(real: Path, step: str) -> None:
     assert payload_of(real) == payload
     files.remove_left_over(real.parent, temporary)
     assert only(real)
+
+
+def test_a_tag_of_131_bytes_is_no_id3v1(tmp_path: Path) -> None:
+    """The TAG of its APETAGEX lies where an ID3v1 tag would begin."""
+    path = make_ape(tmp_path / "song")
+    put(path, "A genre")
+    size = len(path.read_bytes()) - len(path.read_bytes().partition(b"APETAGEX")[0])
+    put(path, "A genre" + "x" * (131 - size))
+    assert path.read_bytes()[-131:-128] == b"APE"
+    assert field_of(path).values == ("A genre" + "x" * (131 - size),)
+    put(path, "Jazz")
+    assert field_of(path).values == ("Jazz",)
