@@ -23,8 +23,8 @@ ALL = (
     Case("ape", lambda path, genres: make_ape(path, 1, genres)),
 )
 
-# What genres may be called in every container: ID3 takes a number, RX and CR for genres of its list, and some separators
-# part names there. What cannot be written as it is meant is refused.
+# What genres may be called in every container: ID3 takes numbers, RX and CR for genres of its list, and separators
+# part names. What cannot be written as it is meant is refused.
 _NUMBERS = re.compile(r"\d+\Z|\(|RX\Z|CR\Z")
 _LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn"), exclude_characters=";/\x00\ufeff")
 _NAMES = (
