@@ -17,7 +17,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
-from genretagger.errors import FileError
+from genretagger.errors import FileChangedError, FileError
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Status, Track
 from genretagger.worker.pool import WorkerPool
@@ -60,12 +60,22 @@ def undo(
     def _safely(write: StoredWrite) -> Flow[Outcome]:
         started = time.monotonic()
         try:
-            outcome = yield from _one(write)
+            outcome = yield from _patiently(write)
         except FileError as error:
             outcome = Outcome(write.path, Status.FAILED, str(error))
         return replace(outcome, model=write.model, seconds=time.monotonic() - started, dry_run=dry_run)
 
+    def _patiently(write: StoredWrite) -> Flow[Outcome]:
+        """Take one write, and once more where somebody, perhaps another genretagger, changed the file."""
+        try:
+            return (yield from _one(write))
+        except FileChangedError:
+            return (yield from _one(write))
+
     def _one(write: StoredWrite) -> Flow[Outcome]:
+        if store.write(write.id).state is WriteState.UNDONE:
+            now = write.before.values
+            return Outcome(write.path, Status.UNCHANGED, "another genretagger undid it meanwhile", now, now)
         track: Track = yield Step(workers.inspect(write.path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
