@@ -3,9 +3,9 @@
     python -m benchmarks.writing [FOLDER]
 
 Both add a genre to the same FLAC file, in turn, from the page cache: where there is room for it in the padding, and
-where all of the audio has to move. mutagen saves in place, makes nothing durable, and does not ask whether the audio is still
-the same; a safe write copies, checks, decodes parts of both and waits for the disk twice. The folder says which file
-system is measured (default: a temporary one).
+where all of the audio has to move. mutagen saves in place, makes nothing durable, and does not ask whether the audio
+is still the same; a safe write copies, checks, decodes parts of both and waits for the disk twice. The folder says
+which file system is measured (default: a temporary one).
 """
 
 from __future__ import annotations
