@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import JSON, Float, ForeignKey, Integer, LargeBinary, MetaData, UniqueConstraint
+from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from genretagger.database.columns import Moment, PathBytes, SafeText, Whole
@@ -82,6 +82,7 @@ class TrackRow(Base):
     failure_class: Mapped[str | None]
     failure_retry: Mapped[bool | None]
     seen_at: Mapped[datetime]
+    handled: Mapped[str | None]
 
 
 class AnalysisRow(Base):
@@ -161,3 +162,28 @@ class WriteRow(Base):
     undo_of: Mapped[int | None] = mapped_column(ForeignKey("writes.id"), index=True)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class JobRow(Base):
+    """A file that the service has to handle; it goes when that is done.
+
+    `state` is "waiting", "working" or "quarantined" (values.JobState). A lower `priority` comes first. `attempts`
+    counts before the file is opened. `worker` has it until `lease_until`; `not_before` is when it may be tried.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index("ix_jobs_state", "state", "priority", "not_before", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    path: Mapped[Path] = mapped_column(unique=True)
+    root: Mapped[Path]
+    state: Mapped[str]
+    priority: Mapped[int]
+    attempts: Mapped[int]
+    not_before: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    worker: Mapped[str | None]
+    failure: Mapped[str | None]
+    failure_hint: Mapped[str | None]
+    added_at: Mapped[datetime]
+    updated_at: Mapped[datetime]

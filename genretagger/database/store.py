@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from genretagger.database.analyses import Analyses
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
+from genretagger.database.jobs import Jobs
 from genretagger.database.reports import Reports
 from genretagger.database.tracks import Tracks
 from genretagger.database.upgrade import SCHEMA_REVISION, stored_revision, upgrade
@@ -30,7 +31,7 @@ BUSY_TIMEOUT_S = 30.0
 """How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
 
 
-class Store(Tracks, Analyses, Writes, Reports):
+class Store(Tracks, Analyses, Writes, Jobs, Reports):
     """An open database.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, update
 
 from genretagger.database.access import Access, upsert
 from genretagger.database.columns import now
@@ -35,8 +35,16 @@ _KNOWN_TRACK = select(
 _KNOWN_FAILURE = select(
     TrackRow.failure, TrackRow.failure_hint, TrackRow.failure_class, TrackRow.failure_retry, TrackRow.seen_at
 ).where(*_SAME_FILE, TrackRow.failure.is_not(None))
+# What was handled is the audio at a path: an edit of its tags changes nothing about that.
+_OTHER_AUDIO = (
+    update(TrackRow)
+    .where(TrackRow.path == bindparam("of"), TrackRow.payload_hash != bindparam("audio"))
+    .values(handled=None)
+)
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
-_NO_TRACK = dict.fromkeys(("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal"))
+_NO_TRACK = dict.fromkeys(
+    ("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal", "handled")
+)
 
 
 class Tracks(Access):
@@ -69,6 +77,7 @@ class Tracks(Access):
             "seen_at": now(),
         }
         with self._write() as connection:
+            connection.execute(_OTHER_AUDIO, {"of": track.path, "audio": track.payload_hash})
             upsert(connection, TrackRow, {"path": track.path}, values)
 
     def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from genretagger.errors import FILE_ERRORS, FileError
 from genretagger.types import Activations, Decision, GenreField, Json, Track
@@ -204,6 +205,81 @@ class Counts:
     heard: int
     decided: int
     writes: Mapping[WriteState, int]
+
+
+class JobState(StrEnum):
+    """Where a job stands: due or to be, in somebody's hands, or set aside with a reason."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    QUARANTINED = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A file to handle.
+
+    Attributes:
+        path: the file.
+        root: the watched folder that it lies in, which a write must not leave.
+        priority: 0 for what has just come, 1 for the backlog.
+        changed: whether it is another file than the one that may have failed before.
+    """
+
+    path: Path
+    root: Path
+    priority: int = 0
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A file that the service has to handle.
+
+    Attributes:
+        path: the file.
+        root: the watched folder that it lies in.
+        state: where it stands.
+        priority: 0 for what has just come, 1 for the backlog.
+        attempts: how often it was begun.
+        not_before: when it may be tried.
+        cause: why it failed last; empty where it did not.
+        hint: what to do about it.
+        updated_at: when that was.
+    """
+
+    path: Path
+    root: Path
+    state: JobState
+    priority: int
+    attempts: int
+    not_before: datetime
+    cause: str
+    hint: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """How many files are new, in the backlog, being worked on, and quarantined."""
+
+    new: int
+    backlog: int
+    working: int
+    quarantined: int
+
+
+class Seen(NamedTuple):
+    """What a scan compares a file with; `path` is in bytes."""
+
+    path: bytes
+    size_bytes: int | None
+    mtime_ns: int | None
+    ctime_ns: int | None
+    inode: int | None
+    handled: str | None
+    failure_retry: bool | None
+    job: str | None
 
 
 def rebuild_error(name: str | None, cause: str, *, path: Path | None, hint: str | None) -> FileError:

@@ -148,7 +148,8 @@ def test_an_old_database_is_backed_up_and_brought_up_to_date(populated: Path, tm
         with pytest.raises(sqlite3.IntegrityError):  # the copied table kept its bonds
             connection.execute("UPDATE writes SET run_id = 9")
     backup = populated.with_name("library.sqlite3.before-test")
-    assert sorted(tmp_path.glob("library*")) == [populated, backup]
+    first = populated.with_name(f"library.sqlite3.before-{SCHEMA_REVISION}")  # made when the store was opened
+    assert sorted(tmp_path.glob("library*")) == [populated, first, backup]
     assert one(backup, "SELECT count(*) FROM models") == 2
     assert_populated(backup)
 
@@ -234,6 +235,7 @@ def test_the_template_makes_a_migration_that_runs(populated: Path, tmp_path: Pat
     config = Config()
     config.set_main_option("script_location", str(scripts))
     config.set_main_option("path_separator", "os")
+    migrate(populated)
     with raw(populated) as plain:
         plain.execute("DROP INDEX ix_writes_state")
     with sqlite_engine(populated, Mode.WRITE, busy_timeout_s=1).begin() as connection:

@@ -1,0 +1,263 @@
+"""What the service has to do: each file once, in an order, claimed by one worker at a time.
+
+A claim is one writing transaction, which excludes all others, so that no two workers get the same job. It counts the
+attempt before the file is opened: a file that kills whoever opens it is found out after a few attempts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, or_, select, type_coerce
+from sqlalchemy import update as change
+
+from genretagger.database.access import Access
+from genretagger.database.columns import now
+from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
+from genretagger.database.writes import PAGE_ROWS, lies_under
+from genretagger.errors import FileError
+
+SCAN_ROWS = 2000
+"""How many rows a scan takes at a time."""
+
+
+class Jobs(Access):
+    """The table of jobs, and what it says of files."""
+
+    def add_jobs(self, jobs: Iterable[NewJob]) -> int:
+        """Add what is to be done; a file that has a job keeps it, and the higher priority of the two.
+
+        A quarantined file stays so, unless it is another one now (`NewJob.changed`): then it starts afresh.
+
+        Returns:
+            How many files wait that did not before.
+        """
+        added, at = 0, now()
+        with self._write() as connection:
+            for job in jobs:
+                fresh = {
+                    "root": job.root,
+                    "state": JobState.WAITING.value,
+                    "priority": job.priority,
+                    "attempts": 0,
+                    "not_before": at,
+                    "failure": None,
+                    "failure_hint": None,
+                    "updated_at": at,
+                }
+                row = connection.execute(select(JobRow.state, JobRow.priority).where(JobRow.path == job.path)).first()
+                mine = JobRow.path == job.path
+                if row is None:
+                    connection.execute(insert(JobRow).values(path=job.path, added_at=at, **fresh))
+                    added += 1
+                elif row.state == JobState.QUARANTINED.value:
+                    if job.changed:
+                        connection.execute(change(JobRow).where(mine).values(**fresh))
+                        added += 1
+                elif job.priority < row.priority:
+                    connection.execute(change(JobRow).where(mine).values(priority=job.priority))
+        return added
+
+    def claim_job(self, worker: str, *, lease_s: float, attempts: int) -> StoredJob | None:
+        """Take the next file that is due: new ones before the backlog, and in the order in which they came.
+
+        A job whose lease ran out is due again. One that was attempted too often is quarantined instead.
+
+        Args:
+            worker: who takes it.
+            lease_s: for how many seconds nobody else may.
+            attempts: the most attempts for a file.
+        """
+        at = now()
+        waiting = and_(JobRow.state == JobState.WAITING.value, JobRow.not_before <= at)
+        lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at)
+        with self._write() as connection:
+            while True:
+                row = connection.execute(
+                    select(JobRow).where(waiting).order_by(JobRow.priority, JobRow.not_before, JobRow.id).limit(1)
+                ).first()
+                row = row or connection.execute(select(JobRow).where(lost).order_by(JobRow.id).limit(1)).first()
+                if row is None:
+                    return None
+                mine = change(JobRow).where(JobRow.id == row.id)
+                if row.attempts < attempts:
+                    connection.execute(
+                        mine.values(
+                            state=JobState.WORKING.value,
+                            attempts=row.attempts + 1,
+                            worker=worker,
+                            lease_until=at + timedelta(seconds=lease_s),
+                            updated_at=at,
+                        )
+                    )
+                    return _job(row, state=JobState.WORKING, attempts=row.attempts + 1)
+                cause = row.failure or f"the service died {row.attempts} times while it was at work on it"
+                connection.execute(
+                    mine.values(
+                        state=JobState.QUARANTINED.value,
+                        failure=cause,
+                        failure_hint=row.failure_hint or "",
+                        lease_until=None,
+                        worker=None,
+                        updated_at=at,
+                    )
+                )
+
+    def finish_job(self, path: Path, handled: str | None) -> None:
+        """Note that a file was handled to its end.
+
+        Args:
+            path: the file.
+            handled: the key of the rules by which; None where the file is gone.
+        """
+        with self._write() as connection:
+            connection.execute(delete(JobRow).where(JobRow.path == path))
+            if handled is not None:
+                connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
+
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
+        """Note that an attempt failed.
+
+        Args:
+            path: the file.
+            error: why.
+            again_in_s: when to try again; None to quarantine the file.
+        """
+        at = now()
+        state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
+        values: dict[str, Any] = {
+            "state": state.value,
+            "not_before": at + timedelta(seconds=again_in_s or 0),
+            "failure": error.cause,
+            "failure_hint": error.hint,
+            "lease_until": None,
+            "worker": None,
+            "updated_at": at,
+        }
+        with self._write() as connection:
+            connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
+
+    def give_back_jobs(self, *, attempted: bool) -> int:
+        """Let everything that is being worked on wait again: its worker is gone.
+
+        Args:
+            attempted: whether the attempt counts: it does where the worker died, and not where it was asked to stop.
+        """
+        values: dict[str, Any] = {"state": JobState.WAITING.value, "lease_until": None, "worker": None}
+        if not attempted:
+            values["attempts"] = JobRow.attempts - 1
+        with self._write() as connection:
+            done = connection.execute(change(JobRow).where(JobRow.state == JobState.WORKING.value).values(**values))
+            return done.rowcount
+
+    def release_jobs(self, paths: Sequence[Path] = ()) -> list[Path]:
+        """Let quarantined files be tried again, as if for the first time.
+
+        Args:
+            paths: files, and folders for all below them; none means all.
+
+        Returns:
+            The files.
+        """
+        wanted: list[ColumnElement[bool]] = [JobRow.state == JobState.QUARANTINED.value]
+        if paths:
+            wanted.append(or_(*(lies_under(JobRow.path, path) for path in paths)))
+        with self._write() as connection:
+            found = [row.path for row in connection.execute(select(JobRow.path).where(*wanted).order_by(JobRow.path))]
+            for path in found:
+                connection.execute(
+                    change(JobRow)
+                    .where(JobRow.path == path)
+                    .values(state=JobState.WAITING.value, attempts=0, not_before=now(), updated_at=now())
+                )
+                forgiven = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
+                connection.execute(change(TrackRow).where(TrackRow.path == path).values(**forgiven))
+        return found
+
+    def next_job_at(self) -> datetime | None:
+        """When the next job is due; None where nothing waits."""
+        due = select(func.min(JobRow.not_before)).where(JobRow.state == JobState.WAITING.value)
+        with self._read() as connection:
+            at: datetime | None = connection.execute(due).scalar()
+        return at
+
+    def job(self, path: Path) -> StoredJob | None:
+        """The job of a file, if it has one."""
+        with self._read() as connection:
+            row = connection.execute(select(JobRow).where(JobRow.path == path)).first()
+        return None if row is None else _job(row)
+
+    def jobs(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
+        """The jobs in a state, those that changed last first."""
+        wanted = select(JobRow).where(JobRow.state == state.value).order_by(JobRow.updated_at.desc(), JobRow.id.desc())
+        with self._read() as connection:
+            return [_job(row) for row in connection.execute(wanted.limit(limit))]
+
+    def job_counts(self) -> JobCounts:
+        """How many jobs there are of each kind."""
+        with self._read() as connection:
+            rows = connection.execute(
+                select(JobRow.state, JobRow.priority, func.count()).group_by(JobRow.state, JobRow.priority)
+            ).all()
+        counts = dict.fromkeys(JobState, 0)
+        new = 0
+        for state, priority, count in rows:
+            counts[JobState(state)] += count
+            new += count if state == JobState.WAITING.value and priority == 0 else 0
+        return JobCounts(new, counts[JobState.WAITING] - new, counts[JobState.WORKING], counts[JobState.QUARANTINED])
+
+    def handled(self, path: Path, payload_hash: str) -> str | None:
+        """The key of the rules by which this audio at this path was handled to its end; None where it was not."""
+        wanted = select(TrackRow.handled).where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)
+        with self._read() as connection:
+            key: str | None = connection.execute(wanted).scalar()
+        return key
+
+    def seen_below(self, folder: Path) -> Iterator[Seen]:
+        """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
+        stored = type_coerce(TrackRow.path, LargeBinary)
+        columns = (
+            stored,
+            TrackRow.size_bytes,
+            TrackRow.mtime_ns,
+            TrackRow.ctime_ns,
+            TrackRow.inode,
+            TrackRow.handled,
+            TrackRow.failure_retry,
+            JobRow.state,
+        )
+        last = b""
+        while True:
+            page = (
+                select(*columns)
+                .outerjoin(JobRow, JobRow.path == TrackRow.path)
+                .where(lies_under(TrackRow.path, folder), stored > last)
+                .order_by(stored)
+                .limit(SCAN_ROWS)
+            )
+            with self._read() as connection:
+                rows = connection.execute(page).all()
+            for row in rows:
+                yield Seen(*row)
+            if len(rows) < SCAN_ROWS:
+                return
+            last = rows[-1][0]
+
+
+def _job(row: Any, **changes: Any) -> StoredJob:
+    values = {
+        "path": row.path,
+        "root": row.root,
+        "state": JobState(row.state),
+        "priority": row.priority,
+        "attempts": row.attempts,
+        "not_before": row.not_before,
+        "cause": row.failure or "",
+        "hint": row.failure_hint or "",
+        "updated_at": row.updated_at,
+    }
+    return StoredJob(**{**values, **changes})

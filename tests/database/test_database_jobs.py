@@ -1,0 +1,156 @@
+"""The queue: each file once, in an order, claimed by one; attempts, leases, back-off and quarantine."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from database_helpers import finish, new_store, stamp, start, track
+
+from genretagger.database import JobCounts, JobState, NewJob, Store
+from genretagger.database import jobs as module
+from genretagger.database.columns import now
+from genretagger.errors import AccessError
+
+ROOT = Path("/music")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with new_store(tmp_path / "library.sqlite3") as opened:
+        yield opened
+
+
+def job(name: str, priority: int = 0, changed: bool = False) -> NewJob:
+    return NewJob(ROOT / name, ROOT, priority, changed)
+
+
+def claim(store: Store, attempts: int = 3, lease_s: float = 60) -> str | None:
+    found = store.claim_job("me", lease_s=lease_s, attempts=attempts)
+    return None if found is None else found.path.name
+
+
+def test_each_file_once_and_new_ones_before_the_backlog(store: Store) -> None:
+    assert store.add_jobs([job("old 1", 1), job("old 2", 1), job("new 1"), job("odd \udcff")]) == 4
+    assert store.add_jobs([job("old 2"), job("new 1", 1)]) == 0  # one of them is in a hurry now
+    assert store.job_counts() == JobCounts(3, 1, 0, 0)
+    assert [claim(store) for _ in range(5)] == ["old 2", "new 1", "odd \udcff", "old 1", None]
+    assert store.job_counts() == JobCounts(0, 0, 4, 0)
+    found = store.job(ROOT / "odd \udcff")
+    assert found is not None
+    assert (found.root, found.state, found.attempts) == (ROOT, JobState.WORKING, 1)
+
+
+def test_what_is_done_is_known_by_its_audio(store: Store) -> None:
+    path = ROOT / "song"
+    store.add_jobs([job("song")])
+    store.save_track(track(path))
+    assert store.handled(path, track().payload_hash) is None
+    claim(store)
+    store.finish_job(path, "rules")
+    assert (store.job(path), store.next_job_at()) == (None, None)
+    assert store.handled(path, track().payload_hash) == "rules"
+    store.save_track(track(path, at=stamp(mtime_ns=5)))  # its tags were edited
+    assert store.handled(path, track().payload_hash) == "rules"
+    store.save_track(track(path, payload_hash="bb" * 32))
+    assert store.handled(path, "bb" * 32) is None
+    store.finish_job(ROOT / "gone", None)
+
+
+def test_a_failure_is_tried_again_later_and_then_set_aside(store: Store) -> None:
+    path = ROOT / "song"
+    store.add_jobs([job("song")])
+    full = AccessError("no space", path=path, hint="Make some")
+    for attempt in (1, 2):
+        assert claim(store) == "song"
+        store.fail_job(path, full, again_in_s=600)
+        assert claim(store) is None
+        found = store.job(path)
+        assert found is not None
+        assert (found.attempts, found.cause, found.hint) == (attempt, "no space", "Make some")
+        assert store.next_job_at() == found.not_before
+        assert timedelta(seconds=590) < found.not_before - now() <= timedelta(seconds=600)
+        store.fail_job(path, full, again_in_s=0)
+    store.fail_job(path, full, again_in_s=None)
+    assert claim(store) is None
+    assert [(each.path, each.cause) for each in store.jobs(JobState.QUARANTINED)] == [(path, "no space")]
+    assert store.add_jobs([job("song")]) == 0  # seen again, and still the same
+    assert store.job_counts().quarantined == 1
+    assert store.add_jobs([job("song", changed=True)]) == 1
+    assert claim(store) == "song"
+
+
+def test_a_file_that_kills_whoever_opens_it(store: Store) -> None:
+    store.add_jobs([job("killer"), job("good", 1)])
+    for _ in range(3):
+        assert claim(store) == "killer"
+        assert store.give_back_jobs(attempted=True) == 1  # the worker died
+    assert claim(store) == "good"
+    (killer,) = store.jobs(JobState.QUARANTINED)
+    assert (killer.path.name, killer.cause) == ("killer", "the service died 3 times while it was at work on it")
+
+
+def test_a_stop_is_no_attempt(store: Store) -> None:
+    store.add_jobs([job("song")])
+    for _ in range(5):
+        assert claim(store, attempts=1) == "song"
+        store.give_back_jobs(attempted=False)
+
+
+def test_a_lease_that_ran_out(store: Store) -> None:
+    store.add_jobs([job("song")])
+    assert claim(store, lease_s=-1) == "song"
+    assert claim(store) == "song"
+    assert claim(store) is None
+
+
+def test_released_from_quarantine(store: Store) -> None:
+    store.add_jobs([job("a/1"), job("a/2"), job("ab"), job("b")])
+    for name in ("a/1", "a/2", "ab", "b"):
+        error = AccessError("denied", path=ROOT / name)
+        store.save_failure(ROOT / name, stamp(), error)
+        store.fail_job(ROOT / name, error, again_in_s=None)
+    assert store.release_jobs([ROOT / "a"]) == [ROOT / "a/1", ROOT / "a/2"]
+    assert store.known_failure(ROOT / "a/1", stamp()) is None
+    assert store.known_failure(ROOT / "b", stamp()) is not None
+    assert store.release_jobs() == [ROOT / "ab", ROOT / "b"]
+    assert store.release_jobs() == []
+    assert store.job_counts() == JobCounts(4, 0, 0, 0)
+
+
+def test_what_a_scan_compares(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SCAN_ROWS", 3)
+    names = ["b", "a/z", "a", "a.x", "a0", "\udcff", "c/d/e", "B"]
+    for name in names:
+        store.save_track(track(ROOT / name, at=stamp(inode=(1 << 64) - 1)))
+    store.save_track(track("/music2/x"))
+    store.add_jobs([job("b")])
+    store.save_failure(ROOT / "a0", stamp(inode=(1 << 64) - 1), AccessError("denied"))
+    seen = list(store.seen_below(ROOT))
+    assert [each.path for each in seen] == sorted(os.fsencode(ROOT / name) for name in names)
+    by_name = {os.path.basename(os.fsdecode(each.path)): each for each in seen}  # noqa: PTH119
+    assert by_name["b"].job == "waiting"
+    assert by_name["a0"].failure_retry is True
+    assert by_name["z"][1:5] == (4_000_000, 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, (1 << 64) - 1)
+    assert by_name["z"][5:] == (None, None, None)
+
+
+def test_many_workers_get_different_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    with new_store(path) as store:
+        store.add_jobs(job(str(number)) for number in range(200))
+    script = """
+import sys
+from pathlib import Path
+from genretagger.database import Store
+with Store.open(Path(sys.argv[1])) as store:
+    while job := store.claim_job(sys.argv[2], lease_s=60, attempts=3):
+        print(job.path.name)
+"""
+    workers = [start(script, path, number) for number in range(4)]
+    claimed = Counter(name for worker in workers for name in finish(worker).split())
+    assert claimed == Counter({str(number): 1 for number in range(200)})
