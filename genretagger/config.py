@@ -11,7 +11,10 @@ Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GE
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import os
+import shlex
 import tomllib
 import unicodedata
 from enum import StrEnum
@@ -51,6 +54,11 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _words(value: object) -> object:
+    """Take a text for a command as a shell would read it, though no shell runs it."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
 def _window_count(value: object) -> object:
     """Take the word `all` for "listen to everything"."""
     return None if isinstance(value, str) and value.strip().lower() == "all" else value
@@ -73,6 +81,12 @@ def _at_home(path: Path) -> Path:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+_RULES = {
+    *("model", "windows", "max_genres", "min_score", "share_of_top", "allow", "forbid", "aliases", "add_parents"),
+    *("capitalisation", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
+}
 
 
 class Settings(BaseSettings):
@@ -129,6 +143,25 @@ class Settings(BaseSettings):
     )
     preserve_mtime: bool = Field(False, description="keep the modification time (beets relies on it to see changes)")
 
+    # Choosing files
+    ignore: Names = Field((), description='files and folders to leave out, as patterns: "*.live.mp3", "Podcasts/*"')
+    min_duration_s: float = Field(0, ge=0, le=86_400, description="tracks shorter than this many seconds are left out")
+
+    # The service
+    quiet_s: float = Field(10, ge=0.1, le=86_400, description="seconds without a change before a new file is complete")
+    rescan_s: float = Field(21_600, ge=1, description="seconds between two looks for what events missed")
+    poll_s: float = Field(60, ge=1, description="seconds between two looks where changes are not told of (NFS, SMB)")
+    attempts: int = Field(3, ge=1, le=100, description="attempts before a file is quarantined")
+    retry_s: float = Field(60, ge=0, le=86_400, description="seconds before the second attempt; then twice as many")
+    idle_s: float = Field(60, ge=0, le=86_400, description="seconds without work before the model is unloaded")
+    low_priority: bool = Field(True, description="let every other program go first")
+    on_tagged: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+        (), description='a command to run after each write, "mpc update"; the path and the genres follow it'
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["text", "json"] = Field("text", description='"text" (key=value) or "json"')
+    summary_s: float = Field(3600, ge=1, description="seconds between two summaries in the log")
+
     # Limits of the child processes that touch media files
     memory_limit_mb: int = Field(1024, ge=256, le=1 << 20, description="most memory for one file")
     time_limit_s: float = Field(300, gt=0, le=604_800, description="most seconds for one step on one file")
@@ -143,6 +176,12 @@ class Settings(BaseSettings):
     def recorded(self) -> dict[str, Any]:
         """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
         return self.model_dump(mode="json", exclude={"data_dir", "database_url"})
+
+    @property
+    def rules_key(self) -> str:
+        """What tells whether a file that was handled would be handled otherwise now: a digest of the options for it."""
+        rules = self.model_dump(mode="json", include=_RULES)
+        return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:32]
 
     @property
     def models_dir(self) -> Path:
@@ -174,6 +213,28 @@ class Settings(BaseSettings):
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+
+
+class _Restored(Settings):
+    """Settings from nowhere but the values given."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what was given."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+def restored(values: dict[str, Any]) -> Settings:
+    """The settings of another process, from what `model_dump(mode="json")` gave there."""
+    return _Restored(**values)
 
 
 def config_path() -> Path:

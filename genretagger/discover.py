@@ -6,8 +6,9 @@ later. Folders are walked in the order of their names, so that two runs meet the
 
 from __future__ import annotations
 
+import fnmatch
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Found:
     root: Path
 
 
-def find(paths: Iterable[Path], failed: Callable[[FileError], None]) -> Iterator[Found]:
+def find(paths: Iterable[Path], failed: Callable[[FileError], None], *, ignore: Sequence[str] = ()) -> Iterator[Found]:
     """Walk files and folders, each file once.
 
     Hidden files and folders are left out, and so are names that do not end like music, unless they are named
@@ -37,6 +38,7 @@ def find(paths: Iterable[Path], failed: Callable[[FileError], None]) -> Iterator
     Args:
         paths: what the owner named.
         failed: is told of what cannot be read; the walk goes on.
+        ignore: patterns of what is left out below the folders that were named; see `is_ignored`.
     """
     seen: set[bytes] = set()
     for named in paths:
@@ -47,7 +49,7 @@ def find(paths: Iterable[Path], failed: Callable[[FileError], None]) -> Iterator
             failed(AccessError(f"it cannot be looked at: {error.strerror or error}", path=path))
             continue
         if is_folder:
-            files: Iterable[Path] = _walk(path, failed)
+            files: Iterable[Path] = _walk(path, failed, ignore)
             root = path
         elif exists:
             files, root = (path,), path.parent
@@ -66,7 +68,25 @@ def is_audio_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
 
 
-def _walk(folder: Path, failed: Callable[[FileError], None]) -> Iterator[Path]:
+def is_ignored(path: Path, root: Path, patterns: Sequence[str]) -> bool:
+    """Tell whether the owner wants a file, or a folder that it lies in, left out.
+
+    A pattern without a slash is compared with each name between the root and the file, one with a slash with the whole
+    way from the root; `*` and `?` stand for any letters, and the case of letters does not matter.
+    """
+    if not patterns:
+        return False
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else path.parts
+    ways = ["/".join(parts[: count + 1]).lower() for count in range(len(parts))]
+    names = [part.lower() for part in parts]
+    return any(
+        fnmatch.fnmatchcase(text, pattern.lower().strip("/"))
+        for pattern in patterns
+        for text in (ways if "/" in pattern else names)
+    )
+
+
+def _walk(folder: Path, failed: Callable[[FileError], None], ignore: Sequence[str]) -> Iterator[Path]:
     pending = [os.fspath(folder)]
     while pending:
         current = pending.pop()
@@ -84,6 +104,8 @@ def _walk(folder: Path, failed: Callable[[FileError], None]) -> Iterator[Path]:
             )
             continue
         for entry in listing:
+            if is_ignored(Path(entry.path), folder, ignore):
+                continue
             try:
                 if entry.is_dir(follow_symlinks=False):
                     if not entry.name.startswith("."):

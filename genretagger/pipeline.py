@@ -44,6 +44,9 @@ Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is done, and of how much."""
 
 
+EDITED = "it was handled before, and its tags were edited by another program since"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of a command over many files.
@@ -53,12 +56,14 @@ class Run:
         dry_run: listen and decide, but write no tag.
         force: listen again, and write also where the owner undid or edited what was written before.
         plan: is told of each change; then nothing is written, as in a dry run.
+        once: leave the audio that was handled to its end before at its path, whatever was done to its tags since.
     """
 
     id: int
     dry_run: bool = False
     force: bool = False
     plan: Callable[[Planned], None] | None = None
+    once: bool = False
 
 
 class Pipeline:
@@ -86,10 +91,11 @@ class Pipeline:
         dry_run: bool = False,
         force: bool = False,
         plan: Callable[[Planned], None] | None = None,
+        once: bool = False,
     ) -> Run:
         """Begin a run, whose writes can be undone together; see `Run`."""
         number = self._store.begin_run(command, self._settings.recorded())
-        return Run(number, dry_run or plan is not None, force, plan)
+        return Run(number, dry_run or plan is not None, force, plan, once)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
@@ -120,6 +126,10 @@ class Pipeline:
         track = yield from self._track(file, run)
         if reason := self._owned(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self._known_decision(track))
+        if run.once and self._store.handled(track.path, track.payload_hash) == self._settings.rules_key:
+            return _outcome(track, Status.UNCHANGED, EDITED, self._known_decision(track))
+        if track.duration_s is not None and track.duration_s < self._settings.min_duration_s:
+            return _outcome(track, Status.SKIPPED, f"it is shorter than {self._settings.min_duration_s:g} s")
         if reason := self._writer.refusal(file, track):
             return _outcome(track, Status.SKIPPED, reason)
         decision = yield from self._decision(track, run)

@@ -63,6 +63,61 @@ def may_write(path: Path) -> bool:
     return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
+def is_being_written(path: Path) -> bool | None:
+    """Whether a program has a file open for writing, or mapped into its memory for writing.
+
+    The kernel refuses a read lease while any has. It gives one only to the owner of the file, and network file systems
+    know none; the lease is given back at once, so that nobody waits for us.
+
+    Returns:
+        None where it cannot be told.
+    """
+    try:
+        import fcntl
+
+        set_lease, read_lease = fcntl.F_SETLEASE, fcntl.F_RDLCK
+    except (ImportError, AttributeError):  # Windows; macOS and the BSDs
+        return None
+    try:
+        descriptor = open_to_read(lambda flags: os.open(path, flags))
+    except OSError:
+        return None
+    try:
+        fcntl.fcntl(descriptor, set_lease, read_lease)
+        fcntl.fcntl(descriptor, set_lease, fcntl.F_UNLCK)
+    except OSError as error:
+        return True if error.errno in (errno.EAGAIN, errno.EACCES) and _owns(descriptor) else None
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _owns(descriptor: int) -> bool:
+    """Whether the system lets us ask for a lease at all: others than the owner get the same error as for a writer."""
+    return os.geteuid() in (0, os.fstat(descriptor).st_uid)
+
+
+def lock(path: Path) -> int | None:
+    """Open a file and lock it, until the descriptor and those that child processes inherited are closed.
+
+    Returns:
+        The descriptor, which children inherit; None where another process holds the lock. Where the system or the file
+        system knows no locks, nobody is kept out.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            os.close(descriptor)
+            return None
+    return descriptor
+
+
 class Folder:
     """An open folder: the names in it stay the same names when the folder itself is moved or replaced."""
 

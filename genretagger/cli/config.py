@@ -20,6 +20,8 @@ _SECTIONS = {
     "model": "Listening",
     "max_genres": "Deciding",
     "policy": "Writing",
+    "ignore": "Choosing files",
+    "quiet_s": "The service",
     "memory_limit_mb": "Limits of the child processes that touch media files",
     "data_dir": "Places",
 }

@@ -71,7 +71,7 @@ def tag(
     unreadable: list[FileError] = []
     with output.Bar("tracks", shown=not as_json) as bar:
         bar.update("looking for music", 0, None)
-        files = list(find(paths, unreadable.append))
+        files = list(find(paths, unreadable.append, ignore=settings.ignore))
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,
