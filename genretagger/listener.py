@@ -114,6 +114,11 @@ class Listener:
         activations, embeddings = session.run(mel)
         return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
 
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
+        return self._session.provider if self._session is not None else ""
+
     def decide(self, activations: Activations) -> Decision:
         """Choose genres from what was heard; pure, and equal for equal settings."""
         from genretagger.aggregate import track_activations

@@ -84,6 +84,16 @@ class Pipeline:
         self._writer = Writer(settings, store, workers)
         self._model_id = store.model_id(listener.name, listener.fingerprint, listener.labels)
 
+    @property
+    def store(self) -> Store:
+        """The database, for what a front end keeps there."""
+        return self._store
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
+        return self._listener.provider
+
     def begin(
         self,
         command: str,

@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer"}),
     frozenset({"pipeline", "undo", "apply", "checkup"}),
+    frozenset({"daemon"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -39,7 +39,7 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "sqlalchemy": "2.0.30",
         "tomlkit": "0.13",
         "typer": "0.15",
-        "watchdog": "6",
+        "watchdog": "7.1",
     }
 )
 """Least versions, as pyproject.toml has them (a test compares), for a checkout that was never installed."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from genretagger import __version__
-from genretagger.cli import apply, config, doctor, export, history, models, show, tag, undo
+from genretagger.cli import apply, config, doctor, export, history, models, show, tag, undo, watch
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ def _root(
 
 app.command("tag")(tag.tag)
 app.command("show")(show.show)
+app.command("watch")(watch.watch)
 app.command("apply")(apply.apply)
 app.command("undo")(undo.undo)
 app.command("history")(history.history)

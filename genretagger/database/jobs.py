@@ -119,13 +119,14 @@ class Jobs(Access):
             if handled is not None:
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
 
-    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, counts: bool = True) -> None:
         """Note that an attempt failed.
 
         Args:
             path: the file.
             error: why.
             again_in_s: when to try again; None to quarantine the file.
+            counts: whether it was an attempt: a file that somebody changes meanwhile is not to blame.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -138,16 +139,23 @@ class Jobs(Access):
             "worker": None,
             "updated_at": at,
         }
+        if not counts:
+            values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 
     def give_back_jobs(self, *, attempted: bool) -> int:
-        """Let everything that is being worked on wait again: its worker is gone.
+        """Let everything that is being worked on wait again, behind all else: its worker is gone.
 
         Args:
             attempted: whether the attempt counts: it does where the worker died, and not where it was asked to stop.
         """
-        values: dict[str, Any] = {"state": JobState.WAITING.value, "lease_until": None, "worker": None}
+        values: dict[str, Any] = {
+            "state": JobState.WAITING.value,
+            "not_before": now(),
+            "lease_until": None,
+            "worker": None,
+        }
         if not attempted:
             values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:

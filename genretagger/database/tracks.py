@@ -32,9 +32,11 @@ _KNOWN_TRACK = select(
     TrackRow.genre_form,
     TrackRow.refusal,
 ).where(*_SAME_FILE, TrackRow.payload_hash.is_not(None))
-_KNOWN_FAILURE = select(
+_FAILURE = select(
     TrackRow.failure, TrackRow.failure_hint, TrackRow.failure_class, TrackRow.failure_retry, TrackRow.seen_at
-).where(*_SAME_FILE, TrackRow.failure.is_not(None))
+).where(TrackRow.failure.is_not(None))
+_KNOWN_FAILURE = _FAILURE.where(*_SAME_FILE)
+_LAST_FAILURE = _FAILURE.where(TrackRow.path == bindparam("path"))
 # What was handled is the audio at a path: an edit of its tags changes nothing about that.
 _OTHER_AUDIO = (
     update(TrackRow)
@@ -114,6 +116,12 @@ class Tracks(Access):
         """Why a file failed, if it is still the same file; see `known_track` for what that means."""
         with self._read() as connection:
             row = connection.execute(_KNOWN_FAILURE, _key(path, stamp)).first()
+        return None if row is None else failure_of(row, path)
+
+    def last_failure(self, path: Path) -> StoredFailure | None:
+        """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
+        with self._read() as connection:
+            row = connection.execute(_LAST_FAILURE, {"path": path}).first()
         return None if row is None else failure_of(row, path)
 
     def forget(self, path: Path) -> None:

@@ -1,0 +1,52 @@
+"""`genretagger watch`: the service, in the foreground."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genretagger.cli.options import ModelName
+
+
+def watch(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of music to watch.")],
+    model: ModelName = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.", show_default=False)
+    ] = None,
+) -> None:
+    """Watch folders, and tag new music as soon as it is complete."""
+    from genretagger.cli import output
+    from genretagger.config import Settings, load
+    from genretagger.daemon.events import Events
+    from genretagger.daemon.service import Service
+
+    def settings() -> Settings:
+        return load(model=model, device=device)
+
+    output.quieten()
+    first = settings()
+    roots = distinct(folders)
+    raise typer.Exit(Service(roots, settings, Events(first.log_level, first.log_format)).run())
+
+
+def distinct(folders: list[Path]) -> list[Path]:
+    """The folders by their whole names, without those that lie in another one.
+
+    Raises:
+        ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
+    """
+    from genretagger.errors import ConfigError
+
+    roots: list[Path] = []
+    for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError("that is no folder", path=folder, hint="Name the folder that it lies in")
+        if not folder.exists() and not folder.parent.is_dir():
+            raise ConfigError("there is no such folder", path=folder, hint="Check the spelling")
+        if not any(folder.is_relative_to(root) for root in roots):
+            roots.append(folder)
+    return roots

@@ -1,0 +1,12 @@
+"""The service: notices new music, waits until it is complete, has it tagged, and is otherwise not felt.
+
+Two processes, so that the one that runs for months is small:
+
+- The *watcher* (`service.py`) hears of changes (`watch.py`), waits until files are complete (`settle.py`), compares
+  the library with the database (`scan.py`), and keeps the queue in the database filled (`intake.py`). It opens no
+  music file and loads neither the model nor anything that decodes.
+- The *engine* (`engine.py`) is started when something is due, takes jobs from the queue through the pipeline, and
+  ends when there has been nothing to do for a while. It tells the watcher what became of each file (`driver.py`).
+
+Two clocks: `time.monotonic` for how long something lasts, `time.time` for what file systems and the database say.
+"""

@@ -1,0 +1,92 @@
+"""How commands talk to a running service: a socket that says how it stands, and takes a word to look again.
+
+On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and no path is too long.
+Elsewhere it is a file in the data folder. Only the same user, and root, get an answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from genretagger.types import Json
+
+_ANSWER_S = 5.0
+
+
+def address(data_dir: Path) -> str:
+    """Where the service of a data folder listens."""
+    if platform.system() == "Linux":
+        name = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()[:32]
+        return f"\0genretagger-{name}"
+    return str(data_dir / "watch.sock")
+
+
+class Control:
+    """The service's end.
+
+    Args:
+        data_dir: of the service.
+        answer: gives the reply to a word.
+    """
+
+    def __init__(self, data_dir: Path, answer: Callable[[str], Json]) -> None:
+        self._answer = answer
+        where = address(data_dir)
+        if not where.startswith("\0"):
+            Path(where).unlink(missing_ok=True)  # the lock of the service says that nobody listens there
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(where)
+        self._socket.listen(8)
+        threading.Thread(target=self._serve, name="genretagger-control", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError, ValueError):
+                connection.settimeout(_ANSWER_S)
+                if _is_ours(connection):
+                    word = connection.recv(64).decode("ascii", "replace").strip()
+                    connection.sendall(json.dumps(self._answer(word)).encode() + b"\n")
+
+
+def ask(data_dir: Path, word: str) -> Json:
+    """Say a word to the service of a data folder: `status` or `wake`.
+
+    Returns:
+        Its answer; None where no service runs, or none that answers.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_ANSWER_S)
+            connection.connect(address(data_dir))
+            connection.sendall(word.encode("ascii"))
+            with connection.makefile("rb") as answer:
+                return json.loads(answer.readline() or b"null")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _is_ours(connection: socket.socket) -> bool:
+    """Whether the process at the other end is the same user's or root's; systems that do not say are believed."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return struct.unpack("3i", credentials)[1] in (0, os.geteuid())

@@ -1,0 +1,162 @@
+"""The engine, as the watcher sees it: started when something is due, listened to, ended, killed when it hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import site
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import genretagger
+from genretagger.config import Settings
+from genretagger.types import Json
+
+_LAST_WORDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line of the engine's: an event and its details."""
+
+    engine: Driver
+    event: str
+    details: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The engine has ended: how, and what it printed last."""
+
+    engine: Driver
+    status: int
+    last_words: str
+
+
+class Driver:
+    """One engine, from its start to its end.
+
+    Args:
+        settings: what it shall work by.
+        tell: is given what it says, in another thread.
+        keep_open: descriptors that it inherits, such as the lock of the service.
+
+    Attributes:
+        busy: the files that it is at, and since when.
+    """
+
+    def __init__(
+        self, settings: Settings, tell: Callable[[Said | Ended], None], *, keep_open: tuple[int, ...] = ()
+    ) -> None:
+        self._tell = tell
+        self.busy: dict[Path, float] = {}
+        self.heard_s = time.monotonic()
+        self._stopping = False
+        self._words: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "genretagger.daemon.engine"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            cwd=Path(sys.executable).anchor,  # ours may be a disk that somebody wants to unmount
+            env=_environment(),
+            pass_fds=keep_open,
+            process_group=0,  # the keyboard's Ctrl-C is for the watcher
+        )
+        self._write(json.dumps(settings.model_dump(mode="json")))
+        self._aside = threading.Thread(target=self._keep_words, args=(self._process.stderr,), daemon=True)
+        self._aside.start()
+        threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
+
+    @property
+    def process_id(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
+    def note(self, said: Said) -> None:
+        """Keep the account of what it is at."""
+        self.heard_s = time.monotonic()
+        if said.event == "begun":
+            self.busy[Path(said.details["path"])] = self.heard_s
+        elif said.event == "ended":
+            self.busy.pop(Path(said.details["path"]), None)
+
+    def silent_s(self) -> float:
+        """For how long nothing was heard of it; it says something every second."""
+        return time.monotonic() - self.heard_s
+
+    def wake(self) -> None:
+        """Tell it that there is something to do."""
+        self._write("")
+
+    def stop(self) -> None:
+        """Ask it to finish what it writes, and to end."""
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end; says whether it came."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it at once. Its children finish a write that they are in, and end when they see that it is gone."""
+        self._process.kill()
+
+    def _write(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            if self._process.stdin is not None:
+                self._process.stdin.write(line + "\n")
+                self._process.stdin.flush()
+
+    def _listen(self, stream: IO[str]) -> None:
+        for line in stream:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                details = json.loads(line)
+                self._tell(Said(self, details.pop("event"), details))
+        status = self._process.wait()
+        self._aside.join(5)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        self._tell(Ended(self, status, self._words[-1] if self._words else ""))
+
+    def _keep_words(self, stream: IO[str]) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for line in stream:
+                if line.strip():
+                    self._words = [*self._words[1 - _LAST_WORDS :], line.strip()[:500]]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, where the engine finds the same genretagger; without the service manager's socket, which is not its own."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+    package = str(Path(genretagger.__file__).resolve().parents[1])
+    if package not in {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}:
+        others = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([package, others] if others else [package])
+    return environment

@@ -1,0 +1,235 @@
+"""The process that does the work: takes jobs from the queue through the pipeline, and ends when nothing is left to do.
+
+It is started by the watcher, gets its settings on standard input, and says on standard output, one JSON object a line,
+what it does: `ready`, `begun`, `ended`, `failed`, and a `beat` every few seconds. A closed input or SIGTERM ends it:
+writes that were begun are finished, everything else is given back to the queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+
+from genretagger.config import Settings, restored
+from genretagger.daemon.events import LEVELS
+from genretagger.database.store import Store
+from genretagger.database.values import StoredJob
+from genretagger.discover import Found
+from genretagger.errors import FileChangedError, FileError, GenretaggerError
+from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.types import Json, Outcome, Status
+
+BEAT_S = 1.0
+LONGEST_WAIT_S = 6 * 3600.0
+"""The most seconds between two attempts."""
+
+DIED_FACTOR = 3
+"""How many more attempts a file gets that never failed itself: whoever was at it was killed, perhaps by a power cut."""
+
+
+class Engine:
+    """The work of one engine.
+
+    Args:
+        settings: from the watcher.
+        pipeline: open.
+        store: the database of the pipeline.
+        stop: done when it shall end.
+        wake: set when there may be something new to do.
+    """
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, store: Store, stop: Future[None], wake: threading.Event
+    ) -> None:
+        self._settings, self._pipeline, self._store = settings, pipeline, store
+        self._stop, self._wake = stop, wake
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._claimed: dict[Path, StoredJob] = {}
+        self._alone: StoredJob | None = None
+        # reading, hearing and writing take one limit each at most, and a file may be taken up twice
+        self._lease_s = 8 * settings.time_limit_s + 600
+
+    def run(self) -> None:
+        """Work until there is nothing to do, or the stop."""
+        run = self._pipeline.begin("watch", once=True)
+        try:
+            while not self._stop.done():
+                self._wake.clear()
+                for outcome in self._pipeline.tag(self._files(), run, stop=self._stop):
+                    self._settle(outcome)
+                if self._alone is None and not self._stop.done() and not self._more_to_come():
+                    return
+        finally:
+            self._store.give_back_jobs(attempted=False)
+            self._pipeline.finish(run)
+
+    def _files(self) -> Iterator[Found]:
+        """The files that are due; ends when none is.
+
+        A file at which an engine died before is handled alone, so that it cannot take others with it again.
+        """
+        given = 0
+        while not self._stop.done():
+            job, self._alone = self._alone, None
+            if job is None:
+                job = self._store.claim_job(
+                    self._worker, lease_s=self._lease_s, attempts=DIED_FACTOR * self._settings.attempts
+                )
+            if job is None:
+                return
+            suspect = job.attempts > 1 and not job.cause
+            if suspect and given:
+                self._alone = job
+                return
+            given += 1
+            self._claimed[job.path] = job
+            say("begun", path=str(job.path))
+            yield Found(job.path, job.root)
+            if suspect:
+                return
+
+    def _more_to_come(self) -> bool:
+        """Wait for more to do, for as long as the model may stay loaded."""
+        idle_until = time.monotonic() + self._settings.idle_s
+        while not self._stop.done():
+            left_s = idle_until - time.monotonic()
+            due = self._store.next_job_at()
+            if due is not None and (due_s := due.timestamp() - time.time()) <= left_s:
+                if due_s <= 0 or not self._wake.wait(due_s):
+                    return True
+            elif left_s <= 0:
+                return False
+            else:
+                self._wake.wait(left_s)
+            if self._wake.is_set():
+                self._wake.clear()
+        return False
+
+    def _settle(self, outcome: Outcome) -> None:
+        job = self._claimed.pop(outcome.path)
+        cause = outcome.reason
+        quarantined = False
+        if outcome.status is Status.FAILED:
+            failure = self._store.last_failure(outcome.path)
+            error = failure.error if failure is not None else FileError(outcome.reason, path=outcome.path)
+            cause = str(error)
+            quarantined = self._failed(job, error, retry=failure is None or failure.retry)
+        else:
+            refused = outcome.status is Status.SKIPPED and not outcome.scores
+            key = self._settings.rules_key
+            # what was refused may be possible after another change of the file
+            self._store.finish_job(outcome.path, f"{key} refused" if refused else key)
+        say(
+            "ended",
+            path=str(outcome.path),
+            status=outcome.status.value,
+            genres_before=list(outcome.genres_before),
+            genres=list(outcome.genres),
+            reason=cause,
+            seconds=round(outcome.seconds, 3),
+            quarantined=quarantined,
+            model=outcome.model,
+            provider=self._pipeline.provider,
+        )
+
+    def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
+        """Settle a job that failed; says whether the file is set aside."""
+        if not os.path.lexists(job.path):
+            self._store.finish_job(job.path, None)  # whoever brings it back is heard of, or found by a scan
+            return False
+        if isinstance(error, FileChangedError):
+            self._store.fail_job(job.path, error, again_in_s=self._settings.quiet_s, counts=False)
+            return False
+        if retry and job.attempts < self._settings.attempts:
+            wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)
+            self._store.fail_job(job.path, error, again_in_s=wait_s)
+            return False
+        self._store.fail_job(job.path, error, again_in_s=None)
+        return True
+
+
+_output = threading.Lock()
+
+
+def say(event: str, **details: Json) -> None:
+    """Tell the watcher; when nobody listens any more, the closed input ends us soon."""
+    with _output, contextlib.suppress(OSError, ValueError):
+        sys.__stdout__.write(json.dumps({"event": event, **details}) + "\n")  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+def main() -> None:
+    """Run an engine for the watcher at the other end of the standard streams."""
+    stop: Future[None] = Future()
+    wake = threading.Event()
+
+    def end(*_: object) -> None:
+        with contextlib.suppress(InvalidStateError):
+            stop.set_result(None)
+        wake.set()
+
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, daemon=True).start())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = restored(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_listen, args=(end, wake), daemon=True).start()
+    threading.Thread(target=_beat, daemon=True).start()
+    if settings.low_priority:
+        give_way()
+    _quieten(settings.log_level)
+    try:
+        with open_pipeline(settings, notice=lambda text: say("notice", text=text), progress=_progress) as pipeline:
+            say("ready", model=settings.model)
+            Engine(settings, pipeline, pipeline.store, stop, wake).run()
+    except GenretaggerError as error:
+        say("broken", cause=str(error), path=None if error.path is None else str(error.path))
+        sys.exit(error.exit_code)
+
+
+def _listen(end: Callable[[], None], wake: threading.Event) -> None:
+    for _ in sys.stdin:
+        wake.set()
+    end()
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(BEAT_S)
+        say("beat")
+
+
+def _progress(_: str, __: int, ___: int | None) -> None:
+    """The watcher has no bar to show."""
+
+
+def give_way() -> None:
+    """Let every other program have the processor and the disk first; child processes inherit it."""
+    import psutil
+
+    process = psutil.Process()
+    with contextlib.suppress(OSError, psutil.Error):
+        process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 10)
+    with contextlib.suppress(OSError, psutil.Error, AttributeError, ValueError):
+        process.ionice(psutil.IOPRIO_CLASS_IDLE if sys.platform.startswith("linux") else 0)
+
+
+def _quieten(level: str) -> None:
+    import logging
+    import warnings
+
+    if LEVELS.index(level) > 0:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The thread that fills the queue: files that are complete, and what scans find.
+
+On the watcher's side only it uses the database, so that nothing that takes long there keeps the watcher from hearing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from genretagger.config import Settings
+from genretagger.daemon.scan import Scan
+from genretagger.database.store import Store
+from genretagger.database.values import JobCounts, JobState, NewJob
+from genretagger.errors import FileError, GenretaggerError
+from genretagger.files import stamp_of
+from genretagger.posix import is_being_written
+
+_BATCH = 500
+_FOREIGN_CLOCK_S = 3600.0
+"""How far the clock of a file server may be from ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file is complete."""
+
+    path: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A folder has to be compared with what is known.
+
+    Attributes:
+        root: the watched folder.
+        folder: where below it; the root itself for all of it.
+        priority: of what is found there.
+        remote: whether its times are those of another clock.
+        why: for the log.
+    """
+
+    root: Path
+    folder: Path
+    priority: int
+    remote: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The engine is gone: what it was at has to wait again."""
+
+    attempted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Configure:
+    """The settings are others now."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Somebody wants to know how the queue stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A file was found that may not be complete."""
+
+    path: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A look at a folder is over: how many files and folders it has, how many have to be handled, in what time."""
+
+    look: Look
+    files: int
+    folders: int
+    found: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How the queue stands, and when the next job is due; `known` counts files that were not handled again."""
+
+    counts: JobCounts
+    next_at: datetime | None
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The database cannot be used; the thread has ended."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A folder cannot be read."""
+
+    error: OSError
+
+
+Order = Arrived | Look | GiveBack | Configure | Count
+Report = Unsettled | Looked | Queue | Broken | Unreadable
+
+
+class Intake:
+    """The thread, and how to ask it.
+
+    Args:
+        settings: which database, by which rules.
+        tell: is given the reports, in the thread.
+    """
+
+    def __init__(self, settings: Settings, tell: Callable[[Report], None]) -> None:
+        self._settings, self._tell = settings, tell
+        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._stopping = threading.Event()
+        self._known = 0
+        self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def ask(self, order: Order) -> None:
+        """Have something done, in turn."""
+        self._orders.put(order)
+
+    def stop(self, timeout_s: float) -> None:
+        """End, in the middle of a look if need be."""
+        self._stopping.set()
+        self._orders.put(None)
+        self._thread.join(timeout_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with Store.open(self._settings.database) as store:
+                while (orders := self._next()) is not None:
+                    self._handle(store, orders)
+                    self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+        except Exception as error:  # noqa: BLE001 - whatever it is: the watcher has to hear of it
+            self._tell(Broken(error))
+
+    def _next(self) -> list[Order] | None:
+        """Wait for an order, and take those that follow it at once; None at the end."""
+        orders: list[Order] = []
+        order = self._orders.get()
+        while order is not None:
+            orders.append(order)
+            if len(orders) >= _BATCH:
+                return orders
+            try:
+                order = self._orders.get_nowait()
+            except Empty:
+                return orders
+        return None
+
+    def _handle(self, store: Store, orders: list[Order]) -> None:
+        arrived = [order for order in orders if isinstance(order, Arrived)]
+        jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
+        if jobs:
+            store.add_jobs(jobs)
+        for order in orders:
+            if isinstance(order, Look):
+                self._look(store, order)
+            elif isinstance(order, GiveBack):
+                store.give_back_jobs(attempted=order.attempted)
+            elif isinstance(order, Configure):
+                self._settings = order.settings
+
+    def _is_new(self, store: Store, arrived: Arrived) -> bool:
+        """Whether a file is another one than was handled last, which also tells our own writes."""
+        try:
+            stamp = stamp_of(arrived.path)
+        except FileError:
+            return False
+        job = store.job(arrived.path)
+        if job is not None and job.state is JobState.WORKING:
+            self._tell(Unsettled(arrived.path, arrived.root))  # it is being handled: look again when that is over
+            return False
+        track = store.known_track(arrived.path, stamp)
+        failure = store.known_failure(arrived.path, stamp)
+        if failure is not None and (not failure.retry or job is not None):
+            return False
+        handled = store.handled(arrived.path, track.payload_hash) if track is not None else None
+        if handled is not None and handled.partition(" ")[0] == self._settings.rules_key:
+            self._known += 1
+            return False
+        return True
+
+    def _look(self, store: Store, look: Look) -> None:
+        started, now_s = time.monotonic(), time.time()
+        settings, found = self._settings, 0
+        jobs: list[NewJob] = []
+        scan = Scan(
+            look.folder,
+            store.seen_below(look.folder),
+            rules_key=settings.rules_key,
+            ignore=settings.ignore,
+            root=look.root,
+            failed=lambda error: self._tell(Unreadable(error)),
+        )
+        for unhandled in scan.unhandled():
+            if self._stopping.is_set():
+                return
+            found += 1
+            age_s = now_s - unhandled.stat.st_ctime
+            if age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0) or is_being_written(unhandled.path):
+                self._tell(Unsettled(unhandled.path, look.root))
+                continue
+            jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
+            if len(jobs) >= _BATCH:
+                store.add_jobs(jobs)
+                jobs.clear()
+                self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+        store.add_jobs(jobs)
+        self._tell(Looked(look, scan.files, scan.folders, found, time.monotonic() - started))
+
+
+def explain(error: Exception) -> str:
+    """What is wrong with the database, for the log."""
+    return str(error) if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"

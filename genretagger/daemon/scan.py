@@ -1,0 +1,129 @@
+"""Comparing a folder with what is known of it, by names and stamps alone: no file is opened.
+
+The walk meets the files in the order of their paths' bytes, in which the database gives them too, so that two streams
+are merged and nothing is held: a library of any size costs one `stat` a file and little memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genretagger.database.values import JobState, Seen
+from genretagger.discover import is_audio_name, is_ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """A file that is not known as it is now.
+
+    Attributes:
+        path: the file.
+        stat: what `stat` says of it.
+        changed: whether another file lay there when it was last looked at.
+    """
+
+    path: Path
+    stat: os.stat_result
+    changed: bool
+
+
+class Scan:
+    """One look at a folder.
+
+    Args:
+        folder: the folder to look at.
+        known: what the database knows of the files below it, in the order of their paths.
+        rules_key: by which rules a file has to have been handled.
+        ignore: patterns of what is left out.
+        root: the watched folder that it lies in, from which patterns are read; the folder itself by default.
+        failed: is told of folders that cannot be read.
+
+    Attributes:
+        files: how many music files were seen so far.
+        folders: how many folders.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        known: Iterable[Seen],
+        *,
+        rules_key: str,
+        ignore: Sequence[str] = (),
+        root: Path | None = None,
+        failed: Callable[[OSError], None] = lambda _: None,
+    ) -> None:
+        self._folder, self._known, self._rules_key = folder, iter(known), rules_key
+        self._root = root or folder
+        self._ignore, self._failed = ignore, failed
+        self.files = self.folders = 0
+
+    def unhandled(self) -> Iterator[Unhandled]:
+        """The files that have to be handled."""
+        seen = next(self._known, None)
+        for entry in self._walk(os.fsencode(self._folder)):
+            while seen is not None and seen.path < entry.path:
+                seen = next(self._known, None)
+            known = seen if seen is not None and seen.path == entry.path else None
+            try:
+                stat = entry.stat()
+            except OSError:  # a link that leads nowhere, or gone again
+                continue
+            self.files += 1
+            same = known is not None and _same(known, stat)
+            if known is None or not same or not self._is_settled(known):
+                yield Unhandled(Path(os.fsdecode(entry.path)), stat, known is not None and not same)
+
+    def _is_settled(self, known: Seen) -> bool:
+        if known.failure_retry is not None:  # it failed, and would fail again; what may pass has a job
+            return not known.failure_retry or known.job == JobState.QUARANTINED
+        return (known.handled or "").partition(" ")[0] == self._rules_key
+
+    def _walk(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
+        """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""
+        open_folders = [iter(self._listing(folder))]
+        while open_folders:
+            found = next(open_folders[-1], None)
+            if found is None:
+                open_folders.pop()
+            elif found[1]:
+                open_folders.append(iter(self._listing(found[2].path)))
+            else:
+                yield found[2]
+
+    def _listing(self, folder: bytes) -> list[tuple[bytes, bool, os.DirEntry[bytes]]]:
+        """What a folder holds that matters: the key of its order, whether it is a folder, the entry."""
+        self.folders += 1
+        try:
+            with os.scandir(folder) as entries:
+                visible = [entry for entry in entries if not entry.name.startswith(b".")]
+        except OSError as error:
+            self._failed(error)
+            return []
+        ordered: list[tuple[bytes, bool, os.DirEntry[bytes]]] = []
+        for entry in visible:
+            try:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if not is_folder and not is_audio_name(os.fsdecode(entry.name)):
+                    continue
+                if self._ignore and is_ignored(Path(os.fsdecode(entry.path)), self._root, self._ignore):
+                    continue
+                if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
+                    continue
+            except OSError:
+                continue
+            ordered.append((entry.name + b"/" if is_folder else entry.name, is_folder, entry))
+        ordered.sort(key=lambda each: each[0])
+        return ordered
+
+
+def _same(known: Seen, stat: os.stat_result) -> bool:
+    return (known.size_bytes, known.mtime_ns, known.ctime_ns, known.inode) == (
+        stat.st_size,
+        stat.st_mtime_ns,
+        stat.st_ctime_ns,
+        stat.st_ino,
+    )

@@ -1,0 +1,126 @@
+"""When a new file is complete; pure, with the time as an argument.
+
+A file is complete when nothing was heard of it for the quiet period, its size and times stayed the same for as long,
+and no program has it open for writing. Whatever changes meanwhile starts the wait anew.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from genretagger.types import Stamp
+
+
+class Verdict(StrEnum):
+    """What is to be done with a file that was looked at."""
+
+    COMPLETE = "complete"
+    WAIT = "wait"
+    GONE = "gone"
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A file that may not be complete; `stamp` was seen at `since_s`, `due_s` is when to look again."""
+
+    root: Path
+    due_s: float
+    stamp: Stamp | None = None
+    since_s: float = 0.0
+
+
+class Settling:
+    """The files that are waited for.
+
+    Args:
+        quiet_s: how long nothing may change.
+    """
+
+    def __init__(self, quiet_s: float) -> None:
+        self.quiet_s = quiet_s
+        self._waiting: dict[Path, _Waiting] = {}
+        self._heap: list[tuple[float, int, Path]] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def touch(self, path: Path, root: Path, now_s: float) -> None:
+        """Note that something was heard of a file: it has to be quiet from now on."""
+        due_s = now_s + self.quiet_s
+        known = self._waiting.get(path)
+        if known is None:
+            self._waiting[path] = _Waiting(root, due_s)
+            self._push(path, due_s)
+        else:
+            known.due_s = max(known.due_s, due_s)  # its old place in the heap is passed over later
+
+    def forget(self, path: Path) -> None:
+        """Wait no longer."""
+        self._waiting.pop(path, None)
+
+    def next_due_s(self) -> float | None:
+        """When to look again; None while nothing is waited for."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now_s: float) -> list[tuple[Path, Path]]:
+        """The files to look at now, with their roots; each has to get a `verdict`, `wait` or `forget`."""
+        found: list[tuple[Path, Path]] = []
+        self._drop_stale()
+        while self._heap and self._heap[0][0] <= now_s:
+            path = heapq.heappop(self._heap)[2]
+            found.append((path, self._waiting[path].root))
+            self._drop_stale()
+        return found
+
+    def verdict(
+        self, path: Path, stamp: Stamp | None, *, untouched_s: float, being_written: bool, now_s: float
+    ) -> Verdict:
+        """Judge a file that is due.
+
+        Args:
+            path: the file.
+            stamp: what `stat` says of it now; None where it is gone.
+            untouched_s: how long ago it was changed, by its own times and the clock of the system; not to be relied
+                on alone, as the clock may be set and a file server has its own.
+            being_written: whether a program is known to write to it.
+            now_s: the present.
+        """
+        waiting = self._waiting[path]
+        if stamp is None:
+            self.forget(path)
+            return Verdict.GONE
+        same = waiting.stamp == stamp
+        if not same:
+            waiting.stamp, waiting.since_s = stamp, now_s
+        rested = same and now_s - waiting.since_s >= self.quiet_s
+        if not being_written and (rested or untouched_s >= self.quiet_s):
+            self.forget(path)
+            return Verdict.COMPLETE
+        self.wait(path, now_s)
+        return Verdict.WAIT
+
+    def wait(self, path: Path, now_s: float) -> None:
+        """Look at a file again after another quiet period."""
+        waiting = self._waiting[path]
+        waiting.due_s = now_s + self.quiet_s
+        self._push(path, waiting.due_s)
+
+    def _push(self, path: Path, due_s: float) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (due_s, self._count, path))
+
+    def _drop_stale(self) -> None:
+        """Bring the first entry up to date: files that were heard of again are due later, forgotten ones never."""
+        while self._heap:
+            due_s, _, path = self._heap[0]
+            waiting = self._waiting.get(path)
+            if waiting is not None and waiting.due_s <= due_s:
+                return
+            heapq.heappop(self._heap)
+            if waiting is not None:
+                self._push(path, waiting.due_s)
