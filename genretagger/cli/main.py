@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from genretagger import __version__
-from genretagger.cli import apply, config, doctor, export, history, models, show, tag, undo, watch
+from genretagger.cli import apply, config, doctor, export, history, models, service, show, status, tag, undo, watch
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -45,6 +45,9 @@ def _root(
 app.command("tag")(tag.tag)
 app.command("show")(show.show)
 app.command("watch")(watch.watch)
+app.command("status")(status.status)
+app.command("retry")(status.retry)
+app.add_typer(service.app, name="service")
 app.command("apply")(apply.apply)
 app.command("undo")(undo.undo)
 app.command("history")(history.history)

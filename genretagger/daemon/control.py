@@ -35,7 +35,7 @@ class Control:
 
     Args:
         data_dir: of the service.
-        answer: gives the reply to a word.
+        answer: gives the reply to a word; may raise TimeoutError.
     """
 
     def __init__(self, data_dir: Path, answer: Callable[[str], Json]) -> None:

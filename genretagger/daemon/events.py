@@ -65,7 +65,7 @@ class Events:
             return
         at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if self._json:
-            line = json.dumps({"at": at, "level": level, "event": event, **details}, ensure_ascii=True)
+            line = json.dumps({"at": at, "level": level, "event": event, **details}, ensure_ascii=True, default=str)
         else:
             words = [event, *(f"{name}={_value(value)}" for name, value in details.items())]
             line = " ".join(words) if self._journal else " ".join([at, level, *words])

@@ -13,6 +13,7 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,19 +27,18 @@ from genretagger.daemon.driver import Driver, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
 from genretagger.daemon.notify import Notifier
+from genretagger.daemon.roots import Roots
 from genretagger.daemon.settle import Settling, Verdict
-from genretagger.daemon.watch import Changed, Overflowed, Watched, Way
+from genretagger.daemon.watch import Changed, Overflowed
 from genretagger.database.store import Store
 from genretagger.discover import is_audio_name, is_ignored
 from genretagger.errors import ConfigError, FileError, GenretaggerError
 from genretagger.files import stamp_of
 from genretagger.posix import is_being_written, lock
+from genretagger.text import printable
 from genretagger.types import Json
 
 LOCK = "watch.lock"
-ROOTS_S = 15.0
-"""How often the roots and the observers are looked at."""
-
 STOP_S = 8.0
 """How long the engine may take to end; service managers give ten seconds and more."""
 
@@ -48,23 +48,18 @@ SILENT_S = 4.0
 HANGS_S = 60.0
 """An engine that was silent for longer is killed."""
 
-_POLL_SHARE = 20
-"""A look at a folder that is polled takes at most this part of the time."""
+ANSWER_S = 4.0
+"""How long a command waits for an answer."""
 
 _LAST_ERRORS = 20
 
 
-@dataclass(slots=True)
-class _Root:
-    """A watched folder, and when to look at all of it again."""
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What a command wants to know."""
 
-    watched: Watched
-    look_at_s: float = 0.0
-    looking: bool = False
-    took_s: float = 0.0
-    files: int = 0
-    folders: int = 0
-    told: str = ""
+    word: str
+    answer: Future[Json] = field(default_factory=Future)
 
 
 @dataclass(slots=True)
@@ -95,9 +90,9 @@ class Service:
         self._lock = self._take_lock()
         with Store.open(self._settings.database) as store:  # here, where an error ends the start
             store.give_back_jobs(attempted=True)
-        self._roots = [_Root(Watched(root, self._inbox.put)) for root in roots]
         self._settling = Settling(self._settings.quiet_s)
         self._intake = intake.Intake(self._settings, self._inbox.put)
+        self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._intake.ask)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
         self._engine: Driver | None = None
@@ -112,8 +107,7 @@ class Service:
         self._errors: deque[Json] = deque(maxlen=_LAST_ERRORS)
         self._provider = ""
         self._counted: Counter[str] = Counter()
-        self._next_roots_s = self._next_beat_s = 0.0
-        self._beaten_s = time.monotonic()
+        self._next_beat_s = 0.0
 
     def _take_lock(self) -> int:
         self._settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -138,12 +132,12 @@ class Service:
             signal.signal(signal.SIGHUP, self._on_reload)
         watch.hear_of_overflows(self._inbox.put)
         self._intake.start()
-        control = Control(self._settings.data_dir, self._answer)
+        control = Control(self._settings.data_dir, self._pass_on)
         try:
-            for root in self._roots:
-                self._attach(root, "start", priority=1)
-            self._events.info("watching", roots=[str(root.watched.root) for root in self._roots], pid=os.getpid())
-            self._notifier.tell("READY=1", f"STATUS=watching {len(self._roots)} folders")
+            self._roots.start()
+            places = [str(root.watched.root) for root in self._roots]
+            self._events.info("watching", roots=places, pid=os.getpid())
+            self._notifier.tell("READY=1", f"STATUS=watching {', '.join(map(printable, places))}"[:200])
             while not self._stopping:
                 self._turn()
         finally:
@@ -172,10 +166,7 @@ class Service:
             self._reload()
         now_s = time.monotonic()
         self._look_at_settled(now_s)
-        if now_s >= self._next_roots_s:
-            self._look_at_roots()
-            self._next_roots_s = now_s + ROOTS_S
-        self._look_at_folders(now_s)
+        self._roots.upkeep(now_s)
         self._drive(now_s)
         self._feed_watchdog(now_s)
         if now_s - self._summary.since_s >= self._settings.summary_s:
@@ -183,10 +174,9 @@ class Service:
 
     def _next_s(self, now_s: float) -> float:
         """When the loop has something to do by itself."""
-        times = [self._next_roots_s, self._summary.since_s + self._settings.summary_s]
+        times = [self._roots.next_s(), self._summary.since_s + self._settings.summary_s]
         if (due_s := self._settling.next_due_s()) is not None:
             times.append(due_s)
-        times += [root.look_at_s for root in self._roots if not root.looking and root.watched.way is not Way.AWAY]
         if self._engine is not None:
             times.append(self._engine.heard_s + SILENT_S)
         elif (due := self._job_due_s(now_s)) is not None:
@@ -206,8 +196,7 @@ class Service:
                 "events were lost", cause="the kernel's queue is full", action="looking at all folders"
             )
             self._counted["overflows"] += 1
-            for root in self._roots:
-                self._look(root, "overflow", priority=0)
+            self._roots.look_at_all("overflow", priority=0)
         elif isinstance(message, intake.Unsettled):
             self._settling.touch(message.path, message.root, time.monotonic())
         elif isinstance(message, intake.Queue):
@@ -227,6 +216,8 @@ class Service:
             self._said(message)
         elif isinstance(message, Ended):
             self._ended(message)
+        elif isinstance(message, _Question):
+            message.answer.set_result(self._answer(message.word))
 
     def _heard(self, changed: Changed) -> None:
         path, root = changed.path, changed.root
@@ -235,18 +226,15 @@ class Service:
         if is_ignored(path, root, self._settings.ignore):
             return
         if changed.is_folder:
-            found = self._root_of(root)
+            found = self._roots.of(root)
             if found is not None and path != root:
                 remote = found.watched.is_remote
                 self._intake.ask(intake.Look(root, path, 0, remote, "folder"))
         elif is_audio_name(path.name):
             self._settling.touch(path, root, time.monotonic())
 
-    def _root_of(self, path: Path) -> _Root | None:
-        return next((root for root in self._roots if root.watched.root == path), None)
-
     def _looked(self, message: intake.Looked) -> None:
-        root = self._root_of(message.look.root)
+        root = self._roots.of(message.look.root)
         whole = root is not None and message.look.folder == root.watched.root
         tell = self._events.info if message.found and whole else self._events.debug
         tell(
@@ -257,23 +245,8 @@ class Service:
             new=message.found,
             seconds=round(message.seconds, 2),
         )
-        if root is None or not whole:
-            return
-        root.looking, root.took_s, root.files, root.folders = False, message.seconds, message.files, message.folders
-        self._find_unwatched()
-        polled = root.watched.way is Way.POLLING
-        wait_s = max(self._settings.poll_s, _POLL_SHARE * root.took_s) if polled else self._settings.rescan_s
-        root.look_at_s = time.monotonic() + wait_s
-
-    def _find_unwatched(self) -> None:
-        """Notice that the kernel watches fewer folders than there are: its limit was reached below a root."""
-        heard = [root for root in self._roots if root.watched.way is Way.EVENTS]
-        held = watch.watches_held()
-        if held is None or any(root.looking for root in heard) or held >= sum(root.folders for root in heard):
-            return
-        for root in heard:
-            root.watched.poll_too(watch.LIMIT_REACHED)
-            self._tell_way(root)
+        if root is not None and whole:
+            self._roots.looked(root, message)
 
     def _said(self, said: Said) -> None:
         details = said.details
@@ -329,7 +302,7 @@ class Service:
 
     def _look_at_settled(self, now_s: float) -> None:
         for path, root in self._settling.due(now_s):
-            found = self._root_of(root)
+            found = self._roots.of(root)
             try:
                 stamp = stamp_of(path)
             except FileError:
@@ -340,52 +313,6 @@ class Service:
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)
             if verdict is Verdict.COMPLETE:
                 self._intake.ask(intake.Arrived(path, root))
-
-    def _look_at_roots(self) -> None:
-        for root in self._roots:
-            watched = root.watched
-            if watched.way is Way.AWAY:
-                if watch.identity(watched.root) is not None:
-                    self._attach(root, "back", priority=0)
-            elif watched.is_gone():
-                watched.stop()
-                if watch.identity(watched.root) is None:
-                    watched.way, watched.reason = Way.AWAY, "it is not there"
-                    self._tell_way(root)
-                else:
-                    self._attach(root, "another disk", priority=0)
-            elif watched.is_deaf():
-                self._events.warning("observer died", path=watched.root, action="starting it anew")
-                self._attach(root, "observer died", priority=0)
-
-    def _attach(self, root: _Root, why: str, *, priority: int) -> None:
-        root.watched.start()
-        self._tell_way(root)
-        if root.watched.way is not Way.AWAY:
-            self._look(root, why, priority=priority)
-
-    def _tell_way(self, root: _Root) -> None:
-        """Say once how a folder is watched, where that is not as it should be, and when it is well again."""
-        watched = root.watched
-        told = f"{watched.way} {watched.reason}"
-        if told == root.told:
-            return
-        before, root.told = root.told, told
-        if watched.way is Way.AWAY:
-            self._events.warning("folder is away", path=watched.root, action="waiting for it; nothing is forgotten")
-        elif watched.way is Way.POLLING:
-            self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self._settings.poll_s)
-        elif before:
-            self._events.info("folder is watched again", path=watched.root)
-
-    def _look(self, root: _Root, why: str, *, priority: int) -> None:
-        root.looking = True
-        self._intake.ask(intake.Look(root.watched.root, root.watched.root, priority, root.watched.is_remote, why))
-
-    def _look_at_folders(self, now_s: float) -> None:
-        for root in self._roots:
-            if not root.looking and root.watched.way is not Way.AWAY and now_s >= root.look_at_s:
-                self._look(root, "interval", priority=0)
 
     def _job_due_s(self, now_s: float) -> float | None:
         """When the next job is due, by the monotonic clock."""
@@ -438,9 +365,8 @@ class Service:
             self._intake.ask(intake.Configure(settings))
             if self._engine is not None:
                 self._engine.stop()  # the next one works by the new settings
-            for root in self._roots:
-                if root.watched.way is not Way.AWAY:
-                    self._look(root, "configuration", priority=1)
+            self._roots.settings = settings
+            self._roots.look_at_all("configuration", priority=1)
         self._notifier.tell("READY=1")
 
     def _summarise(self) -> None:
@@ -451,30 +377,26 @@ class Service:
             self._events.info("summary", **dict(sorted(counts.items())), waiting=waiting)
         self._summary = _Tally()
 
+    def _pass_on(self, word: str) -> Json:
+        """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
+        question = _Question(word)
+        self._inbox.put(question)
+        return question.answer.result(ANSWER_S)
+
     def _answer(self, word: str) -> Json:
-        """Answer a command; in the thread of the control socket, so it only reads."""
         if word == "wake":
             self._intake.ask(intake.Count())
             return {"ok": True}
         now_s = time.monotonic()
-        recent = [at for at in list(self._total.ended_at) if now_s - at <= 600]
+        recent = [at for at in self._total.ended_at if now_s - at <= 600]
         engine = self._engine
         return {
             "pid": os.getpid(),
-            "healthy": self._is_well() and all(root.watched.way is not Way.AWAY for root in self._roots),
+            "healthy": self._is_well() and not self._roots.any_away,
             "uptime_s": round(now_s - self._total.since_s, 1),
-            "roots": [
-                {
-                    "path": str(root.watched.root),
-                    "way": root.watched.way.value,
-                    "reason": root.watched.reason,
-                    "files": root.files,
-                    "looking": root.looking,
-                }
-                for root in self._roots
-            ],
+            "roots": self._roots.as_json(),
             "settling": len(self._settling),
-            "busy": [] if engine is None else sorted(str(path) for path in list(engine.busy)),
+            "busy": [] if engine is None else sorted(map(str, engine.busy)),
             "engine": None if engine is None else engine.process_id,
             "per_minute": round(60 * len(recent) / max(1.0, min(600.0, now_s - self._total.since_s)), 1),
             "outcomes": dict(self._total.outcomes),
@@ -490,8 +412,7 @@ class Service:
         engine = self._engine
         if engine is not None:
             engine.stop()
-        for root in self._roots:
-            root.watched.stop()
+        self._roots.stop()
         if engine is not None and not engine.wait(STOP_S):
             self._events.warning("engine does not end", files=sorted(map(str, engine.busy)), action="killing it")
             engine.kill()

@@ -1,0 +1,190 @@
+"""`genretagger service`: have systemd run `genretagger watch`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import genretagger
+from genretagger.errors import ConfigError, GenretaggerError
+
+app = typer.Typer(help="Have systemd run the service.", no_args_is_help=True)
+
+NAME = "genretagger.service"
+
+_System = Annotated[bool, typer.Option("--system", help="For the whole system, not for your user; needs root.")]
+
+
+@app.command()
+def install(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of music to watch.")],
+    system: _System = False,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="With --system: who it runs as. [default: the owner of the first folder]", show_default=False
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the unit, and change nothing.")] = False,
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,
+) -> None:
+    """Install the service, and start it now and at every start of the system (or of your session)."""
+    from genretagger.cli import output
+    from genretagger.cli.saving import saved
+    from genretagger.cli.watch import distinct
+
+    text = unit(distinct(folders), system=system, user=user)
+    if show:
+        output.say(text.rstrip("\n"))
+        return
+    _need_systemd()
+    place = unit_path(system=system)
+    _may_install(place, system=system)
+    with saved(place) as file:
+        file.write(text.encode("utf-8"))
+    _systemctl("daemon-reload", system=system)
+    _systemctl("enable", *(["--now"] if start else []), NAME, system=system)
+    if start:
+        _systemctl("restart", NAME, system=system)  # one that ran already has the folders of before
+    output.notice(f"installed {place}")
+    output.notice(f"its log: journalctl {'' if system else '--user '}-u {NAME} -f")
+    if not system:
+        output.notice("it runs while you are logged in; `loginctl enable-linger` keeps it running")
+
+
+@app.command()
+def uninstall(system: _System = False) -> None:
+    """Stop the service and remove it; the database and your tags stay."""
+    from genretagger.cli import output
+
+    place = unit_path(system=system)
+    if not place.exists():
+        raise ConfigError("the service is not installed", path=place, hint="`genretagger service install DIR` does it")
+    _need_systemd()
+    _systemctl("disable", "--now", NAME, system=system)
+    try:
+        place.unlink()
+    except OSError as error:
+        raise ConfigError(f"it cannot be removed: {error.strerror}", path=place, hint="Run it with sudo") from error
+    _systemctl("daemon-reload", system=system)
+    output.notice(f"removed {place}")
+
+
+@app.command()
+def status(system: _System = False) -> None:
+    """Show what systemd says of the service; `genretagger status` shows what it does."""
+    _need_systemd()
+    ended = subprocess.run([*_command(system), "status", "--no-pager", NAME], check=False)
+    if ended.returncode:
+        raise typer.Exit(1)
+
+
+def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
+    """The text of the unit for some folders.
+
+    Raises:
+        ConfigError: a name cannot stand in a unit.
+    """
+    template = units_folder() / ("genretagger-system.service" if system else NAME)
+    places = [quoted(folder) for folder in folders]
+    lines = []
+    for line in template.read_text("utf-8").splitlines():
+        key = line.partition("=")[0]
+        if key == "ExecStart":
+            lines.append(" ".join([f"ExecStart={quoted(Path(sys.executable))} -m genretagger watch", *places]))
+        elif key == "User":
+            lines.append(f"User={user or _owner(folders[0])}")
+        elif key in ("ReadWritePaths", "RequiresMountsFor"):
+            # a folder may be away when the service starts: it waits for it
+            lines += [f"{key}={_optional(place) if key == 'ReadWritePaths' else place}" for place in places]
+        elif not line.startswith("#"):
+            lines.append(line)
+    variables = [name for name in ("GENRETAGGER_CONFIG", "GENRETAGGER_DATA_DIR") if os.environ.get(name)]
+    for name in [] if system else variables:
+        value = os.path.abspath(os.environ[name])  # noqa: PTH100 - as it was named
+        lines.insert(lines.index("[Service]") + 1, f"Environment={quoted(Path(f'{name}={value}'))}")
+    return "# Written by `genretagger service install`.\n" + "\n".join(lines).strip() + "\n"
+
+
+def _optional(place: str) -> str:
+    """A path that need not be there."""
+    return '"-' + place[1:] if place.startswith('"') else f"-{place}"
+
+
+def quoted(path: Path) -> str:
+    """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
+
+    Raises:
+        ConfigError: the name holds bytes that a unit cannot.
+    """
+    text = os.fspath(path)
+    if any(not mark.isprintable() for mark in text):
+        raise ConfigError(
+            "this name cannot stand in a unit of systemd", path=path, hint="Name the folder above it, or rename it"
+        )
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{text}"' if any(mark in text for mark in " '\"\\;#") else text
+
+
+def units_folder() -> Path:
+    """Where the templates lie: inside the installed package, or beside it in a checkout."""
+    package = Path(genretagger.__file__).parent
+    for folder in (package / "systemd", package.parent / "systemd"):
+        if (folder / NAME).is_file():
+            return folder
+    raise ConfigError("the unit files are missing", path=package, hint="Install genretagger again")
+
+
+def unit_path(*, system: bool) -> Path:
+    """Where systemd looks for it."""
+    if system:
+        return Path("/etc/systemd/system") / NAME
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    return Path(home) / "systemd" / "user" / NAME
+
+
+def _owner(folder: Path) -> str:
+    """Who may write to the music: the owner of the folder."""
+    try:
+        return folder.owner()
+    except (OSError, KeyError) as error:
+        raise ConfigError("its owner is not known", path=folder, hint="Name a user with --user") from error
+
+
+def _may_install(place: Path, *, system: bool) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"it cannot be made: {error.strerror}", path=place.parent, hint="Check its permissions"
+        ) from error
+    if system and not os.access(place.parent, os.W_OK):
+        raise ConfigError("only root may install a service for the system", path=place, hint="Run it with sudo")
+
+
+def _command(system: bool) -> list[str]:
+    return ["systemctl"] if system else ["systemctl", "--user"]
+
+
+def _need_systemd() -> None:
+    if shutil.which("systemctl") is None:
+        raise ConfigError(
+            "there is no systemd here",
+            hint="Have `genretagger watch DIR` started by what starts your services: it stays in the foreground",
+        )
+
+
+def _systemctl(*arguments: str, system: bool) -> None:
+    ended = subprocess.run([*_command(system), *arguments], capture_output=True, check=False)
+    if ended.returncode:
+        said = ended.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise GenretaggerError(
+            f"systemctl {arguments[0]} failed: {said or ended.returncode}",
+            hint="Without a session of systemd for your user, try --system, or start `genretagger watch` yourself",
+        )

@@ -1,0 +1,152 @@
+"""`genretagger status`, and `genretagger retry`: how the service stands, and what it has set aside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from genretagger.cli.options import AsJson
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.database import StoredJob
+
+_SHOWN = 10
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show the queue, what is being done, the last errors, and whether the service is well.
+
+    Exit status 1 where no service runs, or it is not well.
+    """
+    from genretagger.cli import output
+    from genretagger.config import load
+    from genretagger.daemon.control import ask
+    from genretagger.database import JobCounts, JobState, Store
+
+    output.quieten()
+    settings = load()
+    running = ask(settings.data_dir, "status")
+    counts, quarantined = JobCounts(0, 0, 0, 0), []
+    if settings.database_url or (settings.data_dir / "library.sqlite3").exists():
+        with Store.open(settings.database, create=False, read_only=True) as store:
+            counts = store.job_counts()
+            quarantined = store.jobs(JobState.QUARANTINED, limit=1000)
+    well = running is not None and running["healthy"]
+    if as_json:
+        output.say_json(
+            {
+                "running": running is not None,
+                "healthy": well,
+                "queue": {
+                    "new": counts.new,
+                    "backlog": counts.backlog,
+                    "working": counts.working,
+                    "quarantined": counts.quarantined,
+                },
+                "quarantine": [_job_json(job) for job in quarantined],
+                **(running or {"model": settings.model}),
+            }
+        )
+    else:
+        for line in _lines(running, counts, quarantined, settings.model):
+            output.say(line)
+    if not well:
+        raise typer.Exit(1)
+
+
+def _job_json(job: StoredJob) -> Json:
+    return {
+        "path": str(job.path),
+        "cause": job.cause,
+        "hint": job.hint,
+        "attempts": job.attempts,
+        "at": job.updated_at.isoformat(timespec="seconds"),
+    }
+
+
+def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str) -> list[str]:
+    from genretagger.text import plural, printable
+
+    lines = []
+    if running is None:
+        lines.append("service     not running: `genretagger watch DIR` or `genretagger service install DIR` starts it")
+    else:
+        health = "well" if running["healthy"] else "not well"
+        lines.append(f"service     {health}, running for {_duration(running['uptime_s'])}, process {running['pid']}")
+        for root in running["roots"]:
+            why = f": {root['reason']}" if root["reason"] else ""
+            now = ", looking" if root["looking"] else ""
+            lines.append(
+                f"folder      {printable(root['path'])}, {plural(root['files'], 'file')}, {root['way']}{why}{now}"
+            )
+    lines.append(
+        f"queue       {counts.new:,} new, {counts.backlog:,} in the backlog, {counts.working:,} being done, "
+        f"{counts.quarantined:,} quarantined"
+    )
+    if running is not None:
+        done = ", ".join(f"{count:,} {name}" for name, count in sorted(running["outcomes"].items())) or "nothing yet"
+        lines.append(f"done        {done}; {running['per_minute']:g} a minute lately")
+        if running["settling"]:
+            lines.append(f"waiting     for {plural(running['settling'], 'file')} to be complete")
+        lines += [f"at work on  {printable(path)}" for path in running["busy"][:_SHOWN]]
+        loaded = f", on {running['provider']}" if running["provider"] else ""
+        lines.append(f"model       {printable(running['model'])}{loaded}")
+        for error in running["errors"][-_SHOWN:]:
+            where = f" {printable(error['path'])}:" if error["path"] else ""
+            lines.append(f"error       {error['at']}{where} {printable(error['cause'])}")
+    else:
+        lines.append(f"model       {printable(model)}")
+    for job in quarantined[:_SHOWN]:
+        lines.append(f"quarantine  {printable(job.path)}: {printable(job.cause)}")
+    if len(quarantined) > _SHOWN:
+        lines.append(f"            … and {len(quarantined) - _SHOWN:,} more; `--json` lists them")
+    if quarantined:
+        lines.append("            `genretagger retry` lets them be tried again")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 2:
+        return f"{int(seconds)} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
+
+
+def retry(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH...]", help="Files, or folders for all in them; all by default.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let quarantined files be tried again."""
+    from genretagger.cli import output
+    from genretagger.config import load
+    from genretagger.daemon.control import ask
+    from genretagger.database import Store
+    from genretagger.text import plural
+
+    output.quieten()
+    settings = load()
+    named = [Path(os.path.abspath(path)) for path in paths or ()]  # noqa: PTH100 - resolve() follows links
+    with Store.open(settings.database, create=False) as store:
+        released = store.release_jobs(named)
+    running = ask(settings.data_dir, "wake") is not None
+    if as_json:
+        for path in released:
+            output.say_json({"path": str(path)})
+    else:
+        then = "" if running or not released else ", when the service runs"
+        output.say(
+            f"{plural(len(released), 'file')} will be tried again{then}" if released else "nothing is quarantined"
+        )
+    if named and not released:
+        raise typer.Exit(1)

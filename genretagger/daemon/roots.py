@@ -1,0 +1,191 @@
+"""The watched folders: how each is heard of, when each is looked at again, and which are away.
+
+A folder that is away (an unmounted disk) is waited for; what is known of its files stays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genretagger.config import Settings
+from genretagger.daemon import intake, watch
+from genretagger.daemon.events import Events
+from genretagger.daemon.watch import Tell, Watched, Way
+from genretagger.types import Json
+
+UPKEEP_S = 15.0
+"""How often it is asked whether the folders are there and the observers alive."""
+
+_POLL_SHARE = 20
+"""A look at a folder that is polled takes at most this part of the time."""
+
+
+@dataclass(slots=True)
+class Root:
+    """A watched folder.
+
+    Attributes:
+        watched: how it is heard of.
+        look_at_s: when to look at all of it again.
+        looking: whether a look is under way.
+        took_s: how long the last one took.
+        files: how many music files it found.
+        folders: how many folders.
+    """
+
+    watched: Watched
+    look_at_s: float = 0.0
+    looking: bool = False
+    took_s: float = 0.0
+    files: int = 0
+    folders: int = 0
+    _told: str = ""
+
+    def news(self) -> tuple[bool, bool]:
+        """Whether the way in which it is heard of is another than was told, and whether anything was told."""
+        way = f"{self.watched.way} {self.watched.reason}"
+        news, before = way != self._told, bool(self._told)
+        self._told = way
+        return news, before
+
+
+class Roots:
+    """All watched folders.
+
+    Args:
+        folders: absolute, none inside another.
+        settings: how often to look; may be replaced.
+        events: the log.
+        tell: is given what is heard.
+        look: has a folder looked at.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        settings: Settings,
+        events: Events,
+        *,
+        tell: Tell,
+        look: Callable[[intake.Look], None],
+    ) -> None:
+        self.settings, self._events, self._ask = settings, events, look
+        self._roots = [Root(Watched(folder, tell)) for folder in folders]
+        self._upkeep_at_s = 0.0
+
+    def __iter__(self) -> Iterator[Root]:
+        return iter(self._roots)
+
+    def of(self, folder: Path) -> Root | None:
+        """The root with this path."""
+        return next((root for root in self._roots if root.watched.root == folder), None)
+
+    @property
+    def any_away(self) -> bool:
+        """Whether one is not there."""
+        return any(root.watched.way is Way.AWAY for root in self._roots)
+
+    def start(self) -> None:
+        """Begin to listen, and look for what came before; that is the backlog."""
+        for root in self._roots:
+            self._attach(root, "start", priority=1)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        for root in self._roots:
+            root.watched.stop()
+
+    def next_s(self) -> float:
+        """When `upkeep` has something to do."""
+        looks = (root.look_at_s for root in self._roots if not root.looking and root.watched.way is not Way.AWAY)
+        return min([self._upkeep_at_s, *looks])
+
+    def upkeep(self, now_s: float) -> None:
+        """Notice folders that went or came back and observers that died, and look at what is due."""
+        if now_s >= self._upkeep_at_s:
+            self._upkeep_at_s = now_s + min(UPKEEP_S, self.settings.poll_s)
+            for root in self._roots:
+                self._check(root)
+        for root in self._roots:
+            if not root.looking and root.watched.way is not Way.AWAY and now_s >= root.look_at_s:
+                self._look(root, "interval", priority=0)
+
+    def look_at_all(self, why: str, *, priority: int) -> None:
+        """Look at every folder that is there."""
+        for root in self._roots:
+            if root.watched.way is not Way.AWAY:
+                self._look(root, why, priority=priority)
+
+    def looked(self, root: Root, found: intake.Looked) -> None:
+        """Note that a look at all of a root is over."""
+        root.looking, root.took_s, root.files, root.folders = False, found.seconds, found.files, found.folders
+        self._find_unwatched()
+        polled = root.watched.way is Way.POLLING
+        wait_s = max(self.settings.poll_s, _POLL_SHARE * root.took_s) if polled else self.settings.rescan_s
+        root.look_at_s = time.monotonic() + wait_s
+
+    def as_json(self) -> list[Json]:
+        """How they stand."""
+        return [
+            {
+                "path": str(root.watched.root),
+                "way": root.watched.way.value,
+                "reason": root.watched.reason,
+                "files": root.files,
+                "looking": root.looking,
+            }
+            for root in self._roots
+        ]
+
+    def _check(self, root: Root) -> None:
+        watched = root.watched
+        if watched.way is Way.AWAY:
+            if watch.identity(watched.root) is not None:
+                self._attach(root, "back", priority=0)
+        elif watched.is_gone():
+            watched.stop()
+            if watch.identity(watched.root) is None:
+                watched.way, watched.reason = Way.AWAY, "it is not there"
+                self._tell_way(root)
+            else:
+                self._attach(root, "another disk", priority=0)
+        elif watched.is_deaf():
+            self._events.warning("observer died", path=watched.root, action="starting it anew")
+            self._attach(root, "observer died", priority=0)
+
+    def _attach(self, root: Root, why: str, *, priority: int) -> None:
+        root.watched.start()
+        self._tell_way(root)
+        if root.watched.way is not Way.AWAY:
+            self._look(root, why, priority=priority)
+
+    def _look(self, root: Root, why: str, *, priority: int) -> None:
+        root.looking = True
+        folder = root.watched.root
+        self._ask(intake.Look(folder, folder, priority, root.watched.is_remote, why))
+
+    def _find_unwatched(self) -> None:
+        """Notice that the kernel watches fewer folders than there are: its limit was reached below a root."""
+        heard = [root for root in self._roots if root.watched.way is Way.EVENTS]
+        held = watch.watches_held()
+        if held is None or any(root.looking for root in heard) or held >= sum(root.folders for root in heard):
+            return
+        for root in heard:
+            root.watched.poll_too(watch.LIMIT_REACHED)
+            self._tell_way(root)
+
+    def _tell_way(self, root: Root) -> None:
+        """Say once how a folder is heard of, where that is not as it should be, and when it is well again."""
+        watched = root.watched
+        news, before = root.news()
+        if not news:
+            return
+        if watched.way is Way.AWAY:
+            self._events.warning("folder is away", path=watched.root, action="waiting for it; nothing is forgotten")
+        elif watched.way is Way.POLLING:
+            self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self.settings.poll_s)
+        elif before:
+            self._events.info("folder is watched again", path=watched.root)

@@ -1,0 +1,153 @@
+"""A running `genretagger watch`, and waiting for what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import command_helpers as helpers
+
+from genretagger.daemon.control import ask
+from genretagger.database import WriteState
+from genretagger.types import Json
+
+WAIT_S = 60.0
+QUIET_S = 0.4
+
+
+class Watcher:
+    """The real command, its log as JSON.
+
+    Args:
+        arguments: the folders, and options.
+        data_dir: where its database and model lie.
+        options: of the configuration.
+        prefix: a command to start it by.
+    """
+
+    def __init__(
+        self, *arguments: str | Path, data_dir: Path, prefix: tuple[str, ...] = (), **options: str | float
+    ) -> None:
+        self.data_dir = data_dir
+        variables = {f"GENRETAGGER_{name.upper()}": str(value) for name, value in options.items() if name.islower()}
+        plain = {name: str(value) for name, value in options.items() if name.isupper()}
+        defaults = {
+            "QUIET_S": QUIET_S,
+            "LOG_FORMAT": "json",
+            "LOG_LEVEL": "debug",
+            "RETRY_S": 0.2,
+            "JOBS": 1,
+            "THREADS": 1,
+        }
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "genretagger", "watch", *arguments],
+            env={
+                **os.environ,
+                **{f"GENRETAGGER_{name}": str(value) for name, value in defaults.items()},
+                "GENRETAGGER_DATA_DIR": str(data_dir),
+                **variables,
+                **plain,
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        self.log: list[Json] = []
+        self._lines: SimpleQueue[Json | None] = SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            for line in stream:
+                try:
+                    self._lines.put(json.loads(line))
+                except ValueError:
+                    self._lines.put({"event": "text", "text": line.decode("utf-8", "replace").rstrip()})
+        self._lines.put(None)
+
+    def __enter__(self) -> Watcher:
+        self.wait_for("watching")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        engine = (self.status() or {}).get("engine")  # it may have ended, or be about to
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        if engine is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(engine, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(WAIT_S)
+
+    def wait_for(self, event: str, **details: Json) -> Json:
+        """Wait for an event with these details."""
+        wanted = {"event": event, **{name: str(value) for name, value in details.items()}}
+        while True:
+            try:
+                line = self._lines.get(timeout=WAIT_S)
+            except Empty:
+                raise AssertionError(f"no {wanted} in {self.log}") from None
+            if line is None:
+                raise AssertionError(f"ended without {wanted}: {self.log}")
+            self.log.append(line)
+            if all(str(line.get(name)) == value for name, value in wanted.items()):
+                return line
+
+    def wait_for_all(self, event: str, paths: set[Path]) -> None:
+        """Wait for an event for each of some paths."""
+        left = {str(path) for path in paths} - {line.get("path") for line in self.log if line["event"] == event}
+        while left:
+            left.discard(self.wait_for(event)["path"])
+
+    def status(self) -> Json:
+        """What it says of itself."""
+        return ask(self.data_dir, "status")
+
+    def until(self, name: str, least: int) -> None:
+        """Wait for a counter of its own."""
+        deadline = threading.Event()
+        timer = threading.Timer(WAIT_S, deadline.set)
+        timer.start()
+        try:
+            while self.status()["counters"].get(name, 0) < least:
+                assert not deadline.wait(0.02), self.status()
+        finally:
+            timer.cancel()
+
+    def seen(self, event: str) -> list[Json]:
+        """The events of this name so far."""
+        with contextlib.suppress(Empty):
+            while (line := self._lines.get_nowait()) is not None:
+                self.log.append(line)
+        return [line for line in self.log if line["event"] == event]
+
+    def stop(self) -> int:
+        """Ask it to end, and give its exit status."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.wait()
+
+
+def tagged_once(data_dir: Path, songs: set[Path]) -> None:
+    """Assert that each file has a genre, and that the history has one write for each."""
+    done = Counter(write.path for write in helpers.writes(data_dir) if write.state is WriteState.DONE)
+    assert done == Counter(dict.fromkeys(songs, 1))
+    assert all(helpers.genres_of(song) == ["Dance", "Techno"] for song in songs)

@@ -1,0 +1,243 @@
+"""What the service hears, and how it notices that it hears nothing: limits, unmounted disks, dead threads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import command_helpers as helpers
+import pytest
+from daemon_helpers import Watcher, tagged_once
+
+from genretagger.daemon import watch
+from genretagger.daemon.watch import Changed, Watched, Way
+
+MakeTechno = Callable[..., Path]
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
+
+
+@pytest.fixture
+def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
+    return make_techno(tmp_path / "outside.flac").read_bytes()
+
+
+def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
+    """Run a Python script as root of a user namespace of its own."""
+    command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    try:
+        done = subprocess.run(
+            [*command, textwrap.dedent(script), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("namespaces cannot be had here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes) -> None:
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if most > 100_000:
+        pytest.skip("the queue of this system is too long to fill")
+    flood = [music / "one.txt", music / "two.txt"]
+    songs = {music / f"{number}.flac" for number in range(5)} | {music / "new" / "folder.flac"}
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")
+        watcher.process.send_signal(signal.SIGSTOP)
+        files = [path.open("wb", buffering=0) for path in flood]
+        for number in range(most + 100):  # two in turn, because equal events become one
+            files[number % 2].write(b"x")
+        for file in files:
+            file.close()
+        (music / "new").mkdir()
+        for path in songs:
+            path.write_bytes(song)
+        watcher.process.send_signal(signal.SIGCONT)
+        watcher.wait_for("events were lost")
+        watcher.wait_for_all("tagged", songs)
+        (music / "new" / "later.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=music / "new" / "later.flac")
+    tagged_once(heard, songs | {music / "new" / "later.flac"})
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int) -> None:
+    """At the root, or below it where watchdog says nothing: told once, with the way out; then it is polled."""
+    for name in ("a/b", "c", "d", "e"):
+        (music / name).mkdir(parents=True)
+    script = """
+        import sys
+        from pathlib import Path
+        from daemon_helpers import Watcher
+        try:
+            Path("/proc/sys/user/max_inotify_watches").write_text(sys.argv[4])
+        except OSError:
+            sys.exit(77)
+        music, data, song = map(Path, sys.argv[1:4])
+        with Watcher(music, data_dir=data, poll_s=1) as watcher:
+            told = watcher.seen("polling") or [watcher.wait_for("polling")]
+            print(told[0]["cause"])
+            for name in ("a/b/1.flac", "e/2.flac"):
+                (music / name).write_bytes(song.read_bytes())
+            watcher.wait_for_all("tagged", {music / "a/b/1.flac", music / "e/2.flac"})
+            root = watcher.status()["roots"][0]
+            print(root["way"], len(watcher.seen("polling")))
+    """
+    source = music.with_name("outside.flac")
+    said = in_a_namespace(script, music, heard, source, str(limit)).splitlines()
+    assert "sudo sysctl fs.inotify.max_user_watches=" in said[0]
+    assert said[1] == "polling 1"
+    tagged_once(heard, {music / "a/b/1.flac", music / "e/2.flac"})
+
+
+def test_a_disk_that_is_unmounted_and_comes_back(heard: Path, music: Path, song: bytes) -> None:
+    script = """
+        import subprocess, sys
+        from pathlib import Path
+        import command_helpers as helpers
+        from daemon_helpers import Watcher
+        music, data, song = map(Path, sys.argv[1:4])
+        disk = music.with_name("disk")  # a file system, and a place to keep it mounted meanwhile
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk]).returncode:
+            sys.exit(77)
+        subprocess.run(["mount", "--bind", disk, music], check=True)
+        for name in ("1.flac", "2.flac"):
+            (music / name).write_bytes(song.read_bytes())
+        with Watcher(music, data_dir=data, poll_s=1) as watcher:
+            watcher.wait_for_all("tagged", {music / "1.flac", music / "2.flac"})
+            before = helpers.rows(data, "tracks", "writes")
+            subprocess.run(["umount", "--lazy", music], check=True)
+            music.rmdir()
+            watcher.wait_for("folder is away")
+            print(watcher.status()["healthy"], helpers.rows(data, "tracks", "writes") == before)
+            (disk / "3.flac").write_bytes(song.read_bytes())
+            music.mkdir()
+            subprocess.run(["mount", "--bind", disk, music], check=True)
+            watcher.wait_for("folder is watched again")
+            watcher.wait_for("tagged", path=music / "3.flac")
+            (music / "4.flac").write_bytes(song.read_bytes())
+            watcher.wait_for("tagged", path=music / "4.flac")
+            print(watcher.status()["healthy"], len(watcher.seen("tagged")), watcher.seen("failed"))
+    """
+    said = in_a_namespace(script, music, heard, music.with_name("outside.flac"), mounts=True)
+    assert said.splitlines() == ["False True", "True 4 []"]
+    assert len(helpers.writes(heard)) == 4
+
+
+def test_a_folder_that_is_deleted_and_made_again(heard: Path, music: Path, song: bytes) -> None:
+    with Watcher(music, data_dir=heard, poll_s=1) as watcher:
+        music.rmdir()
+        watcher.wait_for("folder is away")
+        music.mkdir()
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=music / "1.flac")
+
+
+def test_a_thread_that_died_is_noticed(music: Path) -> None:
+    heard: SimpleQueue[object] = SimpleQueue()
+    watched = Watched(music, heard.put)
+    watched.start()
+    try:
+        assert (watched.way, watched.is_deaf(), watched.is_gone()) == (Way.EVENTS, False, False)
+        (music / "1.flac").touch()
+        assert heard.get(timeout=20) == Changed(music / "1.flac", music)
+        observer = watched._observer
+        assert observer is not None
+        (emitter,) = observer.emitters
+        emitter.stop()
+        emitter.join()
+        assert observer.is_alive()
+        assert watched.is_deaf()
+        watched.start()
+        assert not watched.is_deaf()
+        while not heard.empty():
+            heard.get()
+        (music / "2.flac").touch()
+        assert heard.get(timeout=20) == Changed(music / "2.flac", music)
+    finally:
+        watched.stop()
+
+
+def test_file_systems_are_known_by_the_last_mount_above(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "a / ext4 rw 0 0\nb /mnt nfs4 rw 0 0\nc /mnt/my\\040disk fuse.mergerfs rw 0 0\n"
+        "d /mnt/my\\040disk btrfs rw 0 0\nnonsense\n"
+    )
+    cases = {"/home": "ext4", "/mnt": "nfs4", "/mnt/x/y": "nfs4", "/mnt2": "ext4", "/mnt/my disk/x": "btrfs"}
+    assert {path: watch.file_system(Path(path), mounts=mounts) for path in cases} == cases
+    assert watch.file_system(Path("/"), mounts=tmp_path / "none") == ""
+    blind = {
+        kind: watch.is_blind(kind) for kind in ("nfs4", "cifs", "fuse.sshfs", "9p", "ext4", "fuseblk", "btrfs", "")
+    }
+    assert [kind for kind, is_so in blind.items() if is_so] == ["nfs4", "cifs", "fuse.sshfs", "9p"]
+
+
+@pytest.fixture
+def notify_socket() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(f"\0genretagger-test-{os.getpid()}-{time.monotonic_ns()}")
+        sock.settimeout(60)
+        yield sock
+
+
+def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, notify_socket: socket.socket) -> None:
+    def hear() -> list[str]:
+        return notify_socket.recv(4096).decode().splitlines()
+
+    def hear_until(word: str) -> None:
+        while word not in hear():
+            pass
+
+    name = "@" + notify_socket.getsockname()[1:].decode()
+    with Watcher(music, data_dir=heard, NOTIFY_SOCKET=name, WATCHDOG_USEC=1_000_000) as watcher:
+        hear_until("READY=1")
+        hear_until("WATCHDOG=1")
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("tagged")
+        engine = watcher.status()["engine"]
+        os.kill(engine, signal.SIGSTOP)
+        while not (lasts := watcher.status()["healthy"] is False):
+            assert watcher.process.poll() is None
+        assert lasts
+        while True:  # what was sent before it was noticed
+            notify_socket.settimeout(2)  # eight times as long as between two words
+            try:
+                hear()
+            except TimeoutError:
+                break
+        notify_socket.settimeout(60)
+        os.kill(engine, signal.SIGCONT)
+        hear_until("WATCHDOG=1")
+        watcher.process.send_signal(signal.SIGHUP)
+        hear_until("READY=1")
+        watcher.process.terminate()
+        hear_until("STOPPING=1")
