@@ -26,5 +26,6 @@ class Notifier:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)  # a manager that does not read must not stop us
             sock.connect(address)
             sock.sendall("\n".join(words).encode("utf-8", "backslashreplace"))

@@ -178,7 +178,8 @@ class Service:
         if (due_s := self._settling.next_due_s()) is not None:
             times.append(due_s)
         if self._engine is not None:
-            times.append(self._engine.heard_s + SILENT_S)
+            silent = self._engine.silent_s() > SILENT_S
+            times.append(self._engine.heard_s + (HANGS_S if silent else SILENT_S) + 0.01)
         elif (due := self._job_due_s(now_s)) is not None:
             times.append(max(due, self._engine_at_s))
         if self._notifier.watchdog_s is not None:
