@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export MUSIC ?=
+SOAK_MINUTES ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all torture lint bench clean
+.PHONY: help install tag test test-all torture soak lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +31,9 @@ tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSI
 	@if [ -z "$$MUSIC" ]; then echo "Which folder? make tag MUSIC=/path/to/music" >&2; exit 2; fi
 	@$(BIN)/genretagger tag -- "$$MUSIC"
 
+soak: $(VENV)/installed-dev ## Let the service run while files come and go: make soak SOAK_MINUTES=60
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -n 0 -s -m soak
+
 lint: $(VENV)/installed-dev ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,7 +43,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
