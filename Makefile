@@ -51,6 +51,7 @@ torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system ca
 bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
+	$(BIN)/python -m benchmarks.service
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

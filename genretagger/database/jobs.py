@@ -6,7 +6,7 @@ attempt before the file is opened: a file that kills whoever opens it is found o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from genretagger.database.models import JobRow, TrackRow
 from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
 from genretagger.database.writes import PAGE_ROWS, lies_under
 from genretagger.errors import FileError
+
+_BATCH = 500
+"""How many jobs are added in one transaction."""
 
 SCAN_ROWS = 2000
 """How many rows a scan takes at a time."""
@@ -36,30 +39,40 @@ class Jobs(Access):
         Returns:
             How many files wait that did not before.
         """
-        added, at = 0, now()
+        added, wanted = 0, list(jobs)
+        for start in range(0, len(wanted), _BATCH):
+            added += self._add({job.path: job for job in wanted[start : start + _BATCH]})
+        return added
+
+    def _add(self, jobs: Mapping[Path, NewJob]) -> int:
+        at = now()
+        fresh = {
+            "state": JobState.WAITING.value,
+            "attempts": 0,
+            "not_before": at,
+            "failure": None,
+            "failure_hint": None,
+            "updated_at": at,
+        }
+        known = select(JobRow.path, JobRow.state, JobRow.priority).where(JobRow.path.in_(list(jobs)))
         with self._write() as connection:
-            for job in jobs:
-                fresh = {
-                    "root": job.root,
-                    "state": JobState.WAITING.value,
-                    "priority": job.priority,
-                    "attempts": 0,
-                    "not_before": at,
-                    "failure": None,
-                    "failure_hint": None,
-                    "updated_at": at,
-                }
-                row = connection.execute(select(JobRow.state, JobRow.priority).where(JobRow.path == job.path)).first()
-                mine = JobRow.path == job.path
-                if row is None:
-                    connection.execute(insert(JobRow).values(path=job.path, added_at=at, **fresh))
-                    added += 1
-                elif row.state == JobState.QUARANTINED.value:
+            there = {row.path: row for row in connection.execute(known)}
+            new = [
+                {"path": path, "root": job.root, "priority": job.priority, "added_at": at, **fresh}
+                for path, job in jobs.items()
+                if path not in there
+            ]
+            if new:
+                connection.execute(insert(JobRow), new)
+            added = len(new)
+            for path, row in there.items():
+                job, mine = jobs[path], change(JobRow).where(JobRow.path == path)
+                if row.state == JobState.QUARANTINED.value:
                     if job.changed:
-                        connection.execute(change(JobRow).where(mine).values(**fresh))
+                        connection.execute(mine.values(root=job.root, priority=job.priority, **fresh))
                         added += 1
                 elif job.priority < row.priority:
-                    connection.execute(change(JobRow).where(mine).values(priority=job.priority))
+                    connection.execute(mine.values(priority=job.priority))
         return added
 
     def claim_job(self, worker: str, *, lease_s: float, attempts: int) -> StoredJob | None:

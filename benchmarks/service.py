@@ -1,0 +1,88 @@
+"""What the service costs: a look at a library in which nothing changed, beside a bare walk; and its idle process.
+
+    python -m benchmarks.service [FILES]
+
+The library is made of empty files (100,000 by default, in folders of twelve), which the database knows as handled.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from genretagger.daemon.scan import Scan
+from genretagger.database import NewJob, Store
+from genretagger.database.jobs import SCAN_ROWS
+from genretagger.types import GenreField, Stamp, Track
+
+FOLDER_FILES = 12
+KEY = "rules"
+
+
+def build(music: Path, store: Store, files: int) -> None:
+    """Make the library, and let the database know all of it."""
+    for start in range(0, files, FOLDER_FILES):
+        folder = music / f"artist {start // 600:04}" / f"album {start // FOLDER_FILES:05}"
+        folder.mkdir(parents=True)
+        with store.group():
+            for number in range(start, min(files, start + FOLDER_FILES)):
+                path = folder / f"{number:06} a song of some length.flac"
+                path.touch()
+                track = Track(
+                    path, Stamp.of(path.stat()), "flac", 200.0, f"{number:064x}", GenreField((), None, "none")
+                )
+                store.save_track(track)
+                store.finish_job(path, KEY)
+
+
+def bare_walk(folder: str) -> int:
+    """Names and stamps by nothing but the system's own calls."""
+    count = 0
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    entry.stat()
+                    count += 1
+    return count
+
+
+def resident_mb() -> float:
+    """Memory of this process."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+def main(files: int) -> None:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory() as scratch, Store.open(Path(scratch) / "library.sqlite3") as store:
+        music = Path(scratch) / "music"
+        build(music, store, files)
+        bare_walk(str(music))  # the names are in memory now, for both
+        started = time.perf_counter()
+        count = bare_walk(str(music))
+        bare_s = time.perf_counter() - started
+        before_mb = resident_mb()
+        started = time.perf_counter()
+        scan = Scan(music, store.seen_below(music), rules_key=KEY)
+        unhandled = sum(1 for _ in scan.unhandled())
+        look_s = time.perf_counter() - started
+        assert (scan.files, count, unhandled) == (files, files, 0)
+        print(f"{files:,} files in {scan.folders:,} folders, nothing new ({SCAN_ROWS:,} rows at a time)")
+        print(f"bare walk          {bare_s:7.2f} s")
+        print(f"look               {look_s:7.2f} s   {look_s / bare_s:5.1f}x")
+        print(f"memory of the look {resident_mb() - before_mb:7.1f} MB")
+        started = time.perf_counter()
+        scan = Scan(music, store.seen_below(music), rules_key="other rules")
+        jobs = [NewJob(found.path, music, 1) for found in scan.unhandled()]
+        store.add_jobs(jobs)
+        print(f"all of it queued anew, after a change of the rules {time.perf_counter() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
