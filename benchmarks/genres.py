@@ -159,7 +159,9 @@ def _ambient(a: _Artist) -> _Wave:
 
 def _hip_hop(a: _Artist) -> _Wave:
     kick = _kick(a.since(4)) + _kick(a.since(4, 2.5)) + 0.7 * _kick(a.since(4, 1.75))
-    snare = a.noise() * np.exp(-22 * a.since(2, 1)) + 0.5 * np.sin(2 * np.pi * 190 * a.time) * np.exp(-25 * a.since(2, 1))
+    snare = a.noise() * np.exp(-22 * a.since(2, 1)) + 0.5 * np.sin(2 * np.pi * 190 * a.time) * np.exp(
+        -25 * a.since(2, 1)
+    )
     hat = np.diff(a.noise(), prepend=0.0) * np.exp(-50 * a.since(0.5))
     sub = np.sin(2 * np.pi * _phase(a.melody(2, (0, 0, 3, 5), 0))) * np.exp(-1.2 * a.since(2))
     sample = _smooth(_saw(a.melody(1, (0, 3, 7, 10), 2)), 6) * np.exp(-3 * a.since(1))
@@ -201,7 +203,9 @@ def _chiptune(a: _Artist) -> _Wave:
 
 def _dub(a: _Artist) -> _Wave:
     bass = _smooth(_square(a.melody(1, (0, 0, 3, 5, 7), 0)), 25) * (a.dice.random(512)[a.step(1) % 512] > 0.25)
-    skank = sum(_square(hertz(a.key + 36 + note), 0.3 + 0.2 * a.colour) for note in (0, 3, 7)) * np.exp(-22 * a.since(1, 0.5))
+    skank = sum(_square(hertz(a.key + 36 + note), 0.3 + 0.2 * a.colour) for note in (0, 3, 7)) * np.exp(
+        -22 * a.since(1, 0.5)
+    )
     rim = a.noise() * np.exp(-60 * a.since(4, 2))
     melodica = _smooth(_square(a.melody(2, (0, 3, 5, 7, 10), 3), 0.4), 3) * (a.since(4) < 2 * a.beat_s)
     wet = _echo(0.1 * skank + 0.5 * rim, 0.75 * a.beat_s, 0.62, 6)
