@@ -17,7 +17,7 @@ from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.store import InstalledModel, ModelStore
 from genretagger.types import Activations, Decision, Sound
-from genretagger.vocabulary.calibration import calibration
+from genretagger.vocabulary.learned import KEY, Scorer, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.windows import plan_key
@@ -52,12 +52,12 @@ class Listener:
         self.fingerprint = model.sha256
         self.labels = model.card.classes
         self.plan = plan_key(settings.windows)
-        self._front_end = front_end(model.card.algorithm)
+        self._front_end = front_end(model.card.algorithm, model.card.inputs[0].shape)
         self._settings = settings
         self._model = model
         self._notice = notice
         self._session: Session | None = None
-        self._calibration = calibration(model.name, model.card.classes)
+        self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
         self._tell_of_unknown_names(settings, notice)
         self._rules = Rules(
             max_genres=settings.max_genres,
@@ -69,13 +69,13 @@ class Listener:
             add_parents=settings.add_parents,
             capitalisation=settings.capitalisation.value,
         )
-        rules = json.dumps([asdict(self._rules), self._calibration.digest, digest()], sort_keys=True)
+        rules = json.dumps([asdict(self._rules), self._scorer.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
 
     def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
         """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
-        known = {key(name) for name in (*self._calibration.genres, *vocabulary().genres)}
+        known = {key(name) for name in (*self._scorer.genres, *vocabulary().genres)}
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
                 if key(vocabulary().canonical(name) or name) not in known:
@@ -118,7 +118,7 @@ class Listener:
         """Choose genres from what was heard; pure, and equal for equal settings."""
         from genretagger.aggregate import track_activations
 
-        scores = self._calibration.scores(track_activations(activations.values))
+        scores = self._scorer.scores(track_activations(activations.values), activations.embedding)
         return decide(scores, self._rules, vocabulary())
 
     def _open(self) -> Session:

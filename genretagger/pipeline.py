@@ -23,7 +23,7 @@ from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, WriteState
+from genretagger.database.values import Hearing, StoredAnalysis, WriteState, ours_among
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.files import stamp_of
@@ -32,13 +32,15 @@ from genretagger.model.store import PULLABLE, ModelStore
 from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.text import printable
-from genretagger.types import Decision, Outcome, Policy, Sound, Stamp, Status, Track
+from genretagger.types import Credits, Decision, Heard, Outcome, Policy, Sound, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import identity, protected
 from genretagger.worker.pool import Limits, WorkerPool
 from genretagger.writer import Writer
 
 _log = logging.getLogger(__name__)
+
+_SILENT = Decision((), {}, "nothing but silence or steady noise")
 
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is done, and of how much."""
@@ -114,6 +116,35 @@ class Pipeline:
         yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
         if stop.done():
             self._workers.close(finish=False)  # what they still decode, nobody waits for
+
+    def hear(self, files: Iterable[Found], *, stop: Future[None]) -> Iterator[Heard | FileError]:
+        """Learn all about tracks without changing any: listen where nobody has, and write nothing.
+
+        Args:
+            files: what to listen to.
+            stop: when done, the iteration ends soon.
+
+        Yields:
+            Each track, or why it cannot be heard, in the order in which they end.
+        """
+        flows = (self._heard(file) for file in files)
+        yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
+        if stop.done():
+            self._workers.close(finish=False)
+
+    def _heard(self, file: Found) -> Flow[Heard | FileError]:
+        run = Run(0, dry_run=True)
+        try:
+            track = yield from self._track(file, run)
+            credits: Credits = yield Step(self._workers.credit(track.path))
+            analysis = yield from self._analysis(track, run)
+        except FileError as error:
+            error.path = error.path or file.path
+            return error
+        ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
+        activations = analysis.activations
+        decision = _SILENT if activations is None else self._listener.decide(activations)
+        return Heard(track, credits, activations, decision, ours)
 
     def _one(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom."""
@@ -192,21 +223,30 @@ class Pipeline:
         known = None if run.force else self._known_decision(track)
         if known is not None:
             return known
-        listener = self._listener
-        where = (track.payload_hash, listener.fingerprint, listener.plan)
-        analysis = None if run.force else self._store.analysis(*where)
-        if analysis is None:
-            yield from self._listen(track)
-            analysis = self._store.analysis(*where)
-        if analysis is None or analysis.hearing is Hearing.SILENT:
-            return Decision((), {}, "nothing but silence or steady noise")
+        analysis = yield from self._analysis(track, run)
         if analysis.activations is None:
-            raise analysis.error or FileError("it could not be heard", path=track.path)
+            return _SILENT
+        listener = self._listener
         decision = listener.decide(analysis.activations)
         self._store.save_decision(
             track.payload_hash, self._model_id, listener.plan, decision, settings=listener.rules_key
         )
         return decision
+
+    def _analysis(self, track: Track, run: Run) -> Flow[StoredAnalysis]:
+        """Give what was heard in a track; its activations are None where there is nothing to hear.
+
+        Raises:
+            FileError: it cannot be heard.
+        """
+        where = (track.payload_hash, self._listener.fingerprint, self._listener.plan)
+        analysis = None if run.force else self._store.analysis(*where)
+        if analysis is None:
+            yield from self._listen(track)
+            analysis = self._store.analysis(*where)
+        if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
+            raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
+        return analysis
 
     def _listen(self, track: Track) -> Flow[None]:
         """Decode, compute the mel windows, run the model, and store what it said."""
