@@ -117,31 +117,37 @@ class Pipeline:
         if stop.done():
             self._workers.close(finish=False)  # what they still decode, nobody waits for
 
-    def hear(self, files: Iterable[Found], *, stop: Future[None]) -> Iterator[Heard | FileError]:
+    def hear(
+        self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
+    ) -> Iterator[Heard | FileError]:
         """Learn all about tracks without changing any: listen where nobody has, and write nothing.
 
         Args:
             files: what to listen to.
+            worth: told a track that nobody listened to yet; says whether to.
             stop: when done, the iteration ends soon.
 
         Yields:
             Each track, or why it cannot be heard, in the order in which they end.
         """
-        flows = (self._heard(file) for file in files)
+        flows = (self._heard(file, worth) for file in files)
         yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
         if stop.done():
             self._workers.close(finish=False)
 
-    def _heard(self, file: Found) -> Flow[Heard | FileError]:
+    def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError]:
         run = Run(0, dry_run=True)
         try:
             track = yield from self._track(file, run)
+            ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
+            unheard = Heard(track, Credits(), None, _SILENT, ours)
+            if not worth(unheard):
+                return unheard
             credits: Credits = yield Step(self._workers.credit(track.path))
             analysis = yield from self._analysis(track, run)
         except FileError as error:
             error.path = error.path or file.path
             return error
-        ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
         activations = analysis.activations
         decision = _SILENT if activations is None else self._listener.decide(activations)
         return Heard(track, credits, activations, decision, ours)

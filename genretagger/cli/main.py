@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from genretagger import __version__
-from genretagger.cli import apply, config, doctor, export, history, models, show, tag, undo
+from genretagger.cli import apply, config, doctor, export, history, models, show, tag, train, undo
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app.command("undo")(undo.undo)
 app.command("history")(history.history)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")
+app.command("train")(train.train)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 

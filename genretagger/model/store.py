@@ -137,6 +137,26 @@ class ModelStore:
             with install.staging(self.folder) as staged:
                 return self._install(name, staged / name, files, _runs)
 
+    def put(self, name: str, onnx: bytes, card: Card) -> InstalledModel:
+        """Install a model that was made here, in the place of an earlier one of that name.
+
+        Nothing is touched where the same model is there already.
+
+        Raises:
+            ModelError: it does not run, or cannot be written.
+        """
+        _check_name(name)
+        files = {ONNX: onnx, CARD: card.dump()}
+        with install.exclusive(self.folder, lambda: None):
+            install.clean(self.folder)
+            found = self._usable(name)
+            if found is not None and all(
+                _read(found.folder / file, _LIMITS_BYTES[file]) == files[file] for file in files
+            ):
+                return found
+            with install.staging(self.folder) as staged:
+                return self._install(name, staged / name, files, _runs)
+
     def installed(self) -> list[InstalledModel]:
         """All usable models, by name; damaged ones are left out, `verify` says what they lack."""
         names = sorted(entry.name for entry in self.folder.iterdir()) if self.folder.is_dir() else []
