@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypedDict
 
@@ -80,6 +80,11 @@ class Listener:
             for name in names:
                 if key(vocabulary().canonical(name) or name) not in known:
                     notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
+
+    @property
+    def genres(self) -> Sequence[str]:
+        """Every genre that the model can hear."""
+        return self._scorer.genres
 
     @property
     def request(self) -> DecodeRequest:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -92,6 +92,11 @@ class Pipeline:
         """Begin a run, whose writes can be undone together; see `Run`."""
         number = self._store.begin_run(command, self._settings.recorded())
         return Run(number, dry_run or plan is not None, force, plan)
+
+    @property
+    def genres(self) -> Sequence[str]:
+        """Every genre that the model can hear."""
+        return self._listener.genres
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from genretagger import __version__
-from genretagger.cli import apply, config, doctor, export, history, models, show, tag, train, undo
+from genretagger.cli import apply, config, doctor, evaluate, export, history, models, show, tag, train, undo
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ app.command("history")(history.history)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 

@@ -172,6 +172,25 @@ def add(
 
 
 @app.command()
+def use(name: Name) -> None:
+    """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
+    from genretagger.cli import output
+    from genretagger.cli.config import change
+    from genretagger.config import load
+
+    store, _ = _store()
+    model = store.get(name)
+    if not model.card.classes:
+        raise ModelError(
+            f"{name} gives embeddings and no genres", hint=f"Learn some on it: genretagger train --model {name} PATH"
+        )
+    path = change("model", name)
+    output.notice(f"{name} listens from now on (model in {path})")
+    if (used := load().model) != name:
+        output.notice(f"but GENRETAGGER_MODEL in the environment says {used}, which wins over the file")
+
+
+@app.command()
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
     from genretagger.cli import output

@@ -61,6 +61,7 @@ def train(
     from genretagger.config import load
     from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
+    from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
 
     output.quieten()
@@ -80,11 +81,13 @@ def train(
     _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets), NameMap.load(map_file)
     failures: list[Gathered] = []
+    ready = prepare()
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training import learn as school
 
         del pipeline
+        ready.join()
         failures.append(known)
         started = time.monotonic()
         lesson = school.learn(

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from genretagger.vocabulary.learned import Learned
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
 
-STRENGTH = 0.01
+STRENGTH = 0.03
 """scikit-learn's C for standardised embeddings: small, since there are more dimensions than tracks."""
 _MOST_COMPONENTS = 16
 _TRACKS_A_COMPONENT = 6
@@ -65,6 +67,13 @@ class _Cloud:
         """(n,) mean squares of the coordinates."""
         squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
         return squares
+
+
+def prepare() -> Thread:
+    """Import what fitting takes, two seconds of it, in a thread beside other work."""
+    thread = Thread(target=lambda: import_module("sklearn.linear_model"), daemon=True)
+    thread.start()
+    return thread
 
 
 def train(
@@ -204,11 +213,15 @@ def _calibrate(odds: Array, truth: Flags) -> tuple[Array, Array]:
 
 
 def _platt(odds: Array, truth: Flags) -> tuple[float, float]:
-    """Fit a line by Newton's method, to targets just short of 0 and 1 (Platt 1999), with a whisper of a prior."""
+    """Fit a line by Newton's method, with a whisper of a prior, to targets just short of 0 and 1.
+
+    Platt (1999) counts one track more on each side; half a track left scores of few tracks less timid (0.16 instead of
+    0.20 of calibration error on the synthesised library of `benchmarks.genres`).
+    """
     import numpy as np
 
     hits, misses = int(truth.sum()), int((~truth).sum())
-    target = np.where(truth, (hits + 1) / (hits + 2), 1 / (misses + 2))
+    target = np.where(truth, (hits + 0.5) / (hits + 1), 0.5 / (misses + 1))
     design = np.stack([odds, np.ones_like(odds)], axis=1)
     line = np.array([1.0, 0.0])
     prior = np.diag([1e-3, 1e-6])

@@ -114,9 +114,9 @@ def _page(title: str, measures: Measures | None, suspects: Sequence[Suspect], pi
 
 def _figures(measures: Measures, pictures: Sequence[str]) -> list[str]:
     parts = [
-        f"<p>{measures.tracks:,} tracks. {_share(measures.coverage)} of them get a genre, and {_share(measures.right)} of "
-        f"those a right one. The best guess is right for {_share(measures.top1)}, one of the best three for "
-        f"{_share(measures.top3)}. Calibration error: {measures.calibration_error:.3f}.</p>",
+        f"<p>{measures.tracks:,} tracks. {_share(measures.coverage)} of them get a genre, and "
+        f"{_share(measures.right)} of those a right one. The best guess is right for {_share(measures.top1)}, one of "
+        f"the best three for {_share(measures.top3)}. Calibration error: {measures.calibration_error:.3f}.</p>",
         "<h2>Genres</h2>",
         _rows(
             ("genre", "tracks", "given to", "precision", "recall", "F1"),

@@ -135,7 +135,9 @@ class Learned:
         grounds = {
             genre: f"as in the {self._tracks.get(genre, 0):,} tracks of it that were learned from" for genre in found
         }
-        return Scores(_ranked(found), MappingProxyType(grounds), is_music, is_known=is_known)
+        odds_of = dict(zip(self.genres, (float(odds) for odds in embedding[:size]), strict=True))
+        ranked = sorted(found, key=lambda genre: (-found[genre], -odds_of[genre], genre))
+        return Scores({genre: found[genre] for genre in ranked}, grounds, is_music, is_known=is_known)
 
     @staticmethod
     def resemblance(distance: float, limit: float) -> float:
