@@ -1,8 +1,8 @@
 """A library whose genres are known: ten kinds of synthesised music by made-up artists.
 
 Each genre is a recipe for rhythm, harmony and sound; each artist has a tempo, a key and a timbre of its own within it,
-and each track its own notes. So a learner can be asked the question that matters: does it know the genre of artists that
-it never heard? The music is no more than that: it says nothing about real recordings.
+and each track its own notes. So a learner can be asked the question that matters: does it know the genre of artists
+that it never heard? The music is no more than that: it says nothing about real recordings.
 
     python -m benchmarks.genres FOLDER --artists 0 1 2 --tracks 3
 
@@ -266,7 +266,7 @@ def write_track(path: Path, genre: str, artist: int, track: int, *, seconds: flo
 
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, compose(genre, artist, track, seconds), RATE_HZ, format="FLAC")
-    tags: Any = FLAC(path)
+    tags: Any = FLAC(path)  # type: ignore[no-untyped-call]
     name = f"{genre} artist {artist}"
     tags.update({"artist": name, "albumartist": name, "album": f"{genre} album {artist}", "title": f"Track {track}"})
     if tag is not None:

@@ -123,6 +123,8 @@ class Listener:
         """Choose genres from what was heard; pure, and equal for equal settings."""
         from genretagger.aggregate import track_activations
 
+        if not self.labels:
+            return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
         scores = self._scorer.scores(track_activations(activations.values), activations.embedding)
         return decide(scores, self._rules, vocabulary())
 

@@ -12,6 +12,7 @@ from genretagger.errors import ModelError
 from genretagger.types import Json
 
 if TYPE_CHECKING:
+    from genretagger.model.card import Card
     from genretagger.model.store import InstalledModel, ModelStore
 
 app = typer.Typer(
@@ -160,6 +161,22 @@ def add(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+            help="Its labels, one a line or a JSON list.",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="For a head that eats embeddings: the model that gives them."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
     """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
@@ -167,8 +184,29 @@ def add(
 
     output.quieten()
     store, _ = _store()
-    model = store.add(onnx, card, name=name, force=force)
+    model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=_can_be_heard, force=force)
+    if not model.card.classes:
+        output.notice(
+            f"{model.name} is installed; it gives no genres by itself: genretagger train --model {model.name}"
+        )
+        return
     output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
+
+
+def _can_be_heard(card: Card) -> None:
+    """Refuse a model whose windows no front end gives.
+
+    Raises:
+        ModelError: there is none, or none of this shape and rate.
+    """
+    from genretagger.features import front_end
+
+    kind = front_end(card.algorithm, card.inputs[0].shape)
+    if kind.rate_hz != card.rate_hz:
+        raise ModelError(
+            f"The card says {card.rate_hz} Hz, and its front end {kind.name} listens at {kind.rate_hz} Hz",
+            hint="Look at `inference.sample_rate` of its card.",
+        )
 
 
 @app.command()
