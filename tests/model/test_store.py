@@ -182,7 +182,7 @@ def test_add_refuses_what_does_not_run(copied: ModelStore, model: InstalledModel
     document["classes"] = document["classes"][:99]
     card = tmp_path / "bad.json"
     card.write_text(json.dumps(document))
-    with pytest.raises(ModelError, match="fits the labels"):
+    with pytest.raises(ModelError, match="fits the 99 labels"):
         copied.add(model.onnx_path, card, name="bad")
     assert entries(copied.folder) == {".lock", "musicnn"}
 
