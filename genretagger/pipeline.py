@@ -28,7 +28,7 @@ from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.files import stamp_of
 from genretagger.listener import Listener
-from genretagger.model.store import PULLABLE, ModelStore
+from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.text import printable
@@ -370,7 +370,7 @@ def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress
         GenretaggerError: the database or the model cannot be had.
     """
     models = ModelStore(settings.models_dir)
-    if settings.model in PULLABLE and settings.model not in {model.name for model in models.installed()}:
+    if settings.model == DEFAULT and settings.model not in {model.name for model in models.installed()}:
         notice(f"fetching the model {settings.model}, once")
         models.pull(settings.model, progress=progress)
     model = models.get(settings.model)

