@@ -74,6 +74,7 @@ def fetch(
                     hint=f"It came from {address}; perhaps the publisher replaced it, or somebody interferes.",
                 ) from error
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code in _GONE:
                 raise ModelError(
                     f"There is no such file any more ({error.code}): {address}",
@@ -107,6 +108,7 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
     try:
         answer: Any = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 416:  # we have it all, or more than there is
             _forget(kept)
             raise ConnectionError("the server has another file now") from error
