@@ -43,6 +43,9 @@ class Shop(ThreadingHTTPServer):
         self.status = 0
         self.asked: list[tuple[str, str | None]] = []
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that hang up."""
+
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
 
