@@ -24,6 +24,7 @@ from genretagger.windows import plan_key
 
 if TYPE_CHECKING:
     from genretagger.model.session import Session
+    from genretagger.types import FloatArray
 
 
 class DecodeRequest(TypedDict):
@@ -57,6 +58,7 @@ class Listener:
         self._model = model
         self._notice = notice
         self._session: Session | None = None
+        self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
         self._tell_of_unknown_names(settings, notice)
         self._rules = Rules(
@@ -98,6 +100,37 @@ class Listener:
             "margin_samples": front_end.margin_samples,
         }
 
+    @property
+    def backbone(self) -> str:
+        """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
+        part = self._model.card.document.get(KEY) or {}
+        learned = part.get("learned") if isinstance(part, dict) else None
+        return str(learned["backbone"]["sha256"]) if learned else ""
+
+    def derive(self, heard: Activations) -> Activations:
+        """What this model says of a track, from what its backbone said: nobody has to listen again.
+
+        Args:
+            heard: by the backbone.
+
+        Returns:
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window.
+        """
+        import numpy as np
+
+        from genretagger.model.merge import learned_head
+
+        if self._head is None:
+            self._head = learned_head(self._intact().onnx_path.read_bytes())
+        weights, bias, axes, origin = self._head
+        odds = heard.embedding @ weights + bias
+        own = np.tile(1 / (1 + np.exp(-np.clip(odds, -80, 80))), (len(heard.values), 1))
+        return Activations(
+            np.concatenate([own.astype(np.float16), heard.values], axis=1),
+            np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),
+            heard.provider,
+        )
+
     def hear(self, sound: Sound) -> Activations | None:
         """Run the model over the windows in which anything happens.
 
@@ -132,13 +165,22 @@ class Listener:
         if self._session is None:
             from genretagger.model.session import Session
 
-            # A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
-            intact = ModelStore(self._model.folder.parent).verify(self.name)
-            if intact.sha256 != self.fingerprint:
-                raise ModelError(
-                    f"Model {self.name!r} was replaced meanwhile", path=intact.folder, hint="Run the command again."
-                )
-            self._session = Session.open(self._model, self._settings.device, self._settings.threads)
+            self._session = Session.open(self._intact(), self._settings.device, self._settings.threads)
             if self._session.warning:
                 self._notice(self._session.warning)
         return self._session
+
+    def _intact(self) -> InstalledModel:
+        """The model, every byte of it checked.
+
+        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
+
+        Raises:
+            ModelError: it is damaged, or another one by now.
+        """
+        intact = ModelStore(self._model.folder.parent).verify(self.name)
+        if intact.sha256 != self.fingerprint:
+            raise ModelError(
+                f"Model {self.name!r} was replaced meanwhile", path=intact.folder, hint="Run the command again."
+            )
+        return intact

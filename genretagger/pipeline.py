@@ -251,13 +251,24 @@ class Pipeline:
             FileError: it cannot be heard.
         """
         where = (track.payload_hash, self._listener.fingerprint, self._listener.plan)
-        analysis = None if run.force else self._store.analysis(*where)
+        analysis = None if run.force else self._store.analysis(*where) or self._derived(track)
         if analysis is None:
             yield from self._listen(track)
             analysis = self._store.analysis(*where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
+
+    def _derived(self, track: Track) -> StoredAnalysis | None:
+        """What a learned model says of a track that its backbone heard already."""
+        below = self._listener.backbone
+        heard = self._store.analysis(track.payload_hash, below, self._listener.plan) if below else None
+        if heard is None or heard.activations is None:
+            return heard
+        activations = self._listener.derive(heard.activations)
+        where = (track.payload_hash, self._model_id, self._listener.plan)
+        self._store.save_analysis(*where, activations, seconds=0.0)
+        return self._store.analysis(track.payload_hash, self._listener.fingerprint, self._listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
         """Decode, compute the mel windows, run the model, and store what it said."""

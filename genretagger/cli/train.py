@@ -252,8 +252,8 @@ def _tell(lesson: Lesson, known: Gathered, name: str, seconds: float, *, compare
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
     output.say(
-        f"Learned {plural(len(lesson.genres), 'genre')} from {plural(tracks, 'track')} "
-        f"({plural(lesson.groups, 'artist or album')} with nothing in common), in {seconds:.1f} s."
+        f"Learned {plural(len(lesson.genres), 'genre')} from {plural(tracks, 'track')} in {seconds:.1f} s. "
+        f"Tracks that share an artist or an album are one group: {lesson.groups:,} groups."
     )
     if lesson.dropped:
         rare = ", ".join(f"{genre} ({count})" for genre, count in lesson.dropped.items())

@@ -135,6 +135,24 @@ def with_learned_head(
     return _joined(model, nodes, constants, (genres + labels, genres + size), None)
 
 
+def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Read the weights, bias, axes and origin of a model that `with_learned_head` made.
+
+    Raises:
+        ModelError: it is none.
+    """
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in parsed(content).graph.initializer}
+    try:
+        weights, bias, axes, origin = (
+            numpy_helper.to_array(constants[_HEAD + name]) for name in ("weights", "bias", "axes", "origin")
+        )
+    except KeyError as error:
+        raise ModelError("The model has no head that was learned here", hint="Train it again.") from error
+    return weights, bias, axes, origin
+
+
 def _joined(model: Any, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any) -> bytes:
     """Serialize a prefixed backbone with more nodes, an input `mel` and the two outputs of these sizes."""
     from onnx import TensorProto, helper

@@ -255,7 +255,19 @@ def test_a_learned_model_is_a_model_like_any_other(data_dir: Path, known: Path, 
     said = helpers.tag(options, known / "Techno" / "00", dry_run=True)
     assert said["00.flac"].status is Status.SKIPPED
     assert "Techno" in said["00.flac"].scores
+
+
+def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known: Path) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    options, path = helpers.settings(data_dir, model="mine", policy="replace"), known / "Dub" / "00" / "00.flac"
+    derived = helpers.tag(options, path, dry_run=True)[path.name]
     with Store.open(data_dir / "library.sqlite3") as database:
-        note = database.describe(known / "Dub" / "00" / "00.flac")
-    assert note is not None
-    assert {analysis.model for analysis in note.analyses} == {"mine", "musicnn"}
+        note = database.describe(path)
+        assert note is not None
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": False, "musicnn": True}
+        heard = helpers.tag(options, path, dry_run=True, force=True)[path.name]
+        note = database.describe(path)
+        assert note is not None
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": True, "musicnn": True}
+    assert heard.genres == derived.genres == ("Dub",)
+    assert dict(heard.scores) == pytest.approx(dict(derived.scores), abs=1e-3)
