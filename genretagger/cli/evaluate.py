@@ -25,7 +25,7 @@ def evaluate(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             exists=True,
             readable=False,
             show_default=False,

@@ -93,9 +93,37 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("licence", card.licence or "not given"),
         ("source", card.source or "not given"),
         ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
+        *_learned_from(card),
         ("labels", f"{len(card.classes)}: {', '.join(card.classes)}"),
     ):
         output.say(f"{head:<11} {printable(text)}")
+
+
+def _learned_from(card: Card) -> list[tuple[str, str]]:
+    """What a model that was learned here was made of, and how good it was."""
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        learned = card.document[KEY]["learned"]
+        training, held_out = learned["training"], learned["held_out"]
+        told = [
+            (
+                "learned",
+                f"{training['at']}, from {training['tracks']} tracks in {training['groups']} groups "
+                f"({training['source']}), seed {training['seed']}, on {learned['backbone']['name']}",
+            )
+        ]
+        if held_out:
+            told.append(
+                (
+                    "held out",
+                    f"{100 * held_out['coverage']:.0f} % of {held_out['tracks']} tracks get a genre, "
+                    f"{100 * (held_out['right'] or 0):.0f} % of those a right one; F1 {held_out['macro']['f1']}",
+                )
+            )
+    except (KeyError, TypeError, ValueError):
+        return []
+    return told
 
 
 @app.command()
@@ -235,12 +263,13 @@ def add(
 
 
 def _can_be_heard(card: Card) -> None:
-    """Refuse a model whose windows no front end gives.
+    """Refuse a model whose windows no front end gives, or whose output nothing here understands.
 
     Raises:
-        ModelError: there is none, or none of this shape and rate.
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
     """
     from genretagger.features import front_end
+    from genretagger.vocabulary.learned import KEY, scorer
 
     kind = front_end(card.algorithm, card.inputs[0].shape)
     if kind.rate_hz != card.rate_hz:
@@ -248,6 +277,8 @@ def _can_be_heard(card: Card) -> None:
             f"The card says {card.rate_hz} Hz, and its front end {kind.name} listens at {kind.rate_hz} Hz",
             hint="Look at `inference.sample_rate` of its card.",
         )
+    if card.classes:
+        scorer(card.name, card.classes, card.document.get(KEY))
 
 
 @app.command()

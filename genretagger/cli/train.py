@@ -26,7 +26,7 @@ def train(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="PATH...",
+            metavar="PATH",
             exists=True,
             readable=False,
             show_default=False,
@@ -174,7 +174,8 @@ def _backbone(store: ModelStore, name: str) -> str:
     if name == DEFAULT:
         return name
     part = store.get(name).card.document.get(KEY)
-    return str(part["learned"]["backbone"]["name"]) if isinstance(part, dict) and "learned" in part else name
+    learned = part.get("learned") if isinstance(part, dict) else None
+    return str(learned["backbone"]["name"]) if learned else name
 
 
 def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:

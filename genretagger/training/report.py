@@ -56,7 +56,7 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
         try:
             pictures = _pictures(measures)
         except ImportError:
-            notes.append("the report has no pictures: they need matplotlib (pip install 'genretagger[report]')")
+            notes.append("the report has no pictures: they need matplotlib, the extra `report`")
     files = {
         **pictures,
         JSON: (json.dumps(summary, indent=2) + "\n").encode(),

@@ -112,6 +112,7 @@ class Learned:
             self._music: Calibration = calibration(str(backbone["name"]), [str(name) for name in backbone["labels"]])
             self._limit = float(learned["limit"])
             self._tracks = {str(genre): int(count) for genre, count in learned["tracks"].items()}
+            str(backbone["sha256"])  # whoever asks for it later, finds it
             self._unmusical = frozenset(str(genre) for genre in learned["unmusical"])
             size = len(self.genres)
             if not size or list(self.genres) != list(labels[:size]) or len(labels) != size + len(backbone["labels"]):

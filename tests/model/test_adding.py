@@ -291,6 +291,10 @@ def _head_of_another_family(bad: Bad) -> None:
     bad.backbone = "below"
 
 
+def _part_that_makes_no_sense(bad: Bad) -> None:
+    factory.card(bad.card, genretagger={"scores": "probabilities", "learned": {"genres": ["Jazz"], "limit": "much"}})
+
+
 def _no_card(bad: Bad) -> None:
     bad.card.write_text("[]")
 
@@ -321,6 +325,7 @@ BAD: dict[Callable[[Bad], None], str] = {
     _backbone_for_a_backbone: "listens to sound, so it has no backbone",
     _head_of_another_size: "takes embeddings of 512 values, and Tiny gives 1280",
     _head_of_another_family: "was made for audioset-vggish-3",
+    _part_that_makes_no_sense: "The card's `genretagger` is not what",
     _no_card: "the card. is not a JSON object",
 }
 """Bad model → what it is told."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import command_helpers as helpers
 
@@ -45,12 +46,12 @@ def library(data_dir: Path, kept_in: Path, target: Path) -> Path:
     return target
 
 
-def gathered(data_dir: Path, paths: Sequence[Path], source: Source | None = None) -> Lessons:
+def gathered(data_dir: Path, paths: Sequence[Path], source: Source | None = None, **options: Any) -> Lessons:
     """Hear what is not heard yet, and give the known tracks."""
     source = source or Tags()
     files = {file.path: file for file in find(paths, helpers.unexpected)}
     heard = []
-    with helpers.pipeline(helpers.settings(data_dir, threads=0, jobs=2)) as opened:
+    with helpers.pipeline(helpers.settings(data_dir, **{"threads": 0, "jobs": 2, **options})) as opened:
         for each in opened.hear(files.values(), worth=lambda _: True, stop=Future()):
             assert not isinstance(each, FileError), each
             heard.append(each)
