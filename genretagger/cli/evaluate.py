@@ -33,7 +33,7 @@ def evaluate(
         ),
     ] = None,
     model: ModelName = None,
-    labels: Labels = "tags",
+    labels: Labels = None,
     beets: Beets = False,
     map_file: Names = None,
     min_score: Annotated[
@@ -49,7 +49,7 @@ def evaluate(
     for nothing.
     """
     from genretagger.cli import output
-    from genretagger.cli.known import gather, source_of, tell_failures
+    from genretagger.cli.known import gather, is_library, source_of, tell_failures
     from genretagger.config import load
     from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
@@ -57,7 +57,7 @@ def evaluate(
 
     output.quieten()
     settings = load(model=model, min_score=min_score)
-    if not paths and not beets and not labels.endswith((".db", ".blb")):
+    if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
     source, names = source_of(labels, beets), NameMap.load(map_file)
     ended: list[Gathered] = []

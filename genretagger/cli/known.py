@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from genretagger.training.labels import NameMap, Source
 
 Labels: TypeAlias = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="tags|folder|FILE.csv",
-        help="Where the known genres are: in tags, in folders' names, or in a table of the columns path,genres.",
+        help="Where known genres are: in tags, folders' names, or a table of the columns path,genres. [default: tags]",
+        show_default=False,
     ),
 ]
 Beets: TypeAlias = Annotated[bool, typer.Option("--beets", help="Take the known genres from beets' library.")]
@@ -57,7 +58,12 @@ class Gathered:
     source: Source
 
 
-def source_of(labels: str, beets: bool) -> Source:
+def is_library(labels: str | None) -> bool:
+    """Whether the labels are named by beets' database."""
+    return labels is not None and labels.endswith((".db", ".blb"))
+
+
+def source_of(labels: str | None, beets: bool) -> Source:
     """Find who knows the genres.
 
     Raises:
@@ -66,13 +72,15 @@ def source_of(labels: str, beets: bool) -> Source:
     from genretagger.errors import ConfigError
     from genretagger.training.labels import Folders, Tags, from_beets, from_csv
 
-    if beets or labels.endswith((".db", ".blb")):
-        return from_beets(Path(labels) if labels.endswith((".db", ".blb")) else None)
-    if labels == "tags":
+    if labels is not None and is_library(labels):
+        return from_beets(Path(labels))
+    if beets:
+        return from_beets()
+    if labels in (None, "tags"):
         return Tags()
     if labels in ("folder", "folders"):
         return Folders()
-    if Path(labels).is_file():
+    if labels is not None and Path(labels).is_file():
         return from_csv(Path(labels))
     raise ConfigError(
         f"--labels: {labels!r} is neither tags nor folder nor a file", hint="A table is named by its file: genres.csv"

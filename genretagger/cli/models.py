@@ -188,7 +188,7 @@ def pull(
                 bar.notice(f"{name}: {stage}{' for another genretagger' if stage == 'waiting' else ''} …")
             bar.update(stage, done, total)
 
-        model = store.pull(name, source=source, fits=_can_be_heard, progress=progress, force=force)
+        model = store.pull(name, source=source, fits=can_be_heard, progress=progress, force=force)
     if entry is not None and entry.onnx is not None and not entry.onnx.sha256 and "checking" in stages:
         output.notice("its hash was not known beforehand; it is noted now, and `models verify` compares with it")
     if stages in ([], ["waiting"]):
@@ -253,7 +253,7 @@ def add(
 
     output.quieten()
     store, _ = _store()
-    model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=_can_be_heard, force=force)
+    model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)
     if not model.card.classes:
         output.notice(
             f"{model.name} is installed; it gives no genres by itself: genretagger train --model {model.name}"
@@ -262,7 +262,7 @@ def add(
     output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
 
 
-def _can_be_heard(card: Card) -> None:
+def can_be_heard(card: Card) -> None:
     """Refuse a model whose windows no front end gives, or whose output nothing here understands.
 
     Raises:

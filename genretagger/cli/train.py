@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from genretagger.training.learn import Lesson
 
 _SUSPECTS_SHOWN = 20
+_LEAST = 5
 
 
 def train(
@@ -40,10 +41,15 @@ def train(
             metavar="NAME", help="Learn this model anew, and say what became better or worse.", show_default=False
         ),
     ] = None,
-    labels: Labels = "tags",
+    labels: Labels = None,
     beets: Beets = False,
     map_file: Names = None,
-    min_tracks: Annotated[int, typer.Option(min=2, help="Tracks that a genre needs; rarer ones are left out.")] = 5,
+    min_tracks: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Tracks that a genre needs; rarer ones are left out. [default: 5]", show_default=False
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", help="The model whose hearing is used. [default: the one in use]", show_default=False),
@@ -57,7 +63,7 @@ def train(
     heard before is not listened to again. The result is a model: `genretagger models use mine` makes it the default.
     """
     from genretagger.cli import output
-    from genretagger.cli.known import gather, source_of, tell_failures
+    from genretagger.cli.known import gather, is_library, source_of, tell_failures
     from genretagger.config import load
     from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
@@ -71,11 +77,12 @@ def train(
     if update is not None:
         before, name = store.get(update), update
         origin = _learned(before)["training"]
-        if not paths and not beets and labels == "tags":
-            paths, labels, beets = _again(origin)
-            map_file = map_file or (Path(origin["map"]) if origin.get("map") else None)
-        min_tracks = int(origin.get("min_tracks", min_tracks))
-    if not paths and not beets and not labels.endswith((".db", ".blb")):
+        if labels is None and not beets:
+            labels, beets = origin.get("labels"), bool(origin.get("beets"))
+        paths = paths or _places(origin)
+        map_file = map_file or (Path(origin["map"]) if origin.get("map") else None)
+        min_tracks = min_tracks or origin.get("min_tracks")
+    if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
     backbone = _backbone(store, model or (_learned(before)["backbone"]["name"] if before else settings.model))
     _may_be_called(store, name, backbone)
@@ -101,7 +108,7 @@ def train(
                 "paths": sorted(str(path.absolute()) for path in paths or ()),
                 "map": str(map_file.absolute()) if map_file else None,
             },
-            least=min_tracks,
+            least=min_tracks or _LEAST,
             rules=school.Rules(settings.min_score, settings.share_of_top, settings.max_genres),
             before=before.card if before else None,
             progress=lambda done, total: tell("learning", done, total),
@@ -147,8 +154,8 @@ def _learned(model: InstalledModel) -> Json:
     return learned
 
 
-def _again(origin: Json) -> tuple[list[Path], str, bool]:
-    """Where the music and its genres came from the last time.
+def _places(origin: Json) -> list[Path]:
+    """Where the music was that a model was learned from.
 
     Raises:
         ConfigError: it is gone.
@@ -163,7 +170,7 @@ def _again(origin: Json) -> tuple[list[Path], str, bool]:
                 path=path,
                 hint="Name the music: train --update NAME PATH",
             )
-    return paths, str(origin.get("labels", "tags")), bool(origin.get("beets", False))
+    return paths
 
 
 def _backbone(store: ModelStore, name: str) -> str:

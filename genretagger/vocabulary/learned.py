@@ -69,9 +69,6 @@ class Probabilities:
 
     Args:
         labels: the model's labels; several that name one genre give the highest of their scores.
-
-    Raises:
-        ModelError: none of them names a genre.
     """
 
     def __init__(self, labels: Sequence[str]) -> None:

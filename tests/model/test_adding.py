@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from genretagger.cli.models import _can_be_heard
+from genretagger.cli.models import can_be_heard
 from genretagger.errors import ModelError
 from genretagger.model import ModelStore
 from genretagger.model.card import Card
@@ -37,7 +37,7 @@ def true_card(name: str) -> Path:
 
 def test_effnet_by_its_true_card(store: ModelStore, tmp_path: Path) -> None:
     onnx = factory.backbone(tmp_path / "discogs-effnet-bs64-1.onnx", window=(64, 128, 96))
-    model = store.add(onnx, true_card("discogs-effnet-bs64-1.json"), fits=_can_be_heard)
+    model = store.add(onnx, true_card("discogs-effnet-bs64-1.json"), fits=can_be_heard)
     assert (model.name, len(model.card.classes)) == ("discogs-effnet-bs64-1", 400)
     session = Session.open(model, "cpu", threads=1)
     activations, embeddings = session.run(np.ones((3, 128, 96), np.float32))  # fewer than its fixed batch of 64
@@ -51,7 +51,7 @@ def test_a_head_listens_through_the_backbone_that_its_card_names(store: ModelSto
     below = factory.backbone(tmp_path / "discogs-effnet-bs64-1.onnx", window=(64, 128, 96))
     store.add(below, true_card("discogs-effnet-bs64-1.json"))
     onnx = factory.head(tmp_path / "genre_discogs400.onnx", embedding=1280, labels=400, activation="Sigmoid")
-    model = store.add(onnx, true_card("genre_discogs400-discogs-effnet-1.json"), fits=_can_be_heard)
+    model = store.add(onnx, true_card("genre_discogs400-discogs-effnet-1.json"), fits=can_be_heard)
     assert model.card.algorithm == "TensorflowPredictEffnetDiscogs"
     mel = np.random.default_rng(0).random((2, 128, 96)).astype(np.float32)
     said, embedded = Session.open(model, "cpu", threads=1).run(mel)
@@ -72,7 +72,7 @@ def test_a_softmax_head_with_older_operators_and_labels_of_the_owner(store: Mode
     names = tmp_path / "labels.txt"
     names.write_text("Classical\nDance\nHip-Hop\nJazz\nPop\nR&B\nRock\nSpeech\n")
     card = true_card("genre_rosamerica-msd-musicnn-1.json")
-    model = store.add(onnx, card, labels=names, backbone="msd-musicnn-1", fits=_can_be_heard)
+    model = store.add(onnx, card, labels=names, backbone="msd-musicnn-1", fits=can_be_heard)
     assert model.card.classes[:3] == ("Classical", "Dance", "Hip-Hop")
     activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, 187, 96), np.float32))
     assert activations.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
@@ -97,7 +97,7 @@ def test_the_families_with_their_windows(
     onnx = factory.backbone(tmp_path / "m.onnx", window=window, labels=5, embedding=12)
     labels = [f"Genre {number}" for number in range(5)]
     card = factory.card(tmp_path / "m.json", algorithm=algorithm, window=window, labels=labels, embedding=12)
-    model = store.add(onnx, card, fits=_can_be_heard)
+    model = store.add(onnx, card, fits=can_be_heard)
     activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, frames, 96), np.float32))
     assert (activations.shape, embeddings.shape) == ((2, 5), (2, 12))
 
@@ -108,7 +108,7 @@ def test_vggish_only_gives_embeddings(store: ModelStore, tmp_path: Path) -> None
     card = factory.card(
         tmp_path / "vggish.json", algorithm="TensorflowPredictVGGish", window=window, labels=[], embedding=128
     )
-    model = store.add(onnx, card, fits=_can_be_heard)
+    model = store.add(onnx, card, fits=can_be_heard)
     activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, 96, 64), np.float32))
     assert (activations.shape, embeddings.shape) == ((2, 0), (2, 128))
 
@@ -339,6 +339,6 @@ def test_a_bad_model_is_refused_in_clear_words(store: ModelStore, tmp_path: Path
         store.put("below", below[0].read_bytes(), Card.load(below[1]))
     spoil(bad)
     with pytest.raises(ModelError, match=BAD[spoil]):
-        store.add(bad.onnx, bad.card, labels=bad.labels, backbone=bad.backbone, fits=_can_be_heard)
+        store.add(bad.onnx, bad.card, labels=bad.labels, backbone=bad.backbone, fits=can_be_heard)
     assert [model.name for model in store.installed()] in ([], ["below"])
     assert {entry.name for entry in tmp_path.joinpath("models").glob(".new-*")} == set()

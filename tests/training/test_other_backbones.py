@@ -12,7 +12,7 @@ import pytest
 import training_helpers as training
 from model_factory import backbone, card
 
-from genretagger.cli.models import _can_be_heard
+from genretagger.cli.models import can_be_heard
 from genretagger.errors import ModelError
 from genretagger.model import ModelStore
 from genretagger.model.card import Card
@@ -36,7 +36,7 @@ def test_a_model_that_hears_ten_seconds_at_once(
     about = card(
         tmp_path / "maest.json", algorithm="TensorflowPredictMAEST", window=window, labels=labels, embedding=16
     )
-    store.add(onnx, about, fits=_can_be_heard)
+    store.add(onnx, about, fits=can_be_heard)
     (tmp_path / "music").mkdir()
     make_techno(tmp_path / "music" / "long.flac")  # 12 s, one window
     options = helpers.settings(tmp_path / "data", model="maest", min_score=0.01, add_parents=True)
@@ -54,7 +54,7 @@ def test_learning_on_a_backbone_without_genres(
     window = ("n", 96, 64)
     onnx = backbone(tmp_path / "vggish.onnx", window=window, labels=0, embedding=128)
     about = card(tmp_path / "vggish.json", algorithm="TensorflowPredictVGGish", window=window, labels=[], embedding=128)
-    store.add(onnx, about, fits=_can_be_heard)
+    store.add(onnx, about, fits=can_be_heard)
     known = training.library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
     options = helpers.settings(data_dir, model="vggish", windows=4, threads=0, jobs=2, policy="replace")
     said = helpers.tag(options, known / "Dub" / "00", dry_run=True)["00.flac"]
@@ -77,7 +77,7 @@ def test_a_backbone_without_an_embedding_cannot_be_learned_on(
 ) -> None:
     onnx = backbone(tmp_path / "plain.onnx", window=("n", 128, 96), labels=5, embedding=0)
     about = card(tmp_path / "plain.json", labels=[f"Style {number}" for number in range(5)], embedding=0)
-    store.add(onnx, about, fits=_can_be_heard)
+    store.add(onnx, about, fits=can_be_heard)
     known = training.library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
     lessons = training.gathered(data_dir, [known], model="plain", windows=1)
     with pytest.raises(ModelError, match="gives no embedding to learn from"):
