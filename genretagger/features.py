@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from genretagger.errors import AudioError, ModelError
@@ -33,6 +34,25 @@ def _log10_compressed(mel: FloatArray) -> FloatArray:
     return compressed
 
 
+def _log_shifted(mel: FloatArray) -> FloatArray:
+    """log(x + 0.01), VGGish's compression."""
+    import numpy as np
+
+    compressed: FloatArray = np.log(mel + np.float32(0.01))
+    return compressed
+
+
+_MAEST_MEAN, _MAEST_SPREAD = 2.06755686098554, 1.268292820667291  # of the frames that MAEST was trained on
+
+
+def _standardised(mel: FloatArray) -> FloatArray:
+    """musicnn's compression, brought to MAEST's mean of 0 and spread of one half."""
+    import numpy as np
+
+    compressed: FloatArray = (_log10_compressed(mel) - np.float32(_MAEST_MEAN)) / np.float32(2 * _MAEST_SPREAD)
+    return compressed
+
+
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
     """How a model family hears.
@@ -48,8 +68,9 @@ class FrontEnd:
         fmax_hz: upper end of the highest band.
         window_frames: frames that the model hears at once.
         hop_frames: frames from one window to the next when the whole track is listened to.
+        variants: window_frames → hop_frames of the family's models that hear other lengths.
         symmetric: the Hann window ends on zero on both sides (Essentia); else it is periodic (librosa, musicnn).
-        htk: HTK's mel scale; else Slaney's.
+        htk: HTK's mel scale, with bands that are triangles in mels; else Slaney's, with triangles in hertz.
         slaney_norm: bands of equal area; else of equal height.
         power: 2 for a power spectrum, 1 for magnitudes.
         compress: the bands' values to what the model takes.
@@ -65,6 +86,7 @@ class FrontEnd:
     fmax_hz: float
     window_frames: int
     hop_frames: int
+    variants: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     symmetric: bool = False
     htk: bool = False
     slaney_norm: bool = True
@@ -92,22 +114,55 @@ FRONT_ENDS: Mapping[str, FrontEnd] = {
     for front_end in (
         # The original's frames, measured: periodic Hann agrees to 5e-7, symmetric Hann (as Essentia takes) only to 0.1.
         FrontEnd("musicnn", 16_000, 512, 512, 256, 96, 0.0, 8_000.0, window_frames=187, hop_frames=187),
+        # Essentia's, each measured against its own output: musicnn's and its like to 4e-5, VGGish to 1e-4.
+        FrontEnd(
+            "TensorflowPredictMusiCNN", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
+            window_frames=187, hop_frames=93, symmetric=True,
+        ),
+        FrontEnd(
+            "TensorflowPredictEffnetDiscogs", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
+            window_frames=128, hop_frames=62, symmetric=True,
+        ),
+        FrontEnd(
+            "TensorflowPredictMAEST", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
+            window_frames=1876, hop_frames=1875, variants=MappingProxyType({626: 625, 316: 313}), symmetric=True,
+            compress=_standardised,
+        ),
+        FrontEnd(
+            "TensorflowPredictVGGish", 16_000, 512, 400, 160, 64, 125.0, 7_500.0,
+            window_frames=96, hop_frames=93, symmetric=True, htk=True, slaney_norm=False, power=1.0,
+            compress=_log_shifted,
+        ),
     )
-}
+}  # fmt: skip
 """By the card's `inference.algorithm`."""
 
 
-def front_end(algorithm: str) -> FrontEnd:
+def front_end(algorithm: str, window: tuple[int | None, ...] = ()) -> FrontEnd:
     """Find the front end that a card names.
 
+    Args:
+        algorithm: the card's `inference.algorithm`.
+        window: the shape of the model's input, which ends with frames and bands; None where it does not say.
+
     Raises:
-        ModelError: there is none of that name yet.
+        ModelError: there is none of that name, or none that gives windows of this shape.
     """
     found = FRONT_ENDS.get(algorithm)
     if found is None:
         raise ModelError(
             f"The model needs the front end {algorithm!r}, which genretagger does not have",
             hint=f"Models with these can be used: {', '.join(sorted(FRONT_ENDS))}.",
+        )
+    frames, mels = window[-2:] if len(window) >= 2 else (None, None)
+    lengths = " or ".join(str(length) for length in sorted({found.window_frames, *found.variants}))
+    if frames is not None and frames in found.variants:
+        found = replace(found, window_frames=frames, hop_frames=found.variants[frames])
+    if frames not in (None, found.window_frames) or mels not in (None, found.mels):
+        raise ModelError(
+            f"The model takes windows of {frames} by {mels}, and its front end {algorithm} gives {lengths} frames "
+            f"of {found.mels} bands",
+            hint="Look at `schema.inputs` and `inference.algorithm` of its card.",
         )
     return found
 
@@ -199,6 +254,8 @@ def _hann(front_end: FrontEnd) -> npt.NDArray[np.float64]:
 @functools.lru_cache(maxsize=8)
 def _filters(front_end: FrontEnd) -> FloatArray:
     """(mels, n_fft // 2 + 1) float32."""
+    if front_end.htk:
+        return _htk_filters(front_end)
     import librosa
 
     filters: FloatArray = librosa.filters.mel(
@@ -207,7 +264,27 @@ def _filters(front_end: FrontEnd) -> FloatArray:
         n_mels=front_end.mels,
         fmin=front_end.fmin_hz,
         fmax=front_end.fmax_hz,
-        htk=front_end.htk,
         norm="slaney" if front_end.slaney_norm else None,
     )
     return filters
+
+
+def _htk_filters(front_end: FrontEnd) -> FloatArray:
+    """HTK's bands, (mels, n_fft // 2 + 1) float32: triangles in mels (triangles in hertz differ by 0.01).
+
+    The edges are added up in float32, as Essentia does: exact ones would be 5e-5 away from it.
+    """
+    import numpy as np
+
+    def mels(hertz: FloatArray) -> FloatArray:
+        scaled: FloatArray = np.float32(1127.01048) * np.log(hertz / np.float32(700) + np.float32(1))
+        return scaled
+
+    lowest, highest = mels(np.array([front_end.fmin_hz, front_end.fmax_hz], np.float32))
+    step = (highest - lowest) / np.float32(front_end.mels + 1)
+    edges = np.add.accumulate(np.array([lowest, *[step] * (front_end.mels + 1)], np.float32)).astype(np.float64)
+    bin_hz = np.float32(front_end.rate_hz / front_end.n_fft)
+    bins = mels(np.arange(front_end.n_fft // 2 + 1, dtype=np.float32) * bin_hz).astype(np.float64)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    triangles = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
+    return np.maximum(triangles, 0).astype(np.float32)

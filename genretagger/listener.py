@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypedDict
 
@@ -17,13 +17,14 @@ from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.store import InstalledModel, ModelStore
 from genretagger.types import Activations, Decision, Sound
-from genretagger.vocabulary.calibration import calibration
+from genretagger.vocabulary.learned import KEY, Scorer, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.windows import plan_key
 
 if TYPE_CHECKING:
     from genretagger.model.session import Session
+    from genretagger.types import FloatArray
 
 
 class DecodeRequest(TypedDict):
@@ -52,12 +53,13 @@ class Listener:
         self.fingerprint = model.sha256
         self.labels = model.card.classes
         self.plan = plan_key(settings.windows)
-        self._front_end = front_end(model.card.algorithm)
+        self._front_end = front_end(model.card.algorithm, model.card.inputs[0].shape)
         self._settings = settings
         self._model = model
         self._notice = notice
         self._session: Session | None = None
-        self._calibration = calibration(model.name, model.card.classes)
+        self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
+        self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
         self._tell_of_unknown_names(settings, notice)
         self._rules = Rules(
             max_genres=settings.max_genres,
@@ -69,17 +71,22 @@ class Listener:
             add_parents=settings.add_parents,
             capitalisation=settings.capitalisation.value,
         )
-        rules = json.dumps([asdict(self._rules), self._calibration.digest, digest()], sort_keys=True)
+        rules = json.dumps([asdict(self._rules), self._scorer.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
 
     def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
         """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
-        known = {key(name) for name in (*self._calibration.genres, *vocabulary().genres)}
+        known = {key(name) for name in (*self._scorer.genres, *vocabulary().genres)}
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
                 if key(vocabulary().canonical(name) or name) not in known:
                     notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
+
+    @property
+    def genres(self) -> Sequence[str]:
+        """Every genre that the model can hear."""
+        return self._scorer.genres
 
     @property
     def request(self) -> DecodeRequest:
@@ -92,6 +99,37 @@ class Listener:
             "window_samples": front_end.window_samples,
             "margin_samples": front_end.margin_samples,
         }
+
+    @property
+    def backbone(self) -> str:
+        """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
+        part = self._model.card.document.get(KEY) or {}
+        learned = part.get("learned") if isinstance(part, dict) else None
+        return str(learned["backbone"]["sha256"]) if learned else ""
+
+    def derive(self, heard: Activations) -> Activations:
+        """What this model says of a track, from what its backbone said: nobody has to listen again.
+
+        Args:
+            heard: by the backbone.
+
+        Returns:
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window.
+        """
+        import numpy as np
+
+        from genretagger.model.merge import learned_head
+
+        if self._head is None:
+            self._head = learned_head(self._intact().onnx_path.read_bytes())
+        weights, bias, axes, origin = self._head
+        odds = heard.embedding @ weights + bias
+        own = np.tile(1 / (1 + np.exp(-np.clip(odds, -80, 80))), (len(heard.values), 1))
+        return Activations(
+            np.concatenate([own.astype(np.float16), heard.values], axis=1),
+            np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),
+            heard.provider,
+        )
 
     def hear(self, sound: Sound) -> Activations | None:
         """Run the model over the windows in which anything happens.
@@ -123,20 +161,31 @@ class Listener:
         """Choose genres from what was heard; pure, and equal for equal settings."""
         from genretagger.aggregate import track_activations
 
-        scores = self._calibration.scores(track_activations(activations.values))
+        if not self.labels:
+            return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
+        scores = self._scorer.scores(track_activations(activations.values), activations.embedding)
         return decide(scores, self._rules, vocabulary())
 
     def _open(self) -> Session:
         if self._session is None:
             from genretagger.model.session import Session
 
-            # A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
-            intact = ModelStore(self._model.folder.parent).verify(self.name)
-            if intact.sha256 != self.fingerprint:
-                raise ModelError(
-                    f"Model {self.name!r} was replaced meanwhile", path=intact.folder, hint="Run the command again."
-                )
-            self._session = Session.open(self._model, self._settings.device, self._settings.threads)
+            self._session = Session.open(self._intact(), self._settings.device, self._settings.threads)
             if self._session.warning:
                 self._notice(self._session.warning)
         return self._session
+
+    def _intact(self) -> InstalledModel:
+        """The model, every byte of it checked.
+
+        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
+
+        Raises:
+            ModelError: it is damaged, or another one by now.
+        """
+        intact = ModelStore(self._model.folder.parent).verify(self.name)
+        if intact.sha256 != self.fingerprint:
+            raise ModelError(
+                f"Model {self.name!r} was replaced meanwhile", path=intact.folder, hint="Run the command again."
+            )
+        return intact

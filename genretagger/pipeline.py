@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,22 +23,24 @@ from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, WriteState
+from genretagger.database.values import Hearing, StoredAnalysis, WriteState, ours_among
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.files import stamp_of
 from genretagger.listener import Listener
-from genretagger.model.store import PULLABLE, ModelStore
+from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.text import printable
-from genretagger.types import Decision, Outcome, Policy, Sound, Stamp, Status, Track
+from genretagger.types import Credits, Decision, Heard, Outcome, Policy, Sound, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import identity, protected
 from genretagger.worker.pool import Limits, WorkerPool
 from genretagger.writer import Writer
 
 _log = logging.getLogger(__name__)
+
+_SILENT = Decision((), {}, "nothing but silence or steady noise")
 
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is done, and of how much."""
@@ -107,6 +109,11 @@ class Pipeline:
         number = self._store.begin_run(command, self._settings.recorded())
         return Run(number, dry_run or plan is not None, force, plan, once)
 
+    @property
+    def genres(self) -> Sequence[str]:
+        """Every genre that the model can hear."""
+        return self._listener.genres
+
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
         self._writer.recover()
@@ -130,6 +137,41 @@ class Pipeline:
         yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
         if stop.done():
             self._workers.close(finish=False)  # what they still decode, nobody waits for
+
+    def hear(
+        self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
+    ) -> Iterator[Heard | FileError]:
+        """Learn all about tracks without changing any: listen where nobody has, and write nothing.
+
+        Args:
+            files: what to listen to.
+            worth: told a track that nobody listened to yet; says whether to.
+            stop: when done, the iteration ends soon.
+
+        Yields:
+            Each track, or why it cannot be heard, in the order in which they end.
+        """
+        flows = (self._heard(file, worth) for file in files)
+        yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
+        if stop.done():
+            self._workers.close(finish=False)
+
+    def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError]:
+        run = Run(0, dry_run=True)
+        try:
+            track = yield from self._track(file, run)
+            ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
+            unheard = Heard(track, Credits(), None, _SILENT, ours)
+            if not worth(unheard):
+                return unheard
+            credits: Credits = yield Step(self._workers.credit(track.path))
+            analysis = yield from self._analysis(track, run)
+        except FileError as error:
+            error.path = error.path or file.path
+            return error
+        activations = analysis.activations
+        decision = _SILENT if activations is None else self._listener.decide(activations)
+        return Heard(track, credits, activations, decision, ours)
 
     def _one(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom."""
@@ -212,21 +254,41 @@ class Pipeline:
         known = None if run.force else self._known_decision(track)
         if known is not None:
             return known
-        listener = self._listener
-        where = (track.payload_hash, listener.fingerprint, listener.plan)
-        analysis = None if run.force else self._store.analysis(*where)
-        if analysis is None:
-            yield from self._listen(track)
-            analysis = self._store.analysis(*where)
-        if analysis is None or analysis.hearing is Hearing.SILENT:
-            return Decision((), {}, "nothing but silence or steady noise")
+        analysis = yield from self._analysis(track, run)
         if analysis.activations is None:
-            raise analysis.error or FileError("it could not be heard", path=track.path)
+            return _SILENT
+        listener = self._listener
         decision = listener.decide(analysis.activations)
         self._store.save_decision(
             track.payload_hash, self._model_id, listener.plan, decision, settings=listener.rules_key
         )
         return decision
+
+    def _analysis(self, track: Track, run: Run) -> Flow[StoredAnalysis]:
+        """Give what was heard in a track; its activations are None where there is nothing to hear.
+
+        Raises:
+            FileError: it cannot be heard.
+        """
+        where = (track.payload_hash, self._listener.fingerprint, self._listener.plan)
+        analysis = None if run.force else self._store.analysis(*where) or self._derived(track)
+        if analysis is None:
+            yield from self._listen(track)
+            analysis = self._store.analysis(*where)
+        if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
+            raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
+        return analysis
+
+    def _derived(self, track: Track) -> StoredAnalysis | None:
+        """What a learned model says of a track that its backbone heard already."""
+        below = self._listener.backbone
+        heard = self._store.analysis(track.payload_hash, below, self._listener.plan) if below else None
+        if heard is None or heard.activations is None:
+            return heard
+        activations = self._listener.derive(heard.activations)
+        where = (track.payload_hash, self._model_id, self._listener.plan)
+        self._store.save_analysis(*where, activations, seconds=0.0)
+        return self._store.analysis(track.payload_hash, self._listener.fingerprint, self._listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
         """Decode, compute the mel windows, run the model, and store what it said."""
@@ -339,7 +401,7 @@ def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress
         GenretaggerError: the database or the model cannot be had.
     """
     models = ModelStore(settings.models_dir)
-    if settings.model in PULLABLE and settings.model not in {model.name for model in models.installed()}:
+    if settings.model == DEFAULT and settings.model not in {model.name for model in models.installed()}:
         notice(f"fetching the model {settings.model}, once")
         models.pull(settings.model, progress=progress)
     model = models.get(settings.model)

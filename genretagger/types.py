@@ -82,6 +82,15 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Credits:
+    """Who plays, and on which album; "" where the tags do not say."""
+
+    artist: str = ""
+    album_artist: str = ""
+    album: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A stretch of audio that the model hears at once."""
 
@@ -117,6 +126,25 @@ class Activations:
     values: HalfArray
     embedding: FloatArray
     provider: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A track with everything that a learner or a judge wants to know of it.
+
+    Attributes:
+        track: the file as it is.
+        credits: who plays, and on which album.
+        activations: what the model said; None where it said nothing.
+        decision: the genres that follow from that.
+        ours: genres in the file that genretagger chose, and nobody confirmed.
+    """
+
+    track: Track
+    credits: Credits
+    activations: Activations | None
+    decision: Decision
+    ours: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"config"}),
     frozenset({"kinds", "files"}),
     frozenset({"discover", "schedule"}),
-    frozenset({"audio", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
+    frozenset({"audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer"}),
     frozenset({"pipeline", "undo", "apply", "checkup"}),
-    frozenset({"daemon"}),
+    frozenset({"daemon", "training"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -18,10 +18,10 @@ _GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
 def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     """Is the model installed, and every byte of it as it was?"""
     del paths
-    from genretagger.model.store import PULLABLE, ModelStore
+    from genretagger.model.store import DEFAULT, ModelStore
 
     store = ModelStore(settings.models_dir)
-    if settings.model in PULLABLE and not (settings.models_dir / settings.model).exists():
+    if settings.model == DEFAULT and not (settings.models_dir / settings.model).exists():
         mend = "`genretagger models pull` fetches it (29 MB); so does the first `genretagger tag`"
         yield warn("model", f"{settings.model} is not installed yet", mend)
         return

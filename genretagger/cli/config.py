@@ -108,6 +108,41 @@ def init(
         output.notice(f"the old one is now {kept}")
 
 
+def change(option: str, value: str) -> Path:
+    """Set one option in the configuration file, and leave everything else in it as it is, comments too.
+
+    Returns:
+        The file, which is made where there is none.
+
+    Raises:
+        ConfigError: the file is no TOML, or cannot be read.
+        OutputError: it cannot be written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    from genretagger.cli.saving import OutputError, saved
+    from genretagger.config import config_path
+    from genretagger.errors import ConfigError
+
+    path = config_path()
+    target = Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = target.read_text(encoding="utf-8") if target.exists() else ""
+        document = tomlkit.parse(text)
+    except (UnicodeDecodeError, TOMLKitError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Mend it first") from error
+    except OSError as error:
+        raise OutputError(
+            f"the configuration cannot be changed: {error.strerror or error}", path=path, hint="Check its permissions"
+        ) from error
+    document[option] = value
+    with saved(target) as file:
+        file.write(tomlkit.dumps(document).encode())
+    return path
+
+
 def template() -> str:
     """A configuration file with every option, its meaning and its default, and nothing set."""
     from genretagger.config import Settings

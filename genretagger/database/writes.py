@@ -220,6 +220,17 @@ class Writes(Access):
             row = connection.execute(_LAST_WRITE, {"path": path, "payload_hash": payload_hash}).first()
         return None if row is None else write_of(row)
 
+    def history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
+        """The writes to this audio that took place, oldest first: those to this path, else those to the newest one."""
+        wanted = select(WriteRow).where(
+            WriteRow.payload_hash == payload_hash,
+            WriteRow.state.in_((WriteState.DONE.value, WriteState.UNDONE.value)),
+        )
+        with self._read() as connection:
+            found = [write_of(row) for row in connection.execute(wanted.order_by(WriteRow.id))]
+        here = [write for write in found if write.path == path]
+        return here or [write for write in found if write.path == found[-1].path]
+
     def writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes, newest first, which is the order to undo them in.
 

@@ -51,7 +51,7 @@ class Card:
     Attributes:
         name: the model's name, for people.
         version: the publisher's version, or "".
-        classes: the labels, in the order of the predictions.
+        classes: the labels, in the order of the predictions; none where it only gives embeddings.
         inputs: what it eats.
         outputs: what it says.
         rate_hz: the sample rate that it listens at.
@@ -117,12 +117,14 @@ class Card:
         rate_hz = _get(inference, "sample_rate", "inference.sample_rate")
         if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or rate_hz not in _RATES_HZ:
             raise _wrong("inference.sample_rate", "a whole number of hertz")
+        inputs = _tensors(_get(schema, "inputs", "schema.inputs"), "schema.inputs")
+        outputs = _tensors(_get(schema, "outputs", "schema.outputs"), "schema.outputs")
         return cls(
             name=_text(_get(root, "name", "name"), "name"),
             version=_text(root.get("version", ""), "version"),
-            classes=_classes(_get(root, "classes", "classes")),
-            inputs=_tensors(_get(schema, "inputs", "schema.inputs"), "schema.inputs"),
-            outputs=_tensors(_get(schema, "outputs", "schema.outputs"), "schema.outputs"),
+            classes=_classes(root, needed=all(tensor.purpose != EMBEDDINGS for tensor in outputs)),
+            inputs=inputs,
+            outputs=outputs,
             rate_hz=rate_hz,
             algorithm=_text(_get(inference, "algorithm", "inference.algorithm"), "inference.algorithm"),
             licence=_text(root.get("licence", root.get("license", "")), "licence"),
@@ -209,8 +211,10 @@ def _text(value: Json, where: str) -> str:
     return value
 
 
-def _classes(value: Json) -> tuple[str, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LABELS:
+def _classes(root: dict[str, Json], *, needed: bool) -> tuple[str, ...]:
+    """Labels; a model that gives embeddings, such as VGGish, may have none."""
+    value = _get(root, "classes", "classes") if needed else root.get("classes", [])
+    if not isinstance(value, list) or not needed <= len(value) <= MAX_LABELS:
         raise _wrong("classes", f"a list of 1 to {MAX_LABELS} labels")
     labels = tuple(_text(label, "classes") for label in value)
     if len(set(labels)) != len(labels):

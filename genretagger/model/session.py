@@ -42,16 +42,18 @@ class _Ports:
         mel: the input's name.
         frames: frames of a window.
         mels: bands of a frame.
+        channel: whether the input has a dimension of one between windows and frames.
         batch: windows in every run.
-        activations: the output's name.
+        activations: the output's name, None where there is none.
         embeddings: the output's name, None where there is none.
     """
 
     mel: str
     frames: int
     mels: int
+    channel: bool
     batch: int
-    activations: str
+    activations: str | None
     embeddings: str | None
 
 
@@ -106,6 +108,11 @@ class Session:
         session.try_out()  # some providers compile, and fail, only now; 60 ms on one core
         return session
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """Frames and bands of a window."""
+        return self._ports.frames, self._ports.mels
+
     def try_out(self) -> FloatArray:
         """Let the model listen to one silent window; gives the activations (1, labels).
 
@@ -133,18 +140,21 @@ class Session:
                 f"The model takes windows of {ports.frames} frames and {ports.mels} bands, not {mel.shape[1:]}"
             )
         mel = np.ascontiguousarray(mel, dtype=np.float32)
-        names = [ports.activations] + ([ports.embeddings] if ports.embeddings else [])
+        names = [name for name in (ports.activations, ports.embeddings) if name]
         parts: list[list[FloatArray]] = [[], []]
         for start in range(0, len(mel), ports.batch):
             batch = mel[start : start + ports.batch]
             count = len(batch)
             if count < ports.batch:
                 batch = np.concatenate([batch, np.zeros((ports.batch - count, *batch.shape[1:]), np.float32)])
-            for part, values in zip(parts, _run(self._runtime, names, {ports.mel: batch}), strict=False):
+            outputs = parts if ports.activations else parts[1:]
+            feed = batch[:, None] if ports.channel else batch
+            for part, values in zip(outputs, _run(self._runtime, names, {ports.mel: feed}), strict=False):
                 if values.ndim != 2 or len(values) < count:
                     raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
                 part.append(values[:count])
-        activations = np.concatenate(parts[0]) if parts[0] else np.zeros((0, self._labels), np.float32)
+        none = np.zeros((0 if ports.activations else len(mel), self._labels), np.float32)
+        activations = np.concatenate(parts[0]) if parts[0] else none
         embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((len(mel), 0), np.float32)
         if activations.shape[1] != self._labels:
             raise ModelError(
@@ -207,10 +217,13 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
         raise ModelError("The model does not take one input of float32", hint=_OTHER_MODEL)
     described = card.inputs[0].shape
     shape = inputs[0].shape
+    channel = len(shape) == 4 and shape[1] == 1
+    if channel:
+        shape = [shape[0], *shape[2:]]
     if len(shape) != 3 or len(described) < 2:
         raise ModelError(
             "The model listens to the output of another model, not to sound",
-            hint="Only models that take (windows, frames, mels) can be used on their own.",
+            hint="Name the model that it listens to with --backbone.",
         )
     frames, mels = (
         size if isinstance(size, int) else said for size, said in zip(shape[1:], described[-2:], strict=True)
@@ -224,14 +237,22 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
     fixed = shape[0] if isinstance(shape[0], int) else batch
     if not 1 <= fixed <= _MAX_BATCH:
         raise ModelError(f"The model takes {fixed} windows at once", hint=_OTHER_MODEL)
-    activations = _output(runtime, card.output(PREDICTIONS), len(card.classes))
-    if activations is None:
-        raise ModelError("No output of the model fits the labels of its card", hint=_OTHER_MODEL)
+    if not any(tensor.type == "tensor(float)" for tensor in runtime.get_outputs()):
+        raise ModelError("The model gives no output of float32", hint=_OTHER_MODEL)
+    activations = _output(runtime, card.output(PREDICTIONS), len(card.classes)) if card.classes else None
+    if activations is None and card.classes:
+        sizes = sorted({str(size) for tensor in runtime.get_outputs() for size in tensor.shape[-1:]})
+        raise ModelError(
+            f"No output of the model fits the {len(card.classes)} labels of its card (they have {', '.join(sizes)})",
+            hint="Give its labels in the order of the output with --labels FILE.",
+        )
     embeddings = None
     described_embedding = card.output(EMBEDDINGS)
     if described_embedding is not None and described_embedding.shape and described_embedding.shape[-1]:
         embeddings = _output(runtime, described_embedding, described_embedding.shape[-1])
-    return _Ports(inputs[0].name, frames, mels, fixed, activations, embeddings)
+    if activations is None and embeddings is None:
+        raise ModelError("The model gives neither labels nor the embedding of its card", hint=_OTHER_MODEL)
+    return _Ports(inputs[0].name, frames, mels, channel, fixed, activations, embeddings)
 
 
 def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,18 +16,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
-from genretagger.model import install
+from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
+from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, fetch, read_members
 
 DEFAULT = "musicnn"
-PULLABLE = (DEFAULT,)
-"""Models that can be fetched by name. Their weights may be passed on by anyone; others are added by their owner."""
+PULLABLE = tuple(catalogue())
+"""Models that can be fetched by name."""
 
 ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
-MAX_ONNX_BYTES = 2 * 1024**3  # protobuf's own limit
+MAX_ONNX_BYTES = 1024**3
+"""Twice the largest published model of this kind, and half of protobuf's own limit."""
 _MAX_MANIFEST_BYTES = 64 * 1024
 _MAX_LICENCE_BYTES = 1024 * 1024
+_FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
@@ -69,14 +73,20 @@ class ModelStore:
         name: str = DEFAULT,
         *,
         source: Path | None = None,
+        entry: Entry | None = None,
+        fits: Callable[[Card], object] | None = None,
         progress: Progress | None = None,
         force: bool = False,
     ) -> InstalledModel:
         """Fetch and install a published model, unless it is there already.
 
+        Whoever calls has the owner's consent where the licence needs it.
+
         Args:
             name: one of `PULLABLE`.
-            source: the publisher's wheel, where it lies on this machine already.
+            source: the publisher's wheel, or ONNX file with its card beside it, where it lies on this machine already.
+            entry: what to fetch instead of what the catalogue says.
+            fits: as of `add`.
             progress: told of each stage: "waiting" (for another process), "fetching", "converting", "checking".
             force: install anew although it is there.
 
@@ -85,7 +95,8 @@ class ModelStore:
         """
         from genretagger.model import musicnn
 
-        if name not in PULLABLE:
+        entry = entry or catalogue().get(name)
+        if entry is None:
             raise ModelError(
                 f"There is no model {name!r} to pull",
                 hint=f"These can be pulled: {', '.join(PULLABLE)}. Others: `genretagger models add FILE.onnx`.",
@@ -97,6 +108,13 @@ class ModelStore:
             install.clean(self.folder)
             if not force and (found := self._usable(name)):
                 return found
+            if entry.onnx is not None and entry.card is not None:
+                if source is None:
+                    network, text = (self._fetch(remote, tell) for remote in (entry.onnx, entry.card))
+                else:
+                    network, text = _read(source, MAX_ONNX_BYTES), _read(source.with_suffix(".json"), MAX_CARD_BYTES)
+                tell("checking", 0, None)
+                return self._pulled(name, entry, network, text, fits)
             with install.staging(self.folder) as staged:
                 wheel = source or fetch(f"{musicnn.DISTRIBUTION}=={musicnn.VERSION}", staged, tell)
                 tell("converting", 0, None)
@@ -106,8 +124,37 @@ class ModelStore:
                 tell("checking", 0, None)
                 return self._install(name, staged / name, files, musicnn.check)
 
+    def _fetch(self, remote: Remote, tell: Progress) -> bytes:
+        """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
+        kept = self.folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
+        return http.fetch(remote.address, kept, most_bytes=MAX_ONNX_BYTES, sha256=remote.sha256, progress=tell)
+
+    def _pulled(
+        self, name: str, entry: Entry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
+    ) -> InstalledModel:
+        """Check and install what was fetched. Hold the lock."""
+        if entry.onnx is not None and entry.onnx.sha256 not in ("", hashlib.sha256(onnx).hexdigest()):
+            raise ModelError("The file is another one than expected: its SHA-256 differs", hint="Fetch it again.")
+        document = Card.parse(content).document
+        card = Card.from_document({**document, "licence": entry.licence, "source": entry.onnx and entry.onnx.address})
+        if fits is not None:
+            fits(card)
+        if adding.is_head(onnx):
+            onnx, card = adding.through(adding.backbone_of(card, None, self.installed), onnx, card)
+        files = {ONNX: onnx, CARD: card.dump()}
+        with install.staging(self.folder) as staged:
+            return self._install(name, staged / name, files, _tried)
+
     def add(
-        self, onnx_path: Path, card_path: Path | None = None, *, name: str | None = None, force: bool = False
+        self,
+        onnx_path: Path,
+        card_path: Path | None = None,
+        *,
+        name: str | None = None,
+        labels: Path | None = None,
+        backbone: str | None = None,
+        fits: Callable[[Card], object] | None = None,
+        force: bool = False,
     ) -> InstalledModel:
         """Install a model of the owner's: an ONNX file and its card.
 
@@ -115,6 +162,9 @@ class ModelStore:
             onnx_path: the network, in one file.
             card_path: its card; the `.json` of the same name, or `card.json` beside it, where it is not given.
             name: what to call it; the file's or folder's name where it is not given.
+            labels: a list of labels instead of the card's.
+            backbone: for a head that eats embeddings, the installed model that gives them.
+            fits: raises where nothing here can give what the card says that the model eats.
             force: replace a model of that name.
 
         Raises:
@@ -126,14 +176,44 @@ class ModelStore:
         if name is None:
             name = onnx_path.absolute().parent.name if onnx_path.name == ONNX else onnx_path.stem
         _check_name(name)
-        card = Card.load(card_path)
-        files = {ONNX: _read(onnx_path, MAX_ONNX_BYTES), CARD: card.dump()}
+        card = adding.labelled(Card.load(card_path), labels)
+        onnx = _read(onnx_path, MAX_ONNX_BYTES)
+        try:
+            if adding.is_head(onnx):
+                onnx, card = adding.through(adding.backbone_of(card, backbone, self.installed), onnx, card)
+            elif backbone is not None:
+                raise ModelError("The model listens to sound, so it has no backbone", hint="Add it without --backbone.")
+        except ModelError as error:
+            raise ModelError(error.cause, path=error.path or onnx_path, hint=error.hint) from error
+        if fits is not None:
+            fits(card)
+        files = {ONNX: onnx, CARD: card.dump()}
         with install.exclusive(self.folder, lambda: None):
             install.clean(self.folder)
             if (self.folder / name).exists() and not force:
                 raise ModelError(
                     f"There is a model {name!r} already", hint="Give another name, or replace it with --force."
                 )
+            with install.staging(self.folder) as staged:
+                return self._install(name, staged / name, files, _tried)
+
+    def put(self, name: str, onnx: bytes, card: Card) -> InstalledModel:
+        """Install a model that was made here, in the place of an earlier one of that name.
+
+        Nothing is touched where the same model is there already.
+
+        Raises:
+            ModelError: it does not run, or cannot be written.
+        """
+        _check_name(name)
+        files = {ONNX: onnx, CARD: card.dump()}
+        with install.exclusive(self.folder, lambda: None):
+            install.clean(self.folder)
+            found = self._usable(name)
+            if found is not None and all(
+                _read(found.folder / file, _LIMITS_BYTES[file]) == files[file] for file in files
+            ):
+                return found
             with install.staging(self.folder) as staged:
                 return self._install(name, staged / name, files, _runs)
 
@@ -210,7 +290,7 @@ class ModelStore:
                 hint=f"Run `genretagger models add {folder / ONNX} --force`.",
             )
         hint = (
-            "Get it with `genretagger models pull`."
+            f"Get it with `genretagger models pull{'' if name == DEFAULT else f' {name}'}`."
             if name in PULLABLE
             else f"Installed: {', '.join(names) or 'none'}."
         )
@@ -238,20 +318,18 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 
 
 def _runs(onnx_path: Path, card: Card) -> None:
-    """Check that a model runs and says values from 0 to 1.
+    """Check that a model that was made here runs and says values from 0 to 1."""
+    from genretagger.model.trial import check_range
 
-    Raises:
-        ModelError: it does not.
-    """
-    from genretagger.model.session import Session
+    check_range(onnx_path, card)
 
-    activations = Session.start(onnx_path, card, "cpu").try_out()
-    if activations.min() < -1e-3 or activations.max() > 1 + 1e-3:
-        raise ModelError(
-            "The model's predictions are not between 0 and 1",
-            path=onnx_path,
-            hint="The card may name logits for predictions: correct its `schema.outputs`.",
-        )
+
+def _tried(onnx_path: Path, card: Card) -> None:
+    """The same of a stranger's model, in a child process."""
+    from genretagger.model.trial import attempt
+
+    del card
+    attempt(onnx_path, onnx_path.with_name(CARD))
 
 
 def _check_name(name: str) -> None:
@@ -264,11 +342,12 @@ def _check_name(name: str) -> None:
 def _read(path: Path, limit_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(limit_bytes + 1)
+            too_large = os.fstat(file.fileno()).st_size > limit_bytes
+            content = b"" if too_large else file.read(limit_bytes + 1)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error
-    if len(content) > limit_bytes:
-        raise ModelError(f"{path.name} is larger than {limit_bytes} bytes", path=path)
+    if too_large or len(content) > limit_bytes:
+        raise ModelError(f"{path.name} is larger than {limit_bytes >> 20} MB", path=path)
     return content
 
 

@@ -29,7 +29,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -82,12 +82,16 @@ class Scores:
     Attributes:
         by_genre: every genre that the model can hear, with its score, 0 to 1, best first.
         grounds: for each genre, in words, which labels spoke for it.
-        is_music: 0 to 1; the scores were scaled by it.
+        is_music: 0 to 1; the scores were scaled or capped by it.
+        is_known: 0 to 1, how much it resembles what the model learned from; 1 where nobody can tell.
+        parents: of genres that the model's labels give one, such as `Electronic---Deep House`.
     """
 
     by_genre: Mapping[str, float]
     grounds: Mapping[str, str]
     is_music: float
+    is_known: float = 1.0
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class Calibration:
         gain: how steeply the score rises with the evidence.
         music: what tells music from other sounds; None to take everything for music.
         digest: names this calibration; another digest means other scores.
+        parents: of genres whose labels name one.
 
     Raises:
         ValueError: a profile names a label that the model does not have, or that has no usual level.
@@ -131,8 +136,10 @@ class Calibration:
         gain: float,
         music: MusicTest | None,
         digest: str,
+        parents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self.digest = digest
+        self._parents = parents
         self.genres = tuple(profiles)
         self._index = {label: number for number, label in enumerate(labels)}
         self._usual = usual
@@ -145,21 +152,33 @@ class Calibration:
             if label not in self._index or not 0 < usual.get(label, 0) < 1:
                 raise ValueError(f"{label!r} is no label of the model, or has no usual level")
 
-    def scores(self, activations: FloatArray) -> Scores:
-        """Score every genre.
+    def is_music(self, activations: FloatArray) -> float:
+        """How much a track sounds like music, 0 to 1; 1 where nothing tells.
 
         Args:
             activations: (labels,) float32, each 0 to 1, of a whole track.
         """
+        if self._music is None:
+            return 1.0
+        return self._is_music(self._music, {label: float(activations[number]) for label, number in self._index.items()})
+
+    def scores(self, activations: FloatArray, embedding: FloatArray | None = None) -> Scores:
+        """Score every genre.
+
+        Args:
+            activations: (labels,) float32, each 0 to 1, of a whole track.
+            embedding: makes no difference here.
+        """
+        del embedding
         heard = {label: float(activations[number]) for label, number in self._index.items()}
-        is_music = 1.0 if self._music is None else self._is_music(self._music, heard)
+        is_music = self.is_music(activations)
         scores = {
             name: is_music * _sigmoid(self._gain * self._evidence(profile, heard))
             for name, profile in self._profiles.items()
         }
         ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
         grounds = {name: self._grounds(profile, heard) for name, profile in self._profiles.items()}
-        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music)
+        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music, parents=self._parents)
 
     def _is_music(self, test: MusicTest, heard: Mapping[str, float]) -> float:
         playing = math.exp(self._lift(Witness(test.playing, 1.0), heard))
@@ -239,6 +258,18 @@ def _music(entry: Mapping[str, Any]) -> MusicTest:
     return MusicTest(tuple(entry["playing"]), tuple(entry["saying"]), entry["threshold"], entry["gain"])
 
 
+def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
+    """The genre that a label names, "" where it names none, and the parents that it names as well.
+
+    `Electronic---Deep House` is Deep House, a kind of Electronic.
+    """
+    family, _, name = label.rpartition("---")
+    if not names_genre(name, family):
+        return "", ()
+    genre, parent = (vocabulary().canonical(text) or _SEPARATOR.sub(" & ", text) for text in (name, family))
+    return genre, (parent,) if parent and parent != genre else ()
+
+
 def _plain(labels: Sequence[str]) -> Calibration:
     """Take each label for a genre and its activation for the score: for models that come without a calibration.
 
@@ -247,11 +278,12 @@ def _plain(labels: Sequence[str]) -> Calibration:
     one of them is enough. Those that name none are left out.
     """
     members: dict[str, tuple[str, ...]] = {}
+    parents: dict[str, tuple[str, ...]] = {}
     for label in labels:
-        family, _, name = label.rpartition("---")
-        if names_genre(name, family):
-            genre = vocabulary().canonical(name) or _SEPARATOR.sub(" & ", name)
+        genre, above = genre_of(label)
+        if genre:
             members[genre] = (*members.get(genre, ()), label)
+            parents.setdefault(genre, above)
     return Calibration(
         labels,
         {label: 0.5 / len(group) for group in members.values() for label in group},
@@ -259,4 +291,5 @@ def _plain(labels: Sequence[str]) -> Calibration:
         gain=2.0,
         music=None,
         digest=f"plain {FORMULAS}",
+        parents=parents,
     )

@@ -6,7 +6,7 @@ In order: only names that the rules allow, the best first; the best one must rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from genretagger.types import Decision
@@ -54,9 +54,14 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     reason = "; ".join(f"{name} {score:.2f}: {scores.grounds[name]}" for name, score in chosen)
     names = [name for name, _ in chosen]
     if rules.add_parents:
-        parents = [parent for name in names for parent in vocabulary.ancestors(name)]
+        parents = [parent for name in names for parent in _parents(name, scores, vocabulary)]
         names += [name for name in parents if (not allowed or key(name) in allowed) and key(name) not in forbidden]
     return Decision(_spell(names, rules, vocabulary), scores.by_genre, reason)
+
+
+def _parents(name: str, scores: Scores, vocabulary: Vocabulary) -> Iterator[str]:
+    """The vocabulary's, and where it has none the model's own."""
+    yield from list(vocabulary.ancestors(name)) or scores.parents.get(name, ())
 
 
 def protected(genres: Iterable[str], protect: Iterable[str], vocabulary: Vocabulary) -> tuple[str, ...]:
@@ -71,18 +76,22 @@ def identity(spelling: str, vocabulary: Vocabulary) -> str:
 
 
 def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
-    return {key(vocabulary.canonical(spelling) or spelling) for spelling in spellings}
+    """Both the genre that a spelling means and the spelling itself, which a model of the owner's may use."""
+    return {key(name) for spelling in spellings for name in (spelling, vocabulary.canonical(spelling) or spelling)}
 
 
 def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> str:
     if scores.is_music < 0.5:  # more likely not than so
         return f"it does not sound like music ({best} would be the nearest, with {top:.2f})"
+    if scores.is_known < 0.5:
+        return f"it resembles none of the tracks that were learned from ({best} would be the nearest, with {top:.2f})"
     return f"no genre reaches {rules.min_score:.2f}: {best} is nearest with {top:.2f} ({scores.grounds[best]})"
 
 
 def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[str, ...]:
     """Apply the owner's names and capitalisation; each name once."""
     own = {key(vocabulary.canonical(spelling) or spelling): name for spelling, name in rules.aliases.items()}
+    own |= {key(spelling): name for spelling, name in rules.aliases.items()}
     spelled: dict[str, str] = {}
     for name in names:
         chosen = own.get(key(name))

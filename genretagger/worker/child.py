@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from io import FileIO
 from pathlib import Path
@@ -69,6 +70,16 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.track_to_json(track), b""
 
 
+def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Read who plays, and on which album."""
+    from genretagger.tags import credits
+
+    del request
+    with open_for_reading(path) as file, access_errors(path):
+        _kind(file, path)
+        return asdict(credits.read(file)), b""
+
+
 def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Decode the windows that hold anything to hear."""
     from genretagger import audio
@@ -108,7 +119,7 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.tag_change_to_json(change), b""
 
 
-OPERATIONS: Mapping[str, Operation] = {"inspect": inspect, "decode": decode, "write": write}
+OPERATIONS: Mapping[str, Operation] = {"inspect": inspect, "credit": credit, "decode": decode, "write": write}
 
 
 def _kind(file: BinaryIO, path: Path) -> Kind:

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from genretagger.errors import WorkerError, WorkerLostError
 from genretagger.tags.api import Change, WriteOptions
-from genretagger.types import Json, Sound, TagChange, Track
+from genretagger.types import Credits, Json, Sound, TagChange, Track
 from genretagger.windows import LONGEST_LISTENING_S
 from genretagger.worker import protocol
 from genretagger.worker.handle import Child, NotBegun, Reply, child_command
@@ -70,6 +70,13 @@ class WorkerPool:
         path = path.absolute()
         request = {"op": "inspect", "options": asdict(options)}
         return self._submit(path, request, lambda reply: protocol.track_from_json(reply.header["result"], path))
+
+    def credit(self, path: Path) -> Future[Credits]:
+        """Read who plays, and on which album; a future that may fail with a `FileError`."""
+        parse: Callable[[Reply], Credits] = lambda reply: protocol.credits_from_json(  # noqa: E731
+            reply.header["result"]
+        )
+        return self._submit(path.absolute(), {"op": "credit"}, parse)
 
     def decode(
         self,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import GenreField, Json, Sound, Stamp, TagChange, Track, Window
+from genretagger.types import Credits, GenreField, Json, Sound, Stamp, TagChange, Track, Window
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -172,6 +172,11 @@ def track_from_json(value: Json, path: Path) -> Track:
         _genres_from_json(_member(value, "genres", dict)),
         _member(value, "refusal", (str, _NONE)),
     )
+
+
+def credits_from_json(value: Json) -> Credits:
+    """Credits, from their `asdict`."""
+    return Credits(**{field.name: _member(value, field.name, str) for field in fields(Credits)})
 
 
 def tag_change_to_json(change: TagChange) -> Json:

@@ -1,0 +1,149 @@
+"""`genretagger evaluate`: how right a model is, against known genres."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli.known import Beets, Labels, Names, Report
+from genretagger.cli.options import AsJson, ModelName
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.cli.known import Gathered
+    from genretagger.model.store import InstalledModel
+    from genretagger.pipeline import Pipeline
+    from genretagger.training.judge import Verdict
+
+
+def evaluate(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH",
+            exists=True,
+            readable=False,
+            show_default=False,
+            help="Music whose genres are known; may be left out with --beets.",
+        ),
+    ] = None,
+    model: ModelName = None,
+    labels: Labels = None,
+    beets: Beets = False,
+    map_file: Names = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Least score of a genre that counts as given. [default: 0.5]", show_default=False),
+    ] = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how right a model is, on music whose genres are known. No music file is changed.
+
+    Genres that the model cannot hear are named, and left out of the figures. Genres that genretagger itself wrote count
+    for nothing.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.known import gather, is_library, source_of, tell_failures
+    from genretagger.config import load
+    from genretagger.errors import ConfigError
+    from genretagger.model.store import ModelStore
+    from genretagger.training.labels import NameMap
+
+    output.quieten()
+    settings = load(model=model, min_score=min_score)
+    if not paths and not beets and not is_library(labels):
+        raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
+    source, names = source_of(labels, beets), NameMap.load(map_file)
+    ended: list[Gathered] = []
+    started = time.monotonic()
+
+    def judge(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
+        from genretagger.training.judge import judge as judged
+        from genretagger.training.report import write
+
+        ended.append(known)
+        tell("measuring", 0, None)
+        installed = ModelStore(settings.models_dir).get(settings.model)
+        verdict = judged(known.lessons, pipeline.genres, installed.card)
+        summary = _summary(verdict, known, installed, settings.min_score, time.monotonic() - started)
+        notes = []
+        if report is not None:
+            title = f"{installed.name} on {verdict.measures.tracks:,} tracks"
+            notes = write(report, title, summary, verdict.measures, ())
+        if as_json:
+            output.say_json(summary)
+        else:
+            _tell(verdict, known, installed.name, settings.min_score)
+            if report is not None:
+                output.say(f"The report is {report / 'index.html'}.")
+        for note in notes:
+            output.notice(note)
+
+    gather(settings, paths or [], source, names, judge, shown=not as_json)
+    tell_failures(ended[0].failures if ended else ())
+
+
+def _summary(verdict: Verdict, known: Gathered, model: InstalledModel, least: float, seconds: float) -> Json:
+    lessons = known.lessons
+    return {
+        "model": model.name,
+        "sha256": model.sha256,
+        "labels": known.source.name,
+        "min_score": least,
+        **verdict.measures.to_json(),
+        "deaf_to": dict(verdict.deaf_to),
+        "deaf_tracks": verdict.deaf_tracks,
+        "learned_from": verdict.learned_from,
+        "learned_artists": verdict.learned_artists,
+        "left_out": {
+            "written_by_genretagger": lessons.own,
+            "without_genre": lessons.unlabelled,
+            "failed": len(known.failures),
+        },
+        "seconds": round(seconds, 3),
+    }
+
+
+def _tell(verdict: Verdict, known: Gathered, name: str, least: float) -> None:
+    """Say it to people."""
+    from genretagger.cli import output
+    from genretagger.cli.known import percent
+    from genretagger.cli.measures import tell_measures
+    from genretagger.text import plural, printable
+
+    measures = verdict.measures
+    output.say(f"{name} on {plural(measures.tracks, 'track')} whose genre is known (from {known.source.name}):")
+    output.say()
+    tell_measures(measures)
+    output.say()
+    output.say("least score   tracks with a genre   of those right")
+    for step in measures.sweep[1::2]:
+        mark = "  *" if abs(step.threshold - least) < 0.001 else ""
+        output.say(f"{step.threshold:<12.2f}  {percent(step.coverage):<20}  {percent(step.right)}{mark}")
+    confused = Counter(
+        {
+            (each.genre, measures.genres[column].genre): count
+            for row, each in enumerate(measures.genres)
+            for column, count in enumerate(measures.confusion[row][:-1])
+            if column != row and count
+        }
+    ).most_common(8)
+    if confused:
+        output.say()
+        output.say(
+            "Taken for another: " + ", ".join(f"{printable(a)} for {printable(b)} ({n})" for (a, b), n in confused)
+        )
+    if verdict.deaf_to:
+        names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
+        output.say(f"Cannot be heard by this model, and left out: {names}")
+    if verdict.learned_from or verdict.learned_artists:
+        output.say(
+            f"Note: the model learned from {verdict.learned_from:,} of these tracks, and from artists or albums of "
+            f"{verdict.learned_artists:,} of them: the figures flatter it."
+        )

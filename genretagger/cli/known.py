@@ -1,0 +1,164 @@
+"""What `train` and `evaluate` share: options, and tracks whose genres are known, heard with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from genretagger.config import Settings
+    from genretagger.discover import Found
+    from genretagger.errors import FileError
+    from genretagger.pipeline import Pipeline
+    from genretagger.training.examples import Lessons
+    from genretagger.training.labels import NameMap, Source
+
+Labels: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tags|folder|FILE.csv",
+        help="Where known genres are: in tags, folders' names, or a table of the columns path,genres. [default: tags]",
+        show_default=False,
+    ),
+]
+Beets: TypeAlias = Annotated[bool, typer.Option("--beets", help="Take the known genres from beets' library.")]
+Names: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--map",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help='TOML file with your names: "Deep House" = "House"; "" leaves a label out.',
+        show_default=False,
+    ),
+]
+Report: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write a report there: HTML, JSON, pictures.", show_default=False),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Tracks whose genres are known.
+
+    Attributes:
+        lessons: the tracks.
+        failures: files that failed.
+        source: who knew the genres.
+    """
+
+    lessons: Lessons
+    failures: tuple[FileError, ...]
+    source: Source
+
+
+def is_library(labels: str | None) -> bool:
+    """Whether the labels are named by beets' database."""
+    return labels is not None and labels.endswith((".db", ".blb"))
+
+
+def source_of(labels: str | None, beets: bool) -> Source:
+    """Find who knows the genres.
+
+    Raises:
+        ConfigError: there is no such source.
+    """
+    from genretagger.errors import ConfigError
+    from genretagger.training.labels import Folders, Tags, from_beets, from_csv
+
+    if labels is not None and is_library(labels):
+        return from_beets(Path(labels))
+    if beets:
+        return from_beets()
+    if labels in (None, "tags"):
+        return Tags()
+    if labels in ("folder", "folders"):
+        return Folders()
+    if labels is not None and Path(labels).is_file():
+        return from_csv(Path(labels))
+    raise ConfigError(
+        f"--labels: {labels!r} is neither tags nor folder nor a file", hint="A table is named by its file: genres.csv"
+    )
+
+
+def gather(
+    settings: Settings,
+    paths: list[Path],
+    source: Source,
+    names: NameMap,
+    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
+    *,
+    shown: bool,
+) -> None:
+    """Hear the tracks whose genres are known, and hand them on while the pipeline is open.
+
+    Args:
+        settings: with the model to listen by.
+        paths: files and folders; none for all that the source knows.
+        source: who knows the genres.
+        names: the owner's names.
+        then: gets the pipeline, the tracks, and whom to tell of its progress.
+        shown: whether to show a bar.
+
+    Raises:
+        typer.Exit: interrupted.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.interrupt import interruptible
+    from genretagger.discover import find
+    from genretagger.errors import FileError
+    from genretagger.pipeline import open_pipeline
+    from genretagger.training.examples import collect
+    from genretagger.training.labels import Table
+    from genretagger.types import Heard
+
+    failures: list[FileError] = []
+    heard: list[Heard] = []
+    with output.Bar("tracks", shown=shown) as bar:
+        bar.update("looking for music", 0, None)
+        found = find(paths, failures.append) if paths or not isinstance(source, Table) else source.files()
+        files: dict[Path, Found] = {file.path: file for file in found}
+
+        def worth(each: Heard) -> bool:
+            return bool(names.apply(source.labels(each, files[each.track.path])))
+
+        with (
+            open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline,
+            interruptible() as stop,
+        ):
+            for each in pipeline.hear(files.values(), worth=worth, stop=stop):
+                if isinstance(each, FileError):
+                    failures.append(each)
+                    name = each.path.name if each.path else ""
+                else:
+                    heard.append(each)
+                    name = each.track.path.name
+                bar.update(name, len(heard) + len(failures), len(files))
+            if stop.done():
+                output.notice("interrupted; what was heard is kept")
+                raise typer.Exit(130)
+            then(pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update)
+
+
+def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:
+    """Say which files failed, and why, to people; the command then ends with 1."""
+    from genretagger.cli import output
+    from genretagger.text import printable
+
+    for error in failures[:most]:
+        output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")
+    if len(failures) > most:
+        output.say_aside(f"  and {len(failures) - most} more")
+    if failures:
+        raise typer.Exit(1)
+
+
+def percent(share: float | None) -> str:
+    """A share for people."""
+    return "-" if share is None else f"{100 * share:.0f} %"

@@ -1,0 +1,307 @@
+"""`genretagger train`: learn the owner's genres from tracks that have some."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli.known import Beets, Labels, Names, Report
+from genretagger.cli.options import AsJson
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.cli.known import Gathered
+    from genretagger.model.store import InstalledModel, ModelStore
+    from genretagger.pipeline import Pipeline
+    from genretagger.training.learn import Lesson
+
+_SUSPECTS_SHOWN = 20
+_LEAST = 5
+
+
+def train(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH",
+            exists=True,
+            readable=False,
+            show_default=False,
+            help="Music whose genres are known; may be left out with --update or --beets.",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the model.")] = "mine",
+    update: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Learn this model anew, and say what became better or worse.", show_default=False
+        ),
+    ] = None,
+    labels: Labels = None,
+    beets: Beets = False,
+    map_file: Names = None,
+    min_tracks: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Tracks that a genre needs; rarer ones are left out. [default: 5]", show_default=False
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="The model whose hearing is used. [default: the one in use]", show_default=False),
+    ] = None,
+    report: Report = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn your own genres from tracks that have some, and say how well they are heard.
+
+    What genretagger itself wrote is never learned from, unless you changed it since. No music file is changed. What was
+    heard before is not listened to again. The result is a model: `genretagger models use mine` makes it the default.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.known import gather, is_library, source_of, tell_failures
+    from genretagger.config import load
+    from genretagger.errors import ConfigError
+    from genretagger.model.store import ModelStore
+    from genretagger.training.head import prepare
+    from genretagger.training.labels import NameMap
+
+    output.quieten()
+    settings = load(model=model)
+    store = ModelStore(settings.models_dir)
+    before: InstalledModel | None = None
+    if update is not None:
+        before, name = store.get(update), update
+        origin = _learned(before)["training"]
+        if labels is None and not beets:
+            labels, beets = origin.get("labels"), bool(origin.get("beets"))
+        paths = paths or _places(origin)
+        map_file = map_file or (Path(origin["map"]) if origin.get("map") else None)
+        min_tracks = min_tracks or origin.get("min_tracks")
+    if not paths and not beets and not is_library(labels):
+        raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
+    backbone = _backbone(store, model or (_learned(before)["backbone"]["name"] if before else settings.model))
+    _may_be_called(store, name, backbone)
+    source, names = source_of(labels, beets), NameMap.load(map_file)
+    failures: list[Gathered] = []
+    ready = prepare()
+
+    def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
+        from genretagger.training import learn as school
+
+        del pipeline
+        ready.join()
+        failures.append(known)
+        started = time.monotonic()
+        lesson = school.learn(
+            known.lessons,
+            store.get(backbone),
+            name=name,
+            origin={
+                "source": source.name,
+                "labels": labels,
+                "beets": beets,
+                "paths": sorted(str(path.absolute()) for path in paths or ()),
+                "map": str(map_file.absolute()) if map_file else None,
+            },
+            least=min_tracks or _LEAST,
+            rules=school.Rules(settings.min_score, settings.share_of_top, settings.max_genres),
+            before=before.card if before else None,
+            progress=lambda done, total: tell("learning", done, total),
+        )
+        installed = store.put(name, lesson.onnx, school.as_before(lesson.card, _card_of(store, name)))
+        seconds = time.monotonic() - started
+        if report is not None:
+            from genretagger.training.report import write
+
+            write(
+                report,
+                f"{name}: learned from {len(known.lessons.examples):,} tracks",
+                _summary(lesson, known, installed, seconds),
+                lesson.measures,
+                lesson.suspects,
+            )
+        if as_json:
+            output.say_json(_summary(lesson, known, installed, seconds))
+        else:
+            _tell(lesson, known, name, seconds, compare=update is not None)
+
+    gather(settings.model_copy(update={"model": backbone}), paths or [], source, names, learn, shown=not as_json)
+    tell_failures(failures[0].failures if failures else ())
+
+
+def _learned(model: InstalledModel) -> Json:
+    """What a model's card tells of its training.
+
+    Raises:
+        ConfigError: it was not made by training.
+    """
+    from genretagger.errors import ConfigError
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        learned = model.card.document[KEY]["learned"]
+        learned["training"]["tracks"], learned["backbone"]["name"], learned["genres"]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the model {model.name!r} was not learned here, so it cannot be updated",
+            hint="Train one: genretagger train --name mine PATH",
+        ) from error
+    return learned
+
+
+def _places(origin: Json) -> list[Path]:
+    """Where the music was that a model was learned from.
+
+    Raises:
+        ConfigError: it is gone.
+    """
+    from genretagger.errors import ConfigError
+
+    paths = [Path(text) for text in origin.get("paths", [])]
+    for path in paths:
+        if not path.exists():
+            raise ConfigError(
+                "it was learned from this place, and that is gone",
+                path=path,
+                hint="Name the music: train --update NAME PATH",
+            )
+    return paths
+
+
+def _backbone(store: ModelStore, name: str) -> str:
+    """The model to hear with: one that was learned passes on the one below it."""
+    from genretagger.model.store import DEFAULT
+    from genretagger.vocabulary.learned import KEY
+
+    if name == DEFAULT:
+        return name
+    part = store.get(name).card.document.get(KEY)
+    learned = part.get("learned") if isinstance(part, dict) else None
+    return str(learned["backbone"]["name"]) if learned else name
+
+
+def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
+    """Refuse to replace a model that was not learned here.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    from genretagger.errors import ConfigError
+    from genretagger.model.store import PULLABLE
+    from genretagger.vocabulary.learned import KEY
+
+    card = _card_of(store, name)
+    if name in (*PULLABLE, backbone) or (card is not None and "learned" not in (card.document.get(KEY) or {})):
+        raise ConfigError(
+            f"the name {name!r} belongs to a model that was not learned here", hint="Choose another --name"
+        )
+
+
+def _card_of(store: ModelStore, name: str):  # type: ignore[no-untyped-def]
+    from genretagger.errors import ModelError
+
+    try:
+        return store.get(name).card
+    except ModelError:
+        return None
+
+
+def _summary(lesson: Lesson, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
+    from genretagger.text import printable
+
+    lessons = known.lessons
+    return {
+        "model": installed.name,
+        "sha256": installed.sha256,
+        "folder": str(installed.folder),
+        "labels": known.source.name,
+        "tracks": sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres)),
+        "groups": lesson.groups,
+        "genres": dict(lesson.genres),
+        "dropped": dict(lesson.dropped),
+        "unmeasured": list(lesson.unmeasured),
+        "left_out": {
+            "written_by_genretagger": lessons.own,
+            "without_genre": lessons.unlabelled,
+            "nothing_to_hear": lessons.unheard,
+            "failed": len(known.failures),
+        },
+        "held_out": None if lesson.measures is None else lesson.measures.to_json(),
+        "mislabelled": [
+            {
+                "path": str(each.example.path),
+                "genres": list(each.example.genres),
+                "score": round(each.own, 4),
+                "sounds_like": each.other,
+                "sounds_like_score": round(each.score, 4),
+            }
+            for each in lesson.suspects
+        ],
+        "changes": [
+            {"genre": each.genre, "tracks": each.tracks, "f1_before": each.before, "f1": each.after}
+            for each in lesson.changes
+        ],
+        "warnings": [printable(text) for text in lesson.warnings],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _tell(lesson: Lesson, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
+    """Say it to people."""
+    from genretagger.cli import output
+    from genretagger.cli.measures import tell_measures
+    from genretagger.text import plural, printable
+
+    lessons = known.lessons
+    tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
+    output.say(
+        f"Learned {plural(len(lesson.genres), 'genre')} from {plural(tracks, 'track')} in {seconds:.1f} s. "
+        f"Tracks that share an artist or an album are one group: {lesson.groups:,} groups."
+    )
+    if lesson.dropped:
+        rare = ", ".join(f"{genre} ({count})" for genre, count in lesson.dropped.items())
+        output.say(f"Left out, too rare or of every track: {printable(rare)}")
+    if lessons.own:
+        output.say(f"Not learned from: {plural(lessons.own, 'track')} whose genre genretagger wrote itself")
+    for text in lesson.warnings:
+        output.say(f"Note: {printable(text)}")
+    if lesson.measures is not None:
+        output.say()
+        output.say("On tracks of artists and albums that were held out:")
+        output.say()
+        tell_measures(lesson.measures)
+    if compare:
+        _tell_changes(lesson)
+    if lesson.suspects:
+        output.say()
+        output.say(f"{plural(len(lesson.suspects), 'track')} may be mislabelled:")
+        for each in lesson.suspects[:_SUSPECTS_SHOWN]:
+            own = ", ".join(each.example.genres)
+            said = f"{printable(own)} {each.own:.2f}, sounds like {printable(each.other)} {each.score:.2f}"
+            output.say(f"  {said}: {printable(each.example.path)}")
+        if len(lesson.suspects) > _SUSPECTS_SHOWN:
+            output.say(f"  and {len(lesson.suspects) - _SUSPECTS_SHOWN} more: --json or --report lists them")
+    output.say()
+    output.say(f"Installed as {name}. `genretagger models use {name}` makes it the default.")
+
+
+def _tell_changes(lesson: Lesson) -> None:
+    """Say what became better or worse, to people."""
+    from genretagger.cli import output
+    from genretagger.text import printable
+
+    output.say()
+    told = [each for each in lesson.changes if each.before is not None and each.after is not None]
+    if not told:
+        output.say("Nothing to compare with: no held-out track is known from before.")
+        return
+    output.say("F1 on the same held-out tracks, before and now, by the genres as they are known now:")
+    for each in told:
+        before, after = each.before or 0.0, each.after or 0.0
+        word = "as before" if abs(after - before) < 0.005 else "better" if after > before else "worse"
+        output.say(f"  {printable(each.genre):<24} {before:.2f} → {after:.2f}  {word}  ({each.tracks} tracks)")

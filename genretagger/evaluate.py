@@ -1,0 +1,267 @@
+"""How right genres are: pure measures of scores against known genres; nothing is read or written.
+
+Conventions: n tracks, k genres. `truth` says which genres a track has, `scores` how likely each is, `chosen` which ones
+would be written. A perfect prediction has 1.0 everywhere. A ratio of nothing is None, never 0 or 1.
+
+Contents: `Judged`, `choose`, `measure`, `Measures`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+
+    Flags = npt.NDArray[np.bool_]
+
+BINS = 10
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+NOTHING = "(none)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Tracks whose genres are known, and what was said of them.
+
+    Attributes:
+        genres: k names.
+        truth: (n, k) bool.
+        scores: (n, k) float32, 0 to 1.
+        chosen: (n, k) bool.
+    """
+
+    genres: tuple[str, ...]
+    truth: Flags
+    scores: FloatArray
+    chosen: Flags
+
+
+@dataclass(frozen=True, slots=True)
+class GenreMeasures:
+    """One genre.
+
+    Attributes:
+        genre: its name.
+        tracks: how many have it.
+        chosen: how many were given it.
+        precision: share of those given it that have it.
+        recall: share of those that have it that were given it.
+        f1: harmonic mean of both; 0 where there are such tracks and none was found.
+    """
+
+    genre: str
+    tracks: int
+    chosen: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What would happen at a threshold: the share of tracks that get a genre, and the share of those that is right."""
+
+    threshold: float
+    coverage: float
+    right: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Tracks whose best score lies in a range: how many, their mean score, and the share where that genre is right."""
+
+    count: int
+    score: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Everything that is known of how right a model is.
+
+    Attributes:
+        tracks: how many were judged.
+        genres: each genre.
+        macro: precision, recall and F1, mean over the genres that any track has.
+        micro: the same over all choices.
+        top1: share of tracks whose best-scored genre is right, whatever the score.
+        top3: share of tracks with a right one among the best three.
+        coverage: share of tracks that get a genre.
+        right: share of those whose first genre is right.
+        calibration_error: mean distance of the best score from the share that is right, over ten bins (ECE).
+        bins: those of the calibration error, empty ones left out.
+        confusion: rows are true genres, columns first chosen ones and then none; tracks are counted in one row each.
+        sweep: coverage and rightness by the threshold.
+    """
+
+    tracks: int
+    genres: tuple[GenreMeasures, ...]
+    macro: tuple[float | None, float | None, float | None]
+    micro: tuple[float | None, float | None, float | None]
+    top1: float
+    top3: float
+    coverage: float
+    right: float | None
+    calibration_error: float
+    bins: tuple[Bin, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    sweep: tuple[Step, ...]
+
+    def to_json(self) -> Json:
+        """As JSON, with four digits."""
+        names = ("precision", "recall", "f1")
+        return {
+            "tracks": self.tracks,
+            "genres": [
+                {
+                    "genre": each.genre,
+                    "tracks": each.tracks,
+                    "chosen": each.chosen,
+                    **{name: _digits(getattr(each, name)) for name in names},
+                }
+                for each in self.genres
+            ],
+            "macro": dict(zip(names, map(_digits, self.macro), strict=True)),
+            "micro": dict(zip(names, map(_digits, self.micro), strict=True)),
+            "top1": _digits(self.top1),
+            "top3": _digits(self.top3),
+            "coverage": _digits(self.coverage),
+            "right": _digits(self.right),
+            "calibration_error": _digits(self.calibration_error),
+            "calibration": [
+                {"tracks": each.count, "score": _digits(each.score), "right": _digits(each.right)} for each in self.bins
+            ],
+            "confusion": {
+                "columns": [*(each.genre for each in self.genres), NOTHING],
+                "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
+            },
+            "sweep": [
+                {"threshold": each.threshold, "coverage": _digits(each.coverage), "right": _digits(each.right)}
+                for each in self.sweep
+            ],
+        }
+
+
+def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_genres: int) -> Flags:
+    """Choose genres as `vocabulary.resolve.decide` does.
+
+    Args:
+        scores: (n, k) float32.
+        min_score: least score.
+        share_of_top: least share of the best score for a further genre.
+        max_genres: most genres for a track.
+
+    Returns:
+        (n, k) bool.
+    """
+    import numpy as np
+
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranks = np.argsort(order, axis=1, kind="stable")
+    top = scores.max(axis=1, keepdims=True, initial=0.0)
+    chosen: Flags = (ranks < max_genres) & (scores >= np.maximum(min_score, share_of_top * top)) & (top >= min_score)
+    return chosen
+
+
+def measure(judged: Judged) -> Measures:
+    """Measure.
+
+    Args:
+        judged: at least one track; each with at least one known genre.
+
+    Raises:
+        ValueError: there is no track, or no genre.
+    """
+    import numpy as np
+
+    truth, scores, chosen = judged.truth, judged.scores, judged.chosen
+    if not len(truth) or not judged.genres:
+        raise ValueError("nothing to measure: no track has a known genre")
+    hits = (truth & chosen).sum(axis=0)
+    per_genre = tuple(
+        GenreMeasures(name, int(have), int(given), *_three(int(hit), int(given), int(have)))
+        for name, have, given, hit in zip(judged.genres, truth.sum(axis=0), chosen.sum(axis=0), hits, strict=True)
+    )
+    present = [each for each in per_genre if each.tracks]
+    best = scores.argmax(axis=1)
+    place = np.arange(len(truth))
+    best_right = truth[place, best]
+    three = np.argsort(-scores, axis=1, kind="stable")[:, :3]
+    given: Flags = np.asarray(chosen.any(axis=1))
+    first = np.where(chosen, scores, -1.0).argmax(axis=1)
+    first_right: Flags = np.logical_and(truth[place, first], given)
+    top = scores[place, best]
+    bins, error = _calibration(top, best_right)
+    return Measures(
+        tracks=len(truth),
+        genres=per_genre,
+        macro=(
+            _mean([each.precision for each in present if each.precision is not None]),
+            _mean([each.recall for each in present if each.recall is not None]),
+            _mean([each.f1 for each in present if each.f1 is not None]),
+        ),
+        micro=_three(int(hits.sum()), int(chosen.sum()), int(truth.sum())),
+        top1=float(best_right.mean()),
+        top3=float(np.take_along_axis(truth, three, axis=1).any(axis=1).mean()),
+        coverage=float(given.mean()),
+        right=_ratio(int(first_right.sum()), int(given.sum())),
+        calibration_error=error,
+        bins=bins,
+        confusion=_confusion(judged, given, first),
+        sweep=tuple(
+            Step(
+                each, float((top >= each).mean()), _ratio(int(best_right[top >= each].sum()), int((top >= each).sum()))
+            )
+            for each in THRESHOLDS
+        ),
+    )
+
+
+def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    """A track that has the genre it was given counts there, any other at its first genre in order."""
+    import numpy as np
+
+    size = len(judged.genres)
+    table = np.zeros((size, size + 1), int)
+    for number, names in enumerate(judged.truth):
+        if names.any():
+            column = int(first[number]) if given[number] else size
+            row = column if column < size and names[column] else int(names.argmax())
+            table[row, column] += 1
+    return tuple(tuple(int(count) for count in row) for row in table)
+
+
+def _calibration(top: FloatArray, right: Flags) -> tuple[tuple[Bin, ...], float]:
+    import numpy as np
+
+    places = np.minimum((top * BINS).astype(int), BINS - 1)
+    bins = tuple(
+        Bin(int((places == each).sum()), float(top[places == each].mean()), float(right[places == each].mean()))
+        for each in range(BINS)
+        if (places == each).any()
+    )
+    return bins, sum(each.count * abs(each.score - each.right) for each in bins) / len(top)
+
+
+def _three(hits: int, given: int, have: int) -> tuple[float | None, float | None, float | None]:
+    return _ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _digits(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,134 @@
+"""What becomes of an owner's ONNX file, card and labels before it is tried: checked, and joined to a backbone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genretagger.errors import ModelError
+from genretagger.model.card import EMBEDDINGS, MAX_LABELS, Card
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.model.store import InstalledModel
+
+_MAX_LABELS_BYTES = 1024 * 1024
+_PART = "genretagger"
+
+
+def labelled(card: Card, labels: Path | None) -> Card:
+    """The card with the labels of a file: one a line, or a JSON list.
+
+    Raises:
+        ModelError: the file cannot be read, or holds something else.
+    """
+    if labels is None:
+        return card
+    hint = "It holds one label a line, or a JSON list, in the order of the model's output."
+    try:
+        with labels.open("rb") as file:
+            content = file.read(_MAX_LABELS_BYTES + 1)
+        if len(content) > _MAX_LABELS_BYTES:
+            raise ModelError("The list of labels is larger than 1 MB", path=labels, hint=hint)
+        text = content.decode("utf-8-sig")
+        names: Json = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+    except OSError as error:
+        raise ModelError(f"The labels cannot be read: {error.strerror}", path=labels) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError("The list of labels is neither text nor a JSON list", path=labels, hint=hint) from error
+    if isinstance(names, list):
+        names = [name.strip() if isinstance(name, str) else name for name in names]
+        while names and names[-1] == "":
+            names.pop()
+    if not isinstance(names, list) or not 1 <= len(names) <= MAX_LABELS:
+        raise ModelError(f"The list of labels does not hold 1 to {MAX_LABELS} of them", path=labels, hint=hint)
+    if any(not isinstance(name, str) or not name for name in names) or len(set(names)) < len(names):
+        raise ModelError("The list of labels holds an empty one, or one twice", path=labels, hint=hint)
+    return Card.from_document({**card.document, "classes": names})
+
+
+def is_head(onnx: bytes) -> bool:
+    """Whether a model eats embeddings: one input of two dimensions.
+
+    Raises:
+        ModelError: it is no ONNX model, or none that may be used.
+    """
+    from genretagger.model.merge import parsed
+
+    graph = parsed(onnx).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constants]
+    return len(inputs) == 1 and len(inputs[0].type.tensor_type.shape.dim) == 2
+
+
+def backbone_of(card: Card, named: str | None, installed: Callable[[], list[InstalledModel]]) -> InstalledModel:
+    """Find the model that a head listens through.
+
+    Args:
+        card: the head's.
+        named: what the owner calls it; None to look for the one that the card names.
+        installed: gives all models that are installed.
+
+    Raises:
+        ModelError: it is not installed, or another one than the head was made for.
+    """
+    inference = card.document.get("inference")
+    wanted = inference.get("embedding_model") if isinstance(inference, dict) else None
+    wanted = wanted if isinstance(wanted, dict) else {}
+    name, algorithm = str(wanted.get("model_name", "")), str(wanted.get("algorithm", ""))
+    models = installed()
+    if named is None:
+        found = [model for model in models if name and name in (model.name, model.card.name)]
+        if not found:
+            made_for = f", made for {name}" if name else ""
+            raise ModelError(
+                f"The model listens to the embeddings of another model{made_for}, not to sound",
+                hint="Add that one first, and name it with --backbone NAME.",
+            )
+        return found[0]
+    chosen = next((model for model in models if model.name == named), None)
+    if chosen is None:
+        raise ModelError(
+            f"There is no model {named!r} to listen through",
+            hint=f"Installed: {', '.join(model.name for model in models) or 'none'}.",
+        )
+    if algorithm and algorithm != chosen.card.algorithm:
+        raise ModelError(
+            f"The head was made for {name or algorithm} ({algorithm}), and {named} is of another kind "
+            f"({chosen.card.algorithm})",
+            hint="Add the model that its card names, and give that one.",
+        )
+    return chosen
+
+
+def through(backbone: InstalledModel, onnx: bytes, card: Card) -> tuple[bytes, Card]:
+    """Join a head to its backbone; gives the ONNX file and its card.
+
+    Raises:
+        ModelError: they do not fit together.
+    """
+    from genretagger.model.merge import with_head
+
+    try:
+        below = backbone.onnx_path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
+    joined = with_head(below, backbone.card, onnx, card)
+    described = backbone.card.output(EMBEDDINGS)
+    frames, mels = backbone.card.inputs[0].shape[-2:]
+    licences = " and ".join(dict.fromkeys(filter(None, (card.licence, backbone.card.licence))))
+    document = Card.build(
+        name=card.name,
+        version=card.version,
+        classes=card.classes,
+        input_shape=(frames or 0, mels or 0),
+        embedding=described.shape[-1] or 0 if described is not None and described.shape else 0,
+        rate_hz=backbone.card.rate_hz,
+        algorithm=backbone.card.algorithm,
+        licence=licences,
+        source=card.source,
+    ).document
+    part: Json = {"scores": "probabilities", "backbone": {"name": backbone.name, "sha256": backbone.sha256}}
+    return joined, Card.from_document({**document, _PART: part, "head": card.document})

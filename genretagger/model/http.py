@@ -1,0 +1,157 @@
+"""Fetches a file from an address: goes on where an earlier attempt ended, tries again, and checks what it got.
+
+What has arrived is kept in a file of its own until it is whole, with the server's mark of the version beside it, so
+that two versions are never mixed. Python's urllib is used, so the proxy settings of the environment hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from genretagger import __version__
+from genretagger.errors import ModelError
+from genretagger.model.download import Progress
+
+ATTEMPTS = 4
+TIMEOUT_S = 30.0
+_PAUSE_S = 2.0
+_PIECE_BYTES = 256 * 1024
+_HINT = "Check the network and the proxy; what has arrived is kept, and the next try goes on from there."
+_GONE = (404, 410)
+_HOPELESS = (400, 401, 403, 405, 451)
+
+
+class _WrongFileError(Exception):
+    """What arrived is not what was asked for."""
+
+
+def fetch(
+    address: str,
+    kept: Path,
+    *,
+    most_bytes: int,
+    sha256: str = "",
+    progress: Progress,
+    pause: Callable[[float], None] = time.sleep,
+) -> bytes:
+    """Fetch a file.
+
+    Args:
+        address: http or https.
+        kept: a file that takes what has arrived, in an existing folder; gone afterwards if all went well.
+        most_bytes: more is refused.
+        sha256: hex digest that the content must have; "" for any.
+        progress: told of the bytes that have arrived.
+        pause: waits between two attempts.
+
+    Raises:
+        ModelError: it cannot be fetched, is larger, or is another file.
+    """
+    wrong = 0
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            pause(_PAUSE_S * 2 ** (attempt - 1))
+        try:
+            _go_on(address, kept, most_bytes, progress)
+            content = kept.read_bytes()
+            if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+                raise _WrongFileError
+        except _WrongFileError as error:
+            _forget(kept)
+            wrong += 1
+            if wrong == 2:
+                raise ModelError(
+                    "The file is another one than expected: its SHA-256 differs",
+                    hint=f"It came from {address}; perhaps the publisher replaced it, or somebody interferes.",
+                ) from error
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in _GONE:
+                raise ModelError(
+                    f"There is no such file any more ({error.code}): {address}",
+                    hint="Fetch it from its publisher, and use `genretagger models add`.",
+                ) from error
+            if error.code in _HOPELESS or attempt == ATTEMPTS - 1:
+                raise ModelError(f"The server refuses ({error.code}): {address}", hint=_HINT) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if attempt == ATTEMPTS - 1:
+                reason = getattr(error, "reason", None) or error
+                raise ModelError(f"{address} cannot be reached: {reason}", hint=_HINT) from error
+        else:
+            _forget(kept)
+            return content
+    raise ModelError(f"{address} cannot be fetched", hint=_HINT)
+
+
+def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> None:
+    """Fetch what is missing.
+
+    Raises:
+        OSError: the network, the server, or the disk.
+        ModelError: there is more than there may be.
+    """
+    have = kept.stat().st_size if kept.exists() else 0
+    version = _version(kept, address) if have else ""
+    headers = {"User-Agent": f"genretagger/{__version__}", "Accept-Encoding": "identity"}
+    if have and version:
+        headers |= {"Range": f"bytes={have}-", "If-Range": version}
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - from the catalogue or the owner
+    try:
+        answer: Any = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # we have it all, or more than there is
+            _forget(kept)
+            raise ConnectionError("the server has another file now") from error
+        raise
+    with answer:
+        goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        start = have if goes_on else 0
+        length = answer.headers.get("Content-Length")
+        total = start + int(length) if length and length.isdigit() else None
+        if (total or 0) > most_bytes:
+            raise _too_large(address, most_bytes)
+        mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+        _mark(kept).write_text(json.dumps({"address": address, "version": "" if mark.startswith("W/") else mark}))
+        with kept.open("ab" if goes_on else "wb") as file:
+            done = start
+            while piece := answer.read(_PIECE_BYTES):
+                done += len(piece)
+                if done > most_bytes:
+                    raise _too_large(address, most_bytes)
+                file.write(piece)
+                progress("fetching", done, total)
+        if total is not None and done < total:
+            raise ConnectionError("the connection broke off")
+
+
+def _too_large(address: str, most_bytes: int) -> ModelError:
+    return ModelError(f"The file is larger than {most_bytes >> 20} MB: {address}", hint="That is not the model.")
+
+
+def _mark(kept: Path) -> Path:
+    return kept.with_name(kept.name + ".from")
+
+
+def _version(kept: Path, address: str) -> str:
+    """The server's mark of what we have a part of; "" where that is not known."""
+    try:
+        note = json.loads(_mark(kept).read_text())
+        return str(note["version"]) if note["address"] == address else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _forget(kept: Path) -> None:
+    for path in (kept, _mark(kept)):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()

@@ -1,0 +1,261 @@
+"""A backbone and a head joined into one ONNX file: the same parts always give the same bytes.
+
+The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they never meet. The joined
+model has the input `mel`, and the outputs `activations` and `embeddings` as `Card.build` describes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from genretagger.errors import ModelError
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+MOST_BYTES = 2**31 - 1  # protobuf's own limit
+_IR_VERSION = 8
+_BACKBONE, _HEAD = "backbone/", "head/"
+
+
+def parsed(content: bytes) -> Any:
+    """Take an ONNX file apart, and refuse what is none.
+
+    Raises:
+        ModelError: it is no ONNX file, a hostile one, or keeps its weights in other files.
+    """
+    import onnx
+
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except Exception as error:  # protobuf's DecodeError has no common base with what its C parts raise
+        raise ModelError(
+            "The file is no ONNX model", hint="It may be damaged, or a model of another format."
+        ) from error
+    if not model.graph.node and not model.graph.output:
+        raise ModelError("The file is no ONNX model", hint="It may be empty, or a model of another format.")
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise ModelError(
+                "The model keeps its weights in other files, which is not allowed",
+                hint="Save it in one file: onnx.save(model, path, save_as_external_data=False).",
+            )
+    return model
+
+
+def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card) -> bytes:
+    """Let a head that eats embeddings listen through a backbone.
+
+    Raises:
+        ModelError: they do not fit together.
+    """
+    from onnx import helper
+
+    model, head_model = parsed(backbone), parsed(head)
+    inputs = [value for value in head_model.graph.input if value.name not in _initial(head_model.graph)]
+    if len(inputs) != 1 or len(_shape(inputs[0])) != 2:
+        raise ModelError(
+            "The head does not take one input of embeddings",
+            hint="A head takes (windows, dimensions); a model that takes sound is added without --backbone.",
+        )
+    described = backbone_card.output(EMBEDDINGS)
+    size = described.shape[-1] if described is not None and described.shape else None
+    if described is None or not size:
+        raise ModelError(f"The model {backbone_card.name} gives no embeddings", hint="Choose another backbone.")
+    wanted = _shape(inputs[0])[-1] or head_card.inputs[0].shape[-1]
+    if wanted not in (None, size):
+        raise ModelError(
+            f"The head takes embeddings of {wanted} values, and {backbone_card.name} gives {size}",
+            hint="Choose the backbone that its card names.",
+        )
+    model, head_model = _same_version(model, head_model)
+    embedding = _named_output(model.graph, described, size)
+    said = _named_output(head_model.graph, head_card.output(PREDICTIONS), len(head_card.classes))
+    model, head_model = _prefixed(model, _BACKBONE), _prefixed(head_model, _HEAD)
+    link = helper.make_node("Identity", [_BACKBONE + embedding], [_HEAD + inputs[0].name], name="link")
+    ends = [
+        helper.make_node("Identity", [_HEAD + said], ["activations"], name="activations"),
+        helper.make_node("Identity", [_BACKBONE + embedding], ["embeddings"], name="embeddings"),
+    ]
+    return _joined(
+        model,
+        [link, *head_model.graph.node, *ends],
+        [*head_model.graph.initializer],
+        (len(head_card.classes), size),
+        head_model,
+    )
+
+
+def with_learned_head(
+    backbone: bytes,
+    backbone_card: Card,
+    *,
+    weights: FloatArray,
+    bias: FloatArray,
+    axes: FloatArray,
+    origin: FloatArray,
+) -> bytes:
+    """Add a head that `training` made; see `vocabulary.learned` for what its outputs are.
+
+    Args:
+        backbone: the ONNX file.
+        backbone_card: its card.
+        weights: (d, k) float32.
+        bias: (k,) float32.
+        axes: (d, d) float32.
+        origin: (d,) float32.
+
+    Raises:
+        ModelError: the backbone gives no embedding of d values.
+    """
+    from onnx import helper, numpy_helper
+
+    model = parsed(backbone)
+    size, genres = weights.shape
+    labels = len(backbone_card.classes)
+    embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
+    heard = _named_output(model.graph, backbone_card.output(PREDICTIONS), labels) if labels else ""
+    model = _prefixed(model, _BACKBONE)
+    constants = [
+        numpy_helper.from_array(values, _HEAD + name)
+        for name, values in (("weights", weights), ("bias", bias), ("axes", axes), ("origin", origin))
+    ]
+    own = [f"{_HEAD}own", *([_BACKBONE + heard] if heard else [])]
+    nodes = [
+        helper.make_node("Gemm", [embedding, f"{_HEAD}weights", f"{_HEAD}bias"], [f"{_HEAD}odds"], name=f"{_HEAD}odds"),
+        helper.make_node(
+            "Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], [f"{_HEAD}place"], name=f"{_HEAD}place"
+        ),
+        helper.make_node("Concat", [f"{_HEAD}odds", f"{_HEAD}place"], ["embeddings"], name="embeddings", axis=1),
+        helper.make_node("Sigmoid", [f"{_HEAD}odds"], [f"{_HEAD}own"], name=f"{_HEAD}own"),
+        helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
+    ]
+    return _joined(model, nodes, constants, (genres + labels, genres + size), None)
+
+
+def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Read the weights, bias, axes and origin of a model that `with_learned_head` made.
+
+    Raises:
+        ModelError: it is none.
+    """
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in parsed(content).graph.initializer}
+    try:
+        weights, bias, axes, origin = (
+            numpy_helper.to_array(constants[_HEAD + name]) for name in ("weights", "bias", "axes", "origin")
+        )
+    except KeyError as error:
+        raise ModelError("The model has no head that was learned here", hint="Train it again.") from error
+    return weights, bias, axes, origin
+
+
+def _joined(model: Any, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any) -> bytes:
+    """Serialize a prefixed backbone with more nodes, an input `mel` and the two outputs of these sizes."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    initial = _initial(graph)
+    inputs = [value for value in graph.input if value.name not in initial]
+    if len(inputs) != 1:
+        raise ModelError("The backbone does not take one input", hint="Choose another backbone.")
+    shape = [each.dim_value or "n" if place == 0 else each.dim_value or each.dim_param or None
+             for place, each in enumerate(inputs[0].type.tensor_type.shape.dim)]  # fmt: skip
+    start = helper.make_node("Identity", ["mel"], [inputs[0].name], name="mel")
+    joined = helper.make_model(
+        helper.make_graph(
+            [start, *graph.node, *nodes],
+            "joined",
+            [helper.make_tensor_value_info("mel", TensorProto.FLOAT, shape)],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], size])
+                for name, size in zip(("activations", "embeddings"), sizes, strict=True)
+            ],
+            [*graph.initializer, *constants],
+        ),
+        opset_imports=sorted(
+            {each.domain: each for part in (head, model) if part is not None for each in part.opset_import}.values(),
+            key=lambda each: str(each.domain),
+        ),
+        functions=[*model.functions, *(head.functions if head is not None else ())],
+        ir_version=max(_IR_VERSION, model.ir_version, head.ir_version if head is not None else 0),
+        producer_name="genretagger",
+    )
+    if joined.ByteSize() > MOST_BYTES:
+        raise ModelError("Backbone and head together are larger than 2 GB", hint="Choose a smaller backbone.")
+    return bytes(joined.SerializeToString(deterministic=True))
+
+
+def _same_version(*models: Any) -> list[Any]:
+    """Bring models to the newest operator set among them."""
+    from onnx import version_converter
+
+    versions = [
+        next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1) for model in models
+    ]
+    newest = max(versions)
+    try:
+        return [
+            model if version == newest else version_converter.convert_version(model, newest)
+            for model, version in zip(models, versions, strict=True)
+        ]
+    except Exception as error:  # the converter raises what it likes
+        raise ModelError(
+            f"Backbone and head are of different ONNX versions ({', '.join(map(str, versions))}) that cannot be joined",
+            hint="Export both with the same opset.",
+        ) from error
+
+
+def _prefixed(model: Any, prefix: str) -> Any:
+    from onnx import compose
+
+    return compose.add_prefix(model, prefix)
+
+
+def _named_output(graph: Any, described: Tensor | None, size: int) -> str:
+    """The output of this many values, and of several the one that bears the card's name, purpose or operation.
+
+    Raises:
+        ModelError: there is none, or more than one.
+    """
+    from onnx import TensorProto
+
+    outputs = [value for value in graph.output if value.type.tensor_type.elem_type == TensorProto.FLOAT]
+    fitting = [value.name for value in outputs if _shape(value)[-1:] == [size]]
+    if not fitting:
+        fitting = [value.name for value in outputs if _shape(value)[-1:] in ([None], [])]
+    if len(fitting) > 1 and described is not None:
+        for word in filter(None, (described.name, described.purpose, described.operation)):
+            matching = [name for name in fitting if word.lower() in name.lower()]
+            if len(matching) == 1:
+                fitting = matching
+                break
+    if len(fitting) != 1:
+        found = "several outputs" if fitting else "no output"
+        raise ModelError(
+            f"The model has {found} of {size} values", hint="Name the right one in the card's `schema.outputs`."
+        )
+    return str(fitting[0])
+
+
+def _shape(value: Any) -> list[int | None]:
+    return [each.dim_value or None for each in value.type.tensor_type.shape.dim]
+
+
+def _initial(graph: Any) -> set[str]:
+    return {tensor.name for tensor in graph.initializer}
+
+
+def _tensors(graph: Any, depth: int = 0) -> Iterator[Any]:
+    """All constants of a graph and of the graphs inside it."""
+    if depth > 32:
+        raise ModelError("The model's graphs are nested too deeply")
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (tensor for tensor in (attribute.t, *attribute.tensors) if tensor.ByteSize())
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _tensors(inner, depth + 1)

@@ -1,0 +1,115 @@
+"""A stranger's model is tried in a child process with limits: what crashes, hangs or eats memory there is refused.
+
+python -m genretagger.model.trial MODEL.onnx CARD.json
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import genretagger
+from genretagger.errors import ModelError
+from genretagger.model.card import Card
+
+TIME_S = 120
+"""The largest published model loads in 5 s, and hears a window of 30 s in 2 s."""
+_MEMORY_BYTES = 4 << 30
+_COPIES = 4
+"""Of the file, in memory: as it was read, parsed, packed and optimized."""
+_OWN_LIMITS = "A model must hear one window within two minutes and 4 GB of memory."
+
+
+def attempt(onnx_path: Path, card_path: Path) -> None:
+    """Try a model out.
+
+    Raises:
+        ModelError: it does not run, says other things than its card, or goes beyond the limits.
+    """
+    package = str(Path(genretagger.__file__).resolve().parents[1])
+    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-P", "-m", "genretagger.model.trial", os.fspath(onnx_path), os.fspath(card_path)]
+    try:
+        ended = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIME_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"The model did not end within {TIME_S} s", path=onnx_path, hint=_OWN_LIMITS) from error
+    except OSError as error:
+        raise ModelError(f"The model cannot be tried: {error.strerror}", path=onnx_path) from error
+    try:
+        said = json.loads(ended.stdout.splitlines()[-1])
+        cause, hint = str(said["cause"]), str(said["hint"])
+    except (ValueError, IndexError, KeyError, TypeError) as error:
+        if ended.returncode == 0 or b"MemoryError" in ended.stderr or b"bad_alloc" in ended.stderr:
+            raise ModelError("The model needs too much memory", path=onnx_path, hint=_OWN_LIMITS) from error
+        raise ModelError(
+            f"The model makes ONNX Runtime crash (status {ended.returncode})", path=onnx_path, hint=_OWN_LIMITS
+        ) from error
+    if cause:
+        raise ModelError(cause, path=onnx_path, hint=hint)
+
+
+def excitation(frames: int, mels: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Two windows, (2, frames, mels) float32: silence, and something in every band that is equal on every machine."""
+    frame, mel = np.arange(frames)[:, None], np.arange(mels)[None]
+    lively = ((frame * 37 + mel * 101 + frame * mel * 7) % 257) / np.float32(64)
+    return np.stack([np.zeros((frames, mels)), lively]).astype(np.float32)
+
+
+def check_range(onnx_path: Path, card: Card) -> None:
+    """Let a model listen, and see that it says numbers from 0 to 1.
+
+    Raises:
+        ModelError: it does not.
+    """
+    from genretagger.model.session import Session
+
+    session = Session.start(onnx_path, card, "cpu", threads=1)
+    activations, embeddings = session.run(excitation(*session.window))
+    if activations.size and (activations.min() < -1e-3 or activations.max() > 1 + 1e-3):
+        raise ModelError(
+            "The model's predictions are not between 0 and 1",
+            path=onnx_path,
+            hint="The card may name logits for predictions: correct its `schema.outputs`.",
+        )
+    if not np.isfinite(embeddings).all():
+        raise ModelError("The model gave an embedding that holds no numbers", path=onnx_path)
+
+
+def _limit(size_bytes: int) -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        most = _MEMORY_BYTES + _COPIES * size_bytes
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (TIME_S, TIME_S + 5))
+
+
+def _main(onnx: str, card: str) -> None:
+    path = Path(onnx)
+    _limit(path.stat().st_size)
+    try:
+        check_range(path, Card.load(Path(card)))
+        said = {"cause": "", "hint": ""}
+    except ModelError as error:
+        said = {"cause": error.cause, "hint": error.hint}
+    except MemoryError:
+        said = {"cause": "The model needs too much memory", "hint": _OWN_LIMITS}
+    sys.stdout.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2])

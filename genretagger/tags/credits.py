@@ -1,0 +1,56 @@
+"""Who plays, and on which album: what a learner keeps together, so that it is not asked about tracks that it knows.
+
+Read with mutagen, and never written. Damaged tags have no credits; they are no reason to leave the track out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from genretagger.errors import FileError
+from genretagger.tags.api import tag_errors
+from genretagger.tags.container import library
+from genretagger.types import Credits
+
+# ID3, Vorbis comments (and all easy readers), MP4, ASF, APEv2
+_ARTIST = ("TPE1", "artist", "\xa9ART", "Author", "Artist")
+_ALBUM_ARTIST = ("TPE2", "albumartist", "album artist", "aART", "WM/AlbumArtist", "Album Artist")
+_ALBUM = ("TALB", "album", "\xa9alb", "WM/AlbumTitle", "Album")
+_LONGEST = 1000
+
+
+def read(file: BinaryIO) -> Credits:
+    """Read the credits of an open file, whatever it is; its position is moved.
+
+    Raises:
+        AccessError: the file cannot be read.
+    """
+    file.seek(0)
+    try:
+        with tag_errors():
+            tags = getattr(library("_file").File(file), "tags", None)
+            if tags is None:
+                return Credits()
+            return Credits(_text(tags, _ARTIST), _text(tags, _ALBUM_ARTIST), _text(tags, _ALBUM))
+    except FileError as error:
+        if error.retry:
+            raise
+        return Credits()
+
+
+def _text(tags: Any, names: Sequence[str]) -> str:
+    """The first value of the first field that is there; "" where there is none."""
+    for name in names:
+        try:
+            values = tags.get(name)
+        except (KeyError, TypeError, ValueError):  # a name that this kind of tag cannot hold
+            continue
+        if values is None:
+            continue
+        texts = getattr(values, "text", values)  # an ID3 frame
+        first = texts[0] if isinstance(texts, list) and texts else texts
+        text = str(first).strip("\x00 \t\r\n")[:_LONGEST]
+        if text and not isinstance(first, list):
+            return text
+    return ""

@@ -1,0 +1,86 @@
+"""How right an installed model is on tracks whose genres are known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from genretagger.errors import ConfigError
+from genretagger.evaluate import Judged, Measures, measure
+from genretagger.model.card import Card
+from genretagger.training.examples import Lessons
+from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.names import vocabulary
+from genretagger.vocabulary.resolve import identity
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found.
+
+    Attributes:
+        measures: on the tracks that have a genre which the model can hear.
+        deaf_to: known genres that it cannot hear, with their number of tracks.
+        deaf_tracks: how many tracks have no other, and were left out.
+        learned_from: how many of the tracks the model was made of.
+        learned_artists: how many are by artists, or of albums, that it was made of.
+    """
+
+    measures: Measures
+    deaf_to: Mapping[str, int]
+    deaf_tracks: int
+    learned_from: int
+    learned_artists: int
+
+
+def judge(lessons: Lessons, genres: Sequence[str], card: Card) -> Verdict:
+    """Measure a model.
+
+    Args:
+        lessons: tracks that it heard, with its decisions.
+        genres: all that it can hear.
+        card: of the model.
+
+    Raises:
+        ConfigError: no track has a genre that the model can hear.
+    """
+    import numpy as np
+
+    places: dict[str, int] = {}
+    for place, genre in enumerate(genres):
+        places.setdefault(identity(genre, vocabulary()), place)
+    names = [genre for place, genre in enumerate(genres) if places[identity(genre, vocabulary())] == place]
+    columns = {identity(genre, vocabulary()): number for number, genre in enumerate(names)}
+    deaf: Counter[str] = Counter()
+    truth, scores, chosen, judged = [], [], [], []
+    for example in lessons.examples:
+        known = {genre: columns.get(identity(genre, vocabulary())) for genre in example.genres}
+        deaf.update(genre for genre, column in known.items() if column is None)
+        own = [column for column in known.values() if column is not None]
+        if not own:
+            continue
+        judged.append(example)
+        truth.append([number in own for number in range(len(names))])
+        decision = example.heard.decision
+        scores.append([decision.scores.get(genre, 0.0) for genre in names])
+        given = {columns.get(identity(genre, vocabulary())) for genre in decision.genres}
+        chosen.append([number in given for number in range(len(names))])
+    if not judged:
+        told = ", ".join(sorted(deaf)[:12]) or "none"
+        raise ConfigError(
+            f"no track has a known genre that the model can hear (known: {told})",
+            hint="Give them the model's names with --map, or choose another --model",
+        )
+    part = card.document.get(KEY)
+    folds = part.get("learned", {}).get("folds", {}) if isinstance(part, dict) else {}
+    tracks, ties = folds.get("tracks", {}), folds.get("ties", {})
+    return Verdict(
+        measures=measure(
+            Judged(tuple(names), np.array(truth, bool), np.array(scores, np.float32), np.array(chosen, bool))
+        ),
+        deaf_to=dict(sorted(deaf.items())),
+        deaf_tracks=len(lessons.examples) - len(judged),
+        learned_from=sum(each.id in tracks for each in judged),
+        learned_artists=sum(any(tie in ties for tie in each.ties) for each in judged),
+    )

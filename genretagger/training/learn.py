@@ -1,0 +1,384 @@
+"""From known tracks to a model folder's content, with an honest account of how good it is.
+
+examples → genres frequent enough → groups → folds → head → ONNX and card
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from genretagger.errors import ConfigError, ModelError
+from genretagger.evaluate import Judged, Measures, choose, measure
+from genretagger.model.card import EMBEDDINGS, Card
+from genretagger.model.store import InstalledModel
+from genretagger.training import split
+from genretagger.training.examples import Example, Lessons, frequent, matrix
+from genretagger.types import Json
+from genretagger.vocabulary.calibration import calibration
+from genretagger.vocabulary.learned import KEY
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+
+    Flags = npt.NDArray[np.bool_]
+
+SEED = 0
+_MOST_REMEMBERED = 20_000
+"""Tracks, and as many artists and albums, whose fold a card remembers: about 1 MB."""
+_SUSPECT_OWN, _SUSPECT_OTHER, _SUSPECT_TIMES = 0.5, 0.3, 4.0
+"""A track looks mislabelled where its own genre scores less than the first, and another at least the second and this
+many times as much. Chosen on 200 synthesised tracks with planted mistakes; docs/data.md has how it does on others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How genres are chosen when the model is judged; see the options of the same names."""
+
+    min_score: float
+    share_of_top: float
+    max_genres: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A track whose known genre the others contradict.
+
+    Attributes:
+        example: the track.
+        own: the score of its own genre, by a model that never heard its artist.
+        other: the genre that it sounds like.
+        score: the score of that.
+    """
+
+    example: Example
+    own: float
+    other: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """F1 of a genre on the same held-out tracks, by the model that was there and by the new one."""
+
+    genre: str
+    tracks: int
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What was learned.
+
+    Attributes:
+        onnx: content of `model.onnx`.
+        card: its card.
+        genres: what it can hear, with the number of tracks of each.
+        dropped: genres that were left out, with their number of tracks.
+        unmeasured: genres that one group has all of, so that nothing is known of how well they are heard.
+        measures: on tracks of artists and albums that were held out; None where nothing could be held out.
+        judged: what those come from.
+        suspects: tracks that look mislabelled, the plainest first.
+        changes: against the model that was there; empty where there was none.
+        groups: how many artists and albums that have nothing in common.
+        warnings: for people.
+    """
+
+    onnx: bytes
+    card: Card
+    genres: Mapping[str, int]
+    dropped: Mapping[str, int]
+    unmeasured: tuple[str, ...]
+    measures: Measures | None
+    judged: Judged | None
+    suspects: tuple[Suspect, ...]
+    changes: tuple[Change, ...]
+    groups: int
+    warnings: tuple[str, ...]
+
+
+def learn(
+    lessons: Lessons,
+    backbone: InstalledModel,
+    *,
+    name: str,
+    origin: Mapping[str, Json],
+    least: int,
+    rules: Rules,
+    before: Card | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Lesson:
+    """Learn.
+
+    Args:
+        lessons: from `examples.collect`.
+        backbone: the model whose embeddings they have.
+        name: what the new model will be called.
+        origin: where tracks and genres come from, for the card.
+        least: tracks that a genre needs.
+        rules: how genres are chosen.
+        before: the card of the model of that name, whose held-out tracks stay held out.
+        progress: told how many fits are done, and of how many; None to tell nobody.
+
+    Raises:
+        ConfigError: there are too few tracks or genres.
+        ModelError: the backbone gives no embedding.
+    """
+    import numpy as np
+
+    from genretagger.training.head import train
+
+    genres, dropped = frequent(lessons.examples, least)
+    examples = tuple(each for each in lessons.examples if set(each.genres) & set(genres))
+    _check(genres, dropped, lessons, least)
+    embedding = backbone.card.output(EMBEDDINGS)
+    values = matrix(examples, lambda each: _activations(each)[1])
+    if embedding is None or not values.shape[1]:
+        raise ModelError(f"The model {backbone.name!r} gives no embedding to learn from", hint="Choose another one.")
+    warnings: list[str] = []
+    remembered = _remembered(before)
+    groups, folds = _folds(examples, remembered, warnings)
+    truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
+    unmeasured = _unmeasured(genres, truth, folds)
+    if unmeasured:
+        warnings.append(
+            f"only one artist, album or folder has {_listed(unmeasured)}: how well that is heard cannot be measured"
+        )
+    music = calibration(backbone.name, backbone.card.classes)
+    is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
+    unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
+    head, scores = train(values, truth, folds, is_music, unmusical, seed=SEED, progress=progress)
+    judged = _judged(genres, truth, scores, unmeasured, rules)
+    measures = None if judged is None else measure(judged)
+    counts = {genre: int(column.sum()) for genre, column in zip(genres, truth.T, strict=True)}
+    chosen = choose(scores, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+    part: dict[str, Json] = {
+        "scores": "probabilities",
+        "learned": {
+            "genres": list(genres),
+            "tracks": counts,
+            "unmusical": [genre for genre, flag in zip(genres, unmusical, strict=True) if flag],
+            "limit": head.limit,
+            "backbone": {"name": backbone.name, "sha256": backbone.sha256, "labels": list(backbone.card.classes)},
+            "training": {
+                "tracks": len(examples),
+                "groups": len(set(groups)),
+                **origin,
+                "min_tracks": least,
+                "dropped": dict(dropped),
+                "seed": SEED,
+                "at": _now(),
+            },
+            "unmeasured": list(unmeasured),
+            "held_out": None if measures is None else measures.to_json(),
+            "folds": _to_remember(examples, folds, chosen),
+        },
+    }
+    onnx = _onnx(backbone, head.weights, head.bias, head.axes, head.origin)
+    return Lesson(
+        onnx=onnx,
+        card=_card(name, genres, backbone, values.shape[1], part),
+        genres=counts,
+        dropped=dropped,
+        unmeasured=unmeasured,
+        measures=measures,
+        judged=judged,
+        suspects=_suspects(examples, genres, truth, scores, unmeasured),
+        changes=_changes(examples, genres, truth, chosen, remembered, before),
+        groups=len(set(groups)),
+        warnings=tuple(warnings),
+    )
+
+
+def as_before(card: Card, known: Card | None) -> Card:
+    """The card that is there already, if the new one differs in nothing but the time of training."""
+    if known is None:
+        return card
+
+    def timeless(document: Json) -> Json:
+        learned = document[KEY]["learned"]
+        return {**document, KEY: {"learned": {**learned, "training": {**learned["training"], "at": ""}}}}
+
+    try:
+        return known if timeless(known.document) == timeless(card.document) else card
+    except (KeyError, TypeError):
+        return card
+
+
+def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, least: int) -> None:
+    if len(genres) >= 2:
+        return
+    told = f"{len(lessons.examples):,} tracks have a genre that is not genretagger's own"
+    if lessons.own:
+        told += f", {lessons.own:,} have one that genretagger wrote and nobody changed"
+    rare = f"; too rare, or of every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
+    raise ConfigError(
+        f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {told}"
+        f"{rare if dropped else ''}",
+        hint="Name more music, take genres from folders (--labels folder) or a table, or lower --min-tracks",
+    )
+
+
+def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
+    from genretagger.aggregate import track_activations
+
+    heard = example.heard.activations
+    if heard is None:
+        raise ValueError("an example that was not heard")
+    return track_activations(heard.values), heard.embedding
+
+
+def _remembered(before: Card | None) -> dict[str, Json]:
+    """The folds that an earlier model's card tells of; nothing where it tells none."""
+    learned = before.document.get(KEY, {}).get("learned", {}) if before is not None else {}
+    folds = learned.get("folds") if isinstance(learned, dict) else None
+    usable = isinstance(folds, dict) and all(isinstance(folds.get(name), dict) for name in ("ties", "tracks"))
+    return folds if usable and isinstance(folds, dict) else {}
+
+
+def _folds(
+    examples: Sequence[Example], remembered: Mapping[str, Json], warnings: list[str]
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The group and the fold of each track."""
+    import numpy as np
+
+    groups = split.grouped([each.ties for each in examples])
+    known: dict[str, int] = {}
+    for group, each in zip(groups, examples, strict=True):
+        for tie in each.ties:
+            fold = remembered.get("ties", {}).get(tie)
+            if isinstance(fold, int):
+                known.setdefault(group, fold)
+    ((_, count),) = Counter(groups).most_common(1)
+    if len(set(groups)) < 2:
+        warnings.append(
+            "all tracks belong to one artist, album or folder, so none can be held out together: the figures are by "
+            "track, and better than they would be for other artists"
+        )
+        groups = [each.id for each in examples]
+        known = {}
+    elif count > len(examples) / 2:
+        warnings.append(f"{count:,} of {len(examples):,} tracks are tied together by shared artists and albums")
+    folds = split.dealt(groups, [each.genres for each in examples], known, min(split.FOLDS, len(set(groups))))
+    return groups, np.array(folds)
+
+
+def _unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Genres that lie in one fold, so that nobody who did not learn them could ever hear them."""
+    return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
+
+
+def _judged(
+    genres: tuple[str, ...], truth: Flags, scores: FloatArray, unmeasured: Sequence[str], rules: Rules
+) -> Judged | None:
+    """The tracks and genres that could be held out."""
+    columns = [place for place, genre in enumerate(genres) if genre not in unmeasured]
+    rows = truth[:, columns].any(axis=1)
+    if not columns or not rows.any():
+        return None
+    kept = scores[rows][:, columns]
+    chosen = choose(kept, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+    return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
+
+
+def _suspects(
+    examples: Sequence[Example], genres: Sequence[str], truth: Flags, scores: FloatArray, unmeasured: Sequence[str]
+) -> tuple[Suspect, ...]:
+    import numpy as np
+
+    found = []
+    for each, own, said in zip(examples, truth, scores, strict=True):
+        if set(each.genres) & set(unmeasured):
+            continue
+        mine = float(said[own].max())
+        other = int(np.where(own, -1.0, said).argmax())
+        if mine < _SUSPECT_OWN and float(said[other]) >= max(_SUSPECT_OTHER, _SUSPECT_TIMES * mine):
+            found.append(Suspect(each, mine, genres[other], float(said[other])))
+    return tuple(sorted(found, key=lambda each: (each.own - each.score, each.example.path)))
+
+
+def _to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chosen: Flags) -> Json:
+    """What the next training needs to hold out the same tracks, and to compare itself on them."""
+    kept = sorted(zip(examples, folds.tolist(), chosen, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
+    return {
+        "ties": dict(sorted({tie: fold for each, fold, _ in kept for tie in each.ties[:-1]}.items())),
+        "tracks": {each.id: [place for place, flag in enumerate(given) if flag] for each, _, given in kept},
+    }
+
+
+def _changes(
+    examples: Sequence[Example],
+    genres: Sequence[str],
+    truth: Flags,
+    chosen: Flags,
+    remembered: Mapping[str, Json],
+    before: Card | None,
+) -> tuple[Change, ...]:
+    """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
+    if before is None or not remembered:
+        return ()
+    earlier: list[str] = before.document[KEY]["learned"]["genres"]
+    said = remembered["tracks"]
+    shared = [place for place, each in enumerate(examples) if isinstance(said.get(each.id), list)]
+    changes = []
+    for column, genre in enumerate(genres):
+        own = [bool(truth[place, column]) for place in shared]
+        old = [genre in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
+        new = [bool(chosen[place, column]) for place in shared]
+        changes.append(Change(genre, sum(own), _f1(own, old), _f1(own, new)))
+    return tuple(changes)
+
+
+def _f1(truth: Sequence[bool], said: Sequence[bool]) -> float | None:
+    if not any(truth):
+        return None
+    hits = sum(own and each for own, each in zip(truth, said, strict=True))
+    return 2 * hits / (sum(truth) + sum(said))
+
+
+def _onnx(
+    backbone: InstalledModel, weights: FloatArray, bias: FloatArray, axes: FloatArray, origin: FloatArray
+) -> bytes:
+    from genretagger.model.merge import with_learned_head
+
+    try:
+        content = backbone.onnx_path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
+    return with_learned_head(content, backbone.card, weights=weights, bias=bias, axes=axes, origin=origin)
+
+
+def _card(name: str, genres: Sequence[str], backbone: InstalledModel, size: int, part: Json) -> Card:
+    card = backbone.card
+    frames, mels = card.inputs[0].shape[-2:]
+    document = Card.build(
+        name=name,
+        version="1",
+        classes=(*genres, *(f"{backbone.name}: {label}" for label in card.classes)),
+        input_shape=(frames or 0, mels or 0),
+        embedding=len(genres) + size,
+        rate_hz=card.rate_hz,
+        algorithm=card.algorithm,
+        licence=card.licence,
+        source=f"learned from the owner's tracks on {card.name} ({card.source or 'no source given'})"[:1000],
+    ).document
+    return Card.from_document({**document, KEY: part})
+
+
+def _now() -> str:
+    """The time in UTC; SOURCE_DATE_EPOCH, where it is set, makes files that can be made again byte for byte."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(fixed), UTC) if fixed.isdigit() else datetime.now(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

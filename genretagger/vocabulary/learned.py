@@ -1,0 +1,177 @@
+"""Scores of models that bring their own: the genres are the model's labels, and nothing here knows better.
+
+Two kinds, told apart by the key `genretagger` of the model's card. `{"scores": "probabilities"}` alone says that an
+activation is the score of the genre that its label names. With `"learned"` in it, the model was made by `train` out of
+a backbone and a head:
+
+- its labels are the owner's genres, then the backbone's labels;
+- its embedding is what is linear in the backbone's, so that the mean over the windows is that of the whole track: the
+  log-odds of each genre, then the track's coordinates in a space where the tracks that were learned from are a ball of
+  radius one (principal components, each divided by its spread).
+
+"None of these" comes from two caps. A genre's score is at most how much the track sounds like music, by the rule of the
+backbone's own calibration, unless the owner's tracks of that genre do not (an audio book); and at most how much it
+resembles what was learned from,
+
+    1 / (1 + (d / limit)^4),    d = mean square of the coordinates
+
+where `limit` is twice what 19 of 20 tracks of artists that were not learned from stayed below, when this was measured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from genretagger.errors import ModelError
+from genretagger.types import Json
+from genretagger.vocabulary.calibration import Calibration, Scores, calibration, genre_of
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+KEY = "genretagger"
+FORMULAS = 1
+"""Raise it when the formulas change: stored decisions are then made anew."""
+
+
+class Scorer(Protocol):
+    """What turns a model's output into genre scores.
+
+    Attributes:
+        digest: names the way it does so; another digest means other scores.
+        genres: every genre that it can give.
+    """
+
+    @property
+    def digest(self) -> str:
+        """See above."""
+
+    @property
+    def genres(self) -> Sequence[str]:
+        """See above."""
+
+    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+        """Score every genre.
+
+        Args:
+            activations: (labels,) float32, mean over the windows.
+            embedding: (dimensions,) float32, mean over the windows.
+        """
+
+
+class Probabilities:
+    """For models whose activations are scores.
+
+    Args:
+        labels: the model's labels; several that name one genre give the highest of their scores.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.digest = f"probabilities {FORMULAS}"
+        self._indexes: dict[str, list[int]] = {}
+        self._parents: dict[str, tuple[str, ...]] = {}
+        for index, label in enumerate(labels):
+            genre, parents = genre_of(label)
+            if genre:
+                self._indexes.setdefault(genre, []).append(index)
+                self._parents.setdefault(genre, parents)
+        self.genres = tuple(self._indexes)
+
+    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+        """As `Scorer`; the embedding makes no difference."""
+        del embedding
+        found = {genre: max(float(activations[place]) for place in places) for genre, places in self._indexes.items()}
+        grounds = dict.fromkeys(found, "as the model says")
+        return Scores(_ranked(found), MappingProxyType(grounds), 1.0, parents=self._parents)
+
+
+class Learned:
+    """For models that `train` made.
+
+    Args:
+        labels: the model's labels.
+        part: the card's key `genretagger`.
+
+    Raises:
+        ModelError: the card makes no sense.
+    """
+
+    def __init__(self, labels: Sequence[str], part: Mapping[str, Json]) -> None:
+        try:
+            learned = part["learned"]
+            self.genres: tuple[str, ...] = tuple(str(genre) for genre in learned["genres"])
+            backbone = learned["backbone"]
+            self._music: Calibration = calibration(str(backbone["name"]), [str(name) for name in backbone["labels"]])
+            self._limit = float(learned["limit"])
+            self._tracks = {str(genre): int(count) for genre, count in learned["tracks"].items()}
+            str(backbone["sha256"])  # whoever asks for it later, finds it
+            self._unmusical = frozenset(str(genre) for genre in learned["unmusical"])
+            size = len(self.genres)
+            if not size or list(self.genres) != list(labels[:size]) or len(labels) != size + len(backbone["labels"]):
+                raise ValueError("genres")
+            if not 0 < self._limit < math.inf:
+                raise ValueError("limit")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise broken_part() from error
+        essence = json.dumps([FORMULAS, self._limit, sorted(self._unmusical), self._music.digest, self._tracks])
+        self.digest = hashlib.sha256(essence.encode()).hexdigest()
+
+    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+        """As `Scorer`."""
+        size = len(self.genres)
+        is_music = self._music.is_music(activations[size:])
+        is_known = self.resemblance(float((embedding[size:].astype(float) ** 2).mean()), self._limit)
+        found = {
+            genre: min(sigmoid(float(odds)), is_known, 1.0 if genre in self._unmusical else is_music)
+            for genre, odds in zip(self.genres, embedding[:size], strict=True)
+        }
+        grounds = {
+            genre: f"as in the {self._tracks.get(genre, 0):,} tracks of it that were learned from" for genre in found
+        }
+        odds_of = dict(zip(self.genres, (float(odds) for odds in embedding[:size]), strict=True))
+        ranked = sorted(found, key=lambda genre: (-found[genre], -odds_of[genre], genre))
+        return Scores({genre: found[genre] for genre in ranked}, grounds, is_music, is_known=is_known)
+
+    @staticmethod
+    def resemblance(distance: float, limit: float) -> float:
+        """How much a track resembles what was learned from, 0 to 1, by the mean square of its coordinates."""
+        return 1 / (1 + (distance / limit) ** 4)
+
+
+def scorer(model: str, labels: Sequence[str], part: Json) -> Scorer:
+    """Give what turns a model's output into scores.
+
+    Args:
+        model: the model's name.
+        labels: its labels, in the order of its output.
+        part: the card's key `genretagger`; None where it has none.
+
+    Raises:
+        ModelError: that part makes no sense.
+    """
+    if part is None:
+        return calibration(model, labels)
+    if not isinstance(part, dict) or part.get("scores") != "probabilities":
+        raise broken_part()
+    return Learned(labels, part) if "learned" in part else Probabilities(labels)
+
+
+def sigmoid(odds: float) -> float:
+    """A probability, from the natural log of its odds."""
+    return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
+
+
+def broken_part() -> ModelError:
+    """The error of a card whose part for genretagger makes no sense."""
+    return ModelError(
+        f"The card's `{KEY}` is not what this genretagger writes there", hint="Train or add the model again."
+    )
+
+
+def _ranked(scores: Mapping[str, float]) -> Mapping[str, float]:
+    return MappingProxyType(dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))))

@@ -1,0 +1,344 @@
+"""Models of others: Essentia's published ones by their true cards, heads through backbones, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import model_factory as factory
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from genretagger.cli.models import can_be_heard
+from genretagger.errors import ModelError
+from genretagger.model import ModelStore
+from genretagger.model.card import Card
+from genretagger.model.session import Session
+from genretagger.vocabulary.learned import scorer
+
+CARDS = Path(__file__).resolve().parents[2] / "../shared/reference/essentia_cards"
+FLOAT = TensorProto.FLOAT
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
+
+
+def true_card(name: str) -> Path:
+    if not (CARDS / name).exists():
+        pytest.skip("Essentia's cards are not on this machine")
+    return CARDS / name
+
+
+def test_effnet_by_its_true_card(store: ModelStore, tmp_path: Path) -> None:
+    onnx = factory.backbone(tmp_path / "discogs-effnet-bs64-1.onnx", window=(64, 128, 96))
+    model = store.add(onnx, true_card("discogs-effnet-bs64-1.json"), fits=can_be_heard)
+    assert (model.name, len(model.card.classes)) == ("discogs-effnet-bs64-1", 400)
+    session = Session.open(model, "cpu", threads=1)
+    activations, embeddings = session.run(np.ones((3, 128, 96), np.float32))  # fewer than its fixed batch of 64
+    assert (activations.shape, embeddings.shape) == ((3, 400), (3, 1280))
+    genres = scorer(model.name, model.card.classes, None).scores(activations[0], embeddings[0])
+    assert "Deep House" in genres.by_genre
+    assert genres.parents["Deep House"] == ("Electronic",)
+
+
+def test_a_head_listens_through_the_backbone_that_its_card_names(store: ModelStore, tmp_path: Path) -> None:
+    below = factory.backbone(tmp_path / "discogs-effnet-bs64-1.onnx", window=(64, 128, 96))
+    store.add(below, true_card("discogs-effnet-bs64-1.json"))
+    onnx = factory.head(tmp_path / "genre_discogs400.onnx", embedding=1280, labels=400, activation="Sigmoid")
+    model = store.add(onnx, true_card("genre_discogs400-discogs-effnet-1.json"), fits=can_be_heard)
+    assert model.card.algorithm == "TensorflowPredictEffnetDiscogs"
+    mel = np.random.default_rng(0).random((2, 128, 96)).astype(np.float32)
+    said, embedded = Session.open(model, "cpu", threads=1).run(mel)
+    _, expected = Session.open(store.get("discogs-effnet-bs64-1"), "cpu", threads=1).run(mel)
+    assert np.array_equal(embedded, expected)
+    import onnxruntime
+
+    alone = onnxruntime.InferenceSession(str(onnx)).run(["model/Sigmoid"], {"model/Placeholder": expected})[0]
+    assert np.abs(said - alone).max() < 1e-6
+    again = store.add(onnx, true_card("genre_discogs400-discogs-effnet-1.json"), name="again")
+    assert again.onnx_path.read_bytes() == model.onnx_path.read_bytes()
+
+
+def test_a_softmax_head_with_older_operators_and_labels_of_the_owner(store: ModelStore, tmp_path: Path) -> None:
+    below = factory.backbone(tmp_path / "msd-musicnn-1.onnx", window=("n", 187, 96), labels=50, embedding=200)
+    store.add(below, true_card("msd-musicnn-1.json"))
+    onnx = factory.head(tmp_path / "rosamerica.onnx", embedding=200, labels=8, opset=13)
+    names = tmp_path / "labels.txt"
+    names.write_text("Classical\nDance\nHip-Hop\nJazz\nPop\nR&B\nRock\nSpeech\n")
+    card = true_card("genre_rosamerica-msd-musicnn-1.json")
+    model = store.add(onnx, card, labels=names, backbone="msd-musicnn-1", fits=can_be_heard)
+    assert model.card.classes[:3] == ("Classical", "Dance", "Hip-Hop")
+    activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, 187, 96), np.float32))
+    assert activations.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+    scores = scorer(model.name, model.card.classes, model.card.document["genretagger"])
+    found = scores.scores(activations[0], embeddings[0]).by_genre
+    assert "Speech" not in found  # a voice is no genre
+    assert found["Jazz"] == pytest.approx(float(activations[0, 3]))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "window", "frames"),
+    [
+        pytest.param("TensorflowPredictMAEST", ("n", 1876, 96), 1876, id="MAEST of 30 s"),
+        pytest.param("TensorflowPredictMAEST", ("n", 1, 626, 96), 626, id="MAEST of 10 s, with a channel"),
+        pytest.param("TensorflowPredictMAEST", ("n", 316, 96), 316, id="MAEST of 5 s"),
+        pytest.param("TensorflowPredictMusiCNN", ("n", 187, 96), 187, id="musicnn"),
+    ],
+)
+def test_the_families_with_their_windows(
+    store: ModelStore, tmp_path: Path, algorithm: str, window: Any, frames: int
+) -> None:
+    onnx = factory.backbone(tmp_path / "m.onnx", window=window, labels=5, embedding=12)
+    labels = [f"Genre {number}" for number in range(5)]
+    card = factory.card(tmp_path / "m.json", algorithm=algorithm, window=window, labels=labels, embedding=12)
+    model = store.add(onnx, card, fits=can_be_heard)
+    activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, frames, 96), np.float32))
+    assert (activations.shape, embeddings.shape) == ((2, 5), (2, 12))
+
+
+def test_vggish_only_gives_embeddings(store: ModelStore, tmp_path: Path) -> None:
+    window = ("n", 96, 64)
+    onnx = factory.backbone(tmp_path / "vggish.onnx", window=window, labels=0, embedding=128)
+    card = factory.card(
+        tmp_path / "vggish.json", algorithm="TensorflowPredictVGGish", window=window, labels=[], embedding=128
+    )
+    model = store.add(onnx, card, fits=can_be_heard)
+    activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, 96, 64), np.float32))
+    assert (activations.shape, embeddings.shape) == ((2, 0), (2, 128))
+
+
+@dataclass
+class Bad:
+    """What is wrong with a model, in files that a test makes."""
+
+    folder: Path
+    onnx: Path
+    card: Path
+    labels: Path | None = None
+    backbone: str | None = None
+
+
+def _wrong_window(bad: Bad) -> None:
+    factory.backbone(bad.onnx, window=("n", 100, 96))
+
+
+def _wrong_bands(bad: Bad) -> None:
+    factory.backbone(bad.onnx, window=("n", 128, 64))
+
+
+def _no_such_window(bad: Bad) -> None:
+    factory.backbone(bad.onnx, window=("n", 100, 96))
+    factory.card(bad.card, window=("n", 100, 96))
+
+
+def _missing_labels(bad: Bad) -> None:
+    factory.card(bad.card, labels=[f"Style {number}" for number in range(399)])
+
+
+def _too_many_labels(bad: Bad) -> None:
+    bad.labels = bad.folder / "labels.txt"
+    bad.labels.write_text("\n".join(f"Style {number}" for number in range(401)))
+
+
+def _labels_twice(bad: Bad) -> None:
+    bad.labels = bad.folder / "labels.json"
+    bad.labels.write_text(json.dumps(["House"] * 400))
+
+
+def _unknown_front_end(bad: Bad) -> None:
+    factory.card(bad.card, algorithm="TensorflowPredictTempoCNN")
+
+
+def _other_rate(bad: Bad) -> None:
+    factory.card(bad.card, rate_hz=44_100)
+
+
+def _external_data(bad: Bad) -> None:
+    weights = numpy_helper.from_array(np.ones((96, 400), np.float32), "w")
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../../etc/passwd")
+    factory.save(
+        bad.onnx,
+        [
+            helper.make_node("ReduceMean", ["in"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("MatMul", ["mean", "w"], ["out"]),
+        ],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", FLOAT, ["n", 400])],
+        [weights],
+    )
+
+
+def _huge(bad: Bad) -> None:
+    with bad.onnx.open("wb") as file:
+        file.truncate(5 * 1024**3)  # sparse: it takes no space
+
+
+def _no_protobuf(bad: Bad) -> None:
+    bad.onnx.write_bytes(b"\x08\xff" * 5000)
+
+
+def _empty(bad: Bad) -> None:
+    bad.onnx.write_bytes(b"")
+
+
+def _truncated(bad: Bad) -> None:
+    bad.onnx.write_bytes(bad.onnx.read_bytes()[:-1000])
+
+
+def _nested(bad: Bad) -> None:
+    """A graph in a graph in a graph …, which a parser that recurses could not survive."""
+    content = b""
+    for _ in range(5000):
+        attribute = b"\x32" + _length(content) + content  # AttributeProto.g
+        node = b"\x2a" + _length(attribute) + attribute  # NodeProto.attribute
+        content = b"\x0a" + _length(node) + node  # GraphProto.node
+    bad.onnx.write_bytes(b"\x3a" + _length(content) + content)  # ModelProto.graph
+
+
+def _length(content: bytes) -> bytes:
+    number, out = len(content), b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def _no_floats(bad: Bad) -> None:
+    factory.save(
+        bad.onnx,
+        [helper.make_node("Cast", ["in"], ["out"], to=TensorProto.INT64)],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", TensorProto.INT64, ["n", 128, 96])],
+    )
+
+
+def _logits(bad: Bad) -> None:
+    factory.backbone(bad.onnx, scale=30.0)
+
+
+def _no_numbers(bad: Bad) -> None:
+    factory.backbone(bad.onnx, activation="Log")
+
+
+def _memory_bomb(bad: Bad) -> None:
+    size = numpy_helper.from_array(np.array([1 << 36], np.int64), "size")
+    factory.save(
+        bad.onnx,
+        [
+            helper.make_node("ConstantOfShape", ["size"], ["huge"]),
+            helper.make_node("ReduceMax", ["huge"], ["top"], keepdims=0),
+            helper.make_node("ReduceMean", ["in"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("Add", ["mean", "top"], ["out"]),
+        ],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", FLOAT, ["n", 96])],
+        [size],
+    )
+    factory.card(bad.card, labels=[f"Style {number}" for number in range(96)], embedding=0)
+
+
+def _unknown_operation(bad: Bad) -> None:
+    factory.save(
+        bad.onnx,
+        [helper.make_node("Summon", ["in"], ["out"], domain="com.example")],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", FLOAT, ["n", 400])],
+    )
+
+
+def _two_inputs(bad: Bad) -> None:
+    factory.save(
+        bad.onnx,
+        [helper.make_node("Add", ["in", "other"], ["out"])],
+        [helper.make_tensor_value_info(name, FLOAT, ["n", 128, 96]) for name in ("in", "other")],
+        [helper.make_tensor_value_info("out", FLOAT, ["n", 128, 96])],
+    )
+
+
+def _head_without_backbone(bad: Bad) -> None:
+    factory.head(bad.onnx, embedding=1280, labels=400)
+
+
+def _backbone_that_is_not_there(bad: Bad) -> None:
+    _head_without_backbone(bad)
+    bad.backbone = "nowhere"
+
+
+def _backbone_for_a_backbone(bad: Bad) -> None:
+    bad.backbone = "below"
+
+
+def _head_of_another_size(bad: Bad) -> None:
+    factory.head(bad.onnx, embedding=512, labels=400)
+    bad.backbone = "below"
+
+
+def _head_of_another_family(bad: Bad) -> None:
+    _head_without_backbone(bad)
+    inference = {
+        "sample_rate": 16_000,
+        "algorithm": "TensorflowPredict2D",
+        "embedding_model": {"algorithm": "TensorflowPredictVGGish", "model_name": "audioset-vggish-3"},
+    }
+    factory.card(bad.card, inference=inference, embedding=0)
+    bad.backbone = "below"
+
+
+def _part_that_makes_no_sense(bad: Bad) -> None:
+    factory.card(bad.card, genretagger={"scores": "probabilities", "learned": {"genres": ["Jazz"], "limit": "much"}})
+
+
+def _no_card(bad: Bad) -> None:
+    bad.card.write_text("[]")
+
+
+BAD: dict[Callable[[Bad], None], str] = {
+    _wrong_window: "windows of 100 by 96, its card says",
+    _wrong_bands: "windows of 128 by 64, its card says",
+    _no_such_window: "windows of 100 by 96, and its front end TensorflowPredictEffnetDiscogs gives 128 frames of 96",
+    _missing_labels: "fits the 399 labels of its card",
+    _too_many_labels: "fits the 401 labels of its card",
+    _labels_twice: "an empty one, or one twice",
+    _unknown_front_end: "needs the front end 'TensorflowPredictTempoCNN'",
+    _other_rate: "says 44100 Hz, and its front end TensorflowPredictEffnetDiscogs listens at 16000 Hz",
+    _external_data: "keeps its weights in other files",
+    _huge: "larger than 1024 MB",
+    _no_protobuf: "no ONNX model",
+    _empty: "no ONNX model",
+    _truncated: "no ONNX model",
+    _nested: "no ONNX model",
+    _no_floats: "no output of float32",
+    _logits: "not between 0 and 1",
+    _no_numbers: "values that are no numbers",
+    _memory_bomb: "cannot be run|too much memory|cannot be loaded",
+    _unknown_operation: "cannot be loaded",
+    _two_inputs: "one input of float32",
+    _head_without_backbone: "listens to the embeddings of another model",
+    _backbone_that_is_not_there: "no model 'nowhere' to listen through",
+    _backbone_for_a_backbone: "listens to sound, so it has no backbone",
+    _head_of_another_size: "takes embeddings of 512 values, and Tiny gives 1280",
+    _head_of_another_family: "was made for audioset-vggish-3",
+    _part_that_makes_no_sense: "The card's `genretagger` is not what",
+    _no_card: "the card. is not a JSON object",
+}
+"""Bad model → what it is told."""
+
+
+@pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__.strip("_"))
+def test_a_bad_model_is_refused_in_clear_words(store: ModelStore, tmp_path: Path, spoil: Callable[[Bad], None]) -> None:
+    bad = Bad(tmp_path, factory.backbone(tmp_path / "bad.onnx"), factory.card(tmp_path / "bad.json"))
+    if "backbone" in spoil.__name__ or "head" in spoil.__name__:
+        below = (factory.backbone(tmp_path / "below.onnx"), factory.card(tmp_path / "below.json"))
+        store.put("below", below[0].read_bytes(), Card.load(below[1]))
+    spoil(bad)
+    with pytest.raises(ModelError, match=BAD[spoil]):
+        store.add(bad.onnx, bad.card, labels=bad.labels, backbone=bad.backbone, fits=can_be_heard)
+    assert [model.name for model in store.installed()] in ([], ["below"])
+    assert {entry.name for entry in tmp_path.joinpath("models").glob(".new-*")} == set()

@@ -1,0 +1,203 @@
+"""Downloads from a real server on this machine, which breaks off, changes its mind, and lies."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import model_factory as factory
+import pytest
+
+from genretagger.errors import ModelError
+from genretagger.model import ModelStore
+from genretagger.model.catalogue import Entry, Remote, catalogue
+from genretagger.model.http import ATTEMPTS, fetch
+
+CONTENT = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MOST = 10 << 20
+
+
+class Shop(ThreadingHTTPServer):
+    """A server with Range and ETag.
+
+    Attributes:
+        files: path → content.
+        version: the ETag of all of them.
+        breaks: after how many bytes each of the next answers breaks off.
+        status: what it answers instead, if not 0.
+        asked: path and range of each request.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Desk)
+        self.files: dict[str, bytes] = {}
+        self.version = '"1"'
+        self.breaks: list[int] = []
+        self.status = 0
+        self.asked: list[tuple[str, str | None]] = []
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that hang up."""
+
+    def address(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.server_port}{path}"
+
+
+class _Desk(BaseHTTPRequestHandler):
+    server: Shop
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append((self.path, wanted))
+        content = self.server.files.get(self.path)
+        if content is None or self.server.status:
+            self.send_error(self.server.status or 404)
+            return
+        start = 0
+        if wanted and self.headers.get("If-Range") == self.server.version:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.send_header("ETag", self.server.version)
+        self.end_headers()
+        most = self.server.breaks.pop(0) if self.server.breaks else len(content)
+        self.wfile.write(content[start : start + most])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    with Shop() as server:
+        server.files["/model"] = CONTENT
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def get(shop: Shop, kept: Path, path: str = "/model", **options: Any) -> bytes:
+    pauses: list[float] = []
+    options = {"most_bytes": MOST, "sha256": SHA256, "progress": lambda *_: None, "pause": pauses.append, **options}
+    return fetch(shop.address(path), kept, **options)
+
+
+def test_a_download_goes_on_where_it_broke_off(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks = [300_000, 200_000]
+    told: list[tuple[str, int, int | None]] = []
+    assert get(shop, tmp_path / "part", progress=lambda *each: told.append(each)) == CONTENT
+    assert [wanted for _, wanted in shop.asked] == [None, "bytes=300000-", "bytes=500000-"]
+    assert told[-1] == ("fetching", len(CONTENT), len(CONTENT))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_arrived_outlives_the_attempt_and_the_process(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks = [100_000] * ATTEMPTS
+    with pytest.raises(ModelError, match="broke off"):
+        get(shop, tmp_path / "part")
+    assert (tmp_path / "part").stat().st_size == 100_000 * ATTEMPTS
+    shop.asked.clear()
+    assert get(shop, tmp_path / "part") == CONTENT
+    assert shop.asked == [("/model", f"bytes={100_000 * ATTEMPTS}-")]
+
+
+def test_two_versions_are_never_mixed(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks = [100_000] * ATTEMPTS
+    with pytest.raises(ModelError):
+        get(shop, tmp_path / "part")
+    shop.version, shop.files["/model"] = '"2"', b"new" * 1000
+    assert get(shop, tmp_path / "part", sha256="") == b"new" * 1000
+
+
+def test_a_part_that_is_longer_than_the_file_is_thrown_away(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks = [500_000] * ATTEMPTS
+    shop.files["/model"] = CONTENT + bytes(3 * 500_000)
+    with pytest.raises(ModelError):
+        get(shop, tmp_path / "part")
+    shop.files["/model"] = CONTENT
+    assert get(shop, tmp_path / "part") == CONTENT
+
+
+def test_another_file_than_expected_is_refused(shop: Shop, tmp_path: Path) -> None:
+    shop.files["/model"] = b"something else"
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        get(shop, tmp_path / "part")
+    assert len(shop.asked) == 2  # once more, in case it was damaged on its way
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (503, ATTEMPTS)])
+def test_refusals_are_told_with_the_address(shop: Shop, tmp_path: Path, status: int, attempts: int) -> None:
+    shop.status = status
+    with pytest.raises(ModelError, match=rf"\({status}\): http://127") as caught:
+        get(shop, tmp_path / "part")
+    assert caught.value.hint
+    assert len(shop.asked) == attempts
+
+
+def test_too_much_is_refused_before_it_is_fetched(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="larger than 0 MB"):
+        get(shop, tmp_path / "part", most_bytes=1000)
+    assert not (tmp_path / "part").exists()
+
+
+def test_nobody_there_is_told_in_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be reached") as caught:
+        fetch(
+            "http://127.0.0.1:9/model",
+            tmp_path / "part",
+            most_bytes=MOST,
+            progress=lambda *_: None,
+            pause=lambda _: None,
+        )
+    assert "goes on from there" in caught.value.hint
+
+
+def entry(shop: Shop, sha256: str) -> Entry:
+    return Entry(
+        "tiny", "for tests", "CC BY-NC-SA 4.0", "", True, 1, Remote(shop.address("/onnx"), sha256),
+        Remote(shop.address("/card")),
+    )  # fmt: skip
+
+
+def test_a_model_is_pulled_checked_and_noted(shop: Shop, tmp_path: Path) -> None:
+    onnx = factory.backbone(tmp_path / "tiny.onnx").read_bytes()
+    shop.files |= {"/onnx": onnx, "/card": factory.card(tmp_path / "tiny.json").read_bytes()}
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(ModelError, match="SHA-256 differs"):
+        store.pull("tiny", entry=entry(shop, "0" * 64))
+    model = store.pull("tiny", entry=entry(shop, hashlib.sha256(onnx).hexdigest()))
+    assert (model.card.licence, model.card.source) == ("CC BY-NC-SA 4.0", shop.address("/onnx"))
+    assert store.verify("tiny") == model
+    assert {path.name for path in store.folder.iterdir()} == {".lock", "tiny"}
+    shop.asked.clear()
+    assert store.pull("tiny", entry=entry(shop, "")) == model
+    assert shop.asked == []
+
+
+def test_the_catalogue_says_what_a_person_wants_to_know() -> None:
+    for name, each in catalogue().items():
+        assert each.what
+        assert each.licence
+        assert each.size_bytes > 1_000_000
+        if each.onnx is not None and each.card is not None:
+            assert each.consent, name
+            assert each.terms.startswith("https://")
+            assert each.onnx.address.startswith("https://essentia.upf.edu/models/")
+            assert each.card.address.endswith(".json")
+            assert each.onnx.sha256 == "" or len(each.onnx.sha256) == 64

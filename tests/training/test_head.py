@@ -1,0 +1,114 @@
+"""The head on embeddings that are made up, so that what is right is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from genretagger.training.head import Head, train
+from genretagger.vocabulary.learned import Learned
+
+SIZE = 40
+
+
+def cloud(genres: int = 3, artists: int = 5, tracks: int = 6, noise: float = 0.6) -> tuple[Any, Any, Any]:
+    """Embeddings (n, 40) around a place for each genre and one for each artist, truth (n, genres) and folds (n,)."""
+    dice = np.random.default_rng(1)
+    centres = dice.normal(0, 1.2, (genres, SIZE))
+    manners = dice.normal(0, 0.5, (genres, artists, SIZE))
+    rows = [(g, a) for g in range(genres) for a in range(artists) for _ in range(tracks)]
+    values = np.stack([centres[g] + manners[g, a] + dice.normal(0, noise, SIZE) for g, a in rows]).astype(np.float32)
+    truth = np.array([[g == column for column in range(genres)] for g, _ in rows])
+    return values, truth, np.array([a for _, a in rows])
+
+
+def fit(values: Any, truth: Any, folds: Any, is_music: Any = None) -> tuple[Head, Any]:
+    music = np.ones(len(values), np.float32) if is_music is None else is_music
+    return train(values, truth, folds, music, np.zeros(truth.shape[1], bool), seed=0)
+
+
+def scores(head: Head, values: Any) -> tuple[Any, Any]:
+    """Likelihoods (n, k) and resemblances (n,), as the model's outputs and `Learned` give them."""
+    odds = values @ head.weights + head.bias
+    distances = ((values @ head.axes + head.origin) ** 2).mean(axis=1)
+    return 1 / (1 + np.exp(-odds)), np.array([Learned.resemblance(float(each), head.limit) for each in distances])
+
+
+def test_it_knows_the_genres_of_artists_it_never_met() -> None:
+    values, truth, folds = cloud()
+    head, held_out = fit(values[folds < 4], truth[folds < 4], folds[folds < 4])
+    assert (held_out.argmax(axis=1) == truth[folds < 4].argmax(axis=1)).mean() > 0.95
+    likely, known = scores(head, values[folds == 4])
+    assert (likely.argmax(axis=1) == truth[folds == 4].argmax(axis=1)).all()
+    assert np.median(known) > 0.9
+
+
+def test_what_is_far_from_all_that_was_learned_is_foreign() -> None:
+    values, truth, folds = cloud()
+    head, _ = fit(values, truth, folds)
+    far = np.random.default_rng(2).normal(0, 8, (50, SIZE)).astype(np.float32)
+    likely, known = scores(head, far)
+    assert likely.max() > 0.9  # the nearest genre would be sure of itself
+    assert known.max() < 0.1
+
+
+def test_scores_are_calibrated_on_labels_that_are_often_wrong() -> None:
+    values, truth, folds = cloud(genres=2, artists=10, tracks=40, noise=2.5)
+    flipped = np.random.default_rng(3).random(len(truth)) < 0.2
+    truth[flipped] = truth[flipped][:, ::-1]
+    _, held_out = fit(values, truth, folds % 5)
+    for low in (0.1, 0.3, 0.5, 0.7):
+        inside = (held_out[:, 0] >= low) & (held_out[:, 0] < low + 0.2)
+        if inside.sum() > 30:
+            assert truth[inside, 0].mean() == pytest.approx(held_out[inside, 0].mean(), abs=0.15)
+    assert held_out.max() < 0.95  # one label in five is wrong, so nothing is sure
+
+
+def test_several_genres_of_a_track() -> None:
+    values, truth, folds = cloud(genres=3, tracks=10)
+    both = truth.copy()
+    both[:, 2] |= truth[:, 0]  # whatever is the first is the third as well
+    head, _ = fit(values, both, folds)
+    likely, _ = scores(head, values)
+    first = likely[truth[:, 0]]
+    assert (first[:, 0] > 0.5).mean() > 0.95
+    assert (first[:, 2] > 0.5).mean() > 0.95
+    assert (first[:, 1] > 0.5).mean() < 0.05
+
+
+def test_labels_that_mean_nothing_are_never_said() -> None:
+    values, _, folds = cloud(noise=1.0)
+    truth = np.random.default_rng(4).random((len(values), 2)) < 0.3
+    _, held_out = fit(values, truth, folds)
+    assert (held_out > 0.5).mean() < 0.05
+
+
+def test_a_genre_of_one_fold_and_a_dimension_that_never_changes_do_no_harm() -> None:
+    values, truth, folds = cloud()
+    values[:, 7] = 3.25
+    lonely = np.zeros((len(truth), 1), bool)
+    lonely[folds == 2] = True
+    head, held_out = fit(values, np.concatenate([truth, lonely], axis=1), folds)
+    for part in (head.weights, head.bias, head.axes, head.origin, held_out):
+        assert np.isfinite(part).all()
+    assert head.limit > 0
+
+
+def test_what_does_not_sound_like_music_is_capped() -> None:
+    values, truth, folds = cloud()
+    music = np.full(len(values), 0.3, np.float32)
+    _, held_out = fit(values, truth, folds, music)
+    assert held_out.max() <= 0.3 + 1e-6
+    free = np.ones(truth.shape[1], bool)
+    _, held_out = train(values, truth, folds, music, free, seed=0)
+    assert held_out.max() > 0.8
+
+
+def test_the_same_input_gives_the_same_bits() -> None:
+    values, truth, folds = cloud()
+    first, second = fit(values, truth, folds), fit(values, truth, folds)
+    for name in ("weights", "bias", "axes", "origin", "limit"):
+        assert np.array_equal(getattr(first[0], name), getattr(second[0], name)), name
+    assert np.array_equal(first[1], second[1])

@@ -1,0 +1,273 @@
+"""Learning from a library, from the tags to genres in files of artists that were never heard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import command_helpers as helpers
+import mutagen.flac
+import numpy as np
+import pytest
+import soundfile
+from training_helpers import ARTISTS, GENRES, TRACKS, gathered, learned, library
+
+from benchmarks.genres import RATE_HZ, write_track
+from genretagger.database import Store
+from genretagger.errors import ConfigError
+from genretagger.model import InstalledModel, ModelStore
+from genretagger.training.labels import Folders
+from genretagger.types import Status
+
+Command = Callable[..., Any]
+ALL = len(GENRES) * ARTISTS * TRACKS
+
+
+@pytest.fixture
+def known(data_dir: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A folder of music whose genres are known."""
+    return library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
+
+
+@pytest.fixture
+def unseen(tmp_path: Path) -> Path:
+    """Tracks by artists that are not in the library, without tags of genre."""
+    for genre in GENRES:
+        write_track(tmp_path / "unseen" / genre / "track.flac", genre, 9, 0, seconds=6, tag=None)
+    return tmp_path / "unseen"
+
+
+def retag(path: Path, *genres: str) -> None:
+    tags = mutagen.flac.FLAC(path)  # type: ignore[no-untyped-call]
+    tags["genre"] = list(genres)
+    tags.save()
+
+
+def test_three_commands(genretagger: Command, known: Path, unseen: Path, tmp_path: Path) -> None:
+    config = {"GENRETAGGER_CONFIG": str(tmp_path / "config.toml")}
+    (tmp_path / "config.toml").write_text("")
+    before = helpers.snapshot(known)
+    ended = genretagger("train", known, "--min-tracks", "3", "--report", tmp_path / "report", "--json", **config)
+    assert ended.status == 0, ended.err
+    (said,) = ended.lines
+    assert helpers.snapshot(known) == before
+    assert (said["model"], said["tracks"], said["groups"]) == ("mine", ALL, len(GENRES) * ARTISTS)
+    assert said["genres"] == dict.fromkeys(sorted(GENRES), ARTISTS * TRACKS)
+    assert said["held_out"]["top1"] > 0.9
+    assert said["held_out"]["micro"]["precision"] > 0.9
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {"index.html", "report.json", "mislabelled.csv", "confusion.png", "sweep.png", "calibration.png"}
+    assert json.loads((tmp_path / "report" / "report.json").read_text()) == said
+
+    assert genretagger("models", "use", "mine", **config).status == 0
+    ended = genretagger("evaluate", unseen, "--labels", "folder", "--json", **config)
+    assert ended.status == 0, ended.err
+    (said,) = ended.lines
+    assert (said["model"], said["tracks"], said["learned_from"], said["learned_artists"]) == ("mine", len(GENRES), 0, 0)
+    assert (said["top1"], said["right"]) == (1, 1)
+    assert said["coverage"] >= 0.75
+
+    ended = genretagger("tag", unseen, "--json", **config)
+    assert ended.status == 0, ended.err
+    for line in ended.lines:
+        if line["status"] == "tagged":
+            assert line["genres"] == [Path(line["path"]).parent.name]
+    assert sum(line["status"] == "tagged" for line in ended.lines) >= 3
+
+
+def test_speech_noise_and_silence_get_no_genre(
+    data_dir: Path, known: Path, tmp_path: Path, techno_samples: Any
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    dice = np.random.default_rng(1)
+    time = np.arange(6 * RATE_HZ) / RATE_HZ
+    white = dice.standard_normal(len(time))
+    sounds = {
+        "white": white,
+        "pink": np.cumsum(white) - np.convolve(np.cumsum(white), np.ones(400) / 400, "same"),
+        "hum": np.sin(2 * np.pi * 50 * time),
+        "siren": np.sin(2 * np.pi * np.cumsum(800 + 300 * np.sin(2 * np.pi * 0.5 * time)) / RATE_HZ),
+        "crackle": white * (dice.random(len(time)) > 0.999),
+        "silence": np.zeros(len(time)),
+        "voice": _voice(time, dice),
+    }
+    (tmp_path / "sounds").mkdir()
+    for name, wave in sounds.items():
+        soundfile.write(tmp_path / "sounds" / f"{name}.flac", 0.5 * wave / max(np.abs(wave).max(), 1e-9), RATE_HZ)
+    for session in range(2):  # a restart finds the same
+        said = helpers.tag(helpers.settings(data_dir, model="mine", threads=0), tmp_path / "sounds")
+        assert {name: outcome.status for name, outcome in said.items()} == {
+            f"{name}.flac": Status.SKIPPED for name in sounds
+        }, (session, {name: outcome.reason for name, outcome in said.items()})
+
+
+def _voice(time: Any, dice: np.random.Generator) -> Any:
+    """Syllables of a voice that glides, with breath between them."""
+    pitch = 110 + 25 * np.sin(2 * np.pi * 0.7 * time) + 10 * np.sin(2 * np.pi * 2.3 * time)
+    turns = 2 * np.pi * np.cumsum(pitch) / RATE_HZ
+    step = (time / 0.19).astype(int)
+    first, second = dice.uniform(300, 800, 64)[step % 64], dice.uniform(900, 2300, 64)[step % 64]
+    parts = [
+        np.sin(number * turns)
+        * (np.exp(-(((number * pitch - first) / 90) ** 2)) + 0.5 * np.exp(-(((number * pitch - second) / 130) ** 2)))
+        for number in range(1, 36)
+    ]
+    loud = np.clip(np.sin(np.pi * (time % 0.19) / 0.19), 0, 1) * (dice.random(64)[step % 64] > 0.25)
+    return sum(parts) * loud + 0.01 * dice.standard_normal(len(time))
+
+
+def test_recordings_that_are_no_music_get_no_genre(
+    data_dir: Path, known: Path, shared_audio: Path, tmp_path: Path
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    names = ("speech_austen.ogg", "speech_chivalry.ogg", "speech_mystery.ogg", "humpback.ogg", "dog.ogg", "robin.ogg")
+    (tmp_path / "sounds").mkdir()
+    for name in names:
+        (tmp_path / "sounds" / name).write_bytes((shared_audio / name).read_bytes())
+    said = helpers.tag(helpers.settings(data_dir, model="mine", windows=4, threads=0, jobs=2), tmp_path / "sounds")
+    assert {name: outcome.status for name, outcome in said.items()} == dict.fromkeys(names, Status.SKIPPED)
+    assert all(max(outcome.scores.values(), default=0) < 0.5 for outcome in said.values())
+
+
+def test_the_same_tracks_give_the_same_files(data_dir: Path, known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    lessons = gathered(data_dir, [known])
+    first = learned(data_dir, lessons)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    model = ModelStore(data_dir / "models").get("mine")
+    again = learned(data_dir, gathered(data_dir, [known]), before=model)
+    assert again.onnx == first.onnx
+    assert ModelStore(data_dir / "models").get("mine") == model  # the card too: it says when this was learned first
+    learned_part = model.card.document["genretagger"]["learned"]
+    assert learned_part["training"]["at"] == "2023-11-14T22:13:20Z"
+    assert (learned_part["training"]["seed"], learned_part["training"]["tracks"]) == (0, ALL)
+    assert learned_part["held_out"]["tracks"] == ALL
+    assert learned_part["backbone"]["name"] == "musicnn"
+
+
+def test_planted_mistakes_are_found(data_dir: Path, known: Path) -> None:
+    planted = []
+    for number, genre in enumerate(GENRES):
+        path = known / genre / f"{number:02}" / "01.flac"
+        retag(path, GENRES[(number + 1) % len(GENRES)])
+        planted.append(path)
+    lesson = learned(data_dir, gathered(data_dir, [known]))
+    found = {each.example.path: each for each in lesson.suspects}
+    assert len(set(planted) & set(found)) >= 3
+    assert len(set(found) - set(planted)) <= 1
+    for path in set(planted) & set(found):
+        assert found[path].other == path.parts[-3]
+
+
+def test_corrections_count_and_our_own_words_do_not(data_dir: Path, known: Path, unseen: Path) -> None:
+    lesson = learned(data_dir, gathered(data_dir, [known]))
+    assert "Rumba" not in lesson.genres
+    store = ModelStore(data_dir / "models")
+    before = store.get("mine")
+    said = helpers.tag(helpers.settings(data_dir, model="mine"), unseen)
+    ours = [unseen / genre / "track.flac" for genre in GENRES if helpers.genres_of(unseen / genre / "track.flac")]
+    assert len(ours) >= 3, said
+    lessons = gathered(data_dir, [known, unseen])
+    assert (len(lessons.examples), lessons.own) == (ALL, len(ours))
+    corrected = ours[0]
+    retag(corrected, "Rumba")
+    for artist in range(2):  # and whatever they change elsewhere
+        for path in sorted((known / "Dub" / f"{artist:02}").iterdir()):
+            retag(path, "Rumba")
+    lessons = gathered(data_dir, [known, unseen])
+    assert lessons.own == len(ours) - 1
+    assert [each.genres for each in lessons.examples if each.path == corrected] == [("Rumba",)]
+    lesson = learned(data_dir, lessons, before=before)
+    assert lesson.genres["Rumba"] == 1 + 2 * TRACKS
+    changes = {each.genre: each for each in lesson.changes}
+    assert changes["Rumba"].before == 0  # the model that was there had never heard of it
+    assert changes["Chiptune"].tracks == ARTISTS * TRACKS
+    assert min(changes["Chiptune"].before or 0, changes["Chiptune"].after or 0) > 0.7
+    folds = [card["genretagger"]["learned"]["folds"]["ties"] for card in (before.card.document, lesson.card.document)]
+    assert folds[0].items() <= folds[1].items()  # what was held out together stays so
+
+
+def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Path) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    for path in sorted((known / "Dub" / "00").iterdir()):
+        retag(path, "Techno")
+    ended = genretagger("train", "--update", "mine")
+    assert ended.status == 0, ended.err
+    assert "on the same held-out tracks" in ended.out
+    assert "Chiptune" in ended.out
+    assert "may be mislabelled" in ended.out
+    assert genretagger("train", "--update", "musicnn").status == 2
+    assert genretagger("train", known, "--name", "musicnn").status == 2
+
+
+def test_too_little_is_told_in_numbers(data_dir: Path, known: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"two genres with 50 tracks each are needed, and {ALL} tracks") as caught:
+        learned(data_dir, gathered(data_dir, [known]), least=50)
+    assert "--min-tracks" in caught.value.hint
+    with pytest.raises(ConfigError, match="0 tracks have a genre"):
+        learned(data_dir, gathered(data_dir, []))
+
+
+def test_rare_genres_and_single_artists_are_told(data_dir: Path, known: Path) -> None:
+    for path in sorted((known / "Dub" / "00").iterdir()):
+        retag(path, "Polka")
+    for artist in range(1, ARTISTS):
+        for path in (known / "Dub" / f"{artist:02}").iterdir():
+            path.unlink()
+    lesson = learned(data_dir, gathered(data_dir, [known]), least=2)
+    assert lesson.unmeasured == ("Polka",)
+    assert any("Polka" in text for text in lesson.warnings)
+    assert lesson.measures is not None
+    assert "Polka" not in [each.genre for each in lesson.measures.genres]
+    lesson = learned(data_dir, gathered(data_dir, [known]), least=3)
+    assert lesson.dropped == {"Polka": 2}
+
+
+def test_one_folder_without_tags_is_measured_by_track_and_told(data_dir: Path, known: Path) -> None:
+    for path in known.rglob("*.flac"):
+        tags = mutagen.flac.FLAC(path)  # type: ignore[no-untyped-call]
+        genre = tags["genre"]
+        tags.clear()  # type: ignore[no-untyped-call]
+        tags["genre"] = genre
+        tags.save()
+        path.rename(known / f"{path.parts[-3]}-{path.parts[-2]}-{path.name}")
+    lesson = learned(data_dir, gathered(data_dir, [known]))
+    assert any("by track" in text for text in lesson.warnings)
+    assert lesson.measures is not None
+
+
+def test_folders_as_labels(data_dir: Path, known: Path) -> None:
+    lessons = gathered(data_dir, [known], Folders())
+    assert {each.genres for each in lessons.examples} == {(genre,) for genre in GENRES}
+
+
+def test_a_learned_model_is_a_model_like_any_other(data_dir: Path, known: Path, model: InstalledModel) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    store = ModelStore(data_dir / "models")
+    mine = store.verify("mine")
+    assert mine.card.classes[: len(GENRES)] == tuple(sorted(GENRES))
+    assert mine.card.classes[len(GENRES) :] == tuple(f"musicnn: {label}" for label in model.card.classes)
+    options = helpers.settings(data_dir, model="mine", forbid=["Techno"], aliases={"dub": "Deep Dub"}, policy="replace")
+    said = helpers.tag(options, known / "Dub" / "00", dry_run=True)
+    assert said["00.flac"].genres == ("Deep Dub",)
+    said = helpers.tag(options, known / "Techno" / "00", dry_run=True)
+    assert said["00.flac"].status is Status.SKIPPED
+    assert "Techno" in said["00.flac"].scores
+
+
+def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known: Path) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    options, path = helpers.settings(data_dir, model="mine", policy="replace"), known / "Dub" / "00" / "00.flac"
+    derived = helpers.tag(options, path, dry_run=True)[path.name]
+    with Store.open(data_dir / "library.sqlite3") as database:
+        note = database.describe(path)
+        assert note is not None
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": False, "musicnn": True}
+        heard = helpers.tag(options, path, dry_run=True, force=True)[path.name]
+        note = database.describe(path)
+        assert note is not None
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": True, "musicnn": True}
+    assert heard.genres == derived.genres == ("Dub",)
+    assert dict(heard.scores) == pytest.approx(dict(derived.scores), abs=1e-3)

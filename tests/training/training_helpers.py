@@ -1,0 +1,74 @@
+"""A library of synthesised genres that the default model has heard once, whichever test comes first."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import command_helpers as helpers
+
+from benchmarks.genres import write_track
+from genretagger.discover import find
+from genretagger.errors import FileError
+from genretagger.model import InstalledModel, ModelStore, install
+from genretagger.training import learn as school
+from genretagger.training.examples import Lessons, collect
+from genretagger.training.labels import NameMap, Source, Tags
+
+GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")
+ARTISTS, TRACKS, SECONDS = 4, 2, 6.0
+RULES = school.Rules(min_score=0.5, share_of_top=0.8, max_genres=2)
+ORIGIN = {"source": "tags", "labels": "tags", "paths": []}
+
+
+def library(data_dir: Path, kept_in: Path, target: Path) -> Path:
+    """Give a test the library, and its data folder what was heard in it.
+
+    Genre/artist/track.flac; the genre stands in the tags. What was heard belongs to the audio, so it holds for copies.
+    """
+    kept = (kept_in.parent if "PYTEST_XDIST_WORKER" in os.environ else kept_in) / "genres"
+    with install.exclusive(kept, lambda: None):
+        if not (kept / "library.sqlite3").exists():
+            for genre in GENRES:
+                for artist in range(ARTISTS):
+                    for track in range(TRACKS):
+                        path = kept / "music" / genre / f"{artist:02}" / f"{track:02}.flac"
+                        write_track(path, genre, artist, track, seconds=SECONDS)
+            gathered(data_dir, [kept / "music"])
+            shutil.copy(data_dir / "library.sqlite3", kept / "new")
+            (kept / "new").rename(kept / "library.sqlite3")
+    shutil.copy(kept / "library.sqlite3", data_dir / "library.sqlite3")
+    shutil.copytree(kept / "music", target)
+    return target
+
+
+def gathered(data_dir: Path, paths: Sequence[Path], source: Source | None = None, **options: Any) -> Lessons:
+    """Hear what is not heard yet, and give the known tracks."""
+    source = source or Tags()
+    files = {file.path: file for file in find(paths, helpers.unexpected)}
+    heard = []
+    with helpers.pipeline(helpers.settings(data_dir, **{"threads": 0, "jobs": 2, **options})) as opened:
+        for each in opened.hear(files.values(), worth=lambda _: True, stop=Future()):
+            assert not isinstance(each, FileError), each
+            heard.append(each)
+    return collect(heard, files, source, NameMap({}))
+
+
+def learned(data_dir: Path, lessons: Lessons, *, least: int = 3, before: InstalledModel | None = None) -> school.Lesson:
+    """Learn, and install what was learned as `mine`."""
+    store = ModelStore(data_dir / "models")
+    lesson = school.learn(
+        lessons,
+        store.get("musicnn"),
+        name="mine",
+        origin=ORIGIN,
+        least=least,
+        rules=RULES,
+        before=before.card if before else None,
+    )
+    store.put("mine", lesson.onnx, school.as_before(lesson.card, before.card if before else None))
+    return lesson
