@@ -7,7 +7,7 @@ export MUSIC ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all lint bench clean
+.PHONY: help install tag test test-all test-beets lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,17 @@ test: lint ## Run the fast tests
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
 	$(BIN)/python -m pytest -m 'slow or not slow' --timeout 1800
+
+# The plugin's tests also run with the oldest beets that it works with; its test helpers want `responses`.
+OLD_BEETS := .cache/beets-2.7
+$(OLD_BEETS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(OLD_BEETS)
+	$(OLD_BEETS)/bin/python -m pip install --quiet --editable '.[dev]' 'beets==2.7.*' responses
+	@touch $@
+
+test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the beets plugin with the newest and the oldest beets
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/beets
+	$(OLD_BEETS)/bin/python -m pytest -m 'slow or not slow' tests/beets
 
 bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages

@@ -114,11 +114,18 @@ class Listener:
         activations, embeddings = session.run(mel)
         return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
 
-    def decide(self, activations: Activations) -> Decision:
-        """Choose genres from what was heard; pure, and equal for equal settings."""
+    def decide(self, *tracks: Activations) -> Decision:
+        """Choose genres from what was heard; pure, and equal for equal settings.
+
+        Args:
+            tracks: one, or all of an album, each of which counts the same however long it is.
+        """
+        import numpy as np
+
         from genretagger.aggregate import track_activations
 
-        scores = self._calibration.scores(track_activations(activations.values))
+        means = np.stack([track_activations(track.values) for track in tracks])
+        scores = self._calibration.scores(means.mean(axis=0))
         return decide(scores, self._rules, vocabulary())
 
     def _open(self) -> Session:

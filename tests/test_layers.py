@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer"}),
     frozenset({"pipeline", "undo", "apply", "checkup"}),
-    frozenset({"cli"}),
+    frozenset({"cli", "beets"}),
     frozenset({"__main__"}),
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
