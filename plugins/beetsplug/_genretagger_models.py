@@ -27,16 +27,21 @@ def own(model: Item | Album, field: str) -> object:
     return model.get(field, None, with_album=False) if isinstance(model, Item) else model.get(field, None)
 
 
-def genres_of(model: Item | Album, field: str = "genres") -> list[str]:
+def genres_of(model: Item | Album) -> list[str]:
     """The genres of a track without those of its album, or those of an album."""
-    value = own(model, field)
+    value = own(model, "genres")
     return [str(genre) for genre in value] if isinstance(value, list | tuple) else []
+
+
+def note(model: Item | Album) -> None:
+    """Note that the genres, as they are now, were given by us."""
+    model[GIVEN] = "; ".join(genres_of(model))  # a list could not be stored where beets does not know the field's type
 
 
 def is_ours(model: Item | Album) -> bool:
     """Whether the genres are those that we gave."""
     genres = genres_of(model)
-    return bool(genres) and genres == genres_of(model, GIVEN)
+    return bool(genres) and "; ".join(genres) == own(model, GIVEN)
 
 
 def forget(item: Item) -> None:

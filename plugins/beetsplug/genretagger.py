@@ -20,7 +20,18 @@ from beets.dbcore import types
 from beets.library import Album, Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
-from beetsplug._genretagger_models import GIVEN, as_read_back, forget, genres_of, is_ours, needs, number, own, path_of
+from beetsplug._genretagger_models import (
+    GIVEN,
+    as_read_back,
+    forget,
+    genres_of,
+    is_ours,
+    needs,
+    note,
+    number,
+    own,
+    path_of,
+)
 
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.text import printable
@@ -95,9 +106,9 @@ class GenretaggerPlugin(BeetsPlugin):
             "genretagger_source": types.STRING,
             "genretagger_score": types.Float(4),
             "genretagger_model": types.STRING,
-            GIVEN: types.MULTI_VALUE_DSV,
+            GIVEN: types.STRING,
         }
-        self.album_types = {GIVEN: types.MULTI_VALUE_DSV}
+        self.album_types = {GIVEN: types.STRING}
         self.register_listener("write", self.before_write)
         self.register_listener("after_write", self.after_write)
         self.register_listener("cli_exit", self.close)
@@ -318,7 +329,7 @@ class GenretaggerPlugin(BeetsPlugin):
         policy = Policy.ADD if self._is("keep_existing") else Policy.REPLACE
         choice = choice._replace(genres=merged(before, choice.genres, policy, settings.protect))
         item.genres = list(choice.genres)
-        item[GIVEN] = list(choice.genres)
+        note(item)
         item["genretagger_source"] = choice.source
         item["genretagger_score"] = choice.score
         item["genretagger_model"] = settings.model
@@ -384,7 +395,7 @@ class GenretaggerPlugin(BeetsPlugin):
         if not genres or (old and not is_ours(album) and not self._is("force")) or old == list(genres):
             return
         album.genres = list(genres)
-        album[GIVEN] = list(genres)
+        note(album)
         if not self._is("pretend"):
             album.store(inherit=False)  # a plain store() would give every track the album's genres
 
