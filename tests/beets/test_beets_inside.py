@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import beetsplug.genretagger
 import pytest
 from beets.library import Item
 from beets.test import helper
@@ -17,6 +18,7 @@ class Inside(helper.PluginMixin, helper.TestHelper):
     """beets with the plugin, set up and torn down by its own helpers."""
 
     plugin = "genretagger"
+    preload_plugin = False
 
 
 @pytest.fixture
@@ -30,6 +32,9 @@ def inside(beet: Beet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(f"GENRETAGGER_{name}", value)
     helpers: Any = Inside()
     helpers.setup_beets()
+    # the helpers of beets 2.7 forget where plugins of others are installed
+    helpers.config["pluginpath"] = [str(Path(str(beetsplug.genretagger.__file__)).parent)]
+    helpers.load_plugins()
     yield helpers
     helpers.teardown_beets()
 
