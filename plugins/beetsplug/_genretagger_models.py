@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import beets
 from beets.library import Album, Item
+
+
+class Choice(NamedTuple):
+    """The genres for a track, why, how sure the first one is, and whether they come from the track or its album."""
+
+    genres: tuple[str, ...]
+    reason: str
+    score: float
+    source: str
+
 
 GIVEN = "genretagger_genres"
 """The flexible field with the genres that we gave: where the genres are others, they are the owner's."""

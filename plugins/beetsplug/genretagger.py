@@ -12,26 +12,18 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.dbcore import types
 from beets.library import Album, Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
-from beetsplug._genretagger_models import (
-    GIVEN,
-    as_read_back,
-    forget,
-    genres_of,
-    is_ours,
-    needs,
-    note,
-    number,
-    own,
-    path_of,
-)
+from beetsplug._genretagger_models import GIVEN, Choice, forget, genres_of, is_ours, needs, note, number, own, path_of
+from beetsplug._genretagger_options import DEFAULTS, ORDERS, add_flags, order_of
+from beetsplug._genretagger_writing import Scribe
 
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.text import printable
@@ -43,39 +35,7 @@ if TYPE_CHECKING:
     from genretagger.beets.ears import Ears, Heard
     from genretagger.cli.output import Bar
 
-DEFAULTS: dict[str, Any] = {
-    "auto": True,
-    "force": False,
-    "keep_existing": False,
-    "sources": "genretagger",
-    "count": None,
-    "min_weight": None,
-    "whitelist": True,
-    "canonical": None,
-    "aliases": True,
-    "title_case": None,
-    "model": None,
-    "device": None,
-    "windows": None,
-    "hard_links": None,
-    "pretend": False,
-    "quiet": False,
-    "albums": False,
-    "write": None,
-}
-"""Every option, the command's flags among them; None is "as genretagger's own configuration says"."""
-
 UserError = ui.UserError  # type: ignore[attr-defined]  # its new home, beets.exceptions, is younger than 2.7
-ORDERS = (["genretagger"], ["genretagger", "lastgenre"], ["lastgenre", "genretagger"])
-
-
-class Choice(NamedTuple):
-    """The genres for a track, why, how sure the first one is, and whether they come from the track or its album."""
-
-    genres: tuple[str, ...]
-    reason: str
-    score: float
-    source: str
 
 
 class GenretaggerPlugin(BeetsPlugin):
@@ -87,17 +47,12 @@ class GenretaggerPlugin(BeetsPlugin):
         self._ears: Ears | None = None
         self._bar: Bar | None = None
         self._lock = threading.Lock()
-        self._chosen: dict[int, Choice] = {}
-        self._announced: dict[int, int] = {}
+        self._scribe = Scribe(self._listen, partial(self._say, "in the library only"), self._failed)
         self._tally: Counter[str] = Counter()
         self._deaf = False
         self._chatty = False
-        sources = self.config["sources"].get()
-        order = sources.replace(",", " ").split() if isinstance(sources, str) else sources
-        self._fault = needs()
-        if not self._fault and order not in ORDERS:
-            choices = ", ".join(" ".join(names) for names in ORDERS)
-            self._fault = f"genretagger.sources in beets' configuration cannot be {sources!r}. It is one of: {choices}"
+        order = order_of(self.config["sources"].get())
+        self._fault = needs() or ("" if order else f"genretagger.sources in beets' configuration is none of: {ORDERS}")
         if self._fault:
             self._log.warning("{}", self._fault)  # to raise here would print a traceback
             return
@@ -131,15 +86,7 @@ class GenretaggerPlugin(BeetsPlugin):
     def commands(self) -> list[ui.Subcommand]:
         """Give `beet genretag`."""
         command = ui.Subcommand("genretag", help="write genres by listening to the music")
-        add = command.parser.add_option
-        add("-p", "--pretend", action="store_true", help="show what would change, and change nothing")
-        add("-f", "--force", action="store_true", help="replace also genres that genretagger did not give")
-        add("-k", "--keep-existing", action="store_true", dest="keep_existing", help="with --force, add to them")
-        add("-q", "--quiet", action="store_true", help="show errors only")
-        add("-a", "--albums", action="store_true", help="match albums: one decision for all tracks of each")
-        add("-w", "--write", action="store_true", default=None, help="write tags (default: as import.write says)")
-        add("-W", "--nowrite", action="store_false", dest="write", help="change beets' library only")
-        add("--model", help="name of the model to listen with")
+        add_flags(command.parser)
         command.func = self.command
         return [command]
 
@@ -220,7 +167,7 @@ class GenretaggerPlugin(BeetsPlugin):
         if self._is("pretend"):
             return True
         if ui.should_write(self.config["write"].get()):
-            self._write(item, choice)
+            self._scribe.write(item, choice)
         item.store()
         return True
 
@@ -228,7 +175,7 @@ class GenretaggerPlugin(BeetsPlugin):
         if self._chatty:
             counts = ", ".join(f"{self._tally[each]} {each}" for each in ("tagged", "unsure", "kept", "failed"))
             self._log.info("{}{}", counts, " (pretended)" if self._is("pretend") else "")
-            if self._tally["written"] and self._ears is not None:
+            if self._scribe.written and self._ears is not None:
                 self._log.info("to undo: genretagger undo --run {}, then beet update", self._ears.run_id)
 
     # Import
@@ -244,24 +191,32 @@ class GenretaggerPlugin(BeetsPlugin):
         with self._import():
             if self._late:
                 self._hear_task(task)
-        for item in task.imported_items():
-            choice = self._chosen.pop(number(item), None)
-            if choice is not None and ui.should_write():
+        with self._import():
+            for item in task.imported_items():
                 with self._one(item):
-                    self._settle(item)
-                    self._write(item, choice)
-                    item.store()
+                    if (choice := self._scribe.unwritten(item)) is not None and ui.should_write():
+                        self._scribe.write(item, choice)
+                        item.store()
+
+    def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
+        """Let the history know of genres of ours that beets is about to write."""
+        self._scribe.before_write(item, path, tags)
+
+    def after_write(self, item: Item, path: bytes, **_: Any) -> None:
+        """Let the history know that they were written."""
+        with self._import():
+            self._scribe.after_write(item, path)
 
     def _hear_task(self, task: ImportTask) -> None:
-        items = [item for item in task.imported_items() if not self._is_kept(item, "track")]
-        if self._deaf or not items:
+        if self._deaf:
             return
+        items = [item for item in task.imported_items() if not self._is_kept(item, "track")]
         for item, heard in zip(items, self._listen().hear([path_of(item) for item in items]), strict=False):
             with self._one(item):
                 if self._accepts(item, heard, choice := self._choice(heard)):
-                    self._chosen[number(item)] = self._set(item, choice)
+                    self._scribe.expect(item, self._set(item, choice))
                     item.store()
-        if task.is_album:
+        if items and task.is_album:
             task.album.load()
             self._follow_tracks(task.album)
 
@@ -334,51 +289,6 @@ class GenretaggerPlugin(BeetsPlugin):
         item["genretagger_score"] = choice.score
         item["genretagger_model"] = settings.model
         return choice
-
-    def _write(self, item: Item, choice: Choice) -> None:
-        """Have beets write an item's file, unless genretagger's rules forbid it; the history gets to know."""
-        path = path_of(item)
-        if refusal := self._listen().refusal(path):
-            self._say("library only", item, refusal)
-            return
-        if path.stat().st_nlink > 1:  # allowed by hard_links: beets would write into all names, we part this one
-            self._listen().write(path, choice.genres, reason=choice.reason)
-            item.mtime = item.current_mtime()
-            self._tally["written"] += 1
-            return
-        self._chosen[number(item)] = choice
-        item.try_write()
-        self._chosen.pop(number(item), None)
-        self._settle(item)
-
-    def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
-        """Note in the history that beets is about to write genres of ours; where that fails it shall not write them."""
-        choice = self._chosen.get(number(item))
-        if choice is None or path != item.path or tuple(tags.get("genres") or ()) != choice.genres:
-            return
-        try:
-            shown = as_read_back(item, choice.genres)
-            write_id = self._listen().announce(path_of(item), shown, reason=choice.reason)
-        except Exception as error:  # noqa: BLE001 - the boundary to beets
-            tags.pop("genres", None)
-            self._failed(item, f"its genre is in the library only, as the write could not be noted: {error}")
-            return
-        if write_id is not None:
-            self._announced[number(item)] = write_id
-
-    def after_write(self, item: Item, path: bytes, **_: Any) -> None:
-        """Note that the write took place."""
-        if path == item.path and number(item) in self._announced:
-            self._chosen.pop(number(item), None)
-            self._tally["written"] += 1
-            self._settle(item)
-
-    def _settle(self, item: Item) -> None:
-        """See what became of a write that was announced, be it that beets failed."""
-        write_id = self._announced.pop(number(item), None)
-        if write_id is not None:
-            with self._one(item):
-                self._listen().settle(write_id)
 
     # Albums
 

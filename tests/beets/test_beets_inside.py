@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import beetsplug.genretagger
 import pytest
 from beets.library import Item
 from beets.test import helper
+from beets.util import cached_classproperty
 from beets_helpers import Beet, Samples, read, scratch
 
 
@@ -35,8 +37,10 @@ def inside(beet: Beet, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     # the helpers of beets 2.7 forget where plugins of others are installed
     helpers.config["pluginpath"] = [str(Path(str(beetsplug.genretagger.__file__)).parent)]
     helpers.load_plugins()
+    cached_classproperty.cache.clear()  # the types of fields, from before the plugin was there
     yield helpers
     helpers.teardown_beets()
+    logging.getLogger("beets").handlers.clear()  # they print to what pytest closes
 
 
 def test_storing_an_album_never_wipes_its_tracks(beet: Beet, inside: Any, capsys: pytest.CaptureFixture[str]) -> None:

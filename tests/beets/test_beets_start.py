@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+PARTS = ("_genretagger_models", "_genretagger_options", "_genretagger_writing", "genretagger")
 LOADED = """
 import sys
 import beets.ui.commands
@@ -73,4 +74,4 @@ def test_the_plugin_is_in_the_wheel(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
     names = [name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("beetsplug/")]
-    assert sorted(names) == ["beetsplug/_genretagger_models.py", "beetsplug/genretagger.py"]
+    assert sorted(names) == [f"beetsplug/{name}.py" for name in PARTS]
