@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.config import Settings
-from genretagger.database.values import WriteState
+from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.pipeline import Pipeline, Progress, Run, open_pipeline
 from genretagger.schedule import wait_for
-from genretagger.types import Decision, Outcome, Status
+from genretagger.types import Decision, Outcome, Status, Track
 
 _Result = TypeVar("_Result")
 
@@ -201,6 +201,42 @@ class Ears:
 
         self._call(work)
 
+    def undo(self, path: Path, *, write: bool) -> tuple[str, ...]:
+        """Put back the genre that a file had before genretagger wrote it, unless somebody changed it since.
+
+        Args:
+            path: the file.
+            write: do so; otherwise only say what the file would have.
+
+        Returns:
+            The genres that the file has then.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
+            store, _, writer = pipeline.parts
+            track = pipeline.read(path, run)
+            last = store.last_write(path, track.payload_hash)
+            if last is None or last.path != path or not _is_ours(last, track):
+                return track.genres.values
+            if write:
+                reason = f"undo of write {last.id}"
+                flow = writer.write(
+                    Found(path, path.parent),
+                    track,
+                    last.before,
+                    run_id=run.id,
+                    model=last.model,
+                    reason=reason,
+                    undo_of=last.id,
+                )
+                wait_for(flow)
+            return last.before.values
+
+        return self._call(work)
+
     def close(self) -> None:
         """End the run, the children and the thread; what is being heard is dropped."""
         with self._changed:
@@ -283,11 +319,10 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))
     last = store.last_write(track.path, track.payload_hash)
-    ours = (
-        last is not None
-        and last.state is WriteState.DONE
-        and last.undo_of is None
-        and bool(last.model)
-        and last.after.values == track.genres.values
-    )
-    return Heard(outcome, ours, owned)
+    return Heard(outcome, last is not None and _is_ours(last, track), owned)
+
+
+def _is_ours(last: StoredWrite, track: Track) -> bool:
+    """Whether a track has the genres that genretagger chose and wrote last."""
+    chosen = last.state is WriteState.DONE and last.undo_of is None and bool(last.model)
+    return chosen and last.after.values == track.genres.values

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "pretend": False,
     "quiet": False,
     "albums": False,
+    "undo": False,
     "write": None,
 }
 """Every option, the command's flags among them; None is "as genretagger's own configuration says"."""
@@ -39,6 +40,7 @@ def add_flags(parser: OptionParser) -> None:
     add("-k", "--keep-existing", action="store_true", dest="keep_existing", help="with --force, add to them")
     add("-q", "--quiet", action="store_true", help="show errors only")
     add("-a", "--albums", action="store_true", help="match albums: one decision for all tracks of each")
+    add("-u", "--undo", action="store_true", help="take back what genretagger gave")
     add("-w", "--write", action="store_true", default=None, help="write tags (default: as import.write says)")
     add("-W", "--nowrite", action="store_false", dest="write", help="change beets' library only")
     add("--model", help="name of the model to listen with")

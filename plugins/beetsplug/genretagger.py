@@ -98,7 +98,10 @@ class GenretaggerPlugin(BeetsPlugin):
         self._tally.clear()
         self._chatty = not self._is("quiet")
         try:
-            if self._is("albums"):
+            if self._is("undo"):
+                groups = [album.items() for album in lib.albums(query)] if self._is("albums") else [lib.items(query)]
+                self._undo(lib, [item for group in groups for item in group])
+            elif self._is("albums"):
                 self._tag_albums(list(lib.albums(query)))
             else:
                 self._tag_items(lib, list(lib.items(query)))
@@ -137,6 +140,24 @@ class GenretaggerPlugin(BeetsPlugin):
                 with self._one(album):
                     self._give(album, choice.genres)
 
+    def _undo(self, lib: Library, items: Sequence[Item]) -> None:
+        albums: dict[int, None] = {}
+        for item in filter(is_ours, items):
+            with self._one(item):
+                write = ui.should_write(self.config["write"].get()) and not self._is("pretend")
+                item.genres = list(self._listen().undo(path_of(item), write=write))
+                self._tally["undone"] += 1
+                if self._chatty:
+                    ui.show_model_changes(item, fields=["genres"])
+                if not self._is("pretend"):
+                    item.mtime = item.current_mtime()
+                    forget(item)
+                    albums[item.album_id or 0] = None
+        for album_id in albums:
+            album = lib.get_album(album_id)
+            if album is not None and is_ours(album):
+                self._follow_tracks(album)
+
     @contextmanager
     def _heard(self, items: Sequence[Item]) -> Iterator[Iterator[Heard]]:
         """Listen to items in their order, with a bar on a terminal."""
@@ -173,10 +194,9 @@ class GenretaggerPlugin(BeetsPlugin):
 
     def _summarise(self) -> None:
         if self._chatty:
-            counts = ", ".join(f"{self._tally[each]} {each}" for each in ("tagged", "unsure", "kept", "failed"))
+            states = ("undone", "failed") if self._is("undo") else ("tagged", "unsure", "kept", "failed")
+            counts = ", ".join(f"{self._tally[each]} {each}" for each in states)
             self._log.info("{}{}", counts, " (pretended)" if self._is("pretend") else "")
-            if self._scribe.written and self._ears is not None:
-                self._log.info("to undo: genretagger undo --run {}, then beet update", self._ears.run_id)
 
     # Import
 
@@ -302,7 +322,7 @@ class GenretaggerPlugin(BeetsPlugin):
     def _give(self, album: Album, genres: tuple[str, ...]) -> None:
         """Store an album's genres, unless it has some that are not ours; its tracks keep theirs."""
         old = genres_of(album)
-        if not genres or (old and not is_ours(album) and not self._is("force")) or old == list(genres):
+        if old == list(genres) or not (is_ours(album) or (genres and (not old or self._is("force")))):
             return
         album.genres = list(genres)
         note(album)
