@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,17 @@ def test_a_bad_file_costs_itself(beet: Beet) -> None:
     ended = beet("import", beet.music)
     assert beet.genres() == {"mp3": TECHNO, "flac": []}
     assert "flac.flac" in ended.err
+
+
+@pytest.mark.slow
+def test_names_that_are_no_text(beet: Beet) -> None:
+    (path,) = beet.copies(beet.music, ["flac"])
+    odd = Path(os.fsdecode(os.fsencode(beet.music) + b"/\xff[]\n.flac"))
+    path.rename(odd)
+    beet.configure(importing={"copy": False, "singletons": True})
+    beet("import", beet.music)
+    assert beet.genres() == beet.in_files() == {"flac": TECHNO}
+    odd.write_bytes(b"nothing")
+    told = beet("genretag", "-f")
+    assert "0 tagged, 0 unsure, 0 kept, 1 failed" in told.err
+    assert len(told.err.splitlines()) == 2

@@ -28,7 +28,13 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 @pytest.mark.parametrize(
     ("sources", "plugins", "fallback", "expected"),
     [
-        (None, "lastgenre genretagger", "Polka", {"techno": TECHNO, "silence": POLKA}),
+        pytest.param(
+            None,
+            "lastgenre genretagger",
+            "Polka",
+            {"techno": TECHNO, "silence": POLKA},
+            marks=pytest.mark.slow,
+        ),
         ("genretagger, lastgenre", "lastgenre genretagger", "Polka", {"techno": TECHNO, "silence": POLKA}),
         ("lastgenre genretagger", "genretagger lastgenre", "Polka", {"techno": POLKA, "silence": POLKA}),
         ("lastgenre genretagger", "genretagger lastgenre", None, {"techno": TECHNO, "silence": []}),

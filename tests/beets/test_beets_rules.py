@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from optparse import OptionParser
 from pathlib import Path
 from typing import Any
 
 import command_helpers
 import pytest
 from beets_helpers import SILENCE, Samples, scratch
+from beetsplug._genretagger_options import DEFAULTS, add_flags
+from conftest import REPOSITORY
 
 from genretagger.beets.ears import Ears
 from genretagger.beets.genres import album_genres, score_of
@@ -43,6 +46,17 @@ def test_the_score_is_that_of_the_genre_as_it_was_named() -> None:
         0.7,
         0.0,
     ]
+
+
+def test_every_option_and_flag_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "beets.md").read_text("utf-8")
+    flags = OptionParser()
+    add_flags(flags)
+    shown = {str(option.dest) for option in flags.option_list if option.dest}
+    for name in set(DEFAULTS) - shown | {"force", "keep_existing", "model"}:
+        assert f"| `{name}` |" in text, name
+    for option in flags.option_list[1:]:
+        assert all(f"{flag}" in text for flag in (*option._short_opts, *option._long_opts)), option
 
 
 def test_options_in_the_words_of_lastgenre(tmp_path: Path) -> None:
