@@ -8,7 +8,7 @@ SOAK_MINUTES ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all torture soak lint bench clean
+.PHONY: help install tag test test-all test-beets torture soak lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,17 @@ test-all: lint ## Run all tests, the slow and exhaustive ones too
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
+
+# The plugin's tests also run with the oldest beets that it works with; its test helpers want `responses`.
+OLD_BEETS := .cache/beets-2.7
+$(OLD_BEETS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(OLD_BEETS)
+	$(OLD_BEETS)/bin/python -m pip install --quiet --editable '.[dev]' 'beets==2.7.*' responses
+	@touch $@
+
+test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the beets plugin with the newest and the oldest beets
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/beets
+	$(OLD_BEETS)/bin/python -m pytest -m 'slow or not slow' tests/beets
 
 bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages

@@ -157,13 +157,21 @@ class Listener:
         """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
         return self._session.provider if self._session is not None else ""
 
-    def decide(self, activations: Activations) -> Decision:
-        """Choose genres from what was heard; pure, and equal for equal settings."""
+    def decide(self, *tracks: Activations) -> Decision:
+        """Choose genres from what was heard; pure, and equal for equal settings.
+
+        Args:
+            tracks: one, or all of an album, each of which counts the same however long it is.
+        """
+        import numpy as np
+
         from genretagger.aggregate import track_activations
 
         if not self.labels:
             return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
-        scores = self._scorer.scores(track_activations(activations.values), activations.embedding)
+        means = np.stack([track_activations(track.values) for track in tracks])
+        embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
+        scores = self._scorer.scores(means.mean(axis=0), embedding)
         return decide(scores, self._rules, vocabulary())
 
     def _open(self) -> Session:

@@ -30,7 +30,7 @@ from genretagger.files import stamp_of
 from genretagger.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.plan import Planned
-from genretagger.schedule import Flow, Step, interleave
+from genretagger.schedule import Flow, Step, interleave, wait_for
 from genretagger.text import printable
 from genretagger.types import Credits, Decision, Heard, Outcome, Policy, Sound, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
@@ -59,6 +59,7 @@ class Run:
         force: listen again, and write also where the owner undid or edited what was written before.
         plan: is told of each change; then nothing is written, as in a dry run.
         once: leave the audio that was handled to its end before at its path, whatever was done to its tags since.
+        hear_only: listen and decide, whatever the file has and whoever may write it: who asks has rules of its own.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Run:
     force: bool = False
     plan: Callable[[Planned], None] | None = None
     once: bool = False
+    hear_only: bool = False
 
 
 class Pipeline:
@@ -104,10 +106,11 @@ class Pipeline:
         force: bool = False,
         plan: Callable[[Planned], None] | None = None,
         once: bool = False,
+        hear_only: bool = False,
     ) -> Run:
         """Begin a run, whose writes can be undone together; see `Run`."""
         number = self._store.begin_run(command, self._settings.recorded())
-        return Run(number, dry_run or plan is not None, force, plan, once)
+        return Run(number, dry_run or plan is not None or hear_only, force, plan, once, hear_only)
 
     @property
     def genres(self) -> Sequence[str]:
@@ -176,6 +179,10 @@ class Pipeline:
     def _one(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom."""
         track = yield from self._track(file, run)
+        if run.hear_only:
+            decision = yield from self._decision(track, run)
+            status = Status.TAGGED if decision.genres else Status.SKIPPED
+            return _outcome(track, status, decision.reason, decision, genres=decision.genres)
         if reason := self._owned(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self._known_decision(track))
         if run.once and self._store.handled(track.path, track.payload_hash) == self._settings.rules_key:
@@ -187,7 +194,7 @@ class Pipeline:
         decision = yield from self._decision(track, run)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
-        wanted = _merged(track.genres.values, decision.genres, self._settings.policy, self._settings.protect)
+        wanted = merged(track.genres.values, decision.genres, self._settings.policy, self._settings.protect)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
         reason, model = decision.reason, self._listener.name
@@ -226,7 +233,7 @@ class Pipeline:
 
     def _owned(self, track: Track, run: Run) -> str:
         """Say why the genres are the owner's business and not ours; empty where they are not."""
-        if self._settings.policy is Policy.KEEP and track.genres.values:
+        if self._settings.policy is Policy.KEEP and track.genres.values and not run.hear_only:
             return "it has a genre"
         last = None if run.force else self._store.last_write(track.path, track.payload_hash)
         if last is None:
@@ -307,6 +314,23 @@ class Pipeline:
         else:
             self._store.save_analysis(*where, activations, seconds=time.monotonic() - started)
 
+    @property
+    def parts(self) -> tuple[Store, Listener, Writer]:
+        """What the stages work with, for a front end that writes by rules of its own; see `genretagger.beets`."""
+        return self._store, self._listener, self._writer
+
+    def read(self, path: Path, run: Run) -> Track:
+        """Read what one file is, unless the database knows.
+
+        Raises:
+            FileError: it cannot be read.
+        """
+        return wait_for(self._track(Found(path, path.parent), run))
+
+    def owned(self, track: Track, run: Run) -> str:
+        """Say why the history leaves the genre of a track to its owner; empty where it does not."""
+        return self._owned(track, run)
+
     def _safely(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom, whatever it is: a failure is recorded, and the others go on."""
         started, stamp = time.monotonic(), _stamp(file.path)
@@ -379,7 +403,7 @@ def _outcome(
     )
 
 
-def _merged(
+def merged(
     before: tuple[str, ...], chosen: tuple[str, ...], policy: Policy, protect: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
     """Say which genres the file shall have: what stays, which is all or what is protected, then the chosen ones."""

@@ -68,6 +68,11 @@ def interleave(flows: Iterable[Flow[T]], *, width: int, stop: Future[None]) -> G
             flow.close()
 
 
+def wait_for(flow: Flow[T]) -> T:
+    """Carry one flow to its end, and give its result or raise what it raises."""
+    return next(interleave([flow], width=1, stop=Future()))
+
+
 def _advance(
     flow: Flow[T], future: Future[Any] | None, running: dict[Future[Any], tuple[Flow[T], Step]]
 ) -> Iterator[T]:

@@ -114,6 +114,38 @@ class Writer:
         if _removed(track.path, temporary_name):
             self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
 
+    def announce(self, track: Track, genres: tuple[str, ...], *, run_id: int, model: str, reason: str) -> int:
+        """Note a write that another program is about to make by its own rules; `settle` ends it.
+
+        Args:
+            track: what the file is now.
+            genres: as they will be read back.
+            run_id: the run that this write belongs to.
+            model: name of the model that the genres come from.
+            reason: why, in words.
+
+        Returns:
+            The number of the write.
+        """
+        after = GenreField(genres, None, track.genres.form)
+        return self._store.begin_write(
+            run_id, track.path, track.payload_hash, track.genres, after, model=model, reason=reason
+        )
+
+    def settle(self, write_id: int) -> Flow[None]:
+        """Record whether a write that was announced took place, and what the file holds now.
+
+        The other program may spell the genres in a way of its own: whatever is new in the field is its write.
+        """
+        write = self._store.write(write_id)
+        try:
+            track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
+        except FileError:
+            return  # nobody knows now; the next start settles it
+        took_place = track.payload_hash == write.payload_hash and track.genres.values != write.before.values
+        state = WriteState.DONE if took_place else WriteState.ABANDONED
+        self._store.finish_write(write.id, state, after=track.genres, stamp=track.stamp)
+
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
         flows = (self._settle(write) for write in self._store.pending_writes())

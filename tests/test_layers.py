@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"writer"}),
     frozenset({"pipeline", "undo", "apply", "checkup"}),
     frozenset({"daemon", "training"}),
-    frozenset({"cli"}),
+    frozenset({"cli", "beets"}),
     frozenset({"__main__"}),
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""

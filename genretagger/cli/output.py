@@ -10,7 +10,8 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -138,6 +139,17 @@ class Bar:
     ) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar off the terminal while another program's code prints."""
+        if self._progress is not None:
+            self._progress.stop()
+        try:
+            yield
+        finally:
+            if self._progress is not None:
+                self._progress.start()
 
     def update(self, description: str, done: int, total: int | None) -> None:
         """Show where the work stands."""

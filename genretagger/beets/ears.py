@@ -1,0 +1,328 @@
+"""The pipeline for a program with threads of its own: one of ours owns the database, the children and the model.
+
+    ears = Ears(settings, notice=print, progress=bar.update)
+    for heard in ears.hear(paths):
+        ...
+    ears.close()
+
+beets imports in several threads, and a pipeline belongs to the one that opened it. So a single thread, started when
+first needed, does everything, one request after the other; short requests are served between two tracks of a long one.
+All that one program does is one run, which `genretagger undo` takes back at once.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from genretagger.config import Settings
+from genretagger.database.values import StoredWrite, WriteState
+from genretagger.discover import Found
+from genretagger.errors import FileError, WriteRefusedError
+from genretagger.pipeline import Pipeline, Progress, Run, open_pipeline
+from genretagger.schedule import wait_for
+from genretagger.types import Decision, Outcome, Status, Track
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Something to be done in our thread.
+
+    Attributes:
+        serve: does it; raises nothing.
+        fail: is told instead why it cannot be done.
+    """
+
+    serve: Callable[[Pipeline, Run], None]
+    fail: Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard in one file.
+
+    Attributes:
+        outcome: `genres` are the chosen ones, none where nothing is confident enough; `genres_before` the file's own.
+        ours: whether the file's genres are those that genretagger wrote last.
+        owned: why the history leaves the genre to its owner; empty where it does not.
+    """
+
+    outcome: Outcome
+    ours: bool = False
+    owned: str = ""
+
+
+class Ears:
+    """Listens for a front end that writes by rules of its own.
+
+    Args:
+        settings: how to listen and decide.
+        notice: is told what a person should know; from our thread.
+        progress: is told how far the installation of the model is; from our thread.
+    """
+
+    def __init__(self, settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> None:
+        self.settings = settings
+        self.run_id: int | None = None
+        """Number of the run; None until it began."""
+        self._notice = notice
+        self._progress = progress
+        self._stop: Future[None] = Future()
+        self._changed = threading.Condition()
+        self._long: list[_Request] = []
+        self._short: list[_Request] = []
+        self._closed = False
+        self._failure: BaseException | None = None
+        # A daemon: whoever forgets `close` must not hang at exit.
+        self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
+
+    def hear(self, paths: Sequence[Path]) -> Iterator[Heard]:
+        """Listen to files and decide, several at a time; nothing is written.
+
+        Args:
+            paths: absolute.
+
+        Yields:
+            What was heard, in the order of the paths.
+
+        Raises:
+            GenretaggerError: the database or the model cannot be had.
+        """
+        results: queue.SimpleQueue[Heard | BaseException | None] = queue.SimpleQueue()
+
+        def serve(pipeline: Pipeline, run: Run) -> None:
+            try:
+                files = (Found(path, path.parent) for path in dict.fromkeys(paths))
+                for outcome in pipeline.tag(files, run, stop=self._stop):
+                    results.put(_heard(pipeline, run, outcome))
+                    self._serve(pipeline, run)
+                results.put(None)
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+                results.put(error)
+
+        self._submit(self._long, _Request(serve, results.put))
+        waiting: dict[Path, Heard] = {}
+        left = Counter(paths)
+        for path in paths:
+            while path not in waiting:
+                result = results.get()
+                if result is None:
+                    return  # stopped
+                if isinstance(result, BaseException):
+                    raise result
+                waiting[result.outcome.path] = result
+            left[path] -= 1
+            yield waiting[path] if left[path] else waiting.pop(path)
+
+    def decide_together(self, paths: Iterable[Path]) -> Decision:
+        """Choose genres for an album, from what was heard in all of its tracks; each counts the same.
+
+        Args:
+            paths: files that were heard before; those in which nothing could be heard have no say.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> Decision:
+            store, listener, _ = pipeline.parts
+            heard = []
+            for path in paths:
+                try:
+                    track = pipeline.read(path, run)
+                except FileError:
+                    continue
+                analysis = store.analysis(track.payload_hash, listener.fingerprint, listener.plan)
+                if analysis is not None and analysis.activations is not None:
+                    heard.append(analysis.activations)
+            if not heard:
+                return Decision((), {}, "nothing was heard in any of its tracks")
+            return listener.decide(*heard)
+
+        return self._call(work)
+
+    def refusal(self, path: Path) -> str:
+        """Say why a file should not be written: hard links, links that lead elsewhere, tags that are damaged.
+
+        Raises:
+            FileError: the file cannot be read.
+        """
+        file = Found(path, path.parent)
+        return self._call(lambda pipeline, run: pipeline.parts[2].refusal(file, pipeline.read(path, run)))
+
+    def announce(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
+        """Note in the history that another program is about to write our genres into a file.
+
+        Args:
+            path: the file.
+            genres: as they will be read back.
+            reason: why, in words.
+
+        Returns:
+            The number of the write, for `settle`; None where the file has these genres already.
+
+        Raises:
+            FileError: the file cannot be read, so that what it holds could not be put back.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> int | None:
+            _, listener, writer = pipeline.parts
+            track = pipeline.read(path, run)
+            if track.genres.values == genres:
+                return None
+            return writer.announce(track, genres, run_id=run.id, model=listener.name, reason=reason)
+
+        return self._call(work)
+
+    def settle(self, write_id: int) -> None:
+        """Look whether a write that was announced took place, and record what the file holds now."""
+        self._call(lambda pipeline, _: wait_for(pipeline.parts[2].settle(write_id)))
+
+    def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> None:
+        """Write genres by genretagger's own protocol: a copy takes the place of the file.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> None:
+            _, listener, writer = pipeline.parts
+            file = Found(path, path.parent)
+            track = pipeline.read(path, run)
+            if refusal := writer.refusal(file, track):
+                raise WriteRefusedError(refusal, path=path)
+            if track.genres.values != genres:
+                wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
+
+        self._call(work)
+
+    def undo(self, path: Path, *, write: bool) -> tuple[str, ...]:
+        """Put back the genre that a file had before genretagger wrote it, unless somebody changed it since.
+
+        Args:
+            path: the file.
+            write: do so; otherwise only say what the file would have.
+
+        Returns:
+            The genres that the file has then.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
+            store, _, writer = pipeline.parts
+            track = pipeline.read(path, run)
+            last = store.last_write(path, track.payload_hash)
+            if last is None or last.path != path or not _is_ours(last, track):
+                return track.genres.values
+            if write:
+                reason = f"undo of write {last.id}"
+                flow = writer.write(
+                    Found(path, path.parent),
+                    track,
+                    last.before,
+                    run_id=run.id,
+                    model=last.model,
+                    reason=reason,
+                    undo_of=last.id,
+                )
+                wait_for(flow)
+            return last.before.values
+
+        return self._call(work)
+
+    def close(self) -> None:
+        """End the run, the children and the thread; what is being heard is dropped."""
+        with self._changed:
+            self._closed = True
+            if not self._stop.done():
+                self._stop.set_result(None)
+            self._changed.notify_all()
+            begun = self._thread.ident is not None
+        if begun:
+            self._thread.join()
+
+    def _call(self, work: Callable[[Pipeline, Run], _Result]) -> _Result:
+        """Have a short request served, and wait for it."""
+        answer: Future[_Result] = Future()
+
+        def serve(pipeline: Pipeline, run: Run) -> None:
+            try:
+                answer.set_result(work(pipeline, run))
+            except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+                answer.set_exception(error)
+
+        self._submit(self._short, _Request(serve, answer.set_exception))
+        return answer.result()
+
+    def _submit(self, requests: list[_Request], request: _Request) -> None:
+        with self._changed:
+            if not self._closed:
+                requests.append(request)
+                if self._thread.ident is None:
+                    self._thread.start()
+                self._changed.notify_all()
+                return
+            failure = self._failure
+        request.fail(failure or FileError("it was stopped"))
+
+    def _work(self) -> None:
+        """Open the pipeline and serve requests until the end; the body of our thread."""
+        try:
+            with open_pipeline(self.settings, notice=self._notice, progress=self._progress) as pipeline:
+                run = pipeline.begin("beets", hear_only=True)
+                self.run_id = run.id
+                while (request := self._next()) is not None:
+                    request.serve(pipeline, run)
+                pipeline.finish(run)
+        except BaseException as error:  # noqa: BLE001 - it is raised in whichever thread asks
+            self._failure = error
+        with self._changed:
+            self._closed = True
+            left = [*self._short, *self._long]
+        for request in left:
+            request.fail(self._failure or FileError("it was stopped"))
+
+    def _next(self) -> _Request | None:
+        """Wait for a request; None at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._short or self._long or self._closed)
+            for requests in (self._short, self._long):
+                if requests and not (self._closed and requests is self._long):
+                    return requests.pop(0)
+            return None
+
+    def _serve(self, pipeline: Pipeline, run: Run) -> None:
+        """Serve the short requests that came meanwhile: writes must not wait for the next album to be heard."""
+        while True:
+            with self._changed:
+                if not self._short:
+                    return
+                request = self._short.pop(0)
+            request.serve(pipeline, run)
+
+
+def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
+    """Add what the history and the settings say of a file."""
+    if outcome.status is Status.FAILED:
+        return Heard(outcome)
+    store = pipeline.parts[0]
+    try:
+        track = pipeline.read(outcome.path, run)
+        owned = pipeline.owned(track, run)
+    except FileError as error:
+        return Heard(pipeline.failed(outcome.path, error, run))
+    last = store.last_write(track.path, track.payload_hash)
+    return Heard(outcome, last is not None and _is_ours(last, track), owned)
+
+
+def _is_ours(last: StoredWrite, track: Track) -> bool:
+    """Whether a track has the genres that genretagger chose and wrote last."""
+    chosen = last.state is WriteState.DONE and last.undo_of is None and bool(last.model)
+    return chosen and last.after.values == track.genres.values

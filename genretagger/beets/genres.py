@@ -1,0 +1,46 @@
+"""Pure rules about genres: what an album has by its tracks, and how sure the first genre of a decision is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from genretagger.config import Settings
+from genretagger.vocabulary.names import key, vocabulary
+
+
+def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
+    """Choose an album's genres by those of its tracks.
+
+    The genre that most tracks have comes first; another one must be that of at least half as many tracks. Among equals
+    comes first what stands further in front in the tracks, then what an earlier track has.
+
+    Args:
+        tracks: the genres of each track, best first.
+        most: most genres for an album.
+    """
+    counts: dict[str, int] = {}
+    places: dict[str, int] = {}
+    for genres in tracks:
+        for place, genre in enumerate(dict.fromkeys(genres)):
+            counts[genre] = counts.get(genre, 0) + 1
+            places[genre] = places.get(genre, 0) + place
+    ranked = sorted(counts, key=lambda genre: (-counts[genre], places[genre]))
+    return [genre for genre in ranked if 2 * counts[genre] >= counts[ranked[0]]][:most]
+
+
+def score_of(genre: str, scores: Mapping[str, float], settings: Settings) -> float:
+    """Say how sure a chosen genre is, which the owner may have named otherwise.
+
+    Args:
+        genre: the first genre of a decision, as it is written.
+        scores: of that decision, best first.
+        settings: those that the decision was made with.
+
+    Returns:
+        Its score, 0 to 1.
+    """
+    own = {key(vocabulary().canonical(spelling) or spelling): name for spelling, name in settings.aliases.items()}
+    for name, score in scores.items():
+        if key(own.get(key(name), name)) == key(genre):
+            return score
+    return 0.0

@@ -1,0 +1,92 @@
+"""The plugin's options, in lastgenre's words where the meaning is the same, as genretagger's settings.
+
+An option that is not given in beets' configuration is what genretagger's own configuration says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genretagger.config import Settings, load
+from genretagger.errors import ConfigError
+
+_SAME = {
+    "count": "max_genres",
+    "min_weight": "min_score",
+    "canonical": "add_parents",
+    "title_case": "capitalisation",
+    "whitelist": "allow",
+    "aliases": "aliases",
+    "model": "model",
+    "device": "device",
+    "windows": "windows",
+    "hard_links": "hard_links",
+}
+"""What each option is called in genretagger's settings."""
+
+
+def settings_for(options: Mapping[str, Any]) -> Settings:
+    """Make the settings.
+
+    Args:
+        options: as beets' configuration has them, by name.
+
+    Raises:
+        ConfigError: an option makes no sense.
+    """
+    flags = {setting: options.get(name) for name, setting in _SAME.items()}
+    flags["allow"] = _whitelist(options.get("whitelist"))
+    flags["aliases"] = _aliases(options.get("aliases"))
+    if options.get("title_case") is not None:
+        flags["capitalisation"] = "title" if options["title_case"] else "standard"
+    if not isinstance(options.get("canonical"), bool | None):
+        raise _wrong("canonical", options["canonical"], "yes adds the parents of a genre; genretagger has its own tree")
+    try:
+        return load(**flags)
+    except ConfigError as error:
+        for name, setting in _SAME.items():
+            flag = f"--{setting.replace('_', '-')}: "
+            if error.cause.startswith(flag):
+                cause = f"genretagger.{name} in beets' configuration: {error.cause.removeprefix(flag)}"
+                raise ConfigError(cause, hint=error.hint) from error
+        raise
+
+
+def _whitelist(value: Any) -> tuple[str, ...] | None:
+    """Yes and no mean every genre that genretagger's configuration allows; a text is a file, as in lastgenre."""
+    if value is None or isinstance(value, bool) or value == "":
+        return None
+    if isinstance(value, list):
+        return tuple(map(str, value))
+    try:
+        lines = Path(str(value)).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _wrong("whitelist", value, f"The file cannot be read: {error}") from error
+    names = tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
+    if not names:
+        raise _wrong("whitelist", value, "The file names no genre")
+    return names
+
+
+def _aliases(value: Any) -> dict[str, str] | None:
+    """Turn lastgenre's `{Rap: [Hip-Hop]}`, the wanted name first, into ours; no turns the owner's own names off."""
+    if value is False:
+        return {}
+    if value is None or value is True or value == "":
+        return None
+    try:
+        return {str(spelling): str(name) for name, spellings in value.items() for spelling in _listed(spellings)}
+    except (AttributeError, TypeError) as error:
+        raise _wrong(
+            "aliases", value, "It is yes, no, or names with the genres they stand for: {Rap: [Hip-Hop]}"
+        ) from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _wrong(name: str, value: Any, hint: str) -> ConfigError:
+    return ConfigError(f"genretagger.{name} in beets' configuration cannot be {value!r}", hint=hint)
