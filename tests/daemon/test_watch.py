@@ -45,7 +45,7 @@ def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
 def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
     """Run a Python script as root of a user namespace of its own."""
     command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
     try:
         done = subprocess.run(
             [*command, textwrap.dedent(script), *map(str, arguments)],

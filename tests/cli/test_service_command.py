@@ -1,0 +1,124 @@
+"""`genretagger service`: the units, whatever the folders are called, and what systemd is asked to do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Ended
+
+from genretagger.cli.service import quoted, unit
+from genretagger.errors import ConfigError
+
+Command = Callable[..., Ended]
+
+ODD = "50% of $HOME \"quoted\" back\\slash ; '#'"
+
+
+def lines(text: str, key: str) -> list[str]:
+    return [line.partition("=")[2] for line in text.splitlines() if line.startswith(f"{key}=")]
+
+
+@pytest.mark.parametrize("system", [False, True])
+def test_systemd_takes_the_units(tmp_path: Path, system: bool) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    folders = [tmp_path / name for name in ("plain", "two words", ODD)]
+    for folder in folders:
+        folder.mkdir()
+    text = unit(folders, system=system, user="root")
+    place = tmp_path / "made-for-this-test.service"
+    place.write_text(text, "utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", place], capture_output=True, text=True, timeout=60)
+    complaints = [line for line in done.stderr.splitlines() if place.name in line]
+    assert (done.returncode, complaints) == (0, []), done.stderr
+
+
+def test_names_of_folders_are_quoted(tmp_path: Path) -> None:
+    text = unit([Path("/music"), tmp_path / ODD], system=False, user=None)
+    (command,) = lines(text, "ExecStart")
+    words = shlex.split(command.replace("$$", "$").replace("%%", "%"))
+    assert words[1:] == ["-m", "genretagger", "watch", "/music", str(tmp_path / ODD)]
+    with pytest.raises(ConfigError, match="cannot stand in a unit"):
+        quoted(Path("/music/two\nlines"))
+    with pytest.raises(ConfigError, match="cannot stand in a unit"):
+        quoted(Path("/music/\udcff"))
+
+
+def test_the_system_unit_may_write_the_music_and_nothing_else(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two words"]
+    folders[0].mkdir()
+    text = unit(folders, system=True, user=None)
+    assert lines(text, "User") == [folders[0].owner()]
+    assert lines(text, "ReadWritePaths") == [f"-{folders[0]}", f'"-{folders[1]}"']
+    assert lines(text, "RequiresMountsFor") == [str(folders[0]), f'"{folders[1]}"']
+    assert lines(text, "ProtectSystem") == ["strict"]
+    for key, value in (("Type", "notify"), ("WatchdogSec", "60"), ("NoNewPrivileges", "yes")):
+        assert lines(text, key) == [value]
+    assert not any(key in text for key in ("MemoryDenyWriteExecute", "PrivateDevices"))
+
+
+def test_show_changes_nothing(genretagger: Command, tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    shown = genretagger("service", "install", "--show", tmp_path / "music", XDG_CONFIG_HOME=str(tmp_path / "config"))
+    assert shown.status == 0
+    assert f"watch {tmp_path / 'music'}" in shown.out
+    assert not (tmp_path / "config").exists()
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path) -> Path:
+    """A program in the place of systemctl, which has no session to talk to here: it notes what it is asked."""
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(tmp_path / "asked"))}\nexit ${{FAIL:-0}}\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_installed_and_removed(genretagger: Command, tmp_path: Path, systemctl: Path) -> None:
+    music, place = tmp_path / "music", tmp_path / "config" / "systemd" / "user" / "genretagger.service"
+    music.mkdir()
+    around = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": f"{systemctl.parent}:{os.environ['PATH']}"}
+    done = genretagger("service", "install", music, **around)
+    assert done.status == 0, done.err
+    assert f"watch {music}" in place.read_text()
+    assert f"GENRETAGGER_DATA_DIR={tmp_path / 'data'}" in place.read_text()
+    assert "journalctl --user -u genretagger.service" in done.err
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked == [
+        "--user daemon-reload",
+        "--user enable --now genretagger.service",
+        "--user restart genretagger.service",
+    ]
+    assert genretagger("service", "uninstall", **around).status == 0
+    assert not place.exists()
+    again = genretagger("service", "uninstall", **around)
+    assert (again.status, "not installed" in again.err) == (2, True)
+    failing = genretagger("service", "install", music, **around, FAIL="1")
+    assert (failing.status, "systemctl daemon-reload failed" in failing.err) == (2, True)
+
+
+def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    done = genretagger("service", "install", tmp_path / "music", PATH=str(tmp_path))
+    assert (done.status, "there is no systemd here" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["watch"], "Missing argument"),
+        (["watch", "nowhere/at/all"], "there is no such folder"),
+        (["watch", "pyproject.toml"], "that is no folder"),
+        (["service", "install"], "Missing argument"),
+    ],
+)
+def test_wrong_use(genretagger: Command, arguments: list[str], said: str) -> None:
+    done = genretagger(*arguments)
+    assert (done.status, said in done.err) == (2, True), done.err

@@ -1,0 +1,67 @@
+"""The log: one line an event, whatever bytes a name holds, for people, for programs and for the journal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from genretagger.daemon.events import Events
+
+ODD = Path('/music/two\nlines \x1b[31m \u202e \udcff "q" a=b.mp3')
+
+
+def logged(level: str = "info", form: str = "text", journal: bool = False) -> tuple[Events, io.StringIO]:
+    stream = io.StringIO()
+    return Events(level, form, stream, journal), stream
+
+
+def test_a_line_for_people() -> None:
+    events, stream = logged()
+    events.info("tagged", path=Path("/music/a b.mp3"), genres=["Jazz", "Bop"], seconds=2.9812, files=12, plain="x")
+    assert re.fullmatch(
+        r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} info tagged path="/music/a b\.mp3" genres="Jazz, Bop" '
+        r"seconds=2\.98 files=12 plain=x\n",
+        stream.getvalue(),
+    )
+
+
+def test_a_name_cannot_forge_a_line_nor_a_field() -> None:
+    events, stream = logged(journal=True)
+    events.warning("failed", path=ODD, cause="none")
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    assert line.isascii()
+    assert line == '<4>failed path="/music/two\\nlines \\x1b[31m \\u202e \\xff \\"q\\" a=b.mp3" cause=none\n'
+
+
+def test_a_line_for_programs_gives_the_exact_path() -> None:
+    events, stream = logged(form="json")
+    events.error("failed", path=ODD, numbers=[1, 2])
+    line = json.loads(stream.getvalue())
+    assert Path(line.pop("path")) == ODD
+    assert line.pop("at")
+    assert line == {"level": "error", "event": "failed", "numbers": [1, 2]}
+    assert stream.getvalue().isascii()
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
+def test_levels(level: str, lines: int) -> None:
+    events, stream = logged(level)
+    for say in (events.debug, events.info, events.warning, events.error):
+        say("event")
+    assert stream.getvalue().count("\n") == lines
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails as well
+    Events(stream=full).error("event")
+    with contextlib.suppress(OSError):
+        full.close()
+    stream = io.StringIO()
+    stream.close()
+    Events(stream=stream).error("event")
