@@ -131,6 +131,7 @@ class Intake:
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._known = 0
+        self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
 
     def start(self) -> None:
@@ -152,11 +153,18 @@ class Intake:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    def busy_s(self) -> float:
+        """For how long it has been at what it does; 0 where it waits."""
+        since_s = self._busy_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
     def _run(self) -> None:
         try:
             with Store.open(self._settings.database) as store:
                 while (orders := self._next()) is not None:
+                    self._busy_since_s = time.monotonic()
                     self._handle(store, orders)
+                    self._busy_since_s = None
                     self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
         except Exception as error:  # noqa: BLE001 - whatever it is: the watcher has to hear of it
             self._tell(Broken(error))

@@ -51,6 +51,10 @@ HANGS_S = 60.0
 ANSWER_S = 4.0
 """How long a command waits for an answer."""
 
+_START_AGAIN_S = 30.0
+_LONGEST_LOOK_S = 1800.0
+"""What the database or a folder takes longer for hangs."""
+
 _LAST_ERRORS = 20
 
 
@@ -90,6 +94,7 @@ class Service:
         self._lock = self._take_lock()
         with Store.open(self._settings.database) as store:  # here, where an error ends the start
             store.give_back_jobs(attempted=True)
+            store.forget_jobs(outside=roots)
         self._settling = Settling(self._settings.quiet_s)
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._intake.ask)
@@ -211,7 +216,7 @@ class Service:
             self._events.warning("folder cannot be read", path=os.fsdecode(message.error.filename or ""), cause=cause)
         elif isinstance(message, intake.Broken):
             self._events.error("database cannot be used", cause=intake.explain(message.error))
-            self._status, self._stopping = 2, True
+            self._status, self._stopping = 1, True  # it may pass: a service manager starts us again
         elif isinstance(message, Said):
             message.engine.note(message)
             self._said(message)
@@ -222,6 +227,8 @@ class Service:
 
     def _heard(self, changed: Changed) -> None:
         path, root = changed.path, changed.root
+        if not path.is_relative_to(root):
+            return
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             return
         if is_ignored(path, root, self._settings.ignore):
@@ -331,8 +338,13 @@ class Service:
             return
         due_s = self._job_due_s(now_s)
         if due_s is not None and due_s <= now_s and now_s >= self._engine_at_s:
-            self._engine = Driver(self._settings, self._inbox.put, keep_open=(self._lock,))
-            self._counted["engines"] += 1
+            try:
+                self._engine = Driver(self._settings, self._inbox.put, keep_open=(self._lock,))
+            except OSError as error:  # no memory, no more processes
+                self._engine_at_s = now_s + _START_AGAIN_S
+                self._events.error("engine cannot be started", cause=error.strerror or str(error))
+            else:
+                self._counted["engines"] += 1
 
     def _feed_watchdog(self, now_s: float) -> None:
         """Tell the service manager that all is well, only while it is."""
@@ -344,7 +356,9 @@ class Service:
 
     def _is_well(self) -> bool:
         engine = self._engine
-        return self._intake.is_alive and (engine is None or engine.silent_s() <= SILENT_S)
+        if not self._intake.is_alive or self._intake.busy_s() > _LONGEST_LOOK_S:
+            return False
+        return engine is None or engine.silent_s() <= SILENT_S
 
     # What is asked
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, or_, select, type_coerce
+from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, not_, or_, select, type_coerce
 from sqlalchemy import update as change
 
 from genretagger.database.access import Access
@@ -174,6 +174,12 @@ class Jobs(Access):
         with self._write() as connection:
             done = connection.execute(change(JobRow).where(JobRow.state == JobState.WORKING.value).values(**values))
             return done.rowcount
+
+    def forget_jobs(self, *, outside: Sequence[Path]) -> None:
+        """Drop the jobs of files that lie in none of these folders: they are no longer watched."""
+        inside = or_(*(lies_under(JobRow.path, folder) for folder in outside))
+        with self._write() as connection:
+            connection.execute(delete(JobRow).where(not_(inside)))
 
     def release_jobs(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.

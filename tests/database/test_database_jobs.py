@@ -122,6 +122,12 @@ def test_released_from_quarantine(store: Store) -> None:
     assert store.job_counts() == JobCounts(4, 0, 0, 0)
 
 
+def test_folders_that_are_no_longer_watched(store: Store) -> None:
+    store.add_jobs([job("a/1"), job("ab/2"), job("c")])
+    store.forget_jobs(outside=[ROOT / "a", ROOT / "d"])
+    assert [claim(store), claim(store)] == ["1", None]
+
+
 def test_what_a_scan_compares(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCAN_ROWS", 3)
     names = ["b", "a/z", "a", "a.x", "a0", "\udcff", "c/d/e", "B"]
