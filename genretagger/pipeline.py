@@ -34,7 +34,7 @@ from genretagger.schedule import Flow, Step, interleave, wait_for
 from genretagger.text import printable
 from genretagger.types import Credits, Decision, Heard, Outcome, Policy, Sound, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
-from genretagger.vocabulary.resolve import identity, protected
+from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
 from genretagger.writer import Writer
 
@@ -194,7 +194,9 @@ class Pipeline:
         decision = yield from self._decision(track, run)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
-        wanted = merged(track.genres.values, decision.genres, self._settings.policy, self._settings.protect)
+        wanted = merged(
+            track.genres.values, decision.genres, self._settings.policy, self._settings.protect, vocabulary()
+        )
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
         reason, model = decision.reason, self._listener.name
@@ -401,15 +403,6 @@ def _outcome(
         genres=track.genres.values if genres is None else genres,
         scores=decision.scores if decision else {},
     )
-
-
-def merged(
-    before: tuple[str, ...], chosen: tuple[str, ...], policy: Policy, protect: tuple[str, ...] = ()
-) -> tuple[str, ...]:
-    """Say which genres the file shall have: what stays, which is all or what is protected, then the chosen ones."""
-    stays = before if policy is Policy.ADD else protected(before, protect, vocabulary())
-    had = {identity(name, vocabulary()) for name in stays}
-    return (*stays, *(name for name in chosen if identity(name, vocabulary()) not in had))
 
 
 @contextmanager

@@ -19,9 +19,11 @@ from genretagger.discover import find
 from genretagger.errors import AccessError
 from genretagger.listener import Listener
 from genretagger.model import InstalledModel, ModelStore
-from genretagger.pipeline import Pipeline, merged, open_pipeline
+from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Outcome, Policy, Sound, Status, Track
+from genretagger.vocabulary.names import vocabulary
+from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import WorkerPool
 
 GOLDEN_SCORE = 0.8
@@ -181,7 +183,7 @@ def test_what_the_owner_calls_otherwise_is_not_added_again(
     ],
 )
 def test_what_is_protected_stays(policy: Policy, before: list[str], protect: list[str], expected: list[str]) -> None:
-    assert merged(tuple(before), ("Techno", "House"), policy, tuple(protect)) == tuple(expected)
+    assert merged(tuple(before), ("Techno", "House"), policy, tuple(protect), vocabulary()) == tuple(expected)
 
 
 def test_a_protected_genre_survives_replace(settings: Settings, music: Path, make_techno: Callable[..., Path]) -> None:

@@ -6,10 +6,10 @@ In order: only names that the rules allow, the best first; the best one must rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from genretagger.types import Decision
+from genretagger.types import Decision, Policy
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.names import Vocabulary, key
 
@@ -99,3 +99,20 @@ def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[
             chosen = {"lower": str.lower, "title": str.title}.get(rules.capitalisation, str)(name)
         spelled.setdefault(key(chosen) or chosen, chosen)
     return tuple(spelled.values())
+
+
+def merged(
+    before: Sequence[str], chosen: Sequence[str], policy: Policy, protect: Sequence[str], vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    """Say which genres a file shall have: what stays, which is all or what is protected, then the chosen ones.
+
+    Args:
+        before: the genres that it has.
+        chosen: the genres of the decision.
+        policy: `ADD` keeps all; the others what is protected.
+        protect: names that are never removed.
+        vocabulary: tells which names mean the same.
+    """
+    stays = before if policy is Policy.ADD else protected(before, protect, vocabulary)
+    had = {identity(name, vocabulary) for name in stays}
+    return (*stays, *(name for name in chosen if identity(name, vocabulary) not in had))

@@ -296,13 +296,14 @@ class GenretaggerPlugin(BeetsPlugin):
 
     def _set(self, item: Item, choice: Choice) -> Choice:
         """Change an item, not yet stored; give the choice with what stays of its own genres."""
-        from genretagger.pipeline import merged
         from genretagger.types import Policy
+        from genretagger.vocabulary.names import vocabulary
+        from genretagger.vocabulary.resolve import merged
 
         settings = self._listen().settings
         before = () if is_ours(item) else tuple(genres_of(item))
         policy = Policy.ADD if self._is("keep_existing") else Policy.REPLACE
-        choice = choice._replace(genres=merged(before, choice.genres, policy, settings.protect))
+        choice = choice._replace(genres=merged(before, choice.genres, policy, settings.protect, vocabulary()))
         item.genres = list(choice.genres)
         note(item)
         item["genretagger_source"] = choice.source
