@@ -71,8 +71,8 @@ def is_audio_name(name: str) -> bool:
 def is_ignored(path: Path, root: Path, patterns: Sequence[str]) -> bool:
     """Tell whether the owner wants a file, or a folder that it lies in, left out.
 
-    A pattern without a slash is compared with each name between the root and the file, one with a slash with the whole
-    way from the root; `*` and `?` stand for any letters, and the case of letters does not matter.
+    A pattern is compared with each name between the root and the file, and one with a slash in front or inside with the
+    whole way from the root; `*` and `?` stand for any letters, and the case of letters does not matter.
     """
     if not patterns:
         return False
@@ -82,7 +82,7 @@ def is_ignored(path: Path, root: Path, patterns: Sequence[str]) -> bool:
     return any(
         fnmatch.fnmatchcase(text, pattern.lower().strip("/"))
         for pattern in patterns
-        for text in (ways if "/" in pattern else names)
+        for text in (ways if "/" in pattern.rstrip("/") else names)
     )
 
 

@@ -209,6 +209,26 @@ def _deep(folder: Path, levels: int) -> Iterator[int]:
         shutil.rmtree(folder)
 
 
+@pytest.mark.parametrize(
+    ("patterns", "left"),
+    [
+        ((), ["Live/a.mp3", "b.live.mp3", "c.mp3", "live.mp3", "x/Live/d.mp3"]),
+        (("live",), ["b.live.mp3", "c.mp3", "live.mp3"]),
+        (("*.LIVE.mp3", "?.mp3"), ["live.mp3"]),
+        (("Live/",), ["b.live.mp3", "c.mp3", "live.mp3"]),
+        (("Live/*",), ["b.live.mp3", "c.mp3", "live.mp3", "x/Live/d.mp3"]),
+        (("/x/live",), ["Live/a.mp3", "b.live.mp3", "c.mp3", "live.mp3"]),
+        (("*",), []),
+    ],
+)
+def test_patterns_leave_out_files_and_folders(tmp_path: Path, patterns: tuple[str, ...], left: list[str]) -> None:
+    touch(tmp_path, "Live/a.mp3", "b.live.mp3", "c.mp3", "live.mp3", "x/Live/d.mp3")
+    failures: list[FileError] = []
+    found = find([tmp_path], failures.append, ignore=patterns)
+    assert sorted(str(file.path.relative_to(tmp_path)) for file in found) == left
+    assert [file.path for file in find([tmp_path / "c.mp3"], failures.append, ignore=patterns)] == [tmp_path / "c.mp3"]
+
+
 def test_20000_files(tmp_path: Path) -> None:
     for album in range(200):
         folder = tmp_path / f"{album:03}"

@@ -205,6 +205,15 @@ def test_dry_run_writes_no_tag(settings: Settings, music: Path, make_techno: Cal
     assert [path.name for path in music.iterdir()] == ["song.flac"]
 
 
+def test_short_tracks_are_left_out(settings: Settings, music: Path, make_techno: Callable[..., Path]) -> None:
+    song = make_techno(music / "song.flac")
+    data = song.read_bytes()
+    outcome = run(settings.model_copy(update={"min_duration_s": 12.5}), music)["song.flac"]
+    assert (outcome.status, outcome.reason) == (Status.SKIPPED, "it is shorter than 12.5 s")
+    assert song.read_bytes() == data
+    assert run(settings.model_copy(update={"min_duration_s": 12.0}), music)["song.flac"].status is Status.TAGGED
+
+
 def test_one_bad_file_costs_one_file(
     settings: Settings, music: Path, make_techno: Callable[..., Path], store: Store
 ) -> None:
