@@ -8,6 +8,7 @@ The library is made of empty files (100,000 by default, in folders of twelve), w
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from genretagger.types import GenreField, Stamp, Track
 
 FOLDER_FILES = 12
 KEY = "rules"
+IDLE_S = 40.0
 
 
 def build(music: Path, store: Store, files: int) -> None:
@@ -58,6 +60,41 @@ def resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
+def idle(music: Path, scratch: Path) -> None:
+    """Let the real command watch a library in which nothing happens, and print what it takes."""
+    environment = {**os.environ, "GENRETAGGER_DATA_DIR": str(scratch / "data"), "GENRETAGGER_IGNORE": "*"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "genretagger", "watch", music], env=environment, stderr=subprocess.PIPE
+    ) as watcher:
+        assert watcher.stderr is not None
+        watcher.stderr.readline()  # it watches
+        time.sleep(5)
+        before = taken(watcher.pid)
+        time.sleep(IDLE_S)
+        after = taken(watcher.pid)
+        watcher.terminate()
+    wakes = (after["switches"] - before["switches"]) * 60 / IDLE_S
+    ticks = (after["ticks"] - before["ticks"]) * 3600 / IDLE_S / os.sysconf("SC_CLK_TCK")
+    print(
+        f"idle process       {after['kb'] / 1024:7.1f} MB, {wakes:.0f} wake-ups a minute, {ticks:.1f} s of CPU an hour"
+    )
+
+
+def taken(process_id: int) -> dict[str, int]:
+    """What a process holds and has used, its threads included."""
+    folder = Path(f"/proc/{process_id}")
+    status = (folder / "status").read_text("utf-8")
+    kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    switches = sum(
+        int(line.split()[1])
+        for task in (folder / "task").iterdir()
+        for line in (task / "status").read_text("utf-8").splitlines()
+        if line.startswith("voluntary")
+    )
+    fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    return {"kb": kb, "switches": switches, "ticks": int(fields[11]) + int(fields[12])}
+
+
 def main(files: int) -> None:
     """Print the figures."""
     with tempfile.TemporaryDirectory() as scratch, Store.open(Path(scratch) / "library.sqlite3") as store:
@@ -82,6 +119,7 @@ def main(files: int) -> None:
         jobs = [NewJob(found.path, music, 1) for found in scan.unhandled()]
         store.add_jobs(jobs)
         print(f"all of it queued anew, after a change of the rules {time.perf_counter() - started:.1f} s")
+        idle(music, Path(scratch))
 
 
 if __name__ == "__main__":
