@@ -16,6 +16,7 @@ import ctypes
 import errno
 import os
 import shutil
+import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,8 @@ def is_being_written(path: Path) -> bool | None:
     except OSError:
         return None
     try:
+        # Who opens it for writing while we hold the lease is announced by SIGIO, of which a process dies; of SIGURG not.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
         fcntl.fcntl(descriptor, set_lease, fcntl.F_UNLCK)
     except OSError as error:

@@ -297,7 +297,7 @@ class Service:
         crashed = ended.status < 0 and not ended.engine.is_stopping
         if ended.status != 0 and not ended.engine.is_stopping:
             self._failures += 1
-            wait_s = min(2.0**self._failures, 600.0)
+            wait_s = min(2.0 ** min(self._failures, 10), 600.0)  # it may go on for weeks
             self._engine_at_s = time.monotonic() + wait_s
             if ended.status != 2:
                 self._keep_error(None, f"the engine ended with status {ended.status}: {ended.last_words}")

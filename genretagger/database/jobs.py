@@ -78,7 +78,8 @@ class Jobs(Access):
     def claim_job(self, worker: str, *, lease_s: float, attempts: int) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, and in the order in which they came.
 
-        A job whose lease ran out is due again. One that was attempted too often is quarantined instead.
+        A job whose lease ran out is due again, and so is one of the future: the clock was set back. One that was
+        attempted too often is quarantined instead.
 
         Args:
             worker: who takes it.
@@ -86,8 +87,9 @@ class Jobs(Access):
             attempts: the most attempts for a file.
         """
         at = now()
-        waiting = and_(JobRow.state == JobState.WAITING.value, JobRow.not_before <= at)
-        lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at)
+        waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
+        # its own it has, however long: the clock may have been set, or the machine asleep
+        lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at, JobRow.worker != worker)
         with self._write() as connection:
             while True:
                 row = connection.execute(
@@ -207,10 +209,14 @@ class Jobs(Access):
 
     def next_job_at(self) -> datetime | None:
         """When the next job is due; None where nothing waits."""
-        due = select(func.min(JobRow.not_before)).where(JobRow.state == JobState.WAITING.value)
+        waiting = JobRow.state == JobState.WAITING.value
+        at = now()
         with self._read() as connection:
-            at: datetime | None = connection.execute(due).scalar()
-        return at
+            first: datetime | None = connection.execute(select(func.min(JobRow.not_before)).where(waiting)).scalar()
+            if first is None or first <= at:
+                return first
+            ahead = select(JobRow.id).where(waiting, JobRow.updated_at > at).limit(1)
+            return first if connection.execute(ahead).first() is None else at
 
     def job(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""

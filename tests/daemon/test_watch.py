@@ -241,3 +241,20 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
         hear_until("READY=1")
         watcher.process.terminate()
         hear_until("STOPPING=1")
+
+
+def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path) -> None:
+    """The kernel tells the holder of a lease by a signal, of which a process dies unless it is another than the usual."""
+    path = tmp_path / "song.flac"
+    path.write_bytes(b"being written")
+    looking = """
+        import sys
+        from pathlib import Path
+        from genretagger.posix import is_being_written
+        print(len({is_being_written(Path(sys.argv[1])) for _ in range(20_000)}))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(looking), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            os.close(os.open(path, os.O_WRONLY))
+        assert process.returncode == 0
