@@ -84,7 +84,7 @@ def is_being_written(path: Path) -> bool | None:
     except OSError:
         return None
     try:
-        # Who opens it for writing while we hold the lease is announced by SIGIO, of which a process dies; of SIGURG not.
+        # Who opens it for writing meanwhile is announced by SIGIO, of which a process dies; of SIGURG it does not.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
         fcntl.fcntl(descriptor, set_lease, fcntl.F_UNLCK)

@@ -32,6 +32,9 @@ BEAT_S = 1.0
 LONGEST_WAIT_S = 6 * 3600.0
 """The most seconds between two attempts."""
 
+GONE = "gone"
+"""How a file ended that was moved or deleted meanwhile: nothing failed."""
+
 DIED_FACTOR = 3
 """How many more attempts a file gets that never failed itself: whoever was at it was killed, perhaps by a power cut."""
 
@@ -116,12 +119,14 @@ class Engine:
 
     def _settle(self, outcome: Outcome) -> None:
         job = self._claimed.pop(outcome.path)
-        cause = outcome.reason
+        cause, status = outcome.reason, outcome.status.value
         quarantined = False
         if outcome.status is Status.FAILED:
             failure = self._store.last_failure(outcome.path)
             error = failure.error if failure is not None else FileError(outcome.reason, path=outcome.path)
             cause = str(error)
+            if not os.path.lexists(outcome.path):
+                status = GONE
             quarantined = self._failed(job, error, retry=failure is None or failure.retry)
         else:
             refused = outcome.status is Status.SKIPPED and not outcome.scores
@@ -131,7 +136,7 @@ class Engine:
         say(
             "ended",
             path=str(outcome.path),
-            status=outcome.status.value,
+            status=status,
             genres_before=list(outcome.genres_before),
             genres=list(outcome.genres),
             reason=cause,

@@ -294,6 +294,7 @@ class Service:
         if ended.engine is not self._engine:
             return
         self._engine = None
+        self._queue = None  # what was due may have been done since: the answer to `GiveBack` says what is left
         crashed = ended.status < 0 and not ended.engine.is_stopping
         if ended.status != 0 and not ended.engine.is_stopping:
             self._failures += 1

@@ -71,8 +71,10 @@ def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes)
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("looked", why="start")
         watcher.process.send_signal(signal.SIGSTOP)
+        while helpers.state(watcher.process.pid) != "T":
+            pass
         files = [path.open("wb", buffering=0) for path in flood]
-        for number in range(most + 100):  # two in turn, because equal events become one
+        for number in range(2 * most):  # two in turn, because equal events become one
             files[number % 2].write(b"x")
         for file in files:
             file.close()
@@ -244,7 +246,7 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
 
 
 def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path) -> None:
-    """The kernel tells the holder of a lease by a signal, of which a process dies unless it is another than the usual."""
+    """The kernel tells the holder of a lease by a signal, of which a process dies unless another one is chosen."""
     path = tmp_path / "song.flac"
     path.write_bytes(b"being written")
     looking = """
