@@ -23,7 +23,7 @@ from genretagger.config import Settings, restored
 from genretagger.daemon.events import LEVELS
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
-from genretagger.discover import Found
+from genretagger.discover import Found, is_ignored
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.types import Json, Outcome, Status
@@ -89,6 +89,9 @@ class Engine:
                 )
             if job is None:
                 return
+            if is_ignored(job.path, job.root, self._settings.ignore):  # since it was queued
+                self._store.finish_job(job.path, None)
+                continue
             suspect = job.attempts > 1 and not job.cause
             if suspect and given:
                 self._alone = job

@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -294,7 +294,8 @@ class Service:
         if ended.engine is not self._engine:
             return
         self._engine = None
-        self._queue = None  # what was due may have been done since: the answer to `GiveBack` says what is left
+        if self._queue is not None:  # what was due may be done: the answer to `GiveBack` says what is left
+            self._queue = replace(self._queue, next_at=None)
         crashed = ended.status < 0 and not ended.engine.is_stopping
         if ended.status != 0 and not ended.engine.is_stopping:
             self._failures += 1

@@ -327,3 +327,39 @@ def test_the_status_without_a_service(heard: Path) -> None:
     assert ask(heard, "status") is None
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
     assert QUIET_S < 1
+
+
+def test_what_is_left_out_later_is_left_alone_in_the_queue(
+    heard: Path, music: Path, song: bytes, tmp_path: Path
+) -> None:
+    """The whole library is queued at once; the owner sees the first tags, and wants some folders left out."""
+    (music / "books").mkdir()
+    for number in range(30):
+        (music / "books" / f"{number:02}.flac").write_bytes(song)
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    with Watcher(music, data_dir=heard, config=str(config)) as watcher:
+        watcher.wait_for("looked", new=30)
+        watcher.wait_for("tagged")
+        config.write_text('ignore = ["books"]\n')
+        watcher.process.send_signal(signal.SIGHUP)
+        watcher.wait_for("configuration loaded", rules_changed=False)
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=music / "1.flac")
+        while any(json.loads(command("status", "--json", data_dir=heard))["queue"].values()):
+            assert watcher.process.poll() is None
+        assert watcher.stop() == 0
+    assert len([path for path in (music / "books").iterdir() if not helpers.genres_of(path)]) > 15
+
+
+def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
+    heard: Path, music: Path, song: bytes
+) -> None:
+    with Watcher(music, data_dir=heard, idle_s=0.5, min_duration_s=3600) as watcher:
+        (music / "short.flac").write_bytes(song)
+        watcher.wait_for("skipped")
+        engine = watcher.status()["engine"]
+        while watcher.status()["engine"] == engine is not None:
+            assert watcher.process.poll() is None
+        status = watcher.status()
+        assert (status["engine"], status["counters"]["engines"]) == (None, 1)
