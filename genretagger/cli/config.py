@@ -129,7 +129,7 @@ def change(option: str, value: str) -> Path:
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = target.read_text(encoding="utf-8") if target.exists() else ""
+        text = target.read_bytes().decode() if target.exists() else ""  # with the line ends that it has
         document = tomlkit.parse(text)
     except (UnicodeDecodeError, TOMLKitError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Mend it first") from error

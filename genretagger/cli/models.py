@@ -304,6 +304,7 @@ def use(name: Name) -> None:
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
     from genretagger.cli import output
+    from genretagger.model.store import DEFAULT
 
     store, used = _store()
     store.remove(name)
@@ -311,6 +312,8 @@ def remove(name: Name) -> None:
     if name == used:
         output.notice(
             "it was the one in use: `genretagger models pull`, or the next `genretagger tag`, fetches it again"
+            if name == DEFAULT
+            else f"it was the one in use, so choose another: `genretagger models use {DEFAULT}`"
         )
 
 

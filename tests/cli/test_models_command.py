@@ -125,7 +125,18 @@ def test_remove_takes_it_away_and_says_what_follows(genretagger: Command, data_d
     ended = genretagger("models", "remove", "musicnn")
     assert ended.status == 0, ended.err
     assert "in use" in ended.err
+    assert "fetches it again" in ended.err
     assert not (data_dir / "models" / "musicnn").exists()
+
+
+def test_remove_does_not_promise_what_nobody_can_fetch(
+    genretagger: Command, data_dir: Path, model: InstalledModel
+) -> None:
+    genretagger("models", "add", model.onnx_path, "--name", "mine")
+    ended = genretagger("models", "remove", "mine", GENRETAGGER_MODEL="mine")
+    assert ended.status == 0, ended.err
+    assert "models use" in ended.err
+    assert "fetch" not in ended.err
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
@@ -170,6 +181,9 @@ def test_use_changes_one_line_and_keeps_the_comments(
     ended = genretagger("models", "use", "musicnn", GENRETAGGER_CONFIG=str(config), GENRETAGGER_MODEL="mine")
     assert "GENRETAGGER_MODEL" in ended.err
     assert genretagger("models", "use", "nothing", GENRETAGGER_CONFIG=str(config)).status == 2
+    config.write_bytes(b'# of another system\r\nmodel = "musicnn"\r\n[aliases]\r\nRap = "Rap!"\r\n')
+    assert genretagger("models", "use", "mine", GENRETAGGER_CONFIG=str(config)).status == 0
+    assert config.read_bytes() == b'# of another system\r\nmodel = "mine"\r\n[aliases]\r\nRap = "Rap!"\r\n'
     config.write_text("model = [")
     ended = genretagger("models", "use", "mine", GENRETAGGER_CONFIG=str(config))
     assert ended.status == 2
