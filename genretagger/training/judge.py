@@ -11,8 +11,8 @@ from genretagger.evaluate import Judged, Measures, measure
 from genretagger.model.card import Card
 from genretagger.training.examples import Lessons
 from genretagger.vocabulary.learned import KEY
-from genretagger.vocabulary.names import vocabulary
-from genretagger.vocabulary.resolve import identity
+from genretagger.vocabulary.names import key, vocabulary
+from genretagger.vocabulary.resolve import identity, own_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,35 @@ class Verdict:
     learned_artists: int
 
 
-def judge(lessons: Lessons, genres: Sequence[str], card: Card) -> Verdict:
+def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[str, str]) -> Verdict:
     """Measure a model.
 
     Args:
         lessons: tracks that it heard, with its decisions.
         genres: all that it can hear.
         card: of the model.
+        aliases: the owner's names, which the decisions use.
 
     Raises:
         ConfigError: no track has a genre that the model can hear.
     """
     import numpy as np
 
-    places: dict[str, int] = {}
-    for place, genre in enumerate(genres):
-        places.setdefault(identity(genre, vocabulary()), place)
-    names = [genre for place, genre in enumerate(genres) if places[identity(genre, vocabulary())] == place]
-    columns = {identity(genre, vocabulary()): number for number, genre in enumerate(names)}
+    own_name = own_names(aliases, vocabulary())
+
+    def called(genre: str) -> str:
+        known = vocabulary().canonical(genre) or genre
+        return own_name.get(key(genre)) or own_name.get(key(known)) or genre
+
+    parts: dict[str, list[str]] = {}  # several genres may have one name
+    for genre in genres:
+        parts.setdefault(identity(called(genre), vocabulary()), []).append(genre)
+    names = [called(part[0]) for part in parts.values()]
+    columns = {name: number for number, name in enumerate(parts)}
     deaf: Counter[str] = Counter()
     truth, scores, chosen, judged = [], [], [], []
     for example in lessons.examples:
-        known = {genre: columns.get(identity(genre, vocabulary())) for genre in example.genres}
+        known = {genre: columns.get(identity(called(genre), vocabulary())) for genre in example.genres}
         deaf.update(genre for genre, column in known.items() if column is None)
         own = [column for column in known.values() if column is not None]
         if not own:
@@ -63,7 +70,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card) -> Verdict:
         judged.append(example)
         truth.append([number in own for number in range(len(names))])
         decision = example.heard.decision
-        scores.append([decision.scores.get(genre, 0.0) for genre in names])
+        scores.append([max(decision.scores.get(genre, 0.0) for genre in part) for part in parts.values()])
         given = {columns.get(identity(genre, vocabulary())) for genre in decision.genres}
         chosen.append([number in given for number in range(len(names))])
     if not judged:

@@ -6,7 +6,7 @@ In order: only names that the rules allow, the best first; the best one must rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genretagger.types import Decision, Policy
@@ -70,6 +70,12 @@ def protected(genres: Iterable[str], protect: Iterable[str], vocabulary: Vocabul
     return tuple(dict.fromkeys(name for name in genres if identity(name, vocabulary) in names))
 
 
+def own_names(aliases: Mapping[str, str], vocabulary: Vocabulary) -> dict[str, str]:
+    """The owner's names, by the letters of what they stand for."""
+    own = {key(vocabulary.canonical(spelling) or spelling): name for spelling, name in aliases.items()}
+    return own | {key(spelling): name for spelling, name in aliases.items()}
+
+
 def identity(spelling: str, vocabulary: Vocabulary) -> str:
     """What the spellings of one genre share; a name without letters is only itself."""
     return key(vocabulary.canonical(spelling) or spelling) or spelling
@@ -90,8 +96,7 @@ def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> str:
 
 def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[str, ...]:
     """Apply the owner's names and capitalisation; each name once."""
-    own = {key(vocabulary.canonical(spelling) or spelling): name for spelling, name in rules.aliases.items()}
-    own |= {key(spelling): name for spelling, name in rules.aliases.items()}
+    own = own_names(rules.aliases, vocabulary)
     spelled: dict[str, str] = {}
     for name in names:
         chosen = own.get(key(name))
