@@ -128,18 +128,16 @@ def gather(
         def worth(each: Heard) -> bool:
             return bool(names.apply(source.labels(each, files[each.track.path])))
 
-        with (
-            open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline,
-            interruptible() as stop,
-        ):
-            for each in pipeline.hear(files.values(), worth=worth, stop=stop):
-                if isinstance(each, FileError):
-                    failures.append(each)
-                    name = each.path.name if each.path else ""
-                else:
-                    heard.append(each)
-                    name = each.track.path.name
-                bar.update(name, len(heard) + len(failures), len(files))
+        with open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline:
+            with interruptible() as stop:
+                for each in pipeline.hear(files.values(), worth=worth, stop=stop):
+                    if isinstance(each, FileError):
+                        failures.append(each)
+                        name = each.path.name if each.path else ""
+                    else:
+                        heard.append(each)
+                        name = each.track.path.name
+                    bar.update(name, len(heard) + len(failures), len(files))
             if stop.done():
                 output.notice("interrupted; what was heard is kept")
                 raise typer.Exit(130)

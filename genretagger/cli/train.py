@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SUSPECTS_SHOWN = 20
 _LEAST = 5
+_NAME = "mine"
 
 
 def train(
@@ -34,7 +35,9 @@ def train(
             help="Music whose genres are known; may be left out with --update or --beets.",
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="What to call the model.")] = "mine",
+    name: Annotated[
+        str | None, typer.Option(help="What to call the model. [default: mine]", show_default=False)
+    ] = None,
     update: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +78,10 @@ def train(
     store = ModelStore(settings.models_dir)
     before: InstalledModel | None = None
     if update is not None:
+        if name not in (None, update):
+            raise ConfigError(
+                f"--update learns {update!r} anew, so it cannot be called {name!r}", hint="Leave out one of the two"
+            )
         before, name = store.get(update), update
         origin = _learned(before)["training"]
         if labels is None and not beets:
@@ -82,6 +89,7 @@ def train(
         paths = paths or _places(origin)
         map_file = map_file or (Path(origin["map"]) if origin.get("map") else None)
         min_tracks = min_tracks or origin.get("min_tracks")
+    name = name or _NAME
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
     backbone = _backbone(store, model or (_learned(before)["backbone"]["name"] if before else settings.model))
@@ -103,7 +111,7 @@ def train(
             name=name,
             origin={
                 "source": source.name,
-                "labels": labels,
+                "labels": str(Path(labels).absolute()) if labels and Path(labels).is_file() else labels,
                 "beets": beets,
                 "paths": sorted(str(path.absolute()) for path in paths or ()),
                 "map": str(map_file.absolute()) if map_file else None,
@@ -115,10 +123,11 @@ def train(
         )
         installed = store.put(name, lesson.onnx, school.as_before(lesson.card, _card_of(store, name)))
         seconds = time.monotonic() - started
+        notes = []
         if report is not None:
             from genretagger.training.report import write
 
-            write(
+            notes = write(
                 report,
                 f"{name}: learned from {len(known.lessons.examples):,} tracks",
                 _summary(lesson, known, installed, seconds),
@@ -129,6 +138,10 @@ def train(
             output.say_json(_summary(lesson, known, installed, seconds))
         else:
             _tell(lesson, known, name, seconds, compare=update is not None)
+            if report is not None:
+                output.say(f"The report is {report / 'index.html'}.")
+        for note in notes:
+            output.notice(note)
 
     gather(settings.model_copy(update={"model": backbone}), paths or [], source, names, learn, shown=not as_json)
     tell_failures(failures[0].failures if failures else ())
@@ -186,17 +199,25 @@ def _backbone(store: ModelStore, name: str) -> str:
 
 
 def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
-    """Refuse to replace a model that was not learned here.
+    """Refuse to replace what was not learned here, usable or not.
 
     Raises:
         ConfigError: the name is taken.
+        ModelError: it is no name for a model.
     """
-    from genretagger.errors import ConfigError
-    from genretagger.model.store import PULLABLE
+    from genretagger.errors import ConfigError, ModelError
+    from genretagger.model.card import Card
+    from genretagger.model.store import CARD, PULLABLE
     from genretagger.vocabulary.learned import KEY
 
-    card = _card_of(store, name)
-    if name in (*PULLABLE, backbone) or (card is not None and "learned" not in (card.document.get(KEY) or {})):
+    taken = store.holds(name)
+    if taken:
+        try:
+            part = Card.load(store.folder / name / CARD).document.get(KEY)
+            taken = not (isinstance(part, dict) and "learned" in part)
+        except ModelError:  # whatever it is, it is not ours to throw away
+            pass
+    if taken or name in (*PULLABLE, backbone):
         raise ConfigError(
             f"the name {name!r} belongs to a model that was not learned here", hint="Choose another --name"
         )

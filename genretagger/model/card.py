@@ -182,7 +182,8 @@ class Card:
 
     def dump(self) -> bytes:
         """Give the card as JSON text, always the same for the same card."""
-        return (json.dumps(self.document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        text = json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "backslashreplace")  # which is how JSON spells half a surrogate pair, too
 
     def output(self, purpose: str) -> Tensor | None:
         """Give the output of this purpose, None where the card names none."""

@@ -217,6 +217,16 @@ class ModelStore:
             with install.staging(self.folder) as staged:
                 return self._install(name, staged / name, files, _runs)
 
+    def holds(self, name: str) -> bool:
+        """Whether anything bears this name, usable or not.
+
+        Raises:
+            ModelError: it is no name for a model.
+        """
+        _check_name(name)
+        folder = self.folder / name
+        return folder.exists() or install.is_parked(folder)
+
     def installed(self) -> list[InstalledModel]:
         """All usable models, by name; damaged ones are left out, `verify` says what they lack."""
         names = sorted(entry.name for entry in self.folder.iterdir()) if self.folder.is_dir() else []

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +24,8 @@ from benchmarks.genres import RATE_HZ, write_track
 from genretagger.database import Store
 from genretagger.errors import ConfigError
 from genretagger.model import InstalledModel, ModelStore
-from genretagger.training.labels import Folders
+from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.training.labels import Folders, Table
 from genretagger.types import Status
 
 Command = Callable[..., Any]
@@ -200,6 +207,129 @@ def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Pa
     assert "may be mislabelled" in ended.out
     assert genretagger("train", "--update", "musicnn").status == 2
     assert genretagger("train", known, "--name", "musicnn").status == 2
+
+
+def test_update_finds_a_table_and_a_folder_of_any_name_from_anywhere(
+    genretagger: Command, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music = tmp_path / os.fsdecode(b"Kn\xf6wn")  # as an old system spelled it
+    known.rename(music)
+    rows = [os.fsencode(path) + b"," + os.fsencode(path.parts[-3]) + b"\n" for path in sorted(music.rglob("*.flac"))]
+    (tmp_path / "genres.csv").write_bytes(b"path,genres\n" + b"".join(rows))
+    monkeypatch.chdir(tmp_path)
+    ended = genretagger("train", music, "--labels", "genres.csv", "--min-tracks", "3", "--json")
+    assert ended.status == 0, ended.err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = genretagger("train", "--update", "mine", "--json")
+    assert again.status == 0, again.err
+    assert again.lines[0]["genres"] == ended.lines[0]["genres"]
+    assert again.lines[0]["sha256"] == ended.lines[0]["sha256"]
+
+
+def test_update_on_a_part_that_was_held_out_together(data_dir: Path, known: Path) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    before = ModelStore(data_dir / "models").get("mine")
+    folds = before.card.document["genretagger"]["learned"]["folds"]["ties"]
+    by_fold: dict[int, dict[str, Path]] = {}
+    for each in gathered(data_dir, [known]).examples:
+        fold = next(folds[tie] for tie in each.ties if tie in folds)
+        by_fold.setdefault(fold, {}).setdefault(each.genres[0], each.path.parent)
+    together = next(list(artists.values())[:2] for artists in by_fold.values() if len(artists) > 1)
+    lesson = learned(data_dir, gathered(data_dir, together), least=2, before=before)
+    assert (lesson.groups, len(lesson.genres)) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["../outside", "a b", "by-hand", "stranger"])
+def test_a_name_that_cannot_be_used_is_refused_before_anything_is_heard(
+    genretagger: Command, data_dir: Path, known: Path, model: InstalledModel, name: str
+) -> None:
+    by_hand, stranger = data_dir / "models" / "by-hand", data_dir / "models" / "stranger"
+    by_hand.mkdir()
+    (by_hand / "model.onnx").write_bytes(b"precious")
+    assert genretagger("models", "add", model.onnx_path, "--name", "stranger").status == 0
+    with (stranger / "model.onnx").open("ab") as file:
+        file.write(b"damaged")
+    before = helpers.snapshot(by_hand) | helpers.snapshot(stranger)
+    (data_dir / "library.sqlite3").unlink()
+    ended = genretagger("train", known, "--min-tracks", "3", "--name", name)
+    assert ended.status == 2, ended.err
+    assert name in ended.err
+    assert helpers.snapshot(by_hand) | helpers.snapshot(stranger) == before
+    assert not (data_dir / "library.sqlite3").exists()
+
+
+def test_a_damaged_model_that_was_learned_can_be_learned_anew(
+    genretagger: Command, data_dir: Path, known: Path
+) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    (data_dir / "models" / "mine" / "model.onnx").write_bytes(b"")
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    assert genretagger("models", "verify", "mine").status == 0
+
+
+def test_update_and_another_name_contradict_each_other(genretagger: Command, data_dir: Path, known: Path) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    before = helpers.snapshot(data_dir / "models" / "mine")
+    ended = genretagger("train", "--update", "mine", "--name", "newer")
+    assert ended.status == 2
+    assert "--update" in ended.err
+    assert helpers.snapshot(data_dir / "models" / "mine") == before
+
+
+def test_hundreds_of_genres_fit_onto_a_card(data_dir: Path, known: Path) -> None:
+    rows = {
+        os.fsencode(path): tuple(f"g{(place * 7 + step * 13) % 600}" for step in range(250))
+        for place, path in enumerate(sorted(known.rglob("*.flac")))
+    }
+    lesson = learned(data_dir, gathered(data_dir, [known], Table("a table", rows)), least=8)
+    assert len(lesson.genres) > 500
+    assert len(lesson.card.dump()) < MAX_CARD_BYTES // 4
+
+
+def test_an_interrupt_ends_the_learning_at_once(genretagger: Command, data_dir: Path, known: Path) -> None:
+    table = known.parent / "many.csv"
+    rows = [
+        f"{path},{';'.join(f'g{(place * 7 + step * 13) % 997}' for step in range(400))}"
+        for place, path in enumerate(sorted(known.rglob("*.flac")))
+    ]
+    table.write_text("\n".join(["path,genres", *rows]))
+    command = [sys.executable, "-m", "genretagger", "train", str(known), "--labels", str(table), "--min-tracks", "2"]
+    terminal, own = pty.openpty()
+    env = {**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir), "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=own, stderr=own, env=env) as child:
+        os.close(own)
+        said = b""
+        while b"learning" not in said:
+            said += os.read(terminal, 65536)
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while more := os.read(terminal, 65536):
+                said += more
+        assert child.wait(helpers.WAIT_S) == 130, said
+    os.close(terminal)
+    assert not (data_dir / "models" / "mine").exists()
+
+
+def test_evaluation_goes_by_the_owners_own_names(
+    genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
+) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    config = tmp_path / "config.toml"
+    config.write_text('model = "mine"\n')
+    (plain,) = genretagger("evaluate", known, "--json", GENRETAGGER_CONFIG=str(config)).lines
+    config.write_text('model = "mine"\n[aliases]\nDub = "Deep Bass"\nTechno = "Machine Music"\n')
+    for path in sorted((known / "Dub" / "00").iterdir()):
+        retag(path, "Deep Bass")
+    (named,) = genretagger("evaluate", known, "--json", GENRETAGGER_CONFIG=str(config)).lines
+    assert (named["tracks"], named["coverage"], named["deaf_to"]) == (ALL, plain["coverage"], {})
+    assert named["micro"] == plain["micro"]
+    assert {each["genre"] for each in named["genres"]} >= {"Deep Bass", "Machine Music"}
+    config.write_text('model = "mine"\n[aliases]\nDub = "Electronic"\nTechno = "Electronic"\n')
+    (joined,) = genretagger("evaluate", known, "--json", GENRETAGGER_CONFIG=str(config)).lines
+    assert joined["deaf_to"] == {"Deep Bass": TRACKS}
+    (electronic,) = (each for each in joined["genres"] if each["genre"] == "Electronic")
+    assert (electronic["tracks"], electronic["precision"]) == (2 * ARTISTS * TRACKS - TRACKS, 1)
 
 
 def test_too_little_is_told_in_numbers(data_dir: Path, known: Path) -> None:
