@@ -269,7 +269,8 @@ def can_be_heard(card: Card) -> None:
         ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
     """
     from genretagger.features import front_end
-    from genretagger.vocabulary.learned import KEY, scorer
+    from genretagger.model.card import EMBEDDINGS
+    from genretagger.vocabulary.learned import KEY, Learned, scorer
 
     kind = front_end(card.algorithm, card.inputs[0].shape)
     if kind.rate_hz != card.rate_hz:
@@ -278,7 +279,14 @@ def can_be_heard(card: Card) -> None:
             hint="Look at `inference.sample_rate` of its card.",
         )
     if card.classes:
-        scorer(card.name, card.classes, card.document.get(KEY))
+        kind_of = scorer(card.name, card.classes, card.document.get(KEY))
+        embedding = card.output(EMBEDDINGS)
+        size = embedding.shape[-1] if embedding is not None and embedding.shape else None
+        if isinstance(kind_of, Learned) and not (size or 0) > len(kind_of.genres):
+            raise ModelError(
+                "The card tells of no embedding, from which a learned model knows its genres",
+                hint="Use the card that `genretagger train` wrote.",
+            )
 
 
 @app.command()

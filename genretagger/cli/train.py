@@ -158,8 +158,12 @@ def _learned(model: InstalledModel) -> Json:
 
     try:
         learned = model.card.document[KEY]["learned"]
-        learned["training"]["tracks"], learned["backbone"]["name"], learned["genres"]
-    except (KeyError, TypeError) as error:
+        origin, least = learned["training"], learned["training"].get("min_tracks")
+        names = (learned["backbone"]["name"], *learned["genres"], *origin.get("paths", ()))
+        names += tuple(origin[name] for name in ("labels", "map") if origin.get(name) is not None)
+        if not all(isinstance(name, str) for name in names) or not (least is None or least >= 2):
+            raise TypeError("names")
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"the model {model.name!r} was not learned here, so it cannot be updated",
             hint="Train one: genretagger train --name mine PATH",

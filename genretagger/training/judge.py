@@ -10,7 +10,7 @@ from genretagger.errors import ConfigError
 from genretagger.evaluate import Judged, Measures, measure
 from genretagger.model.card import Card
 from genretagger.training.examples import Lessons
-from genretagger.vocabulary.learned import KEY
+from genretagger.training.learn import remembered
 from genretagger.vocabulary.names import key, vocabulary
 from genretagger.vocabulary.resolve import identity, own_names
 
@@ -79,15 +79,13 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
             f"no track has a known genre that the model can hear (known: {told})",
             hint="Give them the model's names with --map, or choose another --model",
         )
-    part = card.document.get(KEY)
-    folds = part.get("learned", {}).get("folds", {}) if isinstance(part, dict) else {}
-    tracks, ties = folds.get("tracks", {}), folds.get("ties", {})
+    known_to_it = remembered(card)
     return Verdict(
         measures=measure(
             Judged(tuple(names), np.array(truth, bool), np.array(scores, np.float32), np.array(chosen, bool))
         ),
         deaf_to=dict(sorted(deaf.items())),
         deaf_tracks=len(lessons.examples) - len(judged),
-        learned_from=sum(each.id in tracks for each in judged),
-        learned_artists=sum(any(tie in ties for tie in each.ties) for each in judged),
+        learned_from=sum(each.id in known_to_it.tracks for each in judged),
+        learned_artists=sum(any(tie in known_to_it.ties for tie in each.ties) for each in judged),
     )

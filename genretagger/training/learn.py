@@ -49,6 +49,19 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a card remembers of its training.
+
+    Attributes:
+        ties: the fold of each artist and album.
+        tracks: places of the genres that each track was given when it was held out.
+    """
+
+    ties: Mapping[str, int]
+    tracks: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """A track whose known genre the others contradict.
 
@@ -145,8 +158,8 @@ def learn(
     if embedding is None or not values.shape[1]:
         raise ModelError(f"The model {backbone.name!r} gives no embedding to learn from", hint="Choose another one.")
     warnings: list[str] = []
-    remembered = _remembered(before)
-    groups, folds = _folds(examples, remembered, warnings)
+    known = Remembered({}, {}) if before is None else remembered(before)
+    groups, folds = _folds(examples, known.ties, warnings)
     truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
     unmeasured = _unmeasured(genres, truth, folds)
     if unmeasured:
@@ -193,7 +206,7 @@ def learn(
         measures=measures,
         judged=judged,
         suspects=_suspects(examples, genres, truth, scores, unmeasured),
-        changes=_changes(examples, genres, truth, chosen, remembered, before),
+        changes=_changes(examples, genres, truth, chosen, known.tracks, before),
         groups=len(set(groups)),
         warnings=tuple(warnings),
     )
@@ -237,16 +250,25 @@ def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
     return track_activations(heard.values), heard.embedding
 
 
-def _remembered(before: Card | None) -> dict[str, Json]:
-    """The folds that an earlier model's card tells of; nothing where it tells none."""
-    learned = before.document.get(KEY, {}).get("learned", {}) if before is not None else {}
-    folds = learned.get("folds") if isinstance(learned, dict) else None
-    usable = isinstance(folds, dict) and all(isinstance(folds.get(name), dict) for name in ("ties", "tracks"))
-    return folds if usable and isinstance(folds, dict) else {}
+def remembered(card: Card) -> Remembered:
+    """The folds that a model's card tells of; nothing where it tells none, or nonsense."""
+    try:
+        folds = card.document[KEY]["learned"]["folds"]
+        ties, tracks = folds["ties"].items(), folds["tracks"].items()
+    except (KeyError, TypeError, AttributeError):
+        return Remembered({}, {})
+    return Remembered(
+        ties={tie: fold for tie, fold in ties if _counts(fold)},
+        tracks={name: said for name, said in tracks if isinstance(said, list) and all(map(_counts, said))},
+    )
+
+
+def _counts(value: Json) -> bool:
+    return isinstance(value, int) and value >= 0
 
 
 def _folds(
-    examples: Sequence[Example], remembered: Mapping[str, Json], warnings: list[str]
+    examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]
 ) -> tuple[list[str], npt.NDArray[np.int64]]:
     """The group and the fold of each track."""
     import numpy as np
@@ -255,9 +277,8 @@ def _folds(
     known: dict[str, int] = {}
     for group, each in zip(groups, examples, strict=True):
         for tie in each.ties:
-            fold = remembered.get("ties", {}).get(tie)
-            if isinstance(fold, int):
-                known.setdefault(group, fold)
+            if tie in ties:
+                known.setdefault(group, ties[tie])
     ((_, count),) = Counter(groups).most_common(1)
     if len(set(groups)) < 2:
         warnings.append(
@@ -328,15 +349,14 @@ def _changes(
     genres: Sequence[str],
     truth: Flags,
     chosen: Flags,
-    remembered: Mapping[str, Json],
+    said: Mapping[str, Sequence[int]],
     before: Card | None,
 ) -> tuple[Change, ...]:
     """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
-    if before is None or not remembered:
+    if before is None or not said:
         return ()
     earlier: list[str] = before.document[KEY]["learned"]["genres"]
-    said = remembered["tracks"]
-    shared = [place for place, each in enumerate(examples) if isinstance(said.get(each.id), list)]
+    shared = [place for place, each in enumerate(examples) if each.id in said]
     changes = []
     for column, genre in enumerate(genres):
         own = [bool(truth[place, column]) for place in shared]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
 KEY = "genretagger"
+_ANEW = "Train or add the model again."
 FORMULAS = 1
 """Raise it when the formulas change: stored decisions are then made anew."""
 
@@ -124,6 +125,8 @@ class Learned:
     def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
         """As `Scorer`."""
         size = len(self.genres)
+        if len(embedding) <= size:
+            raise ModelError("The model gives no embedding, from which it would know its genres", hint=_ANEW)
         is_music = self._music.is_music(activations[size:])
         is_known = self.resemblance(float((embedding[size:].astype(float) ** 2).mean()), self._limit)
         found = {
@@ -168,9 +171,7 @@ def sigmoid(odds: float) -> float:
 
 def broken_part() -> ModelError:
     """The error of a card whose part for genretagger makes no sense."""
-    return ModelError(
-        f"The card's `{KEY}` is not what this genretagger writes there", hint="Train or add the model again."
-    )
+    return ModelError(f"The card's `{KEY}` is not what this genretagger writes there", hint=_ANEW)
 
 
 def _ranked(scores: Mapping[str, float]) -> Mapping[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import pty
@@ -24,7 +25,8 @@ from benchmarks.genres import RATE_HZ, write_track
 from genretagger.database import Store
 from genretagger.errors import ConfigError
 from genretagger.model import InstalledModel, ModelStore
-from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.model.card import MAX_CARD_BYTES, Card
+from genretagger.training.judge import judge
 from genretagger.training.labels import Folders, Table
 from genretagger.types import Status
 
@@ -275,6 +277,67 @@ def test_update_and_another_name_contradict_each_other(genretagger: Command, dat
     assert ended.status == 2
     assert "--update" in ended.err
     assert helpers.snapshot(data_dir / "models" / "mine") == before
+
+
+def _no_folds(learned_part: dict[str, Any]) -> None:
+    learned_part["folds"] = ["a list"]
+
+
+def _folds_of_nothing(learned_part: dict[str, Any]) -> None:
+    learned_part["folds"] = {"ties": ["a list"], "tracks": None}
+
+
+def _folds_that_are_none(learned_part: dict[str, Any]) -> None:
+    folds = learned_part["folds"]
+    folds["ties"] = dict.fromkeys(folds["ties"], -7) | {"other": "text"}
+    folds["tracks"] = {name: [-1, 10**9, "text"] for name in folds["tracks"]}
+
+
+@pytest.mark.parametrize("spoil", [_no_folds, _folds_of_nothing, _folds_that_are_none])
+def test_what_a_strangers_card_remembers_is_not_believed(
+    data_dir: Path, known: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    lessons = gathered(data_dir, [known])
+    learned(data_dir, lessons)
+    store = ModelStore(data_dir / "models")
+    mine = store.get("mine")
+    document = copy.deepcopy(mine.card.document)
+    spoil(document["genretagger"]["learned"])
+    spoiled = store.put("mine", mine.onnx_path.read_bytes(), Card.from_document(document))
+    assert learned(data_dir, lessons, before=spoiled).groups == len(GENRES) * ARTISTS
+    assert judge(lessons, GENRES, spoiled.card, {}).measures.tracks == ALL
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("paths", [3]), ("min_tracks", "x"), ("map", 3), ("labels", ["x"]), ("min_tracks", -1)]
+)
+def test_what_a_strangers_card_was_learned_from_is_not_believed(
+    genretagger: Command, data_dir: Path, known: Path, key: str, value: Any
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    store = ModelStore(data_dir / "models")
+    mine = store.get("mine")
+    document = copy.deepcopy(mine.card.document)
+    document["genretagger"]["learned"]["training"][key] = value
+    store.put("mine", mine.onnx_path.read_bytes(), Card.from_document(document))
+    ended = genretagger("train", "--update", "mine")
+    assert ended.status == 2
+    assert "cannot be updated" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_learned_model_without_its_embedding_is_refused(
+    genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    mine = ModelStore(data_dir / "models").get("mine")
+    document = copy.deepcopy(mine.card.document)
+    document["schema"]["outputs"] = document["schema"]["outputs"][:1]
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps(document))
+    ended = genretagger("models", "add", mine.onnx_path, card, "--name", "deaf")
+    assert ended.status == 2
+    assert "embedding" in ended.err
 
 
 def test_hundreds_of_genres_fit_onto_a_card(data_dir: Path, known: Path) -> None:
