@@ -23,7 +23,7 @@ from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, StoredAnalysis, WriteState, ours_among
+from genretagger.database.values import Hearing, StoredAnalysis, StoredWrite, WriteState, ours_among
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
 from genretagger.files import stamp_of
@@ -241,8 +241,8 @@ class Pipeline:
         if last is None:
             return ""
         undone = last.undo_of is not None or last.state is WriteState.UNDONE
-        if last.path != track.path and not (undone and not os.path.lexists(last.path)):
-            return ""  # a copy is a file of its own; what was undone stays so when the file is moved
+        if last.path != track.path and (os.path.lexists(last.path) or not (undone or self._was_moved(last, track))):
+            return ""  # a copy is a file of its own
         if undone:
             return "its genre was undone; --force tags it again"
         if not last.model:
@@ -251,6 +251,13 @@ class Pipeline:
             _same(track)  # another genretagger may have written it, after we read it
             return "its genre was changed after genretagger wrote it, so it is yours; --force tags it again"
         return ""
+
+    def _was_moved(self, last: StoredWrite, track: Track) -> bool:
+        """Whether a track is the file that was written under a path where nothing lies now, and no newer copy of it."""
+        if track.stamp.inode == self._store.inode_at(last.path):
+            return True
+        now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before
+        return bool(now) and now not in (last.before.values, last.after.values)
 
     def _known_decision(self, track: Track) -> Decision | None:
         """Give the decision that was made by the present model, windows and rules, if there is one."""

@@ -266,6 +266,54 @@ def test_the_owner_changed_the_genre_after_us(
     assert genres_of(song)
 
 
+@pytest.mark.parametrize("policy", [Policy.KEEP, Policy.REPLACE])
+@pytest.mark.parametrize("genre", [None, "Polka"])
+def test_what_the_owner_changed_stays_theirs_when_the_file_is_moved(
+    settings: Settings, music: Path, make_techno: Callable[..., Path], policy: Policy, genre: str | None
+) -> None:
+    song = make_techno(music / "song.flac")
+    run(settings, music)
+    tags = mutagen.File(song)
+    del tags["genre"]
+    if genre:
+        tags["genre"] = [genre]
+    tags.save()
+    (music / "album").mkdir()
+    moved = song.rename(music / "album" / "moved.flac")
+    for _ in range(2):
+        assert run(settings.model_copy(update={"policy": policy}), music)["moved.flac"].status is Status.UNCHANGED
+        assert genres_of(moved) == ([genre] if genre else [])
+        moved = moved.rename(moved.with_name("x moved.flac")).rename(moved)  # and wherever it goes from there
+
+
+def test_what_the_owner_chose_stays_when_the_file_goes_to_another_disk(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """Another inode: that its genre is neither what was written nor what was there before tells whose it is."""
+    song = make_techno(music / "song.flac")
+    run(settings, music)
+    tags = mutagen.File(song)
+    tags["genre"] = ["Polka"]
+    tags.save()
+    moved = music / "moved.flac"
+    moved.write_bytes(song.read_bytes())
+    song.unlink()
+    outcome = run(settings.model_copy(update={"policy": Policy.REPLACE}), music)["moved.flac"]
+    assert (outcome.status, genres_of(moved)) == (Status.UNCHANGED, ["Polka"])
+
+
+def test_a_recording_that_was_deleted_and_comes_again_is_tagged_again(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac")
+    fresh = song.read_bytes()
+    run(settings, music)
+    again = music / "again.flac"
+    again.write_bytes(fresh)  # before the other goes, so that it cannot have its inode
+    song.unlink()
+    assert run(settings, music)["again.flac"].status is Status.TAGGED
+
+
 def test_stop_ends_the_run(settings: Settings, music: Path, make_techno: Callable[..., Path]) -> None:
     for number in range(4):
         make_techno(music / f"{number}.flac")

@@ -124,6 +124,12 @@ class Tracks(Access):
             row = connection.execute(_LAST_FAILURE, {"path": path}).first()
         return None if row is None else failure_of(row, path)
 
+    def inode_at(self, path: Path) -> int | None:
+        """The inode of the file that lay at a path when it was last looked at."""
+        with self._read() as connection:
+            inode: int | None = connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar()
+        return inode
+
     def forget(self, path: Path) -> None:
         """Drop what is known of a path that is gone; what was heard, decided and written stays."""
         with self._write() as connection:
