@@ -93,11 +93,16 @@ def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
     """
     template = units_folder() / ("genretagger-system.service" if system else NAME)
     places = [quoted(folder) for folder in folders]
+    arguments = [quoted(folder, in_command=True) for folder in folders]
     lines = []
     for line in template.read_text("utf-8").splitlines():
         key = line.partition("=")[0]
         if key == "ExecStart":
-            lines.append(" ".join([f"ExecStart={quoted(Path(sys.executable))} -m genretagger watch", *places]))
+            lines.append(
+                " ".join(
+                    [f"ExecStart={quoted(Path(sys.executable), in_command=True)} -m genretagger watch", *arguments]
+                )
+            )
         elif key == "User":
             lines.append(f"User={user or _owner(folders[0])}")
         elif key in ("ReadWritePaths", "RequiresMountsFor"):
@@ -117,8 +122,12 @@ def _optional(place: str) -> str:
     return '"-' + place[1:] if place.startswith('"') else f"-{place}"
 
 
-def quoted(path: Path) -> str:
+def quoted(path: Path, *, in_command: bool = False) -> str:
     """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
+
+    Args:
+        path: any path.
+        in_command: whether it stands in a command, the only place where systemd looks for variables.
 
     Raises:
         ConfigError: the name holds bytes that a unit cannot.
@@ -128,7 +137,8 @@ def quoted(path: Path) -> str:
         raise ConfigError(
             "this name cannot stand in a unit of systemd", path=path, hint="Name the folder above it, or rename it"
         )
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    text = text.replace("$", "$$") if in_command else text
     return f'"{text}"' if any(mark in text for mark in " '\"\\;#") else text
 
 

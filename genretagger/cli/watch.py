@@ -40,6 +40,7 @@ def distinct(folders: list[Path]) -> list[Path]:
         ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
     """
     from genretagger.errors import ConfigError
+    from genretagger.files import inside
 
     roots: list[Path] = []
     for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links
@@ -47,6 +48,7 @@ def distinct(folders: list[Path]) -> list[Path]:
             raise ConfigError("that is no folder", path=folder, hint="Name the folder that it lies in")
         if not folder.exists() and not folder.parent.is_dir():
             raise ConfigError("there is no such folder", path=folder, hint="Check the spelling")
-        if not any(folder.is_relative_to(root) for root in roots):
+        if not any(inside(folder, root) for root in roots):
+            roots = [root for root in roots if not inside(root, folder)]  # it may be a link to a folder above
             roots.append(folder)
     return roots

@@ -36,7 +36,7 @@ class Events:
         self, level: str = "info", form: str = "text", stream: IO[str] | None = None, journal: bool | None = None
     ) -> None:
         self._stream = stream
-        self._journal = "JOURNAL_STREAM" in os.environ if journal is None else journal
+        self._journal = _in_journal() if journal is None else journal
         self.configure(level, form)
 
     def configure(self, level: str, form: str) -> None:
@@ -77,6 +77,15 @@ class Events:
             stream.flush()
         except (OSError, ValueError):
             return  # a closed terminal or a full disk must not end the service
+
+
+def _in_journal() -> bool:
+    """Whether standard error leads to the journal: what a service starts inherits the variable, not the stream."""
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def _value(value: Json) -> str:

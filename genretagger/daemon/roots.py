@@ -75,6 +75,7 @@ class Roots:
         self.settings, self._events, self._ask = settings, events, look
         self._roots = [Root(Watched(folder, tell)) for folder in folders]
         self._upkeep_at_s = 0.0
+        self._suspects_limit = False
 
     def __iter__(self) -> Iterator[Root]:
         return iter(self._roots)
@@ -171,8 +172,17 @@ class Roots:
         """Notice that the kernel watches fewer folders than there are: its limit was reached below a root."""
         heard = [root for root in self._roots if root.watched.way is Way.EVENTS]
         held = watch.watches_held()
-        if held is None or any(root.looking for root in heard) or held >= sum(root.folders for root in heard):
+        if held is None or any(root.looking for root in heard):
             return
+        if held >= sum(root.folders for root in heard):
+            self._suspects_limit = False
+            return
+        if not self._suspects_limit:  # folders may have been deleted since some were counted: count all anew
+            self._suspects_limit = True
+            for root in heard:
+                self._look(root, "count", priority=0)
+            return
+        self._suspects_limit = False
         for root in heard:
             root.watched.poll_too(watch.LIMIT_REACHED)
             self._tell_way(root)

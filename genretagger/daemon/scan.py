@@ -43,7 +43,7 @@ class Scan:
 
     Attributes:
         files: how many music files were seen so far.
-        folders: how many folders.
+        folders: how many folders that can be read.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Scan:
 
     def _listing(self, folder: bytes) -> list[tuple[bytes, bool, os.DirEntry[bytes]]]:
         """What a folder holds that matters: the key of its order, whether it is a folder, the entry."""
-        self.folders += 1
         try:
             with os.scandir(folder) as entries:
                 visible = [entry for entry in entries if not entry.name.startswith(b".")]
         except OSError as error:
             self._failed(error)
             return []
+        self.folders += 1
         ordered: list[tuple[bytes, bool, os.DirEntry[bytes]]] = []
         for entry in visible:
             try:

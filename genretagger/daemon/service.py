@@ -52,6 +52,12 @@ ANSWER_S = 4.0
 """How long a command waits for an answer."""
 
 _START_AGAIN_S = 30.0
+_SETTLED_AT_ONCE = 500
+"""How many files are looked at before the loop does something else."""
+
+_FAILURES = 3
+"""A service whose engine fails as often in a row is not well."""
+
 _LONGEST_LOOK_S = 1800.0
 """What the database or a folder takes longer for hangs."""
 
@@ -311,7 +317,7 @@ class Service:
     # What is due
 
     def _look_at_settled(self, now_s: float) -> None:
-        for path, root in self._settling.due(now_s):
+        for path, root in self._settling.due(now_s, _SETTLED_AT_ONCE):
             found = self._roots.of(root)
             try:
                 stamp = stamp_of(path)
@@ -409,7 +415,7 @@ class Service:
         engine = self._engine
         return {
             "pid": os.getpid(),
-            "healthy": self._is_well() and not self._roots.any_away,
+            "healthy": self._is_well() and self._failures < _FAILURES and not self._roots.any_away,
             "uptime_s": round(now_s - self._total.since_s, 1),
             "roots": self._roots.as_json(),
             "settling": len(self._settling),

@@ -67,11 +67,11 @@ class Settling:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
-    def due(self, now_s: float) -> list[tuple[Path, Path]]:
-        """The files to look at now, with their roots; each has to get a `verdict`, `wait` or `forget`."""
+    def due(self, now_s: float, most: int = 1 << 30) -> list[tuple[Path, Path]]:
+        """The files to look at now, at most so many, with their roots; each has to get a `verdict` or a `wait`."""
         found: list[tuple[Path, Path]] = []
         self._drop_stale()
-        while self._heap and self._heap[0][0] <= now_s:
+        while self._heap and self._heap[0][0] <= now_s and len(found) < most:
             path = heapq.heappop(self._heap)[2]
             found.append((path, self._waiting[path].root))
             self._drop_stale()

@@ -102,19 +102,16 @@ class Watched:
         root: the folder, absolute, with links in its own way followed when it is looked at.
         way: how changes are noticed.
         reason: why not by events; empty where they are.
+        is_remote: whether the times of its files may be those of another machine's clock.
     """
 
     def __init__(self, root: Path, tell: Tell) -> None:
         self.root, self._tell = root, tell
         self.way = Way.AWAY
         self.reason = ""
+        self.is_remote = False
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
-
-    @property
-    def is_remote(self) -> bool:
-        """Whether the times of the files may be those of another machine's clock."""
-        return is_blind(file_system(self.root))
 
     def start(self) -> None:
         """Begin to watch; `way` and `reason` say what came of it."""
@@ -124,6 +121,7 @@ class Watched:
             self.way, self.reason = Way.AWAY, "it is not there"
             return
         kind = file_system(self.root)
+        self.is_remote = is_blind(kind)
         observer = Observer()
         try:
             observer.schedule(_Handler(self.root, self._tell), str(self.root), recursive=True, event_filter=_EVENTS)
@@ -135,7 +133,7 @@ class Watched:
             return
         self._observer = observer
         self.way, self.reason = Way.EVENTS, ""
-        if is_blind(kind):  # what this machine itself changes is heard of even there
+        if self.is_remote:  # what this machine itself changes is heard of even there
             self.way, self.reason = Way.POLLING, f"on {kind} changes by other machines are not told of"
 
     def stop(self) -> None:

@@ -34,7 +34,8 @@ class Jobs(Access):
     def add_jobs(self, jobs: Iterable[NewJob]) -> int:
         """Add what is to be done; a file that has a job keeps it, and the higher priority of the two.
 
-        A quarantined file stays so, unless it is another one now (`NewJob.changed`): then it starts afresh.
+        A file that failed stays quarantined, or waits as long as it has to, unless it is another one now
+        (`NewJob.changed`): then it starts afresh.
 
         Returns:
             How many files wait that did not before.
@@ -54,7 +55,7 @@ class Jobs(Access):
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JobRow.path, JobRow.state, JobRow.priority).where(JobRow.path.in_(list(jobs)))
+        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(JobRow.path.in_(list(jobs)))
         with self._write() as connection:
             there = {row.path: row for row in connection.execute(known)}
             new = [
@@ -71,6 +72,8 @@ class Jobs(Access):
                     if job.changed:
                         connection.execute(mine.values(root=job.root, priority=job.priority, **fresh))
                         added += 1
+                elif job.changed and row.failure is not None and row.state == JobState.WAITING.value:
+                    connection.execute(mine.values(priority=min(job.priority, row.priority), **fresh))
                 elif job.priority < row.priority:
                     connection.execute(mine.values(priority=job.priority))
         return added

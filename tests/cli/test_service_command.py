@@ -13,6 +13,7 @@ import pytest
 from conftest import Ended
 
 from genretagger.cli.service import quoted, unit
+from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError
 
 Command = Callable[..., Ended]
@@ -48,6 +49,22 @@ def test_names_of_folders_are_quoted(tmp_path: Path) -> None:
         quoted(Path("/music/two\nlines"))
     with pytest.raises(ConfigError, match="cannot stand in a unit"):
         quoted(Path("/music/\udcff"))
+
+
+def test_variables_are_meant_in_commands_only(tmp_path: Path) -> None:
+    text = unit([tmp_path / "A$AP"], system=True, user="root")
+    assert lines(text, "ExecStart")[0].endswith("A$$AP")
+    assert lines(text, "ReadWritePaths") == [f"-{tmp_path / 'A$AP'}"]
+
+
+def test_a_folder_is_watched_once_whatever_link_leads_to_it(tmp_path: Path) -> None:
+    inner = tmp_path / "music" / "inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "a link").symlink_to(inner)
+    (tmp_path / "z link").symlink_to(tmp_path)
+    assert distinct([tmp_path / "music", tmp_path / "a link", inner, tmp_path / "music2/.."]) == [tmp_path]
+    assert distinct([tmp_path / "a link", tmp_path / "music"]) == [tmp_path / "music"]
+    assert distinct([tmp_path / "music", tmp_path / "z link"]) == [tmp_path / "z link"]
 
 
 def test_the_system_unit_may_write_the_music_and_nothing_else(tmp_path: Path) -> None:

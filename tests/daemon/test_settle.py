@@ -76,4 +76,5 @@ def test_thousands_of_files_cost_little_to_ask_for(settling: Settling) -> None:
         for path in paths:
             settling.touch(path, ROOT, now_s)
     assert settling.due(11.9) == []
-    assert [path for path, _ in settling.due(12)] == paths
+    assert [path for path, _ in settling.due(12, 5)] == paths[:5]
+    assert [path for path, _ in settling.due(12)] == paths[5:]

@@ -85,6 +85,16 @@ def test_a_failure_is_tried_again_later_and_then_set_aside(store: Store) -> None
     assert claim(store) == "song"
 
 
+def test_a_file_that_changed_does_not_wait_for_what_failed_before(store: Store) -> None:
+    store.add_jobs([job("song")])
+    claim(store)
+    store.fail_job(ROOT / "song", AccessError("no space"), again_in_s=3600)
+    store.add_jobs([job("song")])
+    assert claim(store) is None
+    store.add_jobs([job("song", changed=True)])
+    assert claim(store, attempts=1) == "song"
+
+
 def test_a_file_that_kills_whoever_opens_it(store: Store) -> None:
     store.add_jobs([job("killer"), job("good", 1)])
     for _ in range(3):
