@@ -103,16 +103,16 @@ class Service:
             store.forget_jobs(outside=roots)
         self._settling = Settling(self._settings.quiet_s)
         self._intake = intake.Intake(self._settings, self._inbox.put)
-        self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._intake.ask)
+        self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._ask)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
         self._engine: Driver | None = None
         self._engine_at_s = 0.0
+        self._intake_at_s: float | None = None
         self._failures = 0
         self._queue: intake.Queue | None = None
         self._stopping = False
         self._reloading = False
-        self._status = 0
         self._summary = _Tally()
         self._total = _Tally()
         self._errors: deque[Json] = deque(maxlen=_LAST_ERRORS)
@@ -155,7 +155,18 @@ class Service:
             self._notifier.tell("STOPPING=1")
             control.close()
             self._end()
-        return self._status
+        return 0
+
+    def _ask(self, order: intake.Order) -> None:
+        self._intake.ask(order)
+
+    def _restart_intake(self) -> None:
+        """Try the database again; what was to be done meanwhile, looks at all folders find."""
+        self._intake_at_s = None
+        self._intake = intake.Intake(self._settings, self._inbox.put)
+        self._intake.start()
+        self._intake.ask(intake.GiveBack(attempted=False) if self._engine is None else intake.Count())
+        self._roots.look_at_all("database", priority=0)
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stopping = True
@@ -176,6 +187,8 @@ class Service:
         if self._reloading:
             self._reload()
         now_s = time.monotonic()
+        if self._intake_at_s is not None and now_s >= self._intake_at_s:
+            self._restart_intake()
         self._look_at_settled(now_s)
         self._roots.upkeep(now_s)
         self._drive(now_s)
@@ -186,6 +199,8 @@ class Service:
     def _next_s(self, now_s: float) -> float:
         """When the loop has something to do by itself."""
         times = [self._roots.next_s(), self._summary.since_s + self._settings.summary_s]
+        if self._intake_at_s is not None:
+            times.append(self._intake_at_s)
         if (due_s := self._settling.next_due_s()) is not None:
             times.append(due_s)
         if self._engine is not None:
@@ -222,7 +237,8 @@ class Service:
             self._events.warning("folder cannot be read", path=os.fsdecode(message.error.filename or ""), cause=cause)
         elif isinstance(message, intake.Broken):
             self._events.error("database cannot be used", cause=intake.explain(message.error))
-            self._status, self._stopping = 1, True  # it may pass: a service manager starts us again
+            self._keep_error(None, intake.explain(message.error))
+            self._intake_at_s = time.monotonic() + max(1.0, self._settings.retry_s)
         elif isinstance(message, Said):
             message.engine.note(message)
             self._said(message)

@@ -154,6 +154,42 @@ def test_a_disk_that_is_unmounted_and_comes_back(heard: Path, music: Path, song:
     assert len(helpers.writes(heard)) == 4
 
 
+def test_a_full_disk_under_the_database_is_outlived(heard: Path, music: Path, song: bytes) -> None:
+    script = """
+        import shutil, subprocess, sys
+        from pathlib import Path
+        from daemon_helpers import Watcher
+        music, data, song = map(Path, sys.argv[1:4])
+        disk = music.with_name("disk")
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", disk]).returncode:
+            sys.exit(77)
+        shutil.copytree(data, disk / "data")
+        with Watcher(music, data_dir=disk / "data", idle_s=0) as watcher:
+            pid = watcher.status()["pid"]
+            (music / "1.flac").write_bytes(song.read_bytes())
+            watcher.wait_for("tagged")
+            with open(disk / "fill", "wb", buffering=0) as file:
+                try:
+                    while file.write(bytes(4096)):
+                        pass
+                except OSError:
+                    pass
+            for number in range(2, 40):
+                (music / f"{number}.flac").write_bytes(song.read_bytes())
+            watcher.wait_for("database cannot be used")
+            print(watcher.status()["healthy"])
+            (disk / "fill").unlink()
+            watcher.wait_for_all("tagged", set(music.iterdir()))
+            print(watcher.status()["pid"] == pid)
+            watcher.stop()
+        shutil.copy(disk / "data" / "library.sqlite3", data / "library.sqlite3")
+    """
+    said = in_a_namespace(script, music, heard, music.with_name("outside.flac"), mounts=True)
+    assert said.splitlines() == ["False", "True"]
+    tagged_once(heard, set(music.iterdir()))
+
+
 def test_a_folder_that_is_deleted_and_made_again(heard: Path, music: Path, song: bytes) -> None:
     with Watcher(music, data_dir=heard, poll_s=1) as watcher:
         music.rmdir()
