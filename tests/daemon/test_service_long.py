@@ -7,16 +7,20 @@ import random
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import command_helpers as helpers
+import mutagen
 import numpy as np
 import numpy.typing as npt
 import pytest
 from audio_factory import make
 from daemon_helpers import Watcher, tagged_once
+
+from genretagger.database import WriteState
 
 MakeTechno = Callable[..., Path]
 
@@ -98,57 +102,101 @@ def held(process_id: int) -> dict[str, int]:
     }
 
 
+class Library:
+    """A folder that changes as a person and their programs change it; remembers whose genre each file must have."""
+
+    def __init__(self, music: Path, samples: npt.NDArray[np.float32]) -> None:
+        self.music, self._samples = music, samples
+        self._chance = random.Random(7)
+        self.genres: dict[Path, list[str] | None] = {}  # the owner's, or None where it is for the service to choose
+        self.counts = dict.fromkeys(("added", "moved", "retitled", "regenred", "touched", "deleted"), 0)
+
+    def change(self, least: int) -> None:
+        """Do one thing."""
+        what = self._chance.choice(tuple(self.counts)) if len(self.genres) > least else "added"
+        getattr(self, what)()
+        self.counts[what] += 1
+
+    def pause(self) -> None:
+        """Wait a little, and now and then long enough for the engine to go."""
+        time.sleep(0.05 + (self._chance.random() < 0.02) * 4)
+
+    def _any(self) -> Path:
+        return self._chance.choice(tuple(self.genres))
+
+    def added(self) -> Path:
+        start = 7 * self.counts["added"]  # so that no two are the same recording
+        path = self.music / f"{self.counts['added'] % 20}" / f"{self.counts['added']:06}.flac"
+        path.parent.mkdir(exist_ok=True)
+        make(path, "flac", samples=self._samples[start:])
+        self.genres[path] = None
+        return path
+
+    def moved(self) -> None:
+        path = self._any()
+        genres = self.genres.pop(path)
+        self.genres[path.rename(path.with_name(f"moved {self.counts['moved']}.flac"))] = genres
+
+    def retitled(self) -> None:
+        tags = mutagen.File(self._any())
+        tags["title"] = [f"title {self.counts['retitled']}"]
+        tags.save()
+
+    def regenred(self) -> None:
+        path = self._any()
+        tags = mutagen.File(path)
+        self.genres[path] = [f"Mine {self.counts['regenred']}"]
+        tags["genre"] = self.genres[path]
+        tags.save()
+
+    def touched(self) -> None:
+        os.utime(self._any())
+
+    def deleted(self) -> None:
+        path = self._any()
+        del self.genres[path]
+        path.unlink()
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_a_day_in_an_hour(data_dir: Path, tmp_path: Path, techno_samples: npt.NDArray[np.float32]) -> None:
     """Files come, move, are edited and go, for SOAK_MINUTES (5): what the service holds stays the same."""
     minutes = float(os.environ.get("SOAK_MINUTES", "5"))
-    chance = random.Random(7)
-    music = tmp_path / "music"
-    music.mkdir()
-    here: list[Path] = []
-    counts = dict.fromkeys(("added", "moved", "edited", "deleted"), 0)
+    library = Library(tmp_path / "music", techno_samples)
+    library.music.mkdir()
 
-    def add() -> Path:
-        start = chance.randrange(len(techno_samples) // 2)
-        path = music / f"{counts['added'] % 20}" / f"{counts['added']:06}.flac"
-        path.parent.mkdir(exist_ok=True)
-        here.append(make(path, "flac", samples=techno_samples[start:]))
-        counts["added"] += 1
-        return path
-
-    with Watcher(music, data_dir=data_dir, idle_s=2, log_level="info") as watcher:
+    with Watcher(library.music, data_dir=data_dir, idle_s=2, log_level="info") as watcher:
         for _ in range(20):
-            add()
-        watcher.wait_for_all("tagged", set(here))
+            library.change(20)
+        watcher.wait_for_all("tagged", set(library.genres))
         first, until = held(watcher.process.pid), time.monotonic() + 60 * minutes
         middle: dict[str, int] = {}
         while time.monotonic() < until:
-            what = chance.choice(tuple(counts)) if len(here) > 20 else "added"
-            if what == "added":
-                add()
-            elif what == "moved":
-                place = chance.randrange(len(here))
-                here[place] = here[place].rename(here[place].with_name(f"moved {counts['moved']}.flac"))
-                counts["moved"] += 1
-            elif what == "edited":
-                helpers.genres_of(chance.choice(here))
-                os.utime(chance.choice(here))
-                counts["edited"] += 1
-            else:
-                here.pop(chance.randrange(len(here))).unlink()
-                counts["deleted"] += 1
-            time.sleep(0.05 + (chance.random() < 0.02) * 4)  # now and then long enough for the engine to go
+            library.change(20)
+            library.pause()
             watcher.seen("tagged")
             if not middle and time.monotonic() > until - 30 * minutes:
                 middle = held(watcher.process.pid)
-        last = add()
+        last = library.added()
         watcher.wait_for("tagged", path=last)
+        watcher.wait_for_all("tagged", {path for path in library.genres if not helpers.genres_of(path)})
         end, status = held(watcher.process.pid), watcher.status()
+    wrong = {
+        path: found
+        for path, genres in library.genres.items()
+        if not (found := helpers.genres_of(path)) or (genres is not None and found != genres)
+    }
+    writes = Counter(write.payload_hash for write in helpers.writes(data_dir) if write.state is WriteState.DONE)
     sys.stdout.write(
-        f"\n{counts}\nstart  {first}\nmiddle {middle}\nend    {end}\n{status['outcomes']} {status['counters']}\n"
+        f"\n{library.counts}\nstart  {first}\nmiddle {middle}\nend    {end}\n"
+        f"{status['outcomes']} {status['counters']}\n{len(library.genres)} files in the end, {len(wrong)} wrong; "
+        f"{len(writes)} recordings written, {sum(writes.values()) - len(writes)} of them twice\n"
     )
     assert end["threads"] <= middle["threads"] + 1
     assert end["files"] <= middle["files"] + 4
     assert end["memory_kb"] < middle["memory_kb"] * 1.1 + 4000
     assert not watcher.seen("failed")
+    assert not wrong
+    assert set(writes.values()) == {1}
+    assert helpers.temporaries(library.music) == []
