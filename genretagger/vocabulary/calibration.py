@@ -1,25 +1,27 @@
 """From a model's activations to calibrated genre scores, by data: `<model>.toml` beside this file.
 
-An activation of 0.2 means little for `rock`, which the network says of every fifth track, and much for `House`. So each
-label is measured against its *usual* level u: how often the model was told that label when it was trained. Were the
-model's activations exact probabilities, a / u would be the likelihood of the sound given the label over the
-likelihood of the sound at large, which is just what a choice between equally common genres needs (Bayes' rule).
+Were the model's activations exact probabilities, an activation a would be the share of recordings heard like this that
+listeners gave the label, and a / u, with its *usual* level u, the likelihood of the sound given the label over the
+likelihood of the sound at large. Both count. An activation of 0.2 means little for `rock`, which a fifth of all
+recordings have, and much for `House`; but 0.04 is wrong for `House` in most cases as well, although it is twice the
+usual. So each label is measured against a level between its own usual one and one that is common to all:
+
+    level = u^trust * common^(1 - trust)
 
 A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations and usual levels
 are summed (any of them will do). With weights w that sum to one,
 
-    evidence = sum of w * log((sum of a + e) / (sum of u + e)),    e = FLOOR * sum of u
+    evidence = sum of w * log((sum of a + e) / (level + e)),    e = FLOOR * level, of the summed u
     score    = 1 / (1 + exp(-gain * (evidence - log(threshold))))
 
-so that a score of 0.5 means "`threshold` times as much as usual". The witnesses of the two networks multiply, as
-independent ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre
-lower it where they are above their own usual level.
+so that a score of 0.5 means "`threshold` times that level". The witnesses of the two networks multiply, as independent
+ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre lower it
+where they are above their own level.
 
 Last, all scores are scaled by how much the track sounds like music at all, from two measures: how much is *playing*
 (the labels of instruments, beats and the like, against their usual level), and how much the network has to *say* of the
 track (the Kullback-Leibler divergence of its activations from the usual levels, in nats: of speech or a dog it says
-what it says of anything). Their product, the second under a square root, is about 0.5 where speech ends and music
-begins.
+what it says of anything). Music begins where the first, times a power of the second, reaches a threshold.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ from typing import Any
 from genretagger.types import FloatArray
 from genretagger.vocabulary.names import names_genre, vocabulary
 
-FORMULAS = 1
+FORMULAS = 2
 """Raise it when the formulas change: stored decisions are then made anew."""
 
 FLOOR = 0.1
-"""Share of the usual level below which it makes no difference how little is heard: the log stays finite."""
+"""Share of the level below which it makes no difference how little is heard: the log stays finite."""
 
 _SEPARATOR = re.compile(r"\s*[/;,]\s*")
 """What players split genres on."""
@@ -66,8 +68,8 @@ class Profile:
 
     Attributes:
         witnesses: speak for it.
-        against: speak against it, where above their usual level.
-        threshold: how many times the usual level makes a score of 0.5.
+        against: speak against it, where above their level.
+        threshold: how many times the level makes a score of 0.5.
     """
 
     witnesses: tuple[Witness, ...]
@@ -103,12 +105,14 @@ class MusicTest:
         saying: labels of one network, all that have a usual level.
         threshold: where music begins.
         gain: how steeply.
+        saying_weight: the power of the second measure.
     """
 
     playing: tuple[str, ...]
     saying: tuple[str, ...]
     threshold: float
     gain: float
+    saying_weight: float = 0.5
 
 
 class Calibration:
@@ -119,6 +123,8 @@ class Calibration:
         usual: the usual level of each label that a profile names, 0 to 1.
         profiles: how each genre is heard.
         gain: how steeply the score rises with the evidence.
+        trust: how much of a label's level is its own usual one, 0 to 1.
+        common: the level that is common to all labels.
         music: what tells music from other sounds; None to take everything for music.
         digest: names this calibration; another digest means other scores.
         parents: of genres whose labels name one.
@@ -136,6 +142,8 @@ class Calibration:
         gain: float,
         music: MusicTest | None,
         digest: str,
+        trust: float = 1.0,
+        common: float = 0.1,
         parents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self.digest = digest
@@ -145,6 +153,7 @@ class Calibration:
         self._usual = usual
         self._profiles = profiles
         self._gain = gain
+        self._trust, self._common = trust, common
         self._music = music
         named = {label for profile in profiles.values() for each in profile.witnesses for label in each.labels}
         named |= {label for profile in profiles.values() for each in profile.against for label in each.labels}
@@ -181,9 +190,9 @@ class Calibration:
         return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music, parents=self._parents)
 
     def _is_music(self, test: MusicTest, heard: Mapping[str, float]) -> float:
-        playing = math.exp(self._lift(Witness(test.playing, 1.0), heard))
+        playing = math.exp(_lift(sum(heard[label] for label in test.playing), self._usual_of(test.playing)))
         saying = sum(_divergence(heard[label], self._usual[label]) for label in test.saying)
-        level = playing * math.sqrt(max(saying, 0.0))  # rounding can leave a divergence just below nothing
+        level = playing * max(saying, 0.0) ** test.saying_weight  # rounding can leave a divergence just below nothing
         return _sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
 
     def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
@@ -193,10 +202,12 @@ class Calibration:
         return speaking_for - speaking_against - math.log(profile.threshold)
 
     def _lift(self, witness: Witness, heard: Mapping[str, float]) -> float:
-        """Give the natural log of how many times its usual level a witness is heard at."""
-        usual = sum(self._usual[label] for label in witness.labels)
-        level = sum(heard[label] for label in witness.labels)
-        return math.log((level + FLOOR * usual) / (usual + FLOOR * usual))
+        """Give the natural log of how many times its level a witness is heard at."""
+        level = self._usual_of(witness.labels) ** self._trust * self._common ** (1 - self._trust)
+        return _lift(sum(heard[label] for label in witness.labels), level)
+
+    def _usual_of(self, labels: Sequence[str]) -> float:
+        return sum(self._usual[label] for label in labels)
 
     def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
         """Name the two labels that spoke loudest for a genre; of two networks' equal labels, the louder."""
@@ -207,6 +218,10 @@ class Calibration:
         return ", ".join(
             f"{name} {heard[label]:.2f} (usual {self._usual[label]:.2f})" for name, label in list(loudest.items())[:2]
         )
+
+
+def _lift(heard: float, level: float) -> float:
+    return math.log((heard + FLOOR * level) / (level + FLOOR * level))
 
 
 def _sigmoid(value: float) -> float:
@@ -242,6 +257,8 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
         document["usual"],
         {name: _profile(entry) for name, entry in document["genres"].items()},
         gain=document["gain"],
+        trust=document["trust"],
+        common=document["common"],
         music=_music(document["music"]) if "music" in document else None,
         digest=hashlib.sha256(f"{FORMULAS}\n{content}".encode()).hexdigest(),
     )
@@ -255,7 +272,8 @@ def _profile(entry: Mapping[str, Any]) -> Profile:
 
 
 def _music(entry: Mapping[str, Any]) -> MusicTest:
-    return MusicTest(tuple(entry["playing"]), tuple(entry["saying"]), entry["threshold"], entry["gain"])
+    playing, saying = tuple(entry["playing"]), tuple(entry["saying"])
+    return MusicTest(playing, saying, entry["threshold"], entry["gain"], entry["saying_weight"])
 
 
 def genre_of(label: str) -> tuple[str, tuple[str, ...]]:

@@ -95,7 +95,7 @@ class TestDataOfMusicnn:
         [
             (["msd/metal", "msd/heavy metal", "mtt/metal", "msd/rock", "mtt/rock"], "Metal"),
             (["mtt/classical", "mtt/strings", "mtt/violin", "msd/instrumental"], "Classical"),
-            (["msd/jazz"], "Jazz"),
+            (["msd/jazz", "mtt/piano", "mtt/drums"], "Jazz"),
             (["msd/Hip-Hop", "mtt/beat"], "Hip-Hop"),
         ],
     )
@@ -153,9 +153,16 @@ LETTERS = ("net/a", "net/b", "net/c", "net/d")
 
 
 def of_letters(
-    profiles: dict[str, Profile], *, gain: float = 2.0, music: MusicTest | None = None, usual: float = 0.1
+    profiles: dict[str, Profile],
+    *,
+    gain: float = 2.0,
+    music: MusicTest | None = None,
+    usual: float = 0.1,
+    trust: float = 1.0,
+    common: float = 0.1,
 ) -> Calibration:
-    return Calibration(LETTERS, dict.fromkeys(LETTERS, usual), profiles, gain=gain, music=music, digest="letters")
+    usuals = dict.fromkeys(LETTERS, usual)
+    return Calibration(LETTERS, usuals, profiles, gain=gain, trust=trust, common=common, music=music, digest="letters")
 
 
 def one(*labels: str, weight: float = 1.0, threshold: float = 1.0) -> Profile:
@@ -186,6 +193,14 @@ class TestFormula:
         result = score(of_letters({"A": profile}, gain=3.0), 0.2, 0.3, 0.05, 0.4).by_genre["A"]
         assert result == pytest.approx(expected, abs=1e-6)
 
+    def test_a_rare_label_is_measured_against_more_than_its_usual_level_and_a_frequent_one_against_less(self) -> None:
+        for usual, common in ((0.01, 0.16), (0.25, 0.04)):
+            level = math.sqrt(usual * common)
+            between = of_letters({"A": one("net/a")}, usual=usual, trust=0.5, common=common)
+            assert score(between, level, 0, 0, 0).by_genre["A"] == pytest.approx(0.5)
+            expected = 1 / (1 + (1.1 * level / (0.3 + 0.1 * level)) ** 2)
+            assert score(between, 0.3, 0, 0, 0).by_genre["A"] == pytest.approx(expected, abs=1e-6)
+
     def test_what_speaks_against_counts_only_above_its_usual_level(self) -> None:
         profile = Profile((Witness(("net/a",), 1.0),), (Witness(("net/b",), 1.0),), 1.0)
         plain = score(of_letters({"A": one("net/a")}), 0.3, 0, 0, 0).by_genre["A"]
@@ -211,6 +226,10 @@ class TestFormula:
         assert score(gated, 0.3, 0.6, 0, 0).is_music == pytest.approx(expected, abs=1e-6)
         assert score(gated, 0.3, 0.1, 0, 0).is_music < 0.01 < score(gated, 0.01, 0.6, 0, 0).is_music
         assert score(gated, 0.9, 0.6, 0, 0).is_music > expected
+
+    def test_what_the_network_has_to_say_counts_as_much_as_its_weight(self) -> None:
+        deaf = of_letters({}, music=MusicTest(("net/a",), ("net/b",), 0.5, 2.0, saying_weight=0.0))
+        assert score(deaf, 0.3, 0.6, 0, 0).is_music == score(deaf, 0.3, 0.9, 0, 0).is_music
 
     @given(st.lists(st.floats(-1e-9, 1e-9), min_size=4, max_size=4))
     @settings(deadline=None)
