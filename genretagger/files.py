@@ -11,6 +11,10 @@ Decisions:
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
 - The swap exchanges the two names where the system can, so that an edit made after the last look is found in the
   temporary and put back; elsewhere it is a plain rename, with a gap of some microseconds.
+- A program that opened the original before the swap would go on writing to it after the swap, when it has no name any
+  more. So a file that is open for writing is left to whoever opened it, and from the last look until the swap is
+  durable the kernel lets nobody open it: who tries waits, and the swap is taken back for them. Where it knows no such
+  leases (macOS, Windows, network file systems), nothing can be done about it.
 - The original's name comes first in the exchange: watchers then see it leave and come back. Measured with inotify, the
   other order ends with "song → temporary, temporary deleted", which a mirroring tool takes for a deleted song.
 
@@ -33,11 +37,21 @@ from typing import BinaryIO
 
 from genretagger.errors import (
     AccessError,
+    FileBusyError,
     FileChangedError,
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.posix import Folder, Unsupported, copy_bytes, keep_attributes, may_write, open_to_read
+from genretagger.posix import (
+    BeingWritten,
+    Folder,
+    Unsupported,
+    copy_bytes,
+    keep_attributes,
+    may_write,
+    open_to_read,
+    writers_held_off,
+)
 from genretagger.types import Stamp
 
 STEPS = (
@@ -207,6 +221,7 @@ def replace(
     Raises:
         WriteRefusedError: the rules above, or what `check` raises.
         FileChangedError: somebody else changed, moved or deleted the file; theirs stays.
+        FileBusyError: a program has the file open for writing, or began to open it.
         AccessError: the system refuses, or there is no space.
     """
     if not is_temporary_name(temporary_name):
@@ -221,6 +236,8 @@ def replace(
             )
         with Folder(target.parent) as folder, _closing(_open_in(folder, target.name, path)) as original:
             _refuse(path, os.fstat(original.fileno()), expected, allow_hard_links)
+            with _writers_held_off(original, path):
+                pass  # before anything is copied in vain
             step("opened")
             write = _Write(path, folder, target.name, temporary_name, expected, original, step)
             return write.run(edit, check, preserve_mtime)
@@ -260,6 +277,21 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         )
 
 
+@contextlib.contextmanager
+def _writers_held_off(original: BinaryIO, path: Path) -> Iterator[Callable[[], bool]]:
+    try:
+        with writers_held_off(original.fileno()) as somebody_came:
+            yield somebody_came
+    except BeingWritten:
+        raise _busy(path) from None
+
+
+def _busy(path: Path) -> FileBusyError:
+    return FileBusyError(
+        "another program has the file open for writing", path=path, hint="Close it there; it will be tried again."
+    )
+
+
 def _rights(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_mode, found.st_uid, found.st_gid
 
@@ -279,11 +311,15 @@ class _Write:
     ) -> None:
         self.path, self.folder, self.name, self.temporary_name = path, folder, name, temporary_name
         self.expected, self.original, self.step = expected, original, step
+        self.somebody_came: Callable[[], bool] = lambda: False
 
     def run(
         self, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None], preserve_mtime: bool
     ) -> Stamp:
-        with _closing(os.fdopen(self.folder.create(self.temporary_name), "r+b")) as temporary:
+        with (
+            _closing(os.fdopen(self.folder.create(self.temporary_name), "r+b")) as temporary,
+            contextlib.ExitStack() as lease,  # given back after all is done or undone
+        ):
             inode = os.fstat(temporary.fileno()).st_ino
             try:
                 self.step("created")
@@ -294,12 +330,17 @@ class _Write:
                 os.fsync(temporary.fileno())
                 self.step("synced")
                 ready = Stamp.of(os.fstat(temporary.fileno()))
+                self.somebody_came = lease.enter_context(_writers_held_off(self.original, self.path))
                 self._compare(Stamp.of(before))
                 self._compare(Stamp.of(self.folder.stat(self.name)))
                 self.step("compared")
-                self._swap(before)
+                exchanged = self._swap(before)
                 self.folder.sync()
                 self.step("folder-synced")
+                if exchanged:
+                    # Who waits now looked the name up before the swap: all others get the new file, and wait for
+                    # nobody. So this last look may come as late as this.
+                    self._look_for_writers()
                 # size and time from before the swap: an edit that somebody made right after it must not pass for ours
                 ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
             except BaseException:
@@ -341,27 +382,35 @@ class _Write:
                 "another program changed the file meanwhile", path=self.path, hint="Its version stays."
             )
 
-    def _swap(self, before: os.stat_result) -> None:
+    def _look_for_writers(self) -> None:
+        if self.somebody_came():
+            raise _busy(self.path)
+
+    def _swap(self, before: os.stat_result) -> bool:
+        """Give the copy the name of the original; says whether that can be taken back."""
         try:
             self.folder.exchange(self.name, self.temporary_name)
         except Unsupported:
+            self._look_for_writers()
             self.folder.rename(self.temporary_name, self.name)
             self.step("swapped")
             self.step("confirmed")
-            return
+            return False
         self.step("swapped")
         found = self.folder.stat(self.temporary_name)
         # the exchange itself sets ctime, so a change of the rights has to be looked for
         touched = _rights(found) != _rights(before)
         self._compare(changed(Stamp.of(found), ctime_ns=found.st_ctime_ns if touched else self.expected.ctime_ns))
+        self._look_for_writers()
         self.step("confirmed")
+        return True
 
     def _undo(self, inode: int) -> None:
         """Leave the original under its name and no temporary, whatever was done so far.
 
         What was done is read from the folder: an interrupt may come between a system call and the note of it.
         """
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Unsupported):  # a rename stays
             if self.folder.stat(self.name).st_ino == inode:
                 self.folder.exchange(self.name, self.temporary_name)
         with contextlib.suppress(OSError):

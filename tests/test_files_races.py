@@ -46,6 +46,20 @@ def test_an_error_at_any_step_leaves_the_original(song: Path, step: str, error: 
     assert names(song.parent) == {"song.mp3"}
 
 
+@pytest.mark.parametrize("step", ["swapped", "confirmed", "folder-synced"])
+def test_an_error_after_a_rename_is_told_as_it_is(song: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename cannot be taken back: what is in the file tells that the write took place."""
+    cannot_exchange(monkeypatch)
+
+    def fail() -> None:
+        raise OSError(errno.EIO, "made up")
+
+    with pytest.raises(AccessError, match="input/output"):
+        run(song, step=at(step, fail))
+    assert song.read_bytes() == NEW
+    assert names(song.parent) == {"song.mp3"}
+
+
 @pytest.mark.parametrize("step", files.STEPS)
 def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -> None:
     code = f"""
