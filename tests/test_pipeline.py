@@ -354,6 +354,20 @@ def test_a_copy_that_ends_while_its_first_half_fails_is_not_forgotten(
     assert run(settings, music)["song.mp3"].status is Status.TAGGED
 
 
+def test_a_file_that_a_program_holds_is_tagged_when_it_lets_go(
+    settings: Settings, music: Path, make_techno: Callable[..., Path], store: Store
+) -> None:
+    song = make_techno(music / "song.flac")
+    before = song.read_bytes()
+    with song.open("r+b"):
+        outcome = run(settings, music)["song.flac"]
+        assert outcome.status is Status.FAILED
+        assert "another program has the file open for writing" in outcome.reason
+    assert (song.read_bytes(), list(music.iterdir())) == (before, [song])
+    assert {write.state for write in store.writes()} == {WriteState.ABANDONED}
+    assert run(settings, music)["song.flac"].status is Status.TAGGED
+
+
 def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path, store: Store) -> None:
     with open_pipeline(settings, notice=unexpected, progress=lambda *_: None) as pipeline:
         this = pipeline.begin("test")
