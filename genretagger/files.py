@@ -18,8 +18,8 @@ Decisions:
 - The original's name comes first in the exchange: watchers then see it leave and come back. Measured with inotify, the
   other order ends with "song → temporary, temporary deleted", which a mirroring tool takes for a deleted song.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `new_temporary_name`, `is_temporary_name`, `remove_left_over`,
-`replace`.
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `new_temporary_name`, `is_temporary_name`,
+`remove_left_over`, `replace`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from genretagger.posix import (
     open_to_read,
     writers_held_off,
 )
-from genretagger.types import Stamp
+from genretagger.types import Stamp, Track
 
 STEPS = (
     "opened",
@@ -137,6 +137,17 @@ def stamp_of(path: Path) -> Stamp:
     """
     with access_errors(path):
         return Stamp.of(os.stat(path))  # noqa: PTH116 - as the rest of this file
+
+
+def see_unchanged(track: Track) -> None:
+    """See that a file is still the one that was read: what another says must not be kept for it.
+
+    Raises:
+        FileChangedError: it is not.
+        AccessError: the system refuses.
+    """
+    if stamp_of(track.path) != track.stamp:
+        raise FileChangedError("the file changed since it was read", path=track.path, hint="It will be read again.")
 
 
 def _regular(descriptor: int, path: Path) -> BinaryIO:

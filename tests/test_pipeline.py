@@ -19,7 +19,8 @@ from genretagger.discover import find
 from genretagger.errors import AccessError
 from genretagger.listener import Listener
 from genretagger.model import InstalledModel, ModelStore
-from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.opening import open_pipeline
+from genretagger.pipeline import Pipeline
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Outcome, Policy, Sound, Status, Track
 from genretagger.vocabulary.names import vocabulary
