@@ -2,21 +2,14 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it durable, look at the
 original once more, swap. Whatever goes wrong and whenever the process dies, the name holds the old bytes or the new
-ones; all that can be left over is one temporary, whose name the caller chose and wrote down before.
+ones; all that can be left over is one temporary, whose name the caller chose and wrote down before. From the copy on it
+is in `swap.py`.
 
 Decisions:
 
 - The owner of the file is part of it. Where it cannot be kept (only root may give files away), the write is refused.
 - A file that this user may not write is refused, although its folder would let us replace it: what `chmod a-w` keeps
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
-- The swap exchanges the two names where the system can, so that an edit made after the last look is found in the
-  temporary and put back; elsewhere it is a plain rename, with a gap of some microseconds.
-- A program that opened the original before the swap would go on writing to it after the swap, when it has no name any
-  more. So a file that is open for writing is left to whoever opened it, and from the last look until the swap is
-  durable the kernel lets nobody open it: who tries waits, and the swap is taken back for them. Where it knows no such
-  leases (macOS, Windows, network file systems), nothing can be done about it.
-- The original's name comes first in the exchange: watchers then see it leave and come back. Measured with inotify, the
-  other order ends with "song → temporary, temporary deleted", which a mirroring tool takes for a deleted song.
 
 Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `new_temporary_name`, `is_temporary_name`,
 `remove_left_over`, `replace`.
@@ -31,44 +24,18 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import BinaryIO
 
 from genretagger.errors import (
     AccessError,
-    FileBusyError,
     FileChangedError,
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.posix import (
-    BeingWritten,
-    Folder,
-    Unsupported,
-    copy_bytes,
-    keep_attributes,
-    may_write,
-    open_to_read,
-    writers_held_off,
-)
+from genretagger.posix import Folder, may_write, open_to_read
+from genretagger.swap import Write, closing, left_to_writers
 from genretagger.types import Stamp, Track
-
-STEPS = (
-    "opened",
-    "created",
-    "copied",
-    "attributed",
-    "edited",
-    "checked",
-    "synced",
-    "compared",
-    "swapped",
-    "confirmed",
-    "folder-synced",
-    "removed",
-)
-"""What `replace` tells its `step` hook, after each step and in this order."""
 
 _TEMPORARY = re.compile(r"\.genretagger-[0-9a-f]{16}\.tmp\Z")
 
@@ -224,7 +191,7 @@ def replace(
         allow_hard_links: replace also a file that has several names; the others keep the old bytes.
         allow_outside: replace also what a link points to outside the root.
         preserve_mtime: keep the modification time.
-        step: told of each of `STEPS` when it is done; what it raises stops the write.
+        step: told of each of `swap.STEPS` when it is done; what it raises stops the write.
 
     Returns:
         The stamp of the new file.
@@ -245,23 +212,13 @@ def replace(
                 path=path,
                 hint=f"Its real place is {str(target)!r}. Add that folder, or allow links that lead outside.",
             )
-        with Folder(target.parent) as folder, _closing(_open_in(folder, target.name, path)) as original:
+        with Folder(target.parent) as folder, closing(_open_in(folder, target.name, path)) as original:
             _refuse(path, os.fstat(original.fileno()), expected, allow_hard_links)
-            with _writers_held_off(original, path):
+            with left_to_writers(original, path):
                 pass  # before anything is copied in vain
             step("opened")
-            write = _Write(path, folder, target.name, temporary_name, expected, original, step)
-            return write.run(edit, check, preserve_mtime)
-
-
-@contextlib.contextmanager
-def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Close a file; what the system says of that changes nothing, as the bytes are on the disk or given up by then."""
-    try:
-        yield file
-    finally:
-        with contextlib.suppress(OSError):
-            file.close()
+            write = Write(path, folder, target.name, temporary_name, expected, original, step)
+            return write.run(edit, check, preserve_mtime=preserve_mtime)
 
 
 def _open_in(folder: Folder, name: str, path: Path) -> BinaryIO:
@@ -286,151 +243,3 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         raise WriteRefusedError(
             "this user may not write the file", path=path, hint="`chmod u+w` lets its owner have it tagged."
         )
-
-
-@contextlib.contextmanager
-def _writers_held_off(original: BinaryIO, path: Path) -> Iterator[Callable[[], bool]]:
-    try:
-        with writers_held_off(original.fileno()) as somebody_came:
-            yield somebody_came
-    except BeingWritten:
-        raise _busy(path) from None
-
-
-def _busy(path: Path) -> FileBusyError:
-    return FileBusyError(
-        "another program has the file open for writing", path=path, hint="Close it there; it will be tried again."
-    )
-
-
-def _rights(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_mode, found.st_uid, found.st_gid
-
-
-class _Write:
-    """One write, from the open original to the swap; `expected` has been compared."""
-
-    def __init__(
-        self,
-        path: Path,
-        folder: Folder,
-        name: str,
-        temporary_name: str,
-        expected: Stamp,
-        original: BinaryIO,
-        step: Callable[[str], None],
-    ) -> None:
-        self.path, self.folder, self.name, self.temporary_name = path, folder, name, temporary_name
-        self.expected, self.original, self.step = expected, original, step
-        self.somebody_came: Callable[[], bool] = lambda: False
-
-    def run(
-        self, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None], preserve_mtime: bool
-    ) -> Stamp:
-        with (
-            _closing(os.fdopen(self.folder.create(self.temporary_name), "r+b")) as temporary,
-            contextlib.ExitStack() as lease,  # given back after all is done or undone
-        ):
-            inode = os.fstat(temporary.fileno()).st_ino
-            try:
-                self.step("created")
-                self._prepare(temporary, edit, check)
-                before = os.fstat(self.original.fileno())
-                if preserve_mtime:
-                    self.folder.set_times(self.temporary_name, before)
-                os.fsync(temporary.fileno())
-                self.step("synced")
-                ready = Stamp.of(os.fstat(temporary.fileno()))
-                self.somebody_came = lease.enter_context(_writers_held_off(self.original, self.path))
-                self._compare(Stamp.of(before))
-                self._compare(Stamp.of(self.folder.stat(self.name)))
-                self.step("compared")
-                exchanged = self._swap(before)
-                self.folder.sync()
-                self.step("folder-synced")
-                if exchanged:
-                    # Who waits now looked the name up before the swap: all others get the new file, and wait for
-                    # nobody. So this last look may come as late as this.
-                    self._look_for_writers()
-                # size and time from before the swap: an edit that somebody made right after it must not pass for ours
-                ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
-            except BaseException:
-                self._undo(inode)
-                raise
-            with contextlib.suppress(OSError):  # the write is done; an exchanged original may be left under our name
-                self.folder.unlink(self.temporary_name)
-            self.step("removed")
-            return ready
-
-    def _prepare(
-        self, temporary: BinaryIO, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None]
-    ) -> None:
-        copy_bytes(self.original.fileno(), temporary.fileno(), self.expected.size_bytes)
-        if os.fstat(temporary.fileno()).st_size != self.expected.size_bytes:
-            raise FileChangedError("the file changed while it was copied", path=self.path)
-        self.step("copied")
-        try:
-            keep_attributes(self.original.fileno(), temporary.fileno())
-        except OSError as error:
-            raise WriteRefusedError(
-                "the owner, the ACLs or the attributes of the file cannot be kept",
-                path=self.path,
-                hint="Run genretagger as the owner of the music files.",
-            ) from error
-        self.step("attributed")
-        temporary.seek(0)
-        edit(temporary)
-        temporary.flush()
-        self.step("edited")
-        self.original.seek(0)
-        temporary.seek(0)
-        check(self.original, temporary)
-        self.step("checked")
-
-    def _compare(self, found: Stamp) -> None:
-        if found != self.expected:
-            raise FileChangedError(
-                "another program changed the file meanwhile", path=self.path, hint="Its version stays."
-            )
-
-    def _look_for_writers(self) -> None:
-        if self.somebody_came():
-            raise _busy(self.path)
-
-    def _swap(self, before: os.stat_result) -> bool:
-        """Give the copy the name of the original; says whether that can be taken back."""
-        try:
-            self.folder.exchange(self.name, self.temporary_name)
-        except Unsupported:
-            self._look_for_writers()
-            self.folder.rename(self.temporary_name, self.name)
-            self.step("swapped")
-            self.step("confirmed")
-            return False
-        self.step("swapped")
-        found = self.folder.stat(self.temporary_name)
-        # the exchange itself sets ctime, so a change of the rights has to be looked for
-        touched = _rights(found) != _rights(before)
-        self._compare(changed(Stamp.of(found), ctime_ns=found.st_ctime_ns if touched else self.expected.ctime_ns))
-        self._look_for_writers()
-        self.step("confirmed")
-        return True
-
-    def _undo(self, inode: int) -> None:
-        """Leave the original under its name and no temporary, whatever was done so far.
-
-        What was done is read from the folder: an interrupt may come between a system call and the note of it.
-        """
-        with contextlib.suppress(OSError, Unsupported):  # a rename stays
-            if self.folder.stat(self.name).st_ino == inode:
-                self.folder.exchange(self.name, self.temporary_name)
-        with contextlib.suppress(OSError):
-            if self.folder.stat(self.temporary_name).st_ino == inode:
-                self.folder.unlink(self.temporary_name)
-                return
-            # The original still lies here. Somebody took our copy away from its name: then it gets its name back,
-            # unless a newer file has it. Where the swap back itself failed, it stays under the temporary name.
-            with contextlib.suppress(FileExistsError):
-                self.folder.link(self.temporary_name, self.name)
-            if self.folder.stat(self.name).st_ino != inode:
-                self.folder.unlink(self.temporary_name)

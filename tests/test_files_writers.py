@@ -16,7 +16,7 @@ from types import FrameType
 import pytest
 from files_helpers import NAME, NEW, OLD, anything, at, cannot_exchange, make_song, names, run
 
-from genretagger import files, posix
+from genretagger import posix, swap
 from genretagger.errors import FileBusyError, FileChangedError
 from genretagger.posix import is_being_written
 
@@ -101,7 +101,7 @@ def edited(song: Path) -> None:
     assert names(song.parent) == {"song.mp3"}
 
 
-BEFORE_LEASE = files.STEPS[: files.STEPS.index("compared")]
+BEFORE_LEASE = swap.STEPS[: swap.STEPS.index("compared")]
 
 
 @pytest.mark.parametrize("step", ["before", *BEFORE_LEASE])
@@ -179,7 +179,7 @@ def test_a_rename_is_not_taken_back(song: Path, monkeypatch: pytest.MonkeyPatch)
     assert song.read_bytes() == NEW
 
 
-@pytest.mark.parametrize("step", files.STEPS)
+@pytest.mark.parametrize("step", swap.STEPS)
 def test_who_only_reads_disturbs_nobody(song: Path, step: str, way: str) -> None:
     with song.open("rb") as before:
         run(song, step=at(step, song.read_bytes))
@@ -187,7 +187,7 @@ def test_who_only_reads_disturbs_nobody(song: Path, step: str, way: str) -> None
     assert song.read_bytes() == NEW
 
 
-@pytest.mark.parametrize("step", files.STEPS)
+@pytest.mark.parametrize("step", swap.STEPS)
 @pytest.mark.parametrize("ending", [None, KeyboardInterrupt], ids=["done", "interrupted"])
 def test_nobody_waits_for_us_afterwards(song: Path, step: str, ending: type[BaseException] | None) -> None:
     def end() -> None:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genretagger"
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
     frozenset({"types", "text", "posix"}),
-    frozenset({"config"}),
+    frozenset({"config", "swap"}),
     frozenset({"kinds", "files"}),
     frozenset({"discover", "schedule"}),
     frozenset({"audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
