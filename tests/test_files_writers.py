@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -73,6 +74,23 @@ class Editor:
             if stream is not None:
                 stream.close()
         self._process.wait()
+
+
+BUSY_EDITOR = """
+import sys
+lost = 0
+for number in range(1000):
+    edit = b"%020d" % number
+    with open(sys.argv[1], "r+b", buffering=0) as file:
+        for _ in range(100):  # what is to be done there, and the time that it takes
+            file.seek(0)
+            file.read()
+        file.seek(0)
+        file.write(edit)
+    with open(sys.argv[1], "rb") as file:
+        lost += file.read(20) != edit
+print(lost)
+"""
 
 
 @pytest.fixture
@@ -177,6 +195,19 @@ def test_a_rename_is_not_taken_back(song: Path, monkeypatch: pytest.MonkeyPatch)
 
         run(song, step=at("swapped", arrive))
     assert song.read_bytes() == NEW
+
+
+def test_a_program_that_edits_all_the_time_loses_nothing(song: Path) -> None:
+    """Without the lease it lost some of its edits here each time."""
+    command = [sys.executable, "-c", BUSY_EDITOR, str(song)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as editing:
+        while editing.poll() is None:
+            with contextlib.suppress(FileChangedError):
+                run(song, edit=lambda file: file.seek(-1, os.SEEK_END) and file.write(b"!"), check=anything)
+        assert editing.stdout is not None
+        assert editing.stdout.read() == "0\n"
+    run(song, edit=lambda file: file.seek(-1, os.SEEK_END) and file.write(b"?"), check=anything)
+    assert song.read_bytes() == b"%020d" % 999 + OLD[20:-1] + b"?"
 
 
 @pytest.mark.parametrize("step", swap.STEPS)

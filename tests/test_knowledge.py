@@ -13,7 +13,7 @@ from command_helpers import outcomes, pipeline, tag, unexpected
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import WriteState
-from genretagger.errors import AccessError
+from genretagger.errors import AccessError, FileBusyError
 from genretagger.listener import Listener
 from genretagger.model import ModelStore
 from genretagger.pipeline import Pipeline
@@ -106,6 +106,10 @@ def test_a_file_that_a_program_holds_is_tagged_when_it_lets_go(
         assert "another program has the file open for writing" in outcome.reason
     assert (song.read_bytes(), list(music.iterdir())) == (before, [song])
     assert {write.state for write in store.writes()} == {WriteState.ABANDONED}
+    failure = store.last_failure(song)
+    assert failure is not None
+    assert isinstance(failure.error, FileBusyError)
+    assert failure.retry
     assert tag(settings, music)["song.flac"].status is Status.TAGGED
 
 
