@@ -76,6 +76,10 @@ class FileChangedError(FileError):
     retry: ClassVar[bool] = True
 
 
+class FileBusyError(FileChangedError):
+    """Another program has the file open for writing: what it writes must not go to a file without a name."""
+
+
 class AccessError(FileError):
     """The system refused: permission, no space, read-only, input/output error."""
 
@@ -101,6 +105,7 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         TagError,
         WriteRefusedError,
         FileChangedError,
+        FileBusyError,
         AccessError,
         WorkerError,
         WorkerLostError,

@@ -2,20 +2,17 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it durable, look at the
 original once more, swap. Whatever goes wrong and whenever the process dies, the name holds the old bytes or the new
-ones; all that can be left over is one temporary, whose name the caller chose and wrote down before.
+ones; all that can be left over is one temporary, whose name the caller chose and wrote down before. From the copy on it
+is in `swap.py`.
 
 Decisions:
 
 - The owner of the file is part of it. Where it cannot be kept (only root may give files away), the write is refused.
 - A file that this user may not write is refused, although its folder would let us replace it: what `chmod a-w` keeps
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
-- The swap exchanges the two names where the system can, so that an edit made after the last look is found in the
-  temporary and put back; elsewhere it is a plain rename, with a gap of some microseconds.
-- The original's name comes first in the exchange: watchers then see it leave and come back. Measured with inotify, the
-  other order ends with "song → temporary, temporary deleted", which a mirroring tool takes for a deleted song.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `new_temporary_name`, `is_temporary_name`, `remove_left_over`,
-`replace`.
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `new_temporary_name`, `is_temporary_name`,
+`remove_left_over`, `replace`.
 """
 
 from __future__ import annotations
@@ -27,7 +24,6 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,24 +33,9 @@ from genretagger.errors import (
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.posix import Folder, Unsupported, copy_bytes, keep_attributes, may_write, open_to_read
-from genretagger.types import Stamp
-
-STEPS = (
-    "opened",
-    "created",
-    "copied",
-    "attributed",
-    "edited",
-    "checked",
-    "synced",
-    "compared",
-    "swapped",
-    "confirmed",
-    "folder-synced",
-    "removed",
-)
-"""What `replace` tells its `step` hook, after each step and in this order."""
+from genretagger.posix import Folder, may_write, open_to_read
+from genretagger.swap import Write, closing, left_to_writers
+from genretagger.types import Stamp, Track
 
 _TEMPORARY = re.compile(r"\.genretagger-[0-9a-f]{16}\.tmp\Z")
 
@@ -123,6 +104,17 @@ def stamp_of(path: Path) -> Stamp:
     """
     with access_errors(path):
         return Stamp.of(os.stat(path))  # noqa: PTH116 - as the rest of this file
+
+
+def see_unchanged(track: Track) -> None:
+    """See that a file is still the one that was read: what another says must not be kept for it.
+
+    Raises:
+        FileChangedError: it is not.
+        AccessError: the system refuses.
+    """
+    if stamp_of(track.path) != track.stamp:
+        raise FileChangedError("the file changed since it was read", path=track.path, hint="It will be read again.")
 
 
 def _regular(descriptor: int, path: Path) -> BinaryIO:
@@ -199,7 +191,7 @@ def replace(
         allow_hard_links: replace also a file that has several names; the others keep the old bytes.
         allow_outside: replace also what a link points to outside the root.
         preserve_mtime: keep the modification time.
-        step: told of each of `STEPS` when it is done; what it raises stops the write.
+        step: told of each of `swap.STEPS` when it is done; what it raises stops the write.
 
     Returns:
         The stamp of the new file.
@@ -207,6 +199,7 @@ def replace(
     Raises:
         WriteRefusedError: the rules above, or what `check` raises.
         FileChangedError: somebody else changed, moved or deleted the file; theirs stays.
+        FileBusyError: a program has the file open for writing, or began to open it.
         AccessError: the system refuses, or there is no space.
     """
     if not is_temporary_name(temporary_name):
@@ -219,21 +212,13 @@ def replace(
                 path=path,
                 hint=f"Its real place is {str(target)!r}. Add that folder, or allow links that lead outside.",
             )
-        with Folder(target.parent) as folder, _closing(_open_in(folder, target.name, path)) as original:
+        with Folder(target.parent) as folder, closing(_open_in(folder, target.name, path)) as original:
             _refuse(path, os.fstat(original.fileno()), expected, allow_hard_links)
+            with left_to_writers(original, path):
+                pass  # before anything is copied in vain
             step("opened")
-            write = _Write(path, folder, target.name, temporary_name, expected, original, step)
-            return write.run(edit, check, preserve_mtime)
-
-
-@contextlib.contextmanager
-def _closing(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Close a file; what the system says of that changes nothing, as the bytes are on the disk or given up by then."""
-    try:
-        yield file
-    finally:
-        with contextlib.suppress(OSError):
-            file.close()
+            write = Write(path, folder, target.name, temporary_name, expected, original, step)
+            return write.run(edit, check, preserve_mtime=preserve_mtime)
 
 
 def _open_in(folder: Folder, name: str, path: Path) -> BinaryIO:
@@ -258,119 +243,3 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         raise WriteRefusedError(
             "this user may not write the file", path=path, hint="`chmod u+w` lets its owner have it tagged."
         )
-
-
-def _rights(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_mode, found.st_uid, found.st_gid
-
-
-class _Write:
-    """One write, from the open original to the swap; `expected` has been compared."""
-
-    def __init__(
-        self,
-        path: Path,
-        folder: Folder,
-        name: str,
-        temporary_name: str,
-        expected: Stamp,
-        original: BinaryIO,
-        step: Callable[[str], None],
-    ) -> None:
-        self.path, self.folder, self.name, self.temporary_name = path, folder, name, temporary_name
-        self.expected, self.original, self.step = expected, original, step
-
-    def run(
-        self, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None], preserve_mtime: bool
-    ) -> Stamp:
-        with _closing(os.fdopen(self.folder.create(self.temporary_name), "r+b")) as temporary:
-            inode = os.fstat(temporary.fileno()).st_ino
-            try:
-                self.step("created")
-                self._prepare(temporary, edit, check)
-                before = os.fstat(self.original.fileno())
-                if preserve_mtime:
-                    self.folder.set_times(self.temporary_name, before)
-                os.fsync(temporary.fileno())
-                self.step("synced")
-                ready = Stamp.of(os.fstat(temporary.fileno()))
-                self._compare(Stamp.of(before))
-                self._compare(Stamp.of(self.folder.stat(self.name)))
-                self.step("compared")
-                self._swap(before)
-                self.folder.sync()
-                self.step("folder-synced")
-                # size and time from before the swap: an edit that somebody made right after it must not pass for ours
-                ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
-            except BaseException:
-                self._undo(inode)
-                raise
-            with contextlib.suppress(OSError):  # the write is done; an exchanged original may be left under our name
-                self.folder.unlink(self.temporary_name)
-            self.step("removed")
-            return ready
-
-    def _prepare(
-        self, temporary: BinaryIO, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None]
-    ) -> None:
-        copy_bytes(self.original.fileno(), temporary.fileno(), self.expected.size_bytes)
-        if os.fstat(temporary.fileno()).st_size != self.expected.size_bytes:
-            raise FileChangedError("the file changed while it was copied", path=self.path)
-        self.step("copied")
-        try:
-            keep_attributes(self.original.fileno(), temporary.fileno())
-        except OSError as error:
-            raise WriteRefusedError(
-                "the owner, the ACLs or the attributes of the file cannot be kept",
-                path=self.path,
-                hint="Run genretagger as the owner of the music files.",
-            ) from error
-        self.step("attributed")
-        temporary.seek(0)
-        edit(temporary)
-        temporary.flush()
-        self.step("edited")
-        self.original.seek(0)
-        temporary.seek(0)
-        check(self.original, temporary)
-        self.step("checked")
-
-    def _compare(self, found: Stamp) -> None:
-        if found != self.expected:
-            raise FileChangedError(
-                "another program changed the file meanwhile", path=self.path, hint="Its version stays."
-            )
-
-    def _swap(self, before: os.stat_result) -> None:
-        try:
-            self.folder.exchange(self.name, self.temporary_name)
-        except Unsupported:
-            self.folder.rename(self.temporary_name, self.name)
-            self.step("swapped")
-            self.step("confirmed")
-            return
-        self.step("swapped")
-        found = self.folder.stat(self.temporary_name)
-        # the exchange itself sets ctime, so a change of the rights has to be looked for
-        touched = _rights(found) != _rights(before)
-        self._compare(changed(Stamp.of(found), ctime_ns=found.st_ctime_ns if touched else self.expected.ctime_ns))
-        self.step("confirmed")
-
-    def _undo(self, inode: int) -> None:
-        """Leave the original under its name and no temporary, whatever was done so far.
-
-        What was done is read from the folder: an interrupt may come between a system call and the note of it.
-        """
-        with contextlib.suppress(OSError):
-            if self.folder.stat(self.name).st_ino == inode:
-                self.folder.exchange(self.name, self.temporary_name)
-        with contextlib.suppress(OSError):
-            if self.folder.stat(self.temporary_name).st_ino == inode:
-                self.folder.unlink(self.temporary_name)
-                return
-            # The original still lies here. Somebody took our copy away from its name: then it gets its name back,
-            # unless a newer file has it. Where the swap back itself failed, it stays under the temporary name.
-            with contextlib.suppress(FileExistsError):
-                self.folder.link(self.temporary_name, self.name)
-            if self.folder.stat(self.name).st_ino != inode:
-                self.folder.unlink(self.temporary_name)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from genretagger.errors import GenretaggerError
 from genretagger.tags.api import fault_of_names
-from genretagger.types import GenreField, Json, Stamp
+from genretagger.types import Decision, GenreField, Json, Stamp, Track
 
 VERSION = 1
 _MARK = "genretagger_plan"
@@ -73,6 +73,30 @@ class Planned:
     def edited(self) -> bool:
         """Whether the owner chose other genres than those that were planned."""
         return self.after != self.proposed
+
+
+def planned(root: Path, track: Track, after: tuple[str, ...], decision: Decision, *, model: str) -> Planned:
+    """Plan that a track gets genres that were decided on.
+
+    Args:
+        root: the folder that the write must not leave.
+        track: what the file is.
+        after: the genres that it shall have.
+        decision: why.
+        model: name of the model.
+    """
+    return Planned(
+        path=track.path,
+        root=root,
+        stamp=track.stamp,
+        payload_hash=track.payload_hash,
+        before=track.genres,
+        after=after,
+        proposed=after,
+        scores=decision.scores,
+        reason=decision.reason,
+        model=model,
+    )
 
 
 def header() -> bytes:

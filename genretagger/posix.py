@@ -5,6 +5,7 @@
 - `copy_bytes`: a reflink, then `copy_file_range`. Elsewhere: a loop of reads and writes.
 - `keep_attributes`: owner, mode, ACLs, extended attributes. Elsewhere: no ACLs (macOS), nothing (Windows).
 - `Folder.exchange`: swap two names in one step. Elsewhere: `Unsupported`, and the caller renames instead.
+- `writers_held_off`: nobody opens a file for writing meanwhile. Elsewhere: nobody is held off.
 
 Every function raises `OSError` as the system gives it; `files.py` translates.
 """
@@ -18,7 +19,7 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -38,8 +39,16 @@ _CHUNK_BYTES = 1 << 20
 _NOT_HERE = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.EBADF}
 
 
+_REFUSING_AT_WILL = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
+"""NFS, SMB, CIFS, SMB 2: they also refuse a lease where the server has not lent us the file."""
+
+
 class Unsupported(Exception):  # noqa: N818 - an answer, not an error
     """This system or file system cannot do it."""
+
+
+class BeingWritten(Exception):  # noqa: N818 - an answer, not an error
+    """A program has the file open for writing."""
 
 
 def open_to_read(opener: Callable[[int], int]) -> int:
@@ -67,11 +76,59 @@ def may_write(path: Path) -> bool:
 def is_being_written(path: Path) -> bool | None:
     """Whether a program has a file open for writing, or mapped into its memory for writing.
 
-    The kernel refuses a read lease while any has. It gives one only to the owner of the file, and network file systems
-    know none; the lease is given back at once, so that nobody waits for us.
+    The lease that tells is given back at once, so that nobody waits for us.
 
     Returns:
         None where it cannot be told.
+    """
+    try:
+        descriptor = open_to_read(lambda flags: os.open(path, flags))
+    except OSError:
+        return None
+    try:
+        taken = _take_lease(descriptor)
+    finally:
+        os.close(descriptor)  # which gives it back
+    return None if taken is None else not taken
+
+
+@contextlib.contextmanager
+def writers_held_off(descriptor: int) -> Iterator[Callable[[], bool]]:
+    """Let nobody begin to write to a file until the end of the block.
+
+    Who opens it for writing waits so long, at most `/proc/sys/fs/lease-break-time` seconds; who only reads does not.
+    Where the system gives no lease (see `_take_lease`), nobody is held off.
+
+    Args:
+        descriptor: of a file that is open for reading only.
+
+    Yields:
+        Says whether somebody waits, or came and would not wait; False where nobody is held off.
+
+    Raises:
+        BeingWritten: a program has it open for writing already.
+    """
+    taken = _take_lease(descriptor)
+    if taken is None:
+        yield lambda: False
+        return
+    if not taken:
+        raise BeingWritten
+    import fcntl
+
+    try:
+        yield lambda: fcntl.fcntl(descriptor, fcntl.F_GETLEASE) != fcntl.F_RDLCK
+    finally:
+        with contextlib.suppress(OSError):  # then the end of the descriptor gives it back
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def _take_lease(descriptor: int) -> bool | None:
+    """Take a read lease, which the kernel refuses while any program has the file open for writing.
+
+    Returns:
+        None where it cannot be had, or where a refusal tells nothing: macOS and Windows, the files of others (for root
+        too, in a container), network file systems.
     """
     try:
         import fcntl
@@ -80,24 +137,23 @@ def is_being_written(path: Path) -> bool | None:
     except (ImportError, AttributeError):  # Windows; macOS and the BSDs
         return None
     try:
-        descriptor = open_to_read(lambda flags: os.open(path, flags))
-    except OSError:
-        return None
-    try:
         # Who opens it for writing meanwhile is announced by SIGIO, of which a process dies; of SIGURG it does not.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
-        fcntl.fcntl(descriptor, set_lease, fcntl.F_UNLCK)
     except OSError as error:
-        return True if error.errno in (errno.EAGAIN, errno.EACCES) and _owns(descriptor) else None
-    finally:
-        os.close(descriptor)
-    return False
+        return False if error.errno == errno.EAGAIN and not _refuses_at_will(descriptor) else None
+    return True
 
 
-def _owns(descriptor: int) -> bool:
-    """Whether the system lets us ask for a lease at all: others than the owner get the same error as for a writer."""
-    return os.geteuid() in (0, os.fstat(descriptor).st_uid)
+def _refuses_at_will(descriptor: int) -> bool:
+    """Whether the file system of a file refuses leases also where nobody writes."""
+    found = (ctypes.c_long * 64)()  # more than any `struct statfs`, which begins with the kind
+    try:
+        if ctypes.CDLL(None).fstatfs(descriptor, found) != 0:
+            return True
+    except (AttributeError, OSError, TypeError):
+        return True
+    return found[0] & 0xFFFFFFFF in _REFUSING_AT_WILL
 
 
 def lock(path: Path) -> int | None:

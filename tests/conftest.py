@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pytest
 from audio_factory import make
 
+from genretagger.config import Settings, load
+from genretagger.database.store import Store
 from genretagger.model import InstalledModel, ModelStore, install, musicnn
 from genretagger.model.download import fetch, read_members
 
@@ -103,6 +105,27 @@ def _saw(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def techno_samples() -> npt.NDArray[np.float32]:
     """Twelve seconds of techno."""
     return techno()
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> Settings:
+    """Settings for the data folder, and for a small machine."""
+    return load(data_dir=data_dir, device="cpu", threads=1, jobs=1)
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """An empty folder for music."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    """The database of the data folder."""
+    with Store.open(settings.database) as opened:
+        yield opened
 
 
 @pytest.fixture

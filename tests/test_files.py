@@ -16,7 +16,7 @@ from typing import BinaryIO
 import pytest
 from files_helpers import NAME, NEW, NOBODY, OLD, append, at, cannot_exchange, make_song, names, run
 
-from genretagger import files, posix
+from genretagger import files, posix, swap
 from genretagger.errors import (
     AccessError,
     FileChangedError,
@@ -46,7 +46,7 @@ def test_a_write(song: Path, way: str) -> None:
     assert song.read_bytes() == NEW
     assert stamp == Stamp.of(song.stat())
     assert names(song.parent) == {"song.mp3"}
-    assert tuple(done) == files.STEPS
+    assert tuple(done) == swap.STEPS
 
 
 def test_bytes_and_names_are_made_durable_in_that_order(song: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_an_owner_that_cannot_be_kept_refuses_the_write(song: Path, monkeypatch:
     def fail(source: int, target: int) -> None:
         raise PermissionError(errno.EPERM, "made up")
 
-    monkeypatch.setattr(files, "keep_attributes", fail)
+    monkeypatch.setattr(swap, "keep_attributes", fail)
     with pytest.raises(WriteRefusedError, match="cannot be kept"):
         run(song)
     assert song.read_bytes() == OLD
@@ -353,7 +353,7 @@ def test_no_descriptor_leaks(song: Path) -> None:
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc here")
     before = len(list(Path("/proc/self/fd").iterdir()))
-    for step in files.STEPS[:-1]:
+    for step in swap.STEPS[:-1]:
         with pytest.raises(ZeroDivisionError):
             run(song, step=at(step, lambda: 1 / 0))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

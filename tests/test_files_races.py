@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from files_helpers import NAME, NEW, OLD, anything, append, at, cannot_exchange, make_song, names, run
 
-from genretagger import files
+from genretagger import files, swap
 from genretagger.errors import (
     AccessError,
     FileChangedError,
@@ -34,7 +34,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("step", files.STEPS[:-1])
+@pytest.mark.parametrize("step", swap.STEPS[:-1])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
 def test_an_error_at_any_step_leaves_the_original(song: Path, step: str, error: type[BaseException]) -> None:
     def fail() -> None:
@@ -46,12 +46,26 @@ def test_an_error_at_any_step_leaves_the_original(song: Path, step: str, error: 
     assert names(song.parent) == {"song.mp3"}
 
 
-@pytest.mark.parametrize("step", files.STEPS)
+@pytest.mark.parametrize("step", ["swapped", "confirmed", "folder-synced"])
+def test_an_error_after_a_rename_is_told_as_it_is(song: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rename cannot be taken back: what is in the file tells that the write took place."""
+    cannot_exchange(monkeypatch)
+
+    def fail() -> None:
+        raise OSError(errno.EIO, "made up")
+
+    with pytest.raises(AccessError, match="input/output"):
+        run(song, step=at(step, fail))
+    assert song.read_bytes() == NEW
+    assert names(song.parent) == {"song.mp3"}
+
+
+@pytest.mark.parametrize("step", swap.STEPS)
 def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -> None:
     code = f"""
         import os, signal
         from pathlib import Path
-        from genretagger import files, posix
+        from genretagger import files, posix, swap
         from genretagger.types import Stamp
         if {way!r} == "rename":
             def unsupported(self, first, second):
@@ -69,7 +83,7 @@ def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, check=False)
     assert done.returncode == -9, done.stderr
-    after_swap = files.STEPS.index(step) >= files.STEPS.index("swapped")
+    after_swap = swap.STEPS.index(step) >= swap.STEPS.index("swapped")
     assert song.read_bytes() == (NEW if after_swap else OLD)
     assert names(song.parent) - {NAME} == {"song.mp3"}
     files.remove_left_over(song.parent, NAME)
@@ -77,7 +91,7 @@ def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -
     assert song.read_bytes() == (NEW if after_swap else OLD)
 
 
-BEFORE_SWAP = files.STEPS[: files.STEPS.index("swapped")]
+BEFORE_SWAP = swap.STEPS[: swap.STEPS.index("swapped")]
 LOOKED = BEFORE_SWAP[:-1]
 """The steps after which the protocol still looks at the original, even where names cannot be exchanged."""
 
@@ -168,7 +182,7 @@ def test_a_limit_on_file_sizes_is_an_access_error(song: Path) -> None:
     code = f"""
         import resource
         from pathlib import Path
-        from genretagger import files
+        from genretagger import files, swap
         from genretagger.errors import AccessError
         from genretagger.types import Stamp
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
@@ -189,7 +203,7 @@ def test_a_full_and_a_read_only_file_system(tmp_path: Path) -> None:
     code = """
         import os, subprocess, sys
         from pathlib import Path
-        from genretagger import files
+        from genretagger import files, swap
         from genretagger.errors import AccessError
         from genretagger.types import Stamp
         folder = Path(sys.argv[1])

@@ -25,7 +25,9 @@ from genretagger.config import Settings
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
 from genretagger.errors import FileError, WriteRefusedError
-from genretagger.pipeline import Pipeline, Progress, Run, open_pipeline
+from genretagger.opening import Progress, open_pipeline
+from genretagger.pipeline import Pipeline
+from genretagger.run import Run
 from genretagger.schedule import wait_for
 from genretagger.types import Decision, Outcome, Status, Track
 
@@ -129,12 +131,12 @@ class Ears:
             paths: files that were heard before; those in which nothing could be heard have no say.
         """
 
-        def work(pipeline: Pipeline, run: Run) -> Decision:
-            store, listener, _ = pipeline.parts
+        def work(pipeline: Pipeline, _: Run) -> Decision:
+            store, listener = pipeline.store, pipeline.listener
             heard = []
             for path in paths:
                 try:
-                    track = pipeline.read(path, run)
+                    track = _read(pipeline, path)
                 except FileError:
                     continue
                 analysis = store.analysis(track.payload_hash, listener.fingerprint, listener.plan)
@@ -153,7 +155,7 @@ class Ears:
             FileError: the file cannot be read.
         """
         file = Found(path, path.parent)
-        return self._call(lambda pipeline, run: pipeline.parts[2].refusal(file, pipeline.read(path, run)))
+        return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path)))
 
     def announce(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
@@ -171,8 +173,8 @@ class Ears:
         """
 
         def work(pipeline: Pipeline, run: Run) -> int | None:
-            _, listener, writer = pipeline.parts
-            track = pipeline.read(path, run)
+            listener, writer = pipeline.listener, pipeline.writer
+            track = _read(pipeline, path)
             if track.genres.values == genres:
                 return None
             return writer.announce(track, genres, run_id=run.id, model=listener.name, reason=reason)
@@ -181,7 +183,7 @@ class Ears:
 
     def settle(self, write_id: int) -> None:
         """Look whether a write that was announced took place, and record what the file holds now."""
-        self._call(lambda pipeline, _: wait_for(pipeline.parts[2].settle(write_id)))
+        self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
     def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> None:
         """Write genres by genretagger's own protocol: a copy takes the place of the file.
@@ -191,9 +193,9 @@ class Ears:
         """
 
         def work(pipeline: Pipeline, run: Run) -> None:
-            _, listener, writer = pipeline.parts
+            listener, writer = pipeline.listener, pipeline.writer
             file = Found(path, path.parent)
-            track = pipeline.read(path, run)
+            track = _read(pipeline, path)
             if refusal := writer.refusal(file, track):
                 raise WriteRefusedError(refusal, path=path)
             if track.genres.values != genres:
@@ -216,8 +218,8 @@ class Ears:
         """
 
         def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
-            store, _, writer = pipeline.parts
-            track = pipeline.read(path, run)
+            store, writer = pipeline.store, pipeline.writer
+            track = _read(pipeline, path)
             last = store.last_write(path, track.payload_hash)
             if last is None or last.path != path or not _is_ours(last, track):
                 return track.genres.values
@@ -308,14 +310,23 @@ class Ears:
             request.serve(pipeline, run)
 
 
+def _read(pipeline: Pipeline, path: Path) -> Track:
+    """Read what a file is, unless the database knows.
+
+    Raises:
+        FileError: it cannot be read.
+    """
+    return wait_for(pipeline.knowledge.track(path, anew=False))
+
+
 def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     """Add what the history and the settings say of a file."""
     if outcome.status is Status.FAILED:
         return Heard(outcome)
-    store = pipeline.parts[0]
+    store = pipeline.store
     try:
-        track = pipeline.read(outcome.path, run)
-        owned = pipeline.owned(track, run)
+        track = _read(pipeline, outcome.path)
+        owned = pipeline.ownership.reason(track, run)
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))
     last = store.last_write(track.path, track.payload_hash)

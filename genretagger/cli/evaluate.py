@@ -70,7 +70,7 @@ def evaluate(
         ended.append(known)
         tell("measuring", 0, None)
         installed = ModelStore(settings.models_dir).get(settings.model)
-        verdict = judged(known.lessons, pipeline.genres, installed.card, settings.aliases)
+        verdict = judged(known.lessons, pipeline.listener.genres, installed.card, settings.aliases)
         summary = _summary(verdict, known, installed, settings.min_score, time.monotonic() - started)
         notes = []
         if report is not None:

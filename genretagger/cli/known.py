@@ -113,7 +113,7 @@ def gather(
     from genretagger.cli.interrupt import interruptible
     from genretagger.discover import find
     from genretagger.errors import FileError
-    from genretagger.pipeline import open_pipeline
+    from genretagger.opening import open_pipeline
     from genretagger.training.examples import collect
     from genretagger.training.labels import Table
     from genretagger.types import Heard

@@ -17,7 +17,7 @@ from genretagger.cli.options import AsJson, ModelName, Paths
 from genretagger.types import Outcome, Policy, Status
 
 if TYPE_CHECKING:
-    from genretagger.pipeline import Run
+    from genretagger.run import Run
 
 _FAILURES_SHOWN = 20
 _GENRES_WIDTH = 26
@@ -63,7 +63,7 @@ def tag(
     from genretagger.config import load
     from genretagger.discover import find
     from genretagger.errors import FileError
-    from genretagger.pipeline import open_pipeline
+    from genretagger.opening import open_pipeline
 
     output.quieten()
     settings = load(policy=policy, model=model, windows=windows, jobs=jobs, device=device)

@@ -25,7 +25,8 @@ from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.discover import Found, is_ignored
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
-from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.opening import open_pipeline
+from genretagger.pipeline import Pipeline
 from genretagger.types import Json, Outcome, Status
 
 BEAT_S = 1.0

@@ -19,10 +19,13 @@ from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
 from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
 from genretagger.database.writes import PAGE_ROWS, lies_under
-from genretagger.errors import FileError
+from genretagger.errors import FileBusyError, FileError
 
 _BATCH = 500
 """How many jobs are added in one transaction."""
+
+LONGEST_BUSY_S = 900.0
+"""The most seconds until a file is looked at again that another program holds, perhaps for as long as it runs."""
 
 SCAN_ROWS = 2000
 """How many rows a scan takes at a time."""
@@ -143,7 +146,8 @@ class Jobs(Access):
         Args:
             path: the file.
             error: why.
-            again_in_s: when to try again; None to quarantine the file.
+            again_in_s: when to try again; None to quarantine the file. One that another program holds waits longer:
+                half as long as it waited so far.
             counts: whether it was an attempt: a file that somebody changes meanwhile is not to blame.
         """
         at = now()
@@ -160,6 +164,10 @@ class Jobs(Access):
         if not counts:
             values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
+            if again_in_s is not None and isinstance(error, FileBusyError):
+                added_at = connection.execute(select(JobRow.added_at).where(JobRow.path == path)).scalar() or at
+                waited_s = (at - added_at).total_seconds()
+                values["not_before"] = at + timedelta(seconds=max(again_in_s, min(waited_s / 2, LONGEST_BUSY_S)))
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 
     def give_back_jobs(self, *, attempted: bool) -> int:

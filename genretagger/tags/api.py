@@ -207,7 +207,7 @@ def write(
         temporary_name: from `files.new_temporary_name`, written down before the call.
         options: how to write.
         audio_sample: decodes parts of a file, to compare before and after.
-        step: told of each step; see `files.STEPS`.
+        step: told of each step; see `swap.STEPS`.
 
     Returns:
         The field before and after, and the stamp after. A change that would change nothing is not written.

@@ -17,7 +17,7 @@ from ape_factory import make_ape
 from audio_factory import decode, make, metadata
 from tags_helpers import field_of, frame, id3, id3v1, kind_at, only, payload_of, put, refusal_of, write
 
-from genretagger import files
+from genretagger import files, swap
 from genretagger.audio.listen import sample  # copes with a tail, which FFmpeg's WavPack takes for a broken block
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.tags import api
@@ -326,7 +326,7 @@ def test_every_kind_of_the_family(real: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", files.STEPS)
+@pytest.mark.parametrize("step", swap.STEPS)
 def test_a_kill_leaves_a_whole_file(real: Path, step: str) -> None:
     old, payload, before = real.read_bytes(), payload_of(real), field_of(real).values
     temporary = files.new_temporary_name(real)
@@ -342,7 +342,7 @@ def test_a_kill_leaves_a_whole_file(real: Path, step: str) -> None:
         [sys.executable, "-c", code, real, step, payload, temporary], capture_output=True, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    swapped = files.STEPS.index(step) >= files.STEPS.index("swapped")
+    swapped = swap.STEPS.index(step) >= swap.STEPS.index("swapped")
     assert field_of(real).values == (("Jazz", "Blues") if swapped else before)
     assert swapped or real.read_bytes() == old
     assert payload_of(real) == payload

@@ -16,7 +16,7 @@ import pytest
 from audio_factory import FORMATS, make, make_dsf
 from tags_helpers import field_of, kind_at, only, payload_of, put, refusal_of, write
 
-from genretagger import files
+from genretagger import files, swap
 from genretagger.errors import AccessError, FileChangedError, TagError, UnsupportedFileError, WriteRefusedError
 from genretagger.kinds import KINDS
 from genretagger.tags import api
@@ -145,7 +145,7 @@ def test_a_second_reader_has_to_agree(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == data
 
 
-@pytest.mark.parametrize("step", files.STEPS)
+@pytest.mark.parametrize("step", swap.STEPS)
 @pytest.mark.parametrize("name", ["mp3", "alac", "wavpack", "asf", "wav", "aiff", "dsf"])
 def test_a_kill_leaves_a_whole_file(tmp_path: Path, name: str, step: str) -> None:
     path = tmp_path / "song"
@@ -166,7 +166,7 @@ def test_a_kill_leaves_a_whole_file(tmp_path: Path, name: str, step: str) -> Non
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, check=False)
     assert done.returncode == -9, done.stderr
-    if files.STEPS.index(step) < files.STEPS.index("swapped"):
+    if swap.STEPS.index(step) < swap.STEPS.index("swapped"):
         assert path.read_bytes() == old
     else:
         assert field_of(path).values == ("Jazz", "Blues")

@@ -12,7 +12,7 @@ import pytest
 from audio_factory import decode, metadata
 from tags_helpers import CASES, Case, field_of, only, payload_of, put, refusal_of, write
 
-from genretagger import files
+from genretagger import swap
 from genretagger.errors import FileChangedError, FileError, WriteRefusedError
 from genretagger.tags import api
 from genretagger.types import Stamp
@@ -242,4 +242,4 @@ def test_the_steps_are_those_of_the_protocol(case: Case, tmp_path: Path) -> None
     path = case.make(tmp_path / "song", [])
     done: list[str] = []
     put(path, "Jazz", step=done.append)
-    assert tuple(done) == files.STEPS
+    assert tuple(done) == swap.STEPS

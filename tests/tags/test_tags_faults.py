@@ -42,6 +42,13 @@ def test_order_of_making_durable(container: str, folder: Path, tmp_path: Path) -
         )
     ]
     assert order == sorted(order)
+    leases = [number for number, call in enumerate(touching) if call.name == "fcntl" and "SETLEASE" in call.text]
+    assert ["F_RDLCK" in touching[number].text for number in leases] == [True, False, True, False]
+    look, look_before, taken, given_back = leases
+    assert look < look_before < order[0] < taken < order[1]  # nobody waits for us while the copy is made
+    assert given_back > order[-1]
+    looks = [number for number, call in enumerate(touching) if call.name == "fcntl" and "GETLEASE" in call.text]
+    assert order[1] < looks[0] < order[2] < looks[1] < order[3]
     opened = [
         call.text for call in touching if call.name == "openat" and ("O_RDWR" in call.text or "O_WR" in call.text)
     ]

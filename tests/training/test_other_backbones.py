@@ -45,7 +45,7 @@ def test_a_model_that_hears_ten_seconds_at_once(
     assert set(said.scores) == {"Techno", "Bop"}
     assert {"Electronic", "Jazz"} & set(said.genres)  # the parents that the labels name
     with helpers.pipeline(options) as opened:
-        assert set(opened.genres) == {"Techno", "Bop"}
+        assert set(opened.listener.genres) == {"Techno", "Bop"}
 
 
 def test_learning_on_a_backbone_without_genres(

@@ -1,0 +1,79 @@
+"""What its owner changed stays theirs, wherever the file goes; a copy is a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mutagen
+import pytest
+from command_helpers import genres_of, tag
+
+from genretagger.config import Settings
+from genretagger.types import Policy, Status
+
+
+def test_the_owner_changed_the_genre_after_us(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    tags = mutagen.File(song)
+    del tags["genre"]
+    tags.save()
+    replacing = settings.model_copy(update={"policy": Policy.REPLACE})
+    for rules in (settings, replacing):
+        outcome = tag(rules, music)["song.flac"]
+        assert outcome.status is Status.UNCHANGED
+        assert "yours" in outcome.reason
+        assert genres_of(song) == []
+    assert tag(settings, music, force=True)["song.flac"].status is Status.TAGGED
+    assert genres_of(song)
+
+
+@pytest.mark.parametrize("policy", [Policy.KEEP, Policy.REPLACE])
+@pytest.mark.parametrize("genre", [None, "Polka"])
+def test_what_the_owner_changed_stays_theirs_when_the_file_is_moved(
+    settings: Settings, music: Path, make_techno: Callable[..., Path], policy: Policy, genre: str | None
+) -> None:
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    tags = mutagen.File(song)
+    del tags["genre"]
+    if genre:
+        tags["genre"] = [genre]
+    tags.save()
+    (music / "album").mkdir()
+    moved = song.rename(music / "album" / "moved.flac")
+    for _ in range(2):
+        assert tag(settings.model_copy(update={"policy": policy}), music)["moved.flac"].status is Status.UNCHANGED
+        assert genres_of(moved) == ([genre] if genre else [])
+        moved = moved.rename(moved.with_name("x moved.flac")).rename(moved)  # and wherever it goes from there
+
+
+def test_what_the_owner_chose_stays_when_the_file_goes_to_another_disk(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """Another inode: that its genre is neither what was written nor what was there before tells whose it is."""
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    tags = mutagen.File(song)
+    tags["genre"] = ["Polka"]
+    tags.save()
+    moved = music / "moved.flac"
+    moved.write_bytes(song.read_bytes())
+    song.unlink()
+    outcome = tag(settings.model_copy(update={"policy": Policy.REPLACE}), music)["moved.flac"]
+    assert (outcome.status, genres_of(moved)) == (Status.UNCHANGED, ["Polka"])
+
+
+def test_a_recording_that_was_deleted_and_comes_again_is_tagged_again(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac")
+    fresh = song.read_bytes()
+    tag(settings, music)
+    again = music / "again.flac"
+    again.write_bytes(fresh)  # before the other goes, so that it cannot have its inode
+    song.unlink()
+    assert tag(settings, music)["again.flac"].status is Status.TAGGED
