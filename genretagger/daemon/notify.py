@@ -39,3 +39,8 @@ class Notifier:
             sock.setblocking(False)  # a manager that does not read must not stop us
             sock.connect(address)
             sock.sendall("\n".join(words).encode("utf-8", "backslashreplace"))
+
+
+def without_manager() -> dict[str, str]:
+    """Our environment without the service manager's socket, which is not that of the programs that we start."""
+    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
