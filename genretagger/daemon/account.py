@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Account:
         self._summary = Tally()
         self._ended_at: deque[float] = deque(maxlen=1000)
         self._errors: deque[Json] = deque(maxlen=_LAST_ERRORS)
+        self._unreadable: set[tuple[str, str]] = set()
         self.counters: Counter[str] = Counter()
         self.provider = ""
 
@@ -68,6 +70,15 @@ class Account:
             self._events.debug(status, path=path, reason=details["reason"])
             if details["reason"].startswith("its genre was changed after"):
                 self._events.info("left alone", path=path, reason=details["reason"])
+
+    def unreadable(self, error: OSError) -> None:
+        """Tell once that a folder cannot be read; one that is gone was deleted while it was looked at."""
+        path, cause = os.fsdecode(error.filename or ""), error.strerror or str(error)
+        gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        tell = self._events.debug if gone or (path, cause) in self._unreadable else self._events.warning
+        tell("folder cannot be read", path=path, cause=cause)
+        if not gone:
+            self._unreadable.add((path, cause))
 
     def keep_error(self, path: str | None, cause: str) -> None:
         """Keep an error for the status."""

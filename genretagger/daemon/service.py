@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -28,7 +29,7 @@ from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import Roots
-from genretagger.daemon.watch import Changed, Overflowed
+from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
 from genretagger.database.store import Store
 from genretagger.errors import ConfigError, GenretaggerError
@@ -43,6 +44,10 @@ ANSWER_S = 4.0
 
 _LONGEST_LOOK_S = 1800.0
 """What the database or a folder takes longer for hangs."""
+
+
+_DIED = object()
+"""The word that a thread died of an exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Service:
             signal.signal(number, self._on_stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._on_reload)
-        watch.hear_of_overflows(self._inbox.put)
+        watch.hear_of_losses(self._inbox.put)
+        threading.excepthook = self._on_death
         self._intake.start()
         control = Control(self._settings.data_dir, self._pass_on)
         try:
@@ -113,6 +119,12 @@ class Service:
     def _on_reload(self, _: int, __: FrameType | None) -> None:
         self._reloading = True
         self._inbox.put(None)
+
+    def _on_death(self, died: threading.ExceptHookArgs) -> None:
+        name = died.thread.name if died.thread is not None else ""
+        cause = f"a bug: {died.exc_type.__name__}: {died.exc_value}"
+        self._events.error("thread died", name=name, cause=cause, action="looking after the observers")
+        self._inbox.put(_DIED)
 
     def _turn(self) -> None:
         """Wait for what is next, and handle it."""
@@ -158,6 +170,10 @@ class Service:
             )
             self._account.counters["overflows"] += 1
             self._roots.look_at_all("overflow", priority=0)
+        elif isinstance(message, LimitReached):
+            self._roots.limit_reached()
+        elif message is _DIED:
+            self._roots.check_soon()
         elif isinstance(message, intake.Unsettled):
             self._arrivals.touch(message.path, message.root)
         elif isinstance(message, intake.Queue):
@@ -165,8 +181,7 @@ class Service:
         elif isinstance(message, intake.Looked):
             self._looked(message)
         elif isinstance(message, intake.Unreadable):
-            cause = message.error.strerror or str(message.error)
-            self._events.warning("folder cannot be read", path=os.fsdecode(message.error.filename or ""), cause=cause)
+            self._account.unreadable(message.error)
         elif isinstance(message, intake.Broken):
             self._events.error("database cannot be used", cause=intake.explain(message.error))
             self._account.keep_error(None, intake.explain(message.error))
@@ -221,13 +236,13 @@ class Service:
             self._events.error("configuration is wrong", cause=str(error), action="keeping the old one")
         else:
             rules = settings.rules_key != self._settings.rules_key
-            self._settings = self._work.settings = self._roots.settings = settings
+            self._settings = self._work.settings = settings
             self._arrivals.configure(settings)
             self._events.configure(settings.log_level, settings.log_format)
             self._events.info("configuration loaded", rules_changed=rules)
             self._intake.ask(intake.Configure(settings))
             self._work.stop()  # the next engine works by the new settings
-            self._roots.look_at_all("configuration", priority=1)
+            self._roots.configure(settings)
         self._notifier.tell("READY=1")
 
     @property

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 import command_helpers as helpers
 import pytest
-from daemon_helpers import Watcher, tagged_once
+from daemon_helpers import Watcher, in_a_namespace, tagged_once
 
 from genretagger.daemon import watch
 from genretagger.daemon.watch import Changed, Watched, Way
@@ -40,26 +40,6 @@ def music(tmp_path: Path) -> Path:
 @pytest.fixture
 def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
     return make_techno(tmp_path / "outside.flac").read_bytes()
-
-
-def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
-    """Run a Python script as root of a user namespace of its own."""
-    command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
-    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-    try:
-        done = subprocess.run(
-            [*command, textwrap.dedent(script), *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-            timeout=110,
-        )
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if done.returncode == 77 or done.stderr.startswith("unshare:"):
-        pytest.skip("namespaces cannot be had here")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes) -> None:
