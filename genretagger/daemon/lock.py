@@ -29,7 +29,7 @@ def take(data_dir: Path, *, wait_s: float) -> int:
     data_dir.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
     while (descriptor := lock(data_dir / LOCK)) is None:
-        if time.monotonic() > deadline or ask(data_dir, "status") is not None:
+        if time.monotonic() > deadline or ask(data_dir, "status"):
             raise ConfigError(
                 "another `genretagger watch` is at work on this database",
                 path=data_dir,

@@ -80,6 +80,7 @@ class Service:
             store.forget_jobs(outside=roots)
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._intake_at_s: float | None = None
+        self._intake_failed = False
         self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._ask)
         self._arrivals = Arrivals(self._settings, self._roots, self._ask)
         self._account = Account(events)
@@ -177,6 +178,7 @@ class Service:
         elif isinstance(message, intake.Unsettled):
             self._arrivals.touch(message.path, message.root)
         elif isinstance(message, intake.Queue):
+            self._intake_failed = False
             self._work.queued(message)
         elif isinstance(message, intake.Looked):
             self._looked(message)
@@ -185,6 +187,7 @@ class Service:
         elif isinstance(message, intake.Broken):
             self._events.error("database cannot be used", cause=intake.explain(message.error))
             self._account.keep_error(None, intake.explain(message.error))
+            self._intake_failed = True
             self._intake_at_s = time.monotonic() + max(1.0, self._settings.retry_s)
         elif isinstance(message, Said):
             self._work.said(message)
@@ -247,8 +250,18 @@ class Service:
 
     @property
     def _is_alive(self) -> bool:
-        """Whether all parts work: what the service manager wants to know."""
-        return self._intake.is_alive and self._intake.busy_s() <= _LONGEST_LOOK_S and self._work.is_alive
+        """Whether no part hangs: what the service manager wants to know, as it can mend nothing else.
+
+        A database that cannot be used is tried again; a manager that killed us for it would start us again for nothing.
+        """
+        intake_is_alive = self._intake.is_alive or self._intake_at_s is not None
+        return intake_is_alive and self._intake.busy_s() <= _LONGEST_LOOK_S and self._work.is_alive
+
+    @property
+    def _is_well(self) -> bool:
+        """Whether all parts can do their work: what the owner wants to know."""
+        works = self._intake.is_alive and not self._intake_failed and not self._work.is_failing
+        return self._is_alive and works and not self._roots.any_away
 
     def _pass_on(self, word: str) -> Json:
         """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
@@ -263,7 +276,7 @@ class Service:
         now_s = time.monotonic()
         return {
             "pid": os.getpid(),
-            "healthy": self._is_alive and not self._work.is_failing and not self._roots.any_away,
+            "healthy": self._is_well,
             "uptime_s": round(now_s - self._account.total.since_s, 1),
             "roots": self._roots.as_json(),
             "settling": len(self._arrivals),

@@ -364,3 +364,13 @@ def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
             assert watcher.process.poll() is None
         status = watcher.status()
         assert (status["engine"], status["counters"]["engines"]) == (None, 1)
+
+
+def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.process.send_signal(signal.SIGSTOP)
+        while helpers.state(watcher.process.pid) != "T":
+            pass
+        shown = json.loads(command("status", "--json", data_dir=heard))
+        assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn")
+        assert "it runs, and does not answer" in command("status", data_dir=heard)

@@ -261,6 +261,31 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
         hear_until("STOPPING=1")
 
 
+def test_a_database_that_others_hold_is_waited_for(
+    heard: Path, music: Path, song: bytes, notify_socket: socket.socket
+) -> None:
+    """It is not well meanwhile, and the service manager has no reason to kill it: it could not do better."""
+    name = "@" + notify_socket.getsockname()[1:].decode()
+    with Watcher(music, data_dir=heard, NOTIFY_SOCKET=name, WATCHDOG_USEC=1_000_000, retry_s=5) as watcher:
+        watcher.wait_for("looked", why="start")
+        kept = heard / "library.sqlite3"
+        kept.rename(heard / "elsewhere")
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("database cannot be used")
+        assert watcher.status()["healthy"] is False
+        notify_socket.setblocking(False)
+        while True:  # what was said before
+            try:
+                notify_socket.recv(4096)
+            except BlockingIOError:
+                break
+        notify_socket.settimeout(3)  # less than until the database is tried again
+        assert notify_socket.recv(4096) == b"WATCHDOG=1"
+        (heard / "elsewhere").rename(kept)
+        watcher.wait_for("tagged", path=music / "1.flac")
+        assert watcher.status()["healthy"] is True
+
+
 def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path) -> None:
     """The kernel tells the holder of a lease by a signal, of which a process dies unless another one is chosen."""
     path = tmp_path / "song.flac"
