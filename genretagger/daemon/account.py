@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from genretagger.daemon import intake
+from genretagger.daemon.driver import UNSETTLED
 from genretagger.daemon.events import Events
 from genretagger.types import Json
 
@@ -55,6 +56,9 @@ class Account:
     def outcome(self, details: Json) -> None:
         """Note what became of a file, and tell it."""
         status, path = details["status"], details["path"]
+        if status == UNSETTLED:
+            self._events.debug(status, path=path, reason=details["reason"])
+            return
         self.counters["handled"] += 1
         self.provider = details["provider"] or self.provider
         self._ended_at.append(time.monotonic())

@@ -21,6 +21,9 @@ from genretagger.config import Settings
 from genretagger.daemon.notify import without_manager
 from genretagger.types import Json
 
+UNSETTLED = "unsettled"
+"""How a file ended that somebody is at: the watcher waits until it is complete again."""
+
 _LAST_WORDS = 20
 
 

@@ -24,7 +24,7 @@ from genretagger.daemon import intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control
-from genretagger.daemon.driver import Ended, Said
+from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
 from genretagger.daemon.notify import Notifier
@@ -191,12 +191,18 @@ class Service:
             self._intake_at_s = time.monotonic() + max(1.0, self._settings.retry_s)
         elif isinstance(message, Said):
             self._work.said(message)
-            if message.event == "ended" and message.details["status"] == "tagged" and self._settings.on_tagged:
-                self._hook.run(self._settings.on_tagged, Path(message.details["path"]), message.details["genres"])
+            if message.event == "ended":
+                self._handled(message.details)
         elif isinstance(message, Ended):
             self._work.ended(message)
         elif isinstance(message, _Question):
             message.answer.set_result(self._answer(message.word))
+
+    def _handled(self, details: Json) -> None:
+        if details["status"] == UNSETTLED:
+            self._arrivals.touch(Path(details["path"]), Path(details["root"]))
+        elif details["status"] == "tagged" and self._settings.on_tagged:
+            self._hook.run(self._settings.on_tagged, Path(details["path"]), details["genres"])
 
     def _looked(self, message: intake.Looked) -> None:
         root = self._roots.of(message.look.root)

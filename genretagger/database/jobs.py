@@ -137,14 +137,13 @@ class Jobs(Access):
             if handled is not None:
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
 
-    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, counts: bool = True) -> None:
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
         """Note that an attempt failed.
 
         Args:
             path: the file.
             error: why.
             again_in_s: when to try again; None to quarantine the file.
-            counts: whether it was an attempt: a file that somebody changes meanwhile is not to blame.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -157,8 +156,6 @@ class Jobs(Access):
             "worker": None,
             "updated_at": at,
         }
-        if not counts:
-            values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 

@@ -374,3 +374,22 @@ def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
         shown = json.loads(command("status", "--json", data_dir=heard))
         assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn")
         assert "it runs, and does not answer" in command("status", data_dir=heard)
+
+
+def test_a_file_that_somebody_opened_since_it_was_queued_is_waited_for(heard: Path, music: Path, song: bytes) -> None:
+    """Its turn may come hours after it was complete."""
+    before = {music / f"{number:02}.flac" for number in range(20)}
+    last = music / "zz.flac"
+    for path in (*before, last):
+        path.write_bytes(song)
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", new=21)
+        with last.open("r+b") as file:  # as a tagger does that asks its user before it writes
+            watcher.wait_for_all("tagged", before)
+            (music / "new.flac").write_bytes(song)
+            watcher.wait_for("tagged", path=music / "new.flac")
+            assert helpers.genres_of(last) == []
+            assert file.tell() == 0
+        watcher.wait_for("tagged", path=last)
+        assert not watcher.seen("failed")
+    tagged_once(heard, {*before, last, music / "new.flac"})
