@@ -24,11 +24,10 @@ def take(data_dir: Path, *, wait_s: float) -> int:
         The descriptor that holds the lock, for as long as it or a copy in a child process is open.
 
     Raises:
-        ConfigError: another watcher is at work.
+        ConfigError: another watcher is at work, or the folder cannot be written.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
-    while (descriptor := lock(data_dir / LOCK)) is None:
+    while (descriptor := _lock(data_dir)) is None:
         if time.monotonic() > deadline or ask(data_dir, "status"):
             raise ConfigError(
                 "another `genretagger watch` is at work on this database",
@@ -37,3 +36,15 @@ def take(data_dir: Path, *, wait_s: float) -> int:
             )
         time.sleep(_AGAIN_S)
     return descriptor
+
+
+def _lock(data_dir: Path) -> int | None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return lock(data_dir / LOCK)
+    except OSError as error:
+        raise ConfigError(
+            f"the data folder cannot be used: {error.strerror or error}",
+            path=data_dir,
+            hint="Check its permissions, or name another one with GENRETAGGER_DATA_DIR",
+        ) from error

@@ -99,7 +99,7 @@ class Service:
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
-        control = Control(self._settings.data_dir, self._pass_on)
+        control = self._control()
         try:
             self._roots.start()
             places = [str(root.watched.root) for root in self._roots]
@@ -109,9 +109,17 @@ class Service:
                 self._turn()
         finally:
             self._notifier.tell("STOPPING=1")
-            control.close()
+            if control is not None:
+                control.close()
             self._end()
         return 0
+
+    def _control(self) -> Control | None:
+        try:
+            return Control(self._settings.data_dir, self._pass_on)
+        except OSError as error:  # another program has the address: no reason to leave music without genres
+            self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
+            return None
 
     def _on_stop(self, _: int, __: FrameType | None) -> None:
         self._stopping = True

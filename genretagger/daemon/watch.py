@@ -142,14 +142,16 @@ class Watched:
         blind = next(filter(is_blind, kinds), "")
         self.is_remote = bool(blind)
         refusals, before = Watched.refusals, set(threading.enumerate())
-        observer = Observer()
         real = Path(os.path.realpath(self.root))  # the kernel would watch the link instead of where it leads
+        observer: BaseObserver | None = None
         try:
+            observer = Observer()
             observer.schedule(_Handler(self.root, real, self._tell), str(real), recursive=True, event_filter=_EVENTS)
             observer.start()
         except OSError as error:
             with contextlib.suppress(Exception):
-                observer.stop()
+                if observer is not None:
+                    observer.stop()
             self.way, self.reason = Way.POLLING, _why(error)
             return
         self._observer = observer

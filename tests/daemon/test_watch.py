@@ -69,8 +69,8 @@ def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes)
     tagged_once(heard, songs | {music / "new" / "later.flac"})
 
 
-@pytest.mark.parametrize("limit", [0, 3])
-def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int) -> None:
+@pytest.mark.parametrize("limit", ["watches 0", "watches 3", "instances 0"])
+def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: str) -> None:
     """At the root, or below it where watchdog says nothing: told once, with the way out; then it is polled."""
     for name in ("a/b", "c", "d", "e"):
         (music / name).mkdir(parents=True)
@@ -79,7 +79,7 @@ def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int)
         from pathlib import Path
         from daemon_helpers import Watcher
         try:
-            Path("/proc/sys/user/max_inotify_watches").write_text(sys.argv[4])
+            Path(f"/proc/sys/user/max_inotify_{sys.argv[4]}").write_text(sys.argv[5])
         except OSError:
             sys.exit(77)
         music, data, song = map(Path, sys.argv[1:4])
@@ -93,8 +93,8 @@ def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int)
             print(root["way"], len(watcher.seen("polling")))
     """
     source = music.with_name("outside.flac")
-    said = in_a_namespace(script, music, heard, source, str(limit)).splitlines()
-    assert "sudo sysctl fs.inotify.max_user_watches=" in said[0]
+    said = in_a_namespace(script, music, heard, source, *limit.split()).splitlines()
+    assert f"sudo sysctl fs.inotify.max_user_{limit.split()[0]}=" in said[0]
     assert said[1] == "polling 1"
     tagged_once(heard, {music / "a/b/1.flac", music / "e/2.flac"})
 
