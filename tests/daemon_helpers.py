@@ -95,12 +95,12 @@ class Watcher:
         self.process.wait()
         self._reader.join(WAIT_S)
 
-    def wait_for(self, event: str, **details: Json) -> Json:
+    def wait_for(self, event: str, *, within_s: float = WAIT_S, **details: Json) -> Json:
         """Wait for an event with these details."""
         wanted = {"event": event, **{name: str(value) for name, value in details.items()}}
         while True:
             try:
-                line = self._lines.get(timeout=WAIT_S)
+                line = self._lines.get(timeout=within_s)
             except Empty:
                 raise AssertionError(f"no {wanted} in {self.log}") from None
             if line is None:

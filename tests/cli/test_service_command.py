@@ -58,6 +58,18 @@ def test_variables_are_meant_in_commands_only(tmp_path: Path) -> None:
     assert lines(text, "ReadWritePaths") == [f"-{tmp_path / 'A$AP'}"]
 
 
+def test_the_system_unit_is_confined(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    place = tmp_path / "made-for-this-test.service"
+    place.write_text(unit([tmp_path], system=True, user="nobody"), "utf-8")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("an older systemd-analyze, which looks at running services only")
+    assert done.returncode == 0, done.stdout[-400:]  # 10 is no protection at all, 3 and less is called OK
+
+
 @pytest.mark.parametrize("system", [False, True])
 def test_python_may_lie_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: bool) -> None:
     if shutil.which("systemd-analyze") is None:
