@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from collections import Counter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import command_helpers as helpers
+import pytest
 
 from genretagger.daemon.control import ask
 from genretagger.database import WriteState
@@ -93,12 +95,12 @@ class Watcher:
         self.process.wait()
         self._reader.join(WAIT_S)
 
-    def wait_for(self, event: str, **details: Json) -> Json:
+    def wait_for(self, event: str, *, within_s: float = WAIT_S, **details: Json) -> Json:
         """Wait for an event with these details."""
         wanted = {"event": event, **{name: str(value) for name, value in details.items()}}
         while True:
             try:
-                line = self._lines.get(timeout=WAIT_S)
+                line = self._lines.get(timeout=within_s)
             except Empty:
                 raise AssertionError(f"no {wanted} in {self.log}") from None
             if line is None:
@@ -151,3 +153,23 @@ def tagged_once(data_dir: Path, songs: set[Path]) -> None:
     done = Counter(write.path for write in helpers.writes(data_dir) if write.state is WriteState.DONE)
     assert done == Counter(dict.fromkeys(songs, 1))
     assert all(helpers.genres_of(song) == ["Dance", "Techno"] for song in songs)
+
+
+def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
+    """Run a Python script as root of a user namespace of its own."""
+    command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
+    paths = [str(Path(__file__).parents[0]), str(Path(__file__).parents[1])]
+    try:
+        done = subprocess.run(
+            [*command, textwrap.dedent(script), *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            capture_output=True,
+            text=True,
+            timeout=110,
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("namespaces cannot be had here")
+    assert done.returncode == 0, done.stderr
+    return done.stdout

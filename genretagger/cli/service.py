@@ -98,11 +98,7 @@ def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
     for line in template.read_text("utf-8").splitlines():
         key = line.partition("=")[0]
         if key == "ExecStart":
-            lines.append(
-                " ".join(
-                    [f"ExecStart={quoted(Path(sys.executable), in_command=True)} -m genretagger watch", *arguments]
-                )
-            )
+            lines.append(" ".join([f"ExecStart={quoted(Path(sys.executable))} -m genretagger watch", *arguments]))
         elif key == "User":
             lines.append(f"User={user or _owner(folders[0])}")
         elif key in ("ReadWritePaths", "RequiresMountsFor"):
@@ -127,7 +123,7 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
 
     Args:
         path: any path.
-        in_command: whether it stands in a command, the only place where systemd looks for variables.
+        in_command: whether it is an argument of a command, the only place where systemd looks for variables.
 
     Raises:
         ConfigError: the name holds bytes that a unit cannot.

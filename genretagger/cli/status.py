@@ -35,7 +35,7 @@ def status(as_json: AsJson = False) -> None:
         with Store.open(settings.database, create=False, read_only=True) as store:
             counts = store.job_counts()
             quarantined = store.jobs(JobState.QUARANTINED, limit=1000)
-    well = running is not None and running["healthy"]
+    well = bool(running) and running["healthy"]
     if as_json:
         output.say_json(
             {
@@ -74,6 +74,8 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
     lines = []
     if running is None:
         lines.append("service     not running: `genretagger watch DIR` or `genretagger service install DIR` starts it")
+    elif not running:
+        lines.append("service     not well: it runs, and does not answer")
     else:
         health = "well" if running["healthy"] else "not well"
         lines.append(f"service     {health}, running for {_duration(running['uptime_s'])}, process {running['pid']}")
@@ -87,7 +89,7 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
         f"queue       {counts.new:,} new, {counts.backlog:,} in the backlog, {counts.working:,} being done, "
         f"{counts.quarantined:,} quarantined"
     )
-    if running is not None:
+    if running:
         done = ", ".join(f"{count:,} {name}" for name, count in sorted(running["outcomes"].items())) or "nothing yet"
         lines.append(f"done        {done}; {running['per_minute']:g} a minute lately")
         if running["settling"]:

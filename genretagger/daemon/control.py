@@ -71,17 +71,24 @@ def ask(data_dir: Path, word: str) -> Json:
     """Say a word to the service of a data folder: `status` or `wake`.
 
     Returns:
-        Its answer; None where no service runs, or none that answers.
+        Its answer; an empty one where a service runs that does not answer, and None where none runs.
     """
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_ANSWER_S)
+    if not hasattr(socket, "AF_UNIX"):
+        return None
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_S)
+        try:
             connection.connect(address(data_dir))
+        except TimeoutError:  # so many have asked before
+            return {}
+        except OSError:
+            return None
+        try:
             connection.sendall(word.encode("ascii"))
             with connection.makefile("rb") as answer:
-                return json.loads(answer.readline() or b"null")
-    except (OSError, ValueError, AttributeError):
-        return None
+                return json.loads(answer.readline() or b"{}")
+        except (OSError, ValueError):
+            return {}
 
 
 def _is_ours(connection: socket.socket) -> bool:

@@ -18,7 +18,11 @@ from typing import IO
 
 import genretagger
 from genretagger.config import Settings
+from genretagger.daemon.notify import without_manager
 from genretagger.types import Json
+
+UNSETTLED = "unsettled"
+"""How a file ended that somebody is at: the watcher waits until it is complete again."""
 
 _LAST_WORDS = 20
 
@@ -153,8 +157,8 @@ class Driver:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, where the engine finds the same genretagger; without the service manager's socket, which is not its own."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+    """Ours, where the engine finds the same genretagger."""
+    environment = without_manager()
     package = str(Path(genretagger.__file__).resolve().parents[1])
     if package not in {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}:
         others = environment.get("PYTHONPATH")

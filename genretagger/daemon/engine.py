@@ -1,8 +1,8 @@
 """The process that does the work: takes jobs from the queue through the pipeline, and ends when nothing is left to do.
 
 It is started by the watcher, gets its settings on standard input, and says on standard output, one JSON object a line,
-what it does: `ready`, `begun`, `ended`, `failed`, and a `beat` every few seconds. A closed input or SIGTERM ends it:
-writes that were begun are finished, everything else is given back to the queue.
+what it does: `ready`, `begun`, `ended`, `notice`, `broken`, and a `beat` every second. A closed input or SIGTERM ends
+it: writes that were begun are finished, everything else is given back to the queue.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
 from genretagger.config import Settings, restored
+from genretagger.daemon.driver import UNSETTLED
 from genretagger.daemon.events import LEVELS
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.discover import Found, is_ignored
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
+from genretagger.files import stamp_of
 from genretagger.opening import open_pipeline
 from genretagger.pipeline import Pipeline
+from genretagger.posix import is_being_written
 from genretagger.types import Json, Outcome, Status
 
 BEAT_S = 1.0
@@ -93,6 +96,10 @@ class Engine:
             if is_ignored(job.path, job.root, self._settings.ignore):  # since it was queued
                 self._store.finish_job(job.path, None)
                 continue
+            if self._is_changing(job.path):  # since it was queued, which may be hours ago
+                self._store.finish_job(job.path, None)
+                self._say_ended(job, UNSETTLED, "somebody is at it")
+                continue
             suspect = job.attempts > 1 and not job.cause
             if suspect and given:
                 self._alone = job
@@ -103,6 +110,17 @@ class Engine:
             yield Found(job.path, job.root)
             if suspect:
                 return
+
+    def _is_changing(self, path: Path) -> bool:
+        """Whether a program has a file open for writing, or changed it a moment ago.
+
+        Whoever has it open would go on writing to a file that nobody finds any more once ours has its name.
+        """
+        try:
+            untouched_s = time.time() - stamp_of(path).ctime_ns / 1e9
+        except FileError:
+            return False
+        return 0 <= untouched_s < self._settings.quiet_s or is_being_written(path) is True
 
     def _more_to_come(self) -> bool:
         """Wait for more to do, for as long as the model may stay loaded."""
@@ -131,32 +149,34 @@ class Engine:
             cause = str(error)
             if not os.path.lexists(outcome.path):
                 status = GONE
+            elif isinstance(error, FileChangedError):
+                status = UNSETTLED
             quarantined = self._failed(job, error, retry=failure is None or failure.retry)
         else:
             refused = outcome.status is Status.SKIPPED and not outcome.scores
             key = self._settings.rules_key
             # what was refused may be possible after another change of the file
             self._store.finish_job(outcome.path, f"{key} refused" if refused else key)
-        say(
-            "ended",
-            path=str(outcome.path),
-            status=status,
+        self._say_ended(
+            job,
+            status,
+            cause,
             genres_before=list(outcome.genres_before),
             genres=list(outcome.genres),
-            reason=cause,
             seconds=round(outcome.seconds, 3),
             quarantined=quarantined,
             model=outcome.model,
-            provider=self._pipeline.provider,
         )
+
+    def _say_ended(self, job: StoredJob, status: str, reason: str, **details: Json) -> None:
+        where = {"path": str(job.path), "root": str(job.root)}
+        say("ended", **where, status=status, reason=reason, provider=self._pipeline.provider, **details)
 
     def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
         """Settle a job that failed; says whether the file is set aside."""
-        if not os.path.lexists(job.path):
-            self._store.finish_job(job.path, None)  # whoever brings it back is heard of, or found by a scan
-            return False
-        if isinstance(error, FileChangedError):
-            self._store.fail_job(job.path, error, again_in_s=self._settings.quiet_s, counts=False)
+        if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
+            # whoever brings it back is heard of, or found by a scan; and who changes it is not to blame
+            self._store.finish_job(job.path, None)
             return False
         if retry and job.attempts < self._settings.attempts:
             wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)

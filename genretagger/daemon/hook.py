@@ -1,19 +1,30 @@
 """The owner's command after a write, such as one that tells a player to look at its library again.
 
 It gets the path and the genres as arguments; no shell reads them. One at a time, in the order of the writes; one that
-takes too long is ended, and one that fails is told of and changes nothing.
+takes too long is ended with all that it started, and one that fails is told of and changes nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
+from typing import IO
+
+from genretagger.daemon.notify import without_manager
 
 TIME_LIMIT_S = 60.0
+
+_KEPT_BYTES = 4096
+"""Of what a command says, so much is kept: it may say anything."""
+
+_LAST_WORDS_S = 1.0
+"""How long to wait for the last words of a command that has ended; what it left running may never end."""
 
 
 class Hook:
@@ -21,16 +32,17 @@ class Hook:
 
     Args:
         failed: is told of a failure: the path, and why.
+        time_limit_s: how long the command may take.
     """
 
-    def __init__(self, failed: Callable[[Path, str], None]) -> None:
-        self._failed = failed
+    def __init__(self, failed: Callable[[Path, str], None], *, time_limit_s: float = TIME_LIMIT_S) -> None:
+        self._failed, self._time_limit_s = failed, time_limit_s
         self._calls: SimpleQueue[tuple[Sequence[str], Path, Sequence[str]]] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def run(self, command: Sequence[str], path: Path, genres: Sequence[str]) -> None:
         """Have the command run for a file, soon."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="genretagger-hook", daemon=True)
             self._thread.start()
         self._calls.put((command, path, genres))
@@ -38,26 +50,49 @@ class Hook:
     def _work(self) -> None:
         while True:
             command, path, genres = self._calls.get()
-            if fault := _fault([*command, os.fspath(path), *genres]):
+            if fault := _fault([*command, os.fspath(path), *genres], self._time_limit_s):
                 self._failed(path, fault)
 
 
-def _fault(command: Sequence[str]) -> str:
+def _fault(command: Sequence[str], time_limit_s: float) -> str:
     """Run a command, and say what was wrong with it; empty where nothing was."""
     try:
-        ended = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            timeout=TIME_LIMIT_S,
-            check=False,
+            env=without_manager(),
+            process_group=0 if os.name == "posix" else None,
         )
-    except subprocess.TimeoutExpired:
-        return f"it took longer than {TIME_LIMIT_S:g} s"
     except (OSError, ValueError) as error:
         return str(error)
-    if ended.returncode == 0:
+    assert process.stderr is not None
+    said: list[bytes] = [b""]
+    listener = threading.Thread(target=_keep_end, args=(process.stderr, said), daemon=True)
+    listener.start()
+    try:
+        status = process.wait(time_limit_s)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        return f"it took longer than {time_limit_s:g} s"
+    if status == 0:
         return ""
-    said = ended.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
-    return f"it ended with status {ended.returncode}: {said[:200]}" if said else f"status {ended.returncode}"
+    listener.join(_LAST_WORDS_S)
+    last = said[0].decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
+    return f"it ended with status {status}: {last[:200]}" if last else f"status {status}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+    process.wait()
+
+
+def _keep_end(stream: IO[bytes], said: list[bytes]) -> None:
+    """Read all that a command says, which would wait otherwise, and keep the end of it."""
+    with stream:
+        while more := os.read(stream.fileno(), 1 << 16):
+            said[0] = (said[0] + more)[-_KEPT_BYTES:]

@@ -82,11 +82,10 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A look at a folder is over: how many files and folders it has, how many have to be handled, in what time."""
+    """A look at a folder is over: how many files it has, how many have to be handled, in what time."""
 
     look: Look
     files: int
-    folders: int
     found: int
     seconds: float
 
@@ -242,7 +241,7 @@ class Intake:
                 jobs.clear()
                 self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
         store.add_jobs(jobs)
-        self._tell(Looked(look, scan.files, scan.folders, found, time.monotonic() - started))
+        self._tell(Looked(look, scan.files, found, time.monotonic() - started))
 
 
 def explain(error: Exception) -> str:

@@ -12,6 +12,7 @@ class Notifier:
 
     Attributes:
         watchdog_s: within how many seconds the manager wants to hear from us; None where it does not.
+        next_s: when `feed` has something to do.
     """
 
     def __init__(self) -> None:
@@ -19,6 +20,15 @@ class Notifier:
         for_us = os.environ.get("WATCHDOG_PID") in (None, str(os.getpid()))
         usec = os.environ.get("WATCHDOG_USEC", "")
         self.watchdog_s = int(usec) / 1e6 if self._address and for_us and usec.isdigit() and int(usec) else None
+        self.next_s: float | None = None if self.watchdog_s is None else 0.0
+
+    def feed(self, now_s: float, is_alive: bool) -> None:
+        """Tell the manager's watchdog now and then that all is well, only while it is."""
+        if self.watchdog_s is None or self.next_s is None or now_s < self.next_s:
+            return
+        self.next_s = now_s + self.watchdog_s / 4
+        if is_alive:
+            self.tell("WATCHDOG=1")
 
     def tell(self, *words: str) -> None:
         """Send a state: `READY=1`, `STOPPING=1`, `RELOADING=1`, `WATCHDOG=1`, `STATUS=…`."""
@@ -29,3 +39,8 @@ class Notifier:
             sock.setblocking(False)  # a manager that does not read must not stop us
             sock.connect(address)
             sock.sendall("\n".join(words).encode("utf-8", "backslashreplace"))
+
+
+def without_manager() -> dict[str, str]:
+    """Our environment without the service manager's socket, which is not that of the programs that we start."""
+    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}

@@ -33,7 +33,6 @@ class Root:
         looking: whether a look is under way.
         took_s: how long the last one took.
         files: how many music files it found.
-        folders: how many folders.
     """
 
     watched: Watched
@@ -41,7 +40,6 @@ class Root:
     looking: bool = False
     took_s: float = 0.0
     files: int = 0
-    folders: int = 0
     _told: str = ""
 
     def news(self) -> tuple[bool, bool]:
@@ -57,7 +55,7 @@ class Roots:
 
     Args:
         folders: absolute, none inside another.
-        settings: how often to look; may be replaced.
+        settings: how often to look.
         events: the log.
         tell: is given what is heard.
         look: has a folder looked at.
@@ -72,10 +70,9 @@ class Roots:
         tell: Tell,
         look: Callable[[intake.Look], None],
     ) -> None:
-        self.settings, self._events, self._ask = settings, events, look
+        self._settings, self._events, self._ask = settings, events, look
         self._roots = [Root(Watched(folder, tell)) for folder in folders]
         self._upkeep_at_s = 0.0
-        self._suspects_limit = False
 
     def __iter__(self) -> Iterator[Root]:
         return iter(self._roots)
@@ -107,7 +104,7 @@ class Roots:
     def upkeep(self, now_s: float) -> None:
         """Notice folders that went or came back and observers that died, and look at what is due."""
         if now_s >= self._upkeep_at_s:
-            self._upkeep_at_s = now_s + min(UPKEEP_S, self.settings.poll_s)
+            self._upkeep_at_s = now_s + min(UPKEEP_S, self._settings.poll_s)
             for root in self._roots:
                 self._check(root)
         for root in self._roots:
@@ -120,12 +117,32 @@ class Roots:
             if root.watched.way is not Way.AWAY:
                 self._look(root, why, priority=priority)
 
+    def check_soon(self) -> None:
+        """Have `upkeep` see at once whether all is as it should be."""
+        self._upkeep_at_s = 0.0
+
+    def limit_reached(self) -> None:
+        """Rely on events no more: some folder below a root could not be watched."""
+        for root in self._roots:
+            if root.watched.way is Way.EVENTS:
+                root.watched.poll_too(watch.LIMIT_REACHED)
+                self._tell_way(root)
+                self._look(root, "limit", priority=0)
+
+    def configure(self, settings: Settings) -> None:
+        """Go by other settings from now on; the limits of the system may be others too."""
+        self._settings = settings
+        for root in self._roots:
+            if root.watched.way is Way.POLLING and not root.watched.is_remote:
+                root.watched.start()
+                self._tell_way(root)
+        self.look_at_all("configuration", priority=1)
+
     def looked(self, root: Root, found: intake.Looked) -> None:
         """Note that a look at all of a root is over."""
-        root.looking, root.took_s, root.files, root.folders = False, found.seconds, found.files, found.folders
-        self._find_unwatched()
+        root.looking, root.took_s, root.files = False, found.seconds, found.files
         polled = root.watched.way is Way.POLLING
-        wait_s = max(self.settings.poll_s, _POLL_SHARE * root.took_s) if polled else self.settings.rescan_s
+        wait_s = max(self._settings.poll_s, _POLL_SHARE * root.took_s) if polled else self._settings.rescan_s
         root.look_at_s = time.monotonic() + wait_s
 
     def as_json(self) -> list[Json]:
@@ -168,25 +185,6 @@ class Roots:
         folder = root.watched.root
         self._ask(intake.Look(folder, folder, priority, root.watched.is_remote, why))
 
-    def _find_unwatched(self) -> None:
-        """Notice that the kernel watches fewer folders than there are: its limit was reached below a root."""
-        heard = [root for root in self._roots if root.watched.way is Way.EVENTS]
-        held = watch.watches_held()
-        if held is None or any(root.looking for root in heard):
-            return
-        if held >= sum(root.folders for root in heard):
-            self._suspects_limit = False
-            return
-        if not self._suspects_limit:  # folders may have been deleted since some were counted: count all anew
-            self._suspects_limit = True
-            for root in heard:
-                self._look(root, "count", priority=0)
-            return
-        self._suspects_limit = False
-        for root in heard:
-            root.watched.poll_too(watch.LIMIT_REACHED)
-            self._tell_way(root)
-
     def _tell_way(self, root: Root) -> None:
         """Say once how a folder is heard of, where that is not as it should be, and when it is well again."""
         watched = root.watched
@@ -196,6 +194,6 @@ class Roots:
         if watched.way is Way.AWAY:
             self._events.warning("folder is away", path=watched.root, action="waiting for it; nothing is forgotten")
         elif watched.way is Way.POLLING:
-            self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self.settings.poll_s)
+            self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self._settings.poll_s)
         elif before:
             self._events.info("folder is watched again", path=watched.root)

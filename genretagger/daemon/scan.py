@@ -43,7 +43,6 @@ class Scan:
 
     Attributes:
         files: how many music files were seen so far.
-        folders: how many folders that can be read.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Scan:
         self._folder, self._known, self._rules_key = folder, iter(known), rules_key
         self._root = root or folder
         self._ignore, self._failed = ignore, failed
-        self.files = self.folders = 0
+        self.files = 0
 
     def unhandled(self) -> Iterator[Unhandled]:
         """The files that have to be handled."""
@@ -102,7 +101,6 @@ class Scan:
         except OSError as error:
             self._failed(error)
             return []
-        self.folders += 1
         ordered: list[tuple[bytes, bool, os.DirEntry[bytes]]] = []
         for entry in visible:
             try:

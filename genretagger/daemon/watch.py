@@ -13,10 +13,12 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -30,6 +32,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+from watchdog.utils import BaseThread
 
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -81,18 +84,27 @@ class Overflowed:
     """Events were lost."""
 
 
-Tell = Callable[[Changed | Overflowed], None]
+@dataclass(frozen=True, slots=True)
+class LimitReached:
+    """The kernel watches no more folders for us."""
+
+
+Tell = Callable[[Changed | Overflowed | LimitReached], None]
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, root: Path, tell: Tell) -> None:
-        self._root, self._tell = root, tell
+    def __init__(self, root: Path, real: Path, tell: Tell) -> None:
+        self._root, self._real, self._tell = root, real, tell
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Pass on what matters; whether it does is decided elsewhere."""
+        """Pass on what matters, by the name that the folder was given; whether it does is decided elsewhere."""
         name = event.dest_path if isinstance(event, (FileMovedEvent, DirMovedEvent)) else event.src_path
-        if name:
-            self._tell(Changed(Path(os.fsdecode(name)), self._root, event.is_directory))
+        if not name:
+            return
+        path = Path(os.fsdecode(name))
+        if self._real != self._root and path.is_relative_to(self._real):
+            path = self._root / path.relative_to(self._real)
+        self._tell(Changed(path, self._root, event.is_directory))
 
 
 class Watched:
@@ -105,13 +117,18 @@ class Watched:
         is_remote: whether the times of its files may be those of another machine's clock.
     """
 
+    refusals = 0
+    """How often the kernel refused to watch a folder, all roots together."""
+
     def __init__(self, root: Path, tell: Tell) -> None:
         self.root, self._tell = root, tell
         self.way = Way.AWAY
         self.reason = ""
         self.is_remote = False
         self._observer: BaseObserver | None = None
+        self._threads: list[BaseThread] = []
         self._identity: tuple[int, int] | None = None
+        self._mounts: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
         """Begin to watch; `way` and `reason` say what came of it."""
@@ -120,21 +137,30 @@ class Watched:
         if self._identity is None:
             self.way, self.reason = Way.AWAY, "it is not there"
             return
-        kind = file_system(self.root)
-        self.is_remote = is_blind(kind)
-        observer = Observer()
+        self._mounts = mounts_below(self.root)
+        kinds = [file_system(self.root), *sorted(kind for _, kind in self._mounts)]
+        blind = next(filter(is_blind, kinds), "")
+        self.is_remote = bool(blind)
+        refusals, before = Watched.refusals, set(threading.enumerate())
+        real = Path(os.path.realpath(self.root))  # the kernel would watch the link instead of where it leads
+        observer: BaseObserver | None = None
         try:
-            observer.schedule(_Handler(self.root, self._tell), str(self.root), recursive=True, event_filter=_EVENTS)
+            observer = Observer()
+            observer.schedule(_Handler(self.root, real, self._tell), str(real), recursive=True, event_filter=_EVENTS)
             observer.start()
         except OSError as error:
             with contextlib.suppress(Exception):
-                observer.stop()
+                if observer is not None:
+                    observer.stop()
             self.way, self.reason = Way.POLLING, _why(error)
             return
         self._observer = observer
+        self._threads = [each for each in threading.enumerate() if isinstance(each, BaseThread) and each not in before]
         self.way, self.reason = Way.EVENTS, ""
-        if self.is_remote:  # what this machine itself changes is heard of even there
-            self.way, self.reason = Way.POLLING, f"on {kind} changes by other machines are not told of"
+        if Watched.refusals > refusals:
+            self.poll_too(LIMIT_REACHED)
+        if blind:  # what this machine itself changes is heard of even there
+            self.poll_too(f"on {blind} changes by other machines are not told of")
 
     def stop(self) -> None:
         """End the observer's threads."""
@@ -149,14 +175,12 @@ class Watched:
         self.way, self.reason = Way.POLLING, reason
 
     def is_gone(self) -> bool:
-        """Whether the folder is missing, or another one than the one that is watched: unmounted, or mounted again."""
-        return identity(self.root) != self._identity
+        """Whether it is missing, or another one than the one that is watched: a disk came or went, there or below."""
+        return identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
 
     def is_deaf(self) -> bool:
-        """Whether a thread that should hear of changes has died."""
-        if self._observer is None:
-            return False
-        return not self._observer.is_alive() or not all(emitter.is_alive() for emitter in self._observer.emitters)
+        """Whether a thread that should hear of changes has died: the one that reads, that sorts, or that passes on."""
+        return self._observer is not None and not all(thread.is_alive() for thread in self._threads)
 
 
 def identity(root: Path) -> tuple[int, int] | None:
@@ -180,30 +204,36 @@ def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
         fields = line.split(b" ")
         if len(fields) < 3:
             continue
-        place = os.fsdecode(fields[1].decode("unicode_escape").encode("latin-1"))
+        place = os.fsdecode(_unescaped(fields[1]))
         inside = real == place or real.startswith(place.rstrip("/") + "/")
         if inside and len(place) >= len(best):  # of several mounts on one place, the last one is seen
             best, kind = place, fields[2].decode("ascii", "replace")
     return kind
 
 
+def mounts_below(root: Path, *, table: Path = Path("/proc/self/mountinfo")) -> frozenset[tuple[str, str]]:
+    """What is mounted below a folder: the numbers and kinds of the mounts; nothing where the system does not say."""
+    try:
+        lines = table.read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    real, found = os.path.realpath(root).rstrip("/"), set()
+    for line in lines:
+        fields, _, more = line.partition(b" - ")
+        number, _, _, _, place = fields.split(b" ")[:5]
+        if place != b"/" and os.fsdecode(_unescaped(place)).startswith(real + "/"):
+            found.add((number.decode("ascii"), more.split(b" ")[0].decode("ascii", "replace")))
+    return frozenset(found)
+
+
+def _unescaped(name: bytes) -> bytes:
+    """A name as the kernel's tables spell it, where `\\040` is a space."""
+    return name.decode("unicode_escape").encode("latin-1")
+
+
 def is_blind(kind: str) -> bool:
     """Whether a kind of file system tells of no changes that others make."""
     return kind in _BLIND or (kind.startswith("fuse") and kind not in _TELLING_FUSE)
-
-
-def watches_held() -> int | None:
-    """How many folders the kernel watches for this process; None where it does not say."""
-    folder = Path("/proc/self/fdinfo")
-    try:
-        names = os.listdir(folder)  # noqa: PTH208
-    except OSError:
-        return None
-    count = 0
-    for name in names:
-        with contextlib.suppress(OSError):
-            count += (folder / name).read_bytes().count(b"inotify wd:")
-    return count
 
 
 def _why(error: OSError) -> str:
@@ -223,17 +253,30 @@ def _why(error: OSError) -> str:
 LIMIT_REACHED = _why(OSError(errno.ENOSPC, ""))
 """What is wrong where folders below the root could not be watched, over which watchdog passes in silence."""
 
+_LIMIT_REACHED = LimitReached()  # there may be as many as folders
 
-def hear_of_overflows(tell: Tell) -> None:
-    """Be told when the kernel's queue overflowed; watchdog itself has a line in its log for it, and no event."""
+
+def hear_of_losses(tell: Tell) -> None:
+    """Be told when the kernel's queue overflowed, and when it watches no more folders: watchdog has no event for it."""
     if not sys.platform.startswith("linux"):
         return
     from watchdog.observers.inotify import InotifyWatchGroup
+    from watchdog.observers.inotify_c import InotifyFD
 
-    rebuild = InotifyWatchGroup.on_queue_overflow
+    rebuild, add = InotifyWatchGroup.on_queue_overflow, InotifyFD.add_callback
 
     def on_queue_overflow(self: InotifyWatchGroup) -> None:
         rebuild(self)
         tell(Overflowed())
 
+    def add_callback(self: InotifyFD, *arguments: Any) -> Any:
+        try:
+            return add(self, *arguments)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                Watched.refusals += 1
+                tell(_LIMIT_REACHED)
+            raise
+
     InotifyWatchGroup.on_queue_overflow = on_queue_overflow  # type: ignore[method-assign]
+    InotifyFD.add_callback = add_callback  # type: ignore[method-assign, assignment]

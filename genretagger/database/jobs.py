@@ -19,13 +19,10 @@ from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
 from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
 from genretagger.database.writes import PAGE_ROWS, lies_under
-from genretagger.errors import FileBusyError, FileError
+from genretagger.errors import FileError
 
 _BATCH = 500
 """How many jobs are added in one transaction."""
-
-LONGEST_BUSY_S = 900.0
-"""The most seconds until a file is looked at again that another program holds, perhaps for as long as it runs."""
 
 SCAN_ROWS = 2000
 """How many rows a scan takes at a time."""
@@ -140,15 +137,13 @@ class Jobs(Access):
             if handled is not None:
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
 
-    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, counts: bool = True) -> None:
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
         """Note that an attempt failed.
 
         Args:
             path: the file.
             error: why.
-            again_in_s: when to try again; None to quarantine the file. One that another program holds waits longer:
-                half as long as it waited so far.
-            counts: whether it was an attempt: a file that somebody changes meanwhile is not to blame.
+            again_in_s: when to try again; None to quarantine the file.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -161,13 +156,7 @@ class Jobs(Access):
             "worker": None,
             "updated_at": at,
         }
-        if not counts:
-            values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
-            if again_in_s is not None and isinstance(error, FileBusyError):
-                added_at = connection.execute(select(JobRow.added_at).where(JobRow.path == path)).scalar() or at
-                waited_s = (at - added_at).total_seconds()
-                values["not_before"] = at + timedelta(seconds=max(again_in_s, min(waited_s / 2, LONGEST_BUSY_S)))
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 
     def give_back_jobs(self, *, attempted: bool) -> int:

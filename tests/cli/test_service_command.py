@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,32 @@ def test_variables_are_meant_in_commands_only(tmp_path: Path) -> None:
     text = unit([tmp_path / "A$AP"], system=True, user="root")
     assert lines(text, "ExecStart")[0].endswith("A$$AP")
     assert lines(text, "ReadWritePaths") == [f"-{tmp_path / 'A$AP'}"]
+
+
+def test_the_system_unit_is_confined(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    place = tmp_path / "made-for-this-test.service"
+    place.write_text(unit([tmp_path], system=True, user="nobody"), "utf-8")
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if "unrecognized option" in done.stderr:
+        pytest.skip("an older systemd-analyze, which looks at running services only")
+    assert done.returncode == 0, done.stdout[-400:]  # 10 is no protection at all, 3 and less is called OK
+
+
+@pytest.mark.parametrize("system", [False, True])
+def test_python_may_lie_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: bool) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    python = tmp_path / "A$AP 50% of it" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    place = tmp_path / "made-for-this-test.service"
+    place.write_text(unit([tmp_path], system=system, user="root"), "utf-8")
+    done = subprocess.run(["systemd-analyze", "verify", place], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "not executable" in done.stderr) == (0, False), done.stderr
 
 
 def test_a_folder_is_watched_once_whatever_link_leads_to_it(tmp_path: Path) -> None:
@@ -139,3 +166,9 @@ def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:
 def test_wrong_use(genretagger: Command, arguments: list[str], said: str) -> None:
     done = genretagger(*arguments)
     assert (done.status, said in done.err) == (2, True), done.err
+
+
+def test_a_data_folder_that_cannot_be_made(genretagger: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = genretagger("watch", tmp_path, GENRETAGGER_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert (done.status, "the data folder cannot be used: Not a directory" in done.err) == (2, True), done.err

@@ -18,7 +18,7 @@ from typing import Any
 
 import command_helpers as helpers
 import pytest
-from daemon_helpers import QUIET_S, Watcher, tagged_once
+from daemon_helpers import Watcher, tagged_once
 
 from genretagger.daemon.control import ask
 
@@ -87,21 +87,24 @@ def test_every_way_of_arriving_is_found_once(heard: Path, music: Path, song: byt
 
 def test_nothing_is_touched_before_it_is_complete(heard: Path, music: Path, song: bytes) -> None:
     """Slow writers with pauses, one that writes through memory, and one that is open and says nothing."""
-    open_one, mapped = music / "open.flac", music / "mapped.flac"
+    slow, mapped, half = music / "slow.flac", music / "mapped.flac", len(song) // 2
     with Watcher(music, data_dir=heard) as watcher:
-        with open_one.open("wb") as file, mapped.open("w+b") as other:
-            file.write(song)
-            file.flush()
+        with slow.open("wb", buffering=0) as file, mapped.open("w+b") as other:
+            file.write(song[:half])
             other.truncate(len(song))
             with mmap.mmap(other.fileno(), len(song)) as memory:
-                memory[:] = song
+                memory[:half] = song[:half]
                 (music / "done.flac").write_bytes(song)
                 watcher.wait_for("tagged", path=music / "done.flac")  # much longer than the quiet period
                 assert watcher.status()["settling"] >= 2
-                assert helpers.genres_of(open_one) == []
-        watcher.wait_for_all("tagged", {open_one, mapped})
-        assert not watcher.seen("failed")
-    tagged_once(heard, {open_one, mapped, music / "done.flac"})
+                file.write(song[half:])
+                memory[half:] = song[half:]
+                (music / "done too.flac").write_bytes(song)
+                watcher.wait_for("tagged", path=music / "done too.flac")
+                assert (slow.read_bytes(), mapped.read_bytes()) == (song, song)
+        watcher.wait_for_all("tagged", {slow, mapped})
+        assert watcher.status()["outcomes"] == {"tagged": 4}
+    tagged_once(heard, {slow, mapped, music / "done.flac", music / "done too.flac"})
 
 
 def test_own_writes_cause_no_work_and_edits_only_a_note(heard: Path, music: Path, song: bytes) -> None:
@@ -327,7 +330,6 @@ def test_the_status_without_a_service(heard: Path) -> None:
     assert "not running" in command("status", data_dir=heard)
     assert ask(heard, "status") is None
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
-    assert QUIET_S < 1
 
 
 def test_what_is_left_out_later_is_left_alone_in_the_queue(
@@ -364,3 +366,32 @@ def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
             assert watcher.process.poll() is None
         status = watcher.status()
         assert (status["engine"], status["counters"]["engines"]) == (None, 1)
+
+
+def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.process.send_signal(signal.SIGSTOP)
+        while helpers.state(watcher.process.pid) != "T":
+            pass
+        shown = json.loads(command("status", "--json", data_dir=heard))
+        assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn")
+        assert "it runs, and does not answer" in command("status", data_dir=heard)
+
+
+def test_a_file_that_somebody_opened_since_it_was_queued_is_waited_for(heard: Path, music: Path, song: bytes) -> None:
+    """Its turn may come hours after it was complete."""
+    before = {music / f"{number:02}.flac" for number in range(20)}
+    last = music / "zz.flac"
+    for path in (*before, last):
+        path.write_bytes(song)
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", new=21)
+        with last.open("r+b") as file:  # as a tagger does that asks its user before it writes
+            watcher.wait_for_all("tagged", before)
+            (music / "new.flac").write_bytes(song)
+            watcher.wait_for("tagged", path=music / "new.flac")
+            assert helpers.genres_of(last) == []
+            assert file.tell() == 0
+        watcher.wait_for("tagged", path=last)
+        assert not watcher.seen("failed")
+    tagged_once(heard, {*before, last, music / "new.flac"})

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 import command_helpers as helpers
 import pytest
-from daemon_helpers import Watcher, tagged_once
+from daemon_helpers import Watcher, in_a_namespace, tagged_once
 
 from genretagger.daemon import watch
 from genretagger.daemon.watch import Changed, Watched, Way
@@ -40,26 +40,6 @@ def music(tmp_path: Path) -> Path:
 @pytest.fixture
 def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
     return make_techno(tmp_path / "outside.flac").read_bytes()
-
-
-def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
-    """Run a Python script as root of a user namespace of its own."""
-    command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
-    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
-    try:
-        done = subprocess.run(
-            [*command, textwrap.dedent(script), *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            capture_output=True,
-            text=True,
-            timeout=110,
-        )
-    except FileNotFoundError:
-        pytest.skip("no unshare here")
-    if done.returncode == 77 or done.stderr.startswith("unshare:"):
-        pytest.skip("namespaces cannot be had here")
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes) -> None:
@@ -89,8 +69,8 @@ def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes)
     tagged_once(heard, songs | {music / "new" / "later.flac"})
 
 
-@pytest.mark.parametrize("limit", [0, 3])
-def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int) -> None:
+@pytest.mark.parametrize("limit", ["watches 0", "watches 3", "instances 0"])
+def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: str) -> None:
     """At the root, or below it where watchdog says nothing: told once, with the way out; then it is polled."""
     for name in ("a/b", "c", "d", "e"):
         (music / name).mkdir(parents=True)
@@ -99,7 +79,7 @@ def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int)
         from pathlib import Path
         from daemon_helpers import Watcher
         try:
-            Path("/proc/sys/user/max_inotify_watches").write_text(sys.argv[4])
+            Path(f"/proc/sys/user/max_inotify_{sys.argv[4]}").write_text(sys.argv[5])
         except OSError:
             sys.exit(77)
         music, data, song = map(Path, sys.argv[1:4])
@@ -113,8 +93,8 @@ def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: int)
             print(root["way"], len(watcher.seen("polling")))
     """
     source = music.with_name("outside.flac")
-    said = in_a_namespace(script, music, heard, source, str(limit)).splitlines()
-    assert "sudo sysctl fs.inotify.max_user_watches=" in said[0]
+    said = in_a_namespace(script, music, heard, source, *limit.split()).splitlines()
+    assert f"sudo sysctl fs.inotify.max_user_{limit.split()[0]}=" in said[0]
     assert said[1] == "polling 1"
     tagged_once(heard, {music / "a/b/1.flac", music / "e/2.flac"})
 
@@ -279,6 +259,31 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
         hear_until("READY=1")
         watcher.process.terminate()
         hear_until("STOPPING=1")
+
+
+def test_a_database_that_others_hold_is_waited_for(
+    heard: Path, music: Path, song: bytes, notify_socket: socket.socket
+) -> None:
+    """It is not well meanwhile, and the service manager has no reason to kill it: it could not do better."""
+    name = "@" + notify_socket.getsockname()[1:].decode()
+    with Watcher(music, data_dir=heard, NOTIFY_SOCKET=name, WATCHDOG_USEC=1_000_000, retry_s=5) as watcher:
+        watcher.wait_for("looked", why="start")
+        kept = heard / "library.sqlite3"
+        kept.rename(heard / "elsewhere")
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("database cannot be used")
+        assert watcher.status()["healthy"] is False
+        notify_socket.setblocking(False)
+        while True:  # what was said before
+            try:
+                notify_socket.recv(4096)
+            except BlockingIOError:
+                break
+        notify_socket.settimeout(3)  # less than until the database is tried again
+        assert notify_socket.recv(4096) == b"WATCHDOG=1"
+        (heard / "elsewhere").rename(kept)
+        watcher.wait_for("tagged", path=music / "1.flac")
+        assert watcher.status()["healthy"] is True
 
 
 def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from database_helpers import finish, new_store, stamp, start, track
 from genretagger.database import JobCounts, JobState, NewJob, Store
 from genretagger.database import jobs as module
 from genretagger.database.columns import now
-from genretagger.errors import AccessError, FileBusyError
+from genretagger.errors import AccessError
 
 ROOT = Path("/music")
 
@@ -125,24 +125,6 @@ def clock_ahead(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> Iterator[None
     with monkeypatch.context() as patched:
         patched.setattr(module, "now", lambda: now() + by)
         yield
-
-
-def test_a_file_that_a_program_holds_is_asked_for_ever_more_rarely(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = ROOT / "song"
-    store.add_jobs([job("song")])
-    added, waits_s = now(), []
-    for age_s in (0, 10, 60, 600, 36_000, 360_000):
-        at = added + timedelta(seconds=age_s)
-        monkeypatch.setattr(module, "now", lambda at=at: at)
-        store.claim_job("me", lease_s=60, attempts=1)  # a program that holds it is no reason to set it aside
-        store.fail_job(path, FileBusyError("held"), again_in_s=10, counts=False)
-        found = store.job(path)
-        assert found is not None
-        assert (found.state, found.attempts) == (JobState.WAITING, 0)
-        waits_s.append(round((found.not_before - at).total_seconds()))
-    assert waits_s == [10, 10, 30, 300, 900, 900]
 
 
 def test_a_clock_that_is_set_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

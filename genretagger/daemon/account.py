@@ -1,0 +1,108 @@
+"""What became of the files: told in the log, counted for the summary, and kept for the status."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from genretagger.daemon import intake
+from genretagger.daemon.driver import UNSETTLED
+from genretagger.daemon.events import Events
+from genretagger.types import Json
+
+_LAST_ERRORS = 20
+_LATELY_S = 600.0
+"""The rate is that of so many seconds."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened since a moment."""
+
+    since_s: float = field(default_factory=time.monotonic)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+class Account:
+    """What happened.
+
+    Args:
+        events: the log.
+
+    Attributes:
+        total: since the start.
+        counters: what else was counted.
+        provider: that the model ran on last; empty before.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self.total = Tally()
+        self._summary = Tally()
+        self._ended_at: deque[float] = deque(maxlen=1000)
+        self._errors: deque[Json] = deque(maxlen=_LAST_ERRORS)
+        self._unreadable: set[tuple[str, str]] = set()
+        self.counters: Counter[str] = Counter()
+        self.provider = ""
+
+    @property
+    def summary_since_s(self) -> float:
+        """When the last summary was."""
+        return self._summary.since_s
+
+    def outcome(self, details: Json) -> None:
+        """Note what became of a file, and tell it."""
+        status, path = details["status"], details["path"]
+        if status == UNSETTLED:
+            self._events.debug(status, path=path, reason=details["reason"])
+            return
+        self.counters["handled"] += 1
+        self.provider = details["provider"] or self.provider
+        self._ended_at.append(time.monotonic())
+        for tally in (self._summary, self.total):
+            tally.outcomes["quarantined" if details["quarantined"] else status] += 1
+        if status == "tagged":
+            self._events.info("tagged", path=path, genres=details["genres"], seconds=details["seconds"])
+        elif status == "failed":
+            self.keep_error(path, details["reason"])
+            event = "quarantined" if details["quarantined"] else "failed"
+            self._events.warning(event, path=path, cause=details["reason"])
+        else:
+            self._events.debug(status, path=path, reason=details["reason"])
+            if details["reason"].startswith("its genre was changed after"):
+                self._events.info("left alone", path=path, reason=details["reason"])
+
+    def unreadable(self, error: OSError) -> None:
+        """Tell once that a folder cannot be read; one that is gone was deleted while it was looked at."""
+        path, cause = os.fsdecode(error.filename or ""), error.strerror or str(error)
+        gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        tell = self._events.debug if gone or (path, cause) in self._unreadable else self._events.warning
+        tell("folder cannot be read", path=path, cause=cause)
+        if not gone:
+            self._unreadable.add((path, cause))
+
+    def keep_error(self, path: str | None, cause: str) -> None:
+        """Keep an error for the status."""
+        self._errors.append({"at": datetime.now(UTC).isoformat(timespec="seconds"), "path": path, "cause": cause})
+
+    def summarise(self, queue: intake.Queue | None) -> None:
+        """Tell what happened since the last summary, if anything did."""
+        if counts := self._summary.outcomes:
+            waiting = queue.counts.new + queue.counts.backlog if queue is not None else 0
+            self._events.info("summary", **dict(sorted(counts.items())), waiting=waiting)
+        self._summary = Tally()
+
+    def as_json(self, now_s: float) -> dict[str, Json]:
+        """All of it."""
+        up_s = now_s - self.total.since_s
+        lately = sum(now_s - at <= _LATELY_S for at in self._ended_at)
+        return {
+            "per_minute": round(60 * lately / max(1.0, min(_LATELY_S, up_s)), 1),
+            "outcomes": dict(self.total.outcomes),
+            "counters": dict(self.counters),
+            "errors": list(self._errors),
+            "provider": self.provider,
+        }

@@ -1,0 +1,155 @@
+"""When there is an engine: one is started when a job is due, told of new ones, and killed when it hangs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from genretagger.config import Settings
+from genretagger.daemon import intake
+from genretagger.daemon.account import Account
+from genretagger.daemon.driver import Driver, Ended, Said
+from genretagger.daemon.events import Events
+
+SILENT_S = 4.0
+"""An engine says something every second; one that was silent for longer is not well."""
+
+HANGS_S = 60.0
+"""An engine that was silent for longer is killed."""
+
+_START_AGAIN_S = 30.0
+_LONGEST_WAIT_S = 600.0
+
+_FAILURES = 3
+"""A service whose engine fails as often in a row is not well."""
+
+
+class Work:
+    """The engine, or the want of one.
+
+    Args:
+        settings: what the next one works by; may be replaced.
+        events: the log.
+        account: of what happened.
+        tell: is given what an engine says, in another thread.
+        ask: has something done in the database.
+        lock: the descriptor that each engine holds too.
+
+    Attributes:
+        engine: the one that runs.
+        queue: how the queue stands, as far as is known.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        events: Events,
+        account: Account,
+        *,
+        tell: Callable[[Said | Ended], None],
+        ask: Callable[[intake.Order], None],
+        lock: int,
+    ) -> None:
+        self.settings, self._events, self._account = settings, events, account
+        self._tell, self._ask, self._lock = tell, ask, lock
+        self.engine: Driver | None = None
+        self.queue: intake.Queue | None = None
+        self._not_before_s = 0.0
+        self._failures = 0
+
+    @property
+    def busy(self) -> list[str]:
+        """The files that are being handled."""
+        return [] if self.engine is None else sorted(map(str, self.engine.busy))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the engine, if there is one, says something."""
+        return self.engine is None or self.engine.silent_s() <= SILENT_S
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether one engine after the other died without handling a file."""
+        return self._failures >= _FAILURES
+
+    def next_s(self, now_s: float) -> float | None:
+        """When `drive` has something to do; None while nothing is due."""
+        if self.engine is not None:
+            return self.engine.heard_s + (SILENT_S if self.is_alive else HANGS_S) + 0.01
+        due_s = self._due_s(now_s)
+        return None if due_s is None else max(due_s, self._not_before_s)
+
+    def drive(self, now_s: float) -> None:
+        """Start the engine when there is work, and kill one that hangs."""
+        if self.engine is not None:
+            if self.engine.silent_s() > HANGS_S:
+                self._events.error("engine hangs", files=self.busy, action="killing it")
+                self.engine.kill()
+                self.engine.heard_s = now_s
+            return
+        due_s = self._due_s(now_s)
+        if due_s is not None and due_s <= now_s and now_s >= self._not_before_s:
+            try:
+                self.engine = Driver(self.settings, self._tell, keep_open=(self._lock,))
+            except OSError as error:  # no memory, no more processes
+                self._not_before_s = now_s + _START_AGAIN_S
+                self._events.error("engine cannot be started", cause=error.strerror or str(error))
+            else:
+                self._account.counters["engines"] += 1
+
+    def queued(self, queue: intake.Queue) -> None:
+        """Note how the queue stands."""
+        self.queue = queue
+        if self.engine is not None and queue.next_at is not None:
+            self.engine.wake()
+
+    def said(self, said: Said) -> None:
+        """Note what an engine says."""
+        said.engine.note(said)
+        details = said.details
+        if said.event == "ended":
+            self._failures = 0
+            self._account.outcome(details)
+        elif said.event == "notice":
+            self._events.warning("notice", text=details["text"])
+        elif said.event == "broken":
+            self._account.keep_error(details["path"], details["cause"])
+            self._events.error("cannot work", cause=details["cause"], path=details["path"] or "")
+
+    def ended(self, ended: Ended) -> None:
+        """Note that an engine has ended, and let what it was at wait again."""
+        if ended.engine is not self.engine:
+            return
+        self.engine = None
+        if self.queue is not None:  # what was due may be done: the answer to `GiveBack` says what is left
+            self.queue = replace(self.queue, next_at=None)
+        crashed = ended.status < 0 and not ended.engine.is_stopping
+        if ended.status != 0 and not ended.engine.is_stopping:
+            self._failures += 1
+            wait_s = min(2.0 ** min(self._failures, 10), _LONGEST_WAIT_S)  # it may go on for weeks
+            self._not_before_s = time.monotonic() + wait_s
+            if ended.status != 2:
+                self._account.keep_error(None, f"the engine ended with status {ended.status}: {ended.last_words}")
+                self._events.error(
+                    "engine died", status=ended.status, said=ended.last_words, files=sorted(map(str, ended.engine.busy))
+                )
+        self._ask(intake.GiveBack(attempted=crashed))
+
+    def stop(self) -> None:
+        """Ask the engine to finish what it writes, and to end; the next one works by the settings of then."""
+        if self.engine is not None:
+            self.engine.stop()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for the end of an engine that was stopped, and kill it where it does not come."""
+        if self.engine is not None and not self.engine.wait(timeout_s):
+            self._events.warning("engine does not end", files=self.busy, action="killing it")
+            self.engine.kill()
+            self.engine.wait(1.0)
+
+    def _due_s(self, now_s: float) -> float | None:
+        """When the next job is due, by the monotonic clock."""
+        if self.queue is None or self.queue.next_at is None:
+            return None
+        return now_s + max(0.0, self.queue.next_at.timestamp() - time.time())

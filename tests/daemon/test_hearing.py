@@ -1,0 +1,145 @@
+"""What would make the service deaf without a word: links, moved folders, limits that are reached later, disks below."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import command_helpers as helpers
+import pytest
+from daemon_helpers import Watcher, in_a_namespace
+
+from genretagger.daemon import watch
+
+MakeTechno = Callable[..., Path]
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
+
+
+@pytest.fixture
+def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
+    return make_techno(tmp_path / "outside.flac").read_bytes()
+
+
+def test_a_folder_that_is_named_by_a_link(heard: Path, music: Path, song: bytes) -> None:
+    link, other = music.with_name("link"), music.with_name("other")
+    link.symlink_to(music)
+    other.mkdir()
+    with Watcher(link, data_dir=heard, poll_s=1) as watcher:
+        watcher.wait_for("looked", why="start")
+        (music / "1.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=link / "1.flac")
+        link.unlink()
+        link.symlink_to(other)
+        (other / "2.flac").write_bytes(song)
+        watcher.wait_for("looked", why="another disk")
+        watcher.wait_for("tagged", path=link / "2.flac")
+        (other / "3.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=link / "3.flac")
+        assert watcher.status()["roots"][0]["way"] == "events"
+
+
+def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, song: bytes) -> None:
+    """watchdog 7.1 keeps two folders of one name apart badly: the thread that reads from the kernel dies of it."""
+    outside = music.with_name("outside")
+    (music / "album").mkdir()
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")
+        (music / "album").rename(outside)
+        for path in (music / "album" / "1.flac", music / "1.flac"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(song)
+            watcher.wait_for("tagged", path=path)  # so what came before was heard of as well
+            if path.parent != music:
+                shutil.rmtree(path.parent)
+        outside.rmdir()
+        watcher.wait_for("thread died")
+        watcher.wait_for("observer died")
+        (music / "2.flac").write_bytes(song)
+        watcher.wait_for("tagged", path=music / "2.flac")
+        assert watcher.status()["healthy"] is True
+        assert not watcher.seen("text")  # a traceback is no line of the log
+
+
+def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: bytes) -> None:
+    script = """
+        import signal, sys
+        from pathlib import Path
+        from daemon_helpers import Watcher
+        limit = Path("/proc/sys/user/max_inotify_watches")
+        try:
+            limit.write_text("3")
+        except OSError:
+            sys.exit(77)
+        music, data, song = map(Path, sys.argv[1:4])
+        (music / ".hidden" / "below").mkdir(parents=True)  # watched as well, though nothing is looked for there
+        with Watcher(music, data_dir=data, poll_s=1) as watcher:
+            watcher.wait_for("looked", why="start")
+            (music / "new").mkdir()
+            told = watcher.wait_for("polling")
+            print(told["cause"])
+            (music / "new" / "1.flac").write_bytes(song.read_bytes())
+            watcher.wait_for("tagged", path=music / "new" / "1.flac")
+            limit.write_text("100")
+            watcher.process.send_signal(signal.SIGHUP)
+            watcher.wait_for("folder is watched again")
+            print(watcher.status()["roots"][0]["way"], len(watcher.seen("polling")))
+    """
+    said = in_a_namespace(script, music, heard, music.with_name("outside.flac")).splitlines()
+    assert "sudo sysctl fs.inotify.max_user_watches=" in said[0]
+    assert said[1] == "events 1"
+
+
+def test_a_disk_that_is_mounted_below_a_folder(heard: Path, music: Path, song: bytes) -> None:
+    script = """
+        import subprocess, sys
+        from pathlib import Path
+        from daemon_helpers import Watcher
+        music, data, song = map(Path, sys.argv[1:4])
+        disk = music.with_name("disk")
+        below = music / "my disk"
+        disk.mkdir()
+        below.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", disk]).returncode:
+            sys.exit(77)
+        with Watcher(music, data_dir=data, poll_s=1) as watcher:
+            for number in (1, 2):
+                (disk / f"{number} before.flac").write_bytes(song.read_bytes())
+                subprocess.run(["mount", "--bind", disk, below], check=True)
+                watcher.wait_for("tagged", path=below / f"{number} before.flac")
+                (below / f"{number} after.flac").write_bytes(song.read_bytes())
+                watcher.wait_for("tagged", path=below / f"{number} after.flac")
+                subprocess.run(["umount", "--lazy", below], check=True)
+            print(len(watcher.seen("tagged")), watcher.seen("failed"), watcher.status()["healthy"])
+    """
+    said = in_a_namespace(script, music, heard, music.with_name("outside.flac"), mounts=True)
+    assert said.splitlines() == ["4 [] True"]
+    assert len(helpers.writes(heard)) == 4
+
+
+def test_what_is_mounted_below_is_told_by_whole_names(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "21 1 8:1 / / rw - ext4 /dev/a rw\n"
+        "30 21 8:2 / /music rw - ext4 /dev/b rw\n"
+        "31 30 8:3 / /music/a\\040disk rw shared:1 - nfs4 server:/x rw\n"
+        "32 21 8:4 / /music2/x rw - ext4 /dev/c rw\n"
+    )
+    assert watch.mounts_below(Path("/music"), table=table) == {("31", "nfs4")}
+    assert watch.mounts_below(Path("/music/a disk"), table=table) == frozenset()
+    assert len(watch.mounts_below(Path("/"), table=table)) == 3
+    assert watch.mounts_below(Path("/"), table=tmp_path / "none") == frozenset()
