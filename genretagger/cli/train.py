@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
     from genretagger.model.store import InstalledModel, ModelStore
     from genretagger.pipeline import Pipeline
-    from genretagger.training.learn import Lesson
+    from genretagger.training.lesson import Lesson
 
 _SUSPECTS_SHOWN = 20
 _LEAST = 5
@@ -100,6 +100,8 @@ def train(
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training import learn as school
+        from genretagger.training.lesson import Rules
+        from genretagger.training.memory import as_before
 
         del pipeline
         ready.join()
@@ -117,11 +119,11 @@ def train(
                 "map": str(map_file.absolute()) if map_file else None,
             },
             least=min_tracks or _LEAST,
-            rules=school.Rules(settings.min_score, settings.share_of_top, settings.max_genres),
+            rules=Rules(settings.min_score, settings.share_of_top, settings.max_genres),
             before=before.card if before else None,
             progress=lambda done, total: tell("learning", done, total),
         )
-        installed = store.put(name, lesson.onnx, school.as_before(lesson.card, _card_of(store, name)))
+        installed = store.put(name, lesson.onnx, as_before(lesson.card, _card_of(store, name)))
         seconds = time.monotonic() - started
         notes = []
         if report is not None:

@@ -21,7 +21,7 @@ from genretagger.text import printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
-    from genretagger.training.learn import Suspect
+    from genretagger.training.lesson import Suspect
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"
 _MOST_NAMES = 60

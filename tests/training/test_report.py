@@ -16,7 +16,7 @@ import pytest
 from genretagger.errors import ConfigError
 from genretagger.evaluate import Judged, choose, measure
 from genretagger.training.examples import Example
-from genretagger.training.learn import Suspect
+from genretagger.training.lesson import Suspect
 from genretagger.training.report import write
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 

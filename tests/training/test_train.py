@@ -340,6 +340,7 @@ def test_a_learned_model_without_its_embedding_is_refused(
     assert "embedding" in ended.err
 
 
+@pytest.mark.slow
 def test_hundreds_of_genres_fit_onto_a_card(data_dir: Path, known: Path) -> None:
     rows = {
         os.fsencode(path): tuple(f"g{(place * 7 + step * 13) % 600}" for step in range(250))
