@@ -59,7 +59,7 @@ def evaluate(
     settings = load(model=model, min_score=min_score)
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
-    source, names = source_of(labels, beets), NameMap.load(map_file)
+    source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     ended: list[Gathered] = []
     started = time.monotonic()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -63,17 +63,18 @@ def is_library(labels: str | None) -> bool:
     return labels is not None and labels.endswith((".db", ".blb"))
 
 
-def source_of(labels: str | None, beets: bool) -> Source:
-    """Find who knows the genres.
+def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
+    """Find who knows the genres of the music in some places.
 
     Raises:
         ConfigError: there is no such source.
     """
     from genretagger.errors import ConfigError
-    from genretagger.training.labels import Folders, Tags, from_beets, from_csv
+    from genretagger.training.labels import Folders, Tags
+    from genretagger.training.tables import from_beets, from_csv
 
     if labels is not None and is_library(labels):
-        return from_beets(Path(labels))
+        return from_beets(Path(labels), paths)
     if beets:
         return from_beets()
     if labels in (None, "tags"):

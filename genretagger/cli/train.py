@@ -94,7 +94,7 @@ def train(
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
     backbone = _backbone(store, model or (_learned(before)["backbone"]["name"] if before else settings.model))
     _may_be_called(store, name, backbone)
-    source, names = source_of(labels, beets), NameMap.load(map_file)
+    source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     failures: list[Gathered] = []
     ready = prepare()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ConfigError
 from genretagger.evaluate import NOTHING, Measures
-from genretagger.text import printable
+from genretagger.text import printable, quoted
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def _table(suspects: Sequence[Suspect]) -> bytes:
     table = csv.writer(text)
     table.writerow(("path", "genres", "score", "sounds_like", "sounds_like_score"))
     for each in suspects:
-        own = ";".join(each.example.genres)
-        table.writerow((os.fspath(each.example.path), own, f"{each.own:.4f}", each.other, f"{each.score:.4f}"))
+        own, other = quoted(";".join(each.example.genres)), quoted(each.other)
+        table.writerow((quoted(os.fspath(each.example.path)), own, f"{each.own:.4f}", other, f"{each.score:.4f}"))
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
