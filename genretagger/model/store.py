@@ -383,6 +383,9 @@ def _fingerprint(sums: _Sums) -> str:
 
 def _damaged(name: str, folder: Path, cause: str) -> ModelError:
     repair = (
-        f"genretagger models pull {name} --force" if name in PULLABLE else "genretagger models add FILE.onnx --force"
+        f"`genretagger models pull {name} --force`"
+        if name in PULLABLE
+        else f"`genretagger models add FILE.onnx --name {name} --force`; if it was learned here, learn it anew: "
+        f"`genretagger train --update {name}`"
     )
-    return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: `{repair}`.")
+    return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: {repair}.")

@@ -10,6 +10,7 @@ from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Change, Rules, Suspect
 from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.names import key
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,12 +71,12 @@ def changes(
     """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
     if before is None or not said:
         return ()
-    earlier: list[str] = before.document[KEY]["learned"]["genres"]
+    earlier = [key(genre) for genre in before.document[KEY]["learned"]["genres"]]  # their spelling may have changed
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):
         own = [bool(truth[place, column]) for place in shared]
-        old = [genre in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
+        old = [key(genre) in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
         new = [bool(chosen[place, column]) for place in shared]
         found.append(Change(genre, sum(own), _f1(own, old), _f1(own, new)))
     return tuple(found)

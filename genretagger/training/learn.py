@@ -100,7 +100,7 @@ def learn(
             "backbone": {"name": backbone.name, "sha256": backbone.sha256, "labels": list(backbone.card.classes)},
             "training": {
                 "tracks": len(examples),
-                "groups": len(set(groups)),
+                "groups": groups,
                 **origin,
                 "min_tracks": least,
                 "dropped": dict(Counter(dropped).most_common(_MOST_DROPPED)),
@@ -123,7 +123,7 @@ def learn(
         judged=judged,
         suspects=held_out.suspects(examples, genres, truth, scores, unmeasured),
         changes=held_out.changes(examples, genres, truth, chosen, known.tracks, before),
-        groups=len(set(groups)),
+        groups=groups,
         warnings=tuple(warnings),
     )
 
@@ -153,18 +153,19 @@ def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
 
 def _folds(
     examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]
-) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The group and the fold of each track."""
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """How many groups there are, and the fold of each track."""
     import numpy as np
 
     groups = split.grouped([each.ties for each in examples])
+    found = len(set(groups))
     known: dict[str, int] = {}
     for group, each in zip(groups, examples, strict=True):
         for tie in each.ties:
             if tie in ties:
                 known.setdefault(group, ties[tie])
     ((_, count),) = Counter(groups).most_common(1)
-    if len(set(groups)) < 2:
+    if found < 2:
         warnings.append(
             "all tracks belong to one artist, album or folder, so none can be held out together: the figures are by "
             "track, and better than they would be for other artists"
@@ -177,7 +178,7 @@ def _folds(
     folds = split.dealt(groups, genres, known, parts)
     if len(set(folds)) < 2:  # all that is left was held out together, and there would be nothing to learn from
         folds = split.dealt(groups, genres, {}, parts)
-    return groups, np.array(folds)
+    return found, np.array(folds)
 
 
 def _figures(measures: Measures) -> Json:

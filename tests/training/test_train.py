@@ -270,6 +270,24 @@ def test_a_damaged_model_that_was_learned_can_be_learned_anew(
     assert genretagger("models", "verify", "mine").status == 0
 
 
+def test_a_damaged_or_removed_model_that_listens_can_be_learned_anew(
+    genretagger: Command, data_dir: Path, known: Path
+) -> None:
+    uses = {"GENRETAGGER_MODEL": "mine"}
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    for command in (("train", known, "--min-tracks", "3"), ("train", "--update", "mine")):
+        (data_dir / "models" / "mine" / "model.onnx").write_bytes(b"")
+        told = genretagger("tag", known, "--dry-run", **uses)
+        assert told.status == 2
+        assert "train --update mine" in told.err
+        ended = genretagger(*command, **uses)
+        assert ended.status == 0, ended.err
+        assert genretagger("models", "verify", "mine").status == 0
+    assert genretagger("models", "remove", "mine").status == 0
+    ended = genretagger("train", known, "--min-tracks", "3", **uses)
+    assert ended.status == 0, ended.err
+
+
 def test_update_and_another_name_contradict_each_other(genretagger: Command, data_dir: Path, known: Path) -> None:
     assert genretagger("train", known, "--min-tracks", "3").status == 0
     before = helpers.snapshot(data_dir / "models" / "mine")
@@ -404,6 +422,14 @@ def test_too_little_is_told_in_numbers(data_dir: Path, known: Path) -> None:
         learned(data_dir, gathered(data_dir, []))
 
 
+def test_a_genre_that_all_tracks_have_once_the_rare_ones_are_gone_is_left_out(data_dir: Path, known: Path) -> None:
+    files = sorted(known.rglob("*.flac"))
+    rows = {os.fsencode(path): ("Electronic", path.parts[-3]) for path in files[1:]} | {os.fsencode(files[0]): ("Odd",)}
+    lesson = learned(data_dir, gathered(data_dir, [known], Table("a table", rows)))
+    assert set(lesson.genres) == set(GENRES)
+    assert lesson.dropped == {"Electronic": ALL - 1, "Odd": 1}
+
+
 def test_rare_genres_and_single_artists_are_told(data_dir: Path, known: Path) -> None:
     for path in sorted((known / "Dub" / "00").iterdir()):
         retag(path, "Polka")
@@ -429,6 +455,7 @@ def test_one_folder_without_tags_is_measured_by_track_and_told(data_dir: Path, k
         path.rename(known / f"{path.parts[-3]}-{path.parts[-2]}-{path.name}")
     lesson = learned(data_dir, gathered(data_dir, [known]))
     assert any("by track" in text for text in lesson.warnings)
+    assert lesson.groups == lesson.card.document["genretagger"]["learned"]["training"]["groups"] == 1
     assert lesson.measures is not None
 
 
