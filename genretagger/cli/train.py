@@ -159,7 +159,7 @@ def _card_of(store: ModelStore, name: str) -> Card:
     """
     from genretagger.errors import ModelError
     from genretagger.model.card import Card
-    from genretagger.model.store import CARD
+    from genretagger.model.manifest import CARD
     from genretagger.vocabulary.learned import KEY
 
     try:
@@ -245,7 +245,7 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
     """
     from genretagger.errors import ConfigError, ModelError
     from genretagger.model.card import Card
-    from genretagger.model.store import CARD, PULLABLE
+    from genretagger.model.manifest import CARD, PULLABLE
     from genretagger.vocabulary.learned import KEY
 
     taken = store.holds(name)

@@ -30,6 +30,7 @@ class Shop(ThreadingHTTPServer):
         version: the ETag of all of them.
         breaks: after how many bytes each of the next answers breaks off.
         status: what it answers instead, if not 0.
+        shift: how many bytes behind the right one it begins a part.
         asked: path and range of each request.
     """
 
@@ -41,6 +42,7 @@ class Shop(ThreadingHTTPServer):
         self.version = '"1"'
         self.breaks: list[int] = []
         self.status = 0
+        self.shift = 0
         self.asked: list[tuple[str, str | None]] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -62,7 +64,7 @@ class _Desk(BaseHTTPRequestHandler):
             return
         start = 0
         if wanted and self.headers.get("If-Range") == self.server.version:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) + self.server.shift
             if start >= len(content):
                 self.send_error(416)
                 return
@@ -133,6 +135,22 @@ def test_a_part_that_is_longer_than_the_file_is_thrown_away(shop: Shop, tmp_path
     assert get(shop, tmp_path / "part") == CONTENT
 
 
+def test_a_part_that_was_not_asked_for_is_not_taken_for_the_whole(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks, shop.shift = [100_000], 5000
+    assert get(shop, tmp_path / "part", sha256="") == CONTENT
+    assert [wanted for _, wanted in shop.asked] == [None, "bytes=100000-", None]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_no_trouble_of_the_network(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "part").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match="cannot be kept: No space") as caught:
+        get(shop, tmp_path / "part")
+    assert caught.value.path == tmp_path
+    assert "space" in caught.value.hint
+    assert len(shop.asked) == 1  # another attempt would find it as full
+
+
 def test_another_file_than_expected_is_refused(shop: Shop, tmp_path: Path) -> None:
     shop.files["/model"] = b"something else"
     with pytest.raises(ModelError, match="SHA-256 differs"):
@@ -188,6 +206,29 @@ def test_a_model_is_pulled_checked_and_noted(shop: Shop, tmp_path: Path) -> None
     shop.asked.clear()
     assert store.pull("tiny", entry=entry(shop, "")) == model
     assert shop.asked == []
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(b"<html>Sign in to go on</html>", id="a page instead"),
+        pytest.param(b"[" + b"0, " * (5 << 20) + b"0]", id="endless"),
+    ],
+)
+def test_without_its_card_a_network_is_not_fetched(shop: Shop, tmp_path: Path, card: bytes | None) -> None:
+    shop.files |= {"/onnx": CONTENT} | ({} if card is None else {"/card": card})
+    with pytest.raises(ModelError):
+        ModelStore(tmp_path / "models").pull("tiny", entry=entry(shop, ""))
+    assert {path for path, _ in shop.asked} == {"/card"}
+
+
+def test_a_page_instead_of_a_network_is_refused(shop: Shop, tmp_path: Path) -> None:
+    shop.files |= {"/onnx": b"<html>Sign in</html>", "/card": factory.card(tmp_path / "tiny.json").read_bytes()}
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(ModelError, match="no ONNX model"):
+        store.pull("tiny", entry=entry(shop, ""))
+    assert store.installed() == []
 
 
 def test_the_catalogue_says_what_a_person_wants_to_know() -> None:
