@@ -72,6 +72,7 @@ def train(
     from genretagger.model.store import ModelStore
     from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
+    from genretagger.training.report import prepare as prepare_report
 
     output.quieten()
     settings = load(model=model)
@@ -97,6 +98,8 @@ def train(
     )
     _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
+    if report is not None:
+        prepare_report(report)
     failures: list[Gathered] = []
     ready = prepare()
 
