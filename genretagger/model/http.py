@@ -140,6 +140,7 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
             while piece := answer.read(_PIECE_BYTES):
                 done += len(piece)
                 if done > most_bytes:
+                    _forget(kept)
                     raise _too_large(address, most_bytes)
                 with _on_disk():
                     left = memoryview(piece)
