@@ -3,7 +3,7 @@
 Conventions: n tracks, k genres. `truth` says which genres a track has, `scores` how likely each is, `chosen` which ones
 would be written. A perfect prediction has 1.0 everywhere. A ratio of nothing is None, never 0 or 1.
 
-Contents: `Judged`, `choose`, `measure`, `Measures`.
+Contents: `Judged`, `choose`, `measure`, `Measures`, `digits`.
 """
 
 from __future__ import annotations
@@ -125,26 +125,26 @@ class Measures:
                     "genre": each.genre,
                     "tracks": each.tracks,
                     "chosen": each.chosen,
-                    **{name: _digits(getattr(each, name)) for name in names},
+                    **{name: digits(getattr(each, name)) for name in names},
                 }
                 for each in self.genres
             ],
-            "macro": dict(zip(names, map(_digits, self.macro), strict=True)),
-            "micro": dict(zip(names, map(_digits, self.micro), strict=True)),
-            "top1": _digits(self.top1),
-            "top3": _digits(self.top3),
-            "coverage": _digits(self.coverage),
-            "right": _digits(self.right),
-            "calibration_error": _digits(self.calibration_error),
+            "macro": dict(zip(names, map(digits, self.macro), strict=True)),
+            "micro": dict(zip(names, map(digits, self.micro), strict=True)),
+            "top1": digits(self.top1),
+            "top3": digits(self.top3),
+            "coverage": digits(self.coverage),
+            "right": digits(self.right),
+            "calibration_error": digits(self.calibration_error),
             "calibration": [
-                {"tracks": each.count, "score": _digits(each.score), "right": _digits(each.right)} for each in self.bins
+                {"tracks": each.count, "score": digits(each.score), "right": digits(each.right)} for each in self.bins
             ],
             "confusion": {
                 "columns": [*(each.genre for each in self.genres), NOTHING],
                 "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
             },
             "sweep": [
-                {"threshold": each.threshold, "coverage": _digits(each.coverage), "right": _digits(each.right)}
+                {"threshold": each.threshold, "coverage": digits(each.coverage), "right": digits(each.right)}
                 for each in self.sweep
             ],
         }
@@ -263,5 +263,6 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _digits(value: float | None) -> float | None:
+def digits(value: float | None) -> float | None:
+    """A figure for JSON, with four digits."""
     return None if value is None else round(value, 4)

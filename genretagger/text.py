@@ -13,6 +13,9 @@ from pathlib import Path
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 """Unicode categories that are not shown as they are: controls, formats, surrogates, line separators, unassigned."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a cell that spreadsheets calculate begins with; the last four are full width, for the same."""
+
 
 def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
@@ -20,6 +23,16 @@ def printable(value: str | os.PathLike[str]) -> str:
     A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`, others as `\u202e`.
     """
     return "".join(_show(character) for character in os.fspath(value))
+
+
+def quoted(text: str) -> str:
+    """A cell of a table that no spreadsheet runs as a formula: an apostrophe in front says that it is text."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def without_quote(text: str) -> str:
+    """The cell as it was before `quoted`."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 
 def _show(character: str) -> str:

@@ -54,12 +54,15 @@ def evaluate(
     from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
+    from genretagger.training.report import prepare
 
     output.quieten()
     settings = load(model=model, min_score=min_score)
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
-    source, names = source_of(labels, beets), NameMap.load(map_file)
+    source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
+    if report is not None:
+        prepare(report)
     ended: list[Gathered] = []
     started = time.monotonic()
 
@@ -142,6 +145,9 @@ def _tell(verdict: Verdict, known: Gathered, name: str, least: float) -> None:
     if verdict.deaf_to:
         names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
         output.say(f"Cannot be heard by this model, and left out: {names}")
+    if known.lessons.own:
+        own = plural(known.lessons.own, "track")
+        output.say(f"Left out, since genretagger itself wrote the genre: {own}")
     if verdict.learned_from or verdict.learned_artists:
         output.say(
             f"Note: the model learned from {verdict.learned_from:,} of these tracks, and from artists or albums of "

@@ -29,15 +29,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from genretagger.text import plural, printable
+from genretagger.text import plural, printable, quoted
 from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.database import Known, Store
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell that spreadsheets calculate begins with; the last four are full width, for the same."""
-
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What some reader takes for the end of a line, or a terminal for a command."""
@@ -156,8 +152,7 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
     """Write a table; `safe` for a terminal, which hostile names must not repaint."""
 
     def cell(text: str) -> str:
-        shown = printable(text) if safe else _utf8(text)
-        return f"'{shown}" if shown.startswith(_FORMULA) else shown
+        return quoted(printable(text) if safe else _utf8(text))
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -63,17 +63,20 @@ def is_library(labels: str | None) -> bool:
     return labels is not None and labels.endswith((".db", ".blb"))
 
 
-def source_of(labels: str | None, beets: bool) -> Source:
-    """Find who knows the genres.
+def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
+    """Find who knows the genres of the music in some places.
 
     Raises:
         ConfigError: there is no such source.
     """
     from genretagger.errors import ConfigError
-    from genretagger.training.labels import Folders, Tags, from_beets, from_csv
+    from genretagger.training.labels import Folders, Tags
+    from genretagger.training.tables import from_beets, from_csv
 
     if labels is not None and is_library(labels):
-        return from_beets(Path(labels))
+        return from_beets(Path(labels), paths)
+    if beets and labels is not None:
+        raise ConfigError("--beets and --labels contradict each other", hint="Leave out one of the two")
     if beets:
         return from_beets()
     if labels in (None, "tags"):
@@ -123,7 +126,7 @@ def gather(
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
         found = find(paths, failures.append) if paths or not isinstance(source, Table) else source.files()
-        files: dict[Path, Found] = {file.path: file for file in found}
+        files = _below_outermost({file.path: file for file in found})
 
         def worth(each: Heard) -> bool:
             return bool(names.apply(source.labels(each, files[each.track.path])))
@@ -142,6 +145,15 @@ def gather(
                 output.notice("interrupted; what was heard is kept")
                 raise typer.Exit(130)
             then(pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update)
+
+
+def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:
+    """Files with the outermost of the named folders as their root, from where folders' names count."""
+    roots = {file.root for file in files.values()}
+    return {
+        path: replace(file, root=next((each for each in reversed(path.parents) if each in roots), file.root))
+        for path, file in files.items()
+    }
 
 
 def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:

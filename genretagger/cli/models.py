@@ -37,7 +37,7 @@ def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
     from genretagger.cli import output
     from genretagger.model.catalogue import catalogue
-    from genretagger.model.store import PULLABLE
+    from genretagger.model.manifest import PULLABLE
 
     store, used = _store()
     entries: list[dict[str, Json]] = []

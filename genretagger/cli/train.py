@@ -15,11 +15,10 @@ from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
-    from genretagger.model.store import InstalledModel, ModelStore
+    from genretagger.model.card import Card
+    from genretagger.model.store import ModelStore
     from genretagger.pipeline import Pipeline
-    from genretagger.training.learn import Lesson
 
-_SUSPECTS_SHOWN = 20
 _LEAST = 5
 _NAME = "mine"
 
@@ -67,23 +66,25 @@ def train(
     """
     from genretagger.cli import output
     from genretagger.cli.known import gather, is_library, source_of, tell_failures
+    from genretagger.cli.lesson import summary, tell_lesson
     from genretagger.config import load
     from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
     from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
+    from genretagger.training.report import prepare as prepare_report
 
     output.quieten()
     settings = load(model=model)
     store = ModelStore(settings.models_dir)
-    before: InstalledModel | None = None
+    before: Card | None = None
     if update is not None:
         if name not in (None, update):
             raise ConfigError(
                 f"--update learns {update!r} anew, so it cannot be called {name!r}", hint="Leave out one of the two"
             )
-        before, name = store.get(update), update
-        origin = _learned(before)["training"]
+        before, name = _card_of(store, update), update
+        origin = _learned(update, before)["training"]
         if labels is None and not beets:
             labels, beets = origin.get("labels"), bool(origin.get("beets"))
         paths = paths or _places(origin)
@@ -92,14 +93,20 @@ def train(
     name = name or _NAME
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
-    backbone = _backbone(store, model or (_learned(before)["backbone"]["name"] if before else settings.model))
+    backbone = _backbone(
+        store, model or (_learned(name, before)["backbone"]["name"] if before else settings.model), name
+    )
     _may_be_called(store, name, backbone)
-    source, names = source_of(labels, beets), NameMap.load(map_file)
+    source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
+    if report is not None:
+        prepare_report(report)
     failures: list[Gathered] = []
     ready = prepare()
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training import learn as school
+        from genretagger.training.lesson import Rules
+        from genretagger.training.memory import as_before
 
         del pipeline
         ready.join()
@@ -117,11 +124,11 @@ def train(
                 "map": str(map_file.absolute()) if map_file else None,
             },
             least=min_tracks or _LEAST,
-            rules=school.Rules(settings.min_score, settings.share_of_top, settings.max_genres),
-            before=before.card if before else None,
+            rules=Rules(settings.min_score, settings.share_of_top, settings.max_genres),
+            before=before,
             progress=lambda done, total: tell("learning", done, total),
         )
-        installed = store.put(name, lesson.onnx, school.as_before(lesson.card, _card_of(store, name)))
+        installed = store.put(name, lesson.onnx, as_before(lesson.card, _there(store, name)))
         seconds = time.monotonic() - started
         notes = []
         if report is not None:
@@ -130,14 +137,14 @@ def train(
             notes = write(
                 report,
                 f"{name}: learned from {len(known.lessons.examples):,} tracks",
-                _summary(lesson, known, installed, seconds),
+                summary(lesson, known, installed, seconds),
                 lesson.measures,
                 lesson.suspects,
             )
         if as_json:
-            output.say_json(_summary(lesson, known, installed, seconds))
+            output.say_json(summary(lesson, known, installed, seconds))
         else:
-            _tell(lesson, known, name, seconds, compare=update is not None)
+            tell_lesson(lesson, known, name, seconds, compare=update is not None)
             if report is not None:
                 output.say(f"The report is {report / 'index.html'}.")
         for note in notes:
@@ -147,7 +154,31 @@ def train(
     tell_failures(failures[0].failures if failures else ())
 
 
-def _learned(model: InstalledModel) -> Json:
+def _card_of(store: ModelStore, name: str) -> Card:
+    """The card of a model; of one that was learned here also where its network is damaged, since it can be made anew.
+
+    Raises:
+        ModelError: there is none that can be used.
+    """
+    from genretagger.errors import ModelError
+    from genretagger.model.card import Card
+    from genretagger.model.manifest import CARD
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        return store.get(name).card
+    except ModelError:
+        try:
+            card = Card.load(store.folder / name / CARD)
+        except ModelError:
+            card = None
+        part = card.document.get(KEY) if card is not None else None
+        if card is None or not isinstance(part, dict) or "learned" not in part:
+            raise
+        return card
+
+
+def _learned(name: str, card: Card) -> Json:
     """What a model's card tells of its training.
 
     Raises:
@@ -157,7 +188,7 @@ def _learned(model: InstalledModel) -> Json:
     from genretagger.vocabulary.learned import KEY
 
     try:
-        learned = model.card.document[KEY]["learned"]
+        learned = card.document[KEY]["learned"]
         origin, least = learned["training"], learned["training"].get("min_tracks")
         names = (learned["backbone"]["name"], *learned["genres"], *origin.get("paths", ()))
         names += tuple(origin[name] for name in ("labels", "map") if origin.get(name) is not None)
@@ -165,7 +196,7 @@ def _learned(model: InstalledModel) -> Json:
             raise TypeError("names")
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"the model {model.name!r} was not learned here, so it cannot be updated",
+            f"the model {name!r} was not learned here, so it cannot be updated",
             hint="Train one: genretagger train --name mine PATH",
         ) from error
     return learned
@@ -190,16 +221,22 @@ def _places(origin: Json) -> list[Path]:
     return paths
 
 
-def _backbone(store: ModelStore, name: str) -> str:
-    """The model to hear with: one that was learned passes on the one below it."""
+def _backbone(store: ModelStore, listens: str, name: str) -> str:
+    """The model to hear with: one that was learned passes on the one below it.
+
+    Args:
+        store: the models.
+        listens: the model that is asked for, or in use.
+        name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
+    """
     from genretagger.model.store import DEFAULT
     from genretagger.vocabulary.learned import KEY
 
-    if name == DEFAULT:
-        return name
-    part = store.get(name).card.document.get(KEY)
+    if listens == DEFAULT or (listens == name and not store.holds(name)):
+        return DEFAULT
+    part = _card_of(store, listens).document.get(KEY)
     learned = part.get("learned") if isinstance(part, dict) else None
-    return str(learned["backbone"]["name"]) if learned else name
+    return str(learned["backbone"]["name"]) if learned else listens
 
 
 def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
@@ -211,7 +248,7 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
     """
     from genretagger.errors import ConfigError, ModelError
     from genretagger.model.card import Card
-    from genretagger.model.store import CARD, PULLABLE
+    from genretagger.model.manifest import CARD, PULLABLE
     from genretagger.vocabulary.learned import KEY
 
     taken = store.holds(name)
@@ -227,106 +264,10 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
         )
 
 
-def _card_of(store: ModelStore, name: str):  # type: ignore[no-untyped-def]
+def _there(store: ModelStore, name: str) -> Card | None:
     from genretagger.errors import ModelError
 
     try:
         return store.get(name).card
     except ModelError:
         return None
-
-
-def _summary(lesson: Lesson, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
-    from genretagger.text import printable
-
-    lessons = known.lessons
-    return {
-        "model": installed.name,
-        "sha256": installed.sha256,
-        "folder": str(installed.folder),
-        "labels": known.source.name,
-        "tracks": sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres)),
-        "groups": lesson.groups,
-        "genres": dict(lesson.genres),
-        "dropped": dict(lesson.dropped),
-        "unmeasured": list(lesson.unmeasured),
-        "left_out": {
-            "written_by_genretagger": lessons.own,
-            "without_genre": lessons.unlabelled,
-            "nothing_to_hear": lessons.unheard,
-            "failed": len(known.failures),
-        },
-        "held_out": None if lesson.measures is None else lesson.measures.to_json(),
-        "mislabelled": [
-            {
-                "path": str(each.example.path),
-                "genres": list(each.example.genres),
-                "score": round(each.own, 4),
-                "sounds_like": each.other,
-                "sounds_like_score": round(each.score, 4),
-            }
-            for each in lesson.suspects
-        ],
-        "changes": [
-            {"genre": each.genre, "tracks": each.tracks, "f1_before": each.before, "f1": each.after}
-            for each in lesson.changes
-        ],
-        "warnings": [printable(text) for text in lesson.warnings],
-        "seconds": round(seconds, 3),
-    }
-
-
-def _tell(lesson: Lesson, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
-    """Say it to people."""
-    from genretagger.cli import output
-    from genretagger.cli.measures import tell_measures
-    from genretagger.text import plural, printable
-
-    lessons = known.lessons
-    tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
-    output.say(
-        f"Learned {plural(len(lesson.genres), 'genre')} from {plural(tracks, 'track')} in {seconds:.1f} s. "
-        f"Tracks that share an artist or an album are one group: {lesson.groups:,} groups."
-    )
-    if lesson.dropped:
-        rare = ", ".join(f"{genre} ({count})" for genre, count in lesson.dropped.items())
-        output.say(f"Left out, too rare or of every track: {printable(rare)}")
-    if lessons.own:
-        output.say(f"Not learned from: {plural(lessons.own, 'track')} whose genre genretagger wrote itself")
-    for text in lesson.warnings:
-        output.say(f"Note: {printable(text)}")
-    if lesson.measures is not None:
-        output.say()
-        output.say("On tracks of artists and albums that were held out:")
-        output.say()
-        tell_measures(lesson.measures)
-    if compare:
-        _tell_changes(lesson)
-    if lesson.suspects:
-        output.say()
-        output.say(f"{plural(len(lesson.suspects), 'track')} may be mislabelled:")
-        for each in lesson.suspects[:_SUSPECTS_SHOWN]:
-            own = ", ".join(each.example.genres)
-            said = f"{printable(own)} {each.own:.2f}, sounds like {printable(each.other)} {each.score:.2f}"
-            output.say(f"  {said}: {printable(each.example.path)}")
-        if len(lesson.suspects) > _SUSPECTS_SHOWN:
-            output.say(f"  and {len(lesson.suspects) - _SUSPECTS_SHOWN} more: --json or --report lists them")
-    output.say()
-    output.say(f"Installed as {name}. `genretagger models use {name}` makes it the default.")
-
-
-def _tell_changes(lesson: Lesson) -> None:
-    """Say what became better or worse, to people."""
-    from genretagger.cli import output
-    from genretagger.text import printable
-
-    output.say()
-    told = [each for each in lesson.changes if each.before is not None and each.after is not None]
-    if not told:
-        output.say("Nothing to compare with: no held-out track is known from before.")
-        return
-    output.say("F1 on the same held-out tracks, before and now, by the genres as they are known now:")
-    for each in told:
-        before, after = each.before or 0.0, each.after or 0.0
-        word = "as before" if abs(after - before) < 0.005 else "better" if after > before else "worse"
-        output.say(f"  {printable(each.genre):<24} {before:.2f} → {after:.2f}  {word}  ({each.tracks} tracks)")

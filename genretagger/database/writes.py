@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ PAGE_ROWS = 500
 
 _LONGEST_WRITE = timedelta(hours=1)
 """No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
+
+_FOREIGN_CLOCK = timedelta(hours=1)
+"""How far the clock of a file server may be from ours."""
 
 
 # Built once: building it costs more than running it, and each known file asks.
@@ -221,15 +224,23 @@ class Writes(Access):
         return None if row is None else write_of(row)
 
     def history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
-        """The writes to this audio that took place, oldest first: those to this path, else those to the newest one."""
+        """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
+
+        What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
+        """
         wanted = select(WriteRow).where(
             WriteRow.payload_hash == payload_hash,
             WriteRow.state.in_((WriteState.DONE.value, WriteState.UNDONE.value)),
         )
         with self._read() as connection:
             found = [write_of(row) for row in connection.execute(wanted.order_by(WriteRow.id))]
-        here = [write for write in found if write.path == path]
-        return here or [write for write in found if write.path == found[-1].path]
+            changed_ns = connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar()
+        if here := [write for write in found if write.path == path]:
+            return here
+        if changed_ns is not None:
+            latest = datetime.fromtimestamp(changed_ns / 1e9, UTC) + _FOREIGN_CLOCK
+            found = [write for write in found if write.started_at <= latest]
+        return [write for write in found if write.path == found[-1].path]
 
     def writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes, newest first, which is the order to undo them in.

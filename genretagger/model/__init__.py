@@ -6,6 +6,7 @@ them, `install` puts the result in place, `providers` knows the hardware. `Sessi
 """
 
 from genretagger.model.card import Card
-from genretagger.model.store import DEFAULT, PULLABLE, InstalledModel, ModelStore
+from genretagger.model.manifest import PULLABLE
+from genretagger.model.store import DEFAULT, InstalledModel, ModelStore
 
 __all__ = ["DEFAULT", "PULLABLE", "Card", "InstalledModel", "ModelStore"]

@@ -46,21 +46,10 @@ def labelled(card: Card, labels: Path | None) -> Card:
         raise ModelError(f"The list of labels does not hold 1 to {MAX_LABELS} of them", path=labels, hint=hint)
     if any(not isinstance(name, str) or not name for name in names) or len(set(names)) < len(names):
         raise ModelError("The list of labels holds an empty one, or one twice", path=labels, hint=hint)
-    return Card.from_document({**card.document, "classes": names})
-
-
-def is_head(onnx: bytes) -> bool:
-    """Whether a model eats embeddings: one input of two dimensions.
-
-    Raises:
-        ModelError: it is no ONNX model, or none that may be used.
-    """
-    from genretagger.model.merge import parsed
-
-    graph = parsed(onnx).graph
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
-    return len(inputs) == 1 and len(inputs[0].type.tensor_type.shape.dim) == 2
+    try:
+        return Card.from_document({**card.document, "classes": names})
+    except ModelError as error:
+        raise ModelError(error.cause, path=labels, hint=hint) from error
 
 
 def backbone_of(card: Card, named: str | None, installed: Callable[[], list[InstalledModel]]) -> InstalledModel:

@@ -10,6 +10,7 @@ A card is untrusted: it is limited in size and count, and every value is checked
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ MAX_CARD_BYTES = 4 * 1024 * 1024
 MAX_LABELS = 10_000
 _MAX_TENSORS = 64
 _MAX_TEXT = 1_000
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 _RATES_HZ = range(1_000, 384_001)
 _HINT = "A card is the JSON file that Essentia publishes beside each model."
 
@@ -220,7 +222,14 @@ def _classes(root: dict[str, Json], *, needed: bool) -> tuple[str, ...]:
     labels = tuple(_text(label, "classes") for label in value)
     if len(set(labels)) != len(labels):
         raise _wrong("classes", "a list of different labels")
+    if any(map(_is_hidden, "".join(labels))):  # a label may become a genre, and be written and shown
+        raise _wrong("classes", "a list of labels without control characters")
     return labels
+
+
+def _is_hidden(character: str) -> bool:
+    """A control character, half a surrogate pair, or a mark that reverses the direction of the text."""
+    return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _TURNING
 
 
 def _tensors(value: Json, where: str) -> tuple[Tensor, ...]:

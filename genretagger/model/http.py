@@ -13,7 +13,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,17 @@ TIMEOUT_S = 30.0
 _PAUSE_S = 2.0
 _PIECE_BYTES = 256 * 1024
 _HINT = "Check the network and the proxy; what has arrived is kept, and the next try goes on from there."
+_SPACE = "Free some space, or name another place with GENRETAGGER_DATA_DIR; what has arrived is kept."
 _GONE = (404, 410)
 _HOPELESS = (400, 401, 403, 405, 451)
 
 
 class _WrongFileError(Exception):
     """What arrived is not what was asked for."""
+
+
+class _DiskError(Exception):
+    """What arrived cannot be kept."""
 
 
 def fetch(
@@ -82,6 +87,8 @@ def fetch(
                 ) from error
             if error.code in _HOPELESS or attempt == ATTEMPTS - 1:
                 raise ModelError(f"The server refuses ({error.code}): {address}", hint=_HINT) from error
+        except _DiskError as error:
+            raise ModelError(f"The download cannot be kept: {error}", path=kept.parent, hint=_SPACE) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             if attempt == ATTEMPTS - 1:
                 reason = getattr(error, "reason", None) or error
@@ -115,23 +122,42 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
         raise
     with answer:
         goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if answer.status == 206 and not goes_on:
+            _forget(kept)
+            raise ConnectionError("the server sent another part than was asked for")
         start = have if goes_on else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length and length.isdigit() else None
         if (total or 0) > most_bytes:
             raise _too_large(address, most_bytes)
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        _mark(kept).write_text(json.dumps({"address": address, "version": "" if mark.startswith("W/") else mark}))
-        with kept.open("ab" if goes_on else "wb") as file:
+        note = json.dumps({"address": address, "version": "" if mark.startswith("W/") else mark})
+        with _on_disk():
+            _mark(kept).write_text(note)
+            file = kept.open("ab" if goes_on else "wb", buffering=0)  # a full disk is noticed at once, and once
+        with file:
             done = start
             while piece := answer.read(_PIECE_BYTES):
                 done += len(piece)
                 if done > most_bytes:
+                    _forget(kept)
                     raise _too_large(address, most_bytes)
-                file.write(piece)
+                with _on_disk():
+                    left = memoryview(piece)
+                    while left:
+                        left = left[file.write(left) :]
                 progress("fetching", done, total)
         if total is not None and done < total:
             raise ConnectionError("the connection broke off")
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    """Keep what the disk refuses apart from what the network does."""
+    try:
+        yield
+    except OSError as error:
+        raise _DiskError(error.strerror or str(error)) from error
 
 
 def _too_large(address: str, most_bytes: int) -> ModelError:

@@ -83,7 +83,7 @@ def clean(folder: Path) -> None:
                     left.rename(folder / name)
                     continue
             if left.name.startswith((_STAGING, _PARKED)):
-                shutil.rmtree(left, ignore_errors=True)
+                _discard(left)
 
 
 @contextlib.contextmanager
@@ -128,7 +128,7 @@ def swap_in(built: Path, final: Path) -> None:
         built.rename(final)
         _sync_folder(final.parent)
     if replacing:
-        shutil.rmtree(parked, ignore_errors=True)
+        _discard(parked)
 
 
 def is_parked(final: Path) -> bool:
@@ -146,7 +146,16 @@ def take_out(final: Path) -> None:
     with _translated(final.parent):
         final.rename(doomed)
         _sync_folder(final.parent)
-    shutil.rmtree(doomed, ignore_errors=True)
+    _discard(doomed)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder, or a link to one that the owner put there."""
+    if folder.is_symlink():
+        with contextlib.suppress(OSError):
+            folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

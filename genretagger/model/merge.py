@@ -6,7 +6,7 @@ model has the input `mel`, and the outputs `activations` and `embeddings` as `Ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ModelError
@@ -36,7 +36,7 @@ def parsed(content: bytes) -> Any:
         ) from error
     if not model.graph.node and not model.graph.output:
         raise ModelError("The file is no ONNX model", hint="It may be empty, or a model of another format.")
-    for tensor in _tensors(model.graph):
+    for tensor in _all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ModelError(
                 "The model keeps its weights in other files, which is not allowed",
@@ -54,8 +54,8 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
     from onnx import helper
 
     model, head_model = parsed(backbone), parsed(head)
-    inputs = [value for value in head_model.graph.input if value.name not in _initial(head_model.graph)]
-    if len(inputs) != 1 or len(_shape(inputs[0])) != 2:
+    eaten = inputs(head_model.graph)
+    if len(eaten) != 1 or len(_shape(eaten[0])) != 2:
         raise ModelError(
             "The head does not take one input of embeddings",
             hint="A head takes (windows, dimensions); a model that takes sound is added without --backbone.",
@@ -64,7 +64,7 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
     size = described.shape[-1] if described is not None and described.shape else None
     if described is None or not size:
         raise ModelError(f"The model {backbone_card.name} gives no embeddings", hint="Choose another backbone.")
-    wanted = _shape(inputs[0])[-1] or head_card.inputs[0].shape[-1]
+    wanted = _shape(eaten[0])[-1] or head_card.inputs[0].shape[-1]
     if wanted not in (None, size):
         raise ModelError(
             f"The head takes embeddings of {wanted} values, and {backbone_card.name} gives {size}",
@@ -74,7 +74,7 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
     embedding = _named_output(model.graph, described, size)
     said = _named_output(head_model.graph, head_card.output(PREDICTIONS), len(head_card.classes))
     model, head_model = _prefixed(model, _BACKBONE), _prefixed(head_model, _HEAD)
-    link = helper.make_node("Identity", [_BACKBONE + embedding], [_HEAD + inputs[0].name], name="link")
+    link = helper.make_node("Identity", [_BACKBONE + embedding], [_HEAD + eaten[0].name], name="link")
     ends = [
         helper.make_node("Identity", [_HEAD + said], ["activations"], name="activations"),
         helper.make_node("Identity", [_BACKBONE + embedding], ["embeddings"], name="embeddings"),
@@ -158,13 +158,12 @@ def _joined(model: Any, nodes: Sequence[Any], constants: Sequence[Any], sizes: t
     from onnx import TensorProto, helper
 
     graph = model.graph
-    initial = _initial(graph)
-    inputs = [value for value in graph.input if value.name not in initial]
-    if len(inputs) != 1:
+    eaten = inputs(graph)
+    if len(eaten) != 1:
         raise ModelError("The backbone does not take one input", hint="Choose another backbone.")
     shape = [each.dim_value or "n" if place == 0 else each.dim_value or each.dim_param or None
-             for place, each in enumerate(inputs[0].type.tensor_type.shape.dim)]  # fmt: skip
-    start = helper.make_node("Identity", ["mel"], [inputs[0].name], name="mel")
+             for place, each in enumerate(eaten[0].type.tensor_type.shape.dim)]  # fmt: skip
+    start = helper.make_node("Identity", ["mel"], [eaten[0].name], name="mel")
     joined = helper.make_model(
         helper.make_graph(
             [start, *graph.node, *nodes],
@@ -245,8 +244,20 @@ def _shape(value: Any) -> list[int | None]:
     return [each.dim_value or None for each in value.type.tensor_type.shape.dim]
 
 
-def _initial(graph: Any) -> set[str]:
-    return {tensor.name for tensor in graph.initializer}
+def inputs(graph: Any) -> list[Any]:
+    """What a graph eats; older files name their constants among it."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def _all_tensors(model: Any) -> Iterator[Any]:
+    """All constants of a model."""
+    yield from _tensors(model.graph)
+    for function in model.functions:
+        yield from _of_nodes(function.node, 0)
+    for training in model.training_info:
+        yield from _tensors(training.initialization)
+        yield from _tensors(training.algorithm)
 
 
 def _tensors(graph: Any, depth: int = 0) -> Iterator[Any]:
@@ -254,8 +265,18 @@ def _tensors(graph: Any, depth: int = 0) -> Iterator[Any]:
     if depth > 32:
         raise ModelError("The model's graphs are nested too deeply")
     yield from graph.initializer
-    for node in graph.node:
+    yield from _of_sparse(graph.sparse_initializer)
+    yield from _of_nodes(graph.node, depth)
+
+
+def _of_nodes(nodes: Any, depth: int) -> Iterator[Any]:
+    for node in nodes:
         for attribute in node.attribute:
             yield from (tensor for tensor in (attribute.t, *attribute.tensors) if tensor.ByteSize())
+            yield from _of_sparse((attribute.sparse_tensor, *attribute.sparse_tensors))
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
                 yield from _tensors(inner, depth + 1)
+
+
+def _of_sparse(tensors: Iterable[Any]) -> Iterator[Any]:
+    return (part for tensor in tensors for part in (tensor.values, tensor.indices))

@@ -6,11 +6,11 @@ A model is a folder of this store: `model.onnx`, `card.json`, `LICENSE` where th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -20,23 +20,25 @@ from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
 from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, fetch, read_members
+from genretagger.model.manifest import (
+    CARD,
+    LICENCE,
+    LIMITS_BYTES,
+    MANIFEST,
+    MAX_ONNX_BYTES,
+    ONNX,
+    PULLABLE,
+    damaged,
+    fingerprint,
+    read,
+    sums,
+)
 
 DEFAULT = "musicnn"
-PULLABLE = tuple(catalogue())
-"""Models that can be fetched by name."""
-
-ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
-MAX_ONNX_BYTES = 1024**3
-"""Twice the largest published model of this kind, and half of protobuf's own limit."""
-_MAX_MANIFEST_BYTES = 64 * 1024
-_MAX_LICENCE_BYTES = 1024 * 1024
 _FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
 
 _Check: TypeAlias = Callable[[Path, Card], None]
-_Sums: TypeAlias = Mapping[str, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,12 @@ class ModelStore:
                 return found
             if entry.onnx is not None and entry.card is not None:
                 if source is None:
-                    network, text = (self._fetch(remote, tell) for remote in (entry.onnx, entry.card))
+                    # the card first: if that is not there, the network need not be fetched
+                    text = self._fetch(entry.card, tell, MAX_CARD_BYTES)
+                    Card.parse(text)
+                    network = self._fetch(entry.onnx, tell, MAX_ONNX_BYTES)
                 else:
-                    network, text = _read(source, MAX_ONNX_BYTES), _read(source.with_suffix(".json"), MAX_CARD_BYTES)
+                    network, text = read(source, MAX_ONNX_BYTES), read(source.with_suffix(".json"), MAX_CARD_BYTES)
                 tell("checking", 0, None)
                 return self._pulled(name, entry, network, text, fits)
             with install.staging(self.folder) as staged:
@@ -124,22 +129,24 @@ class ModelStore:
                 tell("checking", 0, None)
                 return self._install(name, staged / name, files, musicnn.check)
 
-    def _fetch(self, remote: Remote, tell: Progress) -> bytes:
+    def _fetch(self, remote: Remote, tell: Progress, most_bytes: int) -> bytes:
         """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
         kept = self.folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
-        return http.fetch(remote.address, kept, most_bytes=MAX_ONNX_BYTES, sha256=remote.sha256, progress=tell)
+        return http.fetch(remote.address, kept, most_bytes=most_bytes, sha256=remote.sha256, progress=tell)
 
     def _pulled(
         self, name: str, entry: Entry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
     ) -> InstalledModel:
         """Check and install what was fetched. Hold the lock."""
+        from genretagger.model import trial
+
         if entry.onnx is not None and entry.onnx.sha256 not in ("", hashlib.sha256(onnx).hexdigest()):
             raise ModelError("The file is another one than expected: its SHA-256 differs", hint="Fetch it again.")
         document = Card.parse(content).document
         card = Card.from_document({**document, "licence": entry.licence, "source": entry.onnx and entry.onnx.address})
         if fits is not None:
             fits(card)
-        if adding.is_head(onnx):
+        if trial.is_head(onnx):
             onnx, card = adding.through(adding.backbone_of(card, None, self.installed), onnx, card)
         files = {ONNX: onnx, CARD: card.dump()}
         with install.staging(self.folder) as staged:
@@ -170,6 +177,8 @@ class ModelStore:
         Raises:
             ModelError: the pair does not fit together or does not run, or the name is taken.
         """
+        from genretagger.model import trial
+
         if card_path is None:
             beside = onnx_path.with_suffix(".json")
             card_path = beside if beside.exists() else onnx_path.with_name(CARD)
@@ -177,16 +186,14 @@ class ModelStore:
             name = onnx_path.absolute().parent.name if onnx_path.name == ONNX else onnx_path.stem
         _check_name(name)
         card = adding.labelled(Card.load(card_path), labels)
-        onnx = _read(onnx_path, MAX_ONNX_BYTES)
-        try:
-            if adding.is_head(onnx):
+        onnx = read(onnx_path, MAX_ONNX_BYTES)
+        with _about(onnx_path):
+            if trial.is_head(onnx):
                 onnx, card = adding.through(adding.backbone_of(card, backbone, self.installed), onnx, card)
             elif backbone is not None:
                 raise ModelError("The model listens to sound, so it has no backbone", hint="Add it without --backbone.")
-        except ModelError as error:
-            raise ModelError(error.cause, path=error.path or onnx_path, hint=error.hint) from error
-        if fits is not None:
-            fits(card)
+            if fits is not None:
+                fits(card)
         files = {ONNX: onnx, CARD: card.dump()}
         with install.exclusive(self.folder, lambda: None):
             install.clean(self.folder)
@@ -195,7 +202,7 @@ class ModelStore:
                     f"There is a model {name!r} already", hint="Give another name, or replace it with --force."
                 )
             with install.staging(self.folder) as staged:
-                return self._install(name, staged / name, files, _tried)
+                return self._install(name, staged / name, files, _tried, onnx_path)
 
     def put(self, name: str, onnx: bytes, card: Card) -> InstalledModel:
         """Install a model that was made here, in the place of an earlier one of that name.
@@ -211,7 +218,7 @@ class ModelStore:
             install.clean(self.folder)
             found = self._usable(name)
             if found is not None and all(
-                _read(found.folder / file, _LIMITS_BYTES[file]) == files[file] for file in files
+                read(found.folder / file, LIMITS_BYTES[file]) == files[file] for file in files
             ):
                 return found
             with install.staging(self.folder) as staged:
@@ -245,18 +252,18 @@ class ModelStore:
                 install.clean(self.folder)
         if not (folder / MANIFEST).exists():
             raise self._absent(name)
-        manifest = _manifest(folder)
+        manifest = sums(folder)
         for file, (size, _) in manifest.items():
             try:
                 found = (folder / file).stat().st_size
             except OSError:
                 found = -1
             if found != size:
-                raise _damaged(name, folder, f"{file} is {'missing' if found < 0 else 'truncated or changed'}")
-        content = _read(folder / CARD, MAX_CARD_BYTES)
+                raise damaged(name, folder, f"{file} is {'missing' if found < 0 else 'truncated or changed'}")
+        content = read(folder / CARD, MAX_CARD_BYTES)
         if hashlib.sha256(content).hexdigest() != manifest[CARD][1]:
-            raise _damaged(name, folder, f"{CARD} was changed")
-        return InstalledModel(name, folder, folder / ONNX, Card.parse(content), _fingerprint(manifest))
+            raise damaged(name, folder, f"{CARD} was changed")
+        return InstalledModel(name, folder, folder / ONNX, Card.parse(content), fingerprint(manifest))
 
     def verify(self, name: str = DEFAULT) -> InstalledModel:
         """Check every byte of an installed model.
@@ -265,9 +272,9 @@ class ModelStore:
             ModelError: it is not installed, or is not as it was installed.
         """
         model = self.get(name)
-        for file, (_, sha256) in _manifest(model.folder).items():
-            if hashlib.sha256(_read(model.folder / file, _LIMITS_BYTES[file])).hexdigest() != sha256:
-                raise _damaged(name, model.folder, f"{file} was changed")
+        for file, (_, sha256) in sums(model.folder).items():
+            if hashlib.sha256(read(model.folder / file, LIMITS_BYTES[file])).hexdigest() != sha256:
+                raise damaged(name, model.folder, f"{file} was changed")
         return model
 
     def remove(self, name: str) -> None:
@@ -310,17 +317,29 @@ class ModelStore:
             hint=f"{hint} Names to choose from: {', '.join(sorted({*names, *PULLABLE}))}.",
         )
 
-    def _install(self, name: str, built: Path, files: Mapping[str, bytes], check: _Check) -> InstalledModel:
-        """Write, check and swap in. Hold the lock."""
-        sums = {
+    def _install(
+        self, name: str, built: Path, files: Mapping[str, bytes], check: _Check, named: Path | None = None
+    ) -> InstalledModel:
+        """Write, check and swap in; errors are about the file `named`. Hold the lock."""
+        written = {
             file: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             for file, content in files.items()
         }
-        manifest = json.dumps({"format": 1, "files": sums}, indent=2).encode()
+        manifest = json.dumps({"format": 1, "files": written}, indent=2).encode()
         install.write(built, {**files, MANIFEST: manifest})
-        check(built / ONNX, Card.parse(files[CARD]))
+        with _about(named):
+            check(built / ONNX, Card.parse(files[CARD]))
         install.swap_in(built, self.folder / name)
         return self.get(name)
+
+
+@contextlib.contextmanager
+def _about(path: Path | None) -> Iterator[None]:
+    """Name the owner's file in errors, or none: not one that lies in a folder which is gone by then."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.cause, path=path, hint=error.hint) from error
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
@@ -329,17 +348,17 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 
 def _runs(onnx_path: Path, card: Card) -> None:
     """Check that a model that was made here runs and says values from 0 to 1."""
-    from genretagger.model.trial import check_range
+    from genretagger.model import trial
 
-    check_range(onnx_path, card)
+    trial.check_range(onnx_path, card)
 
 
 def _tried(onnx_path: Path, card: Card) -> None:
     """The same of a stranger's model, in a child process."""
-    from genretagger.model.trial import attempt
+    from genretagger.model import trial
 
     del card
-    attempt(onnx_path, onnx_path.with_name(CARD))
+    trial.attempt(onnx_path, onnx_path.with_name(CARD))
 
 
 def _check_name(name: str) -> None:
@@ -347,42 +366,3 @@ def _check_name(name: str) -> None:
         raise ModelError(
             f"{name!r} is no name for a model", hint="Use letters, digits, dot, dash and underscore, at most 64."
         )
-
-
-def _read(path: Path, limit_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            too_large = os.fstat(file.fileno()).st_size > limit_bytes
-            content = b"" if too_large else file.read(limit_bytes + 1)
-    except OSError as error:
-        raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error
-    if too_large or len(content) > limit_bytes:
-        raise ModelError(f"{path.name} is larger than {limit_bytes >> 20} MB", path=path)
-    return content
-
-
-def _manifest(folder: Path) -> _Sums:
-    """Sizes and hashes as they were installed; checked, since a file may have been damaged since."""
-    try:
-        files = json.loads(_read(folder / MANIFEST, _MAX_MANIFEST_BYTES))["files"]
-        sums = {file: (entry["size"], entry["sha256"]) for file, entry in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(folder.name, folder, f"{MANIFEST} is not valid") from error
-    sound = all(
-        file in _LIMITS_BYTES and isinstance(size, int) and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
-        for file, (size, sha256) in sums.items()
-    )
-    if not sound or not {ONNX, CARD} <= sums.keys():
-        raise _damaged(folder.name, folder, f"{MANIFEST} is not valid")
-    return sums
-
-
-def _fingerprint(sums: _Sums) -> str:
-    return hashlib.sha256(f"{sums[ONNX][1]} {sums[CARD][1]}".encode()).hexdigest()
-
-
-def _damaged(name: str, folder: Path, cause: str) -> ModelError:
-    repair = (
-        f"genretagger models pull {name} --force" if name in PULLABLE else "genretagger models add FILE.onnx --force"
-    )
-    return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: `{repair}`.")

@@ -1,6 +1,7 @@
-"""A stranger's model is tried in a child process with limits: what crashes, hangs or eats memory there is refused.
+"""A stranger's model is looked at and tried in a child process with limits: what crashes, hangs or bursts is refused.
 
-python -m genretagger.model.trial MODEL.onnx CARD.json
+python -m genretagger.model.trial MODEL.onnx CARD.json    tries a model
+python -m genretagger.model.trial < MODEL.onnx            says what it eats
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import numpy as np
 import genretagger
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
+from genretagger.types import Json
 
 TIME_S = 120
 """The largest published model loads in 5 s, and hears a window of 30 s in 2 s."""
 _MEMORY_BYTES = 4 << 30
+_LOOKING_BYTES = 1 << 30
+"""A published model takes less than its own size more; 20 MB of empty nodes took 2 GB, in the parent."""
 _COPIES = 4
 """Of the file, in memory: as it was read, parsed, packed and optimized."""
 _OWN_LIMITS = "A model must hear one window within two minutes and 4 GB of memory."
@@ -32,33 +36,50 @@ def attempt(onnx_path: Path, card_path: Path) -> None:
     Raises:
         ModelError: it does not run, says other things than its card, or goes beyond the limits.
     """
+    _child(os.fspath(onnx_path), os.fspath(card_path))
+
+
+def is_head(onnx: bytes) -> bool:
+    """Whether a model eats embeddings: one input of two dimensions.
+
+    Raises:
+        ModelError: it is no ONNX model, or none that may be used.
+    """
+    return bool(_child(content=onnx)["head"])
+
+
+def _child(*arguments: str, content: bytes = b"") -> Json:
+    """What a child process says.
+
+    Raises:
+        ModelError: it says that something is wrong, or ends before it says anything.
+    """
     package = str(Path(genretagger.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-P", "-m", "genretagger.model.trial", os.fspath(onnx_path), os.fspath(card_path)]
+    command = [sys.executable, "-P", "-m", "genretagger.model.trial", *arguments]
     try:
         ended = subprocess.run(
             command,
             env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
+            input=content,
             capture_output=True,
             timeout=TIME_S,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ModelError(f"The model did not end within {TIME_S} s", path=onnx_path, hint=_OWN_LIMITS) from error
+        raise ModelError(f"The model did not end within {TIME_S} s", hint=_OWN_LIMITS) from error
     except OSError as error:
-        raise ModelError(f"The model cannot be tried: {error.strerror}", path=onnx_path) from error
+        raise ModelError(f"The model cannot be tried: {error.strerror}") from error
     try:
         said = json.loads(ended.stdout.splitlines()[-1])
         cause, hint = str(said["cause"]), str(said["hint"])
     except (ValueError, IndexError, KeyError, TypeError) as error:
         if ended.returncode == 0 or b"MemoryError" in ended.stderr or b"bad_alloc" in ended.stderr:
-            raise ModelError("The model needs too much memory", path=onnx_path, hint=_OWN_LIMITS) from error
-        raise ModelError(
-            f"The model makes ONNX Runtime crash (status {ended.returncode})", path=onnx_path, hint=_OWN_LIMITS
-        ) from error
+            raise ModelError("The model needs too much memory", hint=_OWN_LIMITS) from error
+        raise ModelError(f"The model makes ONNX Runtime crash (status {ended.returncode})", hint=_OWN_LIMITS) from error
     if cause:
-        raise ModelError(cause, path=onnx_path, hint=hint)
+        raise ModelError(cause, hint=hint)
+    return said
 
 
 def excitation(frames: int, mels: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
@@ -88,22 +109,35 @@ def check_range(onnx_path: Path, card: Card) -> None:
         raise ModelError("The model gave an embedding that holds no numbers", path=onnx_path)
 
 
-def _limit(size_bytes: int) -> None:
+def _limit(most_bytes: int) -> None:
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
-        most = _MEMORY_BYTES + _COPIES * size_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (TIME_S, TIME_S + 5))
 
 
-def _main(onnx: str, card: str) -> None:
+def _listen(onnx: str, card: str) -> Json:
     path = Path(onnx)
-    _limit(path.stat().st_size)
+    _limit(_MEMORY_BYTES + _COPIES * path.stat().st_size)
+    check_range(path, Card.load(Path(card)))
+    return {}
+
+
+def _look() -> Json:
+    from genretagger.model.merge import inputs, parsed
+
+    content = sys.stdin.buffer.read()
+    _limit(_LOOKING_BYTES + _COPIES * len(content))
+    sizes = inputs(parsed(content).graph)
+    return {"head": len(sizes) == 1 and len(sizes[0].type.tensor_type.shape.dim) == 2}
+
+
+def _main(*arguments: str) -> None:
+    said: Json = {"cause": "", "hint": ""}
     try:
-        check_range(path, Card.load(Path(card)))
-        said = {"cause": "", "hint": ""}
+        said |= _listen(*arguments) if arguments else _look()
     except ModelError as error:
         said = {"cause": error.cause, "hint": error.hint}
     except MemoryError:
@@ -112,4 +146,4 @@ def _main(onnx: str, card: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], sys.argv[2])
+    _main(*sys.argv[1:])

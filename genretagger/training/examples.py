@@ -91,10 +91,19 @@ def collect(heard: Iterable[Heard], files: Mapping[Path, Found], source: Source,
 
 
 def frequent(examples: Sequence[Example], least: int) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The genres to learn, by name, and those left out: too rare, or of every track; with their counts."""
+    """The genres to learn, by name, and those left out: too rare, or of every track; with their counts.
+
+    A genre of every track tells nothing. Which tracks there are depends on the genres, so it is asked until it holds.
+    """
     counts = Counter(genre for example in examples for genre in example.genres)
-    kept = tuple(sorted(genre for genre, count in counts.items() if least <= count < len(examples)))
-    return kept, {genre: count for genre, count in sorted(counts.items()) if genre not in kept}
+    kept = {genre for genre, count in counts.items() if count >= least}
+    while True:
+        tracks = sum(not kept.isdisjoint(example.genres) for example in examples)
+        everywhere = {genre for genre in kept if counts[genre] == tracks}
+        if not everywhere:
+            break
+        kept -= everywhere
+    return tuple(sorted(kept)), {genre: count for genre, count in sorted(counts.items()) if genre not in kept}
 
 
 def matrix(examples: Sequence[Example], value: Callable[[Example], FloatArray]) -> FloatArray:

@@ -10,7 +10,7 @@ from genretagger.errors import ConfigError
 from genretagger.evaluate import Judged, Measures, measure
 from genretagger.model.card import Card
 from genretagger.training.examples import Lessons
-from genretagger.training.learn import remembered
+from genretagger.training.memory import remembered
 from genretagger.vocabulary.names import key, vocabulary
 from genretagger.vocabulary.resolve import identity, own_names
 

@@ -7,14 +7,11 @@ says so.
 
 from __future__ import annotations
 
-import csv
 import os
-import sqlite3
 import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,8 +23,6 @@ from genretagger.vocabulary.names import key
 
 _LARGEST_TABLE_BYTES = 256 * 1024**2
 _LONGEST_NAME = 100
-_PATH_COLUMNS, _GENRE_COLUMNS = ("path", "file", "filename"), ("genres", "genre", "label", "labels")
-_EXAMPLE = "It begins with the line `path,genres`; several genres of a file are separated by `;`"
 
 
 class Source(Protocol):
@@ -94,75 +89,6 @@ class Table:
                 yield Found(path, path.parent)
 
 
-def from_csv(path: Path) -> Table:
-    """Read a table of paths and genres; relative paths begin at the table's folder.
-
-    Raises:
-        ConfigError: it cannot be read, or has no such columns.
-    """
-    rows: dict[bytes, tuple[str, ...]] = {}
-    folder = path.absolute().parent
-    try:
-        _check_size(path)
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file)
-            heads = {(head or "").strip().lower(): head for head in reader.fieldnames or ()}
-            where = next((heads[name] for name in _PATH_COLUMNS if name in heads), None)
-            what = next((heads[name] for name in _GENRE_COLUMNS if name in heads), None)
-            if where is None or what is None:
-                raise ConfigError("the table has no columns for paths and genres", path=path, hint=_EXAMPLE)
-            for row in reader:
-                name = os.fsencode(os.path.normpath(folder / (row[where] or "")))
-                rows[name] = (*rows.get(name, ()), *_split(row[what] or ""))
-    except (OSError, csv.Error, ValueError) as error:
-        raise ConfigError(f"the table cannot be read: {error}", path=path, hint=_EXAMPLE) from error
-    return Table(f"the table {path.name}", rows)
-
-
-def from_beets(library: Path | None = None) -> Table:
-    """Read the genres of beets' library, which is only looked at.
-
-    Args:
-        library: its database; None for the one that beets' own configuration names.
-
-    Raises:
-        ConfigError: there is no such library, or beets is not installed here and no file was named.
-    """
-    folder = Path.home()
-    if library is None:
-        library, folder = _beets_library()
-    if not library.is_file():
-        raise ConfigError("there is no such library of beets", path=library, hint="`beet config` tells where it is")
-    rows: dict[bytes, tuple[str, ...]] = {}
-    try:
-        with closing(sqlite3.connect(f"{library.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(items)")}
-            column = next((name for name in ("genres", "genre") if name in columns), None)
-            if column is None:
-                raise ConfigError("that is no library of beets", path=library, hint="`beet config` tells where it is")
-            for place, genres in connection.execute(f"SELECT path, {column} FROM items"):  # noqa: S608 - one of two
-                name = place if isinstance(place, bytes) else os.fsencode(str(place))
-                rows[os.path.join(os.fsencode(folder), name)] = tuple(_split(str(genres or "")))  # noqa: PTH118 - bytes
-    except sqlite3.Error as error:
-        raise ConfigError(f"the library cannot be read: {error}", path=library) from error
-    return Table("beets' library", rows, ours_too=False)
-
-
-def _beets_library() -> tuple[Path, Path]:
-    """The database and the music folder of the owner's beets."""
-    try:
-        from beets import config
-        from beets.util import syspath
-    except ImportError as error:
-        raise ConfigError(
-            "beets is not installed beside genretagger, so its library cannot be found",
-            hint="Name it: --labels /path/to/library.db, or install genretagger[beets]",
-        ) from error
-    config.read()
-    library, folder = (os.fspath(config[name].as_filename()) for name in ("library", "directory"))
-    return Path(os.fsdecode(syspath(library))), Path(os.fsdecode(syspath(folder)))
-
-
 @dataclass(frozen=True, slots=True)
 class NameMap:
     """The owner's names: a label becomes another genre, several, or none.
@@ -184,8 +110,8 @@ class NameMap:
             return cls({})
         hint = 'It holds lines such as "Deep House" = "House", "Pop Rock" = ["Pop", "Rock"], "Misc" = ""'
         try:
-            _check_size(path)
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            check_size(path)
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise ConfigError(f"the map cannot be read: {error}", path=path, hint=hint) from error
         names: dict[str, tuple[str, ...]] = {}
@@ -200,7 +126,7 @@ class NameMap:
         """The genres of a track's labels: split, named as the map says, fit to be written, each once."""
         found: dict[str, str] = {}
         for label in labels:
-            for part in _split(label):
+            for part in parted(label):
                 for genre in self.names.get(key(part), (part,)):
                     name = _clean(genre)
                     if key(name):
@@ -217,7 +143,7 @@ def spelled(tracks: Iterable[tuple[str, ...]]) -> dict[str, str]:
     return chosen
 
 
-def _split(text: str) -> list[str]:
+def parted(text: str) -> list[str]:
     """Take a joined field apart, as players and beets do."""
     for mark in ("\\\u2400", "\x00"):
         text = text.replace(mark, ";")
@@ -228,10 +154,16 @@ def _clean(name: str) -> str:
     """A name that players do not split, without what no tag may hold."""
     for mark in "/,;":
         name = name.replace(mark, " & ")
+    name = unicodedata.normalize("NFC", name)  # the names of folders may come decomposed from macOS
     name = "".join(mark for mark in name if unicodedata.category(mark) not in ("Cc", "Cs", "Cf"))
     return " ".join(name.split())[:_LONGEST_NAME].strip()
 
 
-def _check_size(path: Path) -> None:
+def check_size(path: Path) -> None:
+    """Refuse a table or map that nobody wrote by hand.
+
+    Raises:
+        ValueError: it is too large.
+    """
     if path.stat().st_size > _LARGEST_TABLE_BYTES:
         raise ValueError(f"it is larger than {_LARGEST_TABLE_BYTES >> 20} MB")

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from genretagger.errors import ConfigError, ModelError
-from genretagger.evaluate import Judged, Measures, choose, measure
+from genretagger.evaluate import Measures, choose, measure
 from genretagger.model.card import EMBEDDINGS, Card
 from genretagger.model.store import InstalledModel
-from genretagger.training import split
+from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
+from genretagger.training.lesson import Lesson, Rules
+from genretagger.training.memory import Remembered, remembered, to_remember
 from genretagger.types import Json
 from genretagger.vocabulary.calibration import calibration
 from genretagger.vocabulary.learned import KEY
@@ -31,92 +32,7 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 SEED = 0
-_MOST_REMEMBERED = 20_000
-"""Tracks whose fold a card remembers, with their artists and albums: 2.7 to 3.4 MB of the 4 that a card may have."""
 _MOST_DROPPED = 1_000
-_SUSPECT_OWN, _SUSPECT_OTHER, _SUSPECT_TIMES = 0.5, 0.3, 4.0
-"""A track looks mislabelled where its own genre scores less than the first, and another at least the second and this
-many times as much. Chosen on 200 synthesised tracks with planted mistakes; docs/data.md has how it does on others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How genres are chosen when the model is judged; see the options of the same names."""
-
-    min_score: float
-    share_of_top: float
-    max_genres: int
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What a card remembers of its training.
-
-    Attributes:
-        ties: the fold of each artist and album.
-        tracks: places of the genres that each track was given when it was held out.
-    """
-
-    ties: Mapping[str, int]
-    tracks: Mapping[str, Sequence[int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A track whose known genre the others contradict.
-
-    Attributes:
-        example: the track.
-        own: the score of its own genre, by a model that never heard its artist.
-        other: the genre that it sounds like.
-        score: the score of that.
-    """
-
-    example: Example
-    own: float
-    other: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """F1 of a genre on the same held-out tracks, by the model that was there and by the new one."""
-
-    genre: str
-    tracks: int
-    before: float | None
-    after: float | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """What was learned.
-
-    Attributes:
-        onnx: content of `model.onnx`.
-        card: its card.
-        genres: what it can hear, with the number of tracks of each.
-        dropped: genres that were left out, with their number of tracks.
-        unmeasured: genres that one group has all of, so that nothing is known of how well they are heard.
-        measures: on tracks of artists and albums that were held out; None where nothing could be held out.
-        judged: what those come from.
-        suspects: tracks that look mislabelled, the plainest first.
-        changes: against the model that was there; empty where there was none.
-        groups: how many artists and albums that have nothing in common.
-        warnings: for people.
-    """
-
-    onnx: bytes
-    card: Card
-    genres: Mapping[str, int]
-    dropped: Mapping[str, int]
-    unmeasured: tuple[str, ...]
-    measures: Measures | None
-    judged: Judged | None
-    suspects: tuple[Suspect, ...]
-    changes: tuple[Change, ...]
-    groups: int
-    warnings: tuple[str, ...]
 
 
 def learn(
@@ -161,7 +77,7 @@ def learn(
     known = Remembered({}, {}) if before is None else remembered(before)
     groups, folds = _folds(examples, known.ties, warnings)
     truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
-    unmeasured = _unmeasured(genres, truth, folds)
+    unmeasured = held_out.unmeasured(genres, truth, folds)
     if unmeasured:
         warnings.append(
             f"only one artist, album or folder has {_listed(unmeasured)}: how well that is heard cannot be measured"
@@ -170,7 +86,7 @@ def learn(
     is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
     unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
     head, scores = train(values, truth, folds, is_music, unmusical, seed=SEED, progress=progress)
-    judged = _judged(genres, truth, scores, unmeasured, rules)
+    judged = held_out.judged(genres, truth, scores, unmeasured, rules)
     measures = None if judged is None else measure(judged)
     counts = {genre: int(column.sum()) for genre, column in zip(genres, truth.T, strict=True)}
     chosen = choose(scores, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
@@ -184,7 +100,7 @@ def learn(
             "backbone": {"name": backbone.name, "sha256": backbone.sha256, "labels": list(backbone.card.classes)},
             "training": {
                 "tracks": len(examples),
-                "groups": len(set(groups)),
+                "groups": groups,
                 **origin,
                 "min_tracks": least,
                 "dropped": dict(Counter(dropped).most_common(_MOST_DROPPED)),
@@ -193,7 +109,7 @@ def learn(
             },
             "unmeasured": list(unmeasured),
             "held_out": None if measures is None else _figures(measures),
-            "folds": _to_remember(examples, folds, chosen),
+            "folds": to_remember(examples, folds, chosen),
         },
     }
     onnx = _onnx(backbone, head.weights, head.bias, head.axes, head.origin)
@@ -205,26 +121,11 @@ def learn(
         unmeasured=unmeasured,
         measures=measures,
         judged=judged,
-        suspects=_suspects(examples, genres, truth, scores, unmeasured),
-        changes=_changes(examples, genres, truth, chosen, known.tracks, before),
-        groups=len(set(groups)),
+        suspects=held_out.suspects(examples, genres, truth, scores, unmeasured),
+        changes=held_out.changes(examples, genres, truth, chosen, known.tracks, before),
+        groups=groups,
         warnings=tuple(warnings),
     )
-
-
-def as_before(card: Card, known: Card | None) -> Card:
-    """The card that is there already, if the new one differs in nothing but the time of training."""
-    if known is None:
-        return card
-
-    def timeless(document: Json) -> Json:
-        learned = document[KEY]["learned"]
-        return {**document, KEY: {"learned": {**learned, "training": {**learned["training"], "at": ""}}}}
-
-    try:
-        return known if timeless(known.document) == timeless(card.document) else card
-    except (KeyError, TypeError):
-        return card
 
 
 def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, least: int) -> None:
@@ -250,37 +151,21 @@ def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
     return track_activations(heard.values), heard.embedding
 
 
-def remembered(card: Card) -> Remembered:
-    """The folds that a model's card tells of; nothing where it tells none, or nonsense."""
-    try:
-        folds = card.document[KEY]["learned"]["folds"]
-        ties, tracks = folds["ties"].items(), folds["tracks"].items()
-    except (KeyError, TypeError, AttributeError):
-        return Remembered({}, {})
-    return Remembered(
-        ties={tie: fold for tie, fold in ties if _counts(fold)},
-        tracks={name: said for name, said in tracks if isinstance(said, list) and all(map(_counts, said))},
-    )
-
-
-def _counts(value: Json) -> bool:
-    return isinstance(value, int) and value >= 0
-
-
 def _folds(
     examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]
-) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """The group and the fold of each track."""
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """How many groups there are, and the fold of each track."""
     import numpy as np
 
     groups = split.grouped([each.ties for each in examples])
+    found = len(set(groups))
     known: dict[str, int] = {}
     for group, each in zip(groups, examples, strict=True):
         for tie in each.ties:
             if tie in ties:
                 known.setdefault(group, ties[tie])
     ((_, count),) = Counter(groups).most_common(1)
-    if len(set(groups)) < 2:
+    if found < 2:
         warnings.append(
             "all tracks belong to one artist, album or folder, so none can be held out together: the figures are by "
             "track, and better than they would be for other artists"
@@ -293,84 +178,12 @@ def _folds(
     folds = split.dealt(groups, genres, known, parts)
     if len(set(folds)) < 2:  # all that is left was held out together, and there would be nothing to learn from
         folds = split.dealt(groups, genres, {}, parts)
-    return groups, np.array(folds)
-
-
-def _unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Genres that lie in one fold, so that nobody who did not learn them could ever hear them."""
-    return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
-
-
-def _judged(
-    genres: tuple[str, ...], truth: Flags, scores: FloatArray, unmeasured: Sequence[str], rules: Rules
-) -> Judged | None:
-    """The tracks and genres that could be held out."""
-    columns = [place for place, genre in enumerate(genres) if genre not in unmeasured]
-    rows = truth[:, columns].any(axis=1)
-    if not columns or not rows.any():
-        return None
-    kept = scores[rows][:, columns]
-    chosen = choose(kept, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
-    return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
-
-
-def _suspects(
-    examples: Sequence[Example], genres: Sequence[str], truth: Flags, scores: FloatArray, unmeasured: Sequence[str]
-) -> tuple[Suspect, ...]:
-    import numpy as np
-
-    found = []
-    for each, own, said in zip(examples, truth, scores, strict=True):
-        if set(each.genres) & set(unmeasured):
-            continue
-        mine = float(said[own].max())
-        other = int(np.where(own, -1.0, said).argmax())
-        if mine < _SUSPECT_OWN and float(said[other]) >= max(_SUSPECT_OTHER, _SUSPECT_TIMES * mine):
-            found.append(Suspect(each, mine, genres[other], float(said[other])))
-    return tuple(sorted(found, key=lambda each: (each.own - each.score, each.example.path)))
+    return found, np.array(folds)
 
 
 def _figures(measures: Measures) -> Json:
     """What the card says of them: not what is taken for what, which of 600 genres alone takes 6 MB."""
     return {name: value for name, value in measures.to_json().items() if name != "confusion"}
-
-
-def _to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chosen: Flags) -> Json:
-    """What the next training needs to hold out the same tracks, and to compare itself on them."""
-    kept = sorted(zip(examples, folds.tolist(), chosen, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
-    return {
-        "ties": dict(sorted({tie: fold for each, fold, _ in kept for tie in each.ties[:-1]}.items())),
-        "tracks": {each.id: [place for place, flag in enumerate(given) if flag] for each, _, given in kept},
-    }
-
-
-def _changes(
-    examples: Sequence[Example],
-    genres: Sequence[str],
-    truth: Flags,
-    chosen: Flags,
-    said: Mapping[str, Sequence[int]],
-    before: Card | None,
-) -> tuple[Change, ...]:
-    """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
-    if before is None or not said:
-        return ()
-    earlier: list[str] = before.document[KEY]["learned"]["genres"]
-    shared = [place for place, each in enumerate(examples) if each.id in said]
-    changes = []
-    for column, genre in enumerate(genres):
-        own = [bool(truth[place, column]) for place in shared]
-        old = [genre in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
-        new = [bool(chosen[place, column]) for place in shared]
-        changes.append(Change(genre, sum(own), _f1(own, old), _f1(own, new)))
-    return tuple(changes)
-
-
-def _f1(truth: Sequence[bool], said: Sequence[bool]) -> float | None:
-    if not any(truth):
-        return None
-    hits = sum(own and each for own, each in zip(truth, said, strict=True))
-    return 2 * hits / (sum(truth) + sum(said))
 
 
 def _onnx(

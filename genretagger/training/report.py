@@ -6,22 +6,24 @@ Every name in it comes from strangers' tags, so everything is escaped. The pictu
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ConfigError
 from genretagger.evaluate import NOTHING, Measures
-from genretagger.text import printable
+from genretagger.text import printable, quoted
 from genretagger.types import Json
 
 if TYPE_CHECKING:
-    from genretagger.training.learn import Suspect
+    from genretagger.training.lesson import Suspect
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"
 _MOST_NAMES = 60
@@ -63,17 +65,35 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
         CSV: _table(suspects),
         HTML: _page(title, measures, suspects, list(pictures)).encode("utf-8", "backslashreplace"),
     }
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             temporary = folder / f".{name}.new"
             temporary.write_bytes(content)
             temporary.replace(folder / name)
+    return notes
+
+
+def prepare(folder: Path) -> None:
+    """See that a report can be written, before an hour of listening is spent on it.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ConfigError(
             f"the report cannot be written: {error.strerror or error}", path=folder, hint="Name another folder"
         ) from error
-    return notes
 
 
 def _table(suspects: Sequence[Suspect]) -> bytes:
@@ -81,8 +101,8 @@ def _table(suspects: Sequence[Suspect]) -> bytes:
     table = csv.writer(text)
     table.writerow(("path", "genres", "score", "sounds_like", "sounds_like_score"))
     for each in suspects:
-        own = ";".join(each.example.genres)
-        table.writerow((os.fspath(each.example.path), own, f"{each.own:.4f}", each.other, f"{each.score:.4f}"))
+        own, other = quoted(";".join(each.example.genres)), quoted(each.other)
+        table.writerow((quoted(os.fspath(each.example.path)), own, f"{each.own:.4f}", other, f"{each.score:.4f}"))
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 

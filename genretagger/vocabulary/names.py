@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +71,8 @@ class Vocabulary:
 
 def key(spelling: str) -> str:
     """Reduce a spelling to what two spellings of one genre share: its letters and digits, `&` read as `and`."""
-    return "".join(filter(str.isalnum, spelling.casefold().replace("&", "and")))
+    composed = unicodedata.normalize("NFC", spelling)  # macOS writes names decomposed, and an accent is no letter
+    return "".join(filter(str.isalnum, composed.casefold().replace("&", "and")))
 
 
 def names_genre(label: str, family: str = "") -> bool:

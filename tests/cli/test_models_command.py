@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +123,27 @@ def test_pull_refuses_another_file_and_other_names(genretagger: Command, tmp_pat
     assert "CC BY-NC-SA" in ended.err
     assert "--accept-licence" in ended.err
     assert genretagger("models", "pull", "--from", tmp_path / "absent.whl").status == 2
+
+
+@pytest.mark.parametrize("answer", [b"n\n", b"\n"])
+def test_nothing_is_fetched_without_consent(tmp_path: Path, answer: bytes) -> None:
+    terminal, own = pty.openpty()
+    command = [sys.executable, "-m", "genretagger", "models", "pull", "discogs-effnet"]
+    env = {**os.environ, "GENRETAGGER_DATA_DIR": str(tmp_path / "data"), "TERM": "xterm"}
+    with subprocess.Popen(command, stdin=own, stdout=own, stderr=own, env=env) as child:
+        os.close(own)
+        said = b""
+        while b"agree to it?" not in said:
+            said += os.read(terminal, 65536)
+        os.write(terminal, answer)
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while more := os.read(terminal, 65536):
+                said += more
+        assert child.wait(60) == 2
+    os.close(terminal)
+    assert b"CC BY-NC-SA" in said
+    assert b"was not fetched" in said
+    assert not (tmp_path / "data").exists()
 
 
 def test_remove_takes_it_away_and_says_what_follows(genretagger: Command, data_dir: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,18 @@ def test_a_renamed_track_keeps_its_history(store: Store) -> None:
     assert len(known.decisions) == 1
     assert gone is not None
     assert (gone.track, gone.seen_at, len(gone.writes)) == (None, None, 1)
+
+
+def test_a_write_to_a_copy_is_no_history_of_an_older_file(store: Store) -> None:
+    fill(
+        store, "/copy/a.mp3", "aa"
+    )  # the copy was tagged today, with what the owner had called the original long before
+    day_ns = 24 * 3600 * 10**9
+    store.save_track(track("/music/a.mp3", payload_hash="aa", genres=ROCK, at=stamp(ctime_ns=time.time_ns() - day_ns)))
+    assert store.history(Path("/music/a.mp3"), "aa") == []
+    assert [write.path for write in store.history(Path("/copy/a.mp3"), "aa")] == [Path("/copy/a.mp3")]
+    store.save_track(track("/new/a.mp3", payload_hash="aa", genres=ROCK, at=stamp(ctime_ns=time.time_ns())))
+    assert [write.path for write in store.history(Path("/new/a.mp3"), "aa")] == [Path("/copy/a.mp3")]  # moved or copied
 
 
 def test_what_was_written_to_a_path_is_shown_after_other_audio_took_its_place(store: Store) -> None:

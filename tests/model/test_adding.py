@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import model_factory as factory
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, load, numpy_helper
 
 from genretagger.cli.models import can_be_heard
 from genretagger.errors import ModelError
@@ -176,6 +177,64 @@ def _external_data(bad: Bad) -> None:
     )
 
 
+def _elsewhere(values: Any) -> Any:
+    tensor = numpy_helper.from_array(values, "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="card.json")
+    return tensor
+
+
+def _external_data_of_a_function(bad: Bad) -> None:
+    model = load(bad.onnx)
+    nodes = [helper.make_node("Constant", [], ["w"], value=_elsewhere(np.ones((96, 2), np.float32)))]
+    model.functions.append(helper.make_function("own", "Weights", [], ["w"], nodes, [helper.make_opsetid("", 17)]))
+    bad.onnx.write_bytes(model.SerializeToString())
+
+
+def _external_data_of_a_sparse_tensor(bad: Bad) -> None:
+    model = load(bad.onnx)
+    places = numpy_helper.from_array(np.array([0], np.int64), "places")
+    model.graph.sparse_initializer.append(
+        helper.make_sparse_tensor(_elsewhere(np.ones(1, np.float32)), places, [96, 2])
+    )
+    bad.onnx.write_bytes(model.SerializeToString())
+
+
+def _sparse_tensor_of_terabytes(bad: Bad) -> None:
+    values, places = (numpy_helper.from_array(np.ones(1, kind), "w") for kind in (np.float32, np.int64))
+    model = load(bad.onnx)
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [96, 1 << 34]))
+    bad.onnx.write_bytes(model.SerializeToString())
+
+
+def _function_that_calls_itself(bad: Bad) -> None:
+    model = load(bad.onnx)
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    again = [helper.make_node("Again", ["x"], ["y"], domain="own")]
+    model.functions.append(helper.make_function("own", "Again", ["x"], ["y"], again, versions))
+    model.opset_import.append(versions[1])
+    bad.onnx.write_bytes(model.SerializeToString())
+
+
+def _texts(bad: Bad) -> None:
+    factory.save(
+        bad.onnx,
+        [helper.make_node("Cast", ["in"], ["out"], to=TensorProto.STRING)],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", TensorProto.STRING, ["n", 128, 96])],
+    )
+
+
+def _too_many_windows(bad: Bad) -> None:
+    factory.backbone(bad.onnx, window=(300, 128, 96))
+
+
+def _label_with_a_command(bad: Bad) -> None:
+    bad.labels = bad.folder / "labels.json"
+    bad.labels.write_text(json.dumps([f"\x1b[2J {number}" for number in range(400)]))
+
+
 def _huge(bad: Bad) -> None:
     with bad.onnx.open("wb") as file:
         file.truncate(5 * 1024**3)  # sparse: it takes no space
@@ -309,6 +368,13 @@ BAD: dict[Callable[[Bad], None], str] = {
     _unknown_front_end: "needs the front end 'TensorflowPredictTempoCNN'",
     _other_rate: "says 44100 Hz, and its front end TensorflowPredictEffnetDiscogs listens at 16000 Hz",
     _external_data: "keeps its weights in other files",
+    _external_data_of_a_function: "keeps its weights in other files",
+    _external_data_of_a_sparse_tensor: "keeps its weights in other files",
+    _sparse_tensor_of_terabytes: "cannot be loaded",
+    _function_that_calls_itself: "cannot be loaded: .*recursive",
+    _texts: "no output of float32",
+    _too_many_windows: "takes 300 windows at once",
+    _label_with_a_command: "without control characters",
     _huge: "larger than 1024 MB",
     _no_protobuf: "no ONNX model",
     _empty: "no ONNX model",
@@ -338,7 +404,53 @@ def test_a_bad_model_is_refused_in_clear_words(store: ModelStore, tmp_path: Path
         below = (factory.backbone(tmp_path / "below.onnx"), factory.card(tmp_path / "below.json"))
         store.put("below", below[0].read_bytes(), Card.load(below[1]))
     spoil(bad)
-    with pytest.raises(ModelError, match=BAD[spoil]):
+    with pytest.raises(ModelError, match=BAD[spoil]) as caught:
         store.add(bad.onnx, bad.card, labels=bad.labels, backbone=bad.backbone, fits=can_be_heard)
     assert [model.name for model in store.installed()] in ([], ["below"])
     assert {entry.name for entry in tmp_path.joinpath("models").glob(".new-*")} == set()
+    assert caught.value.path in (bad.onnx, bad.card, bad.labels)  # not one in a folder that is gone
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of memory there")
+def test_a_small_file_of_countless_parts_takes_no_memory_here(store: ModelStore, tmp_path: Path) -> None:
+    import resource
+
+    nodes = b"\x0a\x00" * 10_000_000  # GraphProto.node, empty: 2 bytes in the file, 100 in memory
+    onnx = tmp_path / "bad.onnx"
+    onnx.write_bytes(b"\x3a" + _length(nodes) + nodes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"no ONNX model|too much memory"):
+        store.add(onnx, factory.card(tmp_path / "bad.json"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_model_that_never_ends_is_refused(store: ModelStore, tmp_path: Path) -> None:
+    kinds: tuple[tuple[str, int, Any], ...] = (
+        ("number", TensorProto.INT64, []),
+        ("go_on", TensorProto.BOOL, []),
+        ("value", FLOAT, None),
+    )
+    body = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"{name}_too"]) for name in ("go_on", "value")],
+        "body",
+        [helper.make_tensor_value_info(*kind) for kind in kinds],
+        [helper.make_tensor_value_info(f"{name}_too", kind, shape) for name, kind, shape in kinds[1:]],
+    )
+    constants = {"most": np.array(1 << 62, np.int64), "yes": np.array(True)}
+    onnx = factory.save(
+        tmp_path / "bad.onnx",
+        [
+            helper.make_node("ReduceMean", ["in"], ["mean"], axes=[1], keepdims=0),
+            helper.make_node("Loop", ["most", "yes", "mean"], ["end"], body=body),
+            helper.make_node("Sigmoid", ["end"], ["out"]),
+        ],
+        [helper.make_tensor_value_info("in", FLOAT, ["n", 128, 96])],
+        [helper.make_tensor_value_info("out", FLOAT, ["n", 96])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    card = factory.card(tmp_path / "bad.json", labels=[f"Style {number}" for number in range(96)], embedding=0)
+    with pytest.raises(ModelError, match=r"did not end|crash"):
+        store.add(onnx, card)
+    assert store.installed() == []

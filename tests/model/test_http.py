@@ -30,6 +30,8 @@ class Shop(ThreadingHTTPServer):
         version: the ETag of all of them.
         breaks: after how many bytes each of the next answers breaks off.
         status: what it answers instead, if not 0.
+        silent: whether it keeps the length of its answers to itself.
+        shift: how many bytes behind the right one it begins a part.
         asked: path and range of each request.
     """
 
@@ -41,6 +43,8 @@ class Shop(ThreadingHTTPServer):
         self.version = '"1"'
         self.breaks: list[int] = []
         self.status = 0
+        self.shift = 0
+        self.silent = False
         self.asked: list[tuple[str, str | None]] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -62,7 +66,7 @@ class _Desk(BaseHTTPRequestHandler):
             return
         start = 0
         if wanted and self.headers.get("If-Range") == self.server.version:
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            start = int(wanted.removeprefix("bytes=").rstrip("-")) + self.server.shift
             if start >= len(content):
                 self.send_error(416)
                 return
@@ -70,7 +74,8 @@ class _Desk(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - start))
+        if not self.server.silent:
+            self.send_header("Content-Length", str(len(content) - start))
         self.send_header("ETag", self.server.version)
         self.end_headers()
         most = self.server.breaks.pop(0) if self.server.breaks else len(content)
@@ -133,6 +138,22 @@ def test_a_part_that_is_longer_than_the_file_is_thrown_away(shop: Shop, tmp_path
     assert get(shop, tmp_path / "part") == CONTENT
 
 
+def test_a_part_that_was_not_asked_for_is_not_taken_for_the_whole(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks, shop.shift = [100_000], 5000
+    assert get(shop, tmp_path / "part", sha256="") == CONTENT
+    assert [wanted for _, wanted in shop.asked] == [None, "bytes=100000-", None]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_no_trouble_of_the_network(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "part").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match="cannot be kept: No space") as caught:
+        get(shop, tmp_path / "part")
+    assert caught.value.path == tmp_path
+    assert "space" in caught.value.hint
+    assert len(shop.asked) == 1  # another attempt would find it as full
+
+
 def test_another_file_than_expected_is_refused(shop: Shop, tmp_path: Path) -> None:
     shop.files["/model"] = b"something else"
     with pytest.raises(ModelError, match="SHA-256 differs"):
@@ -150,10 +171,12 @@ def test_refusals_are_told_with_the_address(shop: Shop, tmp_path: Path, status: 
     assert len(shop.asked) == attempts
 
 
-def test_too_much_is_refused_before_it_is_fetched(shop: Shop, tmp_path: Path) -> None:
+@pytest.mark.parametrize("silent", [False, True], ids=["told", "not told"])
+def test_too_much_is_refused_and_not_kept(shop: Shop, tmp_path: Path, silent: bool) -> None:
+    shop.silent = silent
     with pytest.raises(ModelError, match="larger than 0 MB"):
         get(shop, tmp_path / "part", most_bytes=1000)
-    assert not (tmp_path / "part").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_there_is_told_in_one_sentence(tmp_path: Path) -> None:
@@ -188,6 +211,29 @@ def test_a_model_is_pulled_checked_and_noted(shop: Shop, tmp_path: Path) -> None
     shop.asked.clear()
     assert store.pull("tiny", entry=entry(shop, "")) == model
     assert shop.asked == []
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        pytest.param(None, id="none"),
+        pytest.param(b"<html>Sign in to go on</html>", id="a page instead"),
+        pytest.param(b"[" + b"0, " * (5 << 20) + b"0]", id="endless"),
+    ],
+)
+def test_without_its_card_a_network_is_not_fetched(shop: Shop, tmp_path: Path, card: bytes | None) -> None:
+    shop.files |= {"/onnx": CONTENT} | ({} if card is None else {"/card": card})
+    with pytest.raises(ModelError):
+        ModelStore(tmp_path / "models").pull("tiny", entry=entry(shop, ""))
+    assert {path for path, _ in shop.asked} == {"/card"}
+
+
+def test_a_page_instead_of_a_network_is_refused(shop: Shop, tmp_path: Path) -> None:
+    shop.files |= {"/onnx": b"<html>Sign in</html>", "/card": factory.card(tmp_path / "tiny.json").read_bytes()}
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(ModelError, match="no ONNX model"):
+        store.pull("tiny", entry=entry(shop, ""))
+    assert store.installed() == []
 
 
 def test_the_catalogue_says_what_a_person_wants_to_know() -> None:

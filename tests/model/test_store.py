@@ -146,6 +146,15 @@ def test_remove(copied: ModelStore) -> None:
         copied.remove("musicnn")
 
 
+def test_a_linked_model_is_removed_by_its_link(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
+    (copied.folder / "musicnn").rename(tmp_path / "elsewhere")
+    (copied.folder / "musicnn").symlink_to(tmp_path / "elsewhere")
+    assert copied.get("musicnn").sha256 == model.sha256
+    copied.remove("musicnn")
+    assert [path.name for path in copied.folder.iterdir()] == [".lock"]
+    assert (tmp_path / "elsewhere" / "model.onnx").exists()
+
+
 def test_a_model_put_there_by_hand_is_not_trusted_before_it_is_added(copied: ModelStore) -> None:
     folder = copied.folder / "mine"
     shutil.copytree(copied.folder / "musicnn", folder)

@@ -16,7 +16,7 @@ import pytest
 from genretagger.errors import ConfigError
 from genretagger.evaluate import Judged, choose, measure
 from genretagger.training.examples import Example
-from genretagger.training.learn import Suspect
+from genretagger.training.lesson import Suspect
 from genretagger.training.report import write
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 
@@ -45,11 +45,11 @@ def measures() -> Any:
     return measure(Judged(NAMES, truth, scores, choose(scores, min_score=0.5, share_of_top=0.8, max_genres=2)))
 
 
-def suspect() -> Suspect:
+def suspect(genre: str = NAMES[0]) -> Suspect:
     path = Path(os.fsdecode(b"/m/\xff<b>\n.mp3"))
     track = Track(path, Stamp(1, 2, 3, 4, 5, 1), "mp3", 1.0, "x", GenreField((), None, ""))
     heard = Heard(track, Credits(), None, Decision((), {}, ""), ())
-    return Suspect(Example(path, "x", (NAMES[0], "Dub"), ("t",), heard), 0.1, NAMES[2], 0.9)
+    return Suspect(Example(path, "x", (genre, "Dub"), ("t",), heard), 0.1, NAMES[2], 0.9)
 
 
 def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
@@ -66,6 +66,8 @@ def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
         (row,) = csv.DictReader(file)
     assert os.fsencode(row["path"]) == b"/m/\xff<b>\n.mp3"
     assert row["sounds_like"] == NAMES[2]
+    write(folder, "title", {}, measures(), [suspect(genre="=HYPERLINK(1)")])
+    assert b"'=HYPERLINK(1)" in (folder / "mislabelled.csv").read_bytes()  # text to a spreadsheet, and no formula
     for name in ("confusion.png", "sweep.png", "calibration.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
         assert name in page

@@ -1,0 +1,82 @@
+"""What an installed model consists of: its files, their sizes and hashes as they were installed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from genretagger.errors import ModelError
+from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.model.catalogue import catalogue
+
+PULLABLE = tuple(catalogue())
+"""Models that can be fetched by name."""
+
+ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
+MAX_ONNX_BYTES = 1024**3
+"""Twice the largest published model of this kind, and half of protobuf's own limit."""
+_MAX_MANIFEST_BYTES = 64 * 1024
+_MAX_LICENCE_BYTES = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
+
+Sums: TypeAlias = Mapping[str, tuple[int, str]]
+"""File → size and hash."""
+
+
+def read(path: Path, limit_bytes: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        ModelError: it cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            too_large = os.fstat(file.fileno()).st_size > limit_bytes
+            content = b"" if too_large else file.read(limit_bytes + 1)
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error
+    if too_large or len(content) > limit_bytes:
+        raise ModelError(f"{path.name} is larger than {limit_bytes >> 20} MB", path=path)
+    return content
+
+
+def sums(folder: Path) -> Sums:
+    """Sizes and hashes as they were installed; checked, since a file may have been damaged since.
+
+    Raises:
+        ModelError: the list of them is damaged.
+    """
+    try:
+        files = json.loads(read(folder / MANIFEST, _MAX_MANIFEST_BYTES))["files"]
+        found = {file: (entry["size"], entry["sha256"]) for file, entry in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(folder.name, folder, f"{MANIFEST} is not valid") from error
+    sound = all(
+        file in LIMITS_BYTES and isinstance(size, int) and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+        for file, (size, sha256) in found.items()
+    )
+    if not sound or not {ONNX, CARD} <= found.keys():
+        raise damaged(folder.name, folder, f"{MANIFEST} is not valid")
+    return found
+
+
+def fingerprint(sums: Sums) -> str:
+    """One hash for the network and its card."""
+    return hashlib.sha256(f"{sums[ONNX][1]} {sums[CARD][1]}".encode()).hexdigest()
+
+
+def damaged(name: str, folder: Path, cause: str) -> ModelError:
+    """The error of a model that is not as it was installed."""
+    repair = (
+        f"`genretagger models pull {name} --force`"
+        if name in PULLABLE
+        else f"`genretagger models add FILE.onnx --name {name} --force`; if it was learned here, learn it anew: "
+        f"`genretagger train --update {name}`"
+    )
+    return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: {repair}.")
