@@ -321,7 +321,7 @@ def test_the_engine_goes_when_nothing_is_left_to_do_and_comes_back(heard: Path, 
         while music.with_name("told").read_text().count("[") < 2:
             assert watcher.process.poll() is None
     told = music.with_name("told").read_text()
-    assert told == "".join(repr([str(music / f"{number} $(x).flac"), "Dance", "Techno"]) for number in (1, 2))
+    assert told == "".join(repr([str(music / f"{number} $(x).flac"), "Electronic", "Techno"]) for number in (1, 2))
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
