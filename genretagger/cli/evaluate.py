@@ -147,9 +147,8 @@ def _tell(verdict: Verdict, known: Gathered, name: str, least: float) -> None:
         names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
         output.say(f"Cannot be heard by this model, and left out: {names}")
         if verdict.deaf_tracks:
-            output.say(
-                f"Of {plural(verdict.deaf_tracks, 'track')} with no other genre, {verdict.deaf_given:,} get a wrong one."
-            )
+            others = plural(verdict.deaf_tracks, "track")
+            output.say(f"Of {others} with no other genre, {verdict.deaf_given:,} get a wrong one.")
     if known.lessons.own:
         own = plural(known.lessons.own, "track")
         output.say(f"Left out, since genretagger itself wrote the genre: {own}")
