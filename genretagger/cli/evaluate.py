@@ -102,6 +102,7 @@ def _summary(verdict: Verdict, known: Gathered, model: InstalledModel, least: fl
         **verdict.measures.to_json(),
         "deaf_to": dict(verdict.deaf_to),
         "deaf_tracks": verdict.deaf_tracks,
+        "deaf_given": verdict.deaf_given,
         "learned_from": verdict.learned_from,
         "learned_artists": verdict.learned_artists,
         "left_out": {
@@ -145,6 +146,10 @@ def _tell(verdict: Verdict, known: Gathered, name: str, least: float) -> None:
     if verdict.deaf_to:
         names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
         output.say(f"Cannot be heard by this model, and left out: {names}")
+        if verdict.deaf_tracks:
+            output.say(
+                f"Of {plural(verdict.deaf_tracks, 'track')} with no other genre, {verdict.deaf_given:,} get a wrong one."
+            )
     if known.lessons.own:
         own = plural(known.lessons.own, "track")
         output.say(f"Left out, since genretagger itself wrote the genre: {own}")

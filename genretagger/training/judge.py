@@ -23,6 +23,7 @@ class Verdict:
         measures: on the tracks that have a genre which the model can hear.
         deaf_to: known genres that it cannot hear, with their number of tracks.
         deaf_tracks: how many tracks have no other, and were left out.
+        deaf_given: how many of those get a genre all the same, which cannot be right.
         learned_from: how many of the tracks the model was made of.
         learned_artists: how many are by artists, or of albums, that it was made of.
     """
@@ -30,6 +31,7 @@ class Verdict:
     measures: Measures
     deaf_to: Mapping[str, int]
     deaf_tracks: int
+    deaf_given: int
     learned_from: int
     learned_artists: int
 
@@ -61,11 +63,13 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
     columns = {name: number for number, name in enumerate(parts)}
     deaf: Counter[str] = Counter()
     truth, scores, chosen, judged = [], [], [], []
+    deaf_given = 0
     for example in lessons.examples:
         known = {genre: columns.get(identity(called(genre), vocabulary())) for genre in example.genres}
         deaf.update(genre for genre, column in known.items() if column is None)
         own = [column for column in known.values() if column is not None]
         if not own:
+            deaf_given += bool(example.heard.decision.genres)
             continue
         judged.append(example)
         truth.append([number in own for number in range(len(names))])
@@ -86,6 +90,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
         ),
         deaf_to=dict(sorted(deaf.items())),
         deaf_tracks=len(lessons.examples) - len(judged),
+        deaf_given=deaf_given,
         learned_from=sum(each.id in known_to_it.tracks for each in judged),
         learned_artists=sum(any(tie in known_to_it.ties for tie in each.ties) for each in judged),
     )

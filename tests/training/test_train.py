@@ -387,6 +387,14 @@ def test_evaluation_goes_by_the_owners_own_names(
     config.write_text('model = "mine"\n[aliases]\nDub = "Electronic"\nTechno = "Electronic"\n')
     (joined,) = genretagger("evaluate", known, "--json", GENRETAGGER_CONFIG=str(config)).lines
     assert joined["deaf_to"] == {"Deep Bass": TRACKS}
+    given = genretagger(
+        "tag", known / "Dub" / "00", "--dry-run", "--policy", "replace", "--json", GENRETAGGER_CONFIG=str(config)
+    )
+    wrong = sum(each["status"] == "tagged" for each in given.lines)
+    assert (joined["deaf_tracks"], joined["deaf_given"]) == (TRACKS, wrong)
+    assert wrong > 0
+    told = genretagger("evaluate", known, GENRETAGGER_CONFIG=str(config)).out
+    assert f"Of {TRACKS} tracks with no other genre, {wrong} get a wrong one." in told
     (electronic,) = (each for each in joined["genres"] if each["genre"] == "Electronic")
     assert (electronic["tracks"], electronic["precision"]) == (2 * ARTISTS * TRACKS - TRACKS, 1)
 
