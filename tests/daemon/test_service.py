@@ -321,7 +321,9 @@ def test_the_engine_goes_when_nothing_is_left_to_do_and_comes_back(heard: Path, 
         while music.with_name("told").read_text().count("[") < 2:
             assert watcher.process.poll() is None
     told = music.with_name("told").read_text()
-    assert told == "".join(repr([str(music / f"{number} $(x).flac"), "Electronic", "Techno"]) for number in (1, 2))
+    songs = [music / f"{number} $(x).flac" for number in (1, 2)]
+    assert told == "".join(repr([str(path), *helpers.genres_of(path)]) for path in songs)
+    assert all(map(helpers.genres_of, songs))
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
@@ -370,6 +372,7 @@ def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
 
 def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
     with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")  # the database is open, and at rest
         watcher.process.send_signal(signal.SIGSTOP)
         while helpers.state(watcher.process.pid) != "T":
             pass
