@@ -3,15 +3,18 @@
 Inputs and outputs are found by shape and purpose, never by a name written here: the names on a card are those of the
 publisher's framework and differ in its ONNX export.
 
-On the CPU the result of a window depends on nothing but that window, not on its neighbours or their number. One and
-two threads agree bit for bit; more of them sum in another order, which moves activations by up to 4e-7.
+On the CPU the result of a window depends on nothing but that window: not on its neighbours or their number, nor on the
+number of threads. Within a window, two threads sum in the same order as one, and three do not (which moves activations
+by up to 4e-7); so further threads listen to further windows meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +33,12 @@ _FATAL = (
     4  # ONNX Runtime's own messages go to standard error and are for its authors; what matters comes as an exception
 )
 _MAX_BATCH = 256
+_SAME_ORDER = 2
+"""Threads that sum the parts of a window in the same order as one."""
+
+_MAX_RUNS = 6
+"""Windows that are listened to at once on the CPU: each costs 50 MB."""
+
 _ADDRESS = re.compile(r"\S+:\d+ [^()]*\([^()]*\) ")  # file, line and function
 _OTHER_MODEL = "Choose another model, or tell its publisher that card and ONNX file do not match."
 
@@ -65,9 +74,12 @@ class Session:
         warning: one sentence for the owner where that is not the device that was asked for, else None.
     """
 
-    def __init__(self, runtime: Any, ports: _Ports, labels: int, provider: str, warning: str | None) -> None:
+    def __init__(
+        self, runtime: Any, ports: _Ports, labels: int, provider: str, warning: str | None, runs: int = 1
+    ) -> None:
         self._runtime = runtime
         self._ports = ports
+        self._runs = runs
         self._labels = labels
         self.provider = provider
         self.warning = warning
@@ -100,11 +112,16 @@ class Session:
 
     @classmethod
     def _start(cls, path: Path, card: Card, provider: Provider, threads: int, warning: str | None) -> Session:
+        runs = 1
+        if provider.device == "cpu":
+            threads = threads or _cores()
+            runs = min(max(1, threads - _SAME_ORDER + 1), _MAX_RUNS)  # the second thread of a window serves all of them
+            threads = min(threads, _SAME_ORDER)
         runtime = _runtime(path, provider, threads)
         started = runtime.get_providers()
         if provider.name not in started:  # ONNX Runtime logs a missing driver and goes on without the provider
             raise ModelError(f"ONNX Runtime could not load {provider.name}", path=path)
-        session = cls(runtime, _ports(runtime, card, provider.batch), len(card.classes), provider.name, warning)
+        session = cls(runtime, _ports(runtime, card, provider.batch), len(card.classes), provider.name, warning, runs)
         session.try_out()  # some providers compile, and fail, only now; 60 ms on one core
         return session
 
@@ -140,19 +157,17 @@ class Session:
                 f"The model takes windows of {ports.frames} frames and {ports.mels} bands, not {mel.shape[1:]}"
             )
         mel = np.ascontiguousarray(mel, dtype=np.float32)
-        names = [name for name in (ports.activations, ports.embeddings) if name]
+        batches = [mel[start : start + ports.batch] for start in range(0, len(mel), ports.batch)]
+        if self._runs == 1 or len(batches) == 1:
+            answers = list(map(self._listen, batches))
+        else:
+            with ThreadPoolExecutor(min(self._runs, len(batches))) as pool:
+                answers = list(pool.map(self._listen, batches))
         parts: list[list[FloatArray]] = [[], []]
-        for start in range(0, len(mel), ports.batch):
-            batch = mel[start : start + ports.batch]
-            count = len(batch)
-            if count < ports.batch:
-                batch = np.concatenate([batch, np.zeros((ports.batch - count, *batch.shape[1:]), np.float32)])
-            outputs = parts if ports.activations else parts[1:]
-            feed = batch[:, None] if ports.channel else batch
-            for part, values in zip(outputs, _run(self._runtime, names, {ports.mel: feed}), strict=False):
-                if values.ndim != 2 or len(values) < count:
-                    raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
-                part.append(values[:count])
+        outputs = parts if ports.activations else parts[1:]
+        for answer in answers:
+            for part, values in zip(outputs, answer, strict=False):
+                part.append(values)
         none = np.zeros((0 if ports.activations else len(mel), self._labels), np.float32)
         activations = np.concatenate(parts[0]) if parts[0] else none
         embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((len(mel), 0), np.float32)
@@ -163,6 +178,22 @@ class Session:
         if not np.isfinite(activations).all():
             raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
         return activations, embeddings
+
+    def _listen(self, mel: FloatArray) -> list[FloatArray]:
+        """Let the model listen to a batch, filled up with silence where it is short; safe to call from many threads."""
+        ports, count = self._ports, len(mel)
+        if count < ports.batch:
+            mel = np.concatenate([mel, np.zeros((ports.batch - count, *mel.shape[1:]), np.float32)])
+        names = [name for name in (ports.activations, ports.embeddings) if name]
+        answer = _run(self._runtime, names, {ports.mel: mel[:, None] if ports.channel else mel})
+        if any(values.ndim != 2 or len(values) < count for values in answer):
+            raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
+        return [values[:count] for values in answer]
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _runtime(path: Path, provider: Provider, threads: int) -> Any:

@@ -66,14 +66,20 @@ def test_shapes_types_and_range(opened: Session, mel: Any) -> None:
     assert opened.warning is None
 
 
-def test_a_window_gets_the_same_bits_in_any_company(opened: Session, model: InstalledModel, mel: Any) -> None:
+def test_a_window_gets_the_same_bits_in_any_company(opened: Session, mel: Any) -> None:
     whole = opened.run(mel)
     for start, stop in ((0, 1), (1, 2), (3, 5), (2, 5)):
         for part, values in zip(opened.run(mel[start:stop]), whole, strict=True):
             assert np.array_equal(part, values[start:stop])
     for values, reversed_values in zip(whole, opened.run(mel[::-1]), strict=True):
         assert np.array_equal(values, reversed_values[::-1])
-    for values, threaded in zip(whole, Session.open(model, "cpu", threads=2).run(mel), strict=True):
+
+
+@pytest.mark.parametrize("threads", [0, 2, 3, 4, 8])
+def test_any_number_of_threads_gives_the_same_bits(
+    opened: Session, model: InstalledModel, mel: Any, threads: int
+) -> None:
+    for values, threaded in zip(opened.run(mel), Session.open(model, "cpu", threads=threads).run(mel), strict=True):
         assert np.array_equal(values, threaded)
 
 
