@@ -15,8 +15,8 @@ labels, whose logits are skewed), r = 0.2.
     python -m benchmarks.levels musicnn-0.1.0-py3-none-any.whl
 
 prints the levels of `genretagger/vocabulary/musicnn.toml`. They are right to about a third: counted by eye in 192 of
-the 11,774 published validation labels (jordipons/musicnn-training), rock has 20 %, pop 13, jazz 12, alternative 9, indie
-9, female vocalists 6, electronic 5, dance 3, metal 3 and 00s 1 %; this says 26, 13, 8, 10, 13, 9, 10, 5, 3 and 1 %.
+the 11,774 published validation labels (jordipons/musicnn-training), rock has 20 %, pop 13, jazz 12, alternative 9,
+indie 9, female vocalists 6, electronic 5, dance 3, metal 3 and 00s 1 %; this says 26, 13, 8, 10, 13, 9, 10, 5, 3, 1.
 MagnaTagATune's network learned its 19,000 clips by heart, so its Brier scores say nothing; its counts are published.
 """
 

@@ -89,6 +89,13 @@ def genres_of(path: Path) -> list[str]:
     return list((tags or {}).get("genre", []))
 
 
+def retag(path: Path, *genres: str) -> None:
+    """Give a file other genres, by a program that is not ours."""
+    tags = mutagen.File(path)
+    tags["genre"] = list(genres)
+    tags.save()
+
+
 def temporaries(folder: Path) -> list[str]:
     """Our copies that lie in a folder or below it."""
     return [path.name for path in folder.rglob(".*") if TEMPORARY.fullmatch(path.name)]

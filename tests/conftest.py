@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import command_helpers as helpers
 import numpy as np
 import numpy.typing as npt
 import pytest
 from audio_factory import make
+from training_helpers import library
 
 from genretagger.config import Settings, load
 from genretagger.database.store import Store
@@ -119,6 +121,24 @@ def music(tmp_path: Path) -> Path:
     folder = tmp_path / "music"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def heard(data_dir: Path, make_techno: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder, with all that is heard in the test music, so that no run loads the model."""
+    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def song(tmp_path: Path, make_techno: Callable[..., Path]) -> bytes:
+    """A music file, to be put where the service may find it."""
+    return make_techno(tmp_path / "outside.flac").read_bytes()
+
+
+@pytest.fixture
+def known(data_dir: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
+    """A folder of music whose genres are known."""
+    return library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ GENRES = ["Electronic", "Techno"]
 
 
 @pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
 def songs(tmp_path: Path, make_techno: MakeTechno) -> list[Path]:
     music = tmp_path / "music"
     music.mkdir()

@@ -40,18 +40,6 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 
 @pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def copies(music: Path, make_techno: MakeTechno) -> list[Path]:
     """Thirty files of music that was heard before, so that a run does little but write."""
     sound = make_techno(music / "00.flac").read_bytes()

@@ -25,11 +25,6 @@ pytestmark = needs_strace
 _CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "write")
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
 class Tagging:
     """One song, tagged again and again from the same start."""
 

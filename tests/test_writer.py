@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import command_helpers as helpers
-import pytest
 
 from genretagger.database import Store
 from genretagger.errors import AccessError
@@ -14,18 +13,6 @@ from genretagger.files import stamp_of
 from genretagger.types import Status
 
 MakeTechno = Callable[..., Path]
-
-
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
 
 
 def test_hard_links_and_links_that_lead_outside(heard: Path, music: Path, make_techno: MakeTechno) -> None:

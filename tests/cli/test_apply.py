@@ -33,11 +33,6 @@ ODD = os.fsdecode(b"caf\xe9 \x1b[31m\n.flac")
 
 
 @pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
 def music(tmp_path: Path, make_techno: MakeTechno) -> Path:
     """Four files that get genres, one that keeps its own, one that is none."""
     folder = tmp_path / "music"

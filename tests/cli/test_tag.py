@@ -24,18 +24,6 @@ Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
 def documented_fields() -> set[str]:
     """The fields that the documentation of `tag` promises."""
     text = (REPOSITORY / "docs/commands.md").read_text("utf-8")

@@ -20,18 +20,6 @@ Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
 def raw_genre(path: Path) -> Any:
     """The genre as it is stored: the frame of an ID3 tag byte for byte, or the comments with their keys, in order."""
     if path.suffix == ".mp3":

@@ -11,17 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import command_helpers as helpers
-import pytest
 
 from genretagger.database import Store
 
 Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]
-
-
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
 
 
 def test_an_interrupted_undo_goes_on(

@@ -18,23 +18,6 @@ MakeTechno = Callable[..., Path]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
-    return make_techno(tmp_path / "outside.flac").read_bytes()
-
-
 def test_a_folder_that_is_named_by_a_link(heard: Path, music: Path, song: bytes) -> None:
     link, other = music.with_name("link"), music.with_name("other")
     link.symlink_to(music)

@@ -29,23 +29,6 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 IN_THE_ENGINE = "--pattern=genretagger.daemon.engine"
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
-    return make_techno(tmp_path / "outside.flac").read_bytes()
-
-
 def test_every_way_of_arriving_is_found_once(heard: Path, music: Path, song: bytes, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "album" / "disc 1").mkdir(parents=True)

@@ -27,11 +27,6 @@ MakeTechno = Callable[..., Path]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
 @pytest.mark.slow
 def test_two_thousand_files_and_ten_kills(
     heard: Path, tmp_path: Path, make_techno: MakeTechno, record_property: Callable[[str, object], None]

@@ -10,30 +10,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, tagged_once
 
 MakeTechno = Callable[..., Path]
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
-
-
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
-    return make_techno(tmp_path / "outside.flac").read_bytes()
 
 
 def test_what_is_left_out_is_never_handled(heard: Path, music: Path, song: bytes) -> None:

@@ -25,23 +25,6 @@ MakeTechno = Callable[..., Path]
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="inotify is Linux's")
 
 
-@pytest.fixture
-def heard(data_dir: Path, make_techno: MakeTechno, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
-
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def song(tmp_path: Path, make_techno: MakeTechno) -> bytes:
-    return make_techno(tmp_path / "outside.flac").read_bytes()
-
-
 def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes) -> None:
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if most > 100_000:

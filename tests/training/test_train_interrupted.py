@@ -15,18 +15,12 @@ from typing import Any
 
 import command_helpers as helpers
 import pytest
-from training_helpers import gathered, learned, library
+from training_helpers import gathered, learned
 
 from genretagger.errors import ModelError
 from genretagger.model import ModelStore
 
 Command = Callable[..., Any]
-
-
-@pytest.fixture
-def known(data_dir: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Path:
-    """A folder of music whose genres are known."""
-    return library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
 
 
 @pytest.fixture

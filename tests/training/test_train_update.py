@@ -1,0 +1,181 @@
+"""Learning anew, and what is believed of a card that says what its model was learned from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import command_helpers as helpers
+import pytest
+from training_helpers import ARTISTS, GENRES, TRACKS, gathered, learned
+
+from genretagger.model import InstalledModel, ModelStore
+from genretagger.model.card import Card
+from genretagger.training.judge import judge
+
+Command = Callable[..., Any]
+ALL = len(GENRES) * ARTISTS * TRACKS
+
+
+def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Path) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    for path in sorted((known / "Dub" / "00").iterdir()):
+        helpers.retag(path, "Techno")
+    ended = genretagger("train", "--update", "mine")
+    assert ended.status == 0, ended.err
+    assert "on the same held-out tracks" in ended.out
+    assert "Chiptune" in ended.out
+    assert "may be mislabelled" in ended.out
+    assert genretagger("train", "--update", "musicnn").status == 2
+    assert genretagger("train", known, "--name", "musicnn").status == 2
+
+
+def test_update_finds_a_table_and_a_folder_of_any_name_from_anywhere(
+    genretagger: Command, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music = tmp_path / os.fsdecode(b"Kn\xf6wn")  # as an old system spelled it
+    known.rename(music)
+    rows = [os.fsencode(path) + b"," + os.fsencode(path.parts[-3]) + b"\n" for path in sorted(music.rglob("*.flac"))]
+    (tmp_path / "genres.csv").write_bytes(b"path,genres\n" + b"".join(rows))
+    monkeypatch.chdir(tmp_path)
+    ended = genretagger("train", music, "--labels", "genres.csv", "--min-tracks", "3", "--json")
+    assert ended.status == 0, ended.err
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = genretagger("train", "--update", "mine", "--json")
+    assert again.status == 0, again.err
+    assert again.lines[0]["genres"] == ended.lines[0]["genres"]
+    assert again.lines[0]["sha256"] == ended.lines[0]["sha256"]
+
+
+def test_update_on_a_part_that_was_held_out_together(data_dir: Path, known: Path) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    before = ModelStore(data_dir / "models").get("mine")
+    folds = before.card.document["genretagger"]["learned"]["folds"]["ties"]
+    by_fold: dict[int, dict[str, Path]] = {}
+    for each in gathered(data_dir, [known]).examples:
+        fold = next(folds[tie] for tie in each.ties if tie in folds)
+        by_fold.setdefault(fold, {}).setdefault(each.genres[0], each.path.parent)
+    together = next(list(artists.values())[:2] for artists in by_fold.values() if len(artists) > 1)
+    lesson = learned(data_dir, gathered(data_dir, together), least=2, before=before)
+    assert (lesson.groups, len(lesson.genres)) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["../outside", "a b", "by-hand", "stranger"])
+def test_a_name_that_cannot_be_used_is_refused_before_anything_is_heard(
+    genretagger: Command, data_dir: Path, known: Path, model: InstalledModel, name: str
+) -> None:
+    by_hand, stranger = data_dir / "models" / "by-hand", data_dir / "models" / "stranger"
+    by_hand.mkdir()
+    (by_hand / "model.onnx").write_bytes(b"precious")
+    assert genretagger("models", "add", model.onnx_path, "--name", "stranger").status == 0
+    with (stranger / "model.onnx").open("ab") as file:
+        file.write(b"damaged")
+    before = helpers.snapshot(by_hand) | helpers.snapshot(stranger)
+    (data_dir / "library.sqlite3").unlink()
+    ended = genretagger("train", known, "--min-tracks", "3", "--name", name)
+    assert ended.status == 2, ended.err
+    assert name in ended.err
+    assert helpers.snapshot(by_hand) | helpers.snapshot(stranger) == before
+    assert not (data_dir / "library.sqlite3").exists()
+
+
+def test_a_damaged_model_that_was_learned_can_be_learned_anew(
+    genretagger: Command, data_dir: Path, known: Path
+) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    (data_dir / "models" / "mine" / "model.onnx").write_bytes(b"")
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    assert genretagger("models", "verify", "mine").status == 0
+
+
+def test_a_damaged_or_removed_model_that_listens_can_be_learned_anew(
+    genretagger: Command, data_dir: Path, known: Path
+) -> None:
+    uses = {"GENRETAGGER_MODEL": "mine"}
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    for command in (("train", known, "--min-tracks", "3"), ("train", "--update", "mine")):
+        (data_dir / "models" / "mine" / "model.onnx").write_bytes(b"")
+        told = genretagger("tag", known, "--dry-run", **uses)
+        assert told.status == 2
+        assert "train --update mine" in told.err
+        ended = genretagger(*command, **uses)
+        assert ended.status == 0, ended.err
+        assert genretagger("models", "verify", "mine").status == 0
+    assert genretagger("models", "remove", "mine").status == 0
+    ended = genretagger("train", known, "--min-tracks", "3", **uses)
+    assert ended.status == 0, ended.err
+
+
+def test_update_and_another_name_contradict_each_other(genretagger: Command, data_dir: Path, known: Path) -> None:
+    assert genretagger("train", known, "--min-tracks", "3").status == 0
+    before = helpers.snapshot(data_dir / "models" / "mine")
+    ended = genretagger("train", "--update", "mine", "--name", "newer")
+    assert ended.status == 2
+    assert "--update" in ended.err
+    assert helpers.snapshot(data_dir / "models" / "mine") == before
+
+
+def _no_folds(learned_part: dict[str, Any]) -> None:
+    learned_part["folds"] = ["a list"]
+
+
+def _folds_of_nothing(learned_part: dict[str, Any]) -> None:
+    learned_part["folds"] = {"ties": ["a list"], "tracks": None}
+
+
+def _folds_that_are_none(learned_part: dict[str, Any]) -> None:
+    folds = learned_part["folds"]
+    folds["ties"] = dict.fromkeys(folds["ties"], -7) | {"other": "text"}
+    folds["tracks"] = {name: [-1, 10**9, "text"] for name in folds["tracks"]}
+
+
+@pytest.mark.parametrize("spoil", [_no_folds, _folds_of_nothing, _folds_that_are_none])
+def test_what_a_strangers_card_remembers_is_not_believed(
+    data_dir: Path, known: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    lessons = gathered(data_dir, [known])
+    learned(data_dir, lessons)
+    store = ModelStore(data_dir / "models")
+    mine = store.get("mine")
+    document = copy.deepcopy(mine.card.document)
+    spoil(document["genretagger"]["learned"])
+    spoiled = store.put("mine", mine.onnx_path.read_bytes(), Card.from_document(document))
+    assert learned(data_dir, lessons, before=spoiled).groups == len(GENRES) * ARTISTS
+    assert judge(lessons, GENRES, spoiled.card, {}).measures.tracks == ALL
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("paths", [3]), ("min_tracks", "x"), ("map", 3), ("labels", ["x"]), ("min_tracks", -1)]
+)
+def test_what_a_strangers_card_was_learned_from_is_not_believed(
+    genretagger: Command, data_dir: Path, known: Path, key: str, value: Any
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    store = ModelStore(data_dir / "models")
+    mine = store.get("mine")
+    document = copy.deepcopy(mine.card.document)
+    document["genretagger"]["learned"]["training"][key] = value
+    store.put("mine", mine.onnx_path.read_bytes(), Card.from_document(document))
+    ended = genretagger("train", "--update", "mine")
+    assert ended.status == 2
+    assert "cannot be updated" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_learned_model_without_its_embedding_is_refused(
+    genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
+) -> None:
+    learned(data_dir, gathered(data_dir, [known]))
+    mine = ModelStore(data_dir / "models").get("mine")
+    document = copy.deepcopy(mine.card.document)
+    document["schema"]["outputs"] = document["schema"]["outputs"][:1]
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps(document))
+    ended = genretagger("models", "add", mine.onnx_path, card, "--name", "deaf")
+    assert ended.status == 2
+    assert "embedding" in ended.err
