@@ -70,6 +70,7 @@ class Knowledge:
         """
         known = None if anew else self.known_decision(track)
         if known is not None:
+            self._store.renew_decision(track.payload_hash, self._model_id, self._listener.plan)
             return known
         analysis = yield from self.analysis(track, anew=anew)
         if analysis.activations is None:

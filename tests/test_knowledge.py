@@ -18,7 +18,7 @@ from genretagger.listener import Listener
 from genretagger.model import ModelStore
 from genretagger.pipeline import Pipeline
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Sound, Status, Track
+from genretagger.types import Decision, Sound, Status, Track
 from genretagger.worker.pool import WorkerPool
 
 
@@ -111,6 +111,24 @@ def test_a_file_that_a_program_holds_is_tagged_when_it_lets_go(
     assert isinstance(failure.error, FileBusyError)
     assert failure.retry
     assert tag(settings, music)["song.flac"].status is Status.TAGGED
+
+
+def test_what_decided_last_is_told_first_also_where_it_was_known_before(
+    settings: Settings, music: Path, make_techno: Callable[..., Path], store: Store
+) -> None:
+    song = make_techno(music / "song.flac")
+    assert tag(settings, music)["song.flac"].status is Status.TAGGED
+    first = store.describe(song)
+    assert first is not None
+    assert first.track is not None
+    other = store.model_id("other", "0" * 64, ["Waltz"])
+    store.save_decision(first.track.payload_hash, other, "all", Decision((), {"Waltz": 0.0}, "other"), settings="x")
+    make_techno(music / "copy.flac")
+    assert tag(settings, music)["copy.flac"].status is Status.TAGGED
+    found = store.describe(music / "copy.flac")
+    assert found is not None
+    assert [each.model for each in found.decisions] == ["musicnn", "other"]
+    assert found.decisions[0].decision == first.decisions[0].decision
 
 
 def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path, store: Store) -> None:

@@ -133,7 +133,8 @@ class _Library:
         moved = known is None or known.track is None or (now is not None and _payload(known) != now.payload_hash)
         if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
             analyses, decisions, writes = self._by_audio(now, writes)
-        analysis, decided = analyses[0] if analyses else None, decisions[0] if decisions else None
+        decided = decisions[0] if decisions else None
+        analysis = _heard_for(decided, analyses)
         status, reason = self._explain(path, now, error, analysis, decided, writes)
         return View(path, now, error, analysis, decided, writes, status, reason)
 
@@ -256,3 +257,12 @@ def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Stat
             "its genre was changed after genretagger wrote it, so it is yours; `genretagger tag --force` tags it again",
         )
     return Status.TAGGED, last.reason
+
+
+def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...]) -> AnalysisNote | None:
+    """What a decision rests on; the newest hearing where there was one since, or no decision."""
+    if decided is not None and analyses and analyses[0].analysed_at <= decided.decided_at:
+        for each in analyses:
+            if (each.model, each.plan) == (decided.model, decided.plan):
+                return each
+    return analyses[0] if analyses else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from genretagger.database.access import Access, upsert
 from genretagger.database.columns import now
@@ -213,6 +213,27 @@ class Analyses(Access):
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
         with self._write() as connection:
             upsert(connection, DecisionRow, key, row)
+
+    def renew_decision(self, payload_hash: str, model_id: int, plan: str) -> None:
+        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already.
+
+        Args:
+            payload_hash: the track's identity.
+            model_id: from `model_id`.
+            plan: the windows that it rests on.
+        """
+        newest = (
+            select(DecisionRow.model_id, DecisionRow.plan)
+            .where(DecisionRow.payload_hash == payload_hash)
+            .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+            .limit(1)
+        )
+        with self._read() as connection:
+            if connection.execute(newest).first() == (model_id, plan):
+                return
+        this = (DecisionRow.payload_hash == payload_hash, DecisionRow.model_id == model_id, DecisionRow.plan == plan)
+        with self._write() as connection:
+            connection.execute(update(DecisionRow).where(*this).values(decided_at=now()))
 
 
 def decision_of(row: Any) -> StoredDecision:

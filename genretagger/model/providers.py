@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from genretagger.errors import ConfigError
+from genretagger.model.runtime import onnxruntime
 
 CPU = "CPUExecutionProvider"
 
@@ -69,9 +70,7 @@ def available_providers() -> tuple[str, ...]:
 
     Offering is no promise: a driver may be missing, which shows when a session starts.
     """
-    import onnxruntime
-
-    offered = set(onnxruntime.get_available_providers())
+    offered = set(onnxruntime().get_available_providers())
     return tuple(provider.name for provider in PROVIDERS if provider.name in offered)
 
 
@@ -121,9 +120,7 @@ def choose(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]
 
 def prepare(provider: Provider) -> None:
     """Load the libraries that a provider needs and that pip may have installed beside it."""
-    import onnxruntime
-
-    preload = getattr(onnxruntime, "preload_dlls", None)
+    preload = getattr(onnxruntime(), "preload_dlls", None)
     if preload is not None and provider.device in ("cuda", "tensorrt"):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             preload()

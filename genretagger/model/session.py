@@ -24,6 +24,7 @@ import numpy as np
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
+from genretagger.model.runtime import onnxruntime
 
 if TYPE_CHECKING:
     from genretagger.model.store import InstalledModel
@@ -198,13 +199,12 @@ def _cores() -> int:
 
 def _runtime(path: Path, provider: Provider, threads: int) -> Any:
     """Load an ONNX file with one provider, and the CPU behind it for what that one cannot do."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(_FATAL)
-    with contextlib.suppress(AttributeError):  # builds without telemetry lack the switch
-        onnxruntime.disable_telemetry_events()
+    runtime = onnxruntime()
+    runtime.set_default_logger_severity(_FATAL)
+    with contextlib.suppress(AttributeError):  # Windows' older way, which the environment does not reach
+        runtime.disable_telemetry_events()
     prepare(provider)
-    options = onnxruntime.SessionOptions()
+    options = runtime.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -219,7 +219,7 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
         # without enable_fallback=0 a failure would be printed and the CPU taken in silence
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about providers; `Session.warning` says it better
-            return onnxruntime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
+            return runtime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
         raise ModelError(f"The model cannot be loaded: {_short(error)}", path=path) from error
 

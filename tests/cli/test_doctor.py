@@ -80,9 +80,9 @@ def test_a_misspelt_device_variable_is_found(genretagger: Command) -> None:
 
 
 def test_a_device_that_is_not_offered_is_bad(genretagger: Command, data_dir: Path) -> None:
-    import onnxruntime
+    from genretagger.model.runtime import onnxruntime
 
-    if "ROCMExecutionProvider" in onnxruntime.get_available_providers():
+    if "ROCMExecutionProvider" in onnxruntime().get_available_providers():
         pytest.skip("this machine has ROCm")
     ended = genretagger("doctor", "--json", GENRETAGGER_DEVICE="rocm")
     found = by_check(ended)
