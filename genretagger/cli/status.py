@@ -82,9 +82,8 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
         for root in running["roots"]:
             why = f": {root['reason']}" if root["reason"] else ""
             now = ", looking" if root["looking"] else ""
-            lines.append(
-                f"folder      {printable(root['path'])}, {plural(root['files'], 'file')}, {root['way']}{why}{now}"
-            )
+            found = f"{plural(root['files'], 'file')} when last looked through"
+            lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
     lines.append(
         f"queue       {counts.new:,} new, {counts.backlog:,} in the backlog, {counts.working:,} being done, "
         f"{counts.quarantined:,} quarantined"
