@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.config import Settings
-from genretagger.database.values import StoredWrite, WriteState
+from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.discover import Found
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.opening import Progress, open_pipeline
@@ -53,7 +53,7 @@ class Heard:
 
     Attributes:
         outcome: `genres` are the chosen ones, none where nothing is confident enough; `genres_before` the file's own.
-        ours: whether the file's genres are those that genretagger wrote last.
+        ours: whether genretagger chose all of the file's genres.
         owned: why the history leaves the genre to its owner; empty where it does not.
     """
 
@@ -204,7 +204,9 @@ class Ears:
         self._call(work)
 
     def undo(self, path: Path, *, write: bool) -> tuple[str, ...]:
-        """Put back the genre that a file had before genretagger wrote it, unless somebody changed it since.
+        """Put back the genre that a file had before genretagger first wrote it, unless somebody changed it since.
+
+        What somebody chose between two of our writes is what comes back.
 
         Args:
             path: the file.
@@ -221,21 +223,23 @@ class Ears:
             store, writer = pipeline.store, pipeline.writer
             track = _read(pipeline, path)
             last = store.last_write(path, track.payload_hash)
+            genres = track.genres.values
             if last is None or last.path != path or not _is_ours(last, track):
-                return track.genres.values
-            if write:
-                reason = f"undo of write {last.id}"
-                flow = writer.write(
-                    Found(path, path.parent),
-                    track,
-                    last.before,
-                    run_id=run.id,
-                    model=last.model,
-                    reason=reason,
-                    undo_of=last.id,
-                )
-                wait_for(flow)
-            return last.before.values
+                return genres
+            for done in _ours_in(store.history(path, track.payload_hash), genres):
+                if write:
+                    flow = writer.write(
+                        Found(path, path.parent),
+                        _read(pipeline, path),
+                        done.before,
+                        run_id=run.id,
+                        model=done.model,
+                        reason=f"undo of write {done.id}",
+                        undo_of=done.id,
+                    )
+                    wait_for(flow)
+                genres = done.before.values
+            return genres
 
         return self._call(work)
 
@@ -329,11 +333,28 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
         owned = pipeline.ownership.reason(track, run)
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))
-    last = store.last_write(track.path, track.payload_hash)
-    return Heard(outcome, last is not None and _is_ours(last, track), owned)
+    genres = track.genres.values
+    ours = ours_among(genres, store.history(track.path, track.payload_hash))
+    return Heard(outcome, bool(ours) and ours == genres, owned)
 
 
 def _is_ours(last: StoredWrite, track: Track) -> bool:
     """Whether a track has the genres that genretagger chose and wrote last."""
     chosen = last.state is WriteState.DONE and last.undo_of is None and bool(last.model)
     return chosen and last.after.values == track.genres.values
+
+
+def _ours_in(writes: Sequence[StoredWrite], genres: tuple[str, ...]) -> Iterator[StoredWrite]:
+    """Our writes that stand and led to a file's genres, newest first, back to what somebody else chose.
+
+    Args:
+        writes: to the file, oldest first.
+        genres: what it has now.
+    """
+    for write in reversed(writes):
+        if write.state is WriteState.UNDONE or write.undo_of is not None:
+            continue
+        if not write.model or write.after.values != genres:
+            return
+        yield write
+        genres = write.before.values

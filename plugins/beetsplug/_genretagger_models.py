@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +21,13 @@ class Choice(NamedTuple):
 
 
 GIVEN = "genretagger_genres"
-"""The flexible field with the genres that we gave: where the genres are others, they are the owner's."""
+"""The flexible field with the genres that we gave, which stand behind those of `KEPT`."""
 
-FIELDS = ("genretagger_source", "genretagger_score", "genretagger_model", GIVEN)
+KEPT = "genretagger_kept"
+"""The flexible field with the owner's genres that we added ours to; absent where there were none."""
+
+FIELDS = ("genretagger_source", "genretagger_score", "genretagger_model", GIVEN, KEPT)
+_SEPARATOR = "; "
 _ID3 = {"MP3", "AIFF", "WAVE", "WAV", "DSF"}
 
 
@@ -44,24 +49,50 @@ def genres_of(model: Item | Album) -> list[str]:
     return [str(genre) for genre in value] if isinstance(value, list | tuple) else []
 
 
-def note(model: Item | Album) -> None:
-    """Note that the genres, as they are now, were given by us."""
-    model[GIVEN] = "; ".join(genres_of(model))  # a list could not be stored where beets does not know the field's type
+def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None:
+    """Set the genres, not yet stored, and note which are ours; where none is, nothing is noted any more.
+
+    Args:
+        model: the track or album.
+        kept: the owner's genres that stay.
+        given: those that we add to them.
+    """
+    model.genres = [*kept, *given]
+    _drop(model)
+    if given:
+        model[GIVEN] = _SEPARATOR.join(given)  # a list could not be stored where beets does not know the field's type
+        if kept:
+            model[KEPT] = _SEPARATOR.join(kept)
+
+
+def whose(model: Item | Album) -> tuple[list[str], list[str]]:
+    """The genres that are the owner's and those that we gave; all are the owner's once they changed any."""
+    genres = genres_of(model)
+    noted = own(model, KEPT) or "", own(model, GIVEN)
+    for end in range(len(genres)):
+        kept, given = genres[:end], genres[end:]
+        if (_SEPARATOR.join(kept), _SEPARATOR.join(given)) == noted:
+            return kept, given
+    return genres, []
 
 
 def is_ours(model: Item | Album) -> bool:
-    """Whether the genres are those that we gave."""
-    genres = genres_of(model)
-    return bool(genres) and "; ".join(genres) == own(model, GIVEN)
+    """Whether the genres are as we left them, some of them given by us."""
+    return bool(whose(model)[1])
 
 
 def forget(item: Item) -> None:
     """Drop what is noted of genres that are no longer ours."""
-    noted = [field for field in FIELDS if own(item, field) is not None]
-    for field in noted:
-        del item[field]
-    if noted:
+    if _drop(item):
         item.store()
+
+
+def _drop(model: Item | Album) -> bool:
+    """Drop what is noted, not yet stored; whether there was something."""
+    noted = [field for field in FIELDS if own(model, field) is not None]
+    for field in noted:
+        del model[field]
+    return bool(noted)
 
 
 def number(item: Item) -> int:

@@ -21,7 +21,20 @@ from beets.dbcore import types
 from beets.library import Album, Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
-from beetsplug._genretagger_models import GIVEN, Choice, forget, genres_of, is_ours, needs, note, number, own, path_of
+from beetsplug._genretagger_models import (
+    GIVEN,
+    KEPT,
+    Choice,
+    forget,
+    genres_of,
+    give,
+    is_ours,
+    needs,
+    number,
+    own,
+    path_of,
+    whose,
+)
 from beetsplug._genretagger_options import DEFAULTS, ORDERS, add_flags, order_of
 from beetsplug._genretagger_writing import Scribe
 
@@ -62,8 +75,9 @@ class GenretaggerPlugin(BeetsPlugin):
             "genretagger_score": types.Float(4),
             "genretagger_model": types.STRING,
             GIVEN: types.STRING,
+            KEPT: types.STRING,
         }
-        self.album_types = {GIVEN: types.STRING}
+        self.album_types = {GIVEN: types.STRING, KEPT: types.STRING}
         self.register_listener("write", self.before_write)
         self.register_listener("after_write", self.after_write)
         self.register_listener("cli_exit", self.close)
@@ -138,7 +152,7 @@ class GenretaggerPlugin(BeetsPlugin):
                         if number(item) in empty:
                             self._take(item, heard, choice)
                 with self._one(album):
-                    self._give(album, choice.genres)
+                    self._give(album, choice.genres, add=self._adds())
 
     def _undo(self, lib: Library, items: Sequence[Item]) -> None:
         albums: dict[int, None] = {}
@@ -156,7 +170,9 @@ class GenretaggerPlugin(BeetsPlugin):
         for album_id in albums:
             album = lib.get_album(album_id)
             if album is not None and is_ours(album):
-                self._follow_tracks(album)
+                # An album whose owner gave it genres gets only those back, where no track has any of ours left.
+                follows = not whose(album)[0] or any(is_ours(item) for item in album.items())
+                self._give(album, self._most_have(album) if follows else (), add=True)
 
     @contextmanager
     def _heard(self, items: Sequence[Item]) -> Iterator[Iterator[Heard]]:
@@ -296,37 +312,51 @@ class GenretaggerPlugin(BeetsPlugin):
 
     def _set(self, item: Item, choice: Choice) -> Choice:
         """Change an item, not yet stored; give the choice with what stays of its own genres."""
+        kept, given = self._parts(item, choice.genres, add=self._adds())
+        give(item, kept, given)
+        if given:
+            item["genretagger_source"] = choice.source
+            item["genretagger_score"] = choice.score
+            item["genretagger_model"] = self._listen().settings.model
+        return choice._replace(genres=(*kept, *given))
+
+    def _adds(self) -> bool:
+        """Whether the owner's genres stay beside ours."""
+        return self._is("keep_existing") or not self._is("force")
+
+    def _parts(self, model: Item | Album, chosen: tuple[str, ...], *, add: bool) -> tuple[list[str], list[str]]:
+        """Say which of the owner's genres stay, and what we add; what we gave before counts for nothing."""
         from genretagger.types import Policy
         from genretagger.vocabulary.names import vocabulary
         from genretagger.vocabulary.resolve import merged
 
-        settings = self._listen().settings
-        before = () if is_ours(item) else tuple(genres_of(item))
-        policy = Policy.ADD if self._is("keep_existing") else Policy.REPLACE
-        choice = choice._replace(genres=merged(before, choice.genres, policy, settings.protect, vocabulary()))
-        item.genres = list(choice.genres)
-        note(item)
-        item["genretagger_source"] = choice.source
-        item["genretagger_score"] = choice.score
-        item["genretagger_model"] = settings.model
-        return choice
+        before, _ = whose(model)
+        policy, protect = Policy.ADD if add else Policy.REPLACE, self._listen().settings.protect
+        kept = merged(before, (), policy, protect, vocabulary())
+        both = merged(before, chosen, policy, protect, vocabulary())
+        return list(kept), list(both[len(kept) :])
 
     # Albums
 
     def _follow_tracks(self, album: Album) -> None:
         """Give an album the genres that most of its tracks have."""
+        self._give(album, self._most_have(album), add=self._adds())
+
+    def _most_have(self, album: Album) -> tuple[str, ...]:
         from genretagger.beets.genres import album_genres
 
         tracks = [genres_of(item) for item in album.items()]
-        self._give(album, tuple(album_genres(tracks, self._listen().settings.max_genres)))
+        return tuple(album_genres(tracks, self._listen().settings.max_genres))
 
-    def _give(self, album: Album, genres: tuple[str, ...]) -> None:
-        """Store an album's genres, unless it has some that are not ours; its tracks keep theirs."""
+    def _give(self, album: Album, genres: tuple[str, ...], *, add: bool) -> None:
+        """Store an album's genres, unless all that it has are its owner's; its tracks keep theirs."""
         old = genres_of(album)
-        if old == list(genres) or not (is_ours(album) or (genres and (not old or self._is("force")))):
+        if not (is_ours(album) or (genres and (not old or self._is("force")))):
             return
-        album.genres = list(genres)
-        note(album)
+        kept, given = self._parts(album, genres, add=add or not genres)  # nothing is put in the place of nothing
+        if old == [*kept, *given]:
+            return
+        give(album, kept, given)
         if not self._is("pretend"):
             album.store(inherit=False)  # a plain store() would give every track the album's genres
 
