@@ -188,9 +188,10 @@ def test_a_day_in_an_hour(data_dir: Path, tmp_path: Path, techno_samples: npt.ND
         f"{status['outcomes']} {status['counters']}\n{len(library.genres)} files in the end, {len(wrong)} wrong; "
         f"{len(writes)} recordings written, {sum(writes.values()) - len(writes)} of them twice\n"
     )
-    assert end["threads"] <= middle["threads"] + 1
-    assert end["files"] <= middle["files"] + 4
-    assert end["memory_kb"] < middle["memory_kb"] * 1.1 + 4000
+    before = {what: max(first[what], middle[what]) for what in end}  # in the middle, the engine may have been away
+    assert end["threads"] <= before["threads"] + 1
+    assert end["files"] <= before["files"] + 4
+    assert end["memory_kb"] < before["memory_kb"] * 1.1 + 4000
     assert not watcher.seen("failed")
     assert not wrong
     assert set(writes.values()) == {1}
