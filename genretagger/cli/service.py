@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import genretagger
+from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError, GenretaggerError
 
 app = typer.Typer(help="Have systemd run the service.", no_args_is_help=True)
@@ -23,7 +24,9 @@ _System = Annotated[bool, typer.Option("--system", help="For the whole system, n
 
 @app.command()
 def install(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of music to watch.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
+    ],
     system: _System = False,
     user: Annotated[
         str | None,
