@@ -115,6 +115,27 @@ def gather(
     Raises:
         typer.Exit: interrupted.
     """
+    from genretagger.errors import GenretaggerError
+
+    failures: list[FileError] = []
+    try:
+        _gather(settings, paths, source, names, then, failures, shown=shown)
+    except GenretaggerError:
+        _list_failures(failures)  # they may be why there was too little
+        raise
+
+
+def _gather(
+    settings: Settings,
+    paths: list[Path],
+    source: Source,
+    names: NameMap,
+    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
+    failures: list[FileError],
+    *,
+    shown: bool,
+) -> None:
+    """As `gather`; what fails is noted in `failures`."""
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.discover import find
@@ -124,7 +145,6 @@ def gather(
     from genretagger.training.labels import Table
     from genretagger.types import Heard
 
-    failures: list[FileError] = []
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
@@ -159,8 +179,14 @@ def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:
     }
 
 
-def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:
+def tell_failures(failures: Sequence[FileError]) -> None:
     """Say which files failed, and why, to people; the command then ends with 1."""
+    _list_failures(failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
     from genretagger.cli import output
     from genretagger.text import printable
 
@@ -168,8 +194,6 @@ def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:
         output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")
     if len(failures) > most:
         output.say_aside(f"  and {len(failures) - most} more")
-    if failures:
-        raise typer.Exit(1)
 
 
 def percent(share: float | None) -> str:

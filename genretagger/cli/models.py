@@ -80,7 +80,8 @@ def info(name: Name, as_json: AsJson = False) -> None:
     store, used = _store()
     model = store.get(name)
     card = model.card
-    summary = {**_summary(model), "used": name == used, "classes": list(card.classes)}
+    labels = _labels(card)
+    summary = {**_summary(model), "used": name == used, "classes": list(labels)}
     if as_json:
         output.say_json(summary)
         return
@@ -94,7 +95,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("source", card.source or "not given"),
         ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
         *_learned_from(card),
-        ("labels", f"{len(card.classes)}: {', '.join(card.classes)}"),
+        ("labels", f"{len(labels)}: {', '.join(labels)}"),
     ):
         output.say(f"{head:<11} {printable(text)}")
 
@@ -255,7 +256,7 @@ def add(
             f"{model.name} is installed; it gives no genres by itself: genretagger train --model {model.name}"
         )
         return
-    output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
+    output.notice(f"{model.name} is installed: {len(_labels(model.card))} labels; use it with --model {model.name}")
 
 
 def can_be_heard(card: Card) -> None:
@@ -340,7 +341,7 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
     return {
         "name": model.name,
         "state": "installed",
-        "labels": len(card.classes),
+        "labels": len(_labels(card)),
         "bytes": model.onnx_path.stat().st_size,
         "version": card.version,
         "licence": card.licence,
@@ -350,6 +351,16 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
         "sha256": model.sha256,
         "folder": str(model.folder),
     }
+
+
+def _labels(card: Card) -> tuple[str, ...]:
+    """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        return card.classes[: len(card.document[KEY]["learned"]["genres"])]
+    except (KeyError, TypeError):
+        return card.classes
 
 
 def _size(count_bytes: int) -> str:
