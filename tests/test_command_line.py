@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import typing
@@ -130,6 +131,15 @@ def test_an_empty_path_is_no_path(
 def test_an_empty_path_among_others_is_refused_as_well() -> None:
     ended = python("-m", "genretagger", "tag", "tests", "")
     assert (ended.returncode, ended.stdout, "no path was named" in ended.stderr) == (2, "", True)
+
+
+def test_a_file_whose_name_begins_with_a_dash(tmp_path: Path) -> None:
+    (tmp_path / "-xa.mp3").touch()
+    command = [sys.executable, "-m", "genretagger", "history"]
+    ended = subprocess.run([*command, "-xa.mp3"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, f"write .{os.sep}-xa.mp3" in " ".join(ended.stderr.split())) == (2, True), ended.stderr
+    ended = subprocess.run([*command, "-xb.mp3"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, "-x" in ended.stderr, "write ." in ended.stderr) == (2, True, False)
 
 
 def test_an_unknown_command_is_wrong_use() -> None:
