@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import shlex
 import tomllib
 import unicodedata
@@ -36,6 +37,7 @@ from genretagger.errors import ConfigError
 from genretagger.types import Policy
 
 PREFIX = "GENRETAGGER_"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
@@ -75,6 +77,13 @@ def _writable(aliases: dict[str, str]) -> dict[str, str]:
     return names
 
 
+def _address(url: str) -> str:
+    """Refuse what is no address: it would be taken for the name of a file in the current folder."""
+    if url and not _SCHEME.match(url):
+        raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
+    return url
+
+
 def _at_home(path: Path) -> Path:
     """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
@@ -82,6 +91,17 @@ def _at_home(path: Path) -> Path:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
+
+_WORDS = {
+    "path_type": "a path",
+    "dict_type": 'a table, { "Hip-Hop" = "Rap" }',
+    "tuple_type": 'a list of texts, ["Pop", "Rock"]',
+    "string_type": "a text",
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+}
+"""What a value should have been, by the name that pydantic gives the error."""
 
 _RULES = {
     *("model", "windows", "max_genres", "min_score", "share_of_top", "allow", "forbid", "aliases", "add_parents"),
@@ -171,7 +191,9 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("genretagger", appauthor=False),
         description="where the database and the models lie",
     )
-    database_url: str = Field("", description="another database, as SQLAlchemy spells it; empty means data_dir")
+    database_url: Annotated[str, AfterValidator(_address)] = Field(
+        "", description="another database, as SQLAlchemy spells it; empty means data_dir"
+    )
 
     def recorded(self) -> dict[str, Any]:
         """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
@@ -278,8 +300,11 @@ def load(**flags: Any) -> Settings:
             f"{PREFIX}ALIASES is not valid JSON: {error.__cause__}", hint='Write it as {"Hip-Hop": "Rap"}'
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Texts need quotation marks") from error
-    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error))) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8") from error
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
 
 
@@ -314,9 +339,34 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
         place = f"{option} in {path}"
     field = Settings.model_fields.get(option)
     hint = f"It is: {field.description}" if field is not None else ""
-    return ConfigError(
-        f"{place}: {first['msg'].lower().removeprefix('value error, ')}, got {first['input']!r}", hint=hint
-    )
+    got = "" if option == "database_url" else f", got {_shown(first['input'])}"  # it may hold a password
+    return ConfigError(f"{place}: {_said(first['type'], first['msg'])}{got}", hint=hint)
+
+
+def _said(kind: str, message: str) -> str:
+    """What is wrong with a value, without words that only programmers use."""
+    if kind in _WORDS:
+        return f"it should be {_WORDS[kind]}"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    return re.sub("^(Input|String) ", "it ", message)
+
+
+def _shown(value: object) -> str:
+    """A value as a file has it, as well as may be."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _toml_hint(said: str) -> str:
+    if any(word in said for word in ("overwrite", "twice", "Duplicate")):
+        return "Something stands there twice: take one of the two away"
+    if "Invalid value" in said:
+        return "Texts need quotation marks"
+    if "'\\'" in said:
+        return "Write \\\\ for a backslash, or put the text between single quotation marks"
+    if "Unclosed" in said or "Unterminated" in said:
+        return "A bracket or a quotation mark is not closed"
+    return "Mend that line"
 
 
 def devices() -> tuple[str, ...]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from genretagger import __version__
 from genretagger.cli.main import app
@@ -31,7 +34,14 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=REPOSITORY, check=False)
 
 
+def paths_of(command: Any) -> list[Any]:
+    """The parameters of a command that are paths, by the types of its function."""
+    types = typing.get_type_hints(command.callback) if command.callback is not None else {}
+    return [each for each in command.params if "Path" in str(types.get(each.name))]
+
+
 ALL = dict(commands())
+PATHS = [(names, each) for names, command in ALL.items() for each in paths_of(command)]
 
 
 def test_there_are_commands() -> None:
@@ -95,6 +105,41 @@ def test_help_and_version_cause_no_warning() -> None:
         ended = python("-W", "error", "-X", "dev", "-m", "genretagger", option)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert said in ended.stdout
+
+
+def test_the_paths_of_the_commands_are_known() -> None:
+    named = {(*names, parameter.name) for names, parameter in PATHS}
+    assert {("tag", "paths"), ("tag", "plan"), ("undo", "paths"), ("service", "install", "folders")} <= named
+    assert len(named) >= 20
+
+
+@pytest.mark.parametrize(("names", "parameter"), PATHS, ids=lambda each: getattr(each, "name", None) or " ".join(each))
+def test_an_empty_path_is_no_path(
+    names: tuple[str, ...], parameter: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENRETAGGER_DATA_DIR", str(tmp_path / "data"))
+    arguments = [*names, *([parameter.opts[-1], ""] if parameter.param_type_name == "option" else [])]
+    for each in ALL[names].params:
+        if each.param_type_name == "argument" and (each.required or each is parameter):
+            arguments.append("" if each is parameter else str(Path(__file__)))
+    ended = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    assert (ended.exit_code, "no path was named" in ended.output) == (2, True), ended.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_path_among_others_is_refused_as_well() -> None:
+    ended = python("-m", "genretagger", "tag", "tests", "")
+    assert (ended.returncode, ended.stdout, "no path was named" in ended.stderr) == (2, "", True)
+
+
+def test_a_file_whose_name_begins_with_a_dash(tmp_path: Path) -> None:
+    (tmp_path / "-xa.mp3").touch()
+    command = [sys.executable, "-m", "genretagger", "history"]
+    ended = subprocess.run([*command, "-xa.mp3"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, f"write .{os.sep}-xa.mp3" in " ".join(ended.stderr.split())) == (2, True), ended.stderr
+    ended = subprocess.run([*command, "-xb.mp3"], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (ended.returncode, "-x" in ended.stderr, "write ." in ended.stderr) == (2, True, False)
 
 
 def test_an_unknown_command_is_wrong_use() -> None:

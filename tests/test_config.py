@@ -95,23 +95,28 @@ def test_settings_are_frozen() -> None:
         ('policy = "overwrite"', ["keep", "replace", "add"]),
         ('capitalisation = "upper"', ["standard", "lower", "title"]),
         ("windows = 0", ["greater than or equal to 1", '"all"']),
-        ('windows = "some"', ["integer", '"all"']),
+        ('windows = "some"', ["a whole number", '"all"']),
         ("max_genres = 21", ["less than or equal to 20"]),
         ("min_score = 0", ["greater than 0"]),
         ("min_score = nan", ["0 to 1"]),
         ("share_of_top = 1.5", ["less than or equal to 1"]),
         ("jobs = -1", ["greater than or equal to 0"]),
-        ("jobs = 1.5", ["integer"]),
+        ("jobs = 1.5", ["a whole number"]),
         ("memory_limit_mb = 16", ["greater than or equal to 256"]),
         ("memory_limit_mb = 99999999999999", ["less than or equal to"]),  # no system call takes it
         ("time_limit_s = inf", ["less than or equal to"]),
         ("time_limit_s = 1e12", ["less than or equal to"]),  # no timer takes it
         ('model = ""', ["at least 1 character"]),
-        ("add_parents = 2", ["boolean"]),
+        ("add_parents = 2", ["true or false, got 2"]),
         ("allow = 3", ["only these genres"]),
-        ("allow = [3]", ["string"]),
-        ('aliases = ["Pop"]', ["dictionary"]),
-        ('aliases = { "Hip-Hop" = "Rap/Hip-Hop" }', ["/ ; ,", "Rap/Hip-Hop".lower()]),
+        ("allow = [3]", ["a text, got 3"]),
+        ("allow = { a = 1 }", ["a list of texts"]),
+        ("data_dir = 3", ["a path, got 3"]),
+        ('min_score = "x"', ["a number"]),
+        ("model = true", ["a text, got true"]),
+        ("data_dir = false", ["a path, got false"]),
+        ('aliases = ["Pop"]', ["a table"]),
+        ('aliases = { "Hip-Hop" = "Rap/Hip-Hop" }', ["/ ; ,", "Rap/Hip-Hop"]),
         ('aliases = { "Hip-Hop" = " " }', ["empty"]),
         ('aliases = { "Hip-Hop" = "Ra\\u0000p" }', ["control"]),
         (f'aliases = {{ "Hip-Hop" = "{"x" * 201}" }}', ["200"]),
@@ -125,14 +130,37 @@ def test_a_wrong_value_in_the_file_names_place_and_valid_ones(config: Path, valu
     assert message.startswith(f"{value.split()[0]} in {config}: ")
     assert [words for words in valid if words not in message] == []
     assert "\n" not in message
+    assert [word for word in ("class", "dictionary", "tuple", "string", "boolean", "True") if word in message] == []
+
+
+@pytest.mark.parametrize(
+    "url", ["bogus", "library.sqlite3", "/home/anna/x.db", "sqlite:x.db", "anna:secret@host/music"]
+)
+def test_a_database_without_a_kind_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    config.write_text(f'database_url = "{url}"\n')
+    with pytest.raises(
+        ConfigError, match=r"^database_url in .* as sqlite:////home/anna/genres\.sqlite3 does"
+    ) as caught:
+        load()
+    assert "secret" not in str(caught.value)
+    config.write_text("")
+    monkeypatch.setenv("GENRETAGGER_DATABASE_URL", url)
+    with pytest.raises(ConfigError, match=r"^GENRETAGGER_DATABASE_URL: "):
+        load()
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///x.db", "sqlite:////a b/x.db", "mysql+pymysql://a:b@h:1/x?y=z"])
+def test_addresses_of_databases_are_taken(config: Path, url: str) -> None:
+    config.write_text(f'database_url = "{url}"\n')
+    assert load().database == url
 
 
 def test_a_wrong_value_names_the_variable_or_the_flag(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config.write_text("min_score = 0.5\n")
     monkeypatch.setenv("GENRETAGGER_MIN_SCORE", "high")
-    with pytest.raises(ConfigError, match=r"^GENRETAGGER_MIN_SCORE: .*got 'high'"):
+    with pytest.raises(ConfigError, match=r'^GENRETAGGER_MIN_SCORE: .*got "high"'):
         load()
-    with pytest.raises(ConfigError, match=r"^--min-score: .*got 'higher'"):
+    with pytest.raises(ConfigError, match=r'^--min-score: .*got "higher"'):
         load(min_score="higher")
     assert load(min_score=0.25).min_score == 0.25, "a right flag stands before a wrong variable"
 
@@ -168,6 +196,32 @@ def test_broken_toml(config: Path) -> None:
     with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML: .*line 1.*quotation marks") as caught:
         load()
     assert caught.value.path == config
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('model = "a"\nmodel = "b"\n', "stands there twice"),
+        ("aliases = { a = 'b', a = 'c' }\n", "stands there twice"),
+        ("[aliases]\n[aliases]\n", "stands there twice"),
+        ('data_dir = "C:\\data"\n', "backslash"),
+        ('allow = ["Pop"\n', "not closed"),
+        ("model: musicnn\n", "Mend that line"),
+    ],
+)
+def test_the_hint_is_for_what_is_wrong_with_the_toml(config: Path, text: str, hint: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError, match="is not valid TOML") as caught:
+        load()
+    assert hint in caught.value.hint
+    assert "quotation marks" not in caught.value.hint or "single" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b'\nmodel = "\xff"\n', b"#\n\xfe"])
+def test_a_file_that_is_not_utf_8_is_told_as_such(config: Path, content: bytes) -> None:
+    config.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"is not UTF-8 \(line 2\)\. Save it as UTF-8$"):
+        load()
 
 
 @pytest.mark.parametrize("content", [b'model = "\xff"\n', b"\x00", b"\xff\xfem\x00"], ids=["latin", "nul", "utf-16"])

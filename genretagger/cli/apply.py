@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 from genretagger.types import Outcome, Stamp, Status
 
 if TYPE_CHECKING:
@@ -22,7 +22,9 @@ _GENRES_WIDTH = 26
 
 
 def apply(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A plan, from `genretagger tag --plan FILE`.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", parser=any_path, help="A plan, from `genretagger tag --plan FILE`.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
     as_json: AsJson = False,

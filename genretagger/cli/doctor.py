@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
 
 def doctor(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Folders of music to look at as well.")
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", parser=any_path, help="Folders of music to look at as well."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli.known import Beets, Labels, Names, Report
-from genretagger.cli.options import AsJson, ModelName
+from genretagger.cli.options import AsJson, ModelName, existing_path
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            exists=True,
-            readable=False,
+            parser=existing_path,
             show_default=False,
             help="Music whose genres are known; may be left out with --beets.",
         ),

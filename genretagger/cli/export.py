@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from genretagger.cli.options import any_path
 from genretagger.text import plural, printable, quoted
 from genretagger.types import Json
 
@@ -58,14 +59,18 @@ _BY_SUFFIX = {
 
 def export(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Only these files, or what lies in these folders.")
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
     ] = None,
     format_: Annotated[
         Format | None,
         typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False),
     ] = None,
     target: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write. [default: standard output]")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", parser=any_path, help="File to write. [default: standard output]"
+        ),
     ] = None,
     genre: Annotated[
         list[str] | None, typer.Option("--genre", "-g", help="Only tracks of this genre; may be given several times.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 
 if TYPE_CHECKING:
     from genretagger.database import Store, StoredRun, StoredWrite
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def history(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Only writes to these files, or to what lies in these folders."),
+        typer.Argument(
+            metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what lies in these folders."
+        ),
     ] = None,
     run: Annotated[
         int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False)

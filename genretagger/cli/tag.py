@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson, ModelName, Paths
+from genretagger.cli.options import AsJson, ModelName, Paths, any_path
 from genretagger.types import Outcome, Policy, Status
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def tag(
     ] = False,
     plan: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write no tag, but a plan of the changes into this file, for `apply`."),
+        typer.Option(
+            metavar="FILE", parser=any_path, help="Write no tag, but a plan of the changes into this file, for `apply`."
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the files that stay unchanged.")] = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli.known import Beets, Labels, Names, Report
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, existing_path
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def train(
         list[Path] | None,
         typer.Argument(
             metavar="PATH",
-            exists=True,
-            readable=False,
+            parser=existing_path,
             show_default=False,
             help="Music whose genres are known; may be left out with --update or --beets.",
         ),

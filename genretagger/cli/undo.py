@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, any_path
 from genretagger.types import Outcome, Status
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def undo(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Undo the last write to these files.")
+        list[Path] | None,
+        typer.Argument(metavar="PATH...", parser=any_path, help="Undo the last write to these files."),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Undo the last run that wrote anything.")] = False,
     run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Undo this run.", show_default=False)] = None,

@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
-from genretagger.cli.options import ModelName
+from genretagger.cli.options import ModelName, any_path
 
 
 def watch(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of music to watch.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
+    ],
     model: ModelName = None,
     device: Annotated[
         str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.", show_default=False)

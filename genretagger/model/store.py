@@ -182,6 +182,13 @@ class ModelStore:
         if card_path is None:
             beside = onnx_path.with_suffix(".json")
             card_path = beside if beside.exists() else onnx_path.with_name(CARD)
+            if not card_path.exists():
+                raise ModelError(
+                    "The model has no card beside it",
+                    path=onnx_path,
+                    hint=f"It is looked for as {beside.name} and {CARD}; one that lies elsewhere is named behind it: "
+                    f"`genretagger models add {onnx_path.name} CARD.json`.",
+                )
         if name is None:
             name = onnx_path.absolute().parent.name if onnx_path.name == ONNX else onnx_path.stem
         _check_name(name)

@@ -78,7 +78,9 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
         given = {columns.get(identity(genre, vocabulary())) for genre in decision.genres}
         chosen.append([number in given for number in range(len(names))])
     if not judged:
-        told = ", ".join(sorted(deaf)[:12]) or "none"
+        if not deaf:
+            raise _without_genres(lessons)
+        told = ", ".join(sorted(deaf)[:12])
         raise ConfigError(
             f"no track has a known genre that the model can hear (known: {told})",
             hint="Give them the model's names with --map, or choose another --model",
@@ -94,3 +96,13 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
         learned_from=sum(each.id in known_to_it.tracks for each in judged),
         learned_artists=sum(any(tie in known_to_it.ties for tie in each.ties) for each in judged),
     )
+
+
+def _without_genres(lessons: Lessons) -> ConfigError:
+    """Why there is nothing to measure."""
+    hint = "Name music whose genres are known, or say where they are: --labels folder, or a table"
+    if lessons.unheard:
+        return ConfigError("no track with a genre has anything to hear", hint=hint)
+    if lessons.own:
+        return ConfigError("no track has a genre but those that genretagger wrote", hint=hint)
+    return ConfigError("no track has a genre" if lessons.unlabelled else "no track was found", hint=hint)

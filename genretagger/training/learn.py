@@ -15,6 +15,7 @@ from genretagger.errors import ConfigError, ModelError
 from genretagger.evaluate import Measures, choose, measure
 from genretagger.model.card import EMBEDDINGS, Card
 from genretagger.model.store import InstalledModel
+from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
 from genretagger.training.lesson import Lesson, Rules
@@ -131,15 +132,21 @@ def learn(
 def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, least: int) -> None:
     if len(genres) >= 2:
         return
-    told = f"{len(lessons.examples):,} tracks have a genre that is not genretagger's own"
+    told = (
+        f"{plural(len(lessons.examples), 'track')} {_have(len(lessons.examples))} a genre that is not genretagger's own"
+    )
     if lessons.own:
-        told += f", {lessons.own:,} have one that genretagger wrote and nobody changed"
+        told += f", {lessons.own:,} {_have(lessons.own)} one that genretagger wrote and nobody changed"
     rare = f"; too rare, or of every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
     raise ConfigError(
         f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {told}"
         f"{rare if dropped else ''}",
         hint="Name more music, take genres from folders (--labels folder) or a table, or lower --min-tracks",
     )
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
 
 
 def _activations(example: Example) -> tuple[FloatArray, FloatArray]:

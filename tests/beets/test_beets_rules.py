@@ -91,7 +91,7 @@ def test_what_is_not_said_is_as_genretagger_is_configured(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"count": 0}, "genretagger.count in beets' configuration: input should be greater"),
+        ({"count": 0}, "genretagger.count in beets' configuration: it should be greater"),
         ({"aliases": "Rap"}, "genretagger.aliases in beets' configuration cannot be 'Rap'"),
         ({"canonical": "tree.yaml"}, "genretagger.canonical in beets' configuration cannot be 'tree.yaml'"),
         ({"device": "abacus"}, "genretagger.device in beets' configuration"),

@@ -185,6 +185,15 @@ def test_add_installs_a_model_of_the_owner(genretagger: Command, data_dir: Path,
     assert "--force" in again.err
 
 
+def test_add_without_a_card_says_which_one_is_looked_for(
+    genretagger: Command, data_dir: Path, model: InstalledModel, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.onnx").symlink_to(model.onnx_path)
+    ended = genretagger("models", "add", tmp_path / "mine.onnx")
+    assert (ended.status, f"{tmp_path / 'mine.onnx'}: The model has no card beside it" in ended.err) == (2, True)
+    assert "looked for as mine.json and card.json" in ended.err
+
+
 def test_use_changes_one_line_and_keeps_the_comments(
     genretagger: Command, data_dir: Path, model: InstalledModel, tmp_path: Path
 ) -> None:

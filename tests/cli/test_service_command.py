@@ -144,8 +144,60 @@ def test_installed_and_removed(genretagger: Command, tmp_path: Path, systemctl: 
     assert not place.exists()
     again = genretagger("service", "uninstall", **around)
     assert (again.status, "not installed" in again.err) == (2, True)
-    failing = genretagger("service", "install", music, **around, FAIL="1")
-    assert (failing.status, "systemctl daemon-reload failed" in failing.err) == (2, True)
+
+
+NO_BUS = "Failed to connect to bus: No medium found"
+
+
+def offline(systemctl: Path) -> None:
+    systemctl.write_text(
+        f"#!/bin/sh\ncase $* in *daemon-reload|*disable*|*enable*) echo '{NO_BUS}' >&2; exit 1;; esac\n"
+    )
+
+
+@pytest.mark.parametrize("failing", ["daemon-reload", "enable", "restart"])
+def test_an_installation_that_fails_leaves_nothing(
+    genretagger: Command, tmp_path: Path, systemctl: Path, failing: str
+) -> None:
+    music, place = tmp_path / "music", tmp_path / "config" / "systemd" / "user" / "genretagger.service"
+    music.mkdir()
+    around = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PATH": f"{systemctl.parent}:{os.environ['PATH']}"}
+    works = systemctl.read_text()
+    link = place.parent / "default.target.wants" / place.name
+    systemctl.write_text(
+        f"#!/bin/sh\nmkdir -p {link.parent}\n"
+        f"case $* in *enable*) ln -sf {place} {link};; esac\n"
+        f"case $* in *{failing}*) echo '{NO_BUS}' >&2; exit 1;; esac\n"
+    )
+    done = genretagger("service", "install", music, **around)
+    assert (done.status, f"systemctl {failing} failed: {NO_BUS}" in done.err) == (2, True), done.err
+    assert f"{place} was taken away again" in done.err
+    assert [path for path in place.parent.rglob("*") if not path.is_dir()] == []
+    systemctl.write_text(works)
+    assert genretagger("service", "install", music, **around).status == 0
+    before = place.read_bytes()
+    offline(systemctl)
+    (tmp_path / "other").mkdir()
+    again = genretagger("service", "install", tmp_path / "other", **around)
+    assert (again.status, f"{place} is as it was" in again.err, place.read_bytes()) == (2, True, before), again.err
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["no bus", "no systemctl"])
+def test_it_is_removed_where_systemd_cannot_be_asked(
+    genretagger: Command, tmp_path: Path, systemctl: Path, there: bool
+) -> None:
+    place = tmp_path / "config" / "systemd" / "user" / "genretagger.service"
+    link = place.parent / "default.target.wants" / place.name
+    link.parent.mkdir(parents=True)
+    place.touch()
+    link.symlink_to(place)
+    offline(systemctl)
+    path = f"{systemctl.parent}:{os.environ['PATH']}" if there else str(tmp_path)
+    done = genretagger("service", "uninstall", XDG_CONFIG_HOME=str(tmp_path / "config"), PATH=path)
+    assert (done.status, place.exists(), link.is_symlink()) == (1, False, False), done.err
+    assert f"removed {place}" in done.err
+    assert (NO_BUS if there else "there is no systemd here") in done.err
+    assert "if it runs, it runs on" in done.err
 
 
 def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import os
+import shutil
 import sys
 import threading
 import zipfile
@@ -151,6 +152,29 @@ def test_an_interruption_ends_pip(index: Index, wheel: Path, pip_alone: pytest.M
     with pytest.raises(KeyboardInterrupt):
         fetch("musicnn==0.1.0", tmp_path, interrupt)
     assert index.given_up.wait(30)
+
+
+@pytest.mark.parametrize("free", [100_000, 20_000_000], ids=["nothing", "too little"])
+def test_a_place_without_room_is_no_broken_network(
+    index: Index, wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path, free: int
+) -> None:
+    index.content = wheel.read_bytes()
+    pip_alone.setenv("PIP_INDEX_URL", index.url)
+    pip_alone.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
+    with pytest.raises(ModelError, match="disk is full") as caught:
+        fetch("musicnn==0.1.0", tmp_path, silent)
+    assert caught.value.hint == "Free 100 MB and try again."
+
+
+@pytest.mark.skipif(os.name == "nt", reason="writes a shell script")
+def test_a_failure_where_nothing_is_free_is_for_lack_of_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'error: incomplete-download'\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    with pytest.raises(ModelError, match="disk is full"):
+        fetch("musicnn==0.1.0", tmp_path, silent)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="writes a shell script")

@@ -231,6 +231,39 @@ def test_too_little_is_told_in_numbers(data_dir: Path, known: Path) -> None:
     assert "--min-tracks" in caught.value.hint
     with pytest.raises(ConfigError, match="0 tracks have a genre"):
         learned(data_dir, gathered(data_dir, []))
+    with pytest.raises(ConfigError, match="needed, and 1 track has a genre"):
+        learned(data_dir, gathered(data_dir, [known / "Dub" / "00" / "00.flac"]))
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_folder_that_cannot_be_read_is_told(genretagger: Command, data_dir: Path, music: Path, command: str) -> None:
+    music.chmod(0)
+    try:
+        if os.access(music, os.R_OK):
+            pytest.skip("whoever runs this may read everything")
+        ended = genretagger(command, music)
+    finally:
+        music.chmod(0o755)
+    assert (ended.status, f"failed  {music}: the folder cannot be read" in ended.err) == (2, True), ended.err
+
+
+def test_failures_are_told_where_there_is_nothing_else(genretagger: Command, data_dir: Path, music: Path) -> None:
+    (music / "a.flac").write_bytes(b"no music")
+    for command, cause in (("train", "too little to learn from"), ("evaluate", "no track was found")):
+        ended = genretagger(command, music)
+        assert (ended.status, f"failed  {music / 'a.flac'}: " in ended.err) == (2, True), ended.err
+        assert cause in ended.err
+
+
+def test_music_without_genres_cannot_be_judged(genretagger: Command, data_dir: Path, known: Path) -> None:
+    path = known / "Dub" / "00" / "00.flac"
+    helpers.retag(path)
+    ended = genretagger("evaluate", path)
+    assert (ended.status, "no track has a genre\n" in ended.err, "--map" in ended.err) == (2, True, False), ended.err
+    helpers.retag(path, "Polka Noir")
+    ended = genretagger("evaluate", path)
+    assert "that the model can hear (known: Polka Noir)" in ended.err
+    assert "--map" in ended.err
 
 
 def test_a_genre_that_all_tracks_have_once_the_rare_ones_are_gone_is_left_out(data_dir: Path, known: Path) -> None:
@@ -300,11 +333,18 @@ def test_what_cannot_work_is_told_before_anything_is_heard(
     assert not (data_dir / "models" / "mine").exists()
 
 
-def test_a_learned_model_is_a_model_like_any_other(data_dir: Path, known: Path, model: InstalledModel) -> None:
+def test_a_learned_model_is_a_model_like_any_other(
+    genretagger: Command, data_dir: Path, known: Path, model: InstalledModel
+) -> None:
     learned(data_dir, gathered(data_dir, [known]))
     store = ModelStore(data_dir / "models")
     mine = store.verify("mine")
     assert mine.card.classes[: len(GENRES)] == tuple(sorted(GENRES))
+    info = genretagger("models", "info", "mine", "--json").lines[0]
+    assert (info["labels"], info["classes"]) == (len(GENRES), sorted(GENRES))
+    assert "musicnn: " not in genretagger("models", "info", "mine").out
+    listed = {line["name"]: line for line in genretagger("models", "list", "--json").lines}
+    assert (listed["mine"]["labels"], listed["musicnn"]["labels"]) == (len(GENRES), 100)
     assert mine.card.classes[len(GENRES) :] == tuple(f"musicnn: {label}" for label in model.card.classes)
     options = helpers.settings(data_dir, model="mine", forbid=["Techno"], aliases={"dub": "Deep Dub"}, policy="replace")
     said = helpers.tag(options, known / "Dub" / "00", dry_run=True)
