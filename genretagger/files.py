@@ -154,9 +154,12 @@ def remove_left_over(folder: Path, name: str) -> bool:
     if not is_temporary_name(name):
         raise WriteRefusedError("not the name of a temporary file", path=folder / name)
     try:
-        with access_errors(folder / name), Folder(folder) as opened:
-            opened.unlink(name)
-            opened.sync()
+        with access_errors(folder / name):
+            # a read-only file system also refuses to remove what is not there, a closed folder to be opened
+            os.lstat(folder / name)
+            with Folder(folder) as opened:
+                opened.unlink(name)
+                opened.sync()
     except FileChangedError:
         return False
     return True

@@ -155,8 +155,8 @@ class Writer:
     def _settle(self, write: StoredWrite) -> Flow[None]:
         """Find out whether an interrupted write took place, record it, and remove its left-over copy.
 
-        Where that cannot be done now (the disk is not mounted, or read-only), the write stays pending until a later
-        start can: a write that took place must not be forgotten, or nobody could undo it.
+        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is read-only), the write
+        stays pending until a later start can: a write that took place must not be forgotten, or nobody could undo it.
         """
         if not os.path.isdir(_folder(write.path)):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
             return

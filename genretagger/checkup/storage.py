@@ -93,7 +93,7 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
             yield warn(
                 "pending writes",
                 f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
-                "The next `genretagger tag` settles them",
+                "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
             )
         faults = store.integrity_check()
         if faults:
