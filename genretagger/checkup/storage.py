@@ -10,6 +10,7 @@ from pathlib import Path
 from genretagger.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
 from genretagger.errors import DatabaseError
+from genretagger.posix import mounted_read_only
 from genretagger.text import plural
 
 LITTLE_BYTES = 1_000_000_000
@@ -51,11 +52,6 @@ def data_folder(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
 def may_write(folder: Path) -> bool:
     """Whether this user may make files in a folder, without trying."""
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
-
-
-def mounted_read_only(folder: Path) -> bool:
-    """Whether a folder lies on a file system that is mounted read-only; systems without `statvfs` do not tell."""
-    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
 def _on_network(folder: Path) -> bool:
