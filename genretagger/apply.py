@@ -13,7 +13,7 @@ from dataclasses import replace
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError
+from genretagger.errors import FileChangedError, FileError, NotAllowedError
 from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Stamp, Status, Track
@@ -85,7 +85,10 @@ def apply(
         # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.
         model, reason = ("", CHOSEN_BY_OWNER) if planned.edited else (planned.model, planned.reason)
         if run_id is not None:
-            yield from writer.write(file, track, planned.after, run_id=run_id, model=model, reason=reason)
+            try:
+                yield from writer.write(file, track, planned.after, run_id=run_id, model=model, reason=reason)
+            except NotAllowedError as refusal:  # which only a try could tell
+                return Outcome(planned.path, Status.SKIPPED, str(refusal), now, now)
         return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
 
     flows = (_safely(planned) for planned in plan)

@@ -70,6 +70,10 @@ class WriteRefusedError(FileError):
     """The write would have endangered the file, so the original was left as it is."""
 
 
+class NotAllowedError(WriteRefusedError):
+    """This user may not write the file, or could not leave it to its owner."""
+
+
 class FileChangedError(FileError):
     """Another program changed, replaced or removed the file meanwhile; its version wins."""
 
@@ -104,6 +108,7 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         AudioError,
         TagError,
         WriteRefusedError,
+        NotAllowedError,
         FileChangedError,
         FileBusyError,
         AccessError,

@@ -10,9 +10,10 @@ Decisions:
 - The owner of the file is part of it. Where it cannot be kept (only root may give files away), the write is refused.
 - A file that this user may not write is refused, although its folder would let us replace it: what `chmod a-w` keeps
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
+- `unwritable` tells most of that beforehand, without a try; `replace` asks again.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `new_temporary_name`, `is_temporary_name`,
-`remove_left_over`, `replace`.
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `unwritable`, `new_temporary_name`,
+`is_temporary_name`, `remove_left_over`, `replace`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from typing import BinaryIO
 from genretagger.errors import (
     AccessError,
     FileChangedError,
+    NotAllowedError,
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.posix import Folder, may_write, open_to_read
+from genretagger.posix import Folder, may_change_names, may_keep_owner, may_write, mounted_read_only, open_to_read
 from genretagger.swap import Write, closing, left_to_writers
 from genretagger.types import Stamp, Track
 
@@ -117,6 +119,26 @@ def see_unchanged(track: Track) -> None:
         raise FileChangedError("the file changed since it was read", path=track.path, hint="It will be read again.")
 
 
+def unwritable(path: Path) -> str:
+    """Say why this user cannot replace a file; empty where nothing is known to speak against it.
+
+    Nothing is written to find out. Where a file system does not tell, such as a server's, whoever writes will meet it.
+    """
+    file = Path(os.path.realpath(path))
+    try:
+        if mounted_read_only(file):
+            return "the file system is read-only: mount it for writing"
+        if not may_write(file):
+            return "this user may not write it: `chmod u+w` lets its owner have it tagged"
+        if not may_change_names(file.parent):
+            return "this user may not write in its folder: a write is a rename there"
+        if not may_keep_owner(file):
+            return "it belongs to another user or group, which could not be kept: run genretagger as its owner"
+    except OSError:  # it is gone: whoever reads it will tell
+        pass
+    return ""
+
+
 def _regular(descriptor: int, path: Path) -> BinaryIO:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -154,9 +176,12 @@ def remove_left_over(folder: Path, name: str) -> bool:
     if not is_temporary_name(name):
         raise WriteRefusedError("not the name of a temporary file", path=folder / name)
     try:
-        with access_errors(folder / name), Folder(folder) as opened:
-            opened.unlink(name)
-            opened.sync()
+        with access_errors(folder / name):
+            # a read-only file system also refuses to remove what is not there, a closed folder to be opened
+            os.lstat(folder / name)
+            with Folder(folder) as opened:
+                opened.unlink(name)
+                opened.sync()
     except FileChangedError:
         return False
     return True
@@ -240,6 +265,6 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
             hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
         )
     if not may_write(path):
-        raise WriteRefusedError(
+        raise NotAllowedError(
             "this user may not write the file", path=path, hint="`chmod u+w` lets its owner have it tagged."
         )

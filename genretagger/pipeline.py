@@ -24,7 +24,7 @@ from typing import TypeVar
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError, GenretaggerError
+from genretagger.errors import FileChangedError, FileError, GenretaggerError, NotAllowedError
 from genretagger.files import stamp_of
 from genretagger.knowledge import Knowledge
 from genretagger.listener import Listener
@@ -140,7 +140,10 @@ class Pipeline:
             run.plan(planned(file.root, track, wanted, decision, model=self.listener.name))
         elif not run.dry_run:
             model, reason = self.listener.name, decision.reason
-            yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
+            try:
+                yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
+            except NotAllowedError as refusal:  # which only a try could tell
+                return _outcome(track, Status.SKIPPED, str(refusal))
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
     def _unfit(self, file: Found, track: Track) -> str:

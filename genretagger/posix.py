@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -41,6 +42,10 @@ _NOT_HERE = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.
 
 _REFUSING_AT_WILL = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
 """NFS, SMB, CIFS, SMB 2: they also refuse a lease where the server has not lent us the file."""
+
+
+_WITH_OWNERS = {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630, 0x2FC12FC1, 0xCA451A4E}
+"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: a new file is its maker's, who may not give it away."""
 
 
 class Unsupported(Exception):  # noqa: N818 - an answer, not an error
@@ -71,6 +76,40 @@ def may_write(path: Path) -> bool:
     if os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         return True
     return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def may_change_names(folder: Path) -> bool:
+    """Whether the user that this process acts for may make, rename and remove files in a folder."""
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def mounted_read_only(path: Path) -> bool:
+    """Whether a path lies on a file system that is mounted read-only; systems without `statvfs` do not tell."""
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def may_keep_owner(path: Path) -> bool:
+    """Whether a copy beside a file can be given to the file's owner and group; False only where it surely cannot.
+
+    Network file systems, and those that know no owners (FAT, what a virtual machine shares), give files to whom they
+    like: only a try tells.
+    """
+    if not hasattr(os, "geteuid") or _may_give_away():
+        return True
+    found = path.stat()
+    mine = found.st_uid == os.geteuid()
+    group = found.st_gid in {os.getegid(), *os.getgroups(), path.parent.stat().st_gid}
+    return (mine and group) or _kind_of_file_system(path) not in _WITH_OWNERS
+
+
+def _may_give_away() -> bool:
+    """Whether this process may give files to others: `CAP_CHOWN` on Linux, root elsewhere."""
+    try:
+        with Path("/proc/self/status").open("rb") as status:
+            granted = next(line.split()[1] for line in status if line.startswith(b"CapEff:"))
+        return bool(int(granted, 16) & 1)
+    except (OSError, StopIteration, ValueError, IndexError):
+        return os.geteuid() == 0
 
 
 def is_being_written(path: Path) -> bool | None:
@@ -147,13 +186,21 @@ def _take_lease(descriptor: int) -> bool | None:
 
 def _refuses_at_will(descriptor: int) -> bool:
     """Whether the file system of a file refuses leases also where nobody writes."""
+    kind = _kind_of_file_system(descriptor)
+    return kind is None or kind in _REFUSING_AT_WILL
+
+
+def _kind_of_file_system(file: int | Path) -> int | None:
+    """The number that Linux has for a kind of file systems, by a descriptor or a path; None where it cannot be had."""
+    if not sys.platform.startswith("linux"):
+        return None
     found = (ctypes.c_long * 64)()  # more than any `struct statfs`, which begins with the kind
     try:
-        if ctypes.CDLL(None).fstatfs(descriptor, found) != 0:
-            return True
+        library = ctypes.CDLL(None)
+        status = library.fstatfs(file, found) if isinstance(file, int) else library.statfs(os.fsencode(file), found)
     except (AttributeError, OSError, TypeError):
-        return True
-    return found[0] & 0xFFFFFFFF in _REFUSING_AT_WILL
+        return None
+    return None if status != 0 else found[0] & 0xFFFFFFFF
 
 
 def lock(path: Path) -> int | None:

@@ -19,7 +19,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import BinaryIO
 
-from genretagger.errors import FileBusyError, FileChangedError, WriteRefusedError
+from genretagger.errors import FileBusyError, FileChangedError, NotAllowedError, WriteRefusedError
 from genretagger.posix import BeingWritten, Folder, Unsupported, copy_bytes, keep_attributes, writers_held_off
 from genretagger.types import Stamp
 
@@ -157,7 +157,8 @@ class Write:
         try:
             keep_attributes(self.original.fileno(), temporary.fileno())
         except OSError as error:
-            raise WriteRefusedError(
+            refusal = NotAllowedError if isinstance(error, PermissionError) else WriteRefusedError
+            raise refusal(
                 "the owner, the ACLs or the attributes of the file cannot be kept",
                 path=self.path,
                 hint="Run genretagger as the owner of the music files.",

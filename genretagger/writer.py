@@ -16,7 +16,7 @@ from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
 from genretagger.errors import AccessError, FileError, WorkerError
-from genretagger.files import inside, new_temporary_name, remove_left_over
+from genretagger.files import inside, new_temporary_name, remove_left_over, unwritable
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import GenreField, TagChange, Track
@@ -42,10 +42,15 @@ class Writer:
             preserve_mtime=settings.preserve_mtime,
         )
 
-    def refusal(self, file: Found, track: Track) -> str:
-        """Say why the settings, or the container, keep us from writing to a file; empty where nothing does.
+    def refusal(self, file: Found, track: Track, *, in_place: bool = False) -> str:
+        """Say why the settings, the container or the rights keep us from writing to a file; empty where nothing does.
 
-        It is asked before anybody listens, and is never remembered: the settings may be others next time.
+        It is asked before anybody listens, and is never remembered: the settings and rights may be others next time.
+
+        Args:
+            file: where it lies, and the folder that a write must not leave.
+            track: what it is.
+            in_place: another program is about to write it by its own means, for which it needs other rights.
         """
         if track.refusal is not None:
             return track.refusal
@@ -54,7 +59,7 @@ class Writer:
         if not self.options.allow_outside and not inside(file.path, file.root):
             real = os.path.realpath(file.path)
             return f"it lies outside the folder: outside_links = true allows to write to {real}"
-        return ""
+        return "" if in_place else unwritable(file.path)
 
     def write(
         self,
@@ -155,8 +160,8 @@ class Writer:
     def _settle(self, write: StoredWrite) -> Flow[None]:
         """Find out whether an interrupted write took place, record it, and remove its left-over copy.
 
-        Where that cannot be done now (the disk is not mounted, or read-only), the write stays pending until a later
-        start can: a write that took place must not be forgotten, or nobody could undo it.
+        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is read-only), the write
+        stays pending until a later start can: a write that took place must not be forgotten, or nobody could undo it.
         """
         if not os.path.isdir(_folder(write.path)):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
             return

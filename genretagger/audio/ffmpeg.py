@@ -31,6 +31,7 @@ from genretagger.errors import AccessError, AudioError, UnsupportedFileError
 from genretagger.kinds import Kind
 
 if TYPE_CHECKING:
+    from av.codec.context import CodecContext
     from av.container import InputContainer
 
     from genretagger.types import FloatArray
@@ -143,7 +144,9 @@ class FfmpegReader(Reader):
         if stream is None:
             raise AudioError("there is no audio in it")
         self._stream = stream
-        context = stream.codec_context
+        context: CodecContext | None = stream.codec_context
+        if context is None:  # PyAV's types do not say so: 36 bits a sample, a codec that came after this FFmpeg
+            raise UnsupportedFileError("it cannot be decoded", hint="This FFmpeg has no decoder for what it holds.")
         context.thread_count = 1  # several files are decoded at once, in processes
         self._time_base = stream.time_base or 1 / 90_000
         self._frames = self._decode()

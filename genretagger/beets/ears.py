@@ -149,13 +149,13 @@ class Ears:
         return self._call(work)
 
     def refusal(self, path: Path) -> str:
-        """Say why a file should not be written: hard links, links that lead elsewhere, tags that are damaged.
+        """Say why beets should not write a file: hard links, links that lead elsewhere, tags that are damaged.
 
         Raises:
             FileError: the file cannot be read.
         """
         file = Found(path, path.parent)
-        return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path)))
+        return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path), in_place=True))
 
     def announce(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
         """Note in the history that another program is about to write our genres into a file.

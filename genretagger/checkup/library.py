@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genretagger.checkup.finding import Finding, bad, ok, warn
-from genretagger.checkup.storage import mounted_read_only
 from genretagger.config import Settings
 from genretagger.discover import is_audio_name
+from genretagger.posix import mounted_read_only
 from genretagger.text import plural
 
 FILES_LOOKED_AT = 20_000

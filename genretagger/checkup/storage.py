@@ -10,6 +10,7 @@ from pathlib import Path
 from genretagger.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
 from genretagger.errors import DatabaseError
+from genretagger.posix import mounted_read_only
 from genretagger.text import plural
 
 LITTLE_BYTES = 1_000_000_000
@@ -53,11 +54,6 @@ def may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
 
 
-def mounted_read_only(folder: Path) -> bool:
-    """Whether a folder lies on a file system that is mounted read-only; systems without `statvfs` do not tell."""
-    return hasattr(os, "statvfs") and bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-
-
 def _on_network(folder: Path) -> bool:
     from genretagger.database.engine import on_network
 
@@ -93,7 +89,7 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
             yield warn(
                 "pending writes",
                 f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
-                "The next `genretagger tag` settles them",
+                "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
             )
         faults = store.integrity_check()
         if faults:

@@ -22,11 +22,12 @@ from pathlib import Path
 from genretagger.config import Settings, restored
 from genretagger.daemon.driver import UNSETTLED
 from genretagger.daemon.events import LEVELS
+from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.discover import Found, is_ignored
 from genretagger.errors import FileChangedError, FileError, GenretaggerError
-from genretagger.files import stamp_of
+from genretagger.files import stamp_of, unwritable
 from genretagger.opening import open_pipeline
 from genretagger.pipeline import Pipeline
 from genretagger.posix import is_being_written
@@ -155,8 +156,9 @@ class Engine:
         else:
             refused = outcome.status is Status.SKIPPED and not outcome.scores
             key = self._settings.rules_key
-            # what was refused may be possible after another change of the file
-            self._store.finish_job(outcome.path, f"{key} refused" if refused else key)
+            if refused:  # it may be possible after another change of the file, or of the rights
+                key += f" {UNWRITABLE if unwritable(outcome.path) else 'refused'}"
+            self._store.finish_job(outcome.path, key)
         self._say_ended(
             job,
             status,

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from genretagger.config import Settings
-from genretagger.daemon.scan import Scan
+from genretagger.daemon.scan import Scan, is_handled
 from genretagger.database.store import Store
 from genretagger.database.values import JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
@@ -210,7 +210,7 @@ class Intake:
         if failure is not None and (not failure.retry or job is not None):
             return False
         handled = store.handled(arrived.path, track.payload_hash) if track is not None else None
-        if handled is not None and handled.partition(" ")[0] == self._settings.rules_key:
+        if is_handled(handled, self._settings.rules_key, arrived.path):
             self._known += 1
             return False
         return True

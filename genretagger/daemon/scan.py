@@ -13,6 +13,7 @@ from pathlib import Path
 
 from genretagger.database.values import JobState, Seen
 from genretagger.discover import is_audio_name, is_ignored
+from genretagger.files import unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,22 @@ class Unhandled:
     path: Path
     stat: os.stat_result
     changed: bool
+
+
+UNWRITABLE = "unwritable"
+"""How a file was handled that this user may not write: it is looked at again when they may, which no stamp tells."""
+
+
+def is_handled(handled: str | None, rules_key: str, path: Path) -> bool:
+    """Whether a file was handled to its end by these rules, and nothing more can be done for it now.
+
+    Args:
+        handled: what the database says: the key of the rules, and how it ended where it was refused.
+        rules_key: of the rules now.
+        path: the file, unchanged since.
+    """
+    key, _, how = (handled or "").partition(" ")
+    return key == rules_key and (how != UNWRITABLE or bool(unwritable(path)))
 
 
 class Scan:
@@ -79,7 +96,7 @@ class Scan:
     def _is_settled(self, known: Seen) -> bool:
         if known.failure_retry is not None:  # it failed, and would fail again; what may pass has a job
             return not known.failure_retry or known.job == JobState.QUARANTINED
-        return (known.handled or "").partition(" ")[0] == self._rules_key
+        return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
 
     def _walk(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
         """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""

@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -173,6 +174,8 @@ REASONS = {
     "fifo.mp3": ("failed", "not a regular file"),
     "dangling.mp3": ("failed", "the symbolic link leads nowhere"),
     "loop.mp3": ("failed", "the symbolic links lead in a circle"),
+    "36 bits.wav": ("failed", "it cannot be decoded"),
+    "unknown.m4a": ("failed", "it cannot be decoded"),
     "silent.flac": ("skipped", "silence"),
     "outside.flac": ("skipped", "it lies outside the folder"),
     "linked.flac": ("skipped", "it is hard-linked: it has 2 names"),
@@ -201,6 +204,16 @@ def hostile(music: Path, make_techno: MakeTechno, tmp_path: Path) -> Path:
     (music / "text.mp3").write_text("I am no music.\n" * 100)
     (music / "empty.mp3").touch()
     (music / "truncated.flac").write_bytes(sound[: len(sound) // 2])
+    samples_36 = (
+        b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 40000, 5, 36)
+        + b"data"
+        + struct.pack("<I", 40_000)
+        + bytes(40_000)
+    )
+    (music / "36 bits.wav").write_bytes(b"RIFF" + struct.pack("<I", len(samples_36)) + samples_36)
+    unknown = make_techno(music / "unknown.m4a", "alac")
+    unknown.write_bytes(unknown.read_bytes().replace(b"alac", b"zzzz"))
     make(music / "silent.flac", "flac", samples=np.zeros(44100 * 60, np.float32))
     os.mkfifo(music / "fifo.mp3")
     (music / "dangling.mp3").symlink_to("nowhere.mp3")
