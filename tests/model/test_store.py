@@ -170,7 +170,7 @@ def test_a_model_put_there_by_hand_is_not_trusted_before_it_is_added(copied: Mod
 def test_add_takes_a_pair_as_it_is_published(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
     onnx = tmp_path / "some-model-1.onnx"
     shutil.copy(model.onnx_path, onnx)
-    with pytest.raises(ModelError, match="card cannot be read"):
+    with pytest.raises(ModelError, match="no card beside it"):
         copied.add(onnx)
     shutil.copy(model.folder / "card.json", onnx.with_suffix(".json"))
     added = copied.add(onnx)
