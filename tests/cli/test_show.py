@@ -13,8 +13,9 @@ import pytest
 from audio_factory import make
 from library_helpers import Library
 
+from genretagger.database import Store
 from genretagger.errors import AccessError, AudioError
-from genretagger.types import Stamp
+from genretagger.types import Decision, Stamp
 from genretagger.worker.pool import WorkerPool
 
 Command = Callable[..., Any]
@@ -64,6 +65,26 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     gone = genretagger("show", song, "--json")
     assert (gone.status, gone.lines[0]["status"]) == (0, "failed")
     assert "the file is gone" in gone.lines[0]["reason"]
+
+
+def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
+    genretagger: Command, data_dir: Path, make_techno: Callable[..., Path], tmp_path: Path
+) -> None:
+    song = make_techno(tmp_path / "music.flac", "flac")
+    tagged = genretagger("tag", song, "--json").lines[0]
+    with Store.open(data_dir / "library.sqlite3") as store:
+        known = store.describe(song)
+        assert known is not None
+        assert known.track is not None
+        tried = store.model_id("tried", "0" * 64, ["Waltz"])
+        store.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=1.0)
+        nothing = Decision((), {"Waltz": 0.0}, "nothing like it")
+        store.save_decision(known.track.payload_hash, tried, "spread-16.1", nothing, settings="x")
+    copy = make_techno(tmp_path / "copy.flac", "flac")
+    assert genretagger("tag", copy, "--json").lines[0]["status"] == "tagged"
+    shown = genretagger("show", copy, "--json").lines[0]
+    assert (shown["model"], shown["provider"]) == ("musicnn", "CPUExecutionProvider")
+    assert (shown["genres"], shown["scores"]) == (tagged["genres"], tagged["scores"])
 
 
 def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path, tmp_path: Path) -> None:
