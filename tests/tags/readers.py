@@ -1,0 +1,103 @@
+"""What three common readers show of a file: FFmpeg, TagLib and mutagen.
+
+Each is asked for plain fields under plain names. A genre that is added to a file must not take a field away from any of
+the three, and each of them must show the genre; `hidden` says what was lost.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import av
+
+Fields = dict[str, tuple[str, ...]]
+"""Values by name, in lower case."""
+
+_SAME = {"tcon": "genre", "©gen": "genre", "wm/genre": "genre", "tit2": "title", "tpe1": "artist", "talb": "album"}
+_SEPARATORS = ("; ", ";", "/", "\x00", ", ")
+
+
+def ffmpeg(path: Path) -> Fields:
+    """The tags of the container and of its audio stream, as players that use FFmpeg see them."""
+    with av.open(str(path)) as container:
+        shown = dict(container.metadata)
+        for stream in container.streams.audio:
+            shown.update(stream.metadata)
+    return {key.lower(): (value,) for key, value in shown.items() if key.lower() != "encoder"}
+
+
+def taglib(path: Path) -> Fields:
+    """The properties that TagLib gives, as Navidrome, Strawberry, Kid3 and others show them."""
+    module: Any = importlib.import_module("taglib")
+    with module.File(str(path)) as file:
+        return {key.lower(): tuple(values) for key, values in file.tags.items()}
+
+
+def mutagen(path: Path) -> Fields:
+    """The tags that mutagen finds by itself, as Picard, beets and Quod Libet see them."""
+    file: Any = importlib.import_module("mutagen").File(path)
+    if file is None or file.tags is None:
+        return {}
+    return {_SAME.get(key.lower(), key.lower()): _texts(value) for key, value in file.tags.items()}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else getattr(value, "text", None) or [value]
+    return tuple(str(each) for each in listed)
+
+
+READERS: Mapping[str, Callable[[Path], Fields]] = {"FFmpeg": ffmpeg, "TagLib": taglib, "mutagen": mutagen}
+
+
+def shown(path: Path) -> dict[str, Fields]:
+    """What each reader shows; a reader that cannot open the file shows nothing."""
+    return {name: _shown(reader, path) for name, reader in READERS.items()}
+
+
+def _shown(reader: Callable[[Path], Fields], path: Path) -> Fields:
+    try:
+        return reader(path)
+    except (OSError, ValueError, mutagen_error()):  # FFmpeg's errors are of the first two kinds
+        return {}
+
+
+def mutagen_error() -> type[Exception]:
+    """The base of what mutagen raises."""
+    error: type[Exception] = importlib.import_module("mutagen").MutagenError
+    return error
+
+
+def hidden(before: Mapping[str, Fields], after: Mapping[str, Fields], *genres: str) -> list[str]:
+    """Say what a reader no longer shows, or shows otherwise, and which reader does not show the genres.
+
+    Args:
+        before: `shown` before a genre was written.
+        after: `shown` after.
+        genres: what was written; each reader must show at least one, and TagLib and mutagen all of them.
+    """
+    faults = []
+    for name, fields in before.items():
+        for key, values in fields.items():
+            if key != "genre" and not _contains(after[name].get(key, ()), values):
+                faults.append(f"{name}: {key} was {values!r} and is {after[name].get(key, ())!r}")
+    for name, fields in after.items():
+        if not fields and not before[name]:
+            continue  # this reader does not know such files
+        seen = {part.strip() for text in fields.get("genre", ()) for part in _split(text)}
+        if genres and not (seen & set(genres) if name == "FFmpeg" else set(genres) <= seen):
+            faults.append(f"{name} shows the genres {fields.get('genre', ())!r}, not {genres!r}")
+    return faults
+
+
+def _contains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
+    return set(then) <= set(now)
+
+
+def _split(text: str) -> list[str]:
+    parts = [text]
+    for separator in _SEPARATORS:
+        parts = [piece for part in parts for piece in part.split(separator)]
+    return parts
