@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MUSIC ?=
 SOAK_MINUTES ?= 5
+MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all test-beets torture soak lint bench clean
+.PHONY: help install tag test test-all test-beets torture mutations soak lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,10 +44,13 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not mutations' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
+
+mutations: $(VENV)/installed-dev ## Tag and undo damaged files of every container: make mutations MUTATIONS=100000 (an hour)
+	MUTATIONS=$(MUTATIONS) $(BIN)/python -m pytest -m mutations --timeout 3600
 
 # The plugin's tests also run with the oldest beets that it works with; its test helpers want `responses`.
 OLD_BEETS := .cache/beets-2.7

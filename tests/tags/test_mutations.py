@@ -1,0 +1,157 @@
+"""Damaged files of every container through the real child processes: tagged, compared and put back, or left alone.
+
+`make mutations` tries 100,000 of them, the fast tests a few of each container. Whatever the damage is, this process
+goes on, a write that fails changes nothing, no temporary is left, the audio that FFmpeg decodes stays the same, and what
+was written can be undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import av
+import pytest
+from mutants import mutant
+from tags_helpers import Case
+from test_tags_properties import ALL
+
+from genretagger.errors import FileError
+from genretagger.files import new_temporary_name
+from genretagger.kinds import kind_of
+from genretagger.tags.api import Change, NewGenres, OldGenres
+from genretagger.types import TagChange, Track
+from genretagger.worker.pool import Limits, WorkerPool
+
+EACH = int(os.environ.get("MUTATIONS", "100000")) // len(ALL)
+"""How many mutants of each case `make mutations` tries."""
+FEW = 12
+PARTS = 8
+"""Parts of a case, so that all processors have work until the end."""
+REPORT = os.environ.get("MUTATIONS_REPORT")
+"""A file that gets a line of figures for each part."""
+GENRES = ("Doom Metal", "Späße")
+
+
+class Ears:
+    """Decodes files in a process of its own, which damaged audio may crash."""
+
+    def __init__(self) -> None:
+        self._process = self._new()
+
+    @staticmethod
+    def _new() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+    def hear(self, data: bytes) -> str:
+        """A digest of all samples, or in which way the file cannot be decoded."""
+        try:
+            return self._process.submit(decoded, data).result(timeout=60)
+        except (BrokenProcessPool, TimeoutError) as error:
+            self.close()
+            self._process = self._new()
+            return type(error).__name__
+
+    def close(self) -> None:
+        self._process.shutdown(wait=False, cancel_futures=True)
+
+
+def decoded(data: bytes) -> str:
+    """What FFmpeg makes of a file, packet by packet; runs in another process."""
+    kind = kind_of(io.BytesIO(data))
+    if kind is None:
+        return "no audio"
+    digest = hashlib.blake2b()
+    try:
+        with av.open(io.BytesIO(data), "r", format=kind.demuxer) as container:
+            for packet in container.demux(audio=0):
+                try:
+                    for frame in packet.decode():
+                        digest.update(frame.to_ndarray().tobytes())
+                except av.error.FFmpegError:
+                    digest.update(b"refused")
+    except (av.error.FFmpegError, ValueError, IndexError) as error:
+        digest.update(type(error).__name__.encode())
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def ears() -> Iterator[Ears]:
+    ears = Ears()
+    yield ears
+    ears.close()
+
+
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_a_few_mutants(case: Case, tmp_path: Path, ears: Ears) -> None:
+    counts = tried(case, range(FEW), tmp_path, ears)
+    assert sum(counts.values()) == FEW
+
+
+@pytest.mark.mutations
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+def test_many_mutants(case: Case, part: int, tmp_path: Path, ears: Ears) -> None:
+    numbers = range(FEW + part, EACH, PARTS)
+    counts = tried(case, numbers, tmp_path, ears)
+    assert sum(counts.values()) == len(numbers)
+    if REPORT:
+        with Path(REPORT).open("a") as report:
+            report.write(json.dumps({"case": case.name, "part": part, **counts}) + "\n")
+
+
+def tried(case: Case, numbers: range, folder: Path, ears: Ears) -> Counter[str]:
+    """Try mutants, with and without a genre to begin with, and count what became of them."""
+    originals = [case.make(folder / "original", genres).read_bytes() for genres in ([], ["Rock"])]
+    place = folder / "music"
+    place.mkdir()
+    path = place / "song"
+    counts: Counter[str] = Counter()
+    with WorkerPool(1, Limits(time_s=30)) as pool:
+        for number in numbers:
+            data = mutant(originals[number % 2], number)
+            path.write_bytes(data)
+            counts[_one(pool, path, data, ears)] += 1
+            assert [each.name for each in place.iterdir()] == [path.name], f"{case.name} {number}: a file is left"
+    return counts
+
+
+def _one(pool: WorkerPool, path: Path, data: bytes, ears: Ears) -> str:
+    try:
+        track = pool.inspect(path).result()
+    except FileError:
+        assert path.read_bytes() == data
+        return "not read"
+    if track.refusal:
+        assert path.read_bytes() == data
+        return "refused"
+    try:
+        change = _write(pool, track, NewGenres(GENRES))
+    except FileError:
+        assert path.read_bytes() == data, "changed though failed"
+        return "failed"
+    assert change.after.values == GENRES
+    tagged = path.read_bytes()
+    heard = ears.hear(data)
+    assert ears.hear(tagged) == heard, "the audio changed"
+    track = pool.inspect(path).result()
+    assert track.genres.values == GENRES
+    undone = _write(pool, track, OldGenres(change.before.raw))
+    assert (undone.after.raw, undone.after.values) == (change.before.raw, change.before.values)
+    if path.read_bytes() == data:
+        return "undone to the byte"
+    assert ears.hear(path.read_bytes()) == heard, "the audio changed by undoing"
+    return "undone"
+
+
+def _write(pool: WorkerPool, track: Track, change: Change) -> TagChange:
+    name = new_temporary_name(track.path)
+    return pool.write(track, change, root=track.path.parent, temporary_name=name).result()
