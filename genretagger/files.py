@@ -35,6 +35,7 @@ from genretagger.errors import (
     UnsupportedFileError,
     WriteRefusedError,
 )
+from genretagger.inode import locked
 from genretagger.posix import Folder, may_change_names, may_keep_owner, may_write, mounted_read_only, open_to_read
 from genretagger.swap import Write, closing, left_to_writers
 from genretagger.types import Stamp, Track
@@ -94,6 +95,7 @@ def open_for_reading(path: Path) -> BinaryIO:
         AccessError: the system refuses.
     """
     with access_errors(path):
+        _see_regular(os.stat(path), path)  # noqa: PTH116 - before it is opened: that may start a device
         return _regular(open_to_read(lambda flags: os.open(path, flags)), path)
 
 
@@ -128,6 +130,10 @@ def unwritable(path: Path) -> str:
     try:
         if mounted_read_only(file):
             return "the file system is read-only: mount it for writing"
+        if lock := locked(file):
+            return f"it is {lock}"
+        if lock := locked(file.parent):
+            return f"its folder is {lock}"
         if not may_write(file):
             return "this user may not write it: `chmod u+w` lets its owner have it tagged"
         if not may_change_names(file.parent):
@@ -139,10 +145,14 @@ def unwritable(path: Path) -> str:
     return ""
 
 
+def _see_regular(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsupportedFileError("not a regular file", path=path, hint="Only files are read.")
+
+
 def _regular(descriptor: int, path: Path) -> BinaryIO:
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UnsupportedFileError("not a regular file", path=path, hint="Only files are read.")
+        _see_regular(os.fstat(descriptor), path)
         return open(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -264,7 +274,6 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
             path=path,
             hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
         )
-    if not may_write(path):
-        raise NotAllowedError(
-            "this user may not write the file", path=path, hint="`chmod u+w` lets its owner have it tagged."
-        )
+    if reason := unwritable(path):
+        cause, _, hint = reason.partition(": ")
+        raise NotAllowedError(cause, path=path, hint=f"{hint[:1].upper()}{hint[1:]}.")

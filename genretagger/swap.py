@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from genretagger.errors import FileBusyError, FileChangedError, NotAllowedError, WriteRefusedError
+from genretagger.inode import keep_flags
 from genretagger.posix import BeingWritten, Folder, Unsupported, copy_bytes, keep_attributes, writers_held_off
 from genretagger.types import Stamp
 
@@ -150,6 +151,12 @@ class Write:
     def _prepare(
         self, temporary: BinaryIO, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None]
     ) -> None:
+        if lost := keep_flags(self.original.fileno(), temporary.fileno()):
+            raise NotAllowedError(
+                f"the flags {lost} of the file (chattr) cannot be kept",
+                path=self.path,
+                hint=f"Run genretagger as root, or take them off with `chattr -{lost}`.",
+            )
         copy_bytes(self.original.fileno(), temporary.fileno(), self.expected.size_bytes)
         if os.fstat(temporary.fileno()).st_size != self.expected.size_bytes:
             raise FileChangedError("the file changed while it was copied", path=self.path)

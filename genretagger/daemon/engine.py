@@ -94,7 +94,8 @@ class Engine:
                 )
             if job is None:
                 return
-            if is_ignored(job.path, job.root, self._settings.ignore):  # since it was queued
+            rules = self._settings
+            if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):  # since it was queued
                 self._store.finish_job(job.path, None)
                 continue
             if self._is_changing(job.path):  # since it was queued, which may be hours ago

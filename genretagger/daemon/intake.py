@@ -224,6 +224,7 @@ class Intake:
             store.seen_below(look.folder),
             rules_key=settings.rules_key,
             ignore=settings.ignore,
+            ignore_folders=settings.ignore_folders,
             root=look.root,
             failed=lambda error: self._tell(Unreadable(error)),
         )
