@@ -15,6 +15,7 @@ from genretagger.discover import is_audio_name, is_ignored, oddity
 from genretagger.errors import FileError
 from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
+from genretagger.unfinished import companion
 
 _AT_ONCE = 500
 """How many files are looked at before the loop does something else."""
@@ -76,7 +77,7 @@ class Arrivals:
                 stamp = None
             if stamp is not None and oddity(path):  # a FIFO or a device is never opened
                 stamp = None
-            busy = stamp is not None and is_being_written(path) is True
+            busy = stamp is not None and (is_being_written(path) is True or bool(companion(path, root)))
             remote = found is None or found.watched.is_remote
             untouched_s = 0.0 if remote or stamp is None else time.time() - stamp.ctime_ns / 1e9
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)
