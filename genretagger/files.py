@@ -12,7 +12,7 @@ Decisions:
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
 - `unwritable` tells most of that beforehand, without a try; `replace` asks again.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `unwritable`, `new_temporary_name`,
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `see_free`, `unwritable`, `new_temporary_name`,
 `is_temporary_name`, `remove_left_over`, `replace`.
 """
 
@@ -36,8 +36,16 @@ from genretagger.errors import (
     WriteRefusedError,
 )
 from genretagger.inode import locked
-from genretagger.posix import Folder, may_change_names, may_keep_owner, may_write, mounted_read_only, open_to_read
-from genretagger.swap import Write, closing, left_to_writers
+from genretagger.posix import (
+    Folder,
+    is_being_written,
+    may_change_names,
+    may_keep_owner,
+    may_write,
+    mounted_read_only,
+    open_to_read,
+)
+from genretagger.swap import Write, busy, closing, left_to_writers
 from genretagger.types import Stamp, Track
 
 _TEMPORARY = re.compile(r"\.genretagger-[0-9a-f]{16}\.tmp\Z")
@@ -143,6 +151,16 @@ def unwritable(path: Path) -> str:
     except OSError:  # it is gone: whoever reads it will tell
         pass
     return ""
+
+
+def see_free(path: Path) -> None:
+    """See that no program has a file open for writing, as far as the system tells; `replace` asks again.
+
+    Raises:
+        FileBusyError: one has.
+    """
+    if is_being_written(path):
+        raise busy(path)
 
 
 def _see_regular(found: os.stat_result, path: Path) -> None:

@@ -65,10 +65,11 @@ def left_to_writers(original: BinaryIO, path: Path) -> Iterator[Callable[[], boo
         with writers_held_off(original.fileno()) as somebody_came:
             yield somebody_came
     except BeingWritten:
-        raise _busy(path) from None
+        raise busy(path) from None
 
 
-def _busy(path: Path) -> FileBusyError:
+def busy(path: Path) -> FileBusyError:
+    """The error for a file that a program has open for writing."""
     return FileBusyError(
         "another program has the file open for writing", path=path, hint="Close it there; it will be tried again."
     )
@@ -188,7 +189,7 @@ class Write:
 
     def _look_for_writers(self) -> None:
         if self.somebody_came():
-            raise _busy(self.path)
+            raise busy(self.path)
 
     def _swap(self, before: os.stat_result) -> bool:
         """Give the copy the name of the original; says whether that can be taken back."""

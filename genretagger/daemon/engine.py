@@ -99,7 +99,9 @@ class Engine:
             if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):  # since it was queued
                 self._store.finish_job(job.path, None)
                 continue
-            if self._is_changing(job.path) or companion(job.path, job.root):  # since it was queued, which may be hours ago
+            if self._is_changing(job.path) or companion(
+                job.path, job.root
+            ):  # since it was queued, which may be hours ago
                 self._store.finish_job(job.path, None)
                 self._say_ended(job, UNSETTLED, "somebody is at it")
                 continue

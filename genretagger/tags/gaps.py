@@ -30,7 +30,9 @@ GAP_BYTES = 16 << 10
 _PCM_GAP_BYTES = 64 << 10
 _PCM_SHARE = 5
 """One part in so many of the sound has to be missing."""
+_PCM_HEAD_BYTES = 4096
 
+_OGG_KINDS = {"ogg", "opus", "speex", "oggflac"}
 _PCM_KINDS = {"wav", "aiff", "dsf", "dff"}
 _PCM_CODECS = {b"sowt", b"twos", b"lpcm", b"raw ", b"NONE", b"in24", b"in32", b"fl32", b"fl64", b"ipcm", b"fpcm"}
 _BLOCK_BYTES = 4096
@@ -101,7 +103,7 @@ def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
         kind: what it is.
         zeros: what was found in its payload.
     """
-    if zeros.length < GAP_BYTES:
+    if zeros.length < GAP_BYTES and not (kind.name in _OGG_KINDS and _is_lost_page(zeros)):
         return None
     if kind.name == "mp4" and zeros.start + zeros.length > _media_bytes(file):
         return None  # zeros in a table
@@ -110,16 +112,24 @@ def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
             return None
     elif kind.name == "asf" and zeros.length < _packet_bytes(file):
         return None
-    place = 100 * zeros.start // zeros.total
     return (
-        f"it is not complete: where {place} % of its sound should follow, {zeros.length:,} bytes are zeros; "
+        f"it is not complete: {zeros.length:,} bytes of zeros lie where sound should be; "
         "let its download finish, or fetch it again"
     )
 
 
+def _is_lost_page(zeros: Zeros) -> bool:
+    """Whether zeros lie where a page of Ogg should begin, and more than hashes of the streams follows.
+
+    Of a damaged Ogg file the payload holds what follows the last whole page, and up to a page of the zeros is in that.
+    """
+    return zeros.start == 0 and zeros.length >= _BLOCK_BYTES and zeros.total > zeros.length + _BLOCK_BYTES
+
+
 def _is_unfinished_pcm(file: BinaryIO, zeros: Zeros) -> bool:
     at_the_end = zeros.start + zeros.length == zeros.total
-    if not at_the_end or zeros.length < max(_PCM_GAP_BYTES, zeros.total // _PCM_SHARE):
+    is_silent = zeros.start <= _PCM_HEAD_BYTES  # nothing but zeros: there is nothing to hear, and so nothing to write
+    if is_silent or not at_the_end or zeros.length < max(_PCM_GAP_BYTES, zeros.total // _PCM_SHARE):
         return False
     try:
         return holes_bytes(file.fileno(), file.seek(0, io.SEEK_END)) >= zeros.length // 2
