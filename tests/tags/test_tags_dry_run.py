@@ -33,14 +33,12 @@ def _apev2() -> bytes:
 SHAPES: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: data,
     "cut": lambda data: data[: len(data) * 9 // 10],
-    "cut by a byte": lambda data: data[:-1],
     "junk behind": lambda data: data + b"some text that belongs to nothing " * 3,
     "zeros behind": lambda data: data + bytes(30_000),
     "zeros inside": lambda data: data[: len(data) // 2] + bytes(20_000) + data[len(data) // 2 + 20_000 :],
     "ID3v2 in front": lambda data: id3(3, frame("TIT2", b"\x00Title")) + data,
     "ID3v1 behind": lambda data: data + id3v1(genre=255),
     "APEv2 behind": lambda data: data + _apev2(),
-    "twice": lambda data: data + data,
 }
 
 
@@ -68,7 +66,7 @@ def _compare(genretagger: Command, music: Path, windows: str = "16") -> dict[str
     return real
 
 
-@pytest.mark.parametrize("kinds", [KINDS[:4], KINDS[4:8], KINDS[8:]], ids=" ".join)
+@pytest.mark.parametrize("kinds", [KINDS[at : at + 2] for at in range(0, len(KINDS), 2)], ids=" ".join)
 def test_shapes(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno, kinds: tuple[str, ...]
 ) -> None:
@@ -78,7 +76,7 @@ def test_shapes(
         (music / f"song{suffix}").unlink()
         for shape, change in SHAPES.items():
             (music / f"{kind} {shape}{suffix}").write_bytes(change(data))
-    real = _compare(genretagger, music)
+    real = _compare(genretagger, music, windows="1")  # most of them have to be heard
     for kind in kinds:
         suffix = FORMATS[kind][2]
         plain = real[f"{kind} plain{suffix}"]
