@@ -19,6 +19,7 @@ from daemon_helpers import Watcher, tagged_once
 from genretagger.kinds import kind_of
 from genretagger.tags import api
 from genretagger.tags.gaps import Zeros
+from genretagger.types import FloatArray
 from genretagger.unfinished import companion
 
 MakeTechno = Callable[..., Path]
@@ -75,9 +76,13 @@ def test_an_end_that_was_never_written(tmp_path: Path, make_techno: MakeTechno, 
 @pytest.mark.parametrize("kind", [*COMPRESSED, *PCM])
 def test_digital_silence_is_sound(tmp_path: Path, kind: str) -> None:
     """A minute of it in the middle, half a minute at the end, and stored as holes where the file system can."""
-    noise = np.random.default_rng(1).standard_normal(44100).astype(np.float32) / 8
+    noise = np.random.default_rng(1).standard_normal(44100, np.float32) / np.float32(8)
     silence = np.zeros(44100, np.float32)
-    for name, parts in (("middle", [noise, *[silence] * 60, noise]), ("end", [noise] * 3 + [silence] * 30)):
+    sounds: dict[str, list[FloatArray]] = {
+        "middle": [noise, *[silence] * 60, noise],
+        "end": [noise] * 3 + [silence] * 30,
+    }
+    for name, parts in sounds.items():
         path = make(tmp_path / name, kind, samples=np.concatenate(parts))
         assert gap(path) is None
     if kind in PCM and shutil.which("cp"):
@@ -110,9 +115,9 @@ def test_padding_pictures_and_free_atoms_are_no_sound(tmp_path: Path) -> None:
     flac.save(padding=lambda _: 100_000)
     assert gap(path) is None
     path = make(tmp_path / "song.m4a", "mp4")
-    mp4 = mutagen.mp4.MP4(path)
-    mp4["covr"] = [mutagen.mp4.MP4Cover(bytes(100_000))]
-    mp4.save(padding=lambda _: 100_000)
+    mp4 = mutagen.mp4.MP4(path)  # type: ignore[no-untyped-call]
+    mp4["covr"] = [mutagen.mp4.MP4Cover(bytes(100_000))]  # type: ignore[no-untyped-call]
+    mp4.save(padding=lambda _: 100_000)  # type: ignore[no-untyped-call]
     assert gap(path) is None
 
 
