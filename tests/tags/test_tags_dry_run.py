@@ -66,25 +66,20 @@ def _compare(genretagger: Command, music: Path, windows: str = "16") -> dict[str
     return real
 
 
-@pytest.mark.parametrize("kinds", [KINDS[at : at + 2] for at in range(0, len(KINDS), 2)], ids=" ".join)
-def test_shapes(
-    genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno, kinds: tuple[str, ...]
-) -> None:
-    for kind in kinds:
-        suffix = FORMATS[kind][2]
-        data = make_techno(music / f"song{suffix}", kind, title=None, artist=None).read_bytes()
-        (music / f"song{suffix}").unlink()
-        for shape, change in SHAPES.items():
-            (music / f"{kind} {shape}{suffix}").write_bytes(change(data))
+@pytest.mark.parametrize("kind", KINDS)
+def test_shapes(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno, kind: str) -> None:
+    suffix = FORMATS[kind][2]
+    data = make_techno(music / f"song{suffix}", kind, title=None, artist=None).read_bytes()
+    (music / f"song{suffix}").unlink()
+    for shape, change in SHAPES.items():
+        (music / f"{shape}{suffix}").write_bytes(change(data))
     real = _compare(genretagger, music, windows="1")  # most of them have to be heard
-    for kind in kinds:
-        suffix = FORMATS[kind][2]
-        plain = real[f"{kind} plain{suffix}"]
-        assert plain["status"] == ("skipped" if kind == "tta" else "tagged"), plain["reason"]
-        if kind not in ("wav", "aiff", "tta"):
-            assert "not complete" in real[f"{kind} zeros inside{suffix}"]["reason"], kind
+    plain = real[f"plain{suffix}"]
+    assert plain["status"] == ("skipped" if kind == "tta" else "tagged"), plain["reason"]
+    if kind not in ("wav", "aiff", "tta"):
+        assert "not complete" in real[f"zeros inside{suffix}"]["reason"]
     for line in real.values():
-        if line["status"] == "skipped" and "genres cannot be written" not in line["reason"]:
+        if line["status"] == "skipped" and "genres cannot be written: " not in line["reason"]:
             assert line["scores"] == {}, f"{line['path']}: known before anything was heard"
 
 
