@@ -14,6 +14,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, NotAllowedError
+from genretagger.files import see_free
 from genretagger.plan import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Stamp, Status, Track
@@ -82,6 +83,7 @@ def apply(
         file = Found(planned.path, planned.root)
         if reason := writer.refusal(file, track) or _loss(planned, settings.protect):
             return Outcome(planned.path, Status.SKIPPED, reason, now, now)
+        see_free(planned.path)
         # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.
         model, reason = ("", CHOSEN_BY_OWNER) if planned.edited else (planned.model, planned.reason)
         if run_id is not None:

@@ -56,6 +56,11 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _folder_names(value: object) -> object:
+    """As `_split`, and the word `none` for no names: an empty variable counts as unset."""
+    return [] if isinstance(value, str) and value.strip().lower() == "none" else _split(value)
+
+
 def _words(value: object) -> object:
     """Take a text for a command as a shell would read it, though no shell runs it."""
     return shlex.split(value) if isinstance(value, str) else value
@@ -90,6 +95,18 @@ def _at_home(path: Path) -> Path:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+FolderNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_folder_names)]
+
+_FOLDERS_OF_OTHERS = (
+    *("@eaDir", "#recycle", "#snapshot", "@tmp"),  # Synology
+    *("@Recycle", "@Recently-Snapshot"),  # QNAP
+    "~snapshot",  # NetApp
+    *("$RECYCLE.BIN", "$Recycle.Bin", "System Volume Information"),  # Windows
+    *("Network Trash Folder", "Temporary Items"),  # AFP servers
+    "lost+found",  # ext and other file systems
+    *(".Trash-*", ".Trashes", ".AppleDouble", ".stversions", ".snapshot", ".snapshots"),
+)
+"""Folders of systems and servers: bins, old versions, previews. The hidden ones would be left out anyway."""
 
 
 _WORDS = {
@@ -165,6 +182,10 @@ class Settings(BaseSettings):
 
     # Choosing files
     ignore: Names = Field((), description='files and folders to leave out, as patterns: "*.live.mp3", "Podcasts/*"')
+    ignore_folders: FolderNames = Field(
+        _FOLDERS_OF_OTHERS,
+        description='names of folders that systems and servers keep for themselves; "none" looks into them as well',
+    )
     min_duration_s: float = Field(0, ge=0, le=86_400, description="tracks shorter than this many seconds are left out")
 
     # The service

@@ -12,7 +12,7 @@ Decisions:
   from every other program it keeps from this one too. Root may write all, here as elsewhere.
 - `unwritable` tells most of that beforehand, without a try; `replace` asks again.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `unwritable`, `new_temporary_name`,
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `see_free`, `unwritable`, `new_temporary_name`,
 `is_temporary_name`, `remove_left_over`, `replace`.
 """
 
@@ -35,8 +35,17 @@ from genretagger.errors import (
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.posix import Folder, may_change_names, may_keep_owner, may_write, mounted_read_only, open_to_read
-from genretagger.swap import Write, closing, left_to_writers
+from genretagger.inode import locked
+from genretagger.posix import (
+    Folder,
+    is_being_written,
+    may_change_names,
+    may_keep_owner,
+    may_write,
+    mounted_read_only,
+    open_to_read,
+)
+from genretagger.swap import Write, busy, closing, left_to_writers
 from genretagger.types import Stamp, Track
 
 _TEMPORARY = re.compile(r"\.genretagger-[0-9a-f]{16}\.tmp\Z")
@@ -94,6 +103,7 @@ def open_for_reading(path: Path) -> BinaryIO:
         AccessError: the system refuses.
     """
     with access_errors(path):
+        _see_regular(os.stat(path), path)  # noqa: PTH116 - before it is opened: that may start a device
         return _regular(open_to_read(lambda flags: os.open(path, flags)), path)
 
 
@@ -128,6 +138,10 @@ def unwritable(path: Path) -> str:
     try:
         if mounted_read_only(file):
             return "the file system is read-only: mount it for writing"
+        if lock := locked(file):
+            return f"it is {lock}"
+        if lock := locked(file.parent):
+            return f"its folder is {lock}"
         if not may_write(file):
             return "this user may not write it: `chmod u+w` lets its owner have it tagged"
         if not may_change_names(file.parent):
@@ -139,10 +153,24 @@ def unwritable(path: Path) -> str:
     return ""
 
 
+def see_free(path: Path) -> None:
+    """See that no program has a file open for writing, as far as the system tells; `replace` asks again.
+
+    Raises:
+        FileBusyError: one has.
+    """
+    if is_being_written(path):
+        raise busy(path)
+
+
+def _see_regular(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsupportedFileError("not a regular file", path=path, hint="Only files are read.")
+
+
 def _regular(descriptor: int, path: Path) -> BinaryIO:
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UnsupportedFileError("not a regular file", path=path, hint="Only files are read.")
+        _see_regular(os.fstat(descriptor), path)
         return open(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -264,7 +292,6 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
             path=path,
             hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
         )
-    if not may_write(path):
-        raise NotAllowedError(
-            "this user may not write the file", path=path, hint="`chmod u+w` lets its owner have it tagged."
-        )
+    if reason := unwritable(path):
+        cause, _, hint = reason.partition(": ")
+        raise NotAllowedError(cause, path=path, hint=f"{hint[:1].upper()}{hint[1:]}.")

@@ -25,13 +25,14 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, GenretaggerError, NotAllowedError
-from genretagger.files import stamp_of
+from genretagger.files import see_free, stamp_of
 from genretagger.knowledge import Knowledge
 from genretagger.listener import Listener
 from genretagger.ownership import Ownership
 from genretagger.plan import Planned, planned
 from genretagger.run import Run
 from genretagger.schedule import Flow, interleave
+from genretagger.tags.api import fault_of_names
 from genretagger.text import printable
 from genretagger.types import Decision, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
@@ -130,12 +131,15 @@ class Pipeline:
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
         if reason := self._unfit(file, track):
             return _outcome(track, Status.SKIPPED, reason)
+        see_free(file.path)
         decision = yield from self.knowledge.decision(track, anew=run.force)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
         wanted = self._wanted(track, decision)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
+        if fault := fault_of_names(wanted):
+            return _outcome(track, Status.SKIPPED, f"its genres cannot be written: {fault}", decision)
         if run.plan is not None:
             run.plan(planned(file.root, track, wanted, decision, model=self.listener.name))
         elif not run.dry_run:

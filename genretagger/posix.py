@@ -121,6 +121,8 @@ def is_being_written(path: Path) -> bool | None:
         None where it cannot be told.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a device may start it
+            return None
         descriptor = open_to_read(lambda flags: os.open(path, flags))
     except OSError:
         return None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from genretagger.errors import FileBusyError, FileChangedError, NotAllowedError, WriteRefusedError
+from genretagger.inode import keep_flags
 from genretagger.posix import BeingWritten, Folder, Unsupported, copy_bytes, keep_attributes, writers_held_off
 from genretagger.types import Stamp
 
@@ -64,10 +65,11 @@ def left_to_writers(original: BinaryIO, path: Path) -> Iterator[Callable[[], boo
         with writers_held_off(original.fileno()) as somebody_came:
             yield somebody_came
     except BeingWritten:
-        raise _busy(path) from None
+        raise busy(path) from None
 
 
-def _busy(path: Path) -> FileBusyError:
+def busy(path: Path) -> FileBusyError:
+    """The error for a file that a program has open for writing."""
     return FileBusyError(
         "another program has the file open for writing", path=path, hint="Close it there; it will be tried again."
     )
@@ -150,6 +152,12 @@ class Write:
     def _prepare(
         self, temporary: BinaryIO, edit: Callable[[BinaryIO], None], check: Callable[[BinaryIO, BinaryIO], None]
     ) -> None:
+        if lost := keep_flags(self.original.fileno(), temporary.fileno()):
+            raise NotAllowedError(
+                f"the flags {lost} of the file (chattr) cannot be kept",
+                path=self.path,
+                hint=f"Run genretagger as root, or take them off with `chattr -{lost}`.",
+            )
         copy_bytes(self.original.fileno(), temporary.fileno(), self.expected.size_bytes)
         if os.fstat(temporary.fileno()).st_size != self.expected.size_bytes:
             raise FileChangedError("the file changed while it was copied", path=self.path)
@@ -181,7 +189,7 @@ class Write:
 
     def _look_for_writers(self) -> None:
         if self.somebody_came():
-            raise _busy(self.path)
+            raise busy(self.path)
 
     def _swap(self, before: os.stat_result) -> bool:
         """Give the copy the name of the original; says whether that can be taken back."""

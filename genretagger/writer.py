@@ -20,6 +20,7 @@ from genretagger.files import inside, new_temporary_name, remove_left_over, unwr
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import GenreField, TagChange, Track
+from genretagger.unfinished import companion
 from genretagger.worker.pool import WorkerPool
 
 
@@ -52,6 +53,8 @@ class Writer:
             track: what it is.
             in_place: another program is about to write it by its own means, for which it needs other rights.
         """
+        if beside := companion(file.path, file.root):
+            return f"it is not complete: {beside} says that its download is not finished"
         if track.refusal is not None:
             return track.refusal
         if track.stamp.links > 1 and not self.options.allow_hard_links:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from genretagger.config import load
 from genretagger.discover import Found, find, is_audio_name
 from genretagger.errors import AccessError, FileError
 from genretagger.text import printable
@@ -106,8 +108,51 @@ def test_links_to_files_are_found(tmp_path: Path) -> None:
     library = tmp_path / "library"
     (library / "link.mp3").symlink_to(tmp_path / "elsewhere/song.mp3")
     (library / "broken.mp3").symlink_to(tmp_path / "nowhere")
-    assert names(walk(library), library) == ["broken.mp3", "link.mp3", "real.mp3"]
+    assert names(walk(library), library) == ["link.mp3", "real.mp3"]
     assert walk(library / "broken.mp3") == [Found(library / "broken.mp3", library)]
+
+
+def test_dangling_links_circles_and_special_files_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "song.mp3")
+    (tmp_path / "away.mp3").symlink_to(".git/annex/objects/x/x.mp3")
+    (tmp_path / "below.mp3").symlink_to("song.mp3/below")
+    (tmp_path / "circle.mp3").symlink_to("other.mp3")
+    (tmp_path / "other.mp3").symlink_to("circle.mp3")
+    (tmp_path / "zero.mp3").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "fifo.mp3")
+    (tmp_path / "fifo link.mp3").symlink_to("fifo.mp3")
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(os.fspath(tmp_path / "socket.mp3"))
+    failures: list[FileError] = []
+    told: dict[str, str] = {}
+    found = find([tmp_path], failures.append, passed_over=lambda path, why: told.__setitem__(path.name, why))
+    assert names(list(found), tmp_path) == ["song.mp3"]
+    assert failures == []
+    assert told == {
+        "away.mp3": "the symbolic link leads nowhere",
+        "below.mp3": "the symbolic link leads nowhere",
+        "circle.mp3": "the symbolic links lead in a circle",
+        "other.mp3": "the symbolic links lead in a circle",
+        **dict.fromkeys(
+            ("zero.mp3", "fifo.mp3", "fifo link.mp3", "socket.mp3"), "it is no file but a FIFO, a socket or a device"
+        ),
+    }
+
+
+def test_folders_of_systems_and_servers_are_left_out(tmp_path: Path) -> None:
+    folders = ("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found", "#snapshot", "@Recycle")
+    hidden = (".stversions", ".Trash-1000", ".snapshots", ".snapshot", ".AppleDouble")
+    touch(tmp_path, "song.mp3", "Lost+Found/album.mp3", *(f"{name}/deep/x.mp3" for name in (*folders, *hidden)))
+    touch(tmp_path, *(f"artist/album/{name}/x.mp3" for name in (*folders, *hidden)))
+    failures: list[FileError] = []
+    left_out = load().ignore_folders
+    found = list(find([tmp_path], failures.append, folders=left_out))
+    assert names(found, tmp_path) == ["song.mp3", "Lost+Found/album.mp3"]
+    named = list(find([tmp_path / "@eaDir", tmp_path / ".stversions/deep"], failures.append, folders=left_out))
+    assert names(named, tmp_path) == ["@eaDir/deep/x.mp3", ".stversions/deep/x.mp3"]
+    everything = list(find([tmp_path], failures.append, folders=load(ignore_folders="none").ignore_folders))
+    assert len(everything) == 2 + 2 * len(folders)
+    assert failures == []
 
 
 @pytest.mark.parametrize("name", ["nothing", "song.mp3/below", "x" * 300, "nul\0.mp3"])

@@ -60,7 +60,7 @@ def test_what_the_system_refused_is_tried_again(heard: Path, music: Path, make_t
 
 def test_a_link_is_written_to_when_it_leads_somewhere_again(heard: Path, music: Path, make_techno: MakeTechno) -> None:
     (music / "link.flac").symlink_to("target.bin")
-    outcome = helpers.tag(helpers.settings(heard), music)["link.flac"]
+    outcome = helpers.tag(helpers.settings(heard), music / "link.flac")["link.flac"]
     assert (outcome.status, outcome.reason[:32]) == (Status.FAILED, "the symbolic link leads nowhere.")
     make_techno(music / "song.flac").rename(music / "target.bin")
     assert helpers.tag(helpers.settings(heard), music)["link.flac"].status is Status.TAGGED

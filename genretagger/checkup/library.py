@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genretagger.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
-from genretagger.discover import is_audio_name
+from genretagger.discover import is_audio_name, is_ignored, oddity
 from genretagger.posix import mounted_read_only
 from genretagger.text import plural
 
@@ -35,6 +35,7 @@ class _Tally:
     music: int = 0
     looked_at: int = 0
     hard_linked: int = 0
+    odd: int = 0
     unreadable: list[Path] = field(default_factory=list)
     read_only: list[Path] = field(default_factory=list)
     foreign: list[Path] = field(default_factory=list)
@@ -48,13 +49,13 @@ def folders(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         if not path.exists():
             yield bad(str(path), "there is no such file or folder", "Check the spelling, or mount the drive")
             continue
-        tally = _walk(path)
+        tally = _walk(path, settings)
         total += tally.folders
         yield from _describe(path, tally, settings)
     yield from watching(total)
 
 
-def _walk(root: Path) -> _Tally:
+def _walk(root: Path, settings: Settings) -> _Tally:
     tally = _Tally()
     if not root.is_dir():
         tally.music = 1
@@ -69,10 +70,15 @@ def _walk(root: Path) -> _Tally:
         try:
             with os.scandir(current) as entries:
                 for entry in entries:
+                    if is_ignored(Path(entry.path), root, settings.ignore, settings.ignore_folders):
+                        continue
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
                             pending.append(entry.path)
                     elif is_audio_name(entry.name):
+                        if not entry.is_file(follow_symlinks=False) and oddity(entry.path):
+                            tally.odd += 1
+                            continue
                         tally.music += 1
                         if tally.looked_at < FILES_LOOKED_AT:
                             _look_at(Path(entry.path), tally)
@@ -104,6 +110,8 @@ def _describe(path: Path, tally: _Tally, settings: Settings) -> Iterator[Finding
     name = str(path)
     seen = "" if tally.looked_at == tally.music else f"; of the first {tally.looked_at:,}"
     yield ok(name, f"{plural(tally.music, 'music file')} in {plural(tally.folders, 'folder')}")
+    if tally.odd:
+        yield ok(name, f"{plural(tally.odd, 'name')} passed over: links that lead nowhere, FIFOs, devices")
     if mounted_read_only(path):
         yield bad(name, "its file system is mounted read-only", f"sudo mount -o remount,rw {_mount_point(path)}")
     for things, what, mend in (

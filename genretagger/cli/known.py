@@ -148,7 +148,10 @@ def _gather(
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
-        found = find(paths, failures.append) if paths or not isinstance(source, Table) else source.files()
+        if paths or not isinstance(source, Table):
+            found = find(paths, failures.append, folders=settings.ignore_folders)
+        else:
+            found = source.files()
         files = _below_outermost({file.path: file for file in found})
 
         def worth(each: Heard) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,9 +72,22 @@ def tag(
     settings = load(policy=policy, model=model, windows=windows, jobs=jobs, device=device)
     tally = _Tally()
     unreadable: list[FileError] = []
+    odd: list[Outcome] = []
+
+    def pass_over(path: Path, reason: str) -> None:
+        odd.append(Outcome(path, Status.SKIPPED, reason, dry_run=dry_run or plan is not None))
+
     with output.Bar("tracks", shown=not as_json) as bar:
         bar.update("looking for music", 0, None)
-        files = list(find(paths, unreadable.append, ignore=settings.ignore))
+        files = list(
+            find(
+                paths,
+                unreadable.append,
+                ignore=settings.ignore,
+                folders=settings.ignore_folders,
+                passed_over=pass_over,
+            )
+        )
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,
@@ -82,11 +96,13 @@ def tag(
         ):
             planned = planning.add if planning is not None else None
             run = pipeline.begin("tag", dry_run=dry_run, force=force, plan=planned)
-            total = len(files) + len(unreadable)
+            quiet = {outcome.path for outcome in odd}  # a library may have thousands: the summary counts them
+            total = len(files) + len(unreadable) + len(odd)
             bar.update("listening", 0, total)
 
             def outcomes() -> Iterator[Outcome]:
                 yield from (pipeline.failed(error.path or Path(), error, run) for error in unreadable)
+                yield from (replace(outcome, model=settings.model) for outcome in odd)
                 yield from pipeline.tag(files, run, stop=stop)
 
             for outcome in outcomes():
@@ -95,7 +111,7 @@ def tag(
                     planning.end(outcome.path)
                 if as_json:
                     output.say_json(output.outcome_json(outcome))
-                elif verbose or outcome.status is not Status.UNCHANGED:
+                elif verbose or not (outcome.status is Status.UNCHANGED or outcome.path in quiet):
                     bar.above(_row(outcome))
                 bar.update(outcome.path.name, tally.total, total)
             pipeline.finish(run)

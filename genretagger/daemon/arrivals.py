@@ -11,10 +11,11 @@ from genretagger.daemon import intake
 from genretagger.daemon.roots import Roots
 from genretagger.daemon.settle import Settling, Verdict
 from genretagger.daemon.watch import Changed
-from genretagger.discover import is_audio_name, is_ignored
+from genretagger.discover import is_audio_name, is_ignored, oddity
 from genretagger.errors import FileError
 from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
+from genretagger.unfinished import companion
 
 _AT_ONCE = 500
 """How many files are looked at before the loop does something else."""
@@ -31,7 +32,7 @@ class Arrivals:
 
     def __init__(self, settings: Settings, roots: Roots, ask: Callable[[intake.Order], None]) -> None:
         self._roots, self._ask = roots, ask
-        self._ignore = settings.ignore
+        self._ignored = settings.ignore, settings.ignore_folders
         self._settling = Settling(settings.quiet_s)
 
     def __len__(self) -> int:
@@ -39,7 +40,7 @@ class Arrivals:
 
     def configure(self, settings: Settings) -> None:
         """Go by other settings from now on."""
-        self._ignore = settings.ignore
+        self._ignored = settings.ignore, settings.ignore_folders
         self._settling.quiet_s = settings.quiet_s
 
     def next_s(self) -> float | None:
@@ -53,7 +54,7 @@ class Arrivals:
             return
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             return
-        if is_ignored(path, root, self._ignore):
+        if is_ignored(path, root, *self._ignored):
             return
         if changed.is_folder:
             found = self._roots.of(root)
@@ -74,7 +75,9 @@ class Arrivals:
                 stamp = stamp_of(path)
             except FileError:
                 stamp = None
-            busy = stamp is not None and is_being_written(path) is True
+            if stamp is not None and oddity(path):  # a FIFO or a device is never opened
+                stamp = None
+            busy = stamp is not None and (is_being_written(path) is True or bool(companion(path, root)))
             remote = found is None or found.watched.is_remote
             untouched_s = 0.0 if remote or stamp is None else time.time() - stamp.ctime_ns / 1e9
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)

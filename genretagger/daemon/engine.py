@@ -32,6 +32,7 @@ from genretagger.opening import open_pipeline
 from genretagger.pipeline import Pipeline
 from genretagger.posix import is_being_written
 from genretagger.types import Json, Outcome, Status
+from genretagger.unfinished import companion
 
 BEAT_S = 1.0
 LONGEST_WAIT_S = 6 * 3600.0
@@ -94,10 +95,13 @@ class Engine:
                 )
             if job is None:
                 return
-            if is_ignored(job.path, job.root, self._settings.ignore):  # since it was queued
+            rules = self._settings
+            if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):  # since it was queued
                 self._store.finish_job(job.path, None)
                 continue
-            if self._is_changing(job.path):  # since it was queued, which may be hours ago
+            if self._is_changing(job.path) or companion(
+                job.path, job.root
+            ):  # since it was queued, which may be hours ago
                 self._store.finish_job(job.path, None)
                 self._say_ended(job, UNSETTLED, "somebody is at it")
                 continue

@@ -20,6 +20,7 @@ from genretagger.database.values import JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
+from genretagger.unfinished import companion
 
 _BATCH = 500
 _FOREIGN_CLOCK_S = 3600.0
@@ -224,6 +225,7 @@ class Intake:
             store.seen_below(look.folder),
             rules_key=settings.rules_key,
             ignore=settings.ignore,
+            ignore_folders=settings.ignore_folders,
             root=look.root,
             failed=lambda error: self._tell(Unreadable(error)),
         )
@@ -232,7 +234,9 @@ class Intake:
                 return
             found += 1
             age_s = now_s - unhandled.stat.st_ctime
-            if age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0) or is_being_written(unhandled.path):
+            is_new = age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0)
+            path = unhandled.path
+            if is_new or is_being_written(path) or companion(path, look.root):
                 self._tell(Unsettled(unhandled.path, look.root))
                 continue
             jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from genretagger.database.values import JobState, Seen
 from genretagger.discover import is_audio_name, is_ignored
@@ -55,6 +56,7 @@ class Scan:
         known: what the database knows of the files below it, in the order of their paths.
         rules_key: by which rules a file has to have been handled.
         ignore: patterns of what is left out.
+        ignore_folders: names of folders that are left out.
         root: the watched folder that it lies in, from which patterns are read; the folder itself by default.
         failed: is told of folders that cannot be read.
 
@@ -69,12 +71,13 @@ class Scan:
         *,
         rules_key: str,
         ignore: Sequence[str] = (),
+        ignore_folders: Sequence[str] = (),
         root: Path | None = None,
         failed: Callable[[OSError], None] = lambda _: None,
     ) -> None:
         self._folder, self._known, self._rules_key = folder, iter(known), rules_key
         self._root = root or folder
-        self._ignore, self._failed = ignore, failed
+        self._ignored, self._failed = (ignore, ignore_folders), failed
         self.files = 0
 
     def unhandled(self) -> Iterator[Unhandled]:
@@ -87,6 +90,8 @@ class Scan:
             try:
                 stat = entry.stat()
             except OSError:  # a link that leads nowhere, or gone again
+                continue
+            if not S_ISREG(stat.st_mode):  # a FIFO or a device, which is never opened
                 continue
             self.files += 1
             same = known is not None and _same(known, stat)
@@ -124,7 +129,7 @@ class Scan:
                 is_folder = entry.is_dir(follow_symlinks=False)
                 if not is_folder and not is_audio_name(os.fsdecode(entry.name)):
                     continue
-                if self._ignore and is_ignored(Path(os.fsdecode(entry.path)), self._root, self._ignore):
+                if any(self._ignored) and is_ignored(Path(os.fsdecode(entry.path)), self._root, *self._ignored):
                     continue
                 if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
                     continue

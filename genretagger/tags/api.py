@@ -36,6 +36,7 @@ from genretagger.errors import (
 )
 from genretagger.kinds import Kind, kind_of
 from genretagger.tags.container import Container, Sink, WriteOptions, feed
+from genretagger.tags.gaps import Zeros, gap
 from genretagger.tags.registry import container_of
 from genretagger.types import GenreField, Json, Stamp, TagChange
 
@@ -49,6 +50,7 @@ __all__ = [
     "payload_hash",
     "read",
     "refusal",
+    "survey",
     "write",
 ]
 
@@ -156,6 +158,31 @@ def payload_hash(file: BinaryIO, kind: Kind) -> str:
     if container is None:
         return _digest(lambda sink: feed(file, 0, file.seek(0, os.SEEK_END), sink), kind)
     return _digest(partial(container.payload, file), kind)
+
+
+def survey(file: BinaryIO, kind: Kind) -> tuple[str, str | None]:
+    """As `payload_hash`, and see in the same pass whether the sound is all there.
+
+    Returns:
+        The hash, and why the file is not complete; None if nothing speaks for it, or if its tags are not known, as no
+        genre could be written to it anyway.
+
+    Raises:
+        TagError: the structure of the container is damaged.
+        AccessError: the file cannot be read.
+    """
+    container = container_of(kind, WriteOptions())
+    if container is None:
+        return payload_hash(file, kind), None
+    zeros: list[Zeros] = []
+
+    def feeder(sink: Sink) -> None:
+        zeros.append(Zeros(sink))
+        container.payload(file, zeros[0])
+
+    digest = _digest(feeder, kind)
+    with tag_errors():
+        return digest, gap(file, kind, zeros[0])
 
 
 def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:

@@ -56,14 +56,15 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
             duration_s = audio.duration(file, kind)
         except (AudioError, UnsupportedFileError):
             duration_s = None  # its tags can be read all the same; who listens to it learns why it cannot be heard
+        payload_hash, gap = api.survey(file, kind)
         track = Track(
             path,
             stamp,
             kind.name,
             duration_s,
-            api.payload_hash(file, kind),
+            payload_hash,
             api.read(file, kind, protocol.options_from_json(request["options"])),
-            api.refusal(file, kind),
+            gap or api.refusal(file, kind),
         )
         if Stamp.of(os.fstat(file.fileno())) != stamp:
             raise FileChangedError("the file changed while it was read", hint="It will be read again.")

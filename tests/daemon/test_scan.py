@@ -45,6 +45,8 @@ def music(tmp_path: Path) -> Path:
     (folder / "loop").symlink_to(folder)
     (folder / "link.mp3").symlink_to("b.mp3")
     (folder / "nowhere.mp3").symlink_to("gone")
+    (folder / "zero.mp3").symlink_to("/dev/zero")
+    os.mkfifo(folder / "fifo.mp3")
     return folder
 
 
