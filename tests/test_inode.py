@@ -89,9 +89,7 @@ def test_flags_of_the_folder_do_not_reach_an_old_file(song: Path) -> None:
     assert lsattr(song) == set()
 
 
-def test_tag_says_how_to_unlock(
-    genretagger: Command, heard: Path, music: Path, song: Path, make_techno: MakeTechno
-) -> None:
+def test_tag_says_how_to_unlock(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
     names = {"i.flac": "+i", "a.flac": "+a"}
     for name in names:
         make_techno(music / name)
