@@ -165,7 +165,7 @@ class Settings(BaseSettings):
 
     # Choosing files
     ignore: Names = Field((), description='files and folders to leave out, as patterns: "*.live.mp3", "Podcasts/*"')
-    min_duration_s: float = Field(0, ge=0, le=86_400, description="tracks shorter than this many seconds are left out")
+    min_duration_s: float = Field(5, ge=0, le=86_400, description="sounds shorter than this many seconds are left out")
 
     # The service
     quiet_s: float = Field(10, ge=0.1, le=86_400, description="seconds without a change before a new file is complete")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from genretagger.cli.in_order import InOrder
 from genretagger.cli.saving import OutputError, saved
 
 if TYPE_CHECKING:
@@ -35,24 +36,19 @@ class PlanFile:
         self.count = 0
         self._to_line = plan.to_line
         self._sink = sink
-        self._files = files
-        self._next = 0
-        self._waiting: dict[Path, bytes] = {}
-        self._ended: set[Path] = set()
+        self._lines: dict[Path, bytes] = {}
+        self._in_order: InOrder[bytes] = InOrder(file.path for file in files)
         sink.write(plan.header())
 
     def add(self, planned: Planned) -> None:
         """Put a file's change into the plan."""
-        self._waiting[planned.path] = self._to_line(planned)
+        self._lines[planned.path] = self._to_line(planned)
         self.count += 1
 
     def end(self, path: Path) -> None:
         """Note that a file is done with, planned or not."""
-        self._ended.add(path)
-        while self._next < len(self._files) and (first := self._files[self._next].path) in self._ended:
-            self._ended.remove(first)
-            self._sink.write(self._waiting.pop(first, b""))
-            self._next += 1
+        for line in self._in_order.end(path, self._lines.pop(path, None)):
+            self._sink.write(line)
 
 
 @contextmanager
