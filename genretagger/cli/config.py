@@ -12,9 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import AsJson
 
-app = typer.Typer(help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
+)
 
 _SECTIONS = {
     "model": "Listening",

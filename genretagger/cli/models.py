@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
 from genretagger.types import Json
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from genretagger.model.store import InstalledModel, ModelStore
 
 app = typer.Typer(
-    help="List, fetch, check and remove the models that listen.", no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    help="List, fetch, check and remove the models that listen.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the model is called here; see `models list`.")]
 

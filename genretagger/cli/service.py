@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 import genretagger
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError, GenretaggerError
 
-app = typer.Typer(help="Have systemd run the service.", no_args_is_help=True)
+app = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
 
 NAME = "genretagger.service"
 
