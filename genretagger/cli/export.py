@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from genretagger.cli.options import any_path
+from genretagger.errors import ConfigError
 from genretagger.text import plural, printable, quoted
 from genretagger.types import Json
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What some reader takes for the end of a line, or a terminal for a command."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How an address begins: a player would fetch `http:x.mp3` from the network."""
 
 
 class Format(StrEnum):
@@ -89,7 +93,7 @@ def export(
     from genretagger.config import load
     from genretagger.database import Store
 
-    chosen = format_ or (_BY_SUFFIX.get(target.suffix.lower()) if target is not None else None) or Format.CSV
+    chosen = format_ or _format_of(target)
     settings = load()
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
@@ -106,6 +110,25 @@ def export(
         output.notice(f"{plural(count, 'track')} in {target}")
     elif not count:
         output.notice("nothing that is known fits")
+
+
+def _format_of(target: Path | None) -> Format:
+    """The format that the ending of a file's name asks for; a table if nothing is asked for.
+
+    Raises:
+        ConfigError: the ending is not known: `-o genres.html` must not become a table with that name.
+    """
+    if target is None or not target.suffix:
+        return Format.CSV
+    try:
+        return _BY_SUFFIX[target.suffix.lower()]
+    except KeyError:
+        known = ", ".join(_BY_SUFFIX)
+        raise ConfigError(
+            f"no format is known for files that end in {target.suffix}",
+            path=target,
+            hint=f"Choose one of {known}, or name the format with --format",
+        ) from None
 
 
 def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
@@ -275,7 +298,7 @@ def _entry(path: Path, base: Path | None) -> str:
     if len(os.path.commonpath((folder, base))) <= len(base.anchor):
         return shown
     line = os.path.relpath(folder / path.name, base)
-    return f"./{line}" if line.startswith(("#", " ")) else line
+    return f"./{line}" if line.startswith(("#", " ")) or _ADDRESS.match(line) else line
 
 
 @lru_cache(maxsize=1024)
