@@ -29,7 +29,7 @@ from genretagger.files import stamp_of
 from genretagger.knowledge import Knowledge
 from genretagger.listener import Listener
 from genretagger.ownership import Ownership
-from genretagger.plan import Planned, planned
+from genretagger.plan.entry import Planned, planned
 from genretagger.run import Run
 from genretagger.schedule import Flow, interleave
 from genretagger.text import printable

@@ -132,10 +132,9 @@ def change(option: str, value: str) -> Path:
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = target.read_bytes().decode() if target.exists() else ""  # with the line ends that it has
-        document = tomlkit.parse(text)
-    except (UnicodeDecodeError, TOMLKitError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Mend it first") from error
+        document = tomlkit.parse(_as_it_is(target))
+    except (ValueError, RecursionError, TOMLKitError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Fix it first") from error
     except OSError as error:
         raise OutputError(
             f"the configuration cannot be changed: {error.strerror or error}", path=path, hint="Check its permissions"
@@ -144,6 +143,17 @@ def change(option: str, value: str) -> Path:
     with saved(target) as file:
         file.write(tomlkit.dumps(document).encode())
     return path
+
+
+def _as_it_is(path: Path) -> str:
+    """The text of a file, with the line ends that it has; empty if there is none."""
+    from genretagger.textfile import decoded, open_binary
+
+    try:
+        with decoded(open_binary(path, most_bytes=1 << 20)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def template() -> str:
@@ -205,9 +215,9 @@ def _in_environment(name: str) -> bool:
 
 def _options_in(path: Path) -> set[str]:
     """The options that a file sets; it has been loaded before, so what cannot be read sets none."""
-    import tomllib
+    from genretagger.config import file_options
 
     try:
-        return set(tomllib.loads(path.read_text(encoding="utf-8")))
+        return set(file_options(path))
     except (OSError, ValueError):
         return set()

@@ -13,7 +13,7 @@ from genretagger.cli.saving import OutputError, saved
 
 if TYPE_CHECKING:
     from genretagger.discover import Found
-    from genretagger.plan import Planned
+    from genretagger.plan.entry import Planned
 
 
 class PlanFile:
@@ -24,21 +24,24 @@ class PlanFile:
 
     Args:
         sink: where to.
+        table: make a table for a spreadsheet, not JSON lines.
         files: what was found, in order.
 
     Attributes:
         count: how many files are in it so far.
     """
 
-    def __init__(self, sink: BinaryIO, files: Sequence[Found]) -> None:
-        from genretagger import plan
-
+    def __init__(self, sink: BinaryIO, files: Sequence[Found], *, table: bool) -> None:
+        if table:
+            from genretagger.plan.table import header, to_line
+        else:
+            from genretagger.plan.jsonl import header, to_line
         self.count = 0
-        self._to_line = plan.to_line
+        self._to_line = to_line
         self._sink = sink
         self._lines: dict[Path, bytes] = {}
         self._in_order: InOrder[bytes] = InOrder(file.path for file in files)
-        sink.write(plan.header())
+        sink.write(header())
 
     def add(self, planned: Planned) -> None:
         """Put a file's change into the plan."""
@@ -63,4 +66,4 @@ def plan_file(path: Path, files: Sequence[Found]) -> Iterator[PlanFile]:
             "there is a file already, perhaps a plan that you edited", path=path, hint="Apply or remove it first"
         )
     with saved(path, overwrite=False) as sink:
-        yield PlanFile(sink, files)
+        yield PlanFile(sink, files, table=path.suffix.lower() == ".tsv")
