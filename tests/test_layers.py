@@ -16,7 +16,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"config", "swap"}),
     frozenset({"kinds", "files"}),
     frozenset({"discover", "schedule"}),
-    frozenset({"audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
+    frozenset(
+        {"saving", "audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}
+    ),
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer", "knowledge", "run"}),
     frozenset({"ownership"}),

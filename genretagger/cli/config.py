@@ -79,8 +79,8 @@ def init(
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
     from genretagger.cli import output
-    from genretagger.cli.saving import OutputError, saved
     from genretagger.config import config_path
+    from genretagger.saving import OutputError, saved
 
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
@@ -124,9 +124,9 @@ def change(option: str, value: str) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    from genretagger.cli.saving import OutputError, saved
     from genretagger.config import config_path
     from genretagger.errors import ConfigError
+    from genretagger.saving import OutputError, saved
 
     path = config_path()
     target = Path(os.path.realpath(path))

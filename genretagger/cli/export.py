@@ -89,9 +89,9 @@ def export(
     A track's genres are those in its file; where it has none, those that were decided for it.
     """
     from genretagger.cli import output
-    from genretagger.cli.saving import saved
     from genretagger.config import load
     from genretagger.database import Store
+    from genretagger.saving import saved
 
     chosen = format_ or _format_of(target)
     settings = load()

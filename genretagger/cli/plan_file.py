@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from genretagger.cli.in_order import InOrder
-from genretagger.cli.saving import OutputError, saved
+from genretagger.saving import OutputError, saved
 
 if TYPE_CHECKING:
     from genretagger.discover import Found

@@ -1,7 +1,7 @@
 """How long a run will still take, said so that it does not jump about.
 
-Files that are known take a thousandth of the time of new ones, and often come in long stretches. So nothing is said
-before enough time has passed, the pace is that of the last minute or so, and what is shown follows it slowly.
+Files that are known take a thousandth of the time of new ones, and come in long stretches. So nothing is said before
+enough time has passed, the pace is that of the last files and not of all, and what is shown follows it slowly.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import math
 
 _FIRST_S = 10.0
 """Nothing is said before this: the first files pay for loading the model."""
-_MEMORY_S = 60.0
+_MEMORY = 20.0
+"""Files after which a pace is two thirds forgotten."""
 _FOLLOWS_S = 8.0
 """Seconds in which what is shown takes on two thirds of a change."""
 
@@ -38,7 +39,7 @@ class TimeLeft:
             return ""
         passed, new = now_s - self._last, done - self._done
         if new and passed > 0:
-            fade = math.exp(-passed / _MEMORY_S)
+            fade = math.exp(-new / _MEMORY)
             self._each_s, self._weight = fade * self._each_s + passed, fade * self._weight + new
             self._last, self._done = now_s, done
         if total is None or not self._weight or now_s - self._began < _FIRST_S or done >= total:
@@ -47,7 +48,8 @@ class TimeLeft:
         if math.isnan(self._shown_s):
             self._shown_s = left_s
         elif new and passed > 0:
-            self._shown_s += (left_s - self._shown_s) * (1 - math.exp(-passed / _FOLLOWS_S))
+            expected_s = max(0.0, self._shown_s - passed)
+            self._shown_s = expected_s + (left_s - expected_s) * (1 - math.exp(-passed / _FOLLOWS_S))
         return f"{said(self._shown_s)} left"
 
 

@@ -82,6 +82,10 @@ class Table:
         ours = {key(genre) for genre in heard.ours}
         return (genre for genre in genres if key(genre) not in ours)
 
+    def knows(self, path: Path) -> bool:
+        """Whether the table says anything of a file; nobody needs to look at the others."""
+        return os.fsencode(path) in self.rows or os.fsencode(os.path.realpath(path)) in self.rows
+
     def files(self) -> Iterator[Found]:
         """All files of the table that exist."""
         for name in sorted(self.rows):
