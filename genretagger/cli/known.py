@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -148,8 +148,11 @@ def _gather(
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
+        found: Iterable[Found]
         if paths or not isinstance(source, Table):
             found = find(paths, failures.append, folders=settings.ignore_folders)
+            if isinstance(source, Table):
+                found = (file for file in found if source.knows(file.path))
         else:
             found = source.files()
         files = _below_outermost({file.path: file for file in found})
