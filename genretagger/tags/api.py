@@ -198,8 +198,8 @@ def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:
 def refusal(file: BinaryIO, kind: Kind) -> str | None:
     """Say why the genre of this file cannot be written, or not be undone; None if both can be done.
 
-    A write and its undo are tried in memory, so the answer is what a write would end with. Ogg files are spared that: it
-    renumbers all their pages, which takes ten times as long as reading them. A real write tries the undo of any file.
+    A write and its undo are tried in memory, so the answer is what a write would end with. Not of Ogg files: it would
+    renumber all their pages, which takes ten times as long as reading them. A real write tries the undo of any file.
 
     Raises:
         AccessError: the file cannot be read.
