@@ -16,7 +16,15 @@ import av
 Fields = dict[str, tuple[str, ...]]
 """Values by name, in lower case."""
 
-_SAME = {"tcon": "genre", "©gen": "genre", "wm/genre": "genre", "tit2": "title", "tpe1": "artist", "talb": "album"}
+_SAME = {
+    "tcon": "genre",
+    "txxx:genre": "genre",
+    "©gen": "genre",
+    "wm/genre": "genre",
+    "tit2": "title",
+    "tpe1": "artist",
+    "talb": "album",
+}
 _SEPARATORS = ("; ", ";", "/", "\x00", ", ")
 
 
