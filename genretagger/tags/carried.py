@@ -13,7 +13,7 @@ Measured with FFmpeg 8.1, TagLib 2 (pytaglib 3.2) and mutagen 1.48; `tests/tags/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from genretagger.errors import TagError
@@ -65,6 +65,13 @@ _FRAMES = {
     "MOVEMENTNUMBER": ("MVIN", "MVI"),
 }
 """The frame of ID3v2.3 and 2.4, and that of 2.2, that TagLib shows under this name; all others become TXXX."""
+
+PROPERTIES = {frame: name for name, frames in _FRAMES.items() for frame in frames if frame} | {
+    "COMM": "COMMENT",
+    "COM": "COMMENT",
+    "TYER": "DATE",
+}
+"""The names of the fields that the frames are of."""
 
 _OF_APE = {
     "TRACK": "TRACKNUMBER",
@@ -181,12 +188,13 @@ def merged(fields: Fields, shorter: Fields) -> Fields:
         CarryError: they contradict each other, so one of them would no longer be shown.
     """
     for name, values in shorter.items():
-        if name in fields and not _continues(fields[name][0], values[0]):
+        if name in fields and not continues(fields[name][0], values[0]):
             raise CarryError(f"its tags do not agree on the {name.lower()}, and players would no longer show both")
     return {**shorter, **fields}
 
 
-def _continues(text: str, start: str) -> bool:
+def continues(text: str, start: str) -> bool:
+    """Whether a text says the same as another, or more than that had room for in ID3v1."""
     if re.fullmatch(r"\d+", start):  # track 5 of "05/12", year 1999 of "1999-12-31"
         number = re.match(r"\d+", text)
         return number is not None and int(number[0]) == int(start)
@@ -220,24 +228,3 @@ def _frame_name(name: str, values: tuple[str, ...], version: int) -> str:
         # FFmpeg takes a year of 2.3 only if it has four digits, and knows the frame of 2.4 in 2.3 as well
         return "TYER" if all(re.fullmatch(r"\d{4}", value) for value in values) else long
     return short if version == 2 else long
-
-
-def parted(
-    frames: Sequence[bytes], is_genre: Callable[[bytes], bool], carried: Callable[[Sequence[bytes]], list[bytes]]
-) -> tuple[list[bytes], list[bytes]]:
-    """Tell the frames that were carried over, which stand first in a tag, from its own.
-
-    Args:
-        frames: of the tag.
-        is_genre: whether a frame holds a genre.
-        carried: the frames that a tag with these of its own needs to take over.
-
-    Returns:
-        What was carried over, and the others, genres included.
-    """
-    rest = [frame for frame in frames if not is_genre(frame)]
-    front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
-    for count in range(min(front, len(carried(()))), 0, -1):
-        if carried(rest[count:]) == rest[:count]:
-            return rest[:count], list(frames[count:])
-    return [], list(frames)
