@@ -164,8 +164,10 @@ class _Front:
         self.further = tags[1:]
         self.hidden = Hidden(file, self.audio, self.tag, self.further)
         self.carried, self.own = self.hidden.parted(self.tag.frames)
-        if [frame for frame in self.own if not is_genre(frame)] == _carried_over_before(file):
-            self.own = [frame for frame in self.own if is_genre(frame)]
+        genres = [frame for frame in self.own if is_genre(frame)]
+        others = [frame for frame in self.own if not is_genre(frame)]
+        if genres and others and others == _carried_over_before(file):
+            self.carried, self.own = [*self.carried, *others], genres
 
     @property
     def fault(self) -> str | None:
