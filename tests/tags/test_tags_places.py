@@ -125,6 +125,15 @@ def test_a_genre_behind_an_unsynchronised_picture_is_seen(tmp_path: Path, audio:
     assert path.read_bytes() == data
 
 
+def test_an_unsynchronised_tag_whose_last_byte_is_not_protected_comes_back(tmp_path: Path, audio: bytes) -> None:
+    body = frame("PRIV", b"x\x00\xff\x00\xff").replace(b"\xff\x00\xff", b"\xff\x00\x00\xff")
+    path = song(tmp_path, id3(3, body, flags=0x80), audio)
+    data, raw = path.read_bytes(), field_of(path).raw
+    put(path, "Jazz")
+    write(path, api.OldGenres(raw))
+    assert path.read_bytes() == data
+
+
 _LYRICS = b"LYRICSBEGININD0000210%s00004Rock000033LYRICS200"
 _FOOTED = id3(4, frame("TCON", b"\x00Rock", 4), flags=0x10)
 _TITLE = id3(4, frame("TIT2", b"\x00Title", 4), padding=9)
