@@ -17,7 +17,7 @@ from genretagger.tags.carried import CarryError, Fields
 from genretagger.tags.id3 import Id3Tag, is_genre, is_protected, stops, text_of
 
 _APE_FOOT = struct.Struct("<8sIIII8x")
-_HEADER_BYTES = 10
+_APE_ITEMS = 512
 _TAGLIB_END_BYTES = 10
 """TagLib takes no frame that starts this close to the end of a tag of 2.2."""
 
@@ -100,12 +100,18 @@ class Hidden:
     def parted(self, frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """The frames that were carried over, which stand first in a tag with a genre, and all others."""
         front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
-        if not any(frames[0] in needed for needed in self._possible() if front):
+        possible = list(self._possible()) if front else []
+        known = {frame for needed in possible for frame in needed}
+        count = next((place for place, frame in enumerate(frames[:front]) if frame not in known), front)
+        if not count or count > len(known):
             return [], list(frames)
-        for count in range(front, 0, -1):
-            own = [frame for frame in frames[count:] if not is_genre(frame)]
-            if any(self._without(needed, own) == list(frames[:count]) for needed in self._possible()):
-                return list(frames[:count]), list(frames[count:])
+        last = {self._said(frame)[0]: place for place, frame in enumerate(frames) if not is_genre(frame)}
+        for needed in possible:
+            names = [self._said(frame)[0] for frame in needed]
+            for end in range(count, 0, -1):
+                # what the tag has of its own is not carried over
+                if [f for f, name in zip(needed, names, strict=True) if last.get(name, 0) < end] == list(frames[:end]):
+                    return list(frames[:end]), list(frames[end:])
         return [], list(frames)
 
     def _possible(self) -> Iterator[list[bytes]]:
@@ -156,6 +162,8 @@ def _apev2(file: BinaryIO, audio: int) -> tuple[list[bytes], str | None]:
     file.seek(end - size)
     data = file.read(size - _APE_FOOT.size)
     items: list[bytes] = []
+    if count > _APE_ITEMS:
+        return items, "its APEv2 tag has absurdly many fields"
     while data and len(items) < count:
         key_end = data.find(b"\x00", 8, 8 + 256)
         length = key_end + 1 + int.from_bytes(data[:4], "little")
