@@ -155,6 +155,15 @@ def restored(fields: Sequence[bytes], is_genre: IsGenre, raw: Json) -> list[byte
     return result
 
 
+def same_fields(now: Json, then: Json) -> bool:
+    """Whether the fields that `taken` gave now are those that it gave then, wherever they stand by now.
+
+    A TXXX of ID3 may be there besides: earlier versions did not store it, and so it stays.
+    """
+    wanted = sorted(field for _, field in unpacked(then))
+    return sorted(field for _, field in unpacked(now) if field in wanted or not field.startswith(b"TXX")) == wanted
+
+
 def unpacked(raw: Json) -> list[tuple[int, bytes]]:
     """Place and bytes of each field that `taken` gave.
 

@@ -20,12 +20,10 @@ from genretagger.tags.container import (
     feed,
     feed_field,
     library,
-    replaced,
-    restored,
     taken,
     unpacked,
 )
-from genretagger.tags.id3 import Id3Tag, is_genre, resolved
+from genretagger.tags.id3 import Id3Tag, is_genre, resolved, with_genre, with_old_genre
 from genretagger.types import GenreField, Json
 
 Stretch: TypeAlias = tuple[int, int]
@@ -85,6 +83,8 @@ class Id3Inside(abc.ABC):
         found = self.layout(file)
         tag, _ = _tag(file, found)
         raw = taken(tag.form, tag.frames, is_genre)
+        if tag.room and tag.fault is None:
+            raw = {**(raw or {"form": tag.form, "fields": []}), "tag": tag.layout}
         values = tag.genres(self.separator)
         other = None if values else self.elsewhere(file, found)
         if other is not None and other.values:
@@ -113,7 +113,8 @@ class Id3Inside(abc.ABC):
         found = self.layout(file)
         tag, rest = _tag(file, found)
         new = [tag.genre_frame(values, self.separator)] if values else []
-        self._store(file, found, tag, rest, replaced(tag.frames, is_genre, new))
+        frames = with_genre(tag.frames, new)
+        self.put(file, found, tag.render(frames) + rest if frames else b"")
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The frames as they were; in a tag that has another version by now, their genres."""
@@ -123,7 +124,10 @@ class Id3Inside(abc.ABC):
         if not tag.room and form in _OLD_FORMS:
             tag = Id3Tag(version=int(form[-1]))
         if form == tag.form:
-            self._store(file, found, tag, rest, restored(tag.frames, is_genre, raw))
+            frames = with_old_genre(tag.frames, raw)
+            layout = raw.get("tag") if raw else None
+            old = tag.render_as(frames, layout) if layout else tag.render(frames) if frames else b""
+            self.put(file, found, old + rest if old else b"")
         elif form in (*_OLD_FORMS, "ID3v2.4"):
             frames = [frame for _, frame in unpacked(raw)]
             self.write(file, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
@@ -141,9 +145,6 @@ class Id3Inside(abc.ABC):
             return ()
         texts = [text for frame in (*tag.getall("TCON"), *tag.getall("TCO")) for text in frame.text]
         return resolved(tag.version[1], texts, self.separator)
-
-    def _store(self, file: BinaryIO, found: Layout, tag: Id3Tag, rest: bytes, frames: Sequence[bytes]) -> None:
-        self.put(file, found, tag.render(frames) + rest if frames else b"")
 
 
 def _tag(file: BinaryIO, found: Layout) -> tuple[Id3Tag, bytes]:
