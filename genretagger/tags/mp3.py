@@ -108,9 +108,10 @@ class Mp3:
             tag = Id3Tag(version=int(form[-1]))
         if form == tag.form:
             layout = raw.get("tag") if raw else None
-            frames = with_old_genre(
-                [*front.carried, *front.own] if layout and layout.get("carried") else front.own, raw
-            )
+            own = front.own
+            if layout and layout.get("carried"):
+                own = [*(front.carried or front.hidden.carried(own)), *own]
+            frames = with_old_genre(own, raw)
             return tag.render_as(frames, layout) if layout else front.rendered(tag, frames)
         if form in ("ID3v2.2", "ID3v2.3", "ID3v2.4"):
             frames = [frame for _, frame in unpacked(raw)]

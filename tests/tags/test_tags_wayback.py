@@ -36,7 +36,7 @@ def refused_or_undone(path: Path) -> str:
         assert path.read_bytes() == data
         assert only(path)
         return f"refused: {reason}"
-    return undo_difference(path)
+    return undo_difference(path) or "the same bytes again"
 
 
 def empty_tag_in_front(folder: Path) -> bytes:
@@ -94,7 +94,11 @@ def test_an_undo_changes_nothing_but_padding(case: Case, genres: list[str], tmp_
     assert undo_difference(path) in ("", "padding")
 
 
-@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+REHEARSED = tuple(case for case in ALL if case.name not in ("ogg", "opus", "oggflac"))
+"""Not those whose pages a rehearsal would have to renumber."""
+
+
+@pytest.mark.parametrize("case", REHEARSED, ids=lambda case: case.name)
 def test_the_rehearsal_foresees_a_family_that_cannot_go_back(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
