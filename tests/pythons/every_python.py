@@ -56,10 +56,10 @@ class Trial:
         folder = KEPT / self.name
         python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         uv = find_uv_bin()
-        install = [uv, "pip", "install", "--quiet", "--python", python, "--exact", "--upgrade"]
+        install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python, "--exact", "--upgrade"]
         if self.lowest:
             install += ["--resolution", "lowest-direct"]
-        commands = (
+        commands: tuple[list[str | Path], ...] = (
             [uv, "venv", "--quiet", "--allow-existing", "--python", self.python.path, folder],
             [*install, "--editable", f".[{','.join((*EXTRAS, 'dev'))}]"],
         )
@@ -67,7 +67,17 @@ class Trial:
             self.failure = "its dependencies cannot be installed"
             return
         self.versions = _installed(python)
-        tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "pythons", "tests/pythons"]
+        tests: list[str | Path] = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "pythons",
+            "tests/pythons",
+        ]
         if subprocess.run(tests, cwd=ROOT).returncode:
             self.failure = "its tests failed"
         elif self.lowest:
@@ -105,24 +115,33 @@ def record(trials: list[Trial]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def plan(pythons: list[Interpreter]) -> tuple[list[Trial], list[str]]:
+    """What to try with these Pythons, and the names of the trials that cannot be had.
+
+    The lowest dependencies are tried with the oldest supported Python alone: they have no wheels for later ones.
+    """
+    minors = {python.minor for python in pythons}
+    missing = [f"{major}.{minor}" for major, minor in supported() if (major, minor) not in minors]
+    trials = [Trial(python) for python in pythons]
+    if supported()[0] in minors:
+        oldest = next(python for python in pythons if python.minor == supported()[0])
+        trials.insert(0, Trial(oldest, lowest=True))
+    return trials, missing
+
+
 def main() -> int:
     """Try all, tell, and give the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--record", action="store_true", help="write what passed to tried.toml")
     arguments = parser.parse_args()
-    pythons = find()
-    minors = {python.minor for python in pythons}
-    missing = [f"{major}.{minor}" for major, minor in supported() if (major, minor) not in minors]
-    told = ", ".join(f"{'.'.join(map(str, each.version))} ({each.path})" for each in pythons)
-    print(f"Pythons found: {told}", flush=True)
-    trials = [Trial(pythons[0], lowest=True), *map(Trial, pythons)]
+    trials, missing = plan(find())
     for trial in trials:
-        print(f"\n{trial.name}: installing and testing", flush=True)
+        print(f"\n{trial.name}: installing and testing with {trial.python.path}", flush=True)
         started = time.monotonic()
         trial.run()
         print(f"{trial.name}: {trial.failure or 'passed'} ({time.monotonic() - started:.0f} s)", flush=True)
     print()
-    failed = False
+    failed = not trials
     for trial in trials:
         early = trial.python.minor > supported()[-1] and not trial.versions
         failed |= bool(trial.failure) and not early
@@ -130,12 +149,18 @@ def main() -> int:
         state = f"not supported yet, {trial.failure}" if early else trial.failure or "passed"
         print(f"{trial.name:12} {state}{f' ({known})' if known else ''}")
     for name in missing:
-        print(f"{name:12} not tried: there is no Python {name} here (`uv python install {name}` gets one)")
+        also = ", so the lowest dependencies are not tried either" if name == oldest_name() else ""
+        print(f"{name:12} not tried: there is no Python {name} here{also} (`uv python install {name}` gets one)")
     if arguments.record and not failed and not missing:
         TRIED.write_text(record([trial for trial in trials if not trial.failure]), encoding="utf-8")
     elif arguments.record:
-        print(f"{TRIED.name} stays as it is: that takes all supported Pythons, and no failure")
+        print(f"{TRIED.name} stays as it is: to record takes all supported Pythons, and no failure")
     return int(failed)
+
+
+def oldest_name() -> str:
+    """The oldest supported Python, such as 3.11."""
+    return ".".join(map(str, supported()[0]))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,17 @@ def test_pythons_are_looked_for_in_path_and_among_those_of_pyenv(
     assert {(3, 96), (3, 97), sys.version_info[:2]} <= found
 
 
+def test_missing_pythons_are_named_and_the_lowest_need_the_oldest() -> None:
+    all_of_them = [interpreters.Interpreter((*minor, 1), Path("python")) for minor in project.supported()]
+    trials, missing = every_python.plan(all_of_them)
+    names = [".".join(map(str, minor)) for minor in project.supported()]
+    assert [trial.name for trial in trials] == [f"{names[0]}-lowest", *names]
+    assert missing == []
+    trials, missing = every_python.plan(all_of_them[1:])
+    assert [trial.name for trial in trials] == names[1:]
+    assert missing == [names[0]] == [every_python.oldest_name()]
+
+
 def test_bounds_that_cannot_be_had_are_named() -> None:
     versions = {name: project.lowest(requirement) for name, requirement in REQUIREMENTS.items()}
     assert every_python._other_bounds(versions) == ""
