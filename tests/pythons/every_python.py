@@ -1,9 +1,9 @@
 """`make test-pythons`: the tests of `test_whole_program.py` under every Python that is found here.
 
 Each Python has a virtual environment of its own in `.cache/pythons`, with the newest dependencies that pyproject.toml
-allows. The oldest has a second one with the lowest: so each lower bound is a release that was tried. Pythons that the
-project supports and that are not here are named. A Python newer than those counts once its dependencies can be
-installed: until all of them have wheels for it, that is only told.
+allows. The oldest has a second one with the lowest, so each lower bound is a release that was tried. The Pythons that
+the project supports, and the next one, are named if they are not here. If the dependencies cannot be installed under a
+Python that is newer than the supported ones, that is told and is no failure.
 
 With `--record`, `tried.toml` gets the versions that passed; `test_dependencies.py` compares it with pyproject.toml.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from interpreters import Interpreter, find
 from packaging.version import Version
-from project import EXTRAS, ROOT, lowest, requirements, supported
+from project import EXTRAS, ROOT, lowest, next_python, requirements, supported
 from uv import find_uv_bin
 
 KEPT = ROOT / ".cache" / "pythons"
@@ -115,13 +115,13 @@ def record(trials: list[Trial]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(pythons: list[Interpreter]) -> tuple[list[Trial], list[str]]:
-    """What to try with these Pythons, and the names of the trials that cannot be had.
+def plan(pythons: list[Interpreter]) -> tuple[list[Trial], list[tuple[int, int]]]:
+    """What to try with these Pythons, and which minor versions are missing.
 
     The lowest dependencies are tried with the oldest supported Python alone: they have no wheels for later ones.
     """
     minors = {python.minor for python in pythons}
-    missing = [f"{major}.{minor}" for major, minor in supported() if (major, minor) not in minors]
+    missing = [minor for minor in (*supported(), next_python()) if minor not in minors]
     trials = [Trial(python) for python in pythons]
     if supported()[0] in minors:
         oldest = next(python for python in pythons if python.minor == supported()[0])
@@ -148,19 +148,16 @@ def main() -> int:
         known = ", ".join(f"{name} {trial.versions[name]}" for name in _TOLD if name in trial.versions)
         state = f"not supported yet, {trial.failure}" if early else trial.failure or "passed"
         print(f"{trial.name:12} {state}{f' ({known})' if known else ''}")
-    for name in missing:
-        also = ", so the lowest dependencies are not tried either" if name == oldest_name() else ""
+    for minor in missing:
+        name = ".".join(map(str, minor))
+        also = ", so the lowest dependencies are not tried either" if minor == supported()[0] else ""
         print(f"{name:12} not tried: there is no Python {name} here{also} (`uv python install {name}` gets one)")
-    if arguments.record and not failed and not missing:
-        TRIED.write_text(record([trial for trial in trials if not trial.failure]), encoding="utf-8")
-    elif arguments.record:
-        print(f"{TRIED.name} stays as it is: to record takes all supported Pythons, and no failure")
+    if arguments.record:
+        if failed or not set(supported()).isdisjoint(missing):
+            print(f"{TRIED.name} stays as it is: to record takes all supported Pythons, and no failure")
+        else:
+            TRIED.write_text(record([trial for trial in trials if not trial.failure]), encoding="utf-8")
     return int(failed)
-
-
-def oldest_name() -> str:
-    """The oldest supported Python, such as 3.11."""
-    return ".".join(map(str, supported()[0]))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,12 @@ def supported() -> list[tuple[int, int]]:
     return sorted((3, int(minor)) for minor in minors)
 
 
+def next_python() -> tuple[int, int]:
+    """The one after the newest supported: what it lacks is told, and is no error."""
+    major, minor = supported()[-1]
+    return major, minor + 1
+
+
 def accepts(python: str) -> bool:
     """Whether `requires-python` lets this version install the package."""
     return SpecifierSet(PROJECT["requires-python"]).contains(python)

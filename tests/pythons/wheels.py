@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from project import PROJECT, ROOT, supported
+from project import PROJECT, ROOT, next_python, supported
 from uv import find_uv_bin
 
 PLATFORMS: Mapping[str, str] = MappingProxyType(
@@ -47,7 +47,7 @@ def main() -> int:
     """Ask for each, tell, and give the exit status."""
     claimed = supported()
     status = 0
-    for minor in [*claimed, (claimed[-1][0], claimed[-1][1] + 1)]:
+    for minor in [*claimed, next_python()]:
         python = ".".join(map(str, minor))
         for name, platform in PLATFORMS.items():
             reason = missing(platform, python)
