@@ -9,10 +9,10 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets torture mutations soak lint bench clean
+.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak lint bench clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,7 +48,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak and not mutations' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not mutations and not pythons' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
@@ -66,6 +66,12 @@ $(OLD_BEETS)/installed: pyproject.toml
 test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the beets plugin with the newest and the oldest beets
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/beets
 	$(OLD_BEETS)/bin/python -m pytest -m 'slow or not slow' tests/beets
+
+test-pythons: $(VENV)/installed-dev ## Run a little of everything under every Python found here, with the newest and the lowest dependencies
+	$(BIN)/python tests/pythons/every_python.py $(if $(RECORD),--record)
+
+wheels: $(VENV)/installed-dev ## Check that every dependency has a wheel for each platform and Python
+	$(BIN)/python tests/pythons/wheels.py
 
 bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from genretagger.audio.pyav import open_input
 from genretagger.kinds import kind_of
 
 FORMATS: dict[str, tuple[str, str, str]] = {
@@ -196,7 +197,7 @@ def decode(path: Path | BinaryIO) -> bytes:
     if kind is None:
         raise ValueError("no audio")
     parts: list[bytes] = []
-    with av.open(io.BytesIO(data), "r", format=kind.demuxer, metadata_errors="replace") as container:
+    with open_input(io.BytesIO(data), kind.demuxer) as container:
         for packet in container.demux(audio=0):
             try:
                 parts.extend(frame.to_ndarray().tobytes() for frame in packet.decode())
@@ -210,6 +211,6 @@ def metadata(path: Path) -> dict[str, str]:
     kind = kind_of(io.BytesIO(path.read_bytes()))
     if kind is None:
         raise ValueError("no audio")
-    with av.open(str(path), "r", format=kind.demuxer, metadata_errors="replace") as container:
+    with open_input(str(path), kind.demuxer) as container:
         found = {**container.metadata, **container.streams.audio[0].metadata}
     return {key.lower(): value for key, value in found.items()}

@@ -41,10 +41,10 @@ def _page(number: int, granule: int, packets: Sequence[bytes], flags: int) -> by
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets)
     head = struct.pack("<4sBBqIIIB", b"OggS", 0, flags, granule, 7, number, 0, len(lacing)) + lacing
     page = head + b"".join(packets)
-    return page[:22] + struct.pack("<I", _checksum(page)) + page[26:]
+    return page[:22] + struct.pack("<I", checksum(page)) + page[26:]
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """Ogg's CRC-32: polynomial 0x04c11db7, not reflected, from zero."""
     value = 0
     for byte in data:

@@ -26,6 +26,7 @@ import numpy as np
 import soxr
 
 from genretagger.audio.headers import flac_declares, is_chained, is_fragmented, mp3_declared_s, wav_declared_s
+from genretagger.audio.pyav import open_input
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.errors import AccessError, AudioError, UnsupportedFileError
 from genretagger.kinds import Kind
@@ -131,14 +132,8 @@ class FfmpegReader(Reader):
         """Open the container and decode its first frame, which is where time begins."""
         self.close()
         self._source.seek(0)
-        # `errors`: real files hold tags that are not UTF-8. No protocol: nothing but this file is ever opened.
-        container: InputContainer = av.open(
-            self._source,
-            "r",
-            format=self._kind.demuxer,
-            metadata_errors="replace",
-            options={"protocol_whitelist": "none"},
-        )
+        # no protocol: nothing but this file is ever opened
+        container = open_input(self._source, self._kind.demuxer, {"protocol_whitelist": "none"})
         self._container = container
         stream = container.streams.best("audio")
         if stream is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import av
+from genretagger.audio.pyav import open_input
 
 Fields = dict[str, tuple[str, ...]]
 """Values by name, in lower case."""
@@ -33,7 +33,7 @@ _SEPARATORS = ("; ", ";", "/", "\x00", ", ")
 
 def ffmpeg(path: Path) -> Fields:
     """The tags of the container and of its audio stream, as players that use FFmpeg see them."""
-    with av.open(str(path)) as container:
+    with open_input(str(path)) as container:
         shown = dict(container.metadata)
         for stream in container.streams.audio:
             shown.update(stream.metadata)

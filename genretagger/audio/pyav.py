@@ -1,0 +1,37 @@
+"""PyAV's `open`, called in a way that every release understands.
+
+Up to PyAV 18, tags that are not UTF-8 make `open` raise UnicodeDecodeError unless `metadata_errors` says otherwise.
+PyAV 19 dropped that argument: there such bytes always become surrogates. All that opens media files for reading, the
+tests included, goes through `open_input`, so this difference stands in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import av
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_WITHOUT_METADATA_ERRORS = 19
+"""The first major release of PyAV that does not know the argument."""
+
+
+def open_input(file: Any, demuxer: str | None = None, options: Mapping[str, str] | None = None) -> InputContainer:
+    """Open a media file for reading; no tag, whatever its bytes, makes this raise.
+
+    Args:
+        file: a path as text, or an object with `read`, and `seek` and `tell` if it can seek.
+        demuxer: FFmpeg's name of the container; None lets FFmpeg guess.
+        options: FFmpeg's options for the demuxer.
+
+    Raises:
+        av.error.FFmpegError: FFmpeg cannot read it.
+    """
+    arguments: dict[str, Any] = {"options": dict(options or {})}
+    if int(av.__version__.split(".")[0]) < _WITHOUT_METADATA_ERRORS:
+        arguments["metadata_errors"] = "replace"
+    container: InputContainer = av.open(file, "r", format=demuxer, **arguments)
+    return container
