@@ -17,8 +17,6 @@ from beetsplug._genretagger_writing import Scribe
 if TYPE_CHECKING:
     from beets.library import Library
 
-    from genretagger.beets.ears import Heard
-
 
 class Tagging:
     """The command.
@@ -49,8 +47,10 @@ class Tagging:
             with self._session.hearing(todo) as stream:
                 for item, heard in zip(todo, stream, strict=False):
                     with self._session.one(item):
-                        if self._take(lib, item, heard, self._tracks.choice(heard)) and item.album_id:
-                            taken[item.album_id] = None
+                        choice = self._tracks.choice(heard)
+                        if self._tracks.accepts(item, heard, choice):
+                            taken[item.album_id or 0] = None
+                            self._take(lib, item, choice)
 
     def tag_albums(self, lib: Library, albums: Sequence[Album]) -> None:
         """Tag albums, each by what is heard in all of its tracks."""
@@ -70,25 +70,26 @@ class Tagging:
                 choice = self._tracks.made(decision.genres, decision.reason, decision.scores, "album")
                 for item, heard in zip(items, results, strict=False):
                     with self._session.one(item):
-                        if number(item) in empty:
-                            self._take(lib, item, heard, choice)
+                        if number(item) in empty and self._tracks.accepts(item, heard, choice):
+                            self._take(lib, item, choice)
                 with self._session.one(album):
                     self._albums.give(album, choice.genres, add=self._session.adds)
 
-    def _take(self, lib: Library, item: Item, heard: Heard, choice: Choice) -> bool:
-        """Show, write and store what was chosen for an item; whether there was something."""
-        if not self._tracks.accepts(item, heard, choice):
-            return False
+    def _take(self, lib: Library, item: Item, choice: Choice) -> None:
+        """Show, write and store what was chosen for an item."""
         old = genres_of(item)
         choice = self._tracks.set(item, choice)
-        if not self._session.on("pretend"):
+        state = "tagged" if genres_of(item) != old else "kept"
+        if self._session.on("pretend"):
+            self._session.show(item)
+            self._session.tally[state] += 1
+        else:
             with holding(lib, item):
                 if self._session.writes:
                     self._scribe.write(item, choice)
+                self._session.show(item)  # against what is stored
                 item.store()
-        self._session.tally["tagged" if genres_of(item) != old else "kept"] += 1
-        self._session.show(item)
-        return True
+                self._session.tally[state] += 1
 
     def _write_held(self, lib: Library, items: Iterable[Item]) -> None:
         """Write what the library holds into files that lack it, if asked to."""

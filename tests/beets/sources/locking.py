@@ -6,22 +6,31 @@ import sqlite3
 from typing import Any
 
 import beets
-from beets import ui
+from beets.dbcore.db import Transaction
 from beets.plugins import BeetsPlugin
 
 
 class LockingPlugin(BeetsPlugin):
-    """Takes the library when the change of the first track is shown, which is when it was stored."""
+    """Takes the library as soon as the first file that was written is also stored."""
 
     def __init__(self) -> None:
         super().__init__()
-        show = ui.show_model_changes
+        self.written = False
+        self.register_listener("after_write", self.after_write)
         holders: list[sqlite3.Connection] = []
+        leave = Transaction.__exit__
 
-        def locked(*arguments: Any, **options: Any) -> Any:
-            if not holders:
+        def left(transaction: Transaction, *error: Any) -> Any:
+            result = leave(transaction, *error)
+            with transaction.db._tx_stack() as stack:
+                over = not stack
+            if self.written and over and not holders:
                 holders.append(sqlite3.connect(beets.config["library"].as_filename(), isolation_level=None))
                 holders[0].execute("BEGIN IMMEDIATE")
-            return show(*arguments, **options)
+            return result
 
-        ui.show_model_changes = locked
+        setattr(Transaction, "__exit__", left)
+
+    def after_write(self, **_: Any) -> None:
+        """Know that the next change of the library is that of a track."""
+        self.written = True
