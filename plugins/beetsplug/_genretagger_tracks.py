@@ -14,6 +14,7 @@ from beets.library import Item
 from beetsplug._genretagger_albums import Albums
 from beetsplug._genretagger_models import (
     GIVEN,
+    KEPT,
     MODEL,
     SCORE,
     SOURCE,
@@ -27,6 +28,7 @@ from beetsplug._genretagger_models import (
     is_ours,
     joined,
     named,
+    number,
     own,
     path_of,
     split,
@@ -68,7 +70,7 @@ class Tracks:
             return True
         if not genres_of(item):
             return False
-        if not is_ours(item) and not (is_noted(item) and self.recognise(item)):
+        if not self.has_ours(item):
             session.tally["kept"] += 1
             if not session.on("pretend"):
                 forget(item)
@@ -77,6 +79,10 @@ class Tracks:
         kept = model == session.listen().settings.model and (source == "track" or origin == source)
         session.tally["kept"] += kept
         return kept
+
+    def has_ours(self, item: Item) -> bool:
+        """Whether some of an item's genres are ours; a note that does not fit them is put right if it can be."""
+        return is_ours(item) or (is_noted(item) and (self.recognise(item) or self._is_restored(item)))
 
     def recognise(self, item: Item) -> bool:
         """Note an item's genres as ours if the history knows that we gave them; whether it does."""
@@ -93,6 +99,31 @@ class Tracks:
         item[SOURCE] = source or "track"
         item[MODEL] = account.model
         item[WRITE] = account.write
+        if not self._session.on("pretend"):
+            item.store()
+        return True
+
+    def _is_restored(self, item: Item) -> bool:
+        """Give an item its genres back if beets stored those of its album over them; whether it was so.
+
+        They are not its owner's choice if we gave them to the album or to another of its tracks.
+        """
+        kept, given = split(own(item, KEPT)), split(own(item, GIVEN))
+        genres, album = genres_of(item), item.get_album()
+        if album is None or genres != genres_of(album):
+            return False
+        others = (other for other in album.items() if number(other) != number(item))
+        if not is_ours(album) and not any(is_ours(other) and genres_of(other) == genres for other in others):
+            return False
+        try:
+            account = self._session.listen().account(path_of(item), written(item), (*kept, *given))
+        except FileError:
+            return False
+        in_file = named(account.genres)
+        if in_file and not (account.given and in_file == [*kept, *given]):
+            return False
+        item.genres = [*kept, *given]
+        item.mtime = item.current_mtime()
         if not self._session.on("pretend"):
             item.store()
         return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from beets.library import Item
 from beetsplug._genretagger_albums import Albums
-from beetsplug._genretagger_models import UNDONE, genres_of, is_ours, own, path_of, split, written
+from beetsplug._genretagger_models import UNDONE, genres_of, is_noted, is_ours, own, path_of, split, written
 from beetsplug._genretagger_session import Session, check_library, holding
 from beetsplug._genretagger_tracks import Tracks
 
@@ -34,9 +34,9 @@ class Undoing:
 
         What was undone in the library only is undone in the file as soon as files are written.
         """
-        todo = [item for item in items if is_ours(item) or (own(item, UNDONE) is not None and self._session.writes)]
-        if todo and not self._session.on("pretend"):
+        if not self._session.on("pretend") and any(map(is_noted, items)):
             check_library(lib)
+        todo = [item for item in items if self._tracks.has_ours(item) or (own(item, UNDONE) and self._session.writes)]
         albums: dict[int, None] = {}
         try:
             for item in todo:

@@ -230,6 +230,19 @@ def test_whose_it_is_survives_what_beets_does(beet: Beet, way: str) -> None:
     assert beet.genres() == beet.in_files() == {"mp3": ["Polka"], "flac": []}
 
 
+def test_genres_of_an_album_that_were_stored_over_those_of_its_tracks(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q")
+    beet("genretag", "-q", "--model", "other", "title:flac")
+    connection = sqlite3.connect(beet.database)
+    with connection:
+        connection.execute("UPDATE items SET genres = (SELECT genres FROM albums)")
+    connection.close()
+    assert beet.genres()["flac"] == beet.genres()["mp3"] == beet.albums()["Album"]
+    assert "2 undone" in beet("genretag", "-u").err
+    assert beet.genres() == beet.in_files() == {"mp3": [], "flac": []}
+
+
 # 03
 
 
