@@ -76,7 +76,8 @@ def undo(
         if store.write(write.id).state is WriteState.UNDONE:
             now = write.before.values
             return Outcome(write.path, Status.UNCHANGED, "another genretagger undid it meanwhile", now, now)
-        track: Track = yield Step(workers.inspect(write.path, options=writer.options))
+        path = _where_it_lies(store, write)
+        track: Track = yield Step(workers.inspect(path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
@@ -86,9 +87,9 @@ def undo(
         reason = f"undo of write {write.id}"
         if not dry_run:
             # The folder that the write was allowed in is the only one that its undo may touch.
-            folder = Path(os.path.realpath(write.path)).parent
+            folder = Path(os.path.realpath(path)).parent
             yield from writer.write(
-                Found(write.path, folder),
+                Found(path, folder),
                 track,
                 write.before,
                 run_id=run_id,
@@ -102,3 +103,10 @@ def undo(
     yield from interleave(flows(), width=1, stop=stop)
     if stop.done():
         workers.close(finish=False)  # what they still read, nobody waits for
+
+
+def _where_it_lies(store: Store, write: StoredWrite) -> Path:
+    """The path of a write; if nothing lies there, one at which the same audio was seen since."""
+    if os.path.lexists(write.path):
+        return write.path
+    return next(filter(os.path.lexists, store.paths_of(write.payload_hash)), write.path)

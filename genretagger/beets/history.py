@@ -64,11 +64,12 @@ class Trail:
         return list(self._steps(genres))
 
     def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
-        by_number = {write.id: write for write in self.writes}
+        undos: set[int] = set()
+        for write in self.writes:
+            if write.undo_of is not None and write.undo_of not in undos:  # the undo of an undo is a write again
+                undos.add(write.id)
         for write in reversed(self.writes):
-            undone = by_number.get(write.undo_of) if write.undo_of is not None else None
-            is_undo = write.undo_of is not None and (undone is None or undone.undo_of is None)  # else it took one back
-            if write.state is WriteState.UNDONE or is_undo:
+            if write.state is WriteState.UNDONE or write.id in undos:
                 continue
             if not write.model or spelt(write.after.values) != spelt(genres):
                 return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from genretagger.beets.ears import Ears, Heard
     from genretagger.cli.output import Bar
+    from genretagger.config import Settings
 
 LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
 """What beets raises if its library cannot be read or written; `DBAccessError` is no database error by its class."""
@@ -46,6 +49,7 @@ class Session:
         self.chatty = False
         self.before_close: Callable[[], None] = lambda: None
         """Is called before the ears are closed, if there are any."""
+        self._moves: list[tuple[Path, Path]] = []
         self._ears: Ears | None = None
         self._bar: Bar | None = None
         self._lock = threading.Lock()
@@ -80,10 +84,8 @@ class Session:
         with self._lock:
             if self._ears is None:
                 from genretagger.beets.ears import Ears
-                from genretagger.beets.options import settings_for
 
-                settings = settings_for({name: self.config[name].get() for name in DEFAULTS})
-                self._ears = Ears(settings, notice=self.warn, progress=self._progress)
+                self._ears = Ears(self._settings(), notice=self.warn, progress=self._progress)
                 atexit.register(self.close)  # `cli_exit` is not sent if a command fails
             return self._ears
 
@@ -114,6 +116,27 @@ class Session:
         if ears is not None:
             ears.close()
             atexit.unregister(self.close)
+        self._record_moves()
+
+    def moved(self, source: bytes, target: bytes) -> None:
+        """Note that beets moved a file of which genretagger knows something."""
+        self._moves.append((Path(os.fsdecode(source)), Path(os.fsdecode(target))))
+
+    def _record_moves(self) -> None:
+        moves, self._moves = self._moves, []
+        if not moves:
+            return
+        from genretagger.beets.moves import record
+
+        try:
+            record(self._settings(), moves)
+        except GenretaggerError as error:
+            self._log.debug("genretagger does not know what was moved: {}", printable(str(error)))
+
+    def _settings(self) -> Settings:
+        from genretagger.beets.options import settings_for
+
+        return settings_for({name: self.config[name].get() for name in DEFAULTS})
 
     # What is told
 

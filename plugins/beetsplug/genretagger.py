@@ -30,6 +30,7 @@ from beetsplug._genretagger_models import (
     SOURCE,
     UNDONE,
     WRITE,
+    is_ours,
     needs,
     rename_album_notes,
 )
@@ -87,6 +88,7 @@ class GenretaggerPlugin(BeetsPlugin):
         self.register_listener("import_task_files", self._importing.files_in_place)
         self.register_listener("write", self.before_write)
         self.register_listener("after_write", self.after_write)
+        self.register_listener("item_moved", self.moved)
         self.register_listener("cli_exit", self.close)
 
     def _set_log_level_and_params(self, base_log_level: int, func: Any) -> Any:
@@ -165,6 +167,11 @@ class GenretaggerPlugin(BeetsPlugin):
         """Let the history know that they were written."""
         with self._importing.guarded():
             self._scribe.after_write(item, path)
+
+    def moved(self, item: Item, source: bytes, destination: bytes, **_: Any) -> None:
+        """Let the history know where a file went that has genres of ours."""
+        if is_ours(item):
+            self._session.moved(source, destination)
 
     def close(self, **_: Any) -> None:
         """End the run and the child processes."""

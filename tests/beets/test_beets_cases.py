@@ -7,14 +7,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import command_helpers
 import pytest
 from beets.library import Library
 from beets_helpers import KINDS, SILENCE, Beet, Samples, read, scratch, set_tags
+from conftest import Ended
 
 from genretagger.text import is_blank
+
+Command = Callable[..., Ended]
 
 TECHNO = ["Electronic", "Techno"]
 OTHER = ["mtt & techno", "mtt & dance"]
@@ -64,6 +68,14 @@ def test_undo_after_move(beet: Beet) -> None:
     assert beet.in_files() == beet.genres() == {"Moved": [], "flac": []}
     assert {len(row.fields) for row in beet.tracks().values()} == {0}
     assert "0 tagged, 0 unsure, 2 kept" in beet("genretag").err, "what was undone stays so"
+
+
+def test_the_command_line_undoes_what_beets_moved(beet: Beet, genretagger: Command) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q")
+    beet("modify", "-y", "title:mp3", "title=Moved")
+    assert "2 writes undone, 0 skipped, 0 failed" in genretagger("undo", beet.library).err
+    assert beet.in_files() == {"Moved": [], "flac": []}
 
 
 def test_what_was_moved_and_decided_anew_goes_back_to_what_its_owner_had(beet: Beet) -> None:

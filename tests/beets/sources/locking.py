@@ -29,7 +29,7 @@ class LockingPlugin(BeetsPlugin):
                 holders[0].execute("BEGIN IMMEDIATE")
             return result
 
-        Transaction.__exit__ = left
+        Transaction.__exit__ = left  # type: ignore[method-assign]
 
     def after_write(self, **_: Any) -> None:
         """Know that the next change of the library is that of a track."""
