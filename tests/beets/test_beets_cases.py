@@ -20,6 +20,9 @@ from genretagger.text import is_blank
 
 Command = Callable[..., Ended]
 
+pytestmark = pytest.mark.timeout(600)
+"""Each test starts `beet` up to ten times."""
+
 TECHNO = ["Electronic", "Techno"]
 OTHER = ["mtt & techno", "mtt & dance"]
 
