@@ -52,3 +52,18 @@ def relative(path: Path, root: Path) -> str:
 def plural(count: int, noun: str) -> str:
     """Count things: `1 file`, `2 files`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and signs by their category, which no font shows."""
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: it is empty, or all spaces, controls and marks without a shape."""
+    return all(_is_invisible(character) for character in text)
+
+
+def _is_invisible(character: str) -> bool:
+    category = unicodedata.category(character)
+    selector = "\ufe00" <= character <= "\ufe0f"
+    return character.isspace() or character in _FILLERS or selector or category in ("Cc", "Cf", "Zl", "Zp", "Zs")

@@ -87,7 +87,8 @@ def undo(
             now = write.before.values
             did = "put it back" if redo else "undid it"
             return Outcome(write.path, Status.UNCHANGED, f"another genretagger {did} meanwhile", now, now)
-        track: Track = yield Step(workers.inspect(write.path, options=writer.options))
+        path = _where_it_lies(store, write)
+        track: Track = yield Step(workers.inspect(path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
@@ -96,7 +97,7 @@ def undo(
             does = "puts it back all the same" if redo else "undoes it too"
             return Outcome(write.path, Status.SKIPPED, f"{_CHANGED}: --force {does}", now, now)
         # The folder that the write was allowed in is the only one that its undo may touch.
-        file = Found(write.path, Path(os.path.realpath(write.path)).parent)
+        file = Found(path, Path(os.path.realpath(path)).parent)
         if reason := writer.forbidden(file, track):
             return Outcome(write.path, Status.SKIPPED, reason, now, now)
         reason = f"redo of write {write.undo_of}" if redo else f"undo of write {write.id}"
@@ -126,3 +127,10 @@ def _chooser(store: Store, undo: StoredWrite) -> str:
             return ""  # a forced undo, of what the owner had chosen since
         write = taken
     return write.model
+
+
+def _where_it_lies(store: Store, write: StoredWrite) -> Path:
+    """The path of a write; if nothing lies there, one at which the same audio was seen since."""
+    if os.path.lexists(write.path):
+        return write.path
+    return next(filter(os.path.lexists, store.paths_of(write.payload_hash)), write.path)

@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.beets import history
+from genretagger.beets.history import Account, spelt
 from genretagger.config import Settings
-from genretagger.database.values import StoredWrite, WriteState, ours_among
+from genretagger.database.values import ours_among
 from genretagger.discover import Found
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.opening import Progress, open_pipeline
@@ -83,6 +85,7 @@ class Ears:
         self._short: list[_Request] = []
         self._closed = False
         self._failure: BaseException | None = None
+        self._given: set[tuple[str, ...]] | None = None
         # A daemon: whoever forgets `close` must not hang at exit.
         self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
 
@@ -185,61 +188,105 @@ class Ears:
         """Look whether a write that was announced took place, and record what the file holds now."""
         self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
-    def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> None:
+    def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
         """Write genres by genretagger's own protocol: a copy takes the place of the file.
+
+        Returns:
+            The number of the write; None if the file has these genres already.
 
         Raises:
             FileError: nothing was written, and the reason.
         """
 
-        def work(pipeline: Pipeline, run: Run) -> None:
+        def work(pipeline: Pipeline, run: Run) -> int | None:
             listener, writer = pipeline.listener, pipeline.writer
             file = Found(path, path.parent)
             track = _read(pipeline, path)
             if refusal := writer.refusal(file, track):
                 raise WriteRefusedError(refusal, path=path)
-            if track.genres.values != genres:
-                wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
+            if track.genres.values == genres:
+                return None
+            wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
+            last = pipeline.store.last_write(path, track.payload_hash)
+            return last.id if last is not None else None
 
-        self._call(work)
+        return self._call(work)
 
-    def undo(self, path: Path, *, write: bool) -> tuple[str, ...]:
-        """Put back the genre that a file had before genretagger first wrote it, unless somebody changed it since.
+    def may_have_given(self, genres: tuple[str, ...]) -> bool:
+        """Whether genretagger ever wrote these genres into any file; asked before a file is read to find out more."""
+        database = self.settings.database
+        if isinstance(database, Path) and not database.exists():
+            return False
 
-        What somebody chose between two of our writes is what comes back.
+        def work(pipeline: Pipeline, _: Run) -> bool:
+            if self._given is None:
+                self._given = {spelt(write.after.values) for write in pipeline.store.writes() if write.model}
+            return spelt(genres) in self._given
+
+        return self._call(work)
+
+    def account(self, path: Path, number: int, genres: tuple[str, ...]) -> Account:
+        """Say whose the genres of a file are, by the history of its audio.
 
         Args:
             path: the file.
-            write: do so; otherwise only say what the file would have.
-
-        Returns:
-            The genres that the file has then.
+            number: of our last write to it, as another program noted it; 0 if it did not. It finds the history of a
+                file whose audio was converted since.
+            genres: as the other program spells them, which may have read a joined field as several values.
 
         Raises:
-            FileError: nothing was written, and the reason.
+            FileError: the file cannot be read.
+        """
+
+        def work(pipeline: Pipeline, run: Run) -> Account:
+            track = _read(pipeline, path)
+            trail = history.trail(pipeline, track, number)
+            return history.account(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
+
+        return self._call(work)
+
+    def undo(
+        self, path: Path, genres: tuple[str, ...], number: int, *, write: bool, pretend: bool = False
+    ) -> tuple[str, ...]:
+        """Put back the genre that a file had before genretagger first wrote it, unless somebody changed it since.
+
+        What somebody chose between two of our writes is what comes back. The file may have been moved or converted.
+
+        Args:
+            path: the file.
+            genres: ours, as the other program has them.
+            number: of our last write to it, see `account`.
+            write: put it back in the file; otherwise only say what the file had.
+            pretend: check whether that can be done, and do not do it.
+
+        Returns:
+            The genres that the file had; those that it has, if ours are not in it.
+
+        Raises:
+            FileError: nothing was written, and the reason: it cannot be, or the history knows nothing of these genres.
         """
 
         def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
-            store, writer = pipeline.store, pipeline.writer
             track = _read(pipeline, path)
-            last = store.last_write(path, track.payload_hash)
-            genres = track.genres.values
-            if last is None or last.path != path or not _is_ours(last, track):
-                return genres
-            for done in _ours_in(store.history(path, track.payload_hash), genres):
-                if write:
-                    flow = writer.write(
-                        Found(path, path.parent),
-                        _read(pipeline, path),
-                        done.before,
-                        run_id=run.id,
-                        model="",
-                        reason=f"undo of write {done.id}",
-                        undo_of=done.id,
+            now = track.genres.values
+            trail = history.trail(pipeline, track, number)
+            steps = trail.steps(now)
+            if not steps:
+                if spelt(now) == spelt(genres):
+                    raise FileError(
+                        "genretagger's history does not say what it had before",
+                        path=path,
+                        hint="Nothing was changed; `beet modify` sets its genres by hand",
                     )
-                    wait_for(flow)
-                genres = done.before.values
-            return genres
+                return now
+            file = Found(path, path.parent)
+            if write and (refusal := pipeline.writer.refusal(file, track)):
+                raise WriteRefusedError(refusal, path=path)
+            if write and not pretend:
+                for back in history.ways_back(trail, track, steps):
+                    again = _read(pipeline, path)
+                    wait_for(pipeline.writer.write(file, again, back.field, run_id=run.id, **back.noted()))
+            return steps[-1].before.values
 
         return self._call(work)
 
@@ -336,25 +383,3 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     genres = track.genres.values
     ours = ours_among(genres, store.history(track.path, track.payload_hash))
     return Heard(outcome, bool(ours) and ours == genres, owned)
-
-
-def _is_ours(last: StoredWrite, track: Track) -> bool:
-    """Whether a track has the genres that genretagger chose and wrote last."""
-    chosen = last.state is WriteState.DONE and not last.is_undone and bool(last.model)
-    return chosen and last.after.values == track.genres.values
-
-
-def _ours_in(writes: Sequence[StoredWrite], genres: tuple[str, ...]) -> Iterator[StoredWrite]:
-    """Our writes that stand and led to a file's genres, newest first, back to what somebody else chose.
-
-    Args:
-        writes: to the file, oldest first.
-        genres: what it has now.
-    """
-    for write in reversed(writes):
-        if write.is_undone:
-            continue
-        if not write.model or write.after.values != genres:
-            return
-        yield write
-        genres = write.before.values

@@ -140,6 +140,19 @@ class Tracks(Access):
             inode: int | None = connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar()
         return inode
 
+    def paths_of(self, payload_hash: str) -> list[Path]:
+        """The paths at which some audio lay when they were last looked at, the newest first."""
+        wanted = select(TrackRow.path).where(TrackRow.payload_hash == payload_hash).order_by(TrackRow.id.desc())
+        with self._read() as connection:
+            return [row.path for row in connection.execute(wanted)]
+
+    def move(self, source: Path, target: Path) -> None:
+        """Keep what is known of a file that another program moved; what it lay over is forgotten."""
+        with self._write() as connection:
+            if connection.execute(select(TrackRow.id).where(TrackRow.path == source)).first() is not None:
+                connection.execute(delete(TrackRow).where(TrackRow.path == target))
+                connection.execute(update(TrackRow).where(TrackRow.path == source).values(path=target))
+
     def forget(self, path: Path) -> None:
         """Drop what is known of a path that is gone; what was heard, decided and written stays."""
         with self._write() as connection:

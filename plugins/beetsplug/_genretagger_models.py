@@ -1,14 +1,24 @@
-"""What the plugin genretagger asks of beets' items and albums. It is no plugin itself, hence the name."""
+"""What the plugin genretagger asks of beets' items and albums, and the notes that it keeps there.
+
+The notes of a track and of an album have names of their own. beets copies an album's flexible fields to its tracks when
+it stores the album, and gives a track the fields of its album when it has none itself; so with the same names, a note
+about the album would become one about its tracks. It is no plugin itself, hence the name.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import beets
 from beets.library import Album, Item
+
+from genretagger.text import is_blank
+
+if TYPE_CHECKING:
+    from beets.library import Library
 
 
 class Choice(NamedTuple):
@@ -20,37 +30,80 @@ class Choice(NamedTuple):
     source: str
 
 
+SOURCE = "genretagger_source"
+"""The flexible field that says what was heard for a track: `track` or `album`."""
+
+SCORE = "genretagger_score"
+"""The flexible field that says how sure the first genre is."""
+
+MODEL = "genretagger_model"
+"""The flexible field with the name of the model that chose."""
+
 GIVEN = "genretagger_genres"
-"""The flexible field with the genres that we gave, which stand behind those of `KEPT`."""
+"""The flexible field with the genres that we gave a track, which stand behind those of `KEPT`."""
 
 KEPT = "genretagger_kept"
-"""The flexible field with the owner's genres that we added ours to; absent where there were none."""
+"""The flexible field with the owner's genres that we added ours to; absent if there were none."""
 
-FIELDS = ("genretagger_source", "genretagger_score", "genretagger_model", GIVEN, KEPT)
+WRITE = "genretagger_write"
+"""The flexible field with the number of our last write to a track's file, in genretagger's history."""
+
+UNDONE = "genretagger_undone"
+"""The flexible field with the genres that were undone in the library only: the file may still have them."""
+
+ALBUM_GIVEN = "genretagger_album_genres"
+"""What `GIVEN` is for a track, for an album."""
+
+ALBUM_KEPT = "genretagger_album_kept"
+"""What `KEPT` is for a track, for an album."""
+
+_TRACK_FIELDS = (SOURCE, SCORE, MODEL, GIVEN, KEPT, WRITE, UNDONE)
+_ALBUM_FIELDS = (ALBUM_GIVEN, ALBUM_KEPT)
 _SEPARATOR = "; "
 _ID3 = {"MP3", "AIFF", "WAVE", "WAV", "DSF"}
 
 
 def needs() -> str:
-    """Say what this beets lacks; empty where it will do. It is told by the field that we write, not by its number."""
+    """Say what this beets lacks; empty if it will do. The field that we write tells, not the version."""
     if "genres" in Item._fields:
         return ""
     return f"genretagger needs beets 2.7 or newer, whose items have several genres; this is {beets.__version__}"
 
 
 def own(model: Item | Album, field: str) -> object:
-    """The value of a field, without what a track takes over from its album; None where there is none."""
+    """The value of a field, without what a track takes over from its album; None if there is none."""
     return model.get(field, None, with_album=False) if isinstance(model, Item) else model.get(field, None)
 
 
+def named(genres: Iterable[str]) -> list[str]:
+    """The genres without those that are empty or blank, which are none."""
+    return [genre for genre in genres if not is_blank(genre)]
+
+
 def genres_of(model: Item | Album) -> list[str]:
-    """The genres of a track without those of its album, or those of an album."""
+    """The genres of a track without those of its album, or those of an album; blank ones are left out."""
     value = own(model, "genres")
-    return [str(genre) for genre in value] if isinstance(value, list | tuple) else []
+    return named(map(str, value)) if isinstance(value, list | tuple) else []
+
+
+def has_blank(model: Item | Album) -> bool:
+    """Whether a track or an album has an empty or blank genre."""
+    value = own(model, "genres")
+    return isinstance(value, list | tuple) and len(genres_of(model)) < len(value)
+
+
+def split(noted: object) -> list[str]:
+    """The genres of a note."""
+    return noted.split(_SEPARATOR) if isinstance(noted, str) and noted else []
+
+
+def joined(genres: Sequence[str]) -> str:
+    """Genres as a note: beets could not store a list in a field whose type it does not know."""
+    return _SEPARATOR.join(genres)
 
 
 def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None:
-    """Set the genres, not yet stored, and note which are ours; where none is, nothing is noted any more.
+    """Set the genres, not yet stored, and note which are ours; if none is, nothing is noted any more.
 
     Args:
         model: the track or album.
@@ -58,21 +111,24 @@ def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None
         given: those that we add to them.
     """
     model.genres = [*kept, *given]
-    _drop(model)
+    drop(model)
     if given:
-        model[GIVEN] = _SEPARATOR.join(given)  # a list could not be stored where beets does not know the field's type
+        of_given, of_kept = (GIVEN, KEPT) if isinstance(model, Item) else _ALBUM_FIELDS
+        model[of_given] = joined(given)
         if kept:
-            model[KEPT] = _SEPARATOR.join(kept)
+            model[of_kept] = joined(kept)
 
 
 def whose(model: Item | Album) -> tuple[list[str], list[str]]:
     """The genres that are the owner's and those that we gave; all are the owner's once they changed any."""
     genres = genres_of(model)
-    noted = own(model, KEPT) or "", own(model, GIVEN)
-    for end in range(len(genres)):
-        kept, given = genres[:end], genres[end:]
-        if (_SEPARATOR.join(kept), _SEPARATOR.join(given)) == noted:
-            return kept, given
+    names = [(GIVEN, KEPT)] if isinstance(model, Item) else [_ALBUM_FIELDS, (GIVEN, KEPT)]  # the latter: as of old
+    for of_given, of_kept in names:
+        noted = own(model, of_kept) or "", own(model, of_given)
+        for end in range(len(genres)):
+            kept, given = genres[:end], genres[end:]
+            if (joined(kept), joined(given)) == noted:
+                return kept, given
     return genres, []
 
 
@@ -81,23 +137,60 @@ def is_ours(model: Item | Album) -> bool:
     return bool(whose(model)[1])
 
 
+def is_noted(item: Item) -> bool:
+    """Whether there is a note about a track, be it still true or not."""
+    return own(item, GIVEN) is not None
+
+
 def forget(item: Item) -> None:
     """Drop what is noted of genres that are no longer ours."""
-    if _drop(item):
+    if drop(item):
         item.store()
 
 
-def _drop(model: Item | Album) -> bool:
+def drop(model: Item | Album) -> bool:
     """Drop what is noted, not yet stored; whether there was something."""
-    noted = [field for field in FIELDS if own(model, field) is not None]
+    noted = [field for field in (*_TRACK_FIELDS, *_ALBUM_FIELDS) if own(model, field) is not None]
     for field in noted:
         del model[field]
     return bool(noted)
 
 
+def drop_album_notes(item: Item) -> None:
+    """Drop the notes about its album that beets copied to a track when it stored the album."""
+    noted = [field for field in _ALBUM_FIELDS if own(item, field) is not None]
+    for field in noted:
+        del item[field]
+    if noted:
+        item.store()
+
+
+def rename_album_notes(lib: Library) -> None:
+    """Give the notes about albums that an earlier version made the names that no track has."""
+    with lib.transaction() as transaction:
+        rows = transaction.query("SELECT DISTINCT entity_id FROM album_attributes WHERE key IN (?, ?)", (GIVEN, KEPT))
+    for (number,) in [tuple(row) for row in rows]:
+        if (album := lib.get_album(number)) is not None:
+            kept, given = whose(album)
+            genres = list(album.genres)
+            give(album, kept, given)
+            if not given:
+                album.genres = genres
+            album.store(inherit=False)
+
+
 def number(item: Item) -> int:
     """The number of an item that is in the library."""
     return int(item.id or 0)
+
+
+def written(item: Item) -> int:
+    """The number of our last write to an item's file; 0 if none is noted."""
+    value = own(item, WRITE)
+    try:
+        return int(str(value))
+    except ValueError:
+        return 0
 
 
 def path_of(item: Item) -> Path:
@@ -107,5 +200,5 @@ def path_of(item: Item) -> Path:
 
 def as_read_back(item: Item, genres: tuple[str, ...]) -> tuple[str, ...]:
     """How genretagger will read genres that beets writes: its ID3v2.3 joins them with a slash."""
-    joined = beets.config["id3v23"].get(bool) and item.format in _ID3
-    return ("/".join(genres),) if joined else genres
+    in_one = beets.config["id3v23"].get(bool) and item.format in _ID3
+    return ("/".join(genres),) if in_one else genres

@@ -1,36 +1,44 @@
 """Writing by beets' rules: beets writes the tags, and genretagger's history gets to know before and after.
 
-beets writes at many places, and tells of each with the events `write` and `after_write`. So what is expected to be
-written is noted here by item, and whoever makes beets write it, we or an import, it goes through the history.
+beets writes at many places, and tells of each with the events `write` and `after_write`. What we expect it to write is
+noted here by item; what the library notes as ours is recognised as well. So whoever makes beets write it, we, an import
+or `beet write`, it goes through the history and can be undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import mediafile  # type: ignore[import-untyped]
 from beets.library import Item
-from beetsplug._genretagger_models import Choice, as_read_back, genres_of, number, path_of
+from beets.util import syspath
+from beetsplug._genretagger_models import (
+    WRITE,
+    Choice,
+    as_read_back,
+    genres_of,
+    is_ours,
+    named,
+    number,
+    path_of,
+)
+from beetsplug._genretagger_session import Session
 
-if TYPE_CHECKING:
-    from genretagger.beets.ears import Ears
+from genretagger.errors import FileError
 
 
 class Scribe:
-    """Sees to it that each genre of ours that beets writes can be undone.
+    """Makes sure that each genre of ours that beets writes can be undone.
 
     Args:
-        listen: gives the ears.
-        tell: is told of an item whose file was left alone, and why.
-        failed: is told of an item whose write failed, and why.
+        session: gives the ears, and is told what was left alone and what failed.
     """
 
-    def __init__(
-        self, listen: Callable[[], Ears], tell: Callable[[Item, str], None], failed: Callable[[Item, str], None]
-    ) -> None:
+    def __init__(self, session: Session) -> None:
         self.written = 0
-        self._listen, self._tell, self._failed = listen, tell, failed
+        self._session = session
         self._expected: dict[int, Choice] = {}
+        self._allowed: set[int] = set()
         self._announced: dict[int, int] = {}
 
     def expect(self, item: Item, choice: Choice) -> None:
@@ -38,54 +46,95 @@ class Scribe:
         self._expected[number(item)] = choice
 
     def unwritten(self, item: Item) -> Choice | None:
-        """Give what was expected and not written, and expect it no longer; nothing where the item has other genres."""
+        """Give what was expected and not written, and expect it no longer; nothing if the item has other genres."""
         choice = self._expected.pop(number(item), None)
-        self._settle(item)
+        self._settle(number(item))
         return choice if choice is not None and tuple(genres_of(item)) == choice.genres else None
 
     def write(self, item: Item, choice: Choice) -> None:
         """Have beets write an item's tags, unless genretagger's rules keep us from its file.
 
         Raises:
-            FileError: the file cannot be read, or not be written by genretagger's own protocol.
+            FileError: the file cannot be read, or not be written.
         """
-        path, ears = path_of(item), self._listen()
+        path, ears = path_of(item), self._session.listen()
         if refusal := ears.refusal(path):
-            self._tell(item, refusal)
+            self._session.say("in the library only", item, refusal)
         elif path.stat().st_nlink > 1:  # allowed by `hard_links`: beets would change all names, we part this one
-            ears.write(path, choice.genres, reason=choice.reason)
+            if write_id := ears.write(path, choice.genres, reason=choice.reason):
+                item[WRITE] = write_id
             item.mtime = item.current_mtime()
             self.written += 1
         else:
             self.expect(item, choice)
-            item.try_write()
-            self._expected.pop(number(item), None)
-            self._settle(item)
+            self._allowed.add(number(item))
+            try:
+                done = item.try_write()
+            finally:
+                self._allowed.discard(number(item))
+                self._expected.pop(number(item), None)
+                self._settle(number(item))
+            if not done:
+                raise FileError("beets could not write the file, see above", path=path)
 
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
-        """Announce a write that beets is about to make; where that fails, the genre is left out of it."""
-        choice = self._expected.get(number(item))
-        if choice is None or path != item.path or tuple(tags.get("genres") or ()) != choice.genres:
+        """Announce a write that beets is about to make; if that fails, the genre is left out of it.
+
+        It is left out as well if the path is a link to a file elsewhere, or one of several names of a file: beets
+        writes its other tags through them, and our genre waits until the import is over.
+        """
+        if path != item.path or tags.get("genres") is None:
+            return
+        choice = self._expected.get(number(item)) or _noted(item)
+        if choice is None or tuple(named(tags["genres"])) != choice.genres or number(item) in self._announced:
             return
         try:
+            if self._leaves_alone(item):
+                tags.pop("genres")
+                return
             shown = as_read_back(item, choice.genres)
-            write_id = self._listen().announce(path_of(item), shown, reason=choice.reason)
+            write_id = self._session.listen().announce(path_of(item), shown, reason=choice.reason)
         except Exception as error:  # noqa: BLE001 - the boundary to beets
-            tags.pop("genres", None)
-            self._failed(item, f"its genre is in the library only, as it could not be noted in the history: {error}")
+            tags.pop("genres")
+            cause = f"its genre is in the library only, as it could not be noted in the history: {error}"
+            self._session.failed(item, cause)
             return
         if write_id is not None:
             self._announced[number(item)] = write_id
+            item[WRITE] = write_id
 
     def after_write(self, item: Item, path: bytes) -> None:
         """Settle a write that beets made."""
         if path == item.path and number(item) in self._announced:
             self._expected.pop(number(item), None)
             self.written += 1
-            self._settle(item)
+            self._settle(number(item))
 
-    def _settle(self, item: Item) -> None:
-        """Record what became of a write that was announced, be it that beets failed."""
-        write_id = self._announced.pop(number(item), None)
+    def close(self) -> None:
+        """Settle what beets said it would write and never told the end of."""
+        for item_number in list(self._announced):
+            self._settle(item_number)
+
+    def _leaves_alone(self, item: Item) -> bool:
+        if number(item) in self._allowed:
+            return False
+        path = path_of(item)
+        return path.stat().st_nlink > 1 or bool(self._session.listen().refusal(path))
+
+    def _settle(self, item_number: int) -> None:
+        """Record what became of a write that was announced, even if beets failed."""
+        write_id = self._announced.pop(item_number, None)
         if write_id is not None:
-            self._listen().settle(write_id)
+            self._session.listen().settle(write_id)
+
+
+def _noted(item: Item) -> Choice | None:
+    """What the library notes as ours and the file does not hold yet; nothing of it is heard or asked elsewhere."""
+    if not number(item) or not is_ours(item):
+        return None
+    genres = genres_of(item)
+    try:
+        held = mediafile.MediaFile(syspath(item.path)).genres
+    except mediafile.UnreadableFileError:
+        return None  # beets meets the same error, and tells it
+    return None if held == genres else Choice(tuple(genres), "it stood in beets' library", 0.0, "")

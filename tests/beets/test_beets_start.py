@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-PARTS = ("_genretagger_models", "_genretagger_options", "_genretagger_writing", "genretagger")
+PARTS = (
+    "_genretagger_albums",
+    "_genretagger_importing",
+    "_genretagger_models",
+    "_genretagger_options",
+    "_genretagger_session",
+    "_genretagger_tagging",
+    "_genretagger_tracks",
+    "_genretagger_undoing",
+    "_genretagger_writing",
+    "genretagger",
+)
 LOADED = """
 import sys
 import beets.ui.commands

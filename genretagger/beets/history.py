@@ -1,0 +1,198 @@
+"""What genretagger's history says of a file that another program moves, renames and converts as it likes.
+
+A file is known by its audio, so a move or a rename changes nothing. Audio that was converted is other audio; then the
+number of our last write, which the other program keeps, leads to what was written to the audio before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from genretagger.database.store import Store
+from genretagger.database.values import StoredWrite, WriteState, ours_among
+from genretagger.errors import DatabaseError, FileError
+from genretagger.pipeline import Pipeline
+from genretagger.schedule import wait_for
+from genretagger.types import GenreField, Track
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose the genres of a file are.
+
+    Attributes:
+        genres: those that the file has, in the caller's spelling if they are the same.
+        kept: the owner's, in front of ours.
+        given: ours; none if the history does not know them as ours.
+        write: number of our write that led to them; 0 if there is none.
+        model: name of the model that they come from.
+        owned: why the history leaves the genre to its owner; empty if it does not.
+    """
+
+    genres: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    write: int = 0
+    model: str = ""
+    owned: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The writes that led to a file.
+
+    Attributes:
+        writes: those that took place, oldest first.
+        moved: the paths of those writes at which their audio does not lie any more.
+        same_audio: whether the file has the audio that was written to; if not, it was converted.
+    """
+
+    writes: tuple[StoredWrite, ...]
+    moved: frozenset[Path]
+    same_audio: bool
+
+    def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
+        """Our writes that stand and led to a file's genres, newest first, back to what somebody else chose.
+
+        Args:
+            genres: what the file has now.
+        """
+        return list(self._steps(genres))
+
+    def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
+        undos: set[int] = set()
+        for write in self.writes:
+            if write.undo_of is not None and write.undo_of not in undos:  # the undo of an undo is a write again
+                undos.add(write.id)
+        for write in reversed(self.writes):
+            if write.state is WriteState.UNDONE or write.id in undos:
+                continue
+            if not write.model or spelt(write.after.values) != spelt(genres):
+                return
+            yield write
+            genres = write.before.values
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """One write of an undo.
+
+    Attributes:
+        field: what to write.
+        step: the write that it takes back.
+        marks: whether that write counts as undone then; not if it was made to another copy, which stays as it is.
+    """
+
+    field: GenreField | tuple[str, ...]
+    step: StoredWrite
+    marks: bool
+
+    def noted(self) -> dict[str, Any]:
+        """What the history is to note of it."""
+        reason = f"undo of write {self.step.id}"
+        if self.marks:
+            return {"model": "", "reason": reason, "undo_of": self.step.id}
+        return {"model": "", "reason": reason}
+
+
+def spelt(genres: Sequence[str]) -> tuple[str, ...]:
+    """Genres for a comparison: ID3v2.3 as beets writes it holds several in one, joined with a slash."""
+    return tuple(part for genre in genres for part in genre.split("/"))
+
+
+def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
+    """Find the writes that led to a file.
+
+    Args:
+        pipeline: the database, and how a file is read.
+        track: what the file is now.
+        number: of our last write to it, as another program noted it; 0 if it did not.
+    """
+    store = pipeline.store
+    writes = _writes_to(store, track.path, track.payload_hash)
+    if writes or not number:
+        return _chosen(pipeline, writes, track.path, same_audio=True)
+    try:
+        noted = store.write(number)
+    except DatabaseError:  # another history than the one that the number is from
+        return Trail((), frozenset(), same_audio=False)
+    writes = _writes_to(store, noted.path, noted.payload_hash)
+    return _chosen(pipeline, writes, noted.path, same_audio=False)
+
+
+def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: str) -> Account:
+    """Say whose a file's genres are.
+
+    Args:
+        found: the writes that led to it.
+        now: what the file has.
+        genres: as another program reads them.
+        owned: why the history leaves the genre to its owner.
+    """
+    now = genres if spelt(now) == spelt(genres) else now
+    steps = found.steps(now)
+    if not steps:
+        return Account(now, owned=owned)
+    taken = [_spelt(write) for write in found.writes]
+    ours = frozenset(ours_among(spelt(now), taken))
+    end = next((place for place, genre in enumerate(now) if ours.issuperset(spelt((genre,)))), len(now))
+    kept, given = now[:end], now[end:]
+    if not ours.issuperset(spelt(given)):
+        return Account(now, owned=owned)  # the owner put theirs among ours
+    return Account(now, kept, given, steps[0].id, steps[0].model, owned)
+
+
+def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[WayBack]:
+    """The writes that take a file back, in their order.
+
+    The same audio goes back step by step, exactly as it came. Converted audio may be of another kind, so it gets the
+    names of the genres, in one step; so does a copy, whose original keeps its history.
+    """
+    exact = found.same_audio and all(step.path == track.path or step.path in found.moved for step in steps)
+    if exact:
+        return [WayBack(step.before, step, marks=True) for step in steps]
+    before = steps[-1].before
+    if found.same_audio and before.form == track.genres.form:
+        return [WayBack(before, steps[0], marks=False)]
+    names = before.values or GenreField((), None, track.genres.form)
+    return [WayBack(names, steps[0], marks=steps[0].path in found.moved)]
+
+
+def _writes_to(store: Store, path: Path, payload_hash: str) -> list[StoredWrite]:
+    """The writes to some audio that took place, wherever it lay, oldest first."""
+    known = store.describe(path)
+    writes = known.writes if known is not None else ()
+    took_place = (WriteState.DONE, WriteState.UNDONE)
+    return [each for each in reversed(writes) if each.payload_hash == payload_hash and each.state in took_place]
+
+
+def _chosen(pipeline: Pipeline, writes: Sequence[StoredWrite], path: Path, *, same_audio: bool) -> Trail:
+    """Leave out what was written to other copies; if nothing else was, those to the newest copy count."""
+    places = {write.path for write in writes}
+    moved = frozenset(place for place in places if not _lies_at(pipeline, place, writes[0].payload_hash))
+    chosen = [write for write in writes if write.path == path or write.path in moved]
+    chosen = chosen or [write for write in writes if write.path == writes[-1].path]
+    return Trail(tuple(chosen), moved, same_audio)
+
+
+def _lies_at(pipeline: Pipeline, path: Path, payload_hash: str) -> bool:
+    if not os.path.lexists(path):
+        return False
+    try:
+        track: Track = wait_for(pipeline.knowledge.track(path, anew=False))
+    except FileError:
+        return True  # nobody knows, so it is taken to be as it was
+    return track.payload_hash == payload_hash
+
+
+def _spelt(write: StoredWrite) -> StoredWrite:
+    before, after = write.before, write.after
+    return replace(
+        write,
+        before=replace(before, values=spelt(before.values)),
+        after=replace(after, values=spelt(after.values)),
+    )

@@ -1,0 +1,26 @@
+"""Where another program moved files to, so that `genretagger undo` finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from genretagger.config import Settings
+from genretagger.database.store import Store
+
+
+def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
+    """Note in the database that files were moved; the model is not needed for that.
+
+    Args:
+        settings: where the database is.
+        moves: from where to where, in their order.
+
+    Raises:
+        GenretaggerError: the database cannot be opened or written.
+    """
+    if isinstance(settings.database, Path) and not settings.database.exists():
+        return
+    with Store.open(settings.database, create=False) as store:
+        for source, target in moves:
+            store.move(source, target)

@@ -1,0 +1,109 @@
+"""The genres of albums: what most of their tracks have, unless the owner gave them others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from beets.library import Album, Item
+from beetsplug._genretagger_models import genres_of, give, has_blank, is_ours, whose
+from beetsplug._genretagger_session import Session
+
+if TYPE_CHECKING:
+    from beets.importer import ImportTask
+    from beets.library import Library
+
+
+class Albums:
+    """Keeps albums in step with their tracks.
+
+    Args:
+        session: gives the options.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def parts(self, model: Item | Album, chosen: Sequence[str], *, add: bool) -> tuple[list[str], list[str]]:
+        """Say which of the owner's genres stay, and what we add; what we gave before counts for nothing.
+
+        Args:
+            model: a track or an album.
+            chosen: the genres that it shall have.
+            add: whether the owner's genres stay beside them.
+        """
+        from genretagger.types import Policy
+        from genretagger.vocabulary.names import vocabulary
+        from genretagger.vocabulary.resolve import merged
+
+        before, _ = whose(model)
+        policy, protect = Policy.ADD if add else Policy.REPLACE, self._session.listen().settings.protect
+        kept = merged(before, (), policy, protect, vocabulary())
+        both = merged(before, chosen, policy, protect, vocabulary())
+        return list(kept), list(both[len(kept) :])
+
+    def follow(self, album: Album) -> None:
+        """Give an album the genres that most of its tracks have."""
+        self.give(album, self._most_have(album), add=self._session.adds)
+
+    def complete(self, lib: Library, album_id: int) -> None:
+        """Give an album genres that has none, as after an interruption."""
+        album = lib.get_album(album_id)
+        if album is not None and not genres_of(album):
+            self.follow(album)
+
+    def follow_undo(self, album: Album) -> None:
+        """Take back what an album got from us, now that some of its tracks have no genres of ours any more.
+
+        A genre that the owner gave a track is the owner's in the album too.
+        """
+        if not is_ours(album):
+            return
+        items = list(album.items())
+        kept = whose(album)[0]
+        most: tuple[str, ...] = ()
+        if not kept or any(map(is_ours, items)):  # else the owner gave the album its genres, and only those are left
+            most = self._most_have(album)
+        theirs = {genre for item in items for genre in whose(item)[0]}
+        kept += [genre for genre in most if genre in theirs and genre not in kept]
+        self._store(album, kept, [genre for genre in most if genre not in kept])
+
+    def give(self, album: Album, genres: Sequence[str], *, add: bool) -> None:
+        """Store an album's genres, unless all that it has are its owner's; its tracks keep theirs."""
+        old = genres_of(album)
+        if is_ours(album) or (genres and (not old or self._session.on("force"))):
+            kept, given = self.parts(album, genres, add=add or not genres)  # nothing never replaces something
+            self._store(album, kept, given)
+
+    def restore(self, task: ImportTask) -> None:
+        """Give an album that was imported again what it had; beets gave it the genres of its first track.
+
+        If the import found new genres for that track, they stay.
+        """
+        replaced, album, items = list(task.replaced_albums.values()), task.album, list(task.imported_items())
+        if len(replaced) != 1 or not items:
+            return
+        (old,) = replaced
+        first = next(iter(task.replaced_items.get(items[0], ())), None)
+        unchanged = first is not None and genres_of(first) == genres_of(items[0]) == genres_of(album)
+        if unchanged and genres_of(old):
+            self._store(album, *whose(old))
+
+    def clean(self, album: Album) -> None:
+        """Take away blank genres, which beets gave an album because its first track has them."""
+        if has_blank(album) and not self._session.on("pretend"):
+            album.genres = genres_of(album)
+            album.store(inherit=False)
+
+    def _store(self, album: Album, kept: Sequence[str], given: Sequence[str]) -> None:
+        if (genres_of(album), whose(album)[1]) == ([*kept, *given], list(given)) and not has_blank(album):
+            return
+        give(album, kept, given)
+        if not self._session.on("pretend"):
+            album.store(inherit=False)  # a plain store() would give every track the album's genres
+
+    def _most_have(self, album: Album) -> tuple[str, ...]:
+        from genretagger.beets.genres import album_genres
+
+        tracks = [genres_of(item) for item in album.items()]
+        return tuple(album_genres(tracks, self._session.listen().settings.max_genres))

@@ -1,0 +1,140 @@
+"""Genres at import, be it the first one of some files or another one of what is in the library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from beets import ui
+from beets.library import Item
+from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_models import (
+    drop_album_notes,
+    genres_of,
+    give,
+    is_ours,
+    number,
+    path_of,
+    rename_album_notes,
+    whose,
+)
+from beetsplug._genretagger_session import LIBRARY_ERRORS, Session
+from beetsplug._genretagger_tracks import Tracks
+from beetsplug._genretagger_writing import Scribe
+
+from genretagger.errors import GenretaggerError
+
+if TYPE_CHECKING:
+    from beets.importer import ImportSession, ImportTask
+
+
+class Importing:
+    """What the plugin does while beets imports.
+
+    Args:
+        session: gives the options and the ears.
+        tracks: the rules for tracks.
+        albums: the rules for albums.
+        scribe: writes the files.
+        listens: whether to listen at all; if not, it only keeps what was known of files that are imported again.
+        late: whether to listen when all other plugins are done.
+    """
+
+    def __init__(
+        self, session: Session, tracks: Tracks, albums: Albums, scribe: Scribe, *, listens: bool, late: bool
+    ) -> None:
+        self._session = session
+        self._tracks = tracks
+        self._albums = albums
+        self._scribe = scribe
+        self._listens = listens
+        self._late = late
+        self._deaf = False
+
+    def begun(self, session: ImportSession, **_: Any) -> None:
+        """Get the library ready before anything is imported."""
+        with self.guarded():
+            rename_album_notes(session.lib)
+
+    def imported(self, session: ImportSession, task: ImportTask) -> None:
+        """Listen where the files came from, so that the plugins after us see the genres."""
+        del session
+        with self.guarded():
+            self._keep_what_was_known(task)
+        with self.guarded():
+            if self._listens and not self._late:
+                self._hear(task)
+
+    def files_in_place(self, task: ImportTask, **_: Any) -> None:
+        """Write what beets did not: it writes the tags of matches only, and before we listened if we come last."""
+        with self.guarded():
+            if self._listens and self._late:
+                self._hear(task)
+        with self.guarded():
+            for item in task.imported_items():
+                with self._session.one(item):
+                    if (choice := self._scribe.unwritten(item)) is not None and ui.should_write():
+                        self._scribe.write(item, choice)
+                        item.store()
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Whatever happens, the import goes on; what would happen with every album is told once."""
+        try:
+            yield
+        except GenretaggerError as error:
+            self._deaf = True
+            self._session.warn(f"no genres from here on: {error}")
+        except LIBRARY_ERRORS as error:
+            self._session.warn(f"no genres here, as beets' library cannot be written: {error}")
+        except Exception as error:  # noqa: BLE001 - the boundary to beets: no import fails because of us
+            self._session.warn(f"a bug, and no genres here: {type(error).__name__}: {error}")
+
+    def _keep_what_was_known(self, task: ImportTask) -> None:
+        """Undo what beets did to an album that it imported again: its tracks took over what the album has."""
+        if not task.is_album:
+            return
+        task.album.load()
+        if task.replaced_albums:
+            for item in task.imported_items():
+                item.load()
+                drop_album_notes(item)
+            self._albums.restore(task)
+        self._albums.clean(task.album)
+
+    def _hear(self, task: ImportTask) -> None:
+        if self._deaf:
+            return
+        everything = list(task.imported_items())
+        recognised = set()
+        for item in everything:
+            with self._session.one(item):
+                if self._is_recognised(item):
+                    recognised.add(number(item))
+        items = [item for item in everything if not self._tracks.is_kept(item, "track")]
+        for item, heard in zip(items, self._session.listen().hear([path_of(item) for item in items]), strict=False):
+            with self._session.one(item):
+                if self._tracks.accepts(item, heard, choice := self._tracks.choice(heard)):
+                    self._scribe.expect(item, self._tracks.set(item, choice))
+                    item.store()
+        if task.is_album:
+            task.album.load()
+            first = everything[0] if everything and number(everything[0]) in recognised else None
+            self._follow(task, first, heard=bool(items))
+
+    def _follow(self, task: ImportTask, first: Item | None, *, heard: bool) -> None:
+        album = task.album
+        if first is not None and not is_ours(album) and genres_of(album) == genres_of(first):
+            give(album, *whose(first))  # beets gave the album the genres of its first track, which are ours
+            album.store(inherit=False)
+            heard = True
+        if heard:
+            self._albums.follow(album)
+
+    def _is_recognised(self, item: Item) -> bool:
+        """Note genres in a file as ours if we wrote them, as after `beet remove` and another import."""
+        genres = tuple(genres_of(item))
+        if not genres or is_ours(item) or not self._session.listen().may_have_given(genres):
+            return False
+        return self._tracks.recognise(item)

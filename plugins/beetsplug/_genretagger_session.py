@@ -1,0 +1,222 @@
+"""What all parts of the plugin genretagger share: its options, the ears, what is counted and what is told."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beets import ui
+from beets.dbcore.db import DBAccessError
+from beets.library import Album, Item
+from beets.util import displayable_path
+from beetsplug._genretagger_models import path_of
+from beetsplug._genretagger_options import DEFAULTS
+
+from genretagger.errors import FileError, GenretaggerError
+from genretagger.text import printable
+
+if TYPE_CHECKING:
+    from beets.library import Library
+
+    from genretagger.beets.ears import Ears, Heard
+    from genretagger.cli.output import Bar
+    from genretagger.config import Settings
+
+LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
+"""What beets raises if its library cannot be read or written; `DBAccessError` is no database error by its class."""
+
+
+class Session:
+    """One `beet` command.
+
+    Args:
+        config: the plugin's section of beets' configuration.
+        log: the plugin's log.
+    """
+
+    def __init__(self, config: Any, log: Any) -> None:
+        self.config = config
+        self._log = log
+        self.tally: Counter[str] = Counter()
+        self.chatty = False
+        self.before_close: Callable[[], None] = lambda: None
+        """Is called before the ears are closed, if there are any."""
+        self._moves: list[tuple[Path, Path]] = []
+        self._ears: Ears | None = None
+        self._bar: Bar | None = None
+        self._lock = threading.Lock()
+
+    def on(self, option: str) -> bool:
+        """Whether an option is on."""
+        return bool(self.config[option].get(bool))
+
+    @property
+    def adds(self) -> bool:
+        """Whether the owner's genres stay beside ours."""
+        return self.on("keep_existing") or not self.on("force")
+
+    @property
+    def writes(self) -> bool:
+        """Whether files are to be written, by our options or else by beets'."""
+        return bool(ui.should_write(self.config["write"].get()))
+
+    @property
+    def asked_to_write(self) -> bool:
+        """Whether files are to be written by our own options, as with `-w`."""
+        return self.config["write"].get() is True
+
+    # The ears
+
+    def listen(self) -> Ears:
+        """Give the ears, which open the pipeline when they are first asked something.
+
+        Raises:
+            ConfigError: an option makes no sense.
+        """
+        with self._lock:
+            if self._ears is None:
+                from genretagger.beets.ears import Ears
+
+                self._ears = Ears(self._settings(), notice=self.warn, progress=self._progress)
+                atexit.register(self.close)  # `cli_exit` is not sent if a command fails
+            return self._ears
+
+    @contextmanager
+    def hearing(self, items: Sequence[Item]) -> Iterator[Iterator[Heard]]:
+        """Listen to items in their order, with a bar on a terminal."""
+        from genretagger.cli.output import Bar
+
+        def stream() -> Iterator[Heard]:
+            for done, heard in enumerate(self.listen().hear([path_of(item) for item in items]), 1):
+                yield heard
+                bar.update(heard.outcome.path.name, done, len(items))
+
+        with Bar("tracks", shown=bool(items) and self.chatty) as bar:
+            bar.update("listening", 0, len(items))
+            self._bar = bar
+            try:
+                yield stream() if items else iter(())
+            finally:
+                self._bar = None
+
+    def close(self) -> None:
+        """End the run and the child processes."""
+        if self._ears is not None:
+            self.before_close()
+        with self._lock:
+            ears, self._ears = self._ears, None
+        if ears is not None:
+            ears.close()
+            atexit.unregister(self.close)
+        self._record_moves()
+
+    def moved(self, source: bytes, target: bytes) -> None:
+        """Note that beets moved a file of which genretagger knows something."""
+        self._moves.append((Path(os.fsdecode(source)), Path(os.fsdecode(target))))
+
+    def _record_moves(self) -> None:
+        moves, self._moves = self._moves, []
+        if not moves:
+            return
+        from genretagger.beets.moves import record
+
+        try:
+            record(self._settings(), moves)
+        except GenretaggerError as error:
+            self._log.debug("genretagger does not know what was moved: {}", printable(str(error)))
+
+    def _settings(self) -> Settings:
+        from genretagger.beets.options import settings_for
+
+        return settings_for({name: self.config[name].get() for name in DEFAULTS})
+
+    # What is told
+
+    @contextmanager
+    def one(self, model: Item | Album) -> Iterator[None]:
+        """Whatever happens with one of many, the others go on; the bar is not in the way of what is printed."""
+        with self._bar.hidden() if self._bar is not None else nullcontext():
+            try:
+                yield
+            except FileError as error:
+                self.failed(model, str(error))
+            except (GenretaggerError, *LIBRARY_ERRORS):
+                raise  # the database, the model or beets' library: no other item would fare better
+            except Exception as error:  # noqa: BLE001 - the boundary to beets
+                self.failed(model, f"a bug: {type(error).__name__}: {error}")
+
+    def show(self, item: Item) -> None:
+        """Show how an item's genres change."""
+        if self.chatty:
+            ui.show_model_changes(item, fields=["genres"])
+
+    def say(self, state: str, item: Item, reason: str) -> None:
+        """Count an item, and say what became of it and why."""
+        self.tally[state] += 1
+        tell = self._log.info if self.chatty else self._log.debug
+        name = str(item) if item.title else displayable_path(item.path)
+        tell("{}: {}: {}", state, printable(name), printable(reason))
+
+    def failed(self, model: Item | Album, reason: str) -> None:
+        """Count a failure, and say why."""
+        self.tally["failed"] += 1
+        name = displayable_path(model.path) if isinstance(model, Item) else str(model)
+        self._log.error("{}: {}", printable(name), printable(reason))
+
+    def inform(self, text: str) -> None:
+        """Say something that is worth knowing."""
+        self._log.info("{}", printable(text))
+
+    def warn(self, text: str) -> None:
+        """Say something that a person should know."""
+        self._log.warning("{}", printable(text))
+
+    def _progress(self, what: str, done: int, total: int | None) -> None:
+        if self._bar is not None:
+            self._bar.update(what, done, total)
+
+
+def check_library(lib: Library) -> None:
+    """Find out whether beets' library can be written, before any file is.
+
+    Raises:
+        sqlite3.Error, DBAccessError: it cannot: it is read-only, or another program holds it.
+    """
+    with lib.transaction() as transaction:
+        transaction.mutate("UPDATE items SET id = id WHERE id = (SELECT min(id) FROM items)")
+
+
+@contextmanager
+def holding(lib: Library, item: Item) -> Iterator[None]:
+    """Take the library's lock, so that what is written into a file can be stored; a Ctrl-C waits until both are done.
+
+    Raises:
+        sqlite3.Error, DBAccessError: the library cannot be written.
+    """
+    with _uninterrupted(), lib.transaction() as transaction:
+        transaction.mutate("UPDATE items SET id = id WHERE id = ?", (item.id,))
+        yield
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put a Ctrl-C off; only a main thread gets any."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if asked:
+            raise KeyboardInterrupt

@@ -1,0 +1,74 @@
+"""`beet genretag --undo`: take back what genretagger gave, in the library and in the files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from beets.library import Item
+from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_models import UNDONE, genres_of, is_noted, is_ours, own, path_of, split, written
+from beetsplug._genretagger_session import Session, check_library, holding
+from beetsplug._genretagger_tracks import Tracks
+
+if TYPE_CHECKING:
+    from beets.library import Library
+
+
+class Undoing:
+    """The undo of the command.
+
+    Args:
+        session: gives the options and the ears.
+        tracks: the rules for tracks.
+        albums: the rules for albums.
+    """
+
+    def __init__(self, session: Session, tracks: Tracks, albums: Albums) -> None:
+        self._session = session
+        self._tracks = tracks
+        self._albums = albums
+
+    def undo(self, lib: Library, items: Sequence[Item]) -> None:
+        """Undo items, and then their albums.
+
+        What was undone in the library only is undone in the file as soon as files are written.
+        """
+        if not self._session.on("pretend") and any(map(is_noted, items)):
+            check_library(lib)
+        todo = [item for item in items if self._tracks.has_ours(item) or (own(item, UNDONE) and self._session.writes)]
+        albums: dict[int, None] = {}
+        try:
+            for item in todo:
+                with self._session.one(item):
+                    self._undo(lib, item)
+                    albums[item.album_id or 0] = None
+        finally:
+            if not self._session.on("pretend"):
+                for album_id in albums:
+                    if (album := lib.get_album(album_id)) is not None:
+                        self._albums.follow_undo(album)
+
+    def _undo(self, lib: Library, item: Item) -> None:
+        write, pretend = self._session.writes, self._session.on("pretend")
+        ours = tuple(genres_of(item) if is_ours(item) else split(own(item, UNDONE)))
+
+        def back() -> tuple[str, ...]:
+            ears = self._session.listen()
+            return ears.undo(path_of(item), ours, written(item), write=write, pretend=pretend)
+
+        if pretend:
+            self._restore(item, back(), write=write)
+            return
+        with holding(lib, item):
+            self._restore(item, back(), write=write)
+            item.mtime = item.current_mtime()  # or `beet update` would read what the file still has
+            item.store()
+
+    def _restore(self, item: Item, genres: tuple[str, ...], *, write: bool) -> None:
+        if is_ours(item):
+            self._tracks.unset(item, genres, in_library_only=not write)
+            self._session.show(item)
+        else:  # the library has what the owner wants, and only the file had ours
+            self._tracks.unset(item, tuple(genres_of(item)), in_library_only=False)
+        self._session.tally["undone"] += 1

@@ -1,0 +1,467 @@
+"""What went wrong in trials with real libraries: each test has the name of the trial that it repeats."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import command_helpers
+import pytest
+from beets.library import Library
+from beets_helpers import KINDS, SILENCE, Beet, Samples, read, scratch, set_tags
+from conftest import Ended
+
+from genretagger.text import is_blank
+
+Command = Callable[..., Ended]
+
+pytestmark = pytest.mark.timeout(600)
+"""Each test starts `beet` up to ten times."""
+
+TECHNO = ["Electronic", "Techno"]
+OTHER = ["mtt & techno", "mtt & dance"]
+
+
+@pytest.fixture
+def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Beet:
+    """With a second model, which says something else."""
+    beet = scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
+    shutil.copytree(data_dir / "models" / "musicnn", data_dir / "models" / "other")
+    return beet
+
+
+def path_of(beet: Beet, title: str) -> Path:
+    path = beet.tracks()[title].path
+    assert path is not None
+    return path
+
+
+def lend(beet: Beet, **fields: str) -> None:
+    """Give an album fields and store it as beets does by default: its tracks take them over."""
+    library = Library(str(beet.database), str(beet.library))
+    try:
+        (album,) = library.albums()
+        for name, value in fields.items():
+            album[name] = value
+        album.store()
+    finally:
+        library._close()
+
+
+# 01
+
+
+def test_undo_after_move(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q")
+    beet("genretag", "-q", "--model", "other", "title:flac")
+    before = path_of(beet, "mp3")
+    beet("modify", "-y", "title:mp3", "title=Moved")
+    beet.configure(paths={"default": "$album/New/$title"})
+    beet("move", "title:flac")
+    assert not before.exists()
+    assert beet.in_files() == {"Moved": TECHNO, "flac": OTHER}
+    assert "2 undone, 0 failed (pretended)" in beet("genretag", "-up").err
+    assert "2 undone, 0 failed" in beet("genretag", "-u").err
+    assert beet.in_files() == beet.genres() == {"Moved": [], "flac": []}
+    assert {len(row.fields) for row in beet.tracks().values()} == {0}
+    assert "0 tagged, 0 unsure, 2 kept" in beet("genretag").err, "what was undone stays so"
+
+
+def test_the_command_line_undoes_what_beets_moved(beet: Beet, genretagger: Command) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q")
+    beet("modify", "-y", "title:mp3", "title=Moved")
+    assert "2 writes undone, 0 skipped, 0 failed" in genretagger("undo", beet.library).err
+    assert beet.in_files() == {"Moved": [], "flac": []}
+
+
+def test_what_was_moved_and_decided_anew_goes_back_to_what_its_owner_had(beet: Beet) -> None:
+    beet.copies(beet.music, ["flac"], genre=["8-bit Gems"])
+    beet("import", beet.music)
+    beet("genretag", "-fq")
+    beet("modify", "-y", "title=Moved")
+    beet("genretag", "-q", "--model", "other")
+    assert beet.in_files() == {"Moved": OTHER}
+    assert "1 undone" in beet("genretag", "-u").err
+    assert beet.in_files() == beet.genres() == {"Moved": ["8-bit Gems"]}
+
+
+def test_an_undo_that_cannot_be_says_so_and_keeps_its_notes(beet: Beet) -> None:
+    beet.add("mp3", "flac", "opus")
+    beet("genretag", "-q")
+    gone, unknown, linked = path_of(beet, "mp3"), path_of(beet, "flac"), path_of(beet, "opus")
+    away = gone.rename(beet.folder / "away.mp3")
+    (beet.folder / "link.opus").hardlink_to(linked)
+    connection = sqlite3.connect(beet.data_dir / "library.sqlite3")
+    with connection:
+        connection.execute("DELETE FROM writes WHERE path = ?", (os.fsencode(unknown),))
+    connection.close()
+    before = {title: row.fields for title, row in beet.tracks().items()}
+    for flags in ("-up", "-u"):
+        told = beet("genretag", flags, status=1)
+        assert "0 undone, 3 failed" in told.err, flags
+        assert f"{gone}: the file is gone" in told.err
+        assert f"{unknown}: genretagger's history does not say what it had before" in told.err
+        assert f"{linked}: it is hard-linked" in told.err
+        assert {title: row.fields for title, row in beet.tracks().items()} == before
+    away.rename(gone)
+    assert "1 undone, 0 failed" in beet("genretag", "-u", "title:mp3").err
+    assert read(gone) == []
+
+
+def test_the_undo_of_a_copy_leaves_the_undo_of_its_original(beet: Beet) -> None:
+    beet.add("flac")
+    beet("genretag", "-q")
+    original = path_of(beet, "flac")
+    kept = beet.folder / "kept.flac"
+    shutil.copy(original, kept)
+    beet("modify", "-y", "title=Moved")
+    shutil.copy(kept, original)
+    assert "1 undone" in beet("genretag", "-u").err
+    assert (beet.in_files(), read(original)) == ({"Moved": []}, TECHNO)
+    states = [str(write.state) for write in command_helpers.writes(beet.data_dir) if write.path == original]
+    assert states == ["done"], "its original still has our genre, and can be undone"
+
+
+def test_after_an_undo_an_albums_genres_of_its_owner_are_not_ours(beet: Beet) -> None:
+    beet.copies(beet.music, ["flac"], genre=["Polka"])
+    beet("import", beet.music)
+    beet("genretag", "-fq")
+    assert beet.albums() == {"Album": TECHNO}
+    beet("genretag", "-u")
+    assert beet.albums() == {"Album": ["Polka"]}
+    assert all(not row.fields for row in beet._rows(albums=True))
+    beet("genretag", "-a", "--model", "other")
+    assert beet.albums() == {"Album": ["Polka"]}
+
+
+# 02
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-LA",), ("-L",), pytest.param(("-A", "library"), marks=pytest.mark.slow)],
+    ids=["as is", "matched", "by path"],
+)
+def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> None:
+    beet.copies(beet.music, ["mp3", "opus", "flac"])
+    set_tags(beet.music / "mp3.mp3", genre=["Electronic"])
+    set_tags(beet.music / "opus.opus", genre=TECHNO)  # as ours would be
+    beet.configure("genretagger known")
+    beet("import", beet.music)
+    beet.copies(beet.folder / "second", ["mp4"], "Album")
+    before, albums = beet.tracks(), beet.albums()
+    assert before["mp3"].fields == before["opus"].fields == {}
+    assert before["flac"].fields["genretagger_genres"] == "Electronic; Techno"
+    assert albums == {"Album": TECHNO} or albums == {"Album": ["Electronic"]}
+    for _ in range(2):
+        beet("import", *(beet.library if each == "library" else each for each in arguments))
+        after = beet.tracks()
+        for title in before:
+            fields = {name: value for name, value in after[title].fields.items() if name.startswith("genretagger")}
+            expected = {name: value for name, value in before[title].fields.items() if name.startswith("genretagger")}
+            assert (after[title].genres, fields) == (before[title].genres, expected), title
+        assert beet.albums() == albums
+    beet("genretag", "-q", "--model", "other")
+    assert beet.in_files() == beet.genres() == {"mp3": ["Electronic"], "opus": TECHNO, "flac": OTHER}
+    beet("genretag", "-q", "-u")
+    assert beet.in_files() == beet.genres() == {"mp3": ["Electronic"], "opus": TECHNO, "flac": []}
+
+
+def test_notes_of_an_earlier_version_that_an_album_gave_its_tracks(beet: Beet) -> None:
+    """Libraries in which a re-import mixed up the notes: the history says whose genre it is."""
+    beet.add("mp3", "flac")
+    set_tags(path_of(beet, "mp3"), genre=["Jazz"])
+    beet("modify", "-y", "title:mp3", "genres=Jazz")
+    beet("genretag", "-q")
+    lend(beet, genretagger_genres="Jazz")  # now the owner's genre counts as ours, and ours as the owner's
+    beet("genretag", "--model", "other")
+    assert beet.in_files() == beet.genres() == {"mp3": ["Jazz"], "flac": OTHER}
+
+
+def test_an_albums_old_notes_get_names_of_their_own(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    beet("modify", "-y", "title:mp3", "genres=Jazz")
+    beet("genretag", "-q")
+    connection = sqlite3.connect(beet.database)
+    with connection:
+        connection.execute("UPDATE album_attributes SET key = replace(key, 'genretagger_album_', 'genretagger_')")
+    connection.close()
+    genres = beet.genres()
+    beet("import", "-LA")
+    assert beet.tracks()["mp3"].fields == {}
+    assert beet.genres() == genres
+    beet("genretag", "-q", "--model", "other")
+    assert beet.in_files() == beet.genres() == {"mp3": ["Jazz"], "flac": OTHER}
+    assert beet.albums()["Album"][-1] != "Techno", "the album is still ours to keep in step"
+
+
+def test_whose_it_is_survives_removal_and_another_import(beet: Beet) -> None:
+    beet.copies(beet.music, ["mp3", "flac"])
+    set_tags(beet.music / "mp3.mp3", genre=["Polka"])
+    beet("import", beet.music)
+    beet("genretag", "-fkq", "title:mp3")
+    assert beet.in_files() == {"mp3": ["Polka", *TECHNO], "flac": TECHNO}
+    for elsewhere in (False, True):
+        beet("remove", "-f", "album:Album")
+        if elsewhere:
+            (beet.library / "Album").rename(beet.folder / "elsewhere")
+        beet("import", beet.folder / "elsewhere" if elsewhere else beet.library)
+        assert beet.genres() == {"mp3": ["Polka", *TECHNO], "flac": TECHNO}
+        fields = beet.tracks()["mp3"].fields
+        assert (fields["genretagger_genres"], fields["genretagger_kept"]) == ("Electronic; Techno", "Polka")
+    beet("genretag", "-q", "--model", "other")
+    assert beet.in_files() == beet.genres() == {"mp3": ["Polka", *OTHER], "flac": OTHER}
+    assert "2 undone" in beet("genretag", "-u").err
+    assert beet.in_files() == beet.genres() == {"mp3": ["Polka"], "flac": []}
+
+
+@pytest.mark.parametrize("way", ["stored", "modify", pytest.param("zero", marks=pytest.mark.slow), "write"])
+def test_whose_it_is_survives_what_beets_does(beet: Beet, way: str) -> None:
+    beet.add("mp3", "flac")
+    beet("modify", "-y", "title:mp3", "genres=Polka")
+    beet.configure("genretagger zero", zero={"fields": "comments", "update_database": True})
+    beet("genretag", "-W" if way == "write" else "-w", "-q")
+    if way == "stored":
+        lend(beet, genretagger_album_genres="Polka", genretagger_album_kept="Polka", label="Mine")
+    elif way == "modify":
+        beet("modify", "-y", "-a", "label=Mine", "genretagger_genres=Polka", "genretagger_model=x")
+    elif way == "zero":
+        beet("zero", "album:Album")
+    else:
+        beet("write")
+        (write,) = [write for write in command_helpers.writes(beet.data_dir) if str(write.state) == "done"]
+        assert write.path == path_of(beet, "flac"), "what beets wrote for us is in the history"
+    assert beet.genres() == beet.in_files() == {"mp3": ["Polka"], "flac": TECHNO}
+    beet("genretag", "-q", "--model", "other")
+    assert beet.genres() == beet.in_files() == {"mp3": ["Polka"], "flac": OTHER}
+    beet("genretag", "-q", "-u")
+    assert beet.genres() == beet.in_files() == {"mp3": ["Polka"], "flac": []}
+
+
+def test_genres_of_an_album_that_were_stored_over_those_of_its_tracks(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q")
+    beet("genretag", "-q", "--model", "other", "title:flac")
+    connection = sqlite3.connect(beet.database)
+    with connection:
+        connection.execute("UPDATE items SET genres = (SELECT genres FROM albums)")
+    connection.close()
+    assert beet.genres()["flac"] == beet.genres()["mp3"] == beet.albums()["Album"]
+    assert "2 undone" in beet("genretag", "-u").err
+    assert beet.genres() == beet.in_files() == {"mp3": [], "flac": []}
+
+
+# 03
+
+
+def test_ctrl_c_album(beet: Beet) -> None:
+    for album in ("One", "Two", "Three"):
+        beet.add("mp3", "flac", album=album)
+    beet.configure("genretagger interrupting")
+    told = beet("genretag", status=130)
+    assert "interrupted: the same command, run again, goes on" in told.err
+    assert "2 tagged" in told.err
+    done = {album for album, genres in beet.albums().items() if genres}
+    assert len(done) == 1, "the album of the tracks that were done has its genres"
+    beet.configure()
+    connection = sqlite3.connect(beet.database)  # as after a kill, which leaves no time for albums
+    with connection:
+        connection.execute("UPDATE albums SET genres = ''")
+        connection.execute("DELETE FROM album_attributes WHERE key LIKE 'genretagger%'")
+    connection.close()
+    assert "4 tagged, 0 unsure, 2 kept" in beet("genretag").err
+    assert beet.albums() == dict.fromkeys(("One", "Two", "Three"), TECHNO)
+    told = beet("genretag")
+    assert told.err == "genretagger: 0 tagged, 0 unsure, 6 kept, 0 failed\n"
+
+
+# 04
+
+
+def test_empty_genre_import(beet: Beet) -> None:
+    blank = {"flac": [""], "mp4": [" "], "opus": ["\u200b "], "mp3": ["\u3164"]}
+    for kind, genres in blank.items():
+        beet.copies(beet.music, [kind], genre=genres)
+    shutil.copy(beet.recordings / SILENCE, beet.folder / "quiet.flac")
+    (beet.folder / "quiet").mkdir()
+    shutil.move(beet.folder / "quiet.flac", beet.folder / "quiet" / "quiet.flac")
+    set_tags(beet.folder / "quiet" / "quiet.flac", title="quiet", album="Quiet", artist="Me", genre=[" "])
+    beet("import", beet.music)
+    beet("import", beet.folder / "quiet")
+    assert beet.genres() == {**dict.fromkeys(KINDS, TECHNO), "quiet": [" "]}, "a file in which nothing is heard stays"
+    assert {title: genres for title, genres in beet.in_files().items() if title != "quiet"} == dict.fromkeys(
+        KINDS, TECHNO
+    )
+    assert beet.albums() == {"Album": TECHNO, "Quiet": []}
+    beet("genretag", "-q", "-u", "album:Album")
+    assert all(all(map(is_blank, genres)) for genres in beet.in_files().values())
+    assert beet.genres() == {**{kind: [] for kind in KINDS}, "quiet": [" "]}
+
+
+def test_blank_genres_in_the_library_are_none(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    lend(beet, genres=" ")
+    assert "2 tagged" in beet("genretag").err
+    assert beet.genres() == beet.in_files() == {"mp3": TECHNO, "flac": TECHNO}
+    assert beet.albums() == {"Album": TECHNO}
+
+
+# 05
+
+
+@pytest.mark.parametrize("how", ["locked", "read-only", "folder"])
+def test_locked_library(beet: Beet, how: str) -> None:
+    beet.add("mp3", "flac")
+    beet("genretag", "-q", "title:mp3")
+    beet.configure(timeout=0.5)
+    before = {title: row.path.read_bytes() for title, row in beet.tracks().items() if row.path}
+    holder = sqlite3.connect(beet.database, isolation_level=None)
+    if how == "locked":
+        holder.execute("BEGIN IMMEDIATE")
+    elif not forbid(beet.database if how == "read-only" else beet.database.parent):
+        pytest.skip("this user writes whatever the mode says, and chattr +i is not to be had")
+    try:
+        for arguments in ([], ["-a"], ["-u"], ["-f", "-q"]):
+            told = beet("genretag", *arguments, status=1)
+            assert f"beets' library {beet.database} cannot be written" in told.err
+            assert len(told.err.splitlines()) == 1, told.err
+        assert "1 tagged" in beet("genretag", "-p").err
+    finally:
+        holder.close()
+        allow(beet.database if how == "read-only" else beet.database.parent)
+    assert {title: row.path.read_bytes() for title, row in beet.tracks().items() if row.path} == before
+    assert beet.genres() == {"mp3": TECHNO, "flac": []}
+    assert "1 tagged, 0 unsure, 1 kept" in beet("genretag").err
+
+
+def forbid(place: Path) -> bool:
+    """Make a file or folder one that this user cannot write; whether that could be done."""
+    if os.geteuid() != 0:
+        place.chmod(0o500)
+        return True
+    return change_attributes("+i", place)
+
+
+def allow(place: Path) -> None:
+    if os.geteuid() != 0:
+        place.chmod(0o700)
+    else:
+        change_attributes("-i", place)
+
+
+def change_attributes(how: str, place: Path) -> bool:
+    if shutil.which("chattr") is None:
+        return False
+    return subprocess.run(["chattr", how, place], capture_output=True, check=False).returncode == 0
+
+
+def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
+    beet.add("mp3", "flac")
+    beet.configure("genretagger locking", timeout=0.5)
+    told = beet("genretag", status=1)
+    assert "cannot be written (database is locked). Another program is using it" in told.err
+    assert sorted(map(len, beet.genres().values())) == [0, 2]
+    assert beet.genres() == beet.in_files(), "no file has what the library could not hold"
+
+
+# 06
+
+
+def test_undo_after_convert_k(beet: Beet) -> None:
+    encoder = beet.folder / "encode.py"
+    encoder.write_text(ENCODE)
+    beet.add("flac")
+    command = f"{sys.executable} {encoder} $source $dest"
+    beet.configure(
+        "genretagger convert",
+        convert={"format": "mp3", "formats": {"mp3": {"command": command, "extension": "mp3"}}},
+    )
+    beet("modify", "-y", "genres=Zydeco")
+    beet("genretag", "-fq")
+    beet("convert", "-y", "-k", "-d", beet.folder / "originals")
+    path = path_of(beet, "flac")
+    assert path.suffix == ".mp3"
+    assert beet.in_files() == beet.genres() == {"flac": TECHNO}
+    assert "1 undone, 0 failed (pretended)" in beet("genretag", "-up").err
+    assert "1 undone, 0 failed" in beet("genretag", "-u").err
+    assert beet.in_files() == beet.genres() == {"flac": ["Zydeco"]}
+    assert beet.tracks()["flac"].fields == {}
+    (original,) = (beet.folder / "originals").rglob("*.flac")
+    assert read(original) == TECHNO, "the original was moved away, and is no part of the library"
+
+
+ENCODE = """
+import sys, av
+with av.open(sys.argv[1]) as source, av.open(sys.argv[2], "w", format="mp3") as target:
+    out = target.add_stream("libmp3lame", rate=44100)
+    for frame in source.decode(audio=0):
+        frame.pts = None
+        for packet in out.encode(frame):
+            target.mux(packet)
+    for packet in out.encode(None):
+        target.mux(packet)
+"""
+
+
+# 07
+
+
+def test_write_no_then_w(beet: Beet) -> None:
+    beet.copies(beet.music, ["mp3", "flac", "opus"])
+    beet.configure(importing={"write": False})
+    beet("import", beet.music)
+    assert (set(map(tuple, beet.genres().values())), set(map(tuple, beet.in_files().values()))) == (
+        {tuple(TECHNO)},
+        {()},
+    )
+    foreign = path_of(beet, "opus")
+    set_tags(foreign, genre=["Polka"])
+    assert "2 written (pretended)" in beet("genretag", "-wp").err
+    told = beet("genretag", "-w")
+    assert "2 written" in told.err
+    assert "its file has the genre Polka: `beet update` reads it" in told.err
+    assert beet.in_files() == {"mp3": TECHNO, "flac": TECHNO, "opus": ["Polka"]}
+    assert " written\n" not in beet("genretag", "-w").err
+
+    beet("genretag", "-u")
+    assert beet.genres() == {"mp3": [], "flac": [], "opus": ["Polka"]}
+    assert beet.in_files()["mp3"] == TECHNO, "import.write: no"
+    assert "undone in the library" in beet("genretag").err, "what was undone is not given again"
+    assert beet.genres()["mp3"] == []
+    beet("genretag", "-u", "-w")
+    assert beet.in_files() == beet.genres() == {"mp3": [], "flac": [], "opus": ["Polka"]}
+    assert {len(row.fields) for row in beet.tracks().values()} == {0}
+    assert "0 undone" in beet("genretag", "-u", "-w").err
+
+
+def test_what_was_undone_in_the_library_only_can_be_forced(beet: Beet) -> None:
+    beet.add("mp3")
+    beet("genretag", "-qW")
+    beet("genretag", "-quW")
+    assert beet.genres() == {"mp3": []}
+    assert "1 kept" in beet("genretag").err
+    beet("genretag", "-f")
+    assert beet.in_files() == beet.genres() == {"mp3": TECHNO}
+    assert "genretagger_undone" not in beet.tracks()["mp3"].fields
+
+
+# Links
+
+
+@pytest.mark.parametrize("kind", ["link", "hardlink"])
+def test_a_matched_import_gives_no_genre_to_what_a_link_leads_to(beet: Beet, kind: str) -> None:
+    (original,) = beet.copies(beet.music / "album", ["flac"])
+    beet.configure("genretagger known", {"autotag": True, "copy": False, kind: True})
+    told = beet("import", beet.music)
+    assert beet.genres() == {"flac": TECHNO}
+    assert read(original) == []
+    assert "in the library only" in told.err
+    beet("write")
+    assert read(original) == [], "later neither"
