@@ -210,6 +210,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, daemon=True).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the watcher reads the configuration again, and tells us to end
     settings = restored(json.loads(sys.stdin.readline()))
     threading.Thread(target=_listen, args=(end, wake), daemon=True).start()
     threading.Thread(target=_beat, daemon=True).start()

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from genretagger.config import Settings
-from genretagger.daemon import intake, lock, watch
+from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control
@@ -96,6 +96,8 @@ class Service:
             signal.signal(number, self._on_stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._on_reload)
+        if early.was_asked_to_reload():
+            self._reloading = True
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
@@ -112,6 +114,7 @@ class Service:
             if control is not None:
                 control.close()
             self._end()
+            early.ignore_all()
         return 0
 
     def _control(self) -> Control | None:
@@ -309,3 +312,4 @@ class Service:
         self._intake.stop(1.0)
         self._account.summarise(self._work.queue)
         self._events.info("stopped")
+        self._events.close()
