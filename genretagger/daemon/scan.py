@@ -6,6 +6,7 @@ are merged and nothing is held: a library of any size costs one `stat` a file an
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class Scan:
             known = seen if seen is not None and seen.path == entry.path else None
             try:
                 stat = entry.stat()
-            except OSError:  # a link that leads nowhere, or gone again
+            except OSError as error:  # a link that leads nowhere, or gone again
+                self._tell_of_length(error, entry.path)
                 continue
             self.files += 1
             same = known is not None and _same(known, stat)
@@ -97,6 +99,15 @@ class Scan:
         if known.failure_retry is not None:  # it failed, and would fail again; what may pass has a job
             return not known.failure_retry or known.job == JobState.QUARANTINED
         return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
+
+    def _tell_of_length(self, error: OSError, path: bytes) -> bool:
+        """Report the folder that holds a path that is too long for the system: its other names would fail as well."""
+        if error.errno != errno.ENAMETOOLONG:
+            return False
+        self._failed(
+            OSError(error.errno, "it holds names that make paths too long for the system", os.path.dirname(path))  # noqa: PTH120 - bytes
+        )
+        return True
 
     def _walk(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
         """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""
@@ -116,7 +127,8 @@ class Scan:
             with os.scandir(folder) as entries:
                 visible = [entry for entry in entries if not entry.name.startswith(b".")]
         except OSError as error:
-            self._failed(error)
+            if not self._tell_of_length(error, folder):
+                self._failed(error)
             return []
         ordered: list[tuple[bytes, bool, os.DirEntry[bytes]]] = []
         for entry in visible:
