@@ -5,6 +5,7 @@ On the watcher's side only it uses the database, so that nothing that takes long
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
 
 _BATCH = 500
+MOST_UNSETTLED = 1000
+"""How many files that may not be complete one look reports, before it asks for another look instead."""
+
 _FOREIGN_CLOCK_S = 3600.0
 """How far the clock of a file server may be from ours."""
 
@@ -54,6 +58,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A file or folder was moved away: nothing at or below its old path has to be done any more."""
+
+    path: Path
+    is_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """The engine is gone: what it was at has to wait again."""
 
@@ -77,6 +89,13 @@ class Unsettled:
     """A file was found that may not be complete."""
 
     path: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """So many files may not be complete that the folder has to be looked through again later."""
+
     root: Path
 
 
@@ -113,8 +132,8 @@ class Unreadable:
     error: OSError
 
 
-Order = Arrived | Look | GiveBack | Configure | Count
-Report = Unsettled | Looked | Queue | Broken | Unreadable
+Order = Arrived | Look | Gone | GiveBack | Configure | Count
+Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
 class Intake:
@@ -146,6 +165,11 @@ class Intake:
         self._stopping.set()
         self._orders.put(None)
         self._thread.join(timeout_s)
+
+    @property
+    def waiting(self) -> int:
+        """How many orders wait."""
+        return self._orders.qsize()
 
     @property
     def is_alive(self) -> bool:
@@ -187,13 +211,25 @@ class Intake:
         jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
         if jobs:
             store.add_jobs(jobs)
+        gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
+        store.drop_waiting_jobs([path for path in gone if not os.path.lexists(path)])
+        whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
-                self._look(store, order)
+                if order is whole.get(order.root, order):  # which finds what the others would
+                    self._look(store, order)
+            elif isinstance(order, Gone):
+                if order.is_folder:
+                    self._drop_gone(store, order.path)
             elif isinstance(order, GiveBack):
                 store.give_back_jobs(attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
+
+    def _drop_gone(self, store: Store, folder: Path) -> None:
+        """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
+        for paths in store.waiting_below(folder):
+            store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, arrived: Arrived) -> bool:
         """Whether a file is another one than was handled last, which also tells our own writes."""
@@ -217,7 +253,9 @@ class Intake:
 
     def _look(self, store: Store, look: Look) -> None:
         started, now_s = time.monotonic(), time.time()
-        settings, found = self._settings, 0
+        settings, found, unsettled = self._settings, 0, 0
+        if os.path.isdir(look.folder):  # noqa: PTH112 - Path.is_dir() raises where it may not look
+            self._drop_gone(store, look.folder)
         jobs: list[NewJob] = []
         scan = Scan(
             look.folder,
@@ -233,7 +271,9 @@ class Intake:
             found += 1
             age_s = now_s - unhandled.stat.st_ctime
             if age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0) or is_being_written(unhandled.path):
-                self._tell(Unsettled(unhandled.path, look.root))
+                unsettled += 1
+                if unsettled <= MOST_UNSETTLED:
+                    self._tell(Unsettled(unhandled.path, look.root))
                 continue
             jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
             if len(jobs) >= _BATCH:
@@ -241,6 +281,8 @@ class Intake:
                 jobs.clear()
                 self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
         store.add_jobs(jobs)
+        if unsettled > MOST_UNSETTLED:
+            self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))
 
 

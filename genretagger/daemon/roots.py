@@ -117,6 +117,12 @@ class Roots:
             if root.watched.way is not Way.AWAY:
                 self._look(root, why, priority=priority)
 
+    def look_at(self, folder: Path, why: str) -> None:
+        """Look at a watched folder, if it is there."""
+        root = self.of(folder)
+        if root is not None and root.watched.way is not Way.AWAY:
+            self._look(root, why, priority=0)
+
     def check_soon(self) -> None:
         """Have `upkeep` see at once whether all is as it should be."""
         self._upkeep_at_s = 0.0

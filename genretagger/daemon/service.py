@@ -42,6 +42,12 @@ STOP_S = 8.0
 ANSWER_S = 4.0
 """How long a command waits for an answer."""
 
+MOST_HEARD = 5000
+"""How many messages may wait for the loop before it is not told of further changes one by one."""
+
+_FULL_S = 0.2
+"""How long files stay where they are when the thread of the database has enough to do."""
+
 _LONGEST_LOOK_S = 1800.0
 """What the database or a folder takes longer for hangs."""
 
@@ -74,14 +80,17 @@ class Service:
         self._load, self._events = load, events
         self._settings = load()
         self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._questions: SimpleQueue[_Question] = SimpleQueue()
+        self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
+        _migrate_aside(self._settings.database)
         with Store.open(self._settings.database) as store:  # here, where an error ends the start
             store.give_back_jobs(attempted=True)
             store.forget_jobs(outside=roots)
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._intake_at_s: float | None = None
         self._intake_failed = False
-        self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._ask)
+        self._roots = Roots(roots, self._settings, events, tell=self._hear, look=self._ask)
         self._arrivals = Arrivals(self._settings, self._roots, self._ask)
         self._account = Account(events)
         self._work = Work(self._settings, events, self._account, tell=self._inbox.put, ask=self._ask, lock=held)
@@ -138,6 +147,13 @@ class Service:
         self._events.error("thread died", name=name, cause=cause, action="looking after the observers")
         self._inbox.put(_DIED)
 
+    def _hear(self, message: Changed | Overflowed | LimitReached) -> None:
+        """Pass on what an observer hears, in its thread; more than the loop can take is only noted."""
+        if isinstance(message, Changed) and self._inbox.qsize() >= MOST_HEARD:
+            self._flooded.add(message.root)
+        else:
+            self._inbox.put(message)
+
     def _turn(self) -> None:
         """Wait for what is next, and handle it."""
         now_s = time.monotonic()
@@ -145,13 +161,18 @@ class Service:
             message = self._inbox.get(timeout=max(0.0, self._next_s(now_s) - now_s))
             self._receive(message)
             for _ in range(1000):  # what follows at once, but never so much that nothing else is done
+                self._reply()
                 self._receive(self._inbox.get_nowait())
+        self._reply()
+        while self._flooded:
+            self._arrivals.flooded(self._flooded.pop())
         if self._reloading:
             self._reload()
         now_s = time.monotonic()
         if self._intake_at_s is not None and now_s >= self._intake_at_s:
             self._restart_intake()
-        self._arrivals.look(now_s)
+        if not self._is_full:
+            self._arrivals.look(now_s)
         self._roots.upkeep(now_s)
         self._work.drive(now_s)
         self._notifier.feed(now_s, self._is_alive)
@@ -164,11 +185,16 @@ class Service:
             self._roots.next_s(),
             self._account.summary_since_s + self._settings.summary_s,
             self._intake_at_s,
-            self._arrivals.next_s(),
+            now_s + _FULL_S if self._is_full else self._arrivals.next_s(),
             self._work.next_s(now_s),
             self._notifier.next_s,
         ]
         return min(each for each in times if each is not None)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the thread of the database has enough to do: what is complete waits a little longer."""
+        return self._intake.waiting >= MOST_HEARD
 
     # What arrives
 
@@ -188,6 +214,8 @@ class Service:
             self._roots.check_soon()
         elif isinstance(message, intake.Unsettled):
             self._arrivals.touch(message.path, message.root)
+        elif isinstance(message, intake.Flooded):
+            self._arrivals.flooded(message.root)
         elif isinstance(message, intake.Queue):
             self._intake_failed = False
             self._work.queued(message)
@@ -206,8 +234,6 @@ class Service:
                 self._handled(message.details)
         elif isinstance(message, Ended):
             self._work.ended(message)
-        elif isinstance(message, _Question):
-            message.answer.set_result(self._answer(message.word))
 
     def _handled(self, details: Json) -> None:
         if details["status"] == UNSETTLED:
@@ -283,8 +309,15 @@ class Service:
     def _pass_on(self, word: str) -> Json:
         """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
         question = _Question(word)
-        self._inbox.put(question)
+        self._questions.put(question)
+        self._inbox.put(None)  # wakes the loop, which answers before it goes on with anything else
         return question.answer.result(ANSWER_S)
+
+    def _reply(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                question = self._questions.get_nowait()
+                question.answer.set_result(self._answer(question.word))
 
     def _answer(self, word: str) -> Json:
         if word == "wake":
@@ -313,3 +346,19 @@ class Service:
         self._account.summarise(self._work.queue)
         self._events.info("stopped")
         self._events.close()
+
+
+def _migrate_aside(database: str | Path) -> None:
+    """Bring the database up to date in a child process: what migrations load would stay in this one (15 MB).
+
+    Errors are found again, and told, by whoever opens the database next.
+    """
+    if not hasattr(os, "fork") or threading.active_count() > 1:
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            Store.open(database).close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)

@@ -72,11 +72,19 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Something was heard of a file, or of a folder with all that is in it."""
+    """Something was heard of a file, or of a folder with all that is in it.
+
+    Attributes:
+        path: the file or folder.
+        root: the watched folder that it lies in.
+        is_folder: whether it is a folder.
+        source: the path that it was moved from, if it was moved inside of the watched folder.
+    """
 
     path: Path
     root: Path
     is_folder: bool = False
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +106,20 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass on what matters, by the name that the folder was given; whether it does is decided elsewhere."""
-        name = event.dest_path if isinstance(event, (FileMovedEvent, DirMovedEvent)) else event.src_path
+        if event.is_synthetic:  # watchdog walks through a folder that was moved; that folder is looked at anyway
+            return
+        moved = isinstance(event, (FileMovedEvent, DirMovedEvent))
+        name = event.dest_path if moved else event.src_path
         if not name:
             return
+        source = self._named(event.src_path) if moved and event.src_path else None
+        self._tell(Changed(self._named(name), self._root, event.is_directory, source))
+
+    def _named(self, name: bytes | str) -> Path:
         path = Path(os.fsdecode(name))
         if self._real != self._root and path.is_relative_to(self._real):
             path = self._root / path.relative_to(self._real)
-        self._tell(Changed(path, self._root, event.is_directory))
+        return path
 
 
 class Watched:

@@ -6,6 +6,7 @@ attempt before the file is opened: a file that kills whoever opens it is found o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -182,6 +183,31 @@ class Jobs(Access):
         inside = or_(*(lies_under(JobRow.path, folder) for folder in outside))
         with self._write() as connection:
             connection.execute(delete(JobRow).where(not_(inside)))
+
+    def waiting_below(self, folder: Path) -> Iterator[list[Path]]:
+        """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
+        stored, last = type_coerce(JobRow.path, LargeBinary), b""
+        while True:
+            page = (
+                select(stored)
+                .where(JobRow.state == JobState.WAITING.value, lies_under(JobRow.path, folder), stored > last)
+                .order_by(stored)
+                .limit(SCAN_ROWS)
+            )
+            with self._read() as connection:
+                paths: list[bytes] = list(connection.execute(page).scalars())
+            if paths:
+                yield [Path(os.fsdecode(path)) for path in paths]
+            if len(paths) < SCAN_ROWS:
+                return
+            last = paths[-1]
+
+    def drop_waiting_jobs(self, paths: Sequence[Path]) -> None:
+        """Drop the jobs of these files, unless somebody is at them or they are quarantined."""
+        for start in range(0, len(paths), _BATCH):
+            some = JobRow.path.in_(paths[start : start + _BATCH])
+            with self._write() as connection:
+                connection.execute(delete(JobRow).where(JobRow.state == JobState.WAITING.value, some))
 
     def release_jobs(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.
