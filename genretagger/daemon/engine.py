@@ -180,8 +180,10 @@ class Engine:
             # whoever brings it back is heard of, or found by a scan; and who changes it is not to blame
             self._store.finish_job(job.path, None)
             return False
-        # what the system failed at, such as a full disk, is nobody's attempt
-        if isinstance(error, SystemFaultError) or (retry and job.attempts < self._settings.attempts):
+        if isinstance(error, SystemFaultError):  # a full disk, say: none of the file's attempts
+            self._store.fail_job(job.path, error, again_in_s=self._settings.retry_s, attempted=False)
+            return False
+        if retry and job.attempts < self._settings.attempts:
             wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)
             self._store.fail_job(job.path, error, again_in_s=wait_s)
             return False
