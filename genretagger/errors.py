@@ -51,6 +51,10 @@ class DatabaseError(GenretaggerError):
     """The database cannot be opened, migrated, read or written."""
 
 
+class NoWorkersError(GenretaggerError):
+    """Child processes cannot be started here, or get too little memory: no file would fare better than another."""
+
+
 class FileError(GenretaggerError):
     """One file failed; the others go on."""
 
@@ -108,7 +112,7 @@ class WorkerError(FileError):
 
 
 class WorkerLostError(WorkerError):
-    """The child process was killed from outside, or could not be started: the file is not to blame."""
+    """The child process was killed from outside; the file may be to blame, if the system ran out of memory."""
 
     retry: ClassVar[bool] = True
 

@@ -26,7 +26,7 @@ from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.discover import Found, is_ignored
-from genretagger.errors import FileChangedError, FileError, GenretaggerError
+from genretagger.errors import FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files import stamp_of, unwritable
 from genretagger.opening import open_pipeline
 from genretagger.pipeline import Pipeline
@@ -145,14 +145,14 @@ class Engine:
         cause, status = outcome.reason, outcome.status.value
         quarantined = False
         if outcome.status is Status.FAILED:
-            failure = self._store.last_failure(outcome.path)
-            error = failure.error if failure is not None else FileError(outcome.reason, path=outcome.path)
+            error = outcome.error or FileError(outcome.reason, path=outcome.path)
             cause = str(error)
             if not os.path.lexists(outcome.path):
                 status = GONE
             elif isinstance(error, FileChangedError):
                 status = UNSETTLED
-            quarantined = self._failed(job, error, retry=failure is None or failure.retry)
+            failure = self._store.last_failure(outcome.path)
+            quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
             refused = outcome.status is Status.SKIPPED and not outcome.scores
             key = self._settings.rules_key
@@ -179,6 +179,9 @@ class Engine:
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
             # whoever brings it back is heard of, or found by a scan; and who changes it is not to blame
             self._store.finish_job(job.path, None)
+            return False
+        if isinstance(error, SystemFaultError):  # a full disk, say: none of the file's attempts
+            self._store.fail_job(job.path, error, again_in_s=self._settings.retry_s, attempted=False)
             return False
         if retry and job.attempts < self._settings.attempts:
             wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)

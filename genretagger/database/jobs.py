@@ -138,13 +138,14 @@ class Jobs(Access):
             if handled is not None:
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
 
-    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True) -> None:
         """Note that an attempt failed.
 
         Args:
             path: the file.
             error: why.
             again_in_s: when to try again; None to quarantine the file.
+            attempted: whether the attempt counts: it does not if the system failed and not the file.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -157,6 +158,8 @@ class Jobs(Access):
             "worker": None,
             "updated_at": at,
         }
+        if not attempted:
+            values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 
