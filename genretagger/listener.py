@@ -60,6 +60,8 @@ class Listener:
         self._notice = notice
         self._session: Session | None = None
         self._bank: FilterBank | None = None
+        self.on_loading: Callable[[bool], None] = lambda _: None
+        """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
         self._tell_of_unknown_names(settings, notice)
@@ -142,6 +144,15 @@ class Listener:
         Returns:
             What it said; None where there is nothing but steady noise.
         """
+        if self._session is not None:
+            return self._heard(sound)
+        self.on_loading(True)
+        try:
+            return self._heard(sound)
+        finally:
+            self.on_loading(False)
+
+    def _heard(self, sound: Sound) -> Activations | None:
         import numpy as np
 
         from genretagger.features import STEADY, coherence, log_mel

@@ -91,6 +91,12 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             now = ", looking" if root["looking"] else ""
             found = f"{plural(root['files'], 'file')} when last looked through"
             lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
+        for pause in running["paused"]:
+            lines.append(
+                f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
+            )
+        if running["database"]:
+            lines.append(f"paused      everything: {printable(running['database'])}; work goes on when that is over")
     lines.append(
         f"queue       {counts.new:,} new, {counts.backlog:,} in the backlog, {counts.working:,} being done, "
         f"{counts.quarantined:,} quarantined"

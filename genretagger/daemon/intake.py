@@ -80,6 +80,13 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """The disks on which work pauses: what waits there is not due."""
+
+    places: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Somebody wants to know how the queue stands."""
 
@@ -132,7 +139,7 @@ class Unreadable:
     error: OSError
 
 
-Order = Arrived | Look | Gone | GiveBack | Configure | Count
+Order = Arrived | Look | Gone | GiveBack | Configure | Outside | Count
 Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
@@ -148,6 +155,7 @@ class Intake:
         self._settings, self._tell = settings, tell
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._stopping = threading.Event()
+        self._outside: tuple[Path, ...] = ()
         self._known = 0
         self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
@@ -183,14 +191,17 @@ class Intake:
 
     def _run(self) -> None:
         try:
-            with Store.open(self._settings.database) as store:
+            with Store.open(self._settings.database, create=False) as store:
                 while (orders := self._next()) is not None:
                     self._busy_since_s = time.monotonic()
                     self._handle(store, orders)
                     self._busy_since_s = None
-                    self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+                    self._tell(self._queue(store))
         except Exception as error:  # noqa: BLE001 - whatever it is: the watcher has to hear of it
             self._tell(Broken(error))
+
+    def _queue(self, store: Store) -> Queue:
+        return Queue(store.job_counts(), store.next_job_at(outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
         """Wait for an order, and take those that follow it at once; None at the end."""
@@ -225,6 +236,8 @@ class Intake:
                 store.give_back_jobs(attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
+            elif isinstance(order, Outside):
+                self._outside = order.places
 
     def _drop_gone(self, store: Store, folder: Path) -> None:
         """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
@@ -279,7 +292,7 @@ class Intake:
             if len(jobs) >= _BATCH:
                 store.add_jobs(jobs)
                 jobs.clear()
-                self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+                self._tell(self._queue(store))
         store.add_jobs(jobs)
         if unsettled > MOST_UNSETTLED:
             self._tell(Flooded(look.root))

@@ -130,13 +130,14 @@ class Watched:
         way: how changes are noticed.
         reason: why not by events; empty where they are.
         is_remote: whether the times of its files may be those of another machine's clock.
+        mount: where the file system is mounted on which it lay when it was last there; empty if nobody knows.
     """
 
     refusals = 0
     """How often the kernel refused to watch a folder, all roots together."""
 
-    def __init__(self, root: Path, tell: Tell) -> None:
-        self.root, self._tell = root, tell
+    def __init__(self, root: Path, tell: Tell, mount: str = "") -> None:
+        self.root, self._tell, self.mount = root, tell, mount
         self.way = Way.AWAY
         self.reason = ""
         self.is_remote = False
@@ -148,10 +149,11 @@ class Watched:
     def start(self) -> None:
         """Begin to watch; `way` and `reason` say what came of it."""
         self.stop()
-        self._identity = identity(self.root)
-        if self._identity is None:
-            self.way, self.reason = Way.AWAY, "it is not there"
+        if fault := self.missing():
+            self.way, self.reason = Way.AWAY, fault
             return
+        self._identity = identity(self.root)
+        self.mount = mount_of(self.root)
         self._mounts = mounts_below(self.root)
         kinds = [file_system(self.root), *sorted(kind for _, kind in self._mounts)]
         blind = next(filter(is_blind, kinds), "")
@@ -189,6 +191,17 @@ class Watched:
         """Rely on events no more; those that come are welcome."""
         self.way, self.reason = Way.POLLING, reason
 
+    def missing(self) -> str:
+        """Say why the folder cannot be watched now; empty if it can.
+
+        An unmounted disk may leave its mount point, an empty folder, which must not be taken for an emptied library.
+        """
+        if identity(self.root) is None:
+            return "it is not there"
+        if self.mount and mount_of(self.root) != self.mount and _is_empty(self.root):
+            return f"it is empty: its disk is not mounted at {self.mount}"
+        return ""
+
     def is_gone(self) -> bool:
         """Whether it is missing, or another one than the one that is watched: a disk came or went, there or below."""
         return identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
@@ -205,6 +218,29 @@ def identity(root: Path) -> tuple[int, int] | None:
         return (found.st_dev, found.st_ino) if root.is_dir() else None
     except OSError:
         return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but hidden entries."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False
+
+
+def mount_of(path: Path, *, table: Path = Path("/proc/self/mountinfo")) -> str:
+    """Where the file system is mounted on which a path lies, links followed; empty if the system does not say."""
+    try:
+        lines = table.read_bytes().splitlines()
+    except OSError:
+        return ""
+    real, best = os.path.realpath(path), ""
+    for line in lines:
+        place = os.fsdecode(_unescaped(line.split(b" ")[4]))
+        if (real == place or real.startswith(place.rstrip("/") + "/")) and len(place) > len(best):
+            best = place
+    return best
 
 
 def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:

@@ -79,7 +79,9 @@ class Jobs(Access):
                     connection.execute(mine.values(priority=job.priority))
         return added
 
-    def claim_job(self, worker: str, *, lease_s: float, attempts: int) -> StoredJob | None:
+    def claim_job(
+        self, worker: str, *, lease_s: float, attempts: int, outside: Sequence[Path] = ()
+    ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, and in the order in which they came.
 
         A job whose lease ran out is due again, and so is one of the future: the clock was set back. One that was
@@ -89,11 +91,14 @@ class Jobs(Access):
             worker: who takes it.
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
+            outside: folders whose files are left alone.
         """
         at = now()
         waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
         # its own it has, however long: the clock may have been set, or the machine asleep
         lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at, JobRow.worker != worker)
+        allowed = [not_(lies_under(JobRow.path, folder)) for folder in outside]
+        waiting, lost = and_(waiting, *allowed), and_(lost, *allowed)
         with self._write() as connection:
             while True:
                 row = connection.execute(
@@ -236,9 +241,14 @@ class Jobs(Access):
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(**forgiven))
         return found
 
-    def next_job_at(self) -> datetime | None:
-        """When the next job is due; None where nothing waits."""
-        waiting = JobRow.state == JobState.WAITING.value
+    def next_job_at(self, *, outside: Sequence[Path] = ()) -> datetime | None:
+        """When the next job is due; None if nothing waits.
+
+        Args:
+            outside: folders whose files do not count.
+        """
+        allowed = (not_(lies_under(JobRow.path, folder)) for folder in outside)
+        waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
         at = now()
         with self._read() as connection:
             first: datetime | None = connection.execute(select(func.min(JobRow.not_before)).where(waiting)).scalar()

@@ -116,11 +116,11 @@ def opener(speed: Speed) -> urllib.request.OpenerDirector:
 
     class Plain(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> Any:
-            return self.do_open(watched(http.client.HTTPConnection), req)  # type: ignore[arg-type]
+            return self.do_open(watched(http.client.HTTPConnection), req)
 
     class Encrypted(urllib.request.HTTPSHandler):
         def https_open(self, req: urllib.request.Request) -> Any:
-            return self.do_open(watched(http.client.HTTPSConnection), req)  # type: ignore[arg-type]
+            return self.do_open(watched(http.client.HTTPSConnection), req)
 
     made = urllib.request.OpenerDirector()
     for handler in (

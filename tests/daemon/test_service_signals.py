@@ -36,7 +36,7 @@ def watching(
         "GENRETAGGER_JOBS": "1",
         **environment,
     }
-    command = [sys.executable, "-m", "genretagger", "watch", music]
+    command = [sys.executable, "-m", "genretagger", "watch", str(music)]
     environment = {**os.environ, **variables}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr) as process:
         try:
