@@ -8,7 +8,7 @@ SOAK_MINUTES ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all test-beets torture soak lint bench clean
+.PHONY: help install tag test test-all test-beets torture soak load lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -34,6 +34,10 @@ tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSI
 soak: $(VENV)/installed-dev ## Let the service run while files come and go: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -n 0 -s -m soak
 
+# Sizes: LOAD_ARRIVALS=10000 LOAD_RENAMES=20000 LOAD_KILLS=100 LOAD_SIGNALS=40
+load: $(VENV)/installed-dev ## Thousands of files, a hundred kills, and signals at random moments (an hour, on a quiet machine)
+	$(BIN)/python -m pytest -n 0 -s -m load
+
 lint: $(VENV)/installed-dev ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -43,7 +47,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not load' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
