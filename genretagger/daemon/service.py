@@ -30,7 +30,7 @@ from genretagger.daemon.hook import Hook
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
-from genretagger.daemon.storage import AGAIN_S, Storage
+from genretagger.daemon.storage import AGAIN_S, Storage, migrate_aside
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
 from genretagger.database.store import Store
@@ -85,7 +85,7 @@ class Service:
         self._questions: SimpleQueue[_Question] = SimpleQueue()
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
-        _migrate_aside(self._settings.database)
+        migrate_aside(self._settings.database)
         with Store.open(self._settings.database) as store:  # here, where an error ends the start
             store.give_back_jobs(attempted=True)
             store.forget_jobs(outside=roots)
@@ -393,19 +393,3 @@ class Service:
         self._account.summarise(self._work.queue)
         self._events.info("stopped")
         self._events.close()
-
-
-def _migrate_aside(database: str | Path) -> None:
-    """Bring the database up to date in a child process: what migrations load would stay in this one (15 MB).
-
-    Errors are found again, and told, by whoever opens the database next.
-    """
-    if not hasattr(os, "fork") or threading.active_count() > 1:
-        return
-    child = os.fork()
-    if child == 0:
-        try:
-            Store.open(database).close()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 from genretagger.daemon.disks import fault_of
+from genretagger.database.store import Store
 
 AGAIN_S = 2.0
 """How often it is asked while something is wrong."""
@@ -46,3 +49,19 @@ class Storage:
         except OSError:
             return None
         return (found.st_dev, found.st_ino) if found.st_size else None  # an empty file is no database
+
+
+def migrate_aside(database: str | Path) -> None:
+    """Bring the database up to date in a child process: what migrations load would stay in this one (15 MB).
+
+    Errors are found again, and told, by whoever opens the database next.
+    """
+    if not hasattr(os, "fork") or threading.active_count() > 1:
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            Store.open(database).close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""The service under load: thousands of files at once, kills, signals at any moment. Small here, large by `make load`."""
+"""The service under load: thousands of files, kills, signals at any moment. Small here, large by `make load`."""
 
 from __future__ import annotations
 
