@@ -20,7 +20,7 @@ from genretagger.errors import FileError
 from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
 
-_AT_ONCE = 500
+_AT_ONCE = 100
 """How many files are looked at before the loop does something else."""
 
 MOST_WAITING = 2000

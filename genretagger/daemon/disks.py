@@ -47,10 +47,14 @@ def place_of(path: Path) -> Path:
     return place
 
 
-def fault_of(path: Path) -> str:
+def fault_of(path: Path, *, copied: bool = True) -> str:
     """Say what is wrong with the disk of a file, as far as a look tells; empty if nothing is.
 
     Nothing is written to find out. A file that is gone says nothing of its disk.
+
+    Args:
+        path: the file.
+        copied: whether there has to be room for a copy of it.
     """
     real = Path(os.path.realpath(path))
     folder = real.parent
@@ -61,7 +65,7 @@ def fault_of(path: Path) -> str:
             return ""
         disk = os.statvfs(folder)
         free = disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)
-        needed = min(real.stat().st_size if real.exists() else 0, _LARGE_BYTES) + _ROOM_BYTES
+        needed = _ROOM_BYTES + (min(real.stat().st_size, _LARGE_BYTES) if copied and real.exists() else 0)
         if (disk.f_blocks and free < needed) or (disk.f_files and not disk.f_ffree):
             return "no space is left on the file system"
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -101,7 +101,7 @@ class Roots:
     def stop(self) -> None:
         """Listen no more."""
         for root in self._roots:
-            root.watched.stop()
+            root.watched.stop(within_s=1.0)
 
     def next_s(self) -> float:
         """When `upkeep` has something to do."""

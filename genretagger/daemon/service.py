@@ -27,6 +27,7 @@ from genretagger.daemon.control import Control
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
+from genretagger.daemon.memory import give_back_memory
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
@@ -38,7 +39,7 @@ from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.text import printable
 from genretagger.types import Json
 
-STOP_S = 7.0
+STOP_S = 6.5
 """How long the engine may take to end; service managers give ten seconds and more, and the rest takes time as well."""
 
 ANSWER_S = 4.0
@@ -268,6 +269,10 @@ class Service:
         )
         if root is not None and whole:
             self._roots.looked(root, message)
+        if (
+            message.found >= MOST_HEARD // 5
+        ):  # what a flood took is in pieces now, which the system does not get by itself
+            give_back_memory()
 
     # The database
 
@@ -386,10 +391,11 @@ class Service:
 
     def _end(self) -> None:
         """End everything within the time that a service manager gives."""
+        began_s = time.monotonic()
         self._work.stop()
+        self._intake.stop(0.0)
         self._roots.stop()
-        self._work.wait(STOP_S)
-        self._intake.stop(1.0)
+        self._work.wait(began_s + STOP_S - time.monotonic())
         self._account.summarise(self._work.queue)
         self._events.info("stopped")
         self._events.close()

@@ -179,13 +179,13 @@ class Watched:
         if blind:  # what this machine itself changes is heard of even there
             self.poll_too(f"on {blind} changes by other machines are not told of")
 
-    def stop(self) -> None:
-        """End the observer's threads."""
+    def stop(self, *, within_s: float = 10.0) -> None:
+        """End the observer's threads, and wait for that, but not longer."""
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
             if observer.is_alive():
-                observer.join(10)
+                observer.join(within_s)
 
     def poll_too(self, reason: str) -> None:
         """Rely on events no more; those that come are welcome."""
@@ -198,7 +198,8 @@ class Watched:
         """
         if identity(self.root) is None:
             return "it is not there"
-        if self.mount and mount_of(self.root) != self.mount and _is_empty(self.root):
+        now = mount_of(self.root)
+        if self.mount.startswith(now) and self.mount != now and _is_empty(self.root):  # what is below has come to light
             return f"it is empty: its disk is not mounted at {self.mount}"
         return ""
 

@@ -184,7 +184,7 @@ class Work:
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the end of an engine that was stopped, and kill it where it does not come."""
-        if self.engine is not None and not self.engine.wait(timeout_s):
+        if self.engine is not None and not self.engine.wait(max(0.0, timeout_s)):
             self._events.warning("engine does not end", files=self.busy, action="killing it")
             self.engine.kill()
             self.engine.wait(1.0)
