@@ -39,7 +39,7 @@ from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.text import printable
 from genretagger.types import Json
 
-STOP_S = 6.5
+STOP_S = 5.5
 """How long the engine may take to end; service managers give ten seconds and more, and the rest takes time as well."""
 
 ANSWER_S = 4.0

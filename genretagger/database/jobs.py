@@ -56,7 +56,9 @@ class Jobs(Access):
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(JobRow.path.in_(list(jobs)))
+        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(
+            JobRow.path.in_(_padded(list(jobs)))
+        )
         with self._write() as connection:
             there = {row.path: row for row in connection.execute(known)}
             new = [
@@ -213,7 +215,7 @@ class Jobs(Access):
     def drop_waiting_jobs(self, paths: Sequence[Path]) -> None:
         """Drop the jobs of these files, unless somebody is at them or they are quarantined."""
         for start in range(0, len(paths), _BATCH):
-            some = JobRow.path.in_(paths[start : start + _BATCH])
+            some = JobRow.path.in_(_padded(paths[start : start + _BATCH]))
             with self._write() as connection:
                 connection.execute(delete(JobRow).where(JobRow.state == JobState.WAITING.value, some))
 
@@ -318,6 +320,15 @@ class Jobs(Access):
             if len(rows) < SCAN_ROWS:
                 return
             last = rows[-1][0]
+
+
+def _padded(paths: Sequence[Path]) -> list[Path]:
+    """The same paths, some of them more than once, so that their number is one of a few.
+
+    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB for all lengths.
+    """
+    size = next(size for size in (1, 8, 64, _BATCH) if len(paths) <= size)
+    return [*paths, *[paths[-1]] * (size - len(paths))]
 
 
 def _job(row: Any, **changes: Any) -> StoredJob:
