@@ -113,8 +113,7 @@ class Service:
             signal.signal(number, self._on_stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._on_reload)
-        if early.was_asked_to_reload():
-            self._reloading = True
+        self._reloading |= early.was_asked_to_reload()
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
