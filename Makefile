@@ -9,7 +9,7 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak lint bench clean
+.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak load lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -39,6 +39,10 @@ tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSI
 soak: $(VENV)/installed-dev ## Let the service run while files come and go: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -n 0 -s -m soak
 
+# Sizes: LOAD_ARRIVALS=10000 LOAD_RENAMES=20000 LOAD_KILLS=100 LOAD_SIGNALS=40
+load: $(VENV)/installed-dev ## Thousands of files, a hundred kills, and signals at random moments (an hour, on a quiet machine)
+	$(BIN)/python -m pytest -n 0 -s -m load
+
 lint: $(VENV)/installed-dev ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -48,7 +52,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak and not mutations and not pythons' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800

@@ -23,6 +23,7 @@ from genretagger.features import front_end, log_mel
 from genretagger.files import new_temporary_name, open_for_reading, stamp_of
 from genretagger.kinds import Kind, kind_of
 from genretagger.model import InstalledModel
+from genretagger.model.filter_bank import bank_of
 from genretagger.model.session import Session
 from genretagger.tags import api
 from genretagger.types import Activations, Decision, GenreField, Sound, TagChange, Track
@@ -57,6 +58,7 @@ class Bench:
         self._scratch = scratch
         self._name = model.name
         self._front_end = front_end(model.card.algorithm)
+        self._bank = bank_of(model, self._front_end)
         self.session = Session.open(model)
         self._calibration = calibration(model.name, model.card.classes)
         self._model_id = store.model_id(model.name, model.sha256, model.card.classes)
@@ -164,7 +166,7 @@ class Bench:
 
     def _heard(self, path: Path, windows: int | None) -> Activations:
         sound = self._timed("decode", partial(self._decode, path, windows))
-        mel = self._timed("mel", partial(log_mel, sound.samples, self._front_end))
+        mel = self._timed("mel", partial(log_mel, sound.samples, self._front_end, self._bank))
         values, embeddings = self._timed("inference", partial(self.session.run, mel))
         return Activations(values.astype(np.float16), embeddings.mean(axis=0), self.session.provider)
 

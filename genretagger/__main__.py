@@ -1,5 +1,17 @@
-"""`python -m genretagger` is the `genretagger` command."""
+"""The `genretagger` command, and `python -m genretagger`: the signals first, then everything else."""
 
-from genretagger.cli.main import main
+import sys
 
-main()
+from genretagger.daemon import early
+
+
+def main() -> None:
+    """Run the command line."""
+    early.install(sys.argv[1:])  # before the imports of the command line, which take a while
+    from genretagger.cli.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

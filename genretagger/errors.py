@@ -6,10 +6,14 @@ is expected to happen to a user is a `GenretaggerError`; anything else that surf
 `exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or configuration.
 `retry` tells whether the same file may succeed later without having changed (a full disk may be emptied; a
 damaged file stays damaged).
+
+`SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or failing disk, no
+memory. Such a failure is never stored as the file's own and never quarantines it; work may pause until it is over.
 """
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,6 +49,10 @@ class ModelError(GenretaggerError):
 
 class DatabaseError(GenretaggerError):
     """The database cannot be opened, migrated, read or written."""
+
+
+class NoWorkersError(GenretaggerError):
+    """Child processes cannot be started here, or get too little memory: no file would fare better than another."""
 
 
 class FileError(GenretaggerError):
@@ -94,12 +102,21 @@ class AccessError(FileError):
     retry: ClassVar[bool] = True
 
 
+class SystemFaultError(AccessError):
+    """The system failed, and any other file could have met it: no space, a read-only or failing disk, no memory.
+
+    It says nothing about the file, so nobody stores it with the file or counts it as one of the file's attempts. Two
+    warnings for whoever waits until it is over: an input/output error may come from one bad sector, so other files
+    should go on; and a disk can be away for days.
+    """
+
+
 class WorkerError(FileError):
     """The child process that handled the file crashed, hung or ran out of its limits."""
 
 
 class WorkerLostError(WorkerError):
-    """The child process was killed from outside, or could not be started: the file is not to blame."""
+    """The child process was killed from outside; the file may be to blame, if the system ran out of memory."""
 
     retry: ClassVar[bool] = True
 
@@ -117,8 +134,23 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         FileChangedError,
         FileBusyError,
         AccessError,
+        SystemFaultError,
         WorkerError,
         WorkerLostError,
     )
 }
 """By name, so that an error can cross the boundary of a process."""
+
+
+SYSTEM_FAULTS: frozenset[int] = frozenset(
+    number
+    for name in (
+        "ENOSPC", "EDQUOT", "EROFS", "EIO", "EUCLEAN", "EREMOTEIO", "ENOMEDIUM", "ENXIO", "ENODEV",  # the disk
+        "ENOSYS", "ENOTSUP", "EOPNOTSUPP",  # a file system, often of FUSE, that lacks a call
+        "ENOTCONN", "ESHUTDOWN", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EHOSTDOWN",
+        "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOLINK", "ECOMM", "EPROTO",  # a server or a FUSE daemon is away
+        "ENOMEM", "EMFILE", "ENFILE", "ENOLCK", "ENOBUFS", "EPIPE",  # this machine or this process is out of something
+    )
+    if (number := getattr(errno, name, None)) is not None
+)  # fmt: skip
+"""Numbers of `OSError` that make a `SystemFaultError`; not every system has all."""

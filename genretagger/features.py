@@ -7,11 +7,13 @@ A track's frames are centred: frame k looks at n_fft samples around sample k · 
 and after its end a track is silent. A window is cut so that it gives exactly the frames that the whole track would
 give there: its samples begin `margin_samples` before the centre of its first frame and end as much after that of its
 last. Whoever decodes supplies that margin, with zeros where the track has none.
+
+Listening needs numpy and nothing more. The filter bank and the window are librosa's; they are computed once for each
+model and kept with it (`model.filter_bank`), because librosa takes seconds to import and wants a writable cache.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -167,13 +169,34 @@ def front_end(algorithm: str, window: tuple[int | None, ...] = ()) -> FrontEnd:
     return found
 
 
-def log_mel(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterBank:
+    """The numbers of a front end.
+
+    Attributes:
+        window: (win_length,) float64, the Hann window.
+        filters: (mels, n_fft // 2 + 1) float32; mostly zeros.
+    """
+
+    window: npt.NDArray[np.float64]
+    filters: FloatArray
+
+
+_FRAMES_AT_ONCE = 4096
+"""Frames whose spectrum is in memory at once: 4 MB, whatever the length of the track."""
+
+
+def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:
     """Compute the frames of windows.
+
+    The bits of a window depend on nothing but its samples: every product and sum is done element by element, in the
+    order of the frequencies, and never by BLAS, which splits its sums by the number of threads.
 
     Args:
         samples: (windows, front_end.window_samples) float32, mono, margins included; any other length gives as many
             frames as fit.
         front_end: how the model hears.
+        bank: its numbers.
 
     Returns:
         (windows, frames, mels) float32.
@@ -181,31 +204,51 @@ def log_mel(samples: FloatArray, front_end: FrontEnd) -> FloatArray:
     Raises:
         AudioError: the samples are too few for a frame, or so large (or no numbers) that the result is not finite.
     """
-    import librosa
     import numpy as np
 
     if samples.ndim != 2 or samples.shape[1] < front_end.n_fft:
         raise AudioError(f"The audio is too short: {samples.shape} samples give no frame")
     if not np.isfinite(samples).all():
         raise AudioError("The audio holds samples that are no numbers")
-    if not len(samples):
-        return np.zeros(
-            (0, 1 + (samples.shape[1] - front_end.n_fft) // front_end.hop_length, front_end.mels), np.float32
-        )
+    count, frames = len(samples), 1 + (samples.shape[1] - front_end.n_fft) // front_end.hop_length
+    result = np.empty((count, frames, front_end.mels), np.float32)
+    step = max(1, _FRAMES_AT_ONCE // frames)
     with np.errstate(over="ignore", invalid="ignore"):  # shows as a value that is not finite, below
-        spectrum = librosa.stft(
-            np.ascontiguousarray(samples, dtype=np.float32),
-            n_fft=front_end.n_fft,
-            win_length=front_end.win_length,
-            hop_length=front_end.hop_length,
-            window=_hann(front_end),
-            center=False,
-        )
-        # one product a window, so that its bits do not depend on how many windows there are
-        mel = front_end.compress(np.matmul(_filters(front_end), np.abs(spectrum) ** front_end.power))
-    if not np.isfinite(mel).all():
+        for start in range(0, count, step):
+            spectra = [_spectrum(window, front_end, bank) for window in samples[start : start + step]]
+            mel = front_end.compress(_bands(np.concatenate(spectra, axis=1), bank.filters))
+            result[start : start + step] = mel.reshape(front_end.mels, len(spectra), frames).transpose(1, 2, 0)
+    if not np.isfinite(result).all():
         raise AudioError("The audio holds samples far beyond full scale")
-    return np.ascontiguousarray(mel.transpose(0, 2, 1), dtype=np.float32)
+    return result
+
+
+def _spectrum(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:
+    """The power of each frequency, or its magnitude, over time: (n_fft // 2 + 1, frames) float32."""
+    import numpy as np
+
+    padding = front_end.n_fft - front_end.win_length
+    window = np.pad(bank.window, (padding // 2, padding - padding // 2))
+    frames = np.lib.stride_tricks.sliding_window_view(samples, front_end.n_fft)[:: front_end.hop_length]
+    waves = np.fft.rfft(frames * window, axis=1)  # in float64, as librosa does
+    power = waves.real**2 + waves.imag**2
+    spectrum: FloatArray = (power if front_end.power == 2 else power ** (front_end.power / 2)).T.astype(np.float32)
+    return spectrum
+
+
+def _bands(spectrum: FloatArray, filters: FloatArray) -> FloatArray:
+    """Add the frequencies up to bands: (mels, frames) float32.
+
+    Two frequencies in a hundred matter to a band, so this is as fast as BLAS.
+    """
+    import numpy as np
+
+    bands = np.zeros((len(filters), spectrum.shape[1]), np.float32)
+    weighted = np.empty(spectrum.shape[1], np.float32)
+    for band, frequency in zip(*np.nonzero(filters), strict=True):
+        np.multiply(spectrum[frequency], filters[band, frequency], out=weighted)
+        bands[band] += weighted
+    return bands
 
 
 STEADY = 0.25
@@ -238,53 +281,3 @@ def coherence(mel: FloatArray, front_end: FrontEnd) -> FloatArray:
     whole, lasting = np.square(changing).mean(axis=(1, 2)), np.square(averaged).mean(axis=(1, 2))
     share: FloatArray = np.where(whole > 1e-9, lasting / np.maximum(whole, 1e-9), 0).astype(np.float32)
     return share
-
-
-@functools.lru_cache(maxsize=8)
-def _hann(front_end: FrontEnd) -> npt.NDArray[np.float64]:
-    """(win_length,) float64."""
-    import librosa
-
-    window: npt.NDArray[np.float64] = librosa.filters.get_window(
-        "hann", front_end.win_length, fftbins=not front_end.symmetric
-    )
-    return window
-
-
-@functools.lru_cache(maxsize=8)
-def _filters(front_end: FrontEnd) -> FloatArray:
-    """(mels, n_fft // 2 + 1) float32."""
-    if front_end.htk:
-        return _htk_filters(front_end)
-    import librosa
-
-    filters: FloatArray = librosa.filters.mel(
-        sr=front_end.rate_hz,
-        n_fft=front_end.n_fft,
-        n_mels=front_end.mels,
-        fmin=front_end.fmin_hz,
-        fmax=front_end.fmax_hz,
-        norm="slaney" if front_end.slaney_norm else None,
-    )
-    return filters
-
-
-def _htk_filters(front_end: FrontEnd) -> FloatArray:
-    """HTK's bands, (mels, n_fft // 2 + 1) float32: triangles in mels (triangles in hertz differ by 0.01).
-
-    The edges are added up in float32, as Essentia does: exact ones would be 5e-5 away from it.
-    """
-    import numpy as np
-
-    def mels(hertz: FloatArray) -> FloatArray:
-        scaled: FloatArray = np.float32(1127.01048) * np.log(hertz / np.float32(700) + np.float32(1))
-        return scaled
-
-    lowest, highest = mels(np.array([front_end.fmin_hz, front_end.fmax_hz], np.float32))
-    step = (highest - lowest) / np.float32(front_end.mels + 1)
-    edges = np.add.accumulate(np.array([lowest, *[step] * (front_end.mels + 1)], np.float32)).astype(np.float64)
-    bin_hz = np.float32(front_end.rate_hz / front_end.n_fft)
-    bins = mels(np.arange(front_end.n_fft // 2 + 1, dtype=np.float32) * bin_hz).astype(np.float64)
-    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
-    return np.maximum(triangles, 0).astype(np.float32)

@@ -29,9 +29,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from genretagger.errors import (
+    SYSTEM_FAULTS,
     AccessError,
     FileChangedError,
     NotAllowedError,
+    SystemFaultError,
     UnsupportedFileError,
     WriteRefusedError,
 )
@@ -60,7 +62,11 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EIO: ("the device reports an input/output error", "Look at the disk: it may be failing."),
     errno.ELOOP: ("the symbolic links lead in a circle", "Remove them, or point them at a file."),
     errno.EAGAIN: ("another program holds a lease on the file", "It will be tried again."),
-    errno.EMFILE: ("too many files are open", "Raise the limit on open files."),
+    errno.EMFILE: ("too many files are open", "Raise the limit on open files (`ulimit -n`)."),
+    errno.ENFILE: ("the system has too many files open", "Raise the system's limit on open files."),
+    errno.ENOMEM: ("there is not enough memory", "Give genretagger more memory, or let it do less at once (--jobs 1)."),
+    errno.ENOSYS: ("the file system lacks a call that is needed", "Look at how it is mounted (FUSE?)."),
+    errno.ENOTCONN: ("the file system is not connected", "Mount it again."),
 }
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
@@ -71,6 +77,7 @@ def access_errors(path: Path | None) -> Iterator[None]:
 
     Raises:
         FileChangedError: the file is gone.
+        SystemFaultError: the system failed, whatever the file (`SYSTEM_FAULTS`).
         AccessError: everything else, with its cause and what to do.
     """
     try:
@@ -83,7 +90,8 @@ def access_errors(path: Path | None) -> Iterator[None]:
         if code in _GONE:
             raise FileChangedError("the file is gone", path=path, hint="It was moved or deleted meanwhile.") from error
         cause, hint = _CAUSES.get(code, (error.strerror or type(error).__name__, "Look at the file system."))
-        raise AccessError(cause, path=path, hint=hint) from error
+        kind = SystemFaultError if code in SYSTEM_FAULTS else AccessError
+        raise kind(cause, path=path, hint=hint) from error
 
 
 def inside(path: Path, root: Path) -> bool:

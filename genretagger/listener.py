@@ -2,7 +2,7 @@
 
     sound → log-mel windows → activations → track scores → decision
 
-The model, librosa and ONNX Runtime take two seconds to load; a run that only meets known tracks never loads them.
+The model and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.windows import plan_key
 
 if TYPE_CHECKING:
+    from genretagger.features import FilterBank
     from genretagger.model.session import Session
     from genretagger.types import FloatArray
 
@@ -58,6 +59,9 @@ class Listener:
         self._model = model
         self._notice = notice
         self._session: Session | None = None
+        self._bank: FilterBank | None = None
+        self.on_loading: Callable[[bool], None] = lambda _: None
+        """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
         self._tell_of_unknown_names(settings, notice)
@@ -140,11 +144,23 @@ class Listener:
         Returns:
             What it said; None where there is nothing but steady noise.
         """
+        if self._session is not None:
+            return self._heard(sound)
+        self.on_loading(True)
+        try:
+            return self._heard(sound)
+        finally:
+            self.on_loading(False)
+
+    def _heard(self, sound: Sound) -> Activations | None:
         import numpy as np
 
         from genretagger.features import STEADY, coherence, log_mel
+        from genretagger.model.filter_bank import bank_of
 
-        mel = log_mel(sound.samples, self._front_end)
+        if self._bank is None:
+            self._bank = bank_of(self._model, self._front_end)
+        mel = log_mel(sound.samples, self._front_end, self._bank)
         mel = mel[coherence(mel, self._front_end) >= STEADY]
         if not len(mel):
             return None

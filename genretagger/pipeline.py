@@ -24,7 +24,14 @@ from typing import TypeVar
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError, GenretaggerError, NotAllowedError, TooShortError
+from genretagger.errors import (
+    FileChangedError,
+    FileError,
+    GenretaggerError,
+    NotAllowedError,
+    SystemFaultError,
+    TooShortError,
+)
 from genretagger.files import see_free, stamp_of
 from genretagger.knowledge import Knowledge
 from genretagger.listener import Listener
@@ -203,9 +210,11 @@ class Pipeline:
             run: the run that met it.
             stamp: what `stat` said before the attempt: a file that was completed since is another one.
         """
-        if not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
+        # what the system failed at says nothing about the file, which is tried again as if nothing had been
+        of_file = not isinstance(error, SystemFaultError)
+        if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.save_failure(path, stamp, error)
-        return Outcome(path, Status.FAILED, str(error), model=self.listener.name, dry_run=run.dry_run)
+        return Outcome(path, Status.FAILED, str(error), model=self.listener.name, dry_run=run.dry_run, error=error)
 
     @property
     def provider(self) -> str:

@@ -13,13 +13,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import BinaryIO
 
-from genretagger.errors import FileBusyError, FileChangedError, NotAllowedError, WriteRefusedError
+from genretagger.errors import SYSTEM_FAULTS, FileBusyError, FileChangedError, NotAllowedError, WriteRefusedError
 from genretagger.inode import keep_flags
 from genretagger.posix import BeingWritten, Folder, Unsupported, copy_bytes, keep_attributes, writers_held_off
 from genretagger.types import Stamp
@@ -165,6 +166,8 @@ class Write:
         try:
             keep_attributes(self.original.fileno(), temporary.fileno())
         except OSError as error:
+            if error.errno in SYSTEM_FAULTS - {errno.ENOTSUP, errno.EOPNOTSUPP}:
+                raise  # a full or failing disk, not the file; an attribute that is not supported is the file's
             refusal = NotAllowedError if isinstance(error, PermissionError) else WriteRefusedError
             raise refusal(
                 "the owner, the ACLs or the attributes of the file cannot be kept",

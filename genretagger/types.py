@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from genretagger.errors import FileError
+
 if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
     import numpy as np
     import numpy.typing as npt
@@ -206,6 +208,7 @@ class Outcome:
         model: name of the model.
         seconds: time spent on it.
         dry_run: whether writing was off.
+        error: what went wrong, if it failed; a `SystemFaultError` was not the file's fault.
     """
 
     path: Path
@@ -217,3 +220,4 @@ class Outcome:
     model: str = ""
     seconds: float = 0.0
     dry_run: bool = False
+    error: FileError | None = field(default=None, compare=False)

@@ -156,9 +156,15 @@ def tagged_once(data_dir: Path, songs: set[Path]) -> None:
         assert helpers.genres_of(write.path) == list(write.after.values) != []
 
 
-def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False) -> str:
-    """Run a Python script as root of a user namespace of its own."""
-    command = ["unshare", "--map-root-user", *(["--mount"] if mounts else []), sys.executable, "-c"]
+def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False, mapped: bool = True) -> str:
+    """Run a Python script as root of a user namespace of its own, or as the real root (`mapped=False`)."""
+    command = [
+        "unshare",
+        *(["--map-root-user"] if mapped else []),
+        *(["--mount"] if mounts else []),
+        sys.executable,
+        "-c",
+    ]
     paths = [str(Path(__file__).parents[0]), str(Path(__file__).parents[1])]
     try:
         done = subprocess.run(

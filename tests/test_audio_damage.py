@@ -26,7 +26,8 @@ from audio_helpers import (
 )
 
 from genretagger import audio
-from genretagger.errors import AccessError, AudioError, FileError
+from genretagger.audio.sndfile import SndfileReader
+from genretagger.errors import AudioError, FileError, SystemFaultError
 from genretagger.kinds import kind_of
 from genretagger.types import Window
 
@@ -92,15 +93,24 @@ def test_rubble_is_damaged(library: Path, name: str) -> None:
     assert name in {"mp4", "mp3", "ogg"}, "its frames have checksums"
 
 
-def test_what_the_disk_refuses_is_an_access_error(library: Path) -> None:
-    class Failing(io.BytesIO):
-        def read(self, count: int | None = -1, /) -> bytes:
-            if self.tell() > 200_000:
-                raise OSError(errno.EIO, "Input/output error")
-            return super().read(count)
+class Failing(io.BytesIO):
+    """A file on a disk that fails in the middle of it."""
 
+    def read(self, count: int | None = -1, /) -> bytes:
+        if self.tell() > 20_000:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(count)
+
+
+def test_what_the_disk_refuses_is_no_damage_to_libsndfile_either(library: Path) -> None:
+    file = Failing(track(library, "ogg").read_bytes())
+    with pytest.raises(SystemFaultError, match="input/output error"):
+        SndfileReader(file, kind(opened(track(library, "ogg")))).read(400_000, 1000)
+
+
+def test_what_the_disk_refuses_is_no_damage(library: Path) -> None:
     file = Failing(track(library, "wav").read_bytes())
-    with pytest.raises(AccessError, match="Input/output error"):
+    with pytest.raises(SystemFaultError, match="input/output error"):
         audio.decode(
             file,
             kind(opened(track(library, "wav"))),

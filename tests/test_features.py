@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genretagger import features
 from genretagger.errors import AudioError, ModelError
-from genretagger.features import FRONT_ENDS, FrontEnd, front_end, log_mel
+from genretagger.features import FRONT_ENDS, FrontEnd, front_end
+from genretagger.model.filter_bank import computed_bank
 
 REFERENCE = Path(__file__).resolve().parents[1] / "../shared/reference"
 MUSICNN = FRONT_ENDS["musicnn"]
+
+
+def log_mel(samples: Any, kind: FrontEnd) -> Any:
+    return features.log_mel(samples, kind, computed_bank(kind))
 
 
 def music(seconds: float, rate_hz: int = 16_000) -> Any:
@@ -40,6 +46,32 @@ def test_frames_equal_those_of_the_original_implementation(clip: str) -> None:
     frames = whole_track(stored[f"{clip}|waveform_head"], MUSICNN)[: len(expected)]
     # the head was cut off the frames of the whole clip, so its last frame hears what comes after the cut
     assert np.abs(frames[:-1] - expected[:-1]).max() < 2e-6
+
+
+@pytest.mark.parametrize("kind", FRONT_ENDS.values(), ids=FRONT_ENDS)
+def test_frames_equal_those_of_librosa(kind: FrontEnd) -> None:
+    import librosa
+
+    samples, bank = music(9), computed_bank(kind)
+    spectrum = librosa.stft(
+        samples,
+        n_fft=kind.n_fft,
+        win_length=kind.win_length,
+        hop_length=kind.hop_length,
+        window=librosa.filters.get_window("hann", kind.win_length, fftbins=not kind.symmetric),
+        center=False,
+    )
+    filters = bank.filters
+    if not kind.htk:
+        filters = librosa.filters.mel(
+            sr=kind.rate_hz, n_fft=kind.n_fft, n_mels=kind.mels, fmin=kind.fmin_hz, fmax=kind.fmax_hz
+        )
+        assert np.array_equal(filters, bank.filters)
+    expected = kind.compress(filters @ np.abs(spectrum) ** kind.power).T
+    (frames,) = log_mel(samples[None], kind)
+    assert frames.shape == expected.shape
+    assert np.abs(frames - expected).max() <= 1e-5 * np.abs(expected).max()
+    assert np.abs(frames - expected).max() < 5e-6
 
 
 @pytest.mark.parametrize("clip", ["vibe_ace.ogg", "minuet.mp3"])
@@ -94,6 +126,12 @@ def test_a_window_is_the_same_in_any_company() -> None:
     assert len({window.tobytes() for window in together}) == 4
     for alone, company in zip(windows, together, strict=True):
         assert np.array_equal(log_mel(alone[None], MUSICNN)[0], company)
+
+
+def test_a_long_track_is_heard_in_parts_and_costs_no_more_memory_for_it() -> None:
+    windows = np.stack([music(3.2)[: MUSICNN.window_samples]] * 60)
+    assert len(windows) * MUSICNN.window_frames > 2 * features._FRAMES_AT_ONCE
+    assert {window.tobytes() for window in log_mel(windows, MUSICNN)} == {log_mel(windows[:1], MUSICNN)[0].tobytes()}
 
 
 def test_sizes_of_a_window() -> None:

@@ -21,6 +21,7 @@ from genretagger.errors import (
     AccessError,
     FileChangedError,
     FileError,
+    SystemFaultError,
     UnsupportedFileError,
     WriteRefusedError,
 )
@@ -288,11 +289,14 @@ def test_names_of_temporaries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "cause"),
     [
-        (errno.ENOSPC, AccessError, "no space"),
-        (errno.EDQUOT, AccessError, "quota"),
-        (errno.EROFS, AccessError, "read-only"),
+        (errno.ENOSPC, SystemFaultError, "no space"),
+        (errno.EDQUOT, SystemFaultError, "quota"),
+        (errno.EROFS, SystemFaultError, "read-only"),
         (errno.EACCES, AccessError, "permission"),
-        (errno.EIO, AccessError, "input/output"),
+        (errno.EIO, SystemFaultError, "input/output"),
+        (errno.ENOSYS, SystemFaultError, "lacks a call"),
+        (errno.ENOMEM, SystemFaultError, "memory"),
+        (errno.ENOTCONN, SystemFaultError, "not connected"),
         (errno.ENOENT, FileChangedError, "gone"),
         (errno.ENOTTY, AccessError, "Inappropriate"),
     ],
@@ -303,6 +307,7 @@ def test_causes_are_named(song: Path, code: int, kind: type[FileError], cause: s
 
     with pytest.raises(kind, match=cause) as caught:
         run(song, edit=fail)
+    assert type(caught.value) is kind
     assert caught.value.path == song
     assert caught.value.hint
     assert names(song.parent) == {"song.mp3"}

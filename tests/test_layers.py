@@ -15,10 +15,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"types", "text", "posix", "inode", "unfinished", "textfile"}),
     frozenset({"config", "swap"}),
     frozenset({"kinds", "files"}),
-    frozenset({"discover", "schedule"}),
-    frozenset(
-        {"saving", "audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}
-    ),
+    frozenset({"discover", "features", "schedule"}),
+    frozenset({"saving"}),
+    frozenset({"audio", "evaluate", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer", "knowledge", "run"}),
     frozenset({"ownership"}),

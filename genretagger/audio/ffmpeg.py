@@ -28,7 +28,8 @@ import soxr
 from genretagger.audio.headers import flac_declares, is_chained, is_fragmented, mp3_declared_s, wav_declared_s
 from genretagger.audio.pyav import open_input
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
-from genretagger.errors import AccessError, AudioError, UnsupportedFileError
+from genretagger.errors import AudioError, UnsupportedFileError
+from genretagger.files import access_errors
 from genretagger.kinds import Kind
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ class _Source:
             return b""
         self._position += len(data)
         return data
+
+    def tell_of_the_disk(self) -> None:
+        """Raise what the disk said, if it said anything.
+
+        Raises:
+            AccessError: the file could not be read.
+        """
+        if self.error:
+            with access_errors(None):
+                raise self.error
 
 
 class FfmpegReader(Reader):
@@ -355,8 +366,7 @@ def _translated(source: _Source) -> Iterator[None]:
     """The one place where FFmpeg's errors become ours."""
     try:
         yield
-        if source.error:
-            raise AccessError(f"the file cannot be read: {source.error.strerror}") from source.error
+        source.tell_of_the_disk()
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError) as error:
         raise UnsupportedFileError("this FFmpeg has no decoder for it", hint="Update PyAV (`av`).") from error
     except av.error.PatchWelcomeError as error:  # such as Vorbis streams of two rates, joined
@@ -364,8 +374,7 @@ def _translated(source: _Source) -> Iterator[None]:
     except av.error.MemoryError as error:
         raise MemoryError("FFmpeg") from error
     except (av.error.FFmpegError, EOFError) as error:
-        if source.error:
-            raise AccessError(f"the file cannot be read: {source.error.strerror}") from source.error
+        source.tell_of_the_disk()
         raise AudioError(f"damaged: {_reason(error)}", hint="Get the file again.") from error
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -9,12 +11,29 @@ import soundfile
 
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.errors import AudioError
+from genretagger.files import access_errors
 from genretagger.kinds import Kind
 
 READABLE = frozenset({"ogg", "opus", "oggflac", "flac", "wav", "aiff", "mp3", "caf"})
 """Kinds that libsndfile knows."""
 
 _BLOCK = 1 << 16
+
+
+class _Source:
+    """The file as libsndfile sees it. Its callbacks cannot raise: what the disk said is kept for later."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.error: OSError | None = None
+
+    def read(self, count: int) -> bytes:
+        try:
+            return self._file.read(count)
+        except OSError as error:
+            self.error = error
+            return b""
 
 
 class SndfileReader(Reader):
@@ -25,18 +44,31 @@ class SndfileReader(Reader):
 
         Raises:
             AudioError: libsndfile cannot read it either.
+            AccessError: the disk does not let it be read.
         """
-        self._file = file
         file.seek(0)
-        try:
-            self._sound = soundfile.SoundFile(file)
-        except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-            raise AudioError(f"damaged: libsndfile says: {error}") from error
+        self._source = _Source(file)
+        with self._translated():
+            self._sound = soundfile.SoundFile(self._source)
         self.rate_hz = plausible(self._sound.samplerate)
         declares = kind.name in {"flac", "wav", "aiff"} and 0 < self._sound.frames < 1 << 48
         self.declared_s = self._sound.frames / self.rate_hz if declares else None
         self.tolerance_s = 1.0
         self._counted: int | None = None
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The one place where libsndfile's errors become ours."""
+        damage: Exception | None = None
+        try:
+            yield
+        except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+            damage = error
+        if self._source.error:
+            with access_errors(None):
+                raise self._source.error
+        if damage is not None:
+            raise AudioError(f"damaged: libsndfile says: {damage}", hint="Get the file again.") from damage
 
     def length_s(self) -> float:
         """See `Reader`."""
@@ -46,10 +78,10 @@ class SndfileReader(Reader):
 
     def read(self, start: int, count: int) -> Stretch:
         """See `Reader`."""
-        try:
+        blocks = []
+        with self._translated():
             if self._sound.tell() != start:
                 self._sound.seek(min(start, self._sound.frames))
-            blocks = []
             while count > 0:
                 # block by block: a file may claim 255 channels
                 block = self._sound.read(min(count, _BLOCK), dtype="float32", always_2d=True)
@@ -57,8 +89,6 @@ class SndfileReader(Reader):
                     break
                 blocks.append(to_mono(block))
                 count -= len(block)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError(f"damaged: libsndfile says: {error}", hint="Get the file again.") from error
         return Stretch(np.concatenate(blocks) if blocks else np.zeros(0, np.float32), 0)
 
     def count(self) -> int:

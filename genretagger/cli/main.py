@@ -32,6 +32,7 @@ from genretagger.cli import (
     watch,
 )
 from genretagger.cli.commands import Commands
+from genretagger.daemon import early
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 
@@ -100,7 +101,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the locale cannot show must not end the run
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C: leave no child, no half
+    if not early.is_installed():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C: leave no child, no half
     try:
         try:
             app()

@@ -20,16 +20,23 @@ _SHOWN = 10
 def status(as_json: AsJson = False) -> None:
     """Show the queue, what is being done, the last errors, and whether the service is well.
 
-    Exit status 1 where no service runs, or it is not well.
+    Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may ask it.
     """
     from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.daemon.control import ask
+    from genretagger.daemon.control import DENIED, ask
     from genretagger.database import JobCounts, JobState, Store
+    from genretagger.errors import GenretaggerError
 
     output.quieten()
     settings = load()
     running = ask(settings.data_dir, "status")
+    if running == DENIED:
+        raise GenretaggerError(
+            "the service runs as another user, and only that user and root may ask it",
+            path=settings.data_dir,
+            hint="Run `genretagger status` as that user",
+        )
     counts, quarantined = JobCounts(0, 0, 0, 0), []
     if settings.database_url or (settings.data_dir / "library.sqlite3").exists():
         with Store.open(settings.database, create=False, read_only=True) as store:
@@ -84,6 +91,12 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             now = ", looking" if root["looking"] else ""
             found = f"{plural(root['files'], 'file')} when last looked through"
             lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
+        for pause in running["paused"]:
+            lines.append(
+                f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
+            )
+        if running["database"]:
+            lines.append(f"paused      everything: {printable(running['database'])}; work goes on when that is over")
     lines.append(
         f"queue       {counts.new:,} new, {counts.backlog:,} in the backlog, {counts.working:,} being done, "
         f"{counts.quarantined:,} quarantined"

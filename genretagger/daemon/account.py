@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from genretagger.daemon import intake
-from genretagger.daemon.driver import UNSETTLED
+from genretagger.daemon.driver import PAUSED, UNSETTLED
 from genretagger.daemon.events import Events
 from genretagger.types import Json
 
@@ -56,7 +56,7 @@ class Account:
     def outcome(self, details: Json) -> None:
         """Note what became of a file, and tell it."""
         status, path = details["status"], details["path"]
-        if status == UNSETTLED:
+        if status in (UNSETTLED, PAUSED):
             self._events.debug(status, path=path, reason=details["reason"])
             return
         self.counters["handled"] += 1

@@ -1,4 +1,8 @@
-"""What was heard of, until it is complete: names that matter wait in `Settling`, and go to the queue from there."""
+"""What was heard of, until it is complete: names that matter wait in `Settling`, and go to the queue from there.
+
+Only so many files are waited for one by one. If more arrive at once, their watched folder is looked through when things
+have calmed down, which finds them as well: a library that is moved or copied in costs no more memory than an album.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,11 @@ from genretagger.files import stamp_of
 from genretagger.posix import is_being_written
 from genretagger.unfinished import companion
 
-_AT_ONCE = 500
+_AT_ONCE = 100
 """How many files are looked at before the loop does something else."""
+
+MOST_WAITING = 2000
+"""How many files are waited for one by one."""
 
 
 class Arrivals:
@@ -34,6 +41,7 @@ class Arrivals:
         self._roots, self._ask = roots, ask
         self._ignored = settings.ignore, settings.ignore_folders
         self._settling = Settling(settings.quiet_s)
+        self._look_at_s: dict[Path, float] = {}
 
     def __len__(self) -> int:
         return len(self._settling)
@@ -45,11 +53,14 @@ class Arrivals:
 
     def next_s(self) -> float | None:
         """When to look again; None while nothing is waited for."""
-        return self._settling.next_due_s()
+        times = [self._settling.next_due_s(), *self._look_at_s.values()]
+        return min((each for each in times if each is not None), default=None)
 
     def heard(self, changed: Changed) -> None:
         """Note what was heard of a file, or have a folder looked at."""
         path, root = changed.path, changed.root
+        if changed.source is not None and (changed.is_folder or is_audio_name(changed.source.name)):
+            self._ask(intake.Gone(changed.source, changed.is_folder))
         if not path.is_relative_to(root):
             return
         if any(part.startswith(".") for part in path.relative_to(root).parts):
@@ -65,10 +76,23 @@ class Arrivals:
 
     def touch(self, path: Path, root: Path) -> None:
         """Wait until a file is complete."""
-        self._settling.touch(path, root, time.monotonic())
+        if len(self._settling) >= MOST_WAITING and path not in self._settling:
+            self.flooded(root)
+        else:
+            self._settling.touch(path, root, time.monotonic())
+
+    def flooded(self, root: Path) -> None:
+        """Note that too much was heard of a watched folder: all of it is looked through when that has gone by."""
+        self._look_at_s.setdefault(root, time.monotonic() + self._settling.quiet_s)
 
     def look(self, now_s: float) -> None:
         """Look at the files that have been quiet, and pass on those that are complete."""
+        for root in [root for root, due_s in self._look_at_s.items() if due_s <= now_s]:
+            if len(self._settling) > MOST_WAITING // 2:
+                self._look_at_s[root] = now_s + max(0.5, self._settling.quiet_s / 4)
+            else:
+                del self._look_at_s[root]
+                self._roots.look_at(root, "many changes")
         for path, root in self._settling.due(now_s, _AT_ONCE):
             found = self._roots.of(root)
             try:

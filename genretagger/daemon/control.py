@@ -19,6 +19,9 @@ from pathlib import Path
 
 from genretagger.types import Json
 
+DENIED = {"denied": True}
+"""What another user is answered."""
+
 _ANSWER_S = 5.0
 
 
@@ -62,16 +65,17 @@ class Control:
                 return
             with connection, contextlib.suppress(OSError, ValueError):
                 connection.settimeout(_ANSWER_S)
-                if _is_ours(connection):
-                    word = connection.recv(64).decode("ascii", "replace").strip()
-                    connection.sendall(json.dumps(self._answer(word)).encode() + b"\n")
+                word = connection.recv(64).decode("ascii", "replace").strip()
+                answer = self._answer(word) if _is_ours(connection) else DENIED
+                connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 def ask(data_dir: Path, word: str) -> Json:
     """Say a word to the service of a data folder: `status` or `wake`.
 
     Returns:
-        Its answer; an empty one where a service runs that does not answer, and None where none runs.
+        Its answer; an empty one if a service runs that does not answer, `DENIED` if it runs as another user, and None
+        if none runs.
     """
     if not hasattr(socket, "AF_UNIX"):
         return None
@@ -81,6 +85,8 @@ def ask(data_dir: Path, word: str) -> Json:
             connection.connect(address(data_dir))
         except TimeoutError:  # so many have asked before
             return {}
+        except PermissionError:
+            return DENIED
         except OSError:
             return None
         try:

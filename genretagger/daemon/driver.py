@@ -24,6 +24,12 @@ from genretagger.types import Json
 UNSETTLED = "unsettled"
 """How a file ended that somebody is at: the watcher waits until it is complete again."""
 
+PAUSED = "paused"
+"""How a file ended that the system failed at: it is tried again when that is over."""
+
+RESUME = "resume"
+"""The line that has an engine try all disks again."""
+
 _LAST_WORDS = 20
 
 
@@ -55,6 +61,7 @@ class Driver:
 
     Attributes:
         busy: the files that it is at, and since when.
+        is_loading: whether it loads the model or itself, which may keep it from saying anything for long.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Driver:
         self._tell = tell
         self.busy: dict[Path, float] = {}
         self.heard_s = time.monotonic()
+        self.is_loading = True
         self._stopping = False
         self._words: list[str] = []
         self._process = subprocess.Popen(
@@ -96,7 +104,9 @@ class Driver:
     def note(self, said: Said) -> None:
         """Keep the account of what it is at."""
         self.heard_s = time.monotonic()
-        if said.event == "begun":
+        if said.event in ("ready", "loading", "loaded"):
+            self.is_loading = said.event == "loading"
+        elif said.event == "begun":
             self.busy[Path(said.details["path"])] = self.heard_s
         elif said.event == "ended":
             self.busy.pop(Path(said.details["path"]), None)
@@ -108,6 +118,10 @@ class Driver:
     def wake(self) -> None:
         """Tell it that there is something to do."""
         self._write("")
+
+    def resume(self) -> None:
+        """Have it try the disks again on which work paused."""
+        self._write(RESUME)
 
     def stop(self) -> None:
         """Ask it to finish what it writes, and to end."""

@@ -1,8 +1,9 @@
 """The process that does the work: takes jobs from the queue through the pipeline, and ends when nothing is left to do.
 
 It is started by the watcher, gets its settings on standard input, and says on standard output, one JSON object a line,
-what it does: `ready`, `begun`, `ended`, `notice`, `broken`, and a `beat` every second. A closed input or SIGTERM ends
-it: writes that were begun are finished, everything else is given back to the queue.
+what it does: `ready`, `loading`, `loaded`, `begun`, `ended`, `paused`, `notice`, `broken`, and a `beat` every second. A
+line `resume` has it try all disks again. A closed input or SIGTERM ends it: writes that were begun are finished,
+everything else is given back to the queue.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
 from genretagger.config import Settings, restored
-from genretagger.daemon.driver import UNSETTLED
+from genretagger.daemon.disks import Faults, place_of
+from genretagger.daemon.driver import PAUSED, RESUME, UNSETTLED
 from genretagger.daemon.events import LEVELS
 from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.discover import Found, is_ignored
-from genretagger.errors import FileChangedError, FileError, GenretaggerError
+from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files import stamp_of, unwritable
 from genretagger.opening import open_pipeline
 from genretagger.pipeline import Pipeline
@@ -54,13 +56,21 @@ class Engine:
         store: the database of the pipeline.
         stop: done when it shall end.
         wake: set when there may be something new to do.
+        resume: set when disks on which work paused are to be tried again.
     """
 
     def __init__(
-        self, settings: Settings, pipeline: Pipeline, store: Store, stop: Future[None], wake: threading.Event
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        store: Store,
+        stop: Future[None],
+        wake: threading.Event,
+        resume: threading.Event,
     ) -> None:
         self._settings, self._pipeline, self._store = settings, pipeline, store
-        self._stop, self._wake = stop, wake
+        self._stop, self._wake, self._resume = stop, wake, resume
+        self._faults = Faults()
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._claimed: dict[Path, StoredJob] = {}
         self._alone: StoredJob | None = None
@@ -89,12 +99,21 @@ class Engine:
         given = 0
         while not self._stop.done():
             job, self._alone = self._alone, None
+            if self._resume.is_set():
+                self._resume.clear()
+                self._faults.forget()
             if job is None:
                 job = self._store.claim_job(
-                    self._worker, lease_s=self._lease_s, attempts=DIED_FACTOR * self._settings.attempts
+                    self._worker,
+                    lease_s=self._lease_s,
+                    attempts=DIED_FACTOR * self._settings.attempts,
+                    outside=self._faults.places,
                 )
             if job is None:
                 return
+            if cause := self._faults.look(job.path):
+                self._pause(job, SystemFaultError(cause, path=job.path))
+                continue
             rules = self._settings
             if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):  # since it was queued
                 self._store.finish_job(job.path, None)
@@ -132,7 +151,7 @@ class Engine:
         idle_until = time.monotonic() + self._settings.idle_s
         while not self._stop.done():
             left_s = idle_until - time.monotonic()
-            due = self._store.next_job_at()
+            due = self._store.next_job_at(outside=self._faults.places)
             if due is not None and (due_s := due.timestamp() - time.time()) <= left_s:
                 if due_s <= 0 or not self._wake.wait(due_s):
                     return True
@@ -142,22 +161,32 @@ class Engine:
                 self._wake.wait(left_s)
             if self._wake.is_set():
                 self._wake.clear()
+                if self._resume.is_set():
+                    return True
         return False
+
+    def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
+        """Leave a disk alone, the fault of which is no file's; the watcher says when to try it again."""
+        self._store.fail_job(job.path, error, again_in_s=0, attempted=False)
+        say("paused", place=str(place_of(job.path)), path=str(job.path), cause=error.cause)
 
     def _settle(self, outcome: Outcome) -> None:
         job = self._claimed.pop(outcome.path)
         cause, status = outcome.reason, outcome.status.value
         quarantined = False
         if outcome.status is Status.FAILED:
-            failure = self._store.last_failure(outcome.path)
-            error = failure.error if failure is not None else FileError(outcome.reason, path=outcome.path)
+            error = outcome.error or FileError(outcome.reason, path=outcome.path)
             cause = str(error)
-            if not os.path.lexists(outcome.path):
+            if isinstance(error, SystemFaultError):
+                status = PAUSED
+            elif not os.path.lexists(outcome.path):
                 status = GONE
             elif isinstance(error, FileChangedError):
                 status = UNSETTLED
-            quarantined = self._failed(job, error, retry=failure is None or failure.retry)
+            failure = self._store.last_failure(outcome.path)
+            quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
+            self._faults.well(outcome.path)
             refused = outcome.status is Status.SKIPPED and not outcome.scores
             key = self._settings.rules_key
             if refused:  # it may be possible after another change of the file, or of the rights
@@ -180,6 +209,12 @@ class Engine:
 
     def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
         """Settle a job that failed; says whether the file is set aside."""
+        if isinstance(error, SystemFaultError):  # none of the file's attempts
+            if self._faults.look(job.path) or self._faults.met(job.path):
+                self._pause(job, error)
+            else:  # one bad sector, say: the other files go on
+                self._store.fail_job(job.path, error, again_in_s=self._settings.retry_s, attempted=False)
+            return False
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
             # whoever brings it back is heard of, or found by a scan; and who changes it is not to blame
             self._store.finish_job(job.path, None)
@@ -205,7 +240,7 @@ def say(event: str, **details: Json) -> None:
 def main() -> None:
     """Run an engine for the watcher at the other end of the standard streams."""
     stop: Future[None] = Future()
-    wake = threading.Event()
+    wake, resume = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
         with contextlib.suppress(InvalidStateError):
@@ -214,23 +249,36 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, daemon=True).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the watcher reads the configuration again, and tells us to end
     settings = restored(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_listen, args=(end, wake), daemon=True).start()
+    threading.Thread(target=_listen, args=(end, wake, resume), daemon=True).start()
     threading.Thread(target=_beat, daemon=True).start()
     if settings.low_priority:
         give_way()
     _quieten(settings.log_level)
     try:
+        _see_database(settings.database)
         with open_pipeline(settings, notice=lambda text: say("notice", text=text), progress=_progress) as pipeline:
+            pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
             say("ready", model=settings.model)
-            Engine(settings, pipeline, pipeline.store, stop, wake).run()
+            Engine(settings, pipeline, pipeline.store, stop, wake, resume).run()
     except GenretaggerError as error:
-        say("broken", cause=str(error), path=None if error.path is None else str(error.path))
+        where = None if error.path is None else str(error.path)
+        say("broken", cause=str(error), path=where, database=isinstance(error, DatabaseError))
         sys.exit(error.exit_code)
 
 
-def _listen(end: Callable[[], None], wake: threading.Event) -> None:
-    for _ in sys.stdin:
+def _see_database(database: str | Path) -> None:
+    """See that the database is there: the watcher made it, and a new one in its place would know nothing."""
+    if isinstance(database, Path) and not database.exists():
+        raise DatabaseError("the database is gone", path=database, hint="Put its folder back")
+
+
+def _listen(end: Callable[[], None], wake: threading.Event, resume: threading.Event) -> None:
+    for line in sys.stdin:
+        if line.strip() == RESUME:
+            resume.set()
         wake.set()
     end()
 

@@ -3,6 +3,9 @@
     2026-11-25T03:00:00+0000 info tagged path="/music/a b.mp3" genres="Jazz, Bop"
 
 In the journal the time and the level are the journal's own (`<6>tagged path=…`).
+
+Whoever reports an event never waits until it is written: a thread writes the lines, and may block when nobody reads
+them. Lines that do not fit into its queue are dropped and counted, and the count is logged once there is room again.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
+import select
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import IO
 
 from genretagger.text import printable
@@ -21,6 +27,9 @@ LEVELS = ("debug", "info", "warning", "error")
 _JOURNAL = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 _PLAIN = re.compile(r"[^\s\"=\\]+\Z")
 
+MOST_LINES = 1000
+"""How many lines may wait to be written; later ones are dropped and counted."""
+
 
 class Events:
     """Where the service says what it does.
@@ -28,7 +37,7 @@ class Events:
     Args:
         level: the least level that is told.
         form: "text" or "json".
-        stream: where to; standard error by default.
+        stream: written to at once, by the caller; without one, a thread writes to standard error.
         journal: whether systemd's journal reads it.
     """
 
@@ -36,6 +45,7 @@ class Events:
         self, level: str = "info", form: str = "text", stream: IO[str] | None = None, journal: bool | None = None
     ) -> None:
         self._stream = stream
+        self._log = None if stream is not None else _Log(self._lost)
         self._journal = _in_journal() if journal is None else journal
         self.configure(level, form)
 
@@ -60,9 +70,29 @@ class Events:
         """Tell what keeps the service from its work."""
         self._say("error", event, details)
 
+    def close(self, within_s: float = 1.0) -> None:
+        """Give the lines that still wait a moment to be written; nobody may read them."""
+        if self._log is not None:
+            self._log.drain(within_s)
+
     def _say(self, level: str, event: str, details: dict[str, Json]) -> None:
         if LEVELS.index(level) < self._least:
             return
+        if self._log is not None:
+            self._log.put(self._line(level, event, details))
+            return
+        try:
+            assert self._stream is not None
+            self._stream.write(self._line(level, event, details))
+            self._stream.flush()
+        except (OSError, ValueError):
+            return  # a closed terminal or a full disk must not end the service
+
+    def _lost(self, count: int) -> str:
+        details: dict[str, Json] = {"count": count, "cause": "nobody read the log in time"}
+        return self._line("warning", "log lines were dropped", details)
+
+    def _line(self, level: str, event: str, details: dict[str, Json]) -> str:
         at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if self._json:
             line = json.dumps({"at": at, "level": level, "event": event, **details}, ensure_ascii=True, default=str)
@@ -71,12 +101,71 @@ class Events:
             line = " ".join(words) if self._journal else " ".join([at, level, *words])
         if self._journal:
             line = f"<{_JOURNAL[level]}>{line}"
-        stream = self._stream or sys.stderr
+        return line + "\n"
+
+
+class _Log:
+    """Lines on their way to standard error; a thread writes them, and only that thread ever waits for a reader.
+
+    The descriptor is written to directly: the lock of a Python stream that a blocked thread holds would keep the
+    interpreter from ending.
+
+    Args:
+        lost: makes the line that says how many were dropped.
+    """
+
+    def __init__(self, lost: Callable[[int], str]) -> None:
+        self._lost = lost
+        self._lines: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._dropped = 0
+        self._writing = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, line: str) -> None:
+        with self._changed:
+            if len(self._lines) >= MOST_LINES:
+                self._dropped += 1
+                return
+            self._lines.append(line.encode("utf-8", "backslashreplace"))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_all, name="genretagger-log", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def drain(self, within_s: float) -> None:
+        """Wait until everything is written, but not longer than this."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._lines or self._dropped or self._writing), within_s)
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._lines or self._dropped))
+                if self._lines:
+                    line = self._lines.popleft()
+                else:  # those that did not fit came after all of these
+                    dropped, self._dropped = self._dropped, 0
+                    line = self._lost(dropped).encode("utf-8", "backslashreplace")
+                self._writing = True
+            _write(line)
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+
+
+def _write(line: bytes) -> None:
+    """Write to standard error, however long it takes; a closed terminal or a full disk must not end the service."""
+    while line:
         try:
-            stream.write(line + "\n")
-            stream.flush()
-        except (OSError, ValueError):
-            return  # a closed terminal or a full disk must not end the service
+            line = line[os.write(2, line) :]
+        except BlockingIOError:
+            try:
+                select.select([], [2], [])
+            except (OSError, ValueError):
+                return
+        except OSError:
+            return
 
 
 def _in_journal() -> bool:

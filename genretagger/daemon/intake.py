@@ -5,6 +5,7 @@ On the watcher's side only it uses the database, so that nothing that takes long
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from genretagger.posix import is_being_written
 from genretagger.unfinished import companion
 
 _BATCH = 500
+MOST_UNSETTLED = 1000
+"""How many files that may not be complete one look reports, before it asks for another look instead."""
+
 _FOREIGN_CLOCK_S = 3600.0
 """How far the clock of a file server may be from ours."""
 
@@ -55,6 +59,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A file or folder was moved away: nothing at or below its old path has to be done any more."""
+
+    path: Path
+    is_folder: bool
+
+
+@dataclass(frozen=True, slots=True)
 class GiveBack:
     """The engine is gone: what it was at has to wait again."""
 
@@ -69,6 +81,13 @@ class Configure:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """The disks on which work pauses: what waits there is not due."""
+
+    places: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Count:
     """Somebody wants to know how the queue stands."""
 
@@ -78,6 +97,13 @@ class Unsettled:
     """A file was found that may not be complete."""
 
     path: Path
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Flooded:
+    """So many files may not be complete that the folder has to be looked through again later."""
+
     root: Path
 
 
@@ -114,8 +140,8 @@ class Unreadable:
     error: OSError
 
 
-Order = Arrived | Look | GiveBack | Configure | Count
-Report = Unsettled | Looked | Queue | Broken | Unreadable
+Order = Arrived | Look | Gone | GiveBack | Configure | Outside | Count
+Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
 class Intake:
@@ -130,6 +156,7 @@ class Intake:
         self._settings, self._tell = settings, tell
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._stopping = threading.Event()
+        self._outside: tuple[Path, ...] = ()
         self._known = 0
         self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
@@ -149,6 +176,11 @@ class Intake:
         self._thread.join(timeout_s)
 
     @property
+    def waiting(self) -> int:
+        """How many orders wait."""
+        return self._orders.qsize()
+
+    @property
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
@@ -160,14 +192,17 @@ class Intake:
 
     def _run(self) -> None:
         try:
-            with Store.open(self._settings.database) as store:
+            with Store.open(self._settings.database, create=False) as store:
                 while (orders := self._next()) is not None:
                     self._busy_since_s = time.monotonic()
                     self._handle(store, orders)
                     self._busy_since_s = None
-                    self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+                    self._tell(self._queue(store))
         except Exception as error:  # noqa: BLE001 - whatever it is: the watcher has to hear of it
             self._tell(Broken(error))
+
+    def _queue(self, store: Store) -> Queue:
+        return Queue(store.job_counts(), store.next_job_at(outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
         """Wait for an order, and take those that follow it at once; None at the end."""
@@ -188,13 +223,27 @@ class Intake:
         jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
         if jobs:
             store.add_jobs(jobs)
+        gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
+        store.drop_waiting_jobs([path for path in gone if not os.path.lexists(path)])
+        whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
-                self._look(store, order)
+                if order is whole.get(order.root, order):  # which finds what the others would
+                    self._look(store, order)
+            elif isinstance(order, Gone):
+                if order.is_folder:
+                    self._drop_gone(store, order.path)
             elif isinstance(order, GiveBack):
                 store.give_back_jobs(attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
+            elif isinstance(order, Outside):
+                self._outside = order.places
+
+    def _drop_gone(self, store: Store, folder: Path) -> None:
+        """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
+        for paths in store.waiting_below(folder):
+            store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, arrived: Arrived) -> bool:
         """Whether a file is another one than was handled last, which also tells our own writes."""
@@ -218,7 +267,9 @@ class Intake:
 
     def _look(self, store: Store, look: Look) -> None:
         started, now_s = time.monotonic(), time.time()
-        settings, found = self._settings, 0
+        settings, found, unsettled = self._settings, 0, 0
+        if os.path.isdir(look.folder):  # noqa: PTH112 - Path.is_dir() raises where it may not look
+            self._drop_gone(store, look.folder)
         jobs: list[NewJob] = []
         scan = Scan(
             look.folder,
@@ -237,14 +288,18 @@ class Intake:
             is_new = age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0)
             path = unhandled.path
             if is_new or is_being_written(path) or companion(path, look.root):
-                self._tell(Unsettled(unhandled.path, look.root))
+                unsettled += 1
+                if unsettled <= MOST_UNSETTLED:
+                    self._tell(Unsettled(path, look.root))
                 continue
             jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
             if len(jobs) >= _BATCH:
                 store.add_jobs(jobs)
                 jobs.clear()
-                self._tell(Queue(store.job_counts(), store.next_job_at(), self._known))
+                self._tell(self._queue(store))
         store.add_jobs(jobs)
+        if unsettled > MOST_UNSETTLED:
+            self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))
 
 

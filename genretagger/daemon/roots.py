@@ -13,11 +13,15 @@ from pathlib import Path
 from genretagger.config import Settings
 from genretagger.daemon import intake, watch
 from genretagger.daemon.events import Events
+from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.watch import Tell, Watched, Way
 from genretagger.types import Json
 
 UPKEEP_S = 15.0
 """How often it is asked whether the folders are there and the observers alive."""
+
+AWAY_S = 3.0
+"""The same while one is away."""
 
 _POLL_SHARE = 20
 """A look at a folder that is polled takes at most this part of the time."""
@@ -59,6 +63,7 @@ class Roots:
         events: the log.
         tell: is given what is heard.
         look: has a folder looked at.
+        mounts: is given, and remembers between two runs, where the disk of each folder is mounted.
     """
 
     def __init__(
@@ -69,9 +74,11 @@ class Roots:
         *,
         tell: Tell,
         look: Callable[[intake.Look], None],
+        mounts: Mounts,
     ) -> None:
         self._settings, self._events, self._ask = settings, events, look
-        self._roots = [Root(Watched(folder, tell)) for folder in folders]
+        self._mounts = mounts
+        self._roots = [Root(Watched(folder, tell, mounts.of(folder))) for folder in folders]
         self._upkeep_at_s = 0.0
 
     def __iter__(self) -> Iterator[Root]:
@@ -94,7 +101,7 @@ class Roots:
     def stop(self) -> None:
         """Listen no more."""
         for root in self._roots:
-            root.watched.stop()
+            root.watched.stop(within_s=1.0)
 
     def next_s(self) -> float:
         """When `upkeep` has something to do."""
@@ -104,9 +111,10 @@ class Roots:
     def upkeep(self, now_s: float) -> None:
         """Notice folders that went or came back and observers that died, and look at what is due."""
         if now_s >= self._upkeep_at_s:
-            self._upkeep_at_s = now_s + min(UPKEEP_S, self._settings.poll_s)
             for root in self._roots:
                 self._check(root)
+            every_s = AWAY_S if self.any_away else UPKEEP_S
+            self._upkeep_at_s = now_s + min(every_s, self._settings.poll_s)
         for root in self._roots:
             if not root.looking and root.watched.way is not Way.AWAY and now_s >= root.look_at_s:
                 self._look(root, "interval", priority=0)
@@ -116,6 +124,12 @@ class Roots:
         for root in self._roots:
             if root.watched.way is not Way.AWAY:
                 self._look(root, why, priority=priority)
+
+    def look_at(self, folder: Path, why: str) -> None:
+        """Look at a watched folder, if it is there."""
+        root = self.of(folder)
+        if root is not None and root.watched.way is not Way.AWAY:
+            self._look(root, why, priority=0)
 
     def check_soon(self) -> None:
         """Have `upkeep` see at once whether all is as it should be."""
@@ -161,12 +175,12 @@ class Roots:
     def _check(self, root: Root) -> None:
         watched = root.watched
         if watched.way is Way.AWAY:
-            if watch.identity(watched.root) is not None:
+            if not watched.missing():
                 self._attach(root, "back", priority=0)
         elif watched.is_gone():
             watched.stop()
-            if watch.identity(watched.root) is None:
-                watched.way, watched.reason = Way.AWAY, "it is not there"
+            if fault := watched.missing():
+                watched.way, watched.reason = Way.AWAY, fault
                 self._tell_way(root)
             else:
                 self._attach(root, "another disk", priority=0)
@@ -178,6 +192,7 @@ class Roots:
         root.watched.start()
         self._tell_way(root)
         if root.watched.way is not Way.AWAY:
+            self._mounts.keep(root.watched.root, root.watched.mount)
             self._look(root, why, priority=priority)
 
     def _look(self, root: Root, why: str, *, priority: int) -> None:
@@ -192,7 +207,8 @@ class Roots:
         if not news:
             return
         if watched.way is Way.AWAY:
-            self._events.warning("folder is away", path=watched.root, action="waiting for it; nothing is forgotten")
+            action = "waiting for it; nothing is forgotten"
+            self._events.warning("folder is away", path=watched.root, cause=watched.reason, action=action)
         elif watched.way is Way.POLLING:
             self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self._settings.poll_s)
         elif before:

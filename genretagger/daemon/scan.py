@@ -6,6 +6,7 @@ are merged and nothing is held: a library of any size costs one `stat` a file an
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -83,61 +84,81 @@ class Scan:
     def unhandled(self) -> Iterator[Unhandled]:
         """The files that have to be handled."""
         seen = next(self._known, None)
-        for entry in self._walk(os.fsencode(self._folder)):
-            while seen is not None and seen.path < entry.path:
+        for path in self._walk(os.fsencode(self._folder)):
+            while seen is not None and seen.path < path:
                 seen = next(self._known, None)
-            known = seen if seen is not None and seen.path == entry.path else None
+            known = seen if seen is not None and seen.path == path else None
             try:
-                stat = entry.stat()
-            except OSError:  # a link that leads nowhere, or gone again
+                stat = os.stat(path)  # noqa: PTH116 - bytes
+            except OSError as error:  # a link that leads nowhere, or gone again
+                self._tell_of_length(error, path)
                 continue
             if not S_ISREG(stat.st_mode):  # a FIFO or a device, which is never opened
                 continue
             self.files += 1
             same = known is not None and _same(known, stat)
             if known is None or not same or not self._is_settled(known):
-                yield Unhandled(Path(os.fsdecode(entry.path)), stat, known is not None and not same)
+                yield Unhandled(Path(os.fsdecode(path)), stat, known is not None and not same)
 
     def _is_settled(self, known: Seen) -> bool:
         if known.failure_retry is not None:  # it failed, and would fail again; what may pass has a job
             return not known.failure_retry or known.job == JobState.QUARANTINED
         return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
 
-    def _walk(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
-        """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""
-        open_folders = [iter(self._listing(folder))]
-        while open_folders:
-            found = next(open_folders[-1], None)
-            if found is None:
-                open_folders.pop()
-            elif found[1]:
-                open_folders.append(iter(self._listing(found[2].path)))
-            else:
-                yield found[2]
+    def _tell_of_length(self, error: OSError, path: bytes) -> bool:
+        """Report the folder that holds a path that is too long for the system: its other names would fail as well."""
+        if error.errno != errno.ENAMETOOLONG:
+            return False
+        self._failed(
+            OSError(error.errno, "it holds names that make paths too long for the system", os.path.dirname(path))  # noqa: PTH120 - bytes
+        )
+        return True
 
-    def _listing(self, folder: bytes) -> list[tuple[bytes, bool, os.DirEntry[bytes]]]:
-        """What a folder holds that matters: the key of its order, whether it is a folder, the entry."""
+    def _walk(self, folder: bytes) -> Iterator[bytes]:
+        """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""
+        open_folders = [(folder, iter(self._listing(folder)))]
+        while open_folders:
+            above, names = open_folders[-1]
+            name = next(names, None)
+            if name is None:
+                open_folders.pop()
+            elif name.endswith(b"/"):
+                inner = above.rstrip(b"/") + b"/" + name[:-1]
+                open_folders.append((inner, iter(self._listing(inner))))
+            else:
+                yield above.rstrip(b"/") + b"/" + name
+
+    def _listing(self, folder: bytes) -> list[bytes]:
+        """The names in a folder that matter, in order; those of folders end with a slash, which is their place.
+
+        Nothing else is kept of an entry: a folder may hold a hundred thousand.
+        """
+        names: list[bytes] = []
         try:
             with os.scandir(folder) as entries:
-                visible = [entry for entry in entries if not entry.name.startswith(b".")]
+                names += (name for entry in entries if (name := self._name(entry)))
         except OSError as error:
-            self._failed(error)
+            if not self._tell_of_length(error, folder):
+                self._failed(error)
             return []
-        ordered: list[tuple[bytes, bool, os.DirEntry[bytes]]] = []
-        for entry in visible:
-            try:
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if not is_folder and not is_audio_name(os.fsdecode(entry.name)):
-                    continue
-                if any(self._ignored) and is_ignored(Path(os.fsdecode(entry.path)), self._root, *self._ignored):
-                    continue
-                if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
-                    continue
-            except OSError:
-                continue
-            ordered.append((entry.name + b"/" if is_folder else entry.name, is_folder, entry))
-        ordered.sort(key=lambda each: each[0])
-        return ordered
+        names.sort()
+        return names
+
+    def _name(self, entry: os.DirEntry[bytes]) -> bytes:
+        """The name of an entry as `_listing` gives it; empty if it does not matter."""
+        if entry.name.startswith(b"."):
+            return b""
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not is_folder and not is_audio_name(os.fsdecode(entry.name)):
+                return b""
+            if any(self._ignored) and is_ignored(Path(os.fsdecode(entry.path)), self._root, *self._ignored):
+                return b""
+            if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
+                return b""
+        except OSError:
+            return b""
+        return entry.name + b"/" if is_folder else entry.name
 
 
 def _same(known: Seen, stat: os.stat_result) -> bool:

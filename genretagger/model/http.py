@@ -2,6 +2,8 @@
 
 What has arrived is kept in a file of its own until it is whole, with the server's mark of the version beside it, so
 that two versions are never mixed. Python's urllib is used, so the proxy settings of the environment hold.
+
+A server that sends too slowly is given up, and one that leads elsewhere than to http or https (`opener.py`).
 """
 
 from __future__ import annotations
@@ -20,13 +22,12 @@ from typing import Any
 from genretagger import __version__
 from genretagger.errors import ModelError
 from genretagger.model.download import Progress
+from genretagger.model.opener import Speed, opener
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0
 _PAUSE_S = 2.0
 _PIECE_BYTES = 256 * 1024
-_HINT = "Check the network and the proxy; what has arrived is kept, and the next try goes on from there."
-_SPACE = "Free some space, or name another place with GENRETAGGER_DATA_DIR; what has arrived is kept."
 _GONE = (404, 410)
 _HOPELESS = (400, 401, 403, 405, 451)
 
@@ -86,17 +87,21 @@ def fetch(
                     hint="Fetch it from its publisher, and use `genretagger models add`.",
                 ) from error
             if error.code in _HOPELESS or attempt == ATTEMPTS - 1:
-                raise ModelError(f"The server refuses ({error.code}): {address}", hint=_HINT) from error
+                hint = f"Check the network and the proxy. {_next_try(kept, address)}"
+                raise ModelError(f"The server refuses ({error.code}): {address}", hint=hint) from error
         except _DiskError as error:
-            raise ModelError(f"The download cannot be kept: {error}", path=kept.parent, hint=_SPACE) from error
+            hint = f"Free some space, or name another place with GENRETAGGER_DATA_DIR. {_next_try(kept, address)}"
+            raise ModelError(f"The download cannot be kept: {error}", path=kept.parent, hint=hint) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             if attempt == ATTEMPTS - 1:
                 reason = getattr(error, "reason", None) or error
-                raise ModelError(f"{address} cannot be reached: {reason}", hint=_HINT) from error
+                hint = f"Check the network and the proxy. {_next_try(kept, address)}"
+                what = "reached" if isinstance(error, urllib.error.URLError) else "fetched"
+                raise ModelError(f"{address} cannot be {what}: {reason}", hint=hint) from error
         else:
             _forget(kept)
             return content
-    raise ModelError(f"{address} cannot be fetched", hint=_HINT)
+    raise ModelError(f"{address} cannot be fetched", hint=_next_try(kept, address))
 
 
 def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> None:
@@ -112,8 +117,16 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
     if have and version:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 - from the catalogue or the owner
+    with Speed() as speed:
+        _receive(request, kept, have if version else 0, speed, most_bytes, progress)
+
+
+def _receive(
+    request: urllib.request.Request, kept: Path, have: int, speed: Speed, most_bytes: int, progress: Progress
+) -> None:
+    address = request.full_url
     try:
-        answer: Any = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - as above
+        answer: Any = opener(speed).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # we have it all, or more than there is
@@ -131,13 +144,18 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
         if (total or 0) > most_bytes:
             raise _too_large(address, most_bytes)
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-        note = json.dumps({"address": address, "version": "" if mark.startswith("W/") else mark})
+        refused_parts = (have and answer.status == 200) or answer.headers.get("Accept-Ranges", "").lower() == "none"
+        same = not have or mark == request.get_header("If-range")  # another version tells nothing of parts
+        parts = "no" if refused_parts and same else "yes" if goes_on else "perhaps"
+        version = "" if mark.startswith("W/") else mark
+        note = json.dumps({"address": address, "version": version, "parts": parts})
         with _on_disk():
             _mark(kept).write_text(note)
             file = kept.open("ab" if goes_on else "wb", buffering=0)  # a full disk is noticed at once, and once
         with file:
             done = start
-            while piece := answer.read(_PIECE_BYTES):
+            while piece := answer.read1(_PIECE_BYTES):  # what has come, be it a single byte
+                speed.arrived(len(piece))
                 done += len(piece)
                 if done > most_bytes:
                     _forget(kept)
@@ -147,8 +165,8 @@ def _go_on(address: str, kept: Path, most_bytes: int, progress: Progress) -> Non
                     while left:
                         left = left[file.write(left) :]
                 progress("fetching", done, total)
-        if total is not None and done < total:
-            raise ConnectionError("the connection broke off")
+        if speed.complaint or (total is not None and done < total):
+            raise ConnectionError(speed.complaint or "the connection broke off")
 
 
 @contextlib.contextmanager
@@ -169,12 +187,36 @@ def _mark(kept: Path) -> Path:
 
 
 def _version(kept: Path, address: str) -> str:
-    """The server's mark of what we have a part of; "" where that is not known."""
+    """The server's mark of what we have a part of; "" where that is not known, or the server sends no parts."""
+    note = _note(kept)
+    fits = note.get("address") == address and note.get("parts") != "no"
+    return str(note.get("version", "")) if fits else ""
+
+
+def _note(kept: Path) -> dict[str, Any]:
     try:
         note = json.loads(_mark(kept).read_text())
-        return str(note["version"]) if note["address"] == address else ""
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _next_try(kept: Path, address: str) -> str:
+    """Say whether the next try goes on where this one ended; empty where nothing has arrived."""
+    try:
+        have = kept.stat().st_size
+    except OSError:
+        have = 0
+    if not have:
+        return "Then try again: nothing has arrived yet."
+    size = f"{have / 1e6:.1f} MB" if have >= 100_000 else f"{have / 1000:.1f} kB"
+    if not _version(kept, address):
+        return (
+            f"The next try begins again: the server cannot send a part, so the {size} that have arrived are of no use."
+        )
+    if _note(kept).get("parts") == "yes":
+        return f"The next try goes on after the {size} that have arrived."
+    return f"The next try goes on after the {size} that have arrived, if the server can send a part."
 
 
 def _forget(kept: Path) -> None:

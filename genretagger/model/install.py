@@ -114,6 +114,26 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         _sync_folder(folder)
 
 
+def rewrite(path: Path, content: bytes) -> None:
+    """Give one file of an installed model other bytes, whole or not at all. Hold the lock.
+
+    Raises:
+        ModelError: no space, or no permission.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    with _translated(path.parent):
+        try:
+            with fresh.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+        except BaseException:
+            fresh.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
 def swap_in(built: Path, final: Path) -> None:
     """Rename a finished folder to its final name, in the place of whatever bears it. Hold the lock.
 

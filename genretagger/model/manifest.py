@@ -18,12 +18,15 @@ PULLABLE = tuple(catalogue())
 """Models that can be fetched by name."""
 
 ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
+BANK = "filter_bank.npz"
+"""The front end's numbers; models that earlier versions installed lack it until they are first used."""
 MAX_ONNX_BYTES = 1024**3
 """Twice the largest published model of this kind, and half of protobuf's own limit."""
 _MAX_MANIFEST_BYTES = 64 * 1024
 _MAX_LICENCE_BYTES = 1024 * 1024
+_MAX_BANK_BYTES = 16 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES}
+LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES, BANK: _MAX_BANK_BYTES}
 
 Sums: TypeAlias = Mapping[str, tuple[int, str]]
 """File → size and hash."""
@@ -64,6 +67,17 @@ def sums(folder: Path) -> Sums:
     if not sound or not {ONNX, CARD} <= found.keys():
         raise damaged(folder.name, folder, f"{MANIFEST} is not valid")
     return found
+
+
+def manifest(files: Mapping[str, bytes]) -> bytes:
+    """The list for files as they are to be installed."""
+    return dumped({file: (len(content), hashlib.sha256(content).hexdigest()) for file, content in files.items()})
+
+
+def dumped(sums: Sums) -> bytes:
+    """The list as the bytes of its file."""
+    files = {file: {"size": size, "sha256": sha256} for file, (size, sha256) in sums.items()}
+    return json.dumps({"format": 1, "files": files}, indent=2).encode()
 
 
 def fingerprint(sums: Sums) -> str:

@@ -1,14 +1,14 @@
 """The installed models: fetch, add, find, check, remove.
 
-A model is a folder of this store: `model.onnx`, `card.json`, `LICENSE` where the publisher gives one, and
-`install.json` with their sizes and hashes. Only a folder in which all that is as it was installed counts.
+A model is a folder of this store: `model.onnx`, `card.json`, `filter_bank.npz` with the numbers of its front end,
+`LICENSE` if the publisher gives one, and `install.json` with their sizes and hashes. Only a folder in which all that
+is as it was installed counts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
+from genretagger.features import FRONT_ENDS
 from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
 from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, fetch, read_members
+from genretagger.model.filter_bank import computed
 from genretagger.model.manifest import (
+    BANK,
     CARD,
     LICENCE,
     LIMITS_BYTES,
@@ -30,6 +33,7 @@ from genretagger.model.manifest import (
     PULLABLE,
     damaged,
     fingerprint,
+    manifest,
     read,
     sums,
 )
@@ -259,8 +263,8 @@ class ModelStore:
                 install.clean(self.folder)
         if not (folder / MANIFEST).exists():
             raise self._absent(name)
-        manifest = sums(folder)
-        for file, (size, _) in manifest.items():
+        files = sums(folder)
+        for file, (size, _) in files.items():
             try:
                 found = (folder / file).stat().st_size
             except OSError:
@@ -268,9 +272,9 @@ class ModelStore:
             if found != size:
                 raise damaged(name, folder, f"{file} is {'missing' if found < 0 else 'truncated or changed'}")
         content = read(folder / CARD, MAX_CARD_BYTES)
-        if hashlib.sha256(content).hexdigest() != manifest[CARD][1]:
+        if hashlib.sha256(content).hexdigest() != files[CARD][1]:
             raise damaged(name, folder, f"{CARD} was changed")
-        return InstalledModel(name, folder, folder / ONNX, Card.parse(content), fingerprint(manifest))
+        return InstalledModel(name, folder, folder / ONNX, Card.parse(content), fingerprint(files))
 
     def verify(self, name: str = DEFAULT) -> InstalledModel:
         """Check every byte of an installed model.
@@ -328,14 +332,12 @@ class ModelStore:
         self, name: str, built: Path, files: Mapping[str, bytes], check: _Check, named: Path | None = None
     ) -> InstalledModel:
         """Write, check and swap in; errors are about the file `named`. Hold the lock."""
-        written = {
-            file: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for file, content in files.items()
-        }
-        manifest = json.dumps({"format": 1, "files": written}, indent=2).encode()
-        install.write(built, {**files, MANIFEST: manifest})
+        card = Card.parse(files[CARD])
+        if card.algorithm in FRONT_ENDS:
+            files = {**files, BANK: computed(card.algorithm)}
+        install.write(built, {**files, MANIFEST: manifest(files)})
         with _about(named):
-            check(built / ONNX, Card.parse(files[CARD]))
+            check(built / ONNX, card)
         install.swap_in(built, self.folder / name)
         return self.get(name)
 

@@ -9,6 +9,7 @@ take for ever.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import sys
@@ -29,12 +30,14 @@ from genretagger.kinds import Kind, kind_of
 from genretagger.types import Json, Sound, Stamp, Track
 from genretagger.worker import protocol
 from genretagger.worker.limits import (
+    SYSTEM_FAULT_STATUS,
     Limits,
     forbid_core_dumps,
     ignore_stop_signals,
     limit_cpu,
     limit_memory,
     resident_mb,
+    too_little_memory,
 )
 
 Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
@@ -49,7 +52,7 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     from genretagger import audio
     from genretagger.tags import api, credits
 
-    with open_for_reading(path) as file, access_errors(path):
+    with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         stamp = Stamp.of(os.fstat(file.fileno()))
         kind = _kind(file, path)
         try:
@@ -77,7 +80,7 @@ def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     from genretagger.tags import credits
 
     del request
-    with open_for_reading(path) as file, access_errors(path):
+    with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         _kind(file, path)
         return asdict(credits.read(file)), b""
 
@@ -87,7 +90,7 @@ def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     from genretagger import audio
     from genretagger.windows import plan
 
-    with open_for_reading(path) as file, access_errors(path):
+    with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         sound = audio.decode(
             file,
             _kind(file, path),
@@ -138,6 +141,8 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
     ignore_stop_signals()
     forbid_core_dumps()
     faulthandler.enable()
+    if (cause := too_little_memory()) is not None:
+        sys.exit(cause)
     requests: SimpleQueue[Json | None] = SimpleQueue()
     threading.Thread(target=_listen, args=(incoming, requests), daemon=True).start()
     _load()
@@ -152,8 +157,11 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
             answer["retire"] |= files >= limits.files or resident_mb() > limits.resident_mb
             protocol.write_frame(outgoing, answer, body)
             del answer, body
-        except OSError:
-            return  # the parent is gone
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                return  # the parent is gone
+            sys.stderr.write(f"the pipe to the parent failed: {error.strerror or error}\n")
+            sys.exit(SYSTEM_FAULT_STATUS)
 
 
 def _load() -> None:

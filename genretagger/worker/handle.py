@@ -6,6 +6,7 @@ Contents: `Child`, `NotBegun`, `Reply`, `child_command`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -19,10 +20,10 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import genretagger
-from genretagger.errors import ConfigError, WorkerError, WorkerLostError
+from genretagger.errors import ConfigError, FileError, SystemFaultError, WorkerError, WorkerLostError
 from genretagger.types import Json
 from genretagger.worker import protocol
-from genretagger.worker.limits import Limits, one_thread_each, own_group
+from genretagger.worker.limits import SYSTEM_FAULT_STATUS, Limits, one_thread_each, own_group
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ _EXIT_S = 5.0
 _START_S = 120.0
 """Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
 _MORE_TIME = "Raise time_limit_s and tag it with --force."
+_SYSTEM = "It will be tried again; the system's log may tell more."
 _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
 
 
@@ -96,6 +98,7 @@ class Child:
         Raises:
             NotBegun: it died before it began.
             WorkerError: it died meanwhile, took too long, was killed, or answered nonsense.
+            SystemFaultError: the pipe between us failed.
         """
         process = self._started()
         self._number += 1
@@ -114,7 +117,13 @@ class Child:
                 if header.get("id") != self._number:
                     raise protocol.ProtocolError("an answer to another question")
         except (EOFError, OSError) as error:
+            broken = isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET)
+            if broken:
+                self.kill("its pipe failed")
             self._bury()
+            if broken and begun:
+                cause = f"the pipe to the child process failed: {getattr(error, 'strerror', None) or error}"
+                raise SystemFaultError(cause, hint=_SYSTEM) from error
             if begun or self._killed:
                 raise self._epitaph() from error
             raise NotBegun(self.last_words()) from error
@@ -217,7 +226,7 @@ class Child:
         if self._last_words:
             _log.debug("the child process %d said: %s", process.pid, self.last_words())
 
-    def _epitaph(self) -> WorkerError:
+    def _epitaph(self) -> FileError:
         """Why it died."""
         status: Any = self._process.returncode if self._process is not None else None
         if self._killed:
@@ -226,6 +235,8 @@ class Child:
         if any(mark in self._last_words for mark in _OUT_OF_MEMORY):
             cause = f"needed more than {self._limits.memory_mb} MB of memory"
             return WorkerError(cause, hint="Raise memory_limit_mb and tag it with --force.")
+        if status == SYSTEM_FAULT_STATUS:
+            return SystemFaultError(self.last_words(), hint=_SYSTEM)
         if status is None or status >= 0:
             return WorkerError(f"the decoder ended by itself (status {status})")
         if status == -getattr(signal, "SIGXCPU", 0):

@@ -14,6 +14,12 @@ from pathlib import Path
 
 _MB = 1 << 20
 
+SYSTEM_FAULT_STATUS = 75
+"""A child ends with this when the system failed and not the file (EX_TEMPFAIL of sysexits.h)."""
+
+LEAST_MB = 256
+"""What a file needs: 150 MB for 16 windows, and the stacks of FFmpeg's threads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -48,6 +54,29 @@ def limit_memory(memory_mb: int) -> None:
             number = getattr(resource, name, None)
             if number is not None:
                 _set_both(number, limit)
+
+
+def too_little_memory() -> str | None:
+    """Say what is wrong if the limits that this process inherited (`ulimit -v`, `-d`) leave too little for any file.
+
+    A file that runs out of memory under more than that is to blame itself.
+    """
+    try:
+        import resource
+
+        used = Path("/proc/self/statm").read_text(encoding="ascii").split()
+        page = os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):
+        return None
+    for name, flag, pages in (("RLIMIT_AS", "-v", int(used[0])), ("RLIMIT_DATA", "-d", int(used[5]))):
+        limit = resource.getrlimit(getattr(resource, name))[0]
+        left_mb = (limit - pages * page) // _MB
+        if limit != resource.RLIM_INFINITY and left_mb < LEAST_MB:
+            return (
+                f"the limit on memory (ulimit {flag} {limit // 1024}) leaves {max(0, left_mb)} MB for a file, "
+                f"which needs {LEAST_MB}"
+            )
+    return None
 
 
 def limit_cpu(cpu_s: float) -> None:

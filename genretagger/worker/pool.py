@@ -4,7 +4,8 @@
         track = pool.inspect(path).result()
 
 Whatever a file does, its own future fails (a `FileError`, as the child raised it, or a `WorkerError`) and the next file
-gets a fresh child. A child that dies before it opened the file costs nothing: another one is asked, once.
+gets a fresh child. A child that dies before it opened the file costs nothing: another one is asked, once. If that one
+dies as well, no file would fare better, and the future fails with a `NoWorkersError`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from genretagger.errors import WorkerError, WorkerLostError
+from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Json, Sound, TagChange, Track
 from genretagger.windows import LONGEST_LISTENING_S
@@ -32,6 +33,8 @@ _Result = TypeVar("_Result")
 
 WRITE_GRACE_S = 60.0
 """How long a write may go on when the pool is closed in a hurry: a few hundred MB on a slow disk."""
+
+_START = "Raise the limits on memory and processes (ulimit, the container's); `genretagger doctor` tells more."
 
 _DEFAULTS = WriteOptions()
 
@@ -173,7 +176,7 @@ class WorkerPool:
             raise WorkerError(
                 f"the child process went astray: {error}", path=path, hint="The file may be hostile."
             ) from error
-        except WorkerError as error:
+        except FileError as error:
             error.path = path
             raise
         finally:
@@ -190,9 +193,7 @@ class WorkerPool:
             except NotBegun as error:
                 self._give_back(child)
                 if first is not None:
-                    raise WorkerLostError(
-                        f"no child process could be started ({error})", hint="genretagger doctor looks for the cause."
-                    ) from error
+                    raise NoWorkersError(f"no child process can be started: {error}", hint=_START) from error
                 first = error
             except BaseException:
                 self._give_back(child)

@@ -6,11 +6,14 @@ import contextlib
 import io
 import json
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from genretagger.daemon.events import Events
+from genretagger.daemon.events import MOST_LINES, Events
 
 ODD = Path('/music/two\nlines \x1b[31m \u202e \udcff "q" a=b.mp3')
 
@@ -65,3 +68,51 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     stream = io.StringIO()
     stream.close()
     Events(stream=stream).error("event")
+
+
+def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
+    """The lines that fit are kept, the others are counted, and the count is told once somebody reads."""
+    script = """
+        import sys
+        from genretagger.daemon.events import Events
+        events = Events(journal=False)
+        for number in range(5000):
+            events.info("line", number=number, text="x" * 200)
+        print("done", flush=True)
+        sys.stdin.read()
+        events.info("later")
+        events.close(60)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "done\n"
+        read = []
+        for line in process.stderr:
+            read.append(line)
+            if "log lines were dropped" in line:
+                process.stdin.close()
+                break
+        kept = [int(match[1]) for line in read if (match := re.search(r" number=(\d+) ", line))]
+        assert MOST_LINES <= len(kept) < 5000
+        assert kept == list(range(len(kept)))
+        assert f"count={5000 - len(kept)} " in read[-1]
+        assert [line.split()[-1] for line in process.stderr] == ["later"]
+
+
+def test_a_full_pipe_does_not_keep_the_process_from_ending() -> None:
+    script = """
+        from genretagger.daemon.events import Events
+        events = Events(journal=False)
+        for number in range(5000):
+            events.info("line", number=number, text="x" * 200)
+        events.close(0.1)
+    """
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE) as process:
+        try:
+            assert process.wait(30) == 0
+        finally:
+            process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from genretagger.daemon.account import Account
+from genretagger.daemon.events import Events
 from genretagger.daemon.scan import Scan
 from genretagger.database import NewJob, Store
 from genretagger.errors import AccessError, AudioError
@@ -136,3 +139,33 @@ def test_a_folder_that_is_deeper_than_python_may_call(store: Store, tmp_path: Pa
         os.chdir(here)
     assert [len(Path(name).parts) for name in look(store, deep)] == [1201]
     subprocess.run(["rm", "-r", deep], check=True)  # pytest would call itself as deeply
+
+
+def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) -> None:
+    """A folder whose path the system still takes, and in it files and folders whose paths it does not."""
+    failed: list[OSError] = []
+    folder, depth = tmp_path / "music", 0
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        while len(os.fsencode(folder)) < 3900:  # only relative names lead on from here
+            name = "d" * min(200, 4000 - len(os.fsencode(folder)))
+            os.mkdir(name, dir_fd=descriptor)
+            inner = os.open(name, os.O_RDONLY, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor, folder, depth = inner, folder / name, depth + 1
+        for number in range(5):
+            os.mkdir(f"{number}" * 200, dir_fd=descriptor)
+            name = f"{number}" * 200 + ".flac"
+            os.close(os.open(name, os.O_WRONLY | os.O_CREAT, dir_fd=descriptor))
+        os.close(os.open("short.flac", os.O_WRONLY | os.O_CREAT, dir_fd=descriptor))
+    finally:
+        os.close(descriptor)
+    scan = Scan(tmp_path, store.seen_below(tmp_path), rules_key="rules", failed=failed.append)
+    assert [found.path.name for found in scan.unhandled()] == ["short.flac"]
+    stream = io.StringIO()
+    account = Account(Events(stream=stream))
+    for error in failed:
+        account.unreadable(error)
+    assert stream.getvalue().count("folder cannot be read") == 1
+    assert "too long" in stream.getvalue()

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import textwrap
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -365,6 +366,34 @@ def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
         shown = json.loads(command("status", "--json", data_dir=heard))
         assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn")
         assert "it runs, and does not answer" in command("status", data_dir=heard)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["an open folder", "a closed folder"])
+def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode: int) -> None:
+    script = """
+        import os, sys
+        import genretagger.config, genretagger.daemon.control, genretagger.database, genretagger.cli.output
+        from genretagger.cli.main import main
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)  # only now, as this Python may lie where nobody else may look
+        sys.argv[1:] = ["status"]
+        main()
+    """
+    with Watcher(music, data_dir=heard) as watcher:
+        heard.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            env={**os.environ, "GENRETAGGER_DATA_DIR": str(heard), "GENRETAGGER_CONFIG": os.devnull},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2, done.stderr
+        assert "the service runs as another user" in done.stderr
+        assert "well" not in done.stdout + done.stderr
+        assert watcher.status()["healthy"] is True
 
 
 def test_a_file_that_somebody_opened_since_it_was_queued_is_waited_for(heard: Path, music: Path, song: bytes) -> None:

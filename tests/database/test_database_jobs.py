@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from database_helpers import finish, new_store, stamp, start, track
+from sqlalchemy import event
 
 from genretagger.database import JobCounts, JobState, NewJob, Store
 from genretagger.database import jobs as module
@@ -191,3 +192,42 @@ with Store.open(Path(sys.argv[1])) as store:
     workers = [start(script, path, number) for number in range(4)]
     claimed = Counter(name for worker in workers for name in finish(worker).split())
     assert claimed == Counter({str(number): 1 for number in range(200)})
+
+
+def test_disks_on_which_work_pauses(store: Store) -> None:
+    store.add_jobs([job("a/1"), job("a/2"), job("b/3"), job("c")])
+    outside = [ROOT / "a", ROOT / "c"]
+    assert store.next_job_at(outside=outside) is not None
+    found = store.claim_job("me", lease_s=60, attempts=3, outside=outside)
+    assert found is not None
+    assert found.path == ROOT / "b/3"
+    assert store.claim_job("me", lease_s=60, attempts=3, outside=outside) is None
+    assert store.next_job_at(outside=outside) is None
+    assert store.next_job_at() is not None
+
+
+def test_files_that_were_moved_away_wait_no_longer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page by page, and nothing that somebody is at or that is quarantined."""
+    monkeypatch.setattr(module, "SCAN_ROWS", 2)
+    store.add_jobs([job(f"a/{number}") for number in range(5)] + [job("b/6"), job("a/bad")])
+    assert claim(store) == "0"
+    store.fail_job(ROOT / "a/bad", AccessError("denied", path=ROOT / "a/bad"), again_in_s=None)
+    pages = []
+    for page in store.waiting_below(ROOT / "a"):
+        pages.append([path.name for path in page])
+        store.drop_waiting_jobs(page)
+    assert pages == [["1", "2"], ["3", "4"]]
+    store.drop_waiting_jobs([ROOT / "a/0", ROOT / "a/bad"])
+    assert store.job_counts() == JobCounts(1, 0, 1, 1)
+
+
+def test_numbers_of_jobs_leave_few_statements(store: Store) -> None:
+    """The driver keeps what it prepared: a statement for each number of jobs would take 10 MB."""
+    said: set[str] = set()
+    event.listen(store._engine, "before_cursor_execute", lambda *details: said.add(details[2]))
+    for count in range(1, 60):
+        jobs = [job(f"{count}/{number}") for number in range(count)]
+        assert store.add_jobs(jobs) == count
+        store.drop_waiting_jobs([each.path for each in jobs])
+    assert len(said) < 12
+    assert store.job_counts() == JobCounts(0, 0, 0, 0)

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from database_helpers import ROCK, finish, stamp, start, track
 from sqlalchemy.exc import OperationalError
 
-from genretagger.database import Store
+from genretagger.database import JobState, Store
 from genretagger.database.engine import Mode, sqlite_engine
 from genretagger.database.models import Base
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
@@ -152,6 +152,45 @@ def test_an_old_database_is_backed_up_and_brought_up_to_date(populated: Path, tm
     assert sorted(tmp_path.glob("library*")) == [populated, first, backup]
     assert one(backup, "SELECT count(*) FROM models") == 2
     assert_populated(backup)
+
+
+@pytest.mark.parametrize(
+    ("cause", "kind"),
+    [
+        ("a bug: RuntimeError: cannot cache function '__o_fold': no locator available", "FileError"),
+        ("a bug: OSError: [Errno 5] Input/output error", "WorkerError"),
+        ("the owner, the ACLs or the attributes of the file cannot be kept", "WriteRefusedError"),
+    ],
+)
+def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path, cause: str, kind: str) -> None:
+    path, at = tmp_path / "library.sqlite3", "2024-05-06 07:08:09.123456"
+    migrate(path, head="0002")
+    with raw(path) as connection:
+        connection.execute("INSERT INTO models VALUES (1, 'musicnn', 'f1', '[]', ?)", (at,))
+        for number, (name, failure) in enumerate([(b"/music/a.mp3", cause), (b"/music/b.mp3", "damaged: no frame")]):
+            values = (number, name, failure, kind, at)
+            connection.execute(
+                "INSERT INTO tracks (id, path, failure, failure_class, failure_retry, seen_at)"
+                " VALUES (?, ?, ?, ?, 0, ?)",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO analyses (id, payload_hash, model_id, plan, hearing, provider, windows, labels, failure,"
+                " failure_class, seconds, analysed_at) VALUES (?, ?, 1, '16', 'undecodable', '', 0, 0, ?, ?, 0, ?)",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO jobs VALUES (?, ?, '/music', 'quarantined', 1, 3, ?, NULL, NULL, ?, '', ?, ?)",
+                (number, name, at, failure, at, at),
+            )
+    with Store.open(path) as store:
+        failures = [store.last_failure(Path(name)) for name in ("/music/a.mp3", "/music/b.mp3")]
+        assert [failure is not None and failure.retry for failure in failures] == [True, False]
+        assert store.job_counts().quarantined == 1
+        job = store.job(Path("/music/a.mp3"))
+        assert job is not None
+        assert (job.state, job.attempts) == (JobState.WAITING, 0)
+    assert one(path, "SELECT group_concat(failure) FROM analyses") == "damaged: no frame"
 
 
 def test_an_up_to_date_database_is_left_alone(populated: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.model import musicnn
+from genretagger.model import download, musicnn
 from genretagger.model.download import fetch, read_members
 
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
@@ -29,6 +30,7 @@ class Index(http.server.ThreadingHTTPServer):
     daemon_threads = True
     content: bytes = b""
     served: int | None = None
+    trickles = False
     given_up: threading.Event
 
     def __init__(self) -> None:
@@ -56,6 +58,9 @@ class Page(http.server.BaseHTTPRequestHandler):
         try:
             self.wfile.write(content[: self.server.served])
             self.wfile.flush()
+            while self.server.trickles:
+                self.wfile.write(b"\0")
+                time.sleep(0.1)
             self.rfile.read(1)  # ends when pip's side of the connection is closed
         except ConnectionError:
             pass
@@ -151,6 +156,21 @@ def test_an_interruption_ends_pip(index: Index, wheel: Path, pip_alone: pytest.M
 
     with pytest.raises(KeyboardInterrupt):
         fetch("musicnn==0.1.0", tmp_path, interrupt)
+    assert index.given_up.wait(30)
+
+
+@pytest.mark.parametrize("served", [0, 2 * 1024 * 1024], ids=["from the start", "after a while"])
+def test_an_index_that_sends_too_slowly_is_given_up(
+    index: Index, wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path, served: int
+) -> None:
+    """A few bytes a second begin pip's own timeout again each time: it would wait for days."""
+    index.content, index.served, index.trickles = wheel.read_bytes(), served, True
+    pip_alone.setenv("PIP_INDEX_URL", index.url)
+    pip_alone.setattr(download, "PIECE_WITHIN_S", 1.0)
+    pip_alone.setattr(download, "BEGUN_WITHIN_S", 10.0)
+    with pytest.raises(ModelError, match="sends too slowly") as caught:
+        fetch("musicnn==0.1.0", tmp_path, silent)
+    assert "The next try begins again" in caught.value.hint
     assert index.given_up.wait(30)
 
 

@@ -13,7 +13,7 @@ import model_factory as factory
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.model import ModelStore
+from genretagger.model import ModelStore, opener
 from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.http import ATTEMPTS, fetch
 
@@ -30,6 +30,11 @@ class Shop(ThreadingHTTPServer):
         version: the ETag of all of them.
         breaks: after how many bytes each of the next answers breaks off.
         status: what it answers instead, if not 0.
+        slow: sends what it has a byte at a time, with this many seconds between two; 0 sends at once.
+        slow_headers: whether the headers come so too.
+        headers: further ones.
+        ignores_parts: whether it sends all of a file when it is asked for a part.
+        leads_to: where it redirects all requests for `/elsewhere` to.
         silent: whether it keeps the length of its answers to itself.
         shift: how many bytes behind the right one it begins a part.
         asked: path and range of each request.
@@ -45,6 +50,12 @@ class Shop(ThreadingHTTPServer):
         self.status = 0
         self.shift = 0
         self.silent = False
+        self.slow = 0.0
+        self.slow_headers = False
+        self.headers: dict[str, str] = {}
+        self.leads_to = ""
+        self.ignores_parts = False
+        self.closing = threading.Event()
         self.asked: list[tuple[str, str | None]] = []
 
     def handle_error(self, *_: Any) -> None:
@@ -60,12 +71,21 @@ class _Desk(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
         self.server.asked.append((self.path, wanted))
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", self.server.leads_to)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if self.server.slow_headers:
+            self.trickle(b"HTTP/1.0 200 OK\r\n" + b"X-Wait: yes\r\n" * 1000)
+            return
         content = self.server.files.get(self.path)
         if content is None or self.server.status:
             self.send_error(self.server.status or 404)
             return
         start = 0
-        if wanted and self.headers.get("If-Range") == self.server.version:
+        if wanted and self.headers.get("If-Range") == self.server.version and not self.server.ignores_parts:
             start = int(wanted.removeprefix("bytes=").rstrip("-")) + self.server.shift
             if start >= len(content):
                 self.send_error(416)
@@ -76,10 +96,26 @@ class _Desk(BaseHTTPRequestHandler):
             self.send_response(200)
         if not self.server.silent:
             self.send_header("Content-Length", str(len(content) - start))
-        self.send_header("ETag", self.server.version)
+        if self.server.version:
+            self.send_header("ETag", self.server.version)
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
+        if self.server.slow:
+            self.trickle(content[start:])
+            return
         most = self.server.breaks.pop(0) if self.server.breaks else len(content)
         self.wfile.write(content[start : start + most])
+
+    def trickle(self, content: bytes) -> None:
+        """Send a byte now and then, until the other end goes."""
+        for number in range(len(content)):
+            try:
+                self.wfile.write(content[number : number + 1])
+            except OSError:
+                return
+            if self.server.closing.wait(self.server.slow):
+                return
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -92,6 +128,7 @@ def shop() -> Iterator[Shop]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.closing.set()
         server.shutdown()
         thread.join()
 
@@ -188,7 +225,82 @@ def test_nobody_there_is_told_in_one_sentence(tmp_path: Path) -> None:
             progress=lambda *_: None,
             pause=lambda _: None,
         )
-    assert "goes on from there" in caught.value.hint
+    assert caught.value.hint == "Check the network and the proxy. Then try again: nothing has arrived yet."
+
+
+@pytest.mark.parametrize("where", ["headers", "content", "content of unknown length"])
+def test_a_server_that_sends_too_slowly_is_given_up(
+    shop: Shop, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte every 20 ms begins each timeout again, and a model would take weeks."""
+    monkeypatch.setattr(opener, "LEAST_S", 0.5)
+    shop.slow, shop.slow_headers, shop.silent = 0.02, where == "headers", "unknown" in where
+    with pytest.raises(ModelError, match=r"it sends less than 10 kB in 0\.5 s") as caught:
+        get(shop, tmp_path / "part", sha256="")
+    assert len(shop.asked) == ATTEMPTS
+    if where == "headers":
+        assert "nothing has arrived yet" in caught.value.hint
+    else:
+        assert "The next try goes on after the " in caught.value.hint
+        kept = (tmp_path / "part").read_bytes()
+        assert kept == CONTENT[: len(kept)] != b""
+
+
+def test_a_server_that_is_only_slow_is_waited_for(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opener, "LEAST_S", 0.2)
+    monkeypatch.setattr(opener, "LEAST_BYTES", 2)
+    shop.files["/model"], shop.slow = CONTENT[:100], 0.01
+    assert get(shop, tmp_path / "part", sha256="") == CONTENT[:100]
+    assert len(shop.asked) == 1
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/model", "data:,x", "gopher://x", "http://["])
+def test_a_redirect_elsewhere_is_refused_at_once(shop: Shop, tmp_path: Path, target: str) -> None:
+    shop.leads_to = target
+    with pytest.raises(ModelError, match="neither http nor https") as caught:
+        get(shop, tmp_path / "part", "/elsewhere")
+    assert target in caught.value.cause
+    assert len(shop.asked) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_redirects_to_http_are_followed_and_circles_are_not(shop: Shop, tmp_path: Path) -> None:
+    shop.leads_to = "/model"
+    assert get(shop, tmp_path / "part", "/elsewhere") == CONTENT
+    shop.leads_to = "/elsewhere"
+    shop.asked.clear()
+    with pytest.raises(ModelError, match="circle"):
+        get(shop, tmp_path / "part", "/elsewhere")
+    assert len(shop.asked) <= 11  # one attempt
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "says"),
+    [
+        pytest.param('"1"', {}, "The next try goes on after the 400.0 kB that have arrived.", id="parts"),
+        pytest.param("", {}, "The next try begins again: the server cannot send a part", id="no mark of the version"),
+        pytest.param('W/"1"', {}, "The next try begins again: the server cannot send a part", id="a weak mark"),
+        pytest.param('"1"', {"Accept-Ranges": "none"}, "The next try begins again", id="no parts, as it says"),
+    ],
+)
+def test_the_message_says_truly_whether_the_next_try_goes_on(
+    shop: Shop, tmp_path: Path, version: str, headers: dict[str, str], says: str
+) -> None:
+    shop.version, shop.headers, shop.breaks = version, headers, [100_000] * ATTEMPTS
+    with pytest.raises(ModelError, match="broke off") as caught:
+        get(shop, tmp_path / "part")
+    assert says in caught.value.hint.replace("0.4 MB", "400.0 kB")
+    shop.asked.clear()
+    assert get(shop, tmp_path / "part") == CONTENT
+    assert (shop.asked[0][1] is not None) == ("goes on" in says)
+
+
+def test_a_server_that_sends_all_of_it_again_is_known_by_that(shop: Shop, tmp_path: Path) -> None:
+    shop.breaks = [300_000, 100_000, 100_000, 100_000]
+    shop.ignores_parts = True
+    with pytest.raises(ModelError, match="broke off") as caught:
+        get(shop, tmp_path / "part")
+    assert "The next try begins again" in caught.value.hint
 
 
 def entry(shop: Shop, sha256: str) -> Entry:

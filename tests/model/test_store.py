@@ -16,7 +16,7 @@ from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.session import Session
 
-FILES = {"model.onnx", "card.json", "install.json", "LICENSE"}
+FILES = {"filter_bank.npz", "model.onnx", "card.json", "install.json", "LICENSE"}
 
 
 def entries(folder: Path) -> set[str]:

@@ -1,0 +1,194 @@
+"""What is a disk's fault and no file's: full, read-only, not connected. Work on such a disk pauses until it is over.
+
+The engine notices (`Faults`), says so and leaves the disk's files alone. The watcher looks again every few seconds
+(`Pauses`), and has work go on as soon as nothing speaks against it. A fault that no look can see, such as a call that a
+FUSE file system lacks, is waited for longer each time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from genretagger.posix import mounted_read_only
+
+AGAIN_S = 2.0
+"""How often a disk is looked at that work waits for."""
+
+_LONGEST_WAIT_S = 60.0
+_IN_A_ROW = 3
+"""So many files that fail in a row for no reason that can be seen are the disk's fault; one may be a bad sector's."""
+
+_ROOM_BYTES = 1 << 20
+_LARGE_BYTES = 64 << 20
+"""A larger file than this that finds no room says nothing about the others."""
+
+
+def place_of(path: Path) -> Path:
+    """The highest folder above a path, or the path itself, from which on down all lies on the same file system.
+
+    It is named as the path is, symbolic links included, so that it is the path or lies above it.
+    """
+    place, device = path, None
+    for each in (path, *path.parents):
+        try:
+            found = each.stat().st_dev
+        except OSError:
+            if device is not None:
+                break
+            place = each.parent  # the path need not be there
+            continue
+        if device is not None and found != device:
+            break
+        device, place = found, each
+    return place
+
+
+def fault_of(path: Path, *, copied: bool = True) -> str:
+    """Say what is wrong with the disk of a file, as far as a look tells; empty if nothing is.
+
+    Nothing is written to find out. A file that is gone says nothing of its disk.
+
+    Args:
+        path: the file.
+        copied: whether there has to be room for a copy of it.
+    """
+    real = Path(os.path.realpath(path))
+    folder = real.parent
+    try:
+        if mounted_read_only(folder):
+            return "the file system is read-only"
+        if not hasattr(os, "statvfs"):
+            return ""
+        disk = os.statvfs(folder)
+        free = disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)
+        needed = _ROOM_BYTES + (min(real.stat().st_size, _LARGE_BYTES) if copied and real.exists() else 0)
+        if (disk.f_blocks and free < needed) or (disk.f_files and not disk.f_ffree):
+            return "no space is left on the file system"
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ""
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""
+
+
+class Faults:
+    """The faults that an engine met.
+
+    Attributes:
+        places: the disks that are left alone for now, by their top folders.
+    """
+
+    def __init__(self) -> None:
+        self.places: list[Path] = []
+        self._in_a_row: Counter[Path] = Counter()
+
+    def forget(self) -> None:
+        """Try all disks again."""
+        self.places.clear()
+        self._in_a_row.clear()
+
+    def well(self, path: Path) -> None:
+        """Note that a file was handled."""
+        if self._in_a_row:
+            self._in_a_row.pop(place_of(path), None)
+
+    def look(self, path: Path) -> str:
+        """See whether a file's disk can be worked on; if not, leave the disk alone from now on, and say why."""
+        if cause := fault_of(path):
+            self._leave(place_of(path))
+        return cause
+
+    def met(self, path: Path) -> bool:
+        """Note that the system failed at a file without a reason that can be seen; says if its disk is left alone."""
+        place = place_of(path)
+        self._in_a_row[place] += 1
+        if self._in_a_row[place] < _IN_A_ROW:
+            return False
+        self._leave(place)
+        return True
+
+    def _leave(self, place: Path) -> None:
+        if place not in self.places:
+            self.places.append(place)
+
+
+@dataclass(slots=True)
+class Pause:
+    """Work on a disk waits.
+
+    Attributes:
+        place: the top folder of the disk.
+        path: the file that met the fault.
+        cause: what is wrong.
+        look_at_s: when to look again, by the monotonic clock.
+        wait_s: how long at least, if nothing can be seen.
+        since_s: when it began.
+    """
+
+    place: Path
+    path: Path
+    cause: str
+    look_at_s: float
+    wait_s: float
+    since_s: float
+
+
+class Pauses:
+    """The disks that work waits for, as the watcher keeps them."""
+
+    def __init__(self) -> None:
+        self._now: dict[Path, Pause] = {}
+        self._before: dict[Path, Pause] = {}
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Their top folders."""
+        return tuple(self._now)
+
+    def next_s(self) -> float | None:
+        """When to look again; None if nothing waits."""
+        return min((pause.look_at_s for pause in self._now.values()), default=None)
+
+    def begin(self, place: Path, path: Path, cause: str) -> bool:
+        """Note that work on a disk waits; says whether that is new."""
+        if place in self._now:
+            return False
+        now_s = time.monotonic()
+        wait_s = AGAIN_S
+        last = self._before.pop(place, None)
+        if last is not None and now_s - last.look_at_s < 2 * last.wait_s + AGAIN_S:  # going on was of no use
+            wait_s = min(2 * last.wait_s, _LONGEST_WAIT_S)
+        self._now[place] = Pause(place, path, cause, now_s + AGAIN_S, wait_s, now_s)
+        return True
+
+    def over(self, now_s: float) -> list[Pause]:
+        """Look at what is due; gives the disks on which work may go on."""
+        found = []
+        for pause in list(self._now.values()):
+            if now_s < pause.look_at_s:
+                continue
+            seen = fault_of(pause.path)
+            pause.look_at_s = now_s if not seen else now_s + AGAIN_S
+            if seen:
+                pause.cause = seen
+            elif now_s - pause.since_s < pause.wait_s and not _could_be_seen(pause.cause):
+                pause.look_at_s = pause.since_s + pause.wait_s
+            else:
+                found.append(pause)
+                self._before[pause.place] = self._now.pop(pause.place)
+        return found
+
+    def as_json(self) -> list[dict[str, str]]:
+        """How they stand."""
+        return [{"path": str(pause.place), "cause": pause.cause} for pause in self._now.values()]
+
+
+def _could_be_seen(cause: str) -> bool:
+    return "read-only" in cause or "no space" in cause

@@ -1,0 +1,67 @@
+"""Whether the database is where it was: its folder may be moved away, its disk unmounted, full or read-only."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from genretagger.daemon.disks import fault_of
+from genretagger.database.store import Store
+
+AGAIN_S = 2.0
+"""How often it is asked while something is wrong."""
+
+
+class Storage:
+    """The file of a database; any other database is never said to be gone.
+
+    Args:
+        database: the file or address; it is there now.
+    """
+
+    def __init__(self, database: str | Path) -> None:
+        self._file = database if isinstance(database, Path) else None
+        self._identity = self._seen()
+
+    def fault(self, *, troubled: bool) -> str:
+        """Look, and say what is wrong; empty if nothing.
+
+        Args:
+            troubled: whether the database refused something, so that the state of its disk matters.
+        """
+        if self._file is None:
+            return ""
+        if self._seen() is None:
+            return f"the database is gone: {self._file}"
+        return fault_of(self._file, copied=False) if troubled else ""
+
+    def is_another(self) -> bool:
+        """Whether another file has the database's name since the last time that this was asked."""
+        before, self._identity = self._identity, self._seen() or self._identity
+        return before != self._identity
+
+    def _seen(self) -> tuple[int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found.st_size else None  # an empty file is no database
+
+
+def migrate_aside(database: str | Path) -> None:
+    """Bring the database up to date in a child process: what migrations load would stay in this one (15 MB).
+
+    Errors are found again, and told, by whoever opens the database next.
+    """
+    if not hasattr(os, "fork") or threading.active_count() > 1:
+        return
+    child = os.fork()
+    if child == 0:
+        try:
+            Store.open(database).close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)

@@ -1,0 +1,162 @@
+"""The filter bank of a front end as it is kept with a model: computed once by librosa, in a child process.
+
+numba, which librosa imports, compiles at import and wants a folder for it: as another user than the one who installed
+it, or on a read-only system, there is none. So the child does without its compiler.
+
+Contents: `bank_of` (for an installed model), `computed_bank`, `computed`, `packed`, `unpacked`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile
+
+import genretagger
+from genretagger.errors import ModelError
+from genretagger.features import FilterBank, FrontEnd
+from genretagger.model import install
+from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sums
+
+if TYPE_CHECKING:
+    from genretagger.model.store import InstalledModel
+
+TIME_S = 300.0
+"""librosa's import takes 2 s, and a minute on a slow disk."""
+
+_FORMAT = 1
+
+
+def bank_of(model: InstalledModel, front_end: FrontEnd) -> FilterBank:
+    """The numbers of an installed model's front end.
+
+    A model that an earlier version installed lacks them: they are computed now, and kept with it if its folder may be
+    written.
+
+    Raises:
+        ModelError: the file is damaged, or they cannot be computed.
+    """
+    entry = sums(model.folder).get(BANK)
+    if entry is not None:
+        content = read(model.folder / BANK, LIMITS_BYTES[BANK])
+        if hashlib.sha256(content).hexdigest() != entry[1]:
+            raise damaged(model.name, model.folder, f"{BANK} was changed")
+        bank = unpacked(content, front_end)
+        if bank is not None:
+            return bank
+    bank = computed_bank(front_end)
+    with contextlib.suppress(ModelError):  # a read-only folder, or somebody is installing: the next one keeps it
+        _keep(model, packed(bank, front_end))
+    return bank
+
+
+def _keep(model: InstalledModel, content: bytes) -> None:
+    """Add the bank to an installed model.
+
+    Raises:
+        ModelError: the folder cannot be written, another process installs something, or the model was replaced.
+    """
+
+    def give_up() -> None:
+        raise ModelError("Another process is installing a model", path=model.folder)
+
+    with install.exclusive(model.folder.parent, give_up):
+        files = dict(sums(model.folder))
+        if fingerprint(files) != model.sha256:
+            raise ModelError("The model was replaced meanwhile", path=model.folder)
+        files.pop(BANK, None)
+        # the list without it first: a kill in between must not leave a list that the file contradicts
+        install.rewrite(model.folder / MANIFEST, dumped(files))
+        install.rewrite(model.folder / BANK, content)
+        files[BANK] = (len(content), hashlib.sha256(content).hexdigest())
+        install.rewrite(model.folder / MANIFEST, dumped(files))
+
+
+def packed(bank: FilterBank, front_end: FrontEnd) -> bytes:
+    """A bank as the bytes of its file; equal banks give equal bytes."""
+    import numpy as np
+
+    file = io.BytesIO()
+    made_for = np.frombuffer(_made_for(front_end), np.uint8)
+    np.savez(file, made_for=made_for, window=bank.window, filters=bank.filters)
+    return file.getvalue()
+
+
+def unpacked(content: bytes, front_end: FrontEnd) -> FilterBank | None:
+    """The bank of a file; None if it is damaged, or was made for another front end than this one."""
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            made_for, window, filters = file["made_for"].tobytes(), file["window"], file["filters"]
+    except (BadZipFile, OSError, ValueError, KeyError, EOFError):
+        return None
+    sound = (
+        made_for == _made_for(front_end)
+        and (window.dtype, window.shape) == (np.float64, (front_end.win_length,))
+        and (filters.dtype, filters.shape) == (np.float32, (front_end.mels, front_end.n_fft // 2 + 1))
+    )
+    return FilterBank(window, filters) if sound else None
+
+
+def _made_for(front_end: FrontEnd) -> bytes:
+    """What the numbers depend on: a later version may correct a front end of the same name."""
+    kind = front_end
+    bands = [kind.mels, kind.fmin_hz, kind.fmax_hz, kind.htk, kind.slaney_norm]
+    return json.dumps([_FORMAT, kind.name, kind.rate_hz, kind.n_fft, kind.win_length, kind.symmetric, *bands]).encode()
+
+
+def computed_bank(front_end: FrontEnd) -> FilterBank:
+    """The bank, computed now.
+
+    Raises:
+        ModelError: librosa cannot be loaded, or the child process cannot be started.
+    """
+    bank = unpacked(computed(front_end.name), front_end)
+    if bank is None:
+        raise ModelError(f"The filter bank of {front_end.name} came out damaged", hint=_HINT)
+    return bank
+
+
+_HINT = "`genretagger doctor` looks for the cause."
+
+
+@functools.lru_cache(maxsize=8)
+def computed(algorithm: str) -> bytes:
+    """The bank of a front end as the bytes of its file, from librosa.
+
+    Args:
+        algorithm: one of `features.FRONT_ENDS`.
+
+    Raises:
+        ModelError: librosa cannot be loaded, or the child process cannot be started.
+    """
+    package = str(Path(genretagger.__file__).resolve().parents[1])
+    environment = {
+        "HOME": os.sep,  # librosa looks for it at import, and keeps nothing there
+        **os.environ,
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
+    }
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "genretagger.model.reference", algorithm]
+    try:
+        ended = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIME_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(f"The filter bank took longer than {TIME_S:g} s to compute", hint=_HINT) from error
+    except OSError as error:
+        cause = f"No child process can be started to compute the filter bank ({error.strerror or error})"
+        raise ModelError(cause, hint=_HINT) from error
+    if ended.returncode != 0:
+        lines = ended.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {ended.returncode}"]
+        raise ModelError(f"The filter bank cannot be computed: {lines[-1][:300].rstrip('. ')}", hint=_HINT)
+    return ended.stdout

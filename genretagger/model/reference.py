@@ -1,0 +1,68 @@
+"""The filter bank and the window of a front end, as librosa has them.
+
+    python -m genretagger.model.reference ALGORITHM     writes them to standard output, as `filter_bank` reads them
+
+It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that listening never needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genretagger.features import FRONT_ENDS, FilterBank, FrontEnd
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+
+def computed(front_end: FrontEnd) -> FilterBank:
+    """Compute the numbers of a front end."""
+    import librosa
+
+    window = librosa.filters.get_window("hann", front_end.win_length, fftbins=not front_end.symmetric)
+    if front_end.htk:
+        return FilterBank(window, _htk_filters(front_end))
+    filters = librosa.filters.mel(
+        sr=front_end.rate_hz,
+        n_fft=front_end.n_fft,
+        n_mels=front_end.mels,
+        fmin=front_end.fmin_hz,
+        fmax=front_end.fmax_hz,
+        norm="slaney" if front_end.slaney_norm else None,
+    )
+    return FilterBank(window, filters)
+
+
+def _htk_filters(front_end: FrontEnd) -> FloatArray:
+    """HTK's bands, (mels, n_fft // 2 + 1) float32: triangles in mels (triangles in hertz differ by 0.01).
+
+    The edges are added up in float32, as Essentia does: exact ones would be 5e-5 away from it.
+    """
+
+    def mels(hertz: FloatArray) -> FloatArray:
+        scaled: FloatArray = np.float32(1127.01048) * np.log(hertz / np.float32(700) + np.float32(1))
+        return scaled
+
+    lowest, highest = mels(np.array([front_end.fmin_hz, front_end.fmax_hz], np.float32))
+    step = (highest - lowest) / np.float32(front_end.mels + 1)
+    edges = np.add.accumulate(np.array([lowest, *[step] * (front_end.mels + 1)], np.float32)).astype(np.float64)
+    bin_hz = np.float32(front_end.rate_hz / front_end.n_fft)
+    bins = mels(np.arange(front_end.n_fft // 2 + 1, dtype=np.float32) * bin_hz).astype(np.float64)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    triangles = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
+    return np.maximum(triangles, 0).astype(np.float32)
+
+
+def main(algorithm: str) -> None:
+    """Write the numbers of a front end to standard output."""
+    from genretagger.model.filter_bank import packed
+
+    front_end = FRONT_ENDS[algorithm]
+    sys.stdout.buffer.write(packed(computed(front_end), front_end))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

