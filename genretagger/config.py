@@ -18,6 +18,7 @@ import re
 import shlex
 import tomllib
 import unicodedata
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -87,6 +88,31 @@ def _address(url: str) -> str:
 def _at_home(path: Path) -> Path:
     """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
+
+
+def _default_data_dir() -> Path:
+    """Where the platform puts data.
+
+    Raises:
+        ConfigError: this user has no home folder.
+    """
+    folder = _of_the_platform(platformdirs.user_data_path)
+    if folder is None:
+        raise ConfigError(
+            "This user has no home folder (no entry in the list of users, and HOME is not set), so there is no place "
+            "for the database and the models",
+            hint=f"Name one: {PREFIX}DATA_DIR=/var/lib/genretagger",
+        )
+    return folder
+
+
+def _of_the_platform(place: Callable[..., Path]) -> Path | None:
+    """A folder that platformdirs names; None for a user without a home folder (containers, `env -i`)."""
+    try:
+        folder = place("genretagger", appauthor=False)
+    except (RuntimeError, KeyError):
+        return None
+    return folder if folder.is_absolute() else None  # older versions leave a ~ that nobody expands
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -188,7 +214,7 @@ class Settings(BaseSettings):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(
-        default_factory=lambda: platformdirs.user_data_path("genretagger", appauthor=False),
+        default_factory=lambda: _default_data_dir(),
         description="where the database and the models lie",
     )
     database_url: Annotated[str, AfterValidator(_address)] = Field(
@@ -234,7 +260,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
 
 
 class _Restored(Settings):
@@ -260,11 +286,27 @@ def restored(values: dict[str, Any]) -> Settings:
 
 
 def config_path() -> Path:
-    """The configuration file: `GENRETAGGER_CONFIG`, or where the platform puts it."""
+    """The configuration file: `GENRETAGGER_CONFIG`, or where the platform puts it.
+
+    Raises:
+        ConfigError: none is named, and this user has no home folder.
+    """
+    path = config_file()
+    if path is None:
+        raise ConfigError(
+            "This user has no home folder, so there is no place for a configuration file",
+            hint=f"Name one with {PREFIX}CONFIG; without a file the defaults and the environment hold",
+        )
+    return path
+
+
+def config_file() -> Path | None:
+    """As `config_path`; None if there is no place for one."""
     named = os.environ.get(f"{PREFIX}CONFIG")
     if named:
         return Path(named)
-    return platformdirs.user_config_path("genretagger", appauthor=False) / "config.toml"
+    folder = _of_the_platform(platformdirs.user_config_path)
+    return None if folder is None else folder / "config.toml"
 
 
 def load(**flags: Any) -> Settings:
@@ -276,10 +318,10 @@ def load(**flags: Any) -> Settings:
     Raises:
         ConfigError: an unknown option, a value out of range, a file that cannot be read.
     """
-    path = config_path()
+    path = config_file()
     try:
-        named_but_missing = bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
-        is_folder = path.is_dir()
+        named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
+        is_folder = path is not None and path.is_dir()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
     if is_folder:
@@ -294,7 +336,7 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        raise _explain(error, path, flags) from error
+        raise _explain(error, path or Path(os.devnull), flags) from error
     except SettingsError as error:  # only the aliases, the one option whose variable is JSON
         raise ConfigError(
             f"{PREFIX}ALIASES is not valid JSON: {error.__cause__}", hint='Write it as {"Hip-Hop": "Rap"}'

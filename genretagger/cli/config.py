@@ -35,10 +35,10 @@ _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
     from genretagger.cli import output
-    from genretagger.config import Settings, config_path, load
+    from genretagger.config import Settings, config_file, load
 
-    settings = load()
-    in_file = _options_in(config_path())
+    settings, file = load(), config_file()
+    in_file = {} if file is None else _options_in(file)
     rows = []
     for name, field in Settings.model_fields.items():
         source = "environment" if _in_environment(name) else "file" if name in in_file else "default"
@@ -51,9 +51,12 @@ def show(as_json: AsJson = False) -> None:
         output.table(("option", "value", "from"), rows)
         from genretagger.text import printable
 
-        state = "" if config_path().exists() else " (no such file; `genretagger config init` makes it)"
         output.say()
-        output.say(f"file: {printable(config_path())}{state}")
+        if file is None:
+            output.say("file: none, as this user has no home folder; GENRETAGGER_CONFIG names one")
+        else:
+            state = "" if file.exists() else " (no such file; `genretagger config init` makes it)"
+            output.say(f"file: {printable(file)}{state}")
 
 
 @app.command()
