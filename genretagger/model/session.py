@@ -233,6 +233,8 @@ def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[F
 
 def _short(error: Exception) -> str:
     """The first line of ONNX Runtime's message, without the address in its source that some carry in front."""
+    if "bad_alloc" in str(error) or isinstance(error, MemoryError):
+        return "there is not enough memory"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return _ADDRESS.sub("", lines[0].rpartition(" : ")[2])[:200].rstrip(". ")
 
