@@ -13,7 +13,7 @@ from pathlib import Path
 import command_helpers as helpers
 import platformdirs
 import pytest
-from container_helpers import contained, give, needs_container, shelf
+from container_helpers import PACKAGE, contained, give, needs_container, shelf
 from daemon_helpers import Watcher
 
 from genretagger import config
@@ -173,3 +173,20 @@ def test_the_service_in_a_container(home: Path, make_techno: MakeTechno) -> None
         assert helpers.genres_of(song) == ["Electronic", "Techno"]
         assert song.stat().st_uid == 12_345
     assert helpers.failures(home / "data") == []
+
+
+def test_the_containerfile_names_what_there_is() -> None:
+    """No engine runs it here: its options, its user and its command are at least real ones."""
+    lines = (PACKAGE / "Containerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
+    told = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    named = {name: [rest for each, rest in told if each == name] for name, _ in told}
+    (variables,) = named["ENV"]
+    options = {f"GENRETAGGER_{name.upper()}" for name in config.Settings.model_fields}
+    assert set(re.findall(r"GENRETAGGER_\w+", variables)) <= options
+    assert named["USER"] == ["1000:1000"]
+    assert (named["ENTRYPOINT"], named["CMD"]) == (['["genretagger"]'], ['["watch", "/music"]'])
+    ended = subprocess.run([sys.executable, "-m", "genretagger", "watch", "--help"], capture_output=True, check=False)
+    assert ended.returncode == 0
+    least = re.search(r"python:3\.(\d+)", named["FROM"][0])
+    assert least is not None
+    assert int(least[1]) >= 11

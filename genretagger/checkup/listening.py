@@ -126,7 +126,7 @@ def speed(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     if settings.windows is not None:
         found += f", {seconds * settings.windows:.1f} s a track"
     if session.warning:
-        mend = "Install the provider's libraries (for CUDA: CUDA 12 and cuDNN 9), or set device = cpu"
+        mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
         yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)
     else:
         yield ok("listening", found)
