@@ -21,6 +21,7 @@ from genretagger.errors import (
     FileChangedError,
     FileError,
     NoWorkersError,
+    SystemFaultError,
     UnsupportedFileError,
     WorkerError,
 )
