@@ -18,12 +18,10 @@ import re
 import shlex
 import tomllib
 import unicodedata
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -35,9 +33,9 @@ from pydantic_settings import (
 )
 
 from genretagger.errors import ConfigError
+from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.types import Policy
 
-PREFIX = "GENRETAGGER_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
 
@@ -88,31 +86,6 @@ def _address(url: str) -> str:
 def _at_home(path: Path) -> Path:
     """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
-
-
-def _default_data_dir() -> Path:
-    """Where the platform puts data.
-
-    Raises:
-        ConfigError: this user has no home folder.
-    """
-    folder = _of_the_platform(platformdirs.user_data_path)
-    if folder is None:
-        raise ConfigError(
-            "This user has no home folder (no entry in the list of users, and HOME is not set), so there is no place "
-            "for the database and the models",
-            hint=f"Name one: {PREFIX}DATA_DIR=/var/lib/genretagger",
-        )
-    return folder
-
-
-def _of_the_platform(place: Callable[..., Path]) -> Path | None:
-    """A folder that platformdirs names; None for a user without a home folder (containers, `env -i`)."""
-    try:
-        folder = place("genretagger", appauthor=False)
-    except (RuntimeError, KeyError):
-        return None
-    return folder if folder.is_absolute() else None  # older versions leave a ~ that nobody expands
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -214,7 +187,7 @@ class Settings(BaseSettings):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(
-        default_factory=lambda: _default_data_dir(),
+        default_factory=default_data_dir,
         description="where the database and the models lie",
     )
     database_url: Annotated[str, AfterValidator(_address)] = Field(
@@ -283,30 +256,6 @@ class _Restored(Settings):
 def restored(values: dict[str, Any]) -> Settings:
     """The settings of another process, from what `model_dump(mode="json")` gave there."""
     return _Restored(**values)
-
-
-def config_path() -> Path:
-    """The configuration file: `GENRETAGGER_CONFIG`, or where the platform puts it.
-
-    Raises:
-        ConfigError: none is named, and this user has no home folder.
-    """
-    path = config_file()
-    if path is None:
-        raise ConfigError(
-            "This user has no home folder, so there is no place for a configuration file",
-            hint=f"Name one with {PREFIX}CONFIG; without a file the defaults and the environment hold",
-        )
-    return path
-
-
-def config_file() -> Path | None:
-    """As `config_path`; None if there is no place for one."""
-    named = os.environ.get(f"{PREFIX}CONFIG")
-    if named:
-        return Path(named)
-    folder = _of_the_platform(platformdirs.user_config_path)
-    return None if folder is None else folder / "config.toml"
 
 
 def load(**flags: Any) -> Settings:

@@ -16,7 +16,7 @@ import pytest
 from container_helpers import PACKAGE, contained, give, needs_container, shelf
 from daemon_helpers import Watcher
 
-from genretagger import config
+from genretagger import config, places
 from genretagger.errors import ConfigError
 from genretagger.model import manifest
 
@@ -87,7 +87,7 @@ def test_a_user_without_a_home_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_p
             config.load()
         assert "GENRETAGGER_DATA_DIR" in caught.value.hint
         with pytest.raises(ConfigError, match="no home folder"):
-            config.config_path()
+            places.config_path()
         assert config.load(data_dir=tmp_path).data_dir == tmp_path
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import genretagger
 from genretagger.checkup.finding import Finding, bad, ok, warn
-from genretagger.config import PREFIX, Settings, config_file, load
+from genretagger.config import Settings, load
 from genretagger.errors import ConfigError
+from genretagger.places import PREFIX, config_file
 
 REQUIRED: Mapping[str, str] = MappingProxyType(
     {

@@ -35,7 +35,8 @@ _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
     from genretagger.cli import output
-    from genretagger.config import Settings, config_file, load
+    from genretagger.config import Settings, load
+    from genretagger.places import config_file
 
     settings, file = load(), config_file()
     in_file = {} if file is None else _options_in(file)
@@ -63,7 +64,7 @@ def show(as_json: AsJson = False) -> None:
 def path() -> None:
     """Print where the configuration file is, or would be."""
     from genretagger.cli import output
-    from genretagger.config import config_path
+    from genretagger.places import config_path
 
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
     typer.echo(os.fsencode(config_path()))
@@ -80,7 +81,7 @@ def init(
     """Make a configuration file that names every option, each commented out with its default."""
     from genretagger.cli import output
     from genretagger.cli.saving import OutputError, saved
-    from genretagger.config import config_path
+    from genretagger.places import config_path
 
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
@@ -125,8 +126,8 @@ def change(option: str, value: str) -> Path:
     from tomlkit.exceptions import TOMLKitError
 
     from genretagger.cli.saving import OutputError, saved
-    from genretagger.config import config_path
     from genretagger.errors import ConfigError
+    from genretagger.places import config_path
 
     path = config_path()
     target = Path(os.path.realpath(path))
@@ -197,7 +198,7 @@ def _sentence(text: str) -> str:
 
 def _in_environment(name: str) -> bool:
     """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
-    from genretagger.config import PREFIX
+    from genretagger.places import PREFIX
 
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
