@@ -22,7 +22,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -34,10 +33,10 @@ from pydantic_settings import (
 )
 
 from genretagger.errors import ConfigError
+from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
 from genretagger.types import Policy
 
-PREFIX = "GENRETAGGER_"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
 
@@ -213,7 +212,7 @@ class Settings(BaseSettings):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(
-        default_factory=lambda: platformdirs.user_data_path("genretagger", appauthor=False),
+        default_factory=default_data_dir,
         description="where the database and the models lie",
     )
     database_url: Annotated[str, AfterValidator(_address)] = Field(
@@ -259,7 +258,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_path()))
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_file()))
 
 
 class _Restored(Settings):
@@ -284,21 +283,15 @@ def restored(values: dict[str, Any]) -> Settings:
     return _Restored(**values)
 
 
-def config_path() -> Path:
-    """The configuration file: `GENRETAGGER_CONFIG`, or where the platform puts it."""
-    named = os.environ.get(f"{PREFIX}CONFIG")
-    if named:
-        return Path(named)
-    return platformdirs.user_config_path("genretagger", appauthor=False) / "config.toml"
-
-
-def file_options(path: Path) -> dict[str, Any]:
+def file_options(path: Path | None) -> dict[str, Any]:
     """The options that the configuration file sets, as TOML gives them; none if there is no file.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it is no text file, or no TOML (`UnicodeDecodeError`, `tomllib.TOMLDecodeError`).
     """
+    if path is None:
+        return {}
     try:
         return tomllib.loads(read_text(path, most_bytes=_MOST_BYTES))
     except FileNotFoundError:
@@ -316,10 +309,10 @@ def load(**flags: Any) -> Settings:
     Raises:
         ConfigError: an unknown option, a value out of range, a file that cannot be read.
     """
-    path = config_path()
+    path = config_file()
     try:
-        named_but_missing = bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
-        is_folder = path.is_dir()
+        named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
+        is_folder = path is not None and path.is_dir()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
     if is_folder:
@@ -334,7 +327,7 @@ def load(**flags: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        raise _explain(error, path, flags) from error
+        raise _explain(error, path or Path(os.devnull), flags) from error
     except SettingsError as error:  # only the aliases, the one option whose variable is JSON
         raise ConfigError(
             f"{PREFIX}ALIASES is not valid JSON: {error.__cause__}", hint='Write it as {"Hip-Hop": "Rap"}'

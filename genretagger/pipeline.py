@@ -44,10 +44,13 @@ from genretagger.text import printable
 from genretagger.types import Decision, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
+from genretagger.worker.limits import too_little_memory
 from genretagger.worker.pool import WorkerPool
 from genretagger.writer import Writer
 
 _log = logging.getLogger(__name__)
+_PLENTY_MB = 1024
+"""A limit on memory that leaves less than this is told of when memory runs out."""
 _Result = TypeVar("_Result")
 
 
@@ -180,7 +183,9 @@ class Pipeline:
             outcome = self.failed(file.path, error, run, stamp)
         except GenretaggerError:
             raise  # the database or the model: no other file would fare better
-        except Exception as error:  # noqa: BLE001 - the one broad catch: a bug met in one file must not end the service
+        except Exception as error:
+            if starved := _starved(error):
+                raise starved from error
             _log.exception("%s", printable(file.path))
             bug = FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
             outcome = self.failed(file.path, bug, run, stamp)
@@ -227,6 +232,20 @@ def _stamp(path: Path) -> Stamp | None:
         return stamp_of(path)
     except FileError:
         return None
+
+
+def _starved(error: Exception) -> GenretaggerError | None:
+    """What to say if this process, and not a child, lacks memory or a library: no other file would fare better."""
+    said = (str(error).strip().splitlines() or [""])[-1].rstrip(". ")
+    if isinstance(error, MemoryError) or "start new thread" in said:
+        cause = "there is not enough memory"
+    elif isinstance(error, ImportError):
+        cause = f"a library cannot be loaded: {said}"
+    else:
+        return None
+    if limit := too_little_memory(_PLENTY_MB):
+        return GenretaggerError(f"{cause}; {limit}", hint="Raise it: `ulimit -v unlimited -d unlimited`.")
+    return GenretaggerError(cause, hint="`genretagger doctor` looks for the cause; --jobs 1 needs less memory.")
 
 
 def _outcome(

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from genretagger.config import Capitalisation, Settings, config_path, devices, load
+from genretagger.config import Capitalisation, Settings, devices, load
 from genretagger.errors import ConfigError
+from genretagger.places import config_path
 from genretagger.types import Policy
 
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genretagger"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"types", "text", "posix", "inode", "unfinished", "textfile"}),
+    frozenset({"types", "text", "posix", "inode", "unfinished", "textfile", "places"}),
     frozenset({"config", "swap"}),
     frozenset({"kinds", "files"}),
     frozenset({"discover", "features", "schedule"}),

@@ -29,7 +29,7 @@ APART: Mapping[str, tuple[Check, ...]] = MappingProxyType(
         "storage": (storage.data_folder, storage.database),
         "decoding": (decoding.decoders, decoding.child_process),
         "folders": (library.folders,),
-        "listening": (listening.model, listening.device, listening.speed),
+        "listening": (listening.model, listening.front_end, listening.device, listening.speed),
     }
 )
 """Checks by group, each in a process of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -31,6 +32,37 @@ def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield bad("model", error.cause, error.hint)
         return
     yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+
+
+def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Can sound be made into what the model listens to?"""
+    del paths
+    import numpy as np
+
+    from genretagger.features import front_end, log_mel
+    from genretagger.model.filter_bank import bank_of
+    from genretagger.model.manifest import BANK, sums
+    from genretagger.model.store import ModelStore
+
+    try:
+        installed = ModelStore(settings.models_dir).get(settings.model)
+    except ModelError:
+        return  # `model` has said so
+    kind = front_end(installed.card.algorithm, installed.card.inputs[0].shape)
+    started = time.perf_counter()
+    bank = bank_of(installed, kind, keep=False)
+    where = f"computed in {time.perf_counter() - started:.1f} s"
+    noise = np.random.default_rng(0).standard_normal((1, kind.window_samples)).astype(np.float32)
+    started = time.perf_counter()
+    log_mel(noise, kind, bank)
+    seconds = time.perf_counter() - started
+    if BANK in sums(installed.folder):
+        yield ok("front end", f"{kind.name}: its filter bank is kept with the model; {1000 * seconds:.1f} ms a window")
+    elif os.access(installed.folder, os.W_OK):
+        yield ok("front end", f"{kind.name}: its filter bank was {where}; the first `genretagger tag` keeps it")
+    else:
+        mend = "Run `genretagger tag --dry-run` on a file once as the owner of the models folder, which keeps it"
+        yield warn("front end", f"{kind.name}: its filter bank was {where}, as each start has to", mend)
 
 
 def device(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
@@ -94,7 +126,7 @@ def speed(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     if settings.windows is not None:
         found += f", {seconds * settings.windows:.1f} s a track"
     if session.warning:
-        mend = "Install the provider's libraries (for CUDA: CUDA 12 and cuDNN 9), or set device = cpu"
+        mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
         yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)
     else:
         yield ok("listening", found)

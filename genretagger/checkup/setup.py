@@ -15,8 +15,9 @@ from typing import Any
 
 import genretagger
 from genretagger.checkup.finding import Finding, bad, ok, warn
-from genretagger.config import PREFIX, Settings, config_path, file_options, load
+from genretagger.config import Settings, file_options, load
 from genretagger.errors import ConfigError
+from genretagger.places import PREFIX, config_file
 
 REQUIRED: Mapping[str, str] = MappingProxyType(
     {
@@ -53,13 +54,16 @@ def settings_or_defaults() -> Settings:
     except ConfigError:
         raw: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            raw = file_options(config_path())
+            raw = file_options(config_file())
         places: dict[str, Any] = {}
         for name in ("data_dir", "database_url"):
             value = os.environ.get(f"{PREFIX}{name.upper()}") or raw.get(name)
             if isinstance(value, str) and value:
                 places[name] = Path(os.path.expanduser(value)) if name == "data_dir" else value  # noqa: PTH111 - as Settings
-        return Settings.model_construct(**places)
+        try:
+            return Settings.model_construct(**places)
+        except ConfigError:  # a user without a home folder: `configuration` says so
+            return Settings.model_construct(**places, data_dir=Path("/var/lib/genretagger"))
 
 
 def python(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
@@ -112,10 +116,14 @@ def configuration(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding
     try:
         load()
     except ConfigError as error:
-        yield bad("configuration", error.cause, error.hint or f"Edit {config_path()}")
+        yield bad("configuration", error.cause, error.hint or f"Edit {config_file()}")
         return
     variables = sorted(name for name in os.environ if name.startswith(PREFIX) and os.environ[name])
-    state = str(config_path()) if config_path().exists() else f"no file at {config_path()}, so the defaults hold"
+    path = config_file()
+    if path is None:
+        state = "no home folder and so no file: the defaults hold"
+    else:
+        state = str(path) if path.exists() else f"no file at {path}, so the defaults hold"
     yield ok("configuration", f"{state}; set in the environment: {', '.join(variables)}" if variables else state)
 
 

@@ -38,10 +38,11 @@ _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
     from genretagger.cli import output
-    from genretagger.config import Settings, config_path, load
+    from genretagger.config import Settings, load
+    from genretagger.places import config_file
 
-    settings = load()
-    in_file = _options_in(config_path())
+    settings, file = load(), config_file()
+    in_file = {} if file is None else _options_in(file)
     rows = []
     for name, field in Settings.model_fields.items():
         source = "environment" if _in_environment(name) else "file" if name in in_file else "default"
@@ -54,16 +55,19 @@ def show(as_json: AsJson = False) -> None:
         output.table(("option", "value", "from"), rows)
         from genretagger.text import printable
 
-        state = "" if config_path().exists() else " (no such file; `genretagger config init` makes it)"
         output.say()
-        output.say(f"file: {printable(config_path())}{state}")
+        if file is None:
+            output.say("file: none, as this user has no home folder; GENRETAGGER_CONFIG names one")
+        else:
+            state = "" if file.exists() else " (no such file; `genretagger config init` makes it)"
+            output.say(f"file: {printable(file)}{state}")
 
 
 @app.command()
 def path() -> None:
     """Print where the configuration file is, or would be."""
     from genretagger.cli import output
-    from genretagger.config import config_path
+    from genretagger.places import config_path
 
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
     typer.echo(os.fsencode(config_path()))
@@ -79,7 +83,7 @@ def init(
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
     from genretagger.cli import output
-    from genretagger.config import config_path
+    from genretagger.places import config_path
     from genretagger.saving import OutputError, saved
 
     target = Path(os.path.realpath(config_path()))
@@ -124,8 +128,8 @@ def change(option: str, value: str) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    from genretagger.config import config_path
     from genretagger.errors import ConfigError
+    from genretagger.places import config_path
     from genretagger.saving import OutputError, saved
 
     path = config_path()
@@ -207,7 +211,7 @@ def _sentence(text: str) -> str:
 
 def _in_environment(name: str) -> bool:
     """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
-    from genretagger.config import PREFIX
+    from genretagger.places import PREFIX
 
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())

@@ -113,6 +113,19 @@ def main() -> None:
 
         complain(error)
         sys.exit(error.exit_code)
+    except (ImportError, MemoryError) as error:
+        from genretagger.cli.output import complain
+
+        said = (str(error).strip().splitlines() or [""])[-1].rstrip(". ")
+        short = isinstance(error, MemoryError) or "failed to map" in said
+        cause = "there is not enough memory" if short else f"a library cannot be loaded: {said}"
+        hint = (
+            "Raise the limit on memory (`ulimit -v`)"
+            if short
+            else "Install genretagger again, or ask `genretagger doctor`"
+        )
+        complain(GenretaggerError(cause, hint=hint))
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

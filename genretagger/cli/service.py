@@ -164,6 +164,9 @@ def unit_path(*, system: bool) -> Path:
     if system:
         return Path("/etc/systemd/system") / NAME
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111
+    if home.startswith("~"):
+        cause = "this user has no home folder, where systemd looks for units"
+        raise ConfigError(cause, hint="Set HOME, or use --system")
     return Path(home) / "systemd" / "user" / NAME
 
 

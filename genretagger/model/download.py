@@ -87,8 +87,8 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     target.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--disable-pip-version-check", "--progress-bar=raw", "--dest", str(target), requirement]
-    # pip's own temporary files go where a killed installation is cleaned up
-    environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    # pip does not start without a home folder; its own temporary files go where a killed installation is cleaned up
+    environment = {"HOME": str(folder), **os.environ} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     said: collections.deque[str] = collections.deque(maxlen=200)
     try:
         child = subprocess.Popen(

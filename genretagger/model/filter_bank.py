@@ -35,11 +35,16 @@ TIME_S = 300.0
 _FORMAT = 1
 
 
-def bank_of(model: InstalledModel, front_end: FrontEnd) -> FilterBank:
+def bank_of(model: InstalledModel, front_end: FrontEnd, *, keep: bool = True) -> FilterBank:
     """The numbers of an installed model's front end.
 
     A model that an earlier version installed lacks them: they are computed now, and kept with it if its folder may be
     written.
+
+    Args:
+        model: the model.
+        front_end: how it hears.
+        keep: whether to keep what was computed.
 
     Raises:
         ModelError: the file is damaged, or they cannot be computed.
@@ -53,8 +58,9 @@ def bank_of(model: InstalledModel, front_end: FrontEnd) -> FilterBank:
         if bank is not None:
             return bank
     bank = computed_bank(front_end)
-    with contextlib.suppress(ModelError):  # a read-only folder, or somebody is installing: the next one keeps it
-        _keep(model, packed(bank, front_end))
+    if keep:
+        with contextlib.suppress(ModelError):  # a read-only folder, or somebody is installing: the next one keeps it
+            _keep(model, packed(bank, front_end))
     return bank
 
 

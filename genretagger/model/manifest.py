@@ -40,8 +40,10 @@ def read(path: Path, limit_bytes: int) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            too_large = os.fstat(file.fileno()).st_size > limit_bytes
-            content = b"" if too_large else file.read(limit_bytes + 1)
+            size = os.fstat(file.fileno()).st_size
+            too_large = size > limit_bytes
+            # no more than it holds: Python takes the memory for what was asked for, 1 GB under the largest limit
+            content = b"" if too_large else file.read(size + 1)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error
     if too_large or len(content) > limit_bytes:

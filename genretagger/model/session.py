@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
 from genretagger.model.runtime import onnxruntime
 
@@ -40,7 +40,7 @@ _SAME_ORDER = 2
 _MAX_RUNS = 6
 """Windows that are listened to at once on the CPU: each costs 50 MB."""
 
-_ADDRESS = re.compile(r"\S+:\d+ [^()]*\([^()]*\) ")  # file, line and function
+_NOT_LOADED = "The model cannot be loaded: "
 _OTHER_MODEL = "Choose another model, or tell its publisher that card and ONNX file do not match."
 
 
@@ -108,7 +108,8 @@ class Session:
             try:
                 return cls._start(onnx_path, card, provider, threads, warning)
             except ModelError as error:
-                warning = f"Device {provider.device} does not start ({error.cause}): using the CPU"
+                cause = error.cause.removeprefix(_NOT_LOADED)
+                warning = f"Device {provider.device} does not start: {cause}. Using the CPU, which takes longer"
         return cls._start(onnx_path, card, PROVIDERS[-1], threads, warning)
 
     @classmethod
@@ -121,7 +122,7 @@ class Session:
         runtime = _runtime(path, provider, threads)
         started = runtime.get_providers()
         if provider.name not in started:  # ONNX Runtime logs a missing driver and goes on without the provider
-            raise ModelError(f"ONNX Runtime could not load {provider.name}", path=path)
+            raise ModelError(missing(provider), path=path)
         session = cls(runtime, _ports(runtime, card, provider.batch), len(card.classes), provider.name, warning, runs)
         session.try_out()  # some providers compile, and fail, only now; 60 ms on one core
         return session
@@ -221,20 +222,14 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
             warnings.simplefilter("ignore", UserWarning)  # about providers; `Session.warning` says it better
             return runtime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
-        raise ModelError(f"The model cannot be loaded: {_short(error)}", path=path) from error
+        raise ModelError(f"{_NOT_LOADED}{explain(error)}", path=path) from error
 
 
 def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[FloatArray]:
     try:
         return [np.asarray(values, dtype=np.float32) for values in runtime.run(names, feeds)]
     except Exception as error:  # as above
-        raise ModelError(f"The model cannot be run: {_short(error)}") from error
-
-
-def _short(error: Exception) -> str:
-    """The first line of ONNX Runtime's message, without the address in its source that some carry in front."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return _ADDRESS.sub("", lines[0].rpartition(" : ")[2])[:200].rstrip(". ")
+        raise ModelError(f"The model cannot be run: {explain(error)}") from error
 
 
 def _ports(runtime: Any, card: Card, batch: int) -> _Ports:

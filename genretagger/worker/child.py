@@ -30,6 +30,7 @@ from genretagger.kinds import Kind, kind_of
 from genretagger.types import Json, Sound, Stamp, Track
 from genretagger.worker import protocol
 from genretagger.worker.limits import (
+    LEAST_MB,
     SYSTEM_FAULT_STATUS,
     Limits,
     forbid_core_dumps,
@@ -141,11 +142,14 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
     ignore_stop_signals()
     forbid_core_dumps()
     faulthandler.enable()
-    if (cause := too_little_memory()) is not None:
-        sys.exit(cause)
     requests: SimpleQueue[Json | None] = SimpleQueue()
     threading.Thread(target=_listen, args=(incoming, requests), daemon=True).start()
-    _load()
+    try:
+        _load()
+    except (ImportError, MemoryError) as error:
+        sys.exit(too_little_memory() or f"{type(error).__name__}: {error}")
+    if (cause := too_little_memory()) is not None:
+        sys.exit(f"{cause} for a file, which needs {LEAST_MB}")
     files = 0
     while (request := requests.get()) is not None:
         files += 1

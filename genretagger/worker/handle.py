@@ -100,7 +100,12 @@ class Child:
             WorkerError: it died meanwhile, took too long, was killed, or answered nonsense.
             SystemFaultError: the pipe between us failed.
         """
-        process = self._started()
+        try:
+            process = self._started()
+        except RuntimeError as error:  # "can't start new thread"
+            self.kill("no thread for it")
+            self._bury()
+            raise NotBegun(str(error)) from error
         self._number += 1
         request = {**request, "id": self._number, "limits": asdict(self._limits)}
         begun = False
@@ -117,13 +122,12 @@ class Child:
                 if header.get("id") != self._number:
                     raise protocol.ProtocolError("an answer to another question")
         except (EOFError, OSError) as error:
-            broken = isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET)
-            if broken:
+            if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET) and not self._killed:
                 self.kill("its pipe failed")
-            self._bury()
-            if broken and begun:
-                cause = f"the pipe to the child process failed: {getattr(error, 'strerror', None) or error}"
+                self._bury()
+                cause = f"the pipe to the child process failed: {error.strerror or error}"
                 raise SystemFaultError(cause, hint=_SYSTEM) from error
+            self._bury()
             if begun or self._killed:
                 raise self._epitaph() from error
             raise NotBegun(self.last_words()) from error
@@ -164,10 +168,11 @@ class Child:
                     )
                 except OSError as error:
                     raise NotBegun(error.strerror or str(error)) from error
-                self._listener = threading.Thread(
+                listener = threading.Thread(
                     target=self._keep_last_words, args=(self._process.stderr,), name="genretagger-stderr", daemon=True
                 )
-                self._listener.start()
+                listener.start()
+                self._listener = listener
             return self._process
 
     def _keep_last_words(self, stream: IO[bytes]) -> None:

@@ -56,10 +56,13 @@ def limit_memory(memory_mb: int) -> None:
                 _set_both(number, limit)
 
 
-def too_little_memory() -> str | None:
+def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
     """Say what is wrong if the limits that this process inherited (`ulimit -v`, `-d`) leave too little for any file.
 
     A file that runs out of memory under more than that is to blame itself.
+
+    Args:
+        least_mb: what has to be left.
     """
     try:
         import resource
@@ -71,11 +74,8 @@ def too_little_memory() -> str | None:
     for name, flag, pages in (("RLIMIT_AS", "-v", int(used[0])), ("RLIMIT_DATA", "-d", int(used[5]))):
         limit = resource.getrlimit(getattr(resource, name))[0]
         left_mb = (limit - pages * page) // _MB
-        if limit != resource.RLIM_INFINITY and left_mb < LEAST_MB:
-            return (
-                f"the limit on memory (ulimit {flag} {limit // 1024}) leaves {max(0, left_mb)} MB for a file, "
-                f"which needs {LEAST_MB}"
-            )
+        if limit != resource.RLIM_INFINITY and left_mb < least_mb:
+            return f"the limit on memory (ulimit {flag} {limit // 1024}) leaves {max(0, left_mb)} MB"
     return None
 
 

@@ -157,7 +157,12 @@ class WorkerPool:
         self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], *, most_body: int = 0
     ) -> Future[_Result]:
         request["path"] = protocol.path_to_json(path)
-        return self._threads.submit(self._handle, path, request, parse, most_body)
+        try:
+            return self._threads.submit(self._handle, path, request, parse, most_body)
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+            raise NoWorkersError("the system lets no further thread be started", hint=_START) from error
 
     def _handle(
         self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], most_body: int

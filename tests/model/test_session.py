@@ -162,7 +162,7 @@ def test_a_provider_that_fails_to_start_falls_back_aloud(
         started = Session.open(model, device, threads=1)
         assert started.provider == CPU
         assert started.warning is not None
-        assert "cuda does not start" in started.warning
+        assert "cuda does not start: NVIDIA's driver or libraries are missing" in started.warning
         assert started.run(mel[:1])[0].shape == (1, 100)
     assert capfd.readouterr() == ("", "")
 

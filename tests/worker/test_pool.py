@@ -21,6 +21,7 @@ from genretagger.errors import (
     FileChangedError,
     FileError,
     NoWorkersError,
+    SystemFaultError,
     UnsupportedFileError,
     WorkerError,
 )
@@ -142,6 +143,26 @@ def test_children_that_never_start_are_told_of(song: Path) -> None:
         pool.inspect(song).result()
     with WorkerPool(1, QUICK, command=["/does/not/exist"]) as pool, pytest.raises(NoWorkersError, match="No such file"):
         pool.inspect(song).result()
+
+
+def test_a_pipe_that_fails_is_the_systems_fault(song: Path) -> None:
+    script = """
+import errno
+from genretagger.worker import child, protocol
+real = protocol.write_frame
+def failing(stream, header, body=b""):
+    if "begun" not in header:
+        raise OSError(errno.EIO, "Input/output error")
+    real(stream, header, body)
+protocol.write_frame = failing
+child.main()
+"""
+    with (
+        WorkerPool(1, QUICK, command=[sys.executable, "-c", script]) as pool,
+        pytest.raises(SystemFaultError, match="the pipe to the parent failed: Input/output error") as caught,
+    ):
+        pool.inspect(song).result()
+    assert caught.value.path == song
 
 
 def test_python_without_a_program_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

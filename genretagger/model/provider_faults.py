@@ -1,0 +1,61 @@
+"""Why a provider did not start, in a sentence: ONNX Runtime's own texts are for its authors.
+
+Where NVIDIA's libraries are missing it says nothing to its caller and takes the CPU; without a GPU it quotes a C++
+template before the cause.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+from pathlib import Path
+
+from genretagger.model.providers import Provider
+from genretagger.model.runtime import onnxruntime
+
+_SIGNATURE = re.compile(r"\S+\.(?:cc|cpp|h|cu):\d+ .*?\)(?: \[with [^\]]*\])? ?")  # file, line and function
+_CALL = re.compile(r"\b(CUDA|CUDNN|CUBLAS|CUFFT|HIP|MIOPEN|ROCBLAS) (?:failure|error) [^:;]*: ?([^;]+)", re.IGNORECASE)
+_MISSING = re.compile(r"(\S+?): cannot open shared object file")
+_VENDORS = {"cuda": "NVIDIA's", "tensorrt": "NVIDIA's", "rocm": "AMD's", "migraphx": "AMD's"}
+_EXTRAS = {
+    "cuda": "`pip install 'genretagger[gpu]'` brings them",
+    "tensorrt": "`pip install 'genretagger[gpu]' tensorrt` brings them",
+}
+_LONGEST = 200
+
+
+def explain(error: Exception) -> str:
+    """ONNX Runtime's message without addresses, functions and templates, in one line and without a full stop."""
+    text = str(error)
+    if "bad_alloc" in text or isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if call := _CALL.search(text):
+        return f"{call[1].upper()} says: {call[2].strip()}"[:_LONGEST]
+    line = (text.strip().splitlines() or [type(error).__name__])[0]
+    said = _SIGNATURE.sub("", line.rpartition(" : ")[2]).strip() or type(error).__name__
+    return said[:_LONGEST].rstrip(". ")
+
+
+def missing(provider: Provider) -> str:
+    """Say what a provider lacks that ONNX Runtime offers and silently did not load."""
+    whose = _VENDORS.get(provider.device, "its")
+    extra = _EXTRAS.get(provider.device)
+    hint = f" ({extra})" if extra else ""
+    folder = Path(onnxruntime().__file__).parent / "capi"
+    plugin = folder / f"libonnxruntime_providers_{provider.device}.so"
+    if sys.platform == "linux" and plugin.exists():
+        library = library_missing_for(plugin)
+        if library:
+            return f"{whose} library {library} is not installed{hint}"
+    return f"{whose} driver or libraries are missing, or there is no such device{hint}"
+
+
+def library_missing_for(plugin: Path) -> str:
+    """The first library that a shared library needs and the system does not find; empty if there is none."""
+    try:
+        ctypes.CDLL(str(plugin))
+    except OSError as error:
+        found = _MISSING.search(str(error))
+        return found[1] if found and Path(found[1]) != plugin else ""
+    return ""
