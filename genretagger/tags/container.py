@@ -155,6 +155,20 @@ def restored(fields: Sequence[bytes], is_genre: IsGenre, raw: Json) -> list[byte
     return result
 
 
+def put_back(now: Json, then: Json) -> bool:
+    """Whether a field is again as it was stored.
+
+    Compared is what was stored: older versions did not look at all places where a file can have a genre.
+
+    Args:
+        now: `raw` of the field that the file has.
+        then: `raw` of the field that was put back.
+    """
+    now, then = now or {}, then or {}
+    places = {"fields", *then} - {"form", "bare"}
+    return all((now.get(place) or []) == (then.get(place) or []) for place in places)
+
+
 def unpacked(raw: Json) -> list[tuple[int, bytes]]:
     """Place and bytes of each field that `taken` gave.
 
