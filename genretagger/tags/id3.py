@@ -117,7 +117,7 @@ class Id3Tag:
         if room - 10 > _LARGEST:
             raise damaged("the ID3 tag is as large as the format allows")
         size = room - 10
-        sizes = bytes((size >> 21 & 127, size >> 14 & 127, size >> 7 & 127, size & 127))
+        sizes = synchsafe(size).to_bytes(4, "big")
         data = b"ID3" + bytes((self.version, self.revision, flags)) + sizes + body.ljust(size, b"\x00")
         if Id3Tag.parse(data).frames != tuple(frames):
             raise damaged("the ID3 tag would not be read back as it is meant")
@@ -133,21 +133,35 @@ class Id3Tag:
 
     def genre_frame(self, values: Sequence[str], separator: str) -> bytes:
         """One frame for all these genres."""
-        texts = ["\x00".join(values) if self.version == 4 else separator.join(values)]
-        if texts[0].isascii():
-            content = b"\x00" + texts[0].encode("ascii")
-        elif self.version == 4:
-            content = b"\x03" + texts[0].encode("utf-8")
-        else:
-            content = b"\x01" + b"\xff\xfe" + texts[0].encode("utf-16-le")
-        size = len(content)
-        if size > _GENRE_TEXT_BYTES:
+        content = self.encoded(values if self.version == 4 else (separator.join(values),))
+        if len(content) > _GENRE_TEXT_BYTES:
             raise damaged("the genres are too long for a tag")
+        return self.frame("TCO" if self.version == 2 else "TCON", content)
+
+    def encoded(self, texts: Sequence[str]) -> bytes:
+        """The encoding that all these strings need, and the strings."""
+        joined = "\x00".join(texts)
+        if joined.isascii():
+            return b"\x00" + joined.encode("ascii")
+        if self.version == 4:
+            return b"\x03" + joined.encode("utf-8")
+        return b"\x01" + b"\x00\x00".join(b"\xff\xfe" + text.encode("utf-16-le") for text in texts)
+
+    def frame(self, name: str, content: bytes) -> bytes:
+        """A frame without flags."""
+        size = len(content)
+        if size > _LARGEST or (self.version == 2 and size >= 1 << 24):
+            raise damaged("a frame of the ID3 tag would be larger than the format allows")
         if self.version == 2:
-            return b"TCO" + size.to_bytes(3, "big") + content
+            return name.encode() + size.to_bytes(3, "big") + content
         if self.version == 4 and not self.plain_sizes:
-            size = (size >> 14 & 127) << 16 | (size >> 7 & 127) << 8 | size & 127
-        return b"TCON" + size.to_bytes(4, "big") + b"\x00\x00" + content
+            size = synchsafe(size)
+        return name.encode() + size.to_bytes(4, "big") + b"\x00\x00" + content
+
+
+def synchsafe(size: int) -> int:
+    """A number whose four bytes have seven bits of the size each."""
+    return (size >> 21 & 127) << 24 | (size >> 14 & 127) << 16 | (size >> 7 & 127) << 8 | size & 127
 
 
 def is_genre(frame: bytes) -> bool:

@@ -1,0 +1,242 @@
+"""What an ID3v2 tag takes over from a tag that it would hide: ID3v1, APEv2 and RIFF INFO as frames of ID3v2.
+
+FFmpeg shows ID3v1 only if the ID3v2 tags have no text, and TagLib shows the first of ID3v2, APEv2 and ID3v1 that holds
+anything. So a tag with nothing but a genre takes all other fields away from players, although every byte is still
+there. The fields that such a reader showed are written in front of the genre, under the names by which it shows them
+again. Nothing is guessed: what cannot be shown again as it was raises `CannotCarry`, and the file is not written.
+
+Fields have the names of TagLib's properties ("TITLE", "TRACKNUMBER"); genres are never among them.
+
+Measured with FFmpeg 8.1, TagLib 2 (pytaglib 3.2) and mutagen 1.48; `tests/tags/test_tags_carried.py` measures it again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from genretagger.tags.id3 import Id3Tag
+
+Fields: TypeAlias = dict[str, tuple[str, ...]]
+"""Values by the name of the property."""
+
+
+class CannotCarry(Exception):  # noqa: N818 - an answer, not an error: it becomes the reason why a file is skipped
+    """A reader would no longer show a field as it did; the text says which."""
+
+
+_FRAMES = {
+    "TITLE": ("TIT2", "TT2"),
+    "SUBTITLE": ("TIT3", "TT3"),
+    "WORK": ("TIT1", "TT1"),
+    "ARTIST": ("TPE1", "TP1"),
+    "ALBUMARTIST": ("TPE2", "TP2"),
+    "CONDUCTOR": ("TPE3", "TP3"),
+    "REMIXER": ("TPE4", "TP4"),
+    "ALBUM": ("TALB", "TAL"),
+    "COMPOSER": ("TCOM", "TCM"),
+    "LYRICIST": ("TEXT", ""),
+    "COPYRIGHT": ("TCOP", "TCR"),
+    "LABEL": ("TPUB", "TPB"),
+    "DISCNUMBER": ("TPOS", "TPA"),
+    "TRACKNUMBER": ("TRCK", "TRK"),
+    "DATE": ("TDRC", "TYE"),
+    "ORIGINALDATE": ("TDOR", ""),
+    "BPM": ("TBPM", "TBP"),
+    "ISRC": ("TSRC", "TRC"),
+    "MEDIA": ("TMED", "TMT"),
+    "MOOD": ("TMOO", ""),
+    "LANGUAGE": ("TLAN", "TLA"),
+    "ENCODEDBY": ("TENC", "TEN"),
+    "ENCODING": ("TSSE", "TSS"),
+    "INITIALKEY": ("TKEY", "TKE"),
+    "COMPILATION": ("TCMP", "TCP"),
+    "TITLESORT": ("TSOT", "TST"),
+    "ARTISTSORT": ("TSOP", "TSP"),
+    "ALBUMSORT": ("TSOA", "TSA"),
+    "ALBUMARTISTSORT": ("TSO2", "TS2"),
+    "COMPOSERSORT": ("TSOC", "TSC"),
+    "ORIGINALALBUM": ("TOAL", "TOT"),
+    "ORIGINALARTIST": ("TOPE", ""),
+    "GROUPING": ("GRP1", "GP1"),
+    "MOVEMENTNAME": ("MVNM", "MVN"),
+    "MOVEMENTNUMBER": ("MVIN", "MVI"),
+}
+"""The frame of ID3v2.3 and 2.4, and that of 2.2, that TagLib shows under this name; all others become TXXX."""
+
+_OF_APE = {
+    "TRACK": "TRACKNUMBER",
+    "YEAR": "DATE",
+    "DISC": "DISCNUMBER",
+    "ALBUM ARTIST": "ALBUMARTIST",
+    "MIXARTIST": "REMIXER",
+    "MUSICBRAINZ_ALBUMSTATUS": "RELEASESTATUS",
+    "MUSICBRAINZ_ALBUMTYPE": "RELEASETYPE",
+}
+"""Keys of APEv2 that TagLib shows under another name."""
+
+OF_INFO = {
+    b"INAM": "TITLE",
+    b"IART": "ARTIST",
+    b"IPRD": "ALBUM",
+    b"ICRD": "DATE",
+    b"ICMT": "COMMENT",
+    b"IPRT": "TRACKNUMBER",
+    b"ICOP": "COPYRIGHT",
+    b"ITCH": "ENCODEDBY",
+    b"ILNG": "LANGUAGE",
+    b"ISFT": "ENCODING",
+}
+"""Names of RIFF INFO, and what readers call them."""
+
+_PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
+_PICTURE_TYPES = {"FRONT": 3, "BACK": 4, "LEAFLET": 5, "MEDIA": 6, "ICON": 1, "OTHER": 0}
+_LANGUAGE = b"eng"  # as mutagen has it for the comment of ID3v1; FFmpeg and TagLib show it whatever it is
+_ID3V1_TEXTS = (("TITLE", 3, 30), ("ARTIST", 33, 30), ("ALBUM", 63, 30), ("DATE", 93, 4), ("COMMENT", 97, 30))
+_CUT_BYTES = 28
+"""The shortest field of ID3v1 that holds all it can: the comment, where a track number follows."""
+
+
+def of_id3v1(data: bytes) -> Fields:
+    """The fields of an ID3v1 tag.
+
+    Args:
+        data: the 128 bytes of the tag, or none.
+
+    Raises:
+        CannotCarry: readers take a text for different letters.
+    """
+    if not data:
+        return {}
+    fields: Fields = {}
+    for name, start, length in _ID3V1_TEXTS:
+        content = data[start : start + length].split(b"\x00")[0].strip()
+        if content and not content.isascii() and _is_utf8(content):
+            raise CannotCarry("its ID3v1 tag has text that players read differently (UTF-8)")
+        if content:
+            fields[name] = (content.decode("latin-1"),)
+    if data[125] == 0 and data[126] != 0:
+        fields["TRACKNUMBER"] = (str(data[126]),)
+    return fields
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def of_apev2(items: Sequence[bytes]) -> Fields:
+    """The texts of the items of an APEv2 tag, each with its sizes, flags and key.
+
+    Raises:
+        CannotCarry: a text is not UTF-8.
+    """
+    texts: dict[str, tuple[str, ...]] = {}
+    for key, flags, value in map(_ape_item, items):
+        if flags & 6 == 0 and key != "GENRE":
+            if not _is_utf8(value):
+                raise CannotCarry(f"the field {key} of its APEv2 tag is damaged")
+            texts[key] = tuple(text for text in value.decode().split("\x00") if text)
+    fields: Fields = {}
+    for key in sorted(texts):  # TagLib's order, if two keys become one
+        name = _OF_APE.get(key, key)
+        fields[name] = fields.get(name, ()) + texts[key]
+    return {name: values for name, values in fields.items() if values}
+
+
+def pictures_of_apev2(items: Sequence[bytes], tag: Id3Tag) -> list[bytes]:
+    """The covers of an APEv2 tag as frames."""
+    frames = []
+    for key, flags, value in map(_ape_item, items):
+        data = value.partition(b"\x00")[2]
+        mime = next((mime for mark, mime in _PICTURES.items() if data.startswith(mark)), None)
+        if key.startswith("COVER ART (") and flags & 6 == 2 and mime:
+            kind = bytes((_PICTURE_TYPES.get(key[11:].rstrip(")"), 0),))
+            if tag.version == 2:
+                short = {"image/jpeg": b"JPG", "image/png": b"PNG"}.get(mime)
+                frames += [tag.frame("PIC", b"\x00" + short + kind + b"\x00" + data)] if short else []
+            else:
+                frames.append(tag.frame("APIC", b"\x00" + mime.encode() + b"\x00" + kind + b"\x00" + data))
+    return frames
+
+
+def _ape_item(item: bytes) -> tuple[str, int, bytes]:
+    end = item.index(b"\x00", 8)
+    return item[8:end].decode("ascii", "replace").upper(), item[4], item[end + 1 :]
+
+
+def merged(fields: Fields, shorter: Fields) -> Fields:
+    """The fields of one tag with those that only ID3v1 has.
+
+    Args:
+        fields: of the tag that a reader prefers.
+        shorter: of ID3v1; a text that fills its place may be the start of a longer one.
+
+    Raises:
+        CannotCarry: they contradict each other, so one of them would no longer be shown.
+    """
+    for name, values in shorter.items():
+        if name in fields and not _continues(fields[name][0], values[0]):
+            raise CannotCarry(f"its tags do not agree on the {name.lower()}, and players would no longer show both")
+    return {**shorter, **fields}
+
+
+def _continues(text: str, start: str) -> bool:
+    if re.fullmatch(r"\d+", start):  # track 5 of "05/12", year 1999 of "1999-12-31"
+        number = re.match(r"\d+", text)
+        return number is not None and int(number[0]) == int(start)
+    return text == start or (len(start) >= _CUT_BYTES and text.startswith(start))
+
+
+def frames(fields: Mapping[str, tuple[str, ...]], tag: Id3Tag) -> list[bytes]:
+    """Frames of the version of a tag for these fields."""
+    return [frame for name, values in fields.items() for frame in _frames_of(name, values, tag)]
+
+
+def _frames_of(name: str, values: tuple[str, ...], tag: Id3Tag) -> list[bytes]:
+    if name in ("COMMENT", "LYRICS"):
+        long, short = {"COMMENT": ("COMM", "COM"), "LYRICS": ("USLT", "ULT")}[name]
+        kind = short if tag.version == 2 else long
+        # two strings, each in the encoding of the frame: an empty description, and the text
+        contents = [tag.encoded(("", value)) for value in values]
+        return [tag.frame(kind, content[:1] + _LANGUAGE + content[1:]) for content in contents]
+    found = _frame_name(name, values, tag.version)
+    if found:
+        return [tag.frame(found, tag.encoded(values))]
+    content = tag.encoded((name, *values))
+    return [tag.frame("TXX" if tag.version == 2 else "TXXX", content)]
+
+
+def _frame_name(name: str, values: tuple[str, ...], version: int) -> str:
+    long, short = _FRAMES.get(name, ("", ""))
+    if long.startswith("TD") and any("T" in value for value in values):
+        return ""  # TagLib shows "2001-02-03T04:05" of such a frame with a space
+    if name == "DATE" and version == 3:
+        # FFmpeg takes a year of 2.3 only if it has four digits, and knows the frame of 2.4 in 2.3 as well
+        return "TYER" if all(re.fullmatch(r"\d{4}", value) for value in values) else long
+    return short if version == 2 else long
+
+
+def parted(
+    frames: Sequence[bytes], is_genre: Callable[[bytes], bool], carried: Callable[[Sequence[bytes]], list[bytes]]
+) -> tuple[list[bytes], list[bytes]]:
+    """Tell the frames that were carried over, which stand first in a tag, from its own.
+
+    Args:
+        frames: of the tag.
+        is_genre: whether a frame holds a genre.
+        carried: the frames that a tag with these of its own needs to take over.
+
+    Returns:
+        What was carried over, and the others, genres included.
+    """
+    rest = [frame for frame in frames if not is_genre(frame)]
+    front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
+    for count in range(min(front, len(carried(()))), 0, -1):
+        if carried(rest[count:]) == rest[:count]:
+            return rest[:count], list(frames[count:])
+    return [], list(frames)
