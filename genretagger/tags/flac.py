@@ -3,9 +3,9 @@
 The blocks keep their order and their bytes. The genre takes room from the padding where there is enough, so that the
 audio does not move; where there is not, `_PADDING_BYTES` of new padding spare the next tagger the move.
 
-TagLib and FFmpeg show ID3 only as long as there are no comments. So the first genre brings along what ID3 says (see
-`carry.py`), and an undo takes that out again. A file may have a second block of comments, against the format. FFmpeg
-shows both, so a genre in the second is taken out when another is written, and an undo puts it back.
+TagLib and FFmpeg show ID3 only as long as there are no comments. So the first genre brings along what ID3 says, and an
+undo takes that out again; see `comments_of_id3.py`. A file may have a second block of comments, against the format.
+FFmpeg shows both, so a genre in the second is taken out when another is written, and an undo puts it back.
 
 Source: RFC 9639.
 """
@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from genretagger.kinds import id3v2_end
 from genretagger.tags.around import field_or_around
-from genretagger.tags.carry import Carried, vorbis_comments
+from genretagger.tags.comments_of_id3 import Carried, vorbis_comments
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice
 from genretagger.tags.tails import tails_start
 from genretagger.tags.vorbis import FORM, Comments, is_genre

@@ -2,17 +2,22 @@
 
 The tag is edited as in MP3; see `id3.py`. What differs between the containers is where the tag lies, what is audio, and
 how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets one of ID3v2.4; a tag that
-would hold nothing is taken out with its chunk, so that an undo gives the file back as it was.
+would hold nothing is taken out with its chunk, so that an undo gives the file back as it was. A new tag takes over the
+fields that it would hide (`carried`); a tag that was there and empty is noted in `raw`, and an undo makes it again.
 """
 
 from __future__ import annotations
 
 import abc
+import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any, BinaryIO, TypeAlias
 
+from genretagger.tags.around import field_or_around
+from genretagger.tags.carried import CannotCarry
 from genretagger.tags.container import (
     TAG_BYTES,
     Sink,
@@ -32,6 +37,7 @@ Stretch: TypeAlias = tuple[int, int]
 """Start and end of some bytes of a file."""
 
 _OLD_FORMS = ("ID3v2.2", "ID3v2.3")
+_EMPTY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +83,60 @@ class Id3Inside(abc.ABC):
         """Store this tag in place of the old one, or at the end of the file; no bytes: take the old one out."""
 
     def elsewhere(self, file: BinaryIO, found: Layout) -> GenreField | None:  # noqa: ARG002 - for containers that have it
-        """The genre of a field that is read where ID3 has none, and never written."""
+        """The genre of a field that is read where ID3 has none."""
         return None
 
+    def carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:  # noqa: ARG002 - as `elsewhere`
+        """Frames for what a tag would hide from some readers.
+
+        Raises:
+            CannotCarry: a reader would no longer show a field as it did.
+        """
+        return []
+
     def read(self, file: BinaryIO) -> GenreField:
-        """The genre of the tag, or else of what the container has besides; `raw` holds frames of ID3 only."""
+        """The genre of the tag, or else of what the container has besides, or of tags around it; `raw` has ID3 only."""
         found = self.layout(file)
         tag, _ = _tag(file, found)
         raw = taken(tag.form, tag.frames, is_genre)
+        if notes := self.notes(file, found, tag):
+            raw = {"form": tag.form, "fields": [], **(raw or {}), **notes}
         values = tag.genres(self.separator)
         other = None if values else self.elsewhere(file, found)
         if other is not None and other.values:
             return GenreField(other.values, raw, other.form)
-        return GenreField(values, raw, tag.form if tag.room else "no tag")
+        return field_or_around(GenreField(values, raw, tag.form if tag.room else "no tag"), file, self.separator)
+
+    def notes(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> dict[str, Json]:
+        """What an undo has to know beside the frames with the genre."""
+        notes: dict[str, Json] = {}
+        if tag.frames or tag.fault:
+            return notes
+        if self._carried(file, found, tag):
+            notes["bare"] = True
+        if found.tag is not None and found.tag[1] - found.tag[0] <= _EMPTY_BYTES:
+            file.seek(found.tag[0])
+            head = file.read(10) if tag.room else b""
+            notes["empty"] = [base64.b64encode(head).decode(), found.tag[1] - found.tag[0]]
+        return notes
+
+    def _carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:
+        try:
+            return self.carried(file, found, tag)
+        except CannotCarry:
+            return []
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A structure or a tag that is not understood to its last byte."""
+        """A structure or a tag that is not understood to its last byte, or fields that a tag would hide."""
         found = self.layout(file)
-        return found.fault or _tag(file, found)[0].fault
+        tag, _ = _tag(file, found)
+        fault = found.fault or tag.fault
+        if fault is None and not tag.frames:
+            try:
+                self.carried(file, found, tag)
+            except CannotCarry as error:
+                return str(error)
+        return fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """The samples and how to decode them."""
@@ -103,32 +145,52 @@ class Id3Inside(abc.ABC):
     def others(self, file: BinaryIO, sink: Sink) -> None:
         """The other parts of the file, and the other frames of the tag."""
         found = self.layout(file)
-        _feed_all(file, found.others, sink)
-        for frame in _tag(file, found)[0].frames:
-            if not is_genre(frame):
+        self.feed_stretches(file, found.others, sink)
+        tag, _ = _tag(file, found)
+        frames = [frame for frame in tag.frames if not is_genre(frame)]
+        if frames != self._carried(file, found, tag):
+            for frame in frames:
                 feed_field(sink, frame)
 
+    def feed_stretches(self, file: BinaryIO, stretches: Sequence[Stretch], sink: Sink) -> None:
+        """Feed the parts of the file that are neither audio nor the tag."""
+        _feed_all(file, stretches, sink)
+
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One TCON frame."""
+        """One TCON frame, behind what the tag would hide."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         new = [tag.genre_frame(values, self.separator)] if values else []
-        self._store(file, found, tag, rest, replaced(tag.frames, is_genre, new))
+        frames = tag.frames or (self._carried(file, found, tag) if values else ())
+        self._store(file, found, tag, rest, replaced(frames, is_genre, new))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The frames as they were; in a tag that has another version by now, their genres."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         form = tag.form if raw is None else raw.get("form")
-        if not tag.room and form in _OLD_FORMS:
+        if not tag.room and form in (*_OLD_FORMS, "ID3v2.4"):
             tag = Id3Tag(version=int(form[-1]))
-        if form == tag.form:
-            self._store(file, found, tag, rest, restored(tag.frames, is_genre, raw))
-        elif form in (*_OLD_FORMS, "ID3v2.4"):
-            frames = [frame for _, frame in unpacked(raw)]
-            self.write(file, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
-        else:
+        if form not in (*_OLD_FORMS, "ID3v2.4"):
             raise damaged("the stored genre field is not one of ID3")
+        frames = list(tag.frames)
+        if (raw or {}).get("bare"):
+            others = [frame for frame in frames if not is_genre(frame)]
+            frames = (
+                [frame for frame in frames if is_genre(frame)] if others == self._carried(file, found, tag) else frames
+            )
+        elif not frames and unpacked(raw):
+            frames = self._carried(file, found, tag)
+        if form == tag.form:
+            frames = restored(frames, is_genre, raw)
+        else:
+            old = Id3Tag(version=int(form[-1])).genres(self.separator, [frame for _, frame in unpacked(raw)])
+            new = [tag.genre_frame(old, self.separator)] if old else []
+            frames = replaced(frames, is_genre, new)
+        if not frames and "empty" in (raw or {}):
+            self.put(file, found, _empty(raw["empty"]))
+        else:
+            self._store(file, found, tag, rest, frames)
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen finds them; told of genre frames only, it inflates no others."""
@@ -144,6 +206,15 @@ class Id3Inside(abc.ABC):
 
     def _store(self, file: BinaryIO, found: Layout, tag: Id3Tag, rest: bytes, frames: Sequence[bytes]) -> None:
         self.put(file, found, tag.render(frames) + rest if frames else b"")
+
+
+def _empty(noted: Json) -> bytes:
+    """The tag without frames that `read` noted."""
+    try:
+        head, length = base64.b64decode(noted[0], validate=True), int(noted[1])
+    except (IndexError, TypeError, ValueError, binascii.Error) as error:
+        raise damaged("the stored genre field cannot be read") from error
+    return head.ljust(min(length, _EMPTY_BYTES), b"\x00")
 
 
 def _tag(file: BinaryIO, found: Layout) -> tuple[Id3Tag, bytes]:

@@ -96,7 +96,7 @@ def test_text_that_readers_take_for_different_letters() -> None:
         ("Another", "Song", False),
     ],
 )
-def test_tags_that_contradict_each_other(long: str, short: str, agree: bool) -> None:  # noqa: FBT001 - a named case
+def test_tags_that_contradict_each_other(long: str, short: str, agree: bool) -> None:
     if agree:
         assert carried.merged({"TITLE": (long,)}, {"TITLE": (short,), "ALBUM": ("A",)}) == {
             "TITLE": (long,),

@@ -80,14 +80,14 @@ def test_tagged_compared_and_put_back(source: Path, tmp_path: Path) -> None:
     assert only(path)
     assert source.name not in REFUSED
     assert change.after.values == GENRES
-    assert seen(path) == rest
+    assert set(rest) <= set(seen(path)), "a new tag may take over what it would hide, and nothing goes"
     assert sound is None or decode(path) == sound
     done = write(path, api.OldGenres(before.raw), audio_sample=None, payload_hash=payload)
     assert (done.after.raw, done.after.values) == (before.raw, before.values)
     assert seen(path) == rest
     again = put(path, *GENRES, audio_sample=None if sound is None else sample, payload_hash=payload)
     assert again.after == change.after
-    assert seen(path) == rest
+    assert set(rest) <= set(seen(path))
     assert sound is None or decode(path) == sound
 
 

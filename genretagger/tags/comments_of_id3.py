@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.tags import carried as carried_over
 from genretagger.tags import tails
-from genretagger.tags.container import TAG_BYTES, library
+from genretagger.tags.container import TAG_BYTES
 from genretagger.tags.id3 import Id3Tag, is_genre, text_of
 
 _TAGLIB = {
@@ -79,7 +80,6 @@ _NOT_SHOWN = frozenset(
     )
 )
 """Frames that neither shows of a FLAC file."""
-_ID3V1 = {"TIT2": "TITLE", "TPE1": "ARTIST", "TALB": "ALBUM", "TDRC": "DATE", "COMM": "COMMENT", "TRCK": "TRACKNUMBER"}
 _LONGEST_NAME = 200
 
 
@@ -105,13 +105,13 @@ def vorbis_comments(file: BinaryIO) -> Carried:
     file.seek(0)
     size = id3v2_size(file.read(10))
     if not size:
-        return Carried(_of_id3v1(tails.id3v1(file)))
+        return _of_id3v1(tails.id3v1(file))
     if size > TAG_BYTES:
         return Carried(fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB")
     file.seek(0)
     tag = Id3Tag.parse(file.read(size))
     if not tag.frames and not tag.fault and id3v2_end(file, 0) == size:
-        return Carried(_of_id3v1(tails.id3v1(file)))
+        return _of_id3v1(tails.id3v1(file))
     if id3v2_end(file, 0) != size:
         return Carried(fault="several ID3 tags stand in front, and the genre would hide them from other programs")
     if tag.fault:
@@ -122,9 +122,12 @@ def vorbis_comments(file: BinaryIO) -> Carried:
         return Carried(fault=f"the genre would hide the ID3 field {error} from other programs")
 
 
-def _of_id3v1(data: bytes) -> tuple[bytes, ...]:
-    frames = (library("id3").ParseID3v1(data, v2_version=4) or {}).values() if data else ()
-    return tuple(_entry(_ID3V1[f.FrameID], str(f.text[0])) for f in frames if f.FrameID in _ID3V1)
+def _of_id3v1(data: bytes) -> Carried:
+    try:
+        fields = carried_over.of_id3v1(data)
+    except carried_over.CannotCarry as error:
+        return Carried(fault=str(error))
+    return Carried(tuple(_entry(name, value) for name, values in fields.items() for value in values))
 
 
 def _of_id3v2(tag: Id3Tag) -> tuple[bytes, ...]:
