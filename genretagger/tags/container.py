@@ -165,7 +165,7 @@ def put_back(now: Json, then: Json) -> bool:
         then: `raw` of the field that was put back.
     """
     now, then = now or {}, then or {}
-    places = {"fields"} | ({"more", "info"} & set(then))
+    places = {"fields"} | ({"more", "info", "freeform"} & set(then))
     return all((now.get(place) or []) == (then.get(place) or []) for place in places)
 
 

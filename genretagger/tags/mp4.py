@@ -1,8 +1,10 @@
 """MP4, M4A, M4B: iTunes metadata in `moov.udta.meta.ilst`.
 
-One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. All other
-atoms keep their order and their bytes. A `free` atom next to `ilst` gives room; where it does not suffice, everything
-behind moves and the tables that point there are corrected.
+One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. If a file
+has the genre in the free form `----:com.apple.iTunes:GENRE`, it counts, and the new genre is written there as well. All
+other atoms keep their order and their bytes, and so does what follows the last atom. A `free` atom next to `ilst` gives
+room; if it does not suffice, everything behind moves and the tables that point there are corrected, those of fragments
+(`mfra`, `sidx`) among them.
 
 Sources: ISO 14496-12; Apple's QuickTime file format for the metadata; `gnre` is an ID3v1 number
 plus one.
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from genretagger.tags.around import field_or_around
 from genretagger.tags.atoms import (
     Atom,
     atoms,
@@ -23,10 +26,12 @@ from genretagger.tags.atoms import (
     content_of,
     first,
     fragment_bases,
+    fragment_places,
     inside_of,
     inside_of_meta,
     is_film,
     move_offsets,
+    pointer_fault,
     sample_tables,
 )
 from genretagger.tags.container import (
@@ -75,22 +80,36 @@ class _Place:
 
 
 class Mp4:
-    """The family of MP4; see `Container`."""
+    """The family of MP4; see `Container`.
+
+    Args:
+        separator: between the genres of an ID3v2.3 tag in front.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """`©gen`, or else `gnre`."""
+        """`©gen`, or else `gnre`, or the free form; or else the genre of a tag around the file, never written."""
         fields = _fields(file, _place(file))
-        raw = taken(FORM, fields, is_genre)
+        raw = taken(FORM, fields, _is_plain)
+        if free := taken(FORM, fields, _is_free):
+            raw = {"form": FORM, "fields": [], **(raw or {}), "freeform": free["fields"]}
         texts = [text for field in fields if field[4:8] == _GENRE for text in _texts(field)]
         numbered = [name for field in fields if field[4:8] == _NUMBERED for name in _names(field)]
-        return GenreField(meant(texts) or meant(numbered), raw, FORM)
+        others = [text for field in fields if _is_free(field) for text in _texts(field)]
+        return field_or_around(
+            GenreField(meant(texts) or meant(numbered) or meant(others), raw, FORM), file, self.separator
+        )
 
     def refusal(self, file: BinaryIO) -> str | None:
         """A film, a file that ends too early, or metadata of another sort."""
         place = _place(file)
+        if place.top[0].start:
+            return "an ID3 tag stands in front of the MP4 file"
         if is_film(file, place.moov):
             return "it is a film: it holds moving pictures"
-        if any(atom.cut_off for atom in place.top) or place.top[-1].end != file.seek(0, os.SEEK_END):
+        if any(atom.cut_off for atom in place.top):
             return "the MP4 file is cut off"
         if place.moov.open_ended:
             return "the MP4 file has no size for its metadata"
@@ -98,7 +117,7 @@ class Mp4:
         if place.meta is not None and (handler is None or content_of(file, handler)[8:12] != b"mdir"):
             return "the MP4 file has metadata of another sort than iTunes"
         _fields(file, place)
-        return None
+        return pointer_fault(file, place.top, place.moov)
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """The media data, the sample tables and the fragments, with all places counted from the media data."""
@@ -132,8 +151,11 @@ class Mp4:
         for atom in place.top:
             if atom.name == b"moov":
                 self._feed_moov(file, place, sink)
+            elif atom.name in (b"mfra", b"sidx"):
+                _feed_index(file, place.top, atom, sink)
             elif atom.name not in (*_FREE, b"mdat", b"moof"):
                 _feed_atom(file, atom, sink)
+        feed(file, place.top[-1].end, file.seek(0, os.SEEK_END), sink)
         for field in _fields(file, place):
             if not is_genre(field):
                 feed_field(sink, field)
@@ -155,18 +177,25 @@ class Mp4:
                     _feed_atom(file, atom, sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One `©gen` atom."""
+        """One `©gen` atom, and the free form if the file has it."""
         place = _place(file)
+        old = _fields(file, place)
         data = b"".join(_atom(b"data", _UTF8.to_bytes(4, "big") + bytes(4) + value.encode()) for value in values)
-        new = [_atom(_GENRE, data)] if values else []
-        _store(file, place, replaced(_fields(file, place), is_genre, new))
+        fields = replaced(old, _is_plain, [_atom(_GENRE, data)] if values else [])
+        free = next((_atom(b"----", _name_of(field) + data) for field in old if _is_free(field)), None)
+        _store(file, place, replaced(fields, _is_free, [free] if values and free else []))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The atoms as they were."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is not one of MP4")
         place = _place(file)
-        _store(file, place, restored(_fields(file, place), is_genre, raw))
+        if raw is None or "freeform" not in raw:  # older versions left the free form alone
+            fields = restored(_fields(file, place), _is_plain, raw)
+        else:
+            both = {"fields": [*raw["fields"], *raw["freeform"]]}
+            fields = restored(_fields(file, place), is_genre, both)
+        _store(file, place, fields)
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen reads them."""
@@ -177,7 +206,23 @@ class Mp4:
 
 def is_genre(field: bytes) -> bool:
     """Whether an atom of `ilst` holds the genre."""
+    return _is_plain(field) or _is_free(field)
+
+
+def _is_plain(field: bytes) -> bool:
     return field[4:8] in (_GENRE, _NUMBERED)
+
+
+def _is_free(field: bytes) -> bool:
+    """Whether it is named GENRE in the form that is free for any name."""
+    wanted = _atom(b"mean", bytes(4) + b"com.apple.iTunes") + _atom(b"name", bytes(4) + b"GENRE")
+    return field[4:8] == b"----" and _name_of(field).upper() == wanted.upper()
+
+
+def _name_of(field: bytes) -> bytes:
+    """The two atoms that name an atom of free form."""
+    mean_end = 8 + int.from_bytes(field[8:12], "big")
+    return field[8 : mean_end + int.from_bytes(field[mean_end : mean_end + 4], "big")]
 
 
 def _place(file: BinaryIO) -> _Place:
@@ -231,6 +276,18 @@ def _names(field: bytes) -> list[str]:
 def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
     sink(atom.name + (atom.end - atom.content).to_bytes(8, "big"))
     feed(file, atom.content, atom.end, sink)
+
+
+def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None:
+    """An index of fragments, with each place told by the atom that it lies in."""
+    data = bytearray(content_of(file, atom))
+    starts = [one.start for one in top]
+    for position, length, told in fragment_places(file, [atom]):
+        index = bisect.bisect_right(starts, told) - 1
+        relative = told - (starts[index] if index >= 0 else 0)
+        data[position - atom.content : position - atom.content + length] = bytes(length)
+        sink(index.to_bytes(4, "big", signed=True) + relative.to_bytes(8, "big"))
+    sink(atom.name + bytes(data))
 
 
 def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:

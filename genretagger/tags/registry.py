@@ -18,7 +18,7 @@ from genretagger.tags.ogg import CODECS, Ogg
 _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
     "mp3": lambda options: Mp3(options.id3v23_separator),
     "flac": lambda options: Flac(options.id3v23_separator),
-    "mp4": lambda _: Mp4(),
+    "mp4": lambda options: Mp4(options.id3v23_separator),
     "ogg": lambda options: Ogg(CODECS["ogg"], options.id3v23_separator),
     "opus": lambda options: Ogg(CODECS["opus"], options.id3v23_separator),
     "speex": lambda options: Ogg(CODECS["speex"], options.id3v23_separator),

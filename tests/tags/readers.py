@@ -16,7 +16,15 @@ import av
 Fields = dict[str, tuple[str, ...]]
 """Values by name, in lower case."""
 
-_SAME = {"tcon": "genre", "©gen": "genre", "wm/genre": "genre", "tit2": "title", "tpe1": "artist", "talb": "album"}
+_SAME = {
+    "tcon": "genre",
+    "----:com.apple.itunes:genre": "genre",
+    "©gen": "genre",
+    "wm/genre": "genre",
+    "tit2": "title",
+    "tpe1": "artist",
+    "talb": "album",
+}
 _SEPARATORS = ("; ", ";", "/", "\x00", ", ")
 
 
@@ -46,7 +54,7 @@ def mutagen(path: Path) -> Fields:
 
 def _texts(value: Any) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else getattr(value, "text", None) or [value]
-    return tuple(str(each) for each in listed)
+    return tuple(each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in listed)
 
 
 READERS: Mapping[str, Callable[[Path], Fields]] = {"FFmpeg": ffmpeg, "TagLib": taglib, "mutagen": mutagen}
