@@ -35,7 +35,7 @@ from genretagger.errors import (
     WriteRefusedError,
 )
 from genretagger.kinds import Kind, kind_of
-from genretagger.tags.container import Container, Sink, WriteOptions, feed, put_back
+from genretagger.tags.container import Container, Sink, WriteOptions, feed, same_fields
 from genretagger.tags.registry import container_of
 from genretagger.types import GenreField, Json, Stamp, TagChange
 
@@ -319,7 +319,9 @@ class _Job:
                 return "the genres would not read back as they are meant"
             if seen != self.change.values:
                 return "another reader would not see the genres as they are meant"
-        elif not put_back(self.after.raw, self.change.raw) and self.after.form == (self.change.raw or {}).get("form"):
+        elif self.after.form == (self.change.raw or {}).get("form") and not same_fields(
+            self.after.raw, self.change.raw
+        ):
             return "the old genres would not read back as they were"
         if self.audio_sample and self.audio_sample(temporary, self.kind) != sample:
             return "the edited copy would sound different"

@@ -3,7 +3,7 @@
 FFmpeg shows ID3v1 only if the ID3v2 tags have no text, and TagLib shows the first of ID3v2, APEv2 and ID3v1 that holds
 anything. So a tag with nothing but a genre takes all other fields away from players, although every byte is still
 there. The fields that such a reader showed are written in front of the genre, under the names by which it shows them
-again. Nothing is guessed: what cannot be shown again as it was raises `CannotCarry`, and the file is not written.
+again. Nothing is guessed: what cannot be shown again as it was raises `CarryError`, and the file is not written.
 
 Fields have the names of TagLib's properties ("TITLE", "TRACKNUMBER"); genres are never among them.
 
@@ -13,17 +13,18 @@ Measured with FFmpeg 8.1, TagLib 2 (pytaglib 3.2) and mutagen 1.48; `tests/tags/
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from genretagger.errors import TagError
 from genretagger.tags.id3 import Id3Tag
 
 Fields: TypeAlias = dict[str, tuple[str, ...]]
 """Values by the name of the property."""
 
 
-class CannotCarry(Exception):  # noqa: N818 - an answer, not an error: it becomes the reason why a file is skipped
-    """A reader would no longer show a field as it did; the text says which."""
+class CarryError(TagError):
+    """A reader would no longer show a field as it did; the cause says which. The file is skipped with it."""
 
 
 _FRAMES = {
@@ -65,6 +66,13 @@ _FRAMES = {
 }
 """The frame of ID3v2.3 and 2.4, and that of 2.2, that TagLib shows under this name; all others become TXXX."""
 
+PROPERTIES = {frame: name for name, frames in _FRAMES.items() for frame in frames if frame} | {
+    "COMM": "COMMENT",
+    "COM": "COMMENT",
+    "TYER": "DATE",
+}
+"""The names of the fields that the frames are of."""
+
 _OF_APE = {
     "TRACK": "TRACKNUMBER",
     "YEAR": "DATE",
@@ -105,7 +113,7 @@ def of_id3v1(data: bytes) -> Fields:
         data: the 128 bytes of the tag, or none.
 
     Raises:
-        CannotCarry: readers take a text for different letters.
+        CarryError: readers take a text for different letters.
     """
     if not data:
         return {}
@@ -113,7 +121,7 @@ def of_id3v1(data: bytes) -> Fields:
     for name, start, length in _ID3V1_TEXTS:
         content = data[start : start + length].split(b"\x00")[0].strip()
         if content and not content.isascii() and _is_utf8(content):
-            raise CannotCarry("its ID3v1 tag has text that players read differently (UTF-8)")
+            raise CarryError("its ID3v1 tag has text that players read differently (UTF-8)")
         if content:
             fields[name] = (content.decode("latin-1"),)
     if data[125] == 0 and data[126] != 0:
@@ -133,13 +141,13 @@ def of_apev2(items: Sequence[bytes]) -> Fields:
     """The texts of the items of an APEv2 tag, each with its sizes, flags and key.
 
     Raises:
-        CannotCarry: a text is not UTF-8.
+        CarryError: a text is not UTF-8.
     """
     texts: dict[str, tuple[str, ...]] = {}
     for key, flags, value in map(_ape_item, items):
         if flags & 6 == 0 and key != "GENRE":
             if not _is_utf8(value):
-                raise CannotCarry(f"the field {key} of its APEv2 tag is damaged")
+                raise CarryError(f"the field {key} of its APEv2 tag is damaged")
             texts[key] = tuple(text for text in value.decode().split("\x00") if text)
     fields: Fields = {}
     for key in sorted(texts):  # TagLib's order, if two keys become one
@@ -177,15 +185,16 @@ def merged(fields: Fields, shorter: Fields) -> Fields:
         shorter: of ID3v1; a text that fills its place may be the start of a longer one.
 
     Raises:
-        CannotCarry: they contradict each other, so one of them would no longer be shown.
+        CarryError: they contradict each other, so one of them would no longer be shown.
     """
     for name, values in shorter.items():
-        if name in fields and not _continues(fields[name][0], values[0]):
-            raise CannotCarry(f"its tags do not agree on the {name.lower()}, and players would no longer show both")
+        if name in fields and not continues(fields[name][0], values[0]):
+            raise CarryError(f"its tags do not agree on the {name.lower()}, and players would no longer show both")
     return {**shorter, **fields}
 
 
-def _continues(text: str, start: str) -> bool:
+def continues(text: str, start: str) -> bool:
+    """Whether a text says the same as another, or more than that had room for in ID3v1."""
     if re.fullmatch(r"\d+", start):  # track 5 of "05/12", year 1999 of "1999-12-31"
         number = re.match(r"\d+", text)
         return number is not None and int(number[0]) == int(start)
@@ -219,24 +228,3 @@ def _frame_name(name: str, values: tuple[str, ...], version: int) -> str:
         # FFmpeg takes a year of 2.3 only if it has four digits, and knows the frame of 2.4 in 2.3 as well
         return "TYER" if all(re.fullmatch(r"\d{4}", value) for value in values) else long
     return short if version == 2 else long
-
-
-def parted(
-    frames: Sequence[bytes], is_genre: Callable[[bytes], bool], carried: Callable[[Sequence[bytes]], list[bytes]]
-) -> tuple[list[bytes], list[bytes]]:
-    """Tell the frames that were carried over, which stand first in a tag, from its own.
-
-    Args:
-        frames: of the tag.
-        is_genre: whether a frame holds a genre.
-        carried: the frames that a tag with these of its own needs to take over.
-
-    Returns:
-        What was carried over, and the others, genres included.
-    """
-    rest = [frame for frame in frames if not is_genre(frame)]
-    front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
-    for count in range(min(front, len(carried(()))), 0, -1):
-        if carried(rest[count:]) == rest[:count]:
-            return rest[:count], list(frames[count:])
-    return [], list(frames)

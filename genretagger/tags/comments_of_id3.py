@@ -96,7 +96,7 @@ class Carried:
     fault: str | None = None
 
 
-class _CannotCarryError(Exception):
+class _UnknownFrameError(Exception):
     """A frame that comments cannot hold; the text is its name."""
 
 
@@ -118,15 +118,15 @@ def vorbis_comments(file: BinaryIO) -> Carried:
         return Carried(fault=f"{tag.fault}, and the genre would hide this tag from other programs")
     try:
         return Carried(_of_id3v2(tag))
-    except _CannotCarryError as error:
+    except _UnknownFrameError as error:
         return Carried(fault=f"the genre would hide the ID3 field {error} from other programs")
 
 
 def _of_id3v1(data: bytes) -> Carried:
     try:
         fields = carried_over.of_id3v1(data)
-    except carried_over.CannotCarry as error:
-        return Carried(fault=str(error))
+    except carried_over.CarryError as error:
+        return Carried(fault=error.cause)
     return Carried(tuple(_entry(name, value) for name, values in fields.items() for value in values))
 
 
@@ -150,10 +150,10 @@ def _of_frame(tag: Id3Tag, frame: bytes, day: str) -> Iterable[bytes]:
     if name == "UFID":
         return ()
     if name not in _TAGLIB:
-        raise _CannotCarryError(written)
+        raise _UnknownFrameError(written)
     texts = text_of(tag.version, frame)
     if texts is None:
-        raise _CannotCarryError(written)
+        raise _UnknownFrameError(written)
     if name == "TDAT":
         return ()
     if name == "TYER" and len(day) == 4 and texts and len(texts[0]) == 4:
@@ -168,12 +168,12 @@ def _of_described(tag: Id3Tag, frame: bytes, name: str) -> list[bytes]:
     language = ""
     if name != "TXXX":
         if tag.version > 2 and frame[9]:
-            raise _CannotCarryError(name)
+            raise _UnknownFrameError(name)
         language = frame[head + 1 : head + 4].decode("latin-1")
         frame = frame[: head + 1] + frame[head + 4 :]
     texts = text_of(tag.version, frame)
     if not texts or len(texts) < 2:
-        raise _CannotCarryError(name)
+        raise _UnknownFrameError(name)
     described, values = texts[0], [text for text in texts[1:] if text]
     if name == "TXXX":
         names = [_TAGLIB_TEXTS.get(described.upper(), described.upper()), described.upper()]
@@ -194,5 +194,5 @@ def _name(frame: bytes, tag: Id3Tag) -> str:
 
 def _entry(key: str, text: str) -> bytes:
     if not 0 < len(key) <= _LONGEST_NAME or any(not " " <= letter <= "}" or letter == "=" for letter in key):
-        raise _CannotCarryError(repr(key[:40]))
+        raise _UnknownFrameError(repr(key[:40]))
     return f"{key}={text}".encode("utf-8", "replace")

@@ -11,29 +11,42 @@ back with other genre frames. No other frame is decoded, decompressed or written
 
 When reading 2.2 and 2.3, texts are split at the separator (its surrounding space does not count) and at NUL. They are
 not split at "/", which 2.3 allows between values and people write inside one ("R/B", "Singer/Songwriter").
-References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version.
+References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version; a number that stands for nothing
+("255", "(999)") is no genre. A TXXX that is described as "genre" counts as a genre frame: FFmpeg and TagLib show it as
+one.
 
-The extended header (a checksum of the frames, and sizes) and a footer are not written again: they would be wrong.
+The extended header (a checksum of the frames, and sizes) and a footer are not written again: they would be wrong. Nor
+is the unsynchronisation of a whole tag of 2.2 or 2.3: behind the first byte that it changes, FFmpeg and tinytag lose
+their way and see no genre. `layout` has what an undo needs to bring all of them back.
 
 Sources: the documents ID3v2.2.0, ID3v2.3.0 and ID3v2.4.0 of id3.org; for the exceptions, what files hold.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from genretagger.kinds import id3v2_size
-from genretagger.tags.container import damaged, library, meant
+from genretagger.tags.container import damaged, library, meant, replaced, restored, unpacked
+from genretagger.types import Json
 
 _UNSYNCHRONISED, _EXTENDED, _COMPRESSED_22, _EXPERIMENTAL, _FOOTER = 0x80, 0x40, 0x40, 0x20, 0x10
 _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9\x00 ]"), 4: re.compile(rb"[A-Z0-9]{4}")}
+_REFERENCE = re.compile(r"\(([0-9]{1,9}|RX|CR)\)")
+_LETTERS = {"RX": "Remix", "CR": "Cover"}
+_NUMBER_DIGITS = 3
+"""A longer number is the name of a year, or of nothing that we know."""
 _FALSE_SYNC = re.compile(rb"\xff[\xe0-\xff]")
 _TO_PROTECT = re.compile(rb"\xff(?=[\x00\xe0-\xff])")
 _GENRE_TEXT_BYTES = 64 * 1024
 _PADDING_BYTES = 2048
+_SPARE_BYTES = {2: 10, 3: 0, 4: 0}
+"""TagLib takes no frame of 2.2 that starts in the last ten bytes of the tag, and a short frame is shorter."""
+_EXTENDED_BYTES = 64
 _LARGEST = (1 << 28) - 1
 
 
@@ -48,6 +61,9 @@ class Id3Tag:
         room: bytes that the tag takes, header and padding included; 0 where there is no tag yet.
         flags: of the header.
         revision: of the version.
+        extended: the extended header.
+        protected: the unsynchronisation of the whole tag (2.2, 2.3) was undone.
+        body_bytes: what the frames and the padding take, once that is undone.
         plain_sizes: frame sizes of 2.4 are written as in 2.3, which iTunes did.
         fault: why the tag must not be written; None where all of it is understood.
     """
@@ -57,6 +73,9 @@ class Id3Tag:
     room: int = 0
     flags: int = 0
     revision: int = 0
+    extended: bytes = b""
+    protected: bool = False
+    body_bytes: int = 0
     plain_sizes: bool = False
     fault: str | None = None
 
@@ -85,10 +104,13 @@ class Id3Tag:
             return cls(version, room=room, fault="a compressed ID3v2.2 tag has no known form")
         body = data[10 : room - (10 if flags & _FOOTER and version == 4 else 0)]
         fault = "the file ends inside its ID3 tag" if len(data) < room else None
-        if version < 4 and flags & _UNSYNCHRONISED and not _FALSE_SYNC.search(body):
+        protected = bool(version < 4 and flags & _UNSYNCHRONISED and not _FALSE_SYNC.search(body))
+        if protected:
             body = body.replace(b"\xff\x00", b"\xff")
+        extended = b""
         if version > 2 and flags & _EXTENDED:
-            body = body[_extended_bytes(version, body) :]
+            end = _extended_bytes(version, body)
+            extended, body = body[:end], body[end:]
         frames, rest = _frames(version, body, synchsafe=version == 4)
         plain_sizes = False
         if version == 4 and rest.strip(b"\x00"):
@@ -100,7 +122,39 @@ class Id3Tag:
             fault = fault or "the padding of the ID3 tag is not empty: its size may be overstated and cover audio"
         if fault is None and any(is_genre(frame) and text_of(version, frame) is None for frame in frames):
             fault = "the genre in the ID3 tag is encrypted, damaged or absurdly long"
-        return cls(version, tuple(frames), room, flags, revision, plain_sizes, fault)
+        return cls(version, tuple(frames), room, flags, revision, extended, protected, len(body), plain_sizes, fault)
+
+    @property
+    def layout(self) -> Json:
+        """What else of a tag its bytes depend on, as JSON."""
+        extended = self.extended if len(self.extended) <= _EXTENDED_BYTES else b""
+        return {
+            "room": self.room,
+            "flags": self.flags,
+            "revision": self.revision,
+            "protected": self.protected,
+            "extended": base64.b64encode(extended).decode(),
+        }
+
+    def render_as(self, frames: Sequence[bytes], layout: Json) -> bytes:
+        """The bytes of a tag with the layout of before, or as `render` gives them if they no longer fit into that."""
+        try:
+            room, flags, revision = int(layout["room"]), int(layout["flags"]), int(layout["revision"])
+            body = base64.b64decode(layout["extended"], validate=True) + b"".join(frames)
+            protected = bool(layout["protected"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged("the stored genre field cannot be read") from error
+        body = _protected(body) if protected else body
+        footer = b""
+        head = bytes((self.version, revision & 255, flags & 255)) + synchsafe(room - 10).to_bytes(4, "big")
+        if self.version == 4 and flags & _FOOTER:
+            head = head[:3] + synchsafe(room - 20).to_bytes(4, "big")
+            footer = b"3DI" + head
+        size = room - 10 - len(footer)
+        if not len(body) <= size <= _LARGEST:
+            return self.render(frames)
+        data = b"ID3" + head + body.ljust(size, b"\x00") + footer
+        return data if Id3Tag.parse(data).frames == tuple(frames) else self.render(frames)
 
     def render(self, frames: Sequence[bytes]) -> bytes:
         """The bytes of the tag with these frames: as long as before where they fit, else with some padding.
@@ -109,11 +163,9 @@ class Id3Tag:
             TagError: the tag would be larger than the format allows, or would not be read back as it was meant.
         """
         body = b"".join(frames)
-        flags = self.flags & (_UNSYNCHRONISED | _EXPERIMENTAL)
-        if self.version < 4 and flags & _UNSYNCHRONISED:
-            body = _TO_PROTECT.sub(b"\xff\x00", body)
-            body += b"\x00" if body.endswith(b"\xff") else b""
-        room = self.room if 10 + len(body) <= self.room else 10 + len(body) + _PADDING_BYTES
+        flags = self.flags & ((_UNSYNCHRONISED if self.version == 4 else 0) | _EXPERIMENTAL)
+        needed = 10 + len(body) + _SPARE_BYTES[self.version]
+        room = self.room if needed <= self.room else needed + _PADDING_BYTES
         if room - 10 > _LARGEST:
             raise damaged("the ID3 tag is as large as the format allows")
         size = room - 10
@@ -128,7 +180,7 @@ class Id3Tag:
         texts: list[str] = []
         for frame in self.frames if frames is None else frames:
             if is_genre(frame):
-                texts += text_of(self.version, frame) or ()
+                texts += (text_of(self.version, frame) or [])[1 if frame.startswith(b"TXX") else 0 :]
         return resolved(self.version, texts, separator)
 
     def genre_frame(self, values: Sequence[str], separator: str) -> bytes:
@@ -165,16 +217,74 @@ def synchsafe(size: int) -> int:
 
 
 def is_genre(frame: bytes) -> bool:
-    """Whether a frame holds the genre. Some writers put the three letters of 2.2 into 2.3, with a NUL or a space."""
+    """Whether a frame holds the genre.
+
+    Some writers put the three letters of 2.2 into 2.3, with a NUL or a space. A TXXX described as "genre" holds it too.
+    """
+    return is_tcon(frame) or (frame.startswith(b"TXX") and _description(frame) == "genre")
+
+
+def is_tcon(frame: bytes) -> bool:
+    """Whether a frame is the one that a genre belongs into."""
     # the fourth byte of a 2.2 frame is the highest byte of its size, which is 0 below 64 kB
     return frame[:4] in (b"TCON", b"TCO\x00", b"TCO ")
+
+
+def _description(frame: bytes) -> str:
+    """What a TXXX is described as, in lower case; empty if that is not to be had without its version."""
+    if frame[3:4] != b"X":
+        texts = text_of(2, frame)
+    elif frame[9] > 3:  # compressed, encrypted or grouped, which versions mark differently
+        return ""
+    else:
+        texts = text_of(4, frame)
+    return texts[0].lower() if texts else ""
+
+
+def with_genre(frames: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
+    """The frames with other genre frames: where the first one stood, or at the end.
+
+    TagLib reads no further than to an empty frame, or to one whose name has a space; the genre goes before it.
+    """
+    end = next((place for place, frame in enumerate(frames) if not is_genre(frame) and stops(frame)), len(frames))
+    return [*replaced(frames[:end], is_genre, new), *(frame for frame in frames[end:] if not is_genre(frame))]
+
+
+def stops(frame: bytes) -> bool:
+    """Whether TagLib reads no further than to this frame."""
+    if frame[3:4].isalnum() or frame[3:4] == b" ":
+        return len(frame) <= 10 or frame[3:4] == b" "
+    return len(frame) <= 6
+
+
+def with_old_genre(frames: Sequence[bytes], raw: Json) -> list[bytes]:
+    """The frames with the genre frames of before.
+
+    A TXXX stays if no such frame was stored: it is none of ours, and earlier versions neither stored nor removed it.
+    """
+    has_txxx = any(not is_tcon(field) for _, field in unpacked(raw))
+    return restored(frames, is_genre if has_txxx else is_tcon, raw)
 
 
 def resolved(version: int, texts: Iterable[str], separator: str) -> tuple[str, ...]:
     """The genres that the texts of genre frames name, numbers of ID3v1 genres replaced by their names."""
     mark = separator.strip() or separator
     parts = [part.strip() for text in texts for part in (text.split(mark) if version < 4 and mark else (text,))]
-    return meant(library("id3").TCON(encoding=3, text=[part for part in parts if part]).genres)
+    return meant([name for part in parts for name in _named(part)])
+
+
+def _named(text: str) -> list[str]:
+    """The genres of one text: its references, and what follows them. A number that stands for nothing names none."""
+    names: list[str] = library("_constants").GENRES
+    if text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS:
+        return names[int(text) : int(text) + 1]
+    if text in _LETTERS:
+        return [_LETTERS[text]]
+    found: list[str] = []
+    while reference := _REFERENCE.match(text):
+        number, text = reference[1], text[reference.end() :]
+        found += [_LETTERS[number]] if number in _LETTERS else names[int(number) : int(number) + 1]
+    return [*found, text.removeprefix("(") if text.startswith("((") else text]
 
 
 def text_of(version: int, frame: bytes) -> list[str] | None:
@@ -216,6 +326,17 @@ def _content(version: int, frame: bytes) -> bytes | None:
         if inflater.unconsumed_tail:  # 300 kB can be 300 MB
             return None
     return data
+
+
+def is_protected(data: bytes) -> bool:
+    """Whether unsynchronisation changes these bytes."""
+    return _protected(data) != data
+
+
+def _protected(body: bytes) -> bytes:
+    """Bytes that no decoder takes for the start of a frame of audio."""
+    body = _TO_PROTECT.sub(b"\xff\x00", body)
+    return body + b"\x00" if body.endswith(b"\xff") else body
 
 
 def _extended_bytes(version: int, body: bytes) -> int:

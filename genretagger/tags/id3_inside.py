@@ -9,15 +9,13 @@ fields that it would hide (`carried`); a tag that was there and empty is noted i
 from __future__ import annotations
 
 import abc
-import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any, BinaryIO, TypeAlias
 
 from genretagger.tags.around import field_or_around
-from genretagger.tags.carried import CannotCarry
+from genretagger.tags.carried import CarryError
 from genretagger.tags.container import (
     TAG_BYTES,
     Sink,
@@ -25,12 +23,10 @@ from genretagger.tags.container import (
     feed,
     feed_field,
     library,
-    replaced,
-    restored,
     taken,
     unpacked,
 )
-from genretagger.tags.id3 import Id3Tag, is_genre, resolved
+from genretagger.tags.id3 import Id3Tag, is_genre, resolved, with_genre, with_old_genre
 from genretagger.types import GenreField, Json
 
 Stretch: TypeAlias = tuple[int, int]
@@ -90,7 +86,7 @@ class Id3Inside(abc.ABC):
         """Frames for what a tag would hide from some readers.
 
         Raises:
-            CannotCarry: a reader would no longer show a field as it did.
+            CarryError: a reader would no longer show a field as it did.
         """
         return []
 
@@ -99,6 +95,8 @@ class Id3Inside(abc.ABC):
         found = self.layout(file)
         tag, _ = _tag(file, found)
         raw = taken(tag.form, tag.frames, is_genre)
+        if tag.room and tag.fault is None:
+            raw = {**(raw or {"form": tag.form, "fields": []}), "tag": tag.layout}
         if notes := self.notes(file, found, tag):
             raw = {"form": tag.form, "fields": [], **(raw or {}), **notes}
         values = tag.genres(self.separator)
@@ -114,16 +112,14 @@ class Id3Inside(abc.ABC):
             return notes
         if self._carried(file, found, tag):
             notes["bare"] = True
-        if found.tag is not None and found.tag[1] - found.tag[0] <= _EMPTY_BYTES:
-            file.seek(found.tag[0])
-            head = file.read(10) if tag.room else b""
-            notes["empty"] = [base64.b64encode(head).decode(), found.tag[1] - found.tag[0]]
+        if found.tag is not None and not tag.room:
+            notes["zeros"] = found.tag[1] - found.tag[0]
         return notes
 
     def _carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:
         try:
             return self.carried(file, found, tag)
-        except CannotCarry:
+        except CarryError:
             return []
 
     def refusal(self, file: BinaryIO) -> str | None:
@@ -134,8 +130,8 @@ class Id3Inside(abc.ABC):
         if fault is None and not tag.frames:
             try:
                 self.carried(file, found, tag)
-            except CannotCarry as error:
-                return str(error)
+            except CarryError as error:
+                return error.cause
         return fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
@@ -161,15 +157,15 @@ class Id3Inside(abc.ABC):
         found = self.layout(file)
         tag, rest = _tag(file, found)
         new = [tag.genre_frame(values, self.separator)] if values else []
-        frames = tag.frames or (self._carried(file, found, tag) if values else ())
-        self._store(file, found, tag, rest, replaced(frames, is_genre, new))
+        frames = with_genre(tag.frames or (self._carried(file, found, tag) if values else ()), new)
+        self.put(file, found, tag.render(frames) + rest if frames else b"")
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The frames as they were; in a tag that has another version by now, their genres."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         form = tag.form if raw is None else raw.get("form")
-        if not tag.room and form in (*_OLD_FORMS, "ID3v2.4"):
+        if not tag.room and form in _OLD_FORMS:
             tag = Id3Tag(version=int(form[-1]))
         if form not in (*_OLD_FORMS, "ID3v2.4"):
             raise damaged("the stored genre field is not one of ID3")
@@ -182,15 +178,13 @@ class Id3Inside(abc.ABC):
         elif not frames and unpacked(raw):
             frames = self._carried(file, found, tag)
         if form == tag.form:
-            frames = restored(frames, is_genre, raw)
+            frames = with_old_genre(frames, raw)
         else:
             old = Id3Tag(version=int(form[-1])).genres(self.separator, [frame for _, frame in unpacked(raw)])
-            new = [tag.genre_frame(old, self.separator)] if old else []
-            frames = replaced(frames, is_genre, new)
-        if not frames and "empty" in (raw or {}):
-            self.put(file, found, _empty(raw["empty"]))
-        else:
-            self._store(file, found, tag, rest, frames)
+            frames = with_genre(frames, [tag.genre_frame(old, self.separator)] if old else [])
+        layout = (raw or {}).get("tag") if form == tag.form else None
+        new = tag.render_as(frames, layout) if layout else tag.render(frames) if frames else b""
+        self.put(file, found, new + rest if new else bytes(min((raw or {}).get("zeros", 0), _EMPTY_BYTES)))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen finds them; told of genre frames only, it inflates no others."""
@@ -203,18 +197,6 @@ class Id3Inside(abc.ABC):
             return ()
         texts = [text for frame in (*tag.getall("TCON"), *tag.getall("TCO")) for text in frame.text]
         return resolved(tag.version[1], texts, self.separator)
-
-    def _store(self, file: BinaryIO, found: Layout, tag: Id3Tag, rest: bytes, frames: Sequence[bytes]) -> None:
-        self.put(file, found, tag.render(frames) + rest if frames else b"")
-
-
-def _empty(noted: Json) -> bytes:
-    """The tag without frames that `read` noted."""
-    try:
-        head, length = base64.b64decode(noted[0], validate=True), int(noted[1])
-    except (IndexError, TypeError, ValueError, binascii.Error) as error:
-        raise damaged("the stored genre field cannot be read") from error
-    return head.ljust(min(length, _EMPTY_BYTES), b"\x00")
 
 
 def _tag(file: BinaryIO, found: Layout) -> tuple[Id3Tag, bytes]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genretagger.tags.carried import CannotCarry, Fields
+from genretagger.tags.carried import CarryError, Fields
 from genretagger.tags.container import Sink, feed_field
 
 GENRE = b"IGNR"
@@ -97,7 +97,7 @@ def fields(lists: Sequence[Info]) -> Fields:
     """What TagLib shows of these lists, without the genre: it reads the first, and of two equal names the last.
 
     Raises:
-        CannotCarry: FFmpeg shows another text of that name, so one of them would no longer be shown.
+        CarryError: FFmpeg shows another text of that name, so one of them would no longer be shown.
     """
     first = {found[:4]: text_of(found) for found in (lists[0].entries if lists else ())}
     last = {found[:4]: text_of(found) for found in (entry for some in lists for entry in some.entries)}
@@ -106,11 +106,11 @@ def fields(lists: Sequence[Info]) -> Fields:
     shown: Fields = {}
     for name, text in first.items():
         if name in (*_TAGLIB, b"ITRK") and last.get(name, text) != text:
-            raise CannotCarry(f"its INFO lists do not agree on {name.decode('latin-1')}")
+            raise CarryError(f"its INFO lists do not agree on {name.decode('latin-1')}")
         if text and name in _TAGLIB:
             shown[_TAGLIB[name]] = (text,)
     if b"ITRK" in last and b"IPRT" in first and last[b"ITRK"] != first[b"IPRT"]:
-        raise CannotCarry("its INFO list has two numbers of the track")
+        raise CarryError("its INFO list has two numbers of the track")
     return shown
 
 

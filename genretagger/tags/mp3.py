@@ -3,36 +3,31 @@
 Only the first ID3v2 tag is ever changed, the one that players read. What is appended stays byte for byte: it may then
 name another genre than ID3v2 does, and every reader prefers ID3v2.
 
-A file with ID3v1 only gets an ID3v2.4 tag that carries its title, artist and so on over: a tag with nothing but a genre
-would hide them from readers that stop at the first tag. When the genre is taken away again and such a tag holds nothing
-else, the whole tag goes.
+A tag with nothing but a genre would hide the title, artist and so on that readers take from ID3v1 or APEv2. So it takes
+them over (`hidden.py`). When the genre is taken away again, so are they, and with them a tag that was not there before.
+
+What a write would do is tried before, in memory: whether another reader sees the genre, and whether the way back ends
+where it began. So what cannot be written or undone is known before anybody listens.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, cast
 
+from genretagger.errors import TagError
 from genretagger.kinds import id3v2_end, id3v2_size
-from genretagger.tags import tails
-from genretagger.tags.container import (
-    TAG_BYTES,
-    Sink,
-    damaged,
-    feed,
-    feed_field,
-    library,
-    meant,
-    replaced,
-    restored,
-    splice,
-    taken,
-    unpacked,
-)
-from genretagger.tags.id3 import Id3Tag, is_genre, resolved
+from genretagger.tags import elsewhere, tails
+from genretagger.tags.carried import CarryError
+from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice, taken, unpacked
+from genretagger.tags.hidden import Hidden
+from genretagger.tags.id3 import Id3Tag, is_genre, resolved, with_genre, with_old_genre
+from genretagger.tags.overlay import Overlay
 from genretagger.types import GenreField, Json
+
+_TRIED = ("Jazz", "Späße")
 
 
 class Mp3:
@@ -46,27 +41,30 @@ class Mp3:
         self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """ID3v2 before APEv2 before ID3v1; `raw` holds ID3v2 frames only, because only they are ever written."""
-        tag = _tag(file)
+        """ID3v2 before all other places; `raw` holds the first ID3v2 tag's frames only, because only they are written.
+
+        If there is such a tag, `raw` has its layout as well, also without a genre: then an undo gives its bytes back.
+        """
+        front = _Front(file)
+        tag = front.tag
         raw = taken(tag.form, tag.frames, is_genre)
+        if tag.room and tag.fault is None:
+            layout = {**tag.layout, "carried": len(front.carried)}
+            raw = {**(raw or {"form": tag.form, "fields": []}), "tag": layout}
         values = tag.genres(self.separator)
         if values:
             return GenreField(values, raw, tag.form)
-        ape = meant(tails.ape_genres(file, id3v2_end(file, 0)))
-        if ape:
-            return GenreField(ape, raw, "APEv2")
-        number = tails.id3v1(file)[127:]
-        if number and number != b"\xff":
-            return GenreField(resolved(4, [str(number[0])], ""), raw, "ID3v1")
-        return GenreField((), raw, tag.form if tag.room else "no tag")
+        found = elsewhere.genre(file, front.audio, front.further, self.separator, raw)
+        return found or GenreField((), raw, tag.form if tag.room else "no tag")
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A tag that is not understood to its last byte."""
+        """A tag that is not understood to its last byte, or one that a genre would damage in the eyes of a reader."""
         file.seek(0)
         head = file.read(10)
         if head.startswith(b"ID3") and not id3v2_size(head):
             return "the ID3 header makes no sense"
-        return _tag(file).fault
+        front = _Front(file)
+        return front.fault or self._tried(file, front)
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """What lies between the tags in front and the tags at the end."""
@@ -74,36 +72,23 @@ class Mp3:
         feed(file, start, tails.tails_start(file, start), sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other frames, further tags in front, the tags at the end."""
-        tag = _tag(file)
-        frames = [frame for frame in tag.frames if not is_genre(frame)]
-        if frames != _carried_over(file):
-            for frame in frames:
+        """The other frames, further tags in front, the tags at the end; not what was carried over from these."""
+        front = _Front(file)
+        for frame in front.own:
+            if not is_genre(frame):
                 feed_field(sink, frame)
-        start = id3v2_end(file, 0)
-        feed(file, tag.room, start, sink)
-        feed(file, tails.tails_start(file, start), file.seek(0, os.SEEK_END), sink)
+        feed(file, front.tag.room, front.audio, sink)
+        feed(file, tails.tails_start(file, front.audio), file.seek(0, os.SEEK_END), sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One TCON frame."""
-        tag = _tag(file)
-        frames = list(tag.frames) if tag.room else _carried_over(file)
-        new = [tag.genre_frame(values, self.separator)] if values else []
-        _store(file, tag, replaced(frames, is_genre, new))
+        """One TCON frame, and in front of it what it would hide."""
+        front = _Front(file)
+        splice(file, 0, front.tag.room, self._written(front, values))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The frames as they were; in a tag that has another version by now, their genres."""
-        tag = _tag(file)
-        form = tag.form if raw is None else raw.get("form")
-        if not tag.room and form in ("ID3v2.2", "ID3v2.3"):
-            tag = Id3Tag(version=int(form[-1]))
-        if form == tag.form:
-            _store(file, tag, restored(tag.frames, is_genre, raw))
-        elif form in ("ID3v2.2", "ID3v2.3", "ID3v2.4"):
-            frames = [frame for _, frame in unpacked(raw)]
-            self.write(file, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
-        else:
-            raise damaged("the stored genre field is not one of ID3")
+        front = _Front(file)
+        splice(file, 0, front.tag.room, self._restored(front, raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen finds them; told of genre frames only, it inflates no others."""
@@ -117,25 +102,117 @@ class Mp3:
         texts = [text for frame in tag.getall("TCON") for text in frame.text]
         return resolved(tag.version[1], texts, self.separator)
 
+    def _written(self, front: _Front, values: Sequence[str]) -> bytes:
+        """The first tag with these genres; empty if there is to be none."""
+        tag = front.tag
+        own = with_genre(front.own, [tag.genre_frame(values, self.separator)] if values else [])
+        if not values:
+            return front.rendered(tag, own)
+        return tag.render([*(front.carried or front.hidden.carried(front.own)), *own])
 
-def _tag(file: BinaryIO) -> Id3Tag:
+    def _restored(self, front: _Front, raw: Json) -> bytes:
+        tag = front.tag
+        form = tag.form if raw is None else raw.get("form")
+        if not tag.room and form in ("ID3v2.2", "ID3v2.3"):
+            tag = Id3Tag(version=int(form[-1]))
+        if form == tag.form:
+            layout = raw.get("tag") if raw else None
+            frames = with_old_genre(
+                [*front.carried, *front.own] if layout and layout.get("carried") else front.own, raw
+            )
+            return tag.render_as(frames, layout) if layout else front.rendered(tag, frames)
+        if form in ("ID3v2.2", "ID3v2.3", "ID3v2.4"):
+            frames = [frame for _, frame in unpacked(raw)]
+            return self._written(front, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
+        raise damaged("the stored genre field is not one of ID3")
+
+    def _tried(self, file: BinaryIO, front: _Front) -> str | None:
+        """What goes wrong if genres are written, and taken back again; None if nothing does."""
+        try:
+            written = self._written(front, _TRIED)
+        except TagError as error:
+            return error.cause
+        file.seek(0)
+        before = file.read(front.tag.room)
+        after = cast("BinaryIO", Overlay(file, front.tag.room, written))
+        if self.second_opinion(after) != _TRIED:
+            return "another reader would not see the genres as they are meant"
+        if _opens(file) and not _opens(after):
+            return "another reader could no longer open the file: what follows its ID3 tag looks like another tag"
+        back = self._restored(_Front(after), self.read(file).raw)
+        if back != before and Id3Tag.parse(back).frames != front.tag.frames:
+            return "the old genres could not be put back as they were"
+        return None
+
+
+class _Front:
+    """The ID3v2 tags in front of an MP3: the first one, which is written, and what has to be known for that.
+
+    Attributes:
+        tag: the first tag, or an empty one.
+        further: the tags that follow it.
+        audio: where they end.
+        hidden: what players show of the tags at the end.
+        carried: the frames of `tag` that were carried over from these.
+        own: the other frames of `tag`.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.audio = id3v2_end(file, 0)
+        tags = list(_tags(file, self.audio))
+        self.tag = tags[0] if tags else Id3Tag()
+        self.further = tags[1:]
+        self.hidden = Hidden(file, self.audio, self.tag, self.further)
+        self.carried, self.own = self.hidden.parted(self.tag.frames)
+        if [frame for frame in self.own if not is_genre(frame)] == _carried_over_before(file):
+            self.own = [frame for frame in self.own if is_genre(frame)]
+
+    @property
+    def fault(self) -> str | None:
+        """Why the first tag must not be written; None if it may."""
+        if self.tag.fault:
+            return self.tag.fault
+        genres = [frame for tag in self.further for frame in tag.frames if is_genre(frame)]
+        if any(frame[:4] != (b"TCO\x00" if self.tag.version == 2 else b"TCON") for frame in genres):
+            return "another ID3 tag behind the first one names a genre, which FFmpeg would show instead"
+        try:
+            self.hidden.carried(self.own)
+        except CarryError as error:
+            return error.cause
+        return None
+
+    def rendered(self, tag: Id3Tag, frames: Sequence[bytes]) -> bytes:
+        """The first tag with these frames; none at all if it would be empty and no other would then be the first."""
+        return tag.render(frames) if frames or self.further else b""
+
+
+def _tags(file: BinaryIO, end: int) -> Iterator[Id3Tag]:
+    """The ID3v2 tags up to `end`."""
+    position = 0
+    while position < end:
+        file.seek(position)
+        size = id3v2_size(file.read(10))
+        if size > TAG_BYTES:
+            yield Id3Tag(room=size, fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB")
+        else:
+            file.seek(position)
+            yield Id3Tag.parse(file.read(size))
+        position += size
+
+
+def _opens(file: BinaryIO) -> bool:
+    """Whether mutagen finds the audio."""
+    mp3, id3 = library("mp3"), library("id3")
     file.seek(0)
-    size = id3v2_size(file.read(10))
-    if not size:
-        return Id3Tag()
-    if size > TAG_BYTES:
-        return Id3Tag(room=size, fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB")
-    file.seek(0)
-    return Id3Tag.parse(file.read(size))
+    try:
+        mp3.MP3(file, known_frames={"TCON": id3.TCON})
+    except library("_util").MutagenError:
+        return False
+    return True
 
 
-def _store(file: BinaryIO, tag: Id3Tag, frames: Sequence[bytes]) -> None:
-    bare = list(frames) == _carried_over(file)
-    splice(file, 0, tag.room, b"" if bare else tag.render(frames))
-
-
-def _carried_over(file: BinaryIO) -> list[bytes]:
-    """The frames, all but the genre, that ID3v2.4 has for what the file's ID3v1 tag says."""
+def _carried_over_before(file: BinaryIO) -> list[bytes]:
+    """The frames that earlier versions carried over from ID3v1, to take them away again."""
     data = tails.id3v1(file)
     if not data:
         return []

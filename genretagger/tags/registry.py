@@ -26,7 +26,7 @@ _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
     "wav": lambda options: Wav(options.id3v23_separator),
     "aiff": lambda options: Aiff(options.id3v23_separator),
     "dsf": lambda options: Dsf(options.id3v23_separator),
-    "asf": lambda _: Asf(),
+    "asf": lambda options: Asf(options.id3v23_separator),
     "ape": lambda options: Ape(options.id3v23_separator, "ape"),
     "mpc": lambda options: Ape(options.id3v23_separator, "mpc"),
     "mpc8": lambda options: Ape(options.id3v23_separator, "mpc8"),

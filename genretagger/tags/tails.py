@@ -33,6 +33,24 @@ def tails_start(file: BinaryIO, start: int) -> int:
     return end
 
 
+def parts(file: BinaryIO, start: int) -> list[bytes]:
+    """The appended tags, the last one first, as far as they are not absurdly long.
+
+    Args:
+        file: any file.
+        start: where the audio starts.
+    """
+    end, found = file.seek(0, os.SEEK_END), []
+    for _ in range(_ROUNDS):
+        size = _last_tail(file, end)
+        if not size or end - size < start:
+            break
+        end -= size
+        if size <= APE_BYTES:
+            found.append(_at(file, end, size))
+    return found
+
+
 def _last_tail(file: BinaryIO, end: int) -> int:
     """Bytes of the tag that ends at `end`; 0 where none does."""
     if _id3v1(file, end):
@@ -113,6 +131,20 @@ def ape_genres(file: BinaryIO, start: int) -> list[str]:
     if not 32 <= size <= min(end - start, APE_BYTES):
         return []
     return _ape_values(_at(file, end - size, size - 32), b"genre")
+
+
+def ape_genres_in_front(file: BinaryIO, start: int) -> list[str]:
+    """The values of the Genre items of an APEv2 tag in front of the audio.
+
+    Args:
+        file: any file.
+        start: where the audio starts, this tag included.
+    """
+    head = _at(file, start, 32)
+    if not head.startswith(b"APETAGEX") or len(head) < 32:
+        return []
+    size, _ = _ape_size(head)
+    return _ape_values(_at(file, start + 32, size - 32), b"genre") if 32 <= size <= APE_BYTES else []
 
 
 def _ape_values(items: bytes, wanted: bytes) -> list[str]:

@@ -7,6 +7,7 @@ the three, and each of them must show the genre; `hidden` says what was lost.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ Fields = dict[str, tuple[str, ...]]
 
 _SAME = {
     "tcon": "genre",
-    "----:com.apple.itunes:genre": "genre",
+    "txxx:genre": "genre",
     "©gen": "genre",
+    "----:com.apple.itunes:genre": "genre",
     "wm/genre": "genre",
     "tit2": "title",
     "tpe1": "artist",
     "talb": "album",
 }
+_CUT = 28
+"""Characters of a field that ID3v1 may have cut: the whole of it is as good."""
 _SEPARATORS = ("; ", ";", "/", "\x00", ", ")
 
 
@@ -101,7 +105,15 @@ def hidden(before: Mapping[str, Fields], after: Mapping[str, Fields], *genres: s
 
 
 def _contains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
-    return set(then) <= set(now)
+    return all(any(text == old or _continues(text, old) for text in now) for old in then)
+
+
+def _continues(text: str, old: str) -> bool:
+    """Whether a text says more than what ID3v1 had room for: a year, a track number, the start of a title."""
+    if old.isdigit():
+        number = re.match(r"\d+", text)
+        return number is not None and int(number[0]) == int(old)
+    return len(old) >= _CUT and text.startswith(old)
 
 
 def _split(text: str) -> list[str]:

@@ -95,7 +95,9 @@ def test_the_version_stays_and_other_frames_keep_their_bytes(tmp_path: Path, aud
     put(path, "Doom Metal", "Späße")
     data = path.read_bytes()
     assert data[3] == version
-    assert Id3Tag.parse(data[: id3v2_size(data)]).frames[:-1] == tuple(frames)
+    written = Id3Tag.parse(data[: id3v2_size(data)]).frames
+    assert [found for found in written if found[:3] != b"TCO"] == frames
+    assert written[-1].startswith(b"TCO" if version == 2 else b"TPE2"), "TagLib reads up to the first empty frame"
     assert list(ID3(path, translate=False)["TCON"].text) == (
         ["Doom Metal", "Späße"] if version == 4 else ["Doom Metal; Späße"]
     )
@@ -169,8 +171,8 @@ def test_undo_leaves_what_the_owner_added(tmp_path: Path, audio: bytes) -> None:
 
 @pytest.mark.parametrize("number", [255, 250])
 def test_id3v1_without_a_genre(tmp_path: Path, audio: bytes, number: int) -> None:
-    values = field_of(song(tmp_path, audio, id3v1(genre=number))).values
-    assert values == (() if number == 255 else ("Unknown",))
+    field = field_of(song(tmp_path, audio, id3v1(genre=number)))
+    assert (field.values, field.form) == ((), "no tag")
 
 
 def test_undo_into_another_version(tmp_path: Path, audio: bytes) -> None:
