@@ -11,7 +11,8 @@ A file with ID3v1 only gets a tag that carries its title, artist and so on over,
 find. Not written either, because a common reader would not see the genre:
 
 - a file with ID3v2 in front, which some old taggers added: FFmpeg and mutagen do not open it;
-- a WavPack file with ID3v1 at the end: FFmpeg then looks at nothing else.
+- a WavPack file with ID3v1 at the end: FFmpeg then looks at nothing else;
+- a file with Lyrics3, ID3v2 or anything else but ID3v1 behind the place of the tag: TagLib or mutagen do not find it.
 
 If the audio is cut off, a decoder takes the tag for the missing part, so such a file is not written (`extents.py`).
 
@@ -118,16 +119,21 @@ class Ape:
         start, human = id3v2_end(file, 0), KINDS[self.kind].human
         if start:
             return f"an ID3 tag stands in front of the {human} file"
-        if fault := _tag(file).fault:
-            return fault
+        tag = _tag(file)
+        if tag.fault:
+            return tag.fault
         limit = tails.tails_start(file, start)
         end = audio_end(file, self.kind, start, limit)
+        if end is not None and end <= tag.start and _has_mark(file, end, tag.start):
+            return _REMAINS
         if end is not None and end > limit:
             return f"the {human} file is cut off"
         if self.kind == "wavpack" and end != limit:
             return "the blocks of the WavPack file do not fill it"
         if self.kind == "wavpack" and tails.id3v1(file):
             return "the WavPack file ends with an ID3v1 tag, and some programs then look at no other"
+        if file.seek(0, os.SEEK_END) - tag.end not in (0, len(tails.id3v1(file))):
+            return f"another tag lies behind the one that {human} files have, and hides it from some programs"
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
@@ -227,11 +233,18 @@ def _tag(file: BinaryIO) -> _Tag:
     return _Tag(start, end, header, footer, tuple(items), fault)
 
 
+_REMAINS = "the remains of another APEv2 tag lie behind the audio"
+_SEARCHED_BYTES = 1 << 20
+
+
 def _remains(file: BinaryIO, audio: int, start: int) -> str | None:
     """24 bytes of an old header are what an early tagger left in front; a second tag would hide from some readers."""
-    before = max(audio, start - _END.size)
-    file.seek(before)
-    return "the remains of another APEv2 tag lie behind the audio" if _MARK in file.read(start - before) else None
+    return _REMAINS if _has_mark(file, max(audio, start - _END.size), start) else None
+
+
+def _has_mark(file: BinaryIO, start: int, end: int) -> bool:
+    file.seek(max(start, end - _SEARCHED_BYTES))
+    return _MARK in file.read(min(end - start, _SEARCHED_BYTES))
 
 
 _DISAGREE = "the header and the footer of the APEv2 tag do not agree"

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.kinds import id3v2_size
 from genretagger.tags import carried as carried_over
 from genretagger.tags import tails
 from genretagger.tags.container import TAG_BYTES
@@ -101,7 +101,7 @@ class _UnknownFrameError(Exception):
 
 
 def vorbis_comments(file: BinaryIO) -> Carried:
-    """What the ID3v2 tag in front of a file says, or, without any, the ID3v1 tag at its end; all but the genre."""
+    """What the first ID3v2 tag in front of a file says, or else the ID3v1 tag at its end; all but the genre."""
     file.seek(0)
     size = id3v2_size(file.read(10))
     if not size:
@@ -110,10 +110,8 @@ def vorbis_comments(file: BinaryIO) -> Carried:
         return Carried(fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB")
     file.seek(0)
     tag = Id3Tag.parse(file.read(size))
-    if not tag.frames and not tag.fault and id3v2_end(file, 0) == size:
+    if not tag.frames and not tag.fault:
         return _of_id3v1(tails.id3v1(file))
-    if id3v2_end(file, 0) != size:
-        return Carried(fault="several ID3 tags stand in front, and the genre would hide them from other programs")
     if tag.fault:
         return Carried(fault=f"{tag.fault}, and the genre would hide this tag from other programs")
     try:

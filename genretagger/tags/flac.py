@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end
+from genretagger.kinds import id3v2_end, id3v2_size
 from genretagger.tags.around import field_or_around
 from genretagger.tags.comments_of_id3 import Carried, vorbis_comments
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice
@@ -25,6 +25,7 @@ from genretagger.tags.tails import tails_start
 from genretagger.tags.vorbis import FORM, Comments, is_genre
 from genretagger.types import GenreField, Json
 
+_MARK = b"fLaC"
 _STREAMINFO, _PADDING, _COMMENT = 0, 1, 4
 _PADDING_BYTES = 4096
 _LARGEST_BLOCK = (1 << 24) - 1
@@ -80,6 +81,9 @@ class Flac:
             return "the metadata blocks of the FLAC file do not end where its audio starts"
         if found.audio - found.start > TAG_BYTES:
             return f"the metadata of the FLAC file takes more than {TAG_BYTES >> 20} MB"
+        file.seek(0)
+        if id3v2_size(file.read(10)) != found.start - len(_MARK):
+            return "several ID3 tags stand in front of the FLAC file"  # mutagen does not open it
         lists = _lists(file, found)
         if any(comments.rest for comments in lists) and found.blocks[-1][0] not in (_COMMENT, _PADDING):
             return "the comments of the FLAC file are followed by bytes that are not theirs"
@@ -145,7 +149,7 @@ def _blocks(file: BinaryIO) -> _Blocks:
     start = id3v2_end(file, 0)
     size = file.seek(0, os.SEEK_END)
     file.seek(start)
-    if file.read(4) != b"fLaC":
+    if file.read(len(_MARK)) != _MARK:
         raise damaged("the FLAC mark is missing")
     position = start + 4
     blocks: list[tuple[int, int, int]] = []

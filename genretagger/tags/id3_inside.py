@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any, BinaryIO, TypeAlias
 
+from genretagger.tags import tails
 from genretagger.tags.around import field_or_around
 from genretagger.tags.carried import CarryError
 from genretagger.tags.container import (
@@ -127,6 +128,8 @@ class Id3Inside(abc.ABC):
         found = self.layout(file)
         tag, _ = _tag(file, found)
         fault = found.fault or tag.fault
+        if fault is None and tag.room and not tag.frames and tails.id3v1(file):
+            return "an ID3v1 tag lies behind an ID3 tag that is empty, and a genre would hide it from some programs"
         if fault is None and not tag.frames:
             try:
                 self.carried(file, found, tag)

@@ -112,8 +112,14 @@ def lyrics() -> bytes:
     return body + f"{len(body):06d}LYRICS200".encode()
 
 
-@pytest.mark.parametrize("tail", [id3v1(), lyrics() + id3v1()], ids=["ID3v1", "Lyrics3 and ID3v1"])
-def test_tails_stay_behind_the_tag(monkey: Path, tail: bytes) -> None:
+def test_lyrics3_behind_the_tag_is_skipped(monkey: Path) -> None:
+    """TagLib does not find the tag then."""
+    add(monkey, ape(item("Title", b"T")), lyrics(), id3v1(genre=255))
+    assert "another tag lies behind" in (refusal_of(monkey) or "")
+
+
+def test_id3v1_stays_behind_the_tag(monkey: Path) -> None:
+    tail = id3v1()
     audio = monkey.read_bytes()
     data = add(monkey, ape(item("Title", b"T"), item("Genre", b"Rock")), tail)
     payload, before = payload_of(monkey), field_of(monkey)
@@ -194,15 +200,14 @@ class Wrong(Ape):
         (item("Title", b"T"), item("Title", b"T", READ_ONLY)),
         (item("Title", b"T"), item("TITLE", b"T")),
         (b"V1 album", b"V2 album"),
-        (b"A line", b"B line"),
         (bytes(3) + b"\xa0" + bytes(8), bytes(3) + b"\xe0" + bytes(8)),
     ],
-    ids=["item", "flag", "case", "ID3v1", "Lyrics3", "form"],
+    ids=["item", "flag", "case", "ID3v1", "form"],
 )
 def test_a_wrong_edit_never_reaches_the_file(
     monkey: Path, monkeypatch: pytest.MonkeyPatch, old: bytes, new: bytes
 ) -> None:
-    data = add(monkey, ape(item("Title", b"T"), item("Genre", b"Rock")), lyrics(), id3v1())
+    data = add(monkey, ape(item("Title", b"T"), item("Genre", b"Rock")), id3v1())
     assert data.count(old) == 1
     monkeypatch.setattr(api, "container_of", lambda *_: Wrong(old, new))
     with pytest.raises(WriteRefusedError, match="changed other tags"):
