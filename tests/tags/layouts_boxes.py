@@ -116,12 +116,12 @@ _ID3_EMPTY = (b"id3 ", id3(4, padding=60))
 _ID3_TITLE = (b"id3 ", id3(3, text("TIT2", "Song", version=3), padding=30))
 
 
-def _wav(*order: object) -> Callable[[Path], bytes]:
+def _wav(*order: str | tuple[bytes, bytes]) -> Callable[[Path], bytes]:
     def make_it(folder: Path) -> bytes:
         made = make(folder / "made.wav", "wav", 0.2, title=None, artist=None).read_bytes()
-        audio = {name: (name, content) for name, content in chunks_of(made)}
-        names = {"fmt": audio[b"fmt "], "data": audio[b"data"]}
-        return wav(*(names[part] if isinstance(part, str) else part for part in order))  # type: ignore[misc]
+        audio = dict(chunks_of(made))
+        named = {"fmt": (b"fmt ", audio[b"fmt "]), "data": (b"data", audio[b"data"])}
+        return wav(*(named[part] if isinstance(part, str) else part for part in order))
 
     return make_it
 

@@ -57,7 +57,7 @@ def is_refused(layout: Layout, container: bytes, folder: Path) -> bool:
     data = layout.build(container)
     path.write_bytes(data)
     before, field, reason, others = shown(path), field_of(path), refusal_of(path), others_of(path)
-    cannot_be_seen = layout.container == "ape with a genre" and layout.behind in ("APEv2", "zeros")
+    cannot_be_seen = layout.container == "ape with a genre" and layout.behind in ("APEv2", "zeros", "text")
     assert bool(field.values) == has_genre(layout, container) or (cannot_be_seen and reason is not None), field
     if reason is not None:
         assert reason.startswith(REASONS), reason
