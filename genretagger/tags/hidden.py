@@ -100,6 +100,8 @@ class Hidden:
     def parted(self, frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """The frames that were carried over, which stand first in a tag with a genre, and all others."""
         front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
+        if not any(frames[0] in needed for needed in self._possible() if front):
+            return [], list(frames)
         for count in range(front, 0, -1):
             own = [frame for frame in frames[count:] if not is_genre(frame)]
             if any(self._without(needed, own) == list(frames[:count]) for needed in self._possible()):

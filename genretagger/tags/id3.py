@@ -151,6 +151,8 @@ class Id3Tag:
             head = head[:3] + synchsafe(room - 20).to_bytes(4, "big")
             footer = b"3DI" + head
         size = room - 10 - len(footer)
+        if protected and len(body) == size + 1:
+            body = body[:-1]  # not every writer protects the last byte, too
         if not len(body) <= size <= _LARGEST:
             return self.render(frames)
         data = b"ID3" + head + body.ljust(size, b"\x00") + footer

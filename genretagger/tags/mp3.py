@@ -46,11 +46,7 @@ class Mp3:
         If there is such a tag, `raw` has its layout as well, also without a genre: then an undo gives its bytes back.
         """
         front = _Front(file)
-        tag = front.tag
-        raw = taken(tag.form, tag.frames, is_genre)
-        if tag.room and tag.fault is None:
-            layout = {**tag.layout, "carried": len(front.carried)}
-            raw = {**(raw or {"form": tag.form, "fields": []}), "tag": layout}
+        tag, raw = front.tag, front.raw
         values = tag.genres(self.separator)
         if values:
             return GenreField(values, raw, tag.form)
@@ -137,9 +133,10 @@ class Mp3:
         after = cast("BinaryIO", Overlay(file, front.tag.room, written))
         if self.second_opinion(after) != _TRIED:
             return "another reader would not see the genres as they are meant"
-        if _opens(file) and not _opens(after):
+        file.seek(front.audio)
+        if file.read(3) == b"ID3" and _opens(file) and not _opens(after):
             return "another reader could no longer open the file: what follows its ID3 tag looks like another tag"
-        back = self._restored(_Front(after), self.read(file).raw)
+        back = self._restored(_Front(after), front.raw)
         if back != before and Id3Tag.parse(back).frames != front.tag.frames:
             return "the old genres could not be put back as they were"
         return None
@@ -164,8 +161,19 @@ class _Front:
         self.further = tags[1:]
         self.hidden = Hidden(file, self.audio, self.tag, self.further)
         self.carried, self.own = self.hidden.parted(self.tag.frames)
-        if [frame for frame in self.own if not is_genre(frame)] == _carried_over_before(file):
-            self.own = [frame for frame in self.own if is_genre(frame)]
+        genres = [frame for frame in self.own if is_genre(frame)]
+        others = [frame for frame in self.own if not is_genre(frame)]
+        if genres and others and others == _carried_over_before(file):
+            self.carried, self.own = [*self.carried, *others], genres
+
+    @property
+    def raw(self) -> Json:
+        """The genre frames of the first tag, and its layout; None if there is no tag."""
+        tag = self.tag
+        if not tag.room or tag.fault:
+            return taken(tag.form, tag.frames, is_genre)
+        found = taken(tag.form, tag.frames, is_genre) or {"form": tag.form, "fields": []}
+        return {**found, "tag": {**tag.layout, "carried": len(self.carried)}}
 
     @property
     def fault(self) -> str | None:
