@@ -59,15 +59,17 @@ class Flac:
 
     def read(self, file: BinaryIO) -> GenreField:
         """The GENRE comments; or else the genre of a tag around the stream, which is never written."""
-        lists = _lists(file, _blocks(file))
+        found = _blocks(file)
+        lists = _lists(file, found)
         field = lists[0].field()
         others = [[number, *place] for number, more in enumerate(lists[1:]) for place in _places(more)]
         values = field.values or next((more.field().values for more in lists[1:] if more.field().values), ())
-        raw = field.raw
+        padding = [[place, length] for place, (kind, _, length) in enumerate(found.blocks) if kind == _PADDING]
+        raw = {"form": FORM, "fields": [], **(field.raw or {}), "padding": padding}
         if len(lists) > 1:
-            raw = {"form": FORM, "fields": [], **(raw or {}), "more": others}
+            raw["more"] = others
         if _shows_id3(lists) and vorbis_comments(file).entries:
-            raw = {"form": FORM, "fields": [], **(raw or {}), "bare": True}
+            raw["bare"] = True
         return field_or_around(GenreField(values, raw, FORM), file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
@@ -136,7 +138,7 @@ class Flac:
                 comments.with_raw({"form": FORM, "fields": [place[1:] for place in more if place[0] == number]})
                 for number, comments in enumerate(others)
             ]
-        _store(file, found, [first.with_raw(raw), *others])
+        _store(file, found, [first.with_raw(raw), *others], (raw or {}).get("padding"))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen reads them."""
@@ -199,7 +201,8 @@ def _without(comments: Comments, carried: Carried) -> Comments:
     return replace(comments, entries=tuple(entry for entry in comments.entries if is_genre(entry)))
 
 
-def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments]) -> None:
+def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments], old_padding: Json = None) -> None:
+    """Write the blocks with these comments, and with padding where there was some, or as it was at an earlier time."""
     new: list[tuple[int, bytes]] = []
     place_of_padding: int | None = None
     contents = [None if comments.is_ours_and_empty else comments.render() for comments in lists]
@@ -223,9 +226,13 @@ def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments]) -> None:
         new.insert(place, (_COMMENT, contents[0]))
         place += 1
     room = found.audio - found.start
-    spare = room - sum(4 + len(data) for _, data in new)
-    if spare < 0:
-        spare = 4 + _PADDING_BYTES
+    if old_padding is not None:
+        for index, length in _checked(old_padding):
+            new.insert(index, (_PADDING, bytes(length)))
+        spare = 0
+    else:
+        spare = room - sum(4 + len(data) for _, data in new)
+        spare = spare if spare >= 0 else 4 + _PADDING_BYTES
     while spare >= 4:
         padding = min(spare - 4, _LARGEST_BLOCK)
         new.insert(place, (_PADDING, bytes(padding)))
@@ -233,3 +240,14 @@ def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments]) -> None:
     last = len(new) - 1
     heads = (bytes((kind | (128 if i == last else 0),)) + len(d).to_bytes(3, "big") for i, (kind, d) in enumerate(new))
     splice(file, found.start, room, b"".join(head + data for head, (_, data) in zip(heads, new, strict=True)))
+
+
+def _checked(padding: Json) -> list[tuple[int, int]]:
+    """Place and length of each block of padding that `read` noted."""
+    try:
+        blocks = [(int(index), int(length)) for index, length in padding]
+    except (TypeError, ValueError) as error:
+        raise damaged("the stored genre field cannot be read") from error
+    if any(not 0 <= length <= _LARGEST_BLOCK for _, length in blocks) or sum(n for _, n in blocks) > TAG_BYTES:
+        raise damaged("the stored genre field cannot be read")
+    return blocks

@@ -91,10 +91,11 @@ class Mp4:
 
     def read(self, file: BinaryIO) -> GenreField:
         """`©gen`, or else `gnre`, or the free form; or else the genre of a tag around the file, never written."""
-        fields = _fields(file, _place(file))
-        raw = taken(FORM, fields, _is_plain)
+        place = _place(file)
+        fields = _fields(file, place)
+        raw = {"form": FORM, "fields": [], **(taken(FORM, fields, _is_plain) or {}), "room": _noted(place)}
         if free := taken(FORM, fields, _is_free):
-            raw = {"form": FORM, "fields": [], **(raw or {}), "freeform": free["fields"]}
+            raw["freeform"] = free["fields"]
         texts = [text for field in fields if field[4:8] == _GENRE for text in _texts(field)]
         numbered = [name for field in fields if field[4:8] == _NUMBERED for name in _names(field)]
         others = [text for field in fields if _is_free(field) for text in _texts(field)]
@@ -195,7 +196,7 @@ class Mp4:
         else:
             both = {"fields": [*raw["fields"], *raw["freeform"]]}
             fields = restored(_fields(file, place), is_genre, both)
-        _store(file, place, fields)
+        _store(file, place, fields, (raw or {}).get("room"))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen reads them."""
@@ -299,12 +300,29 @@ def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
             _feed_atom(file, inner, sink)
 
 
-def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes]) -> None:
-    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices."""
+def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes], noted: Json = None) -> None:
+    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices.
+
+    Args:
+        file: the copy.
+        place: what `_place` found in it.
+        fields: the atoms of the list.
+        noted: what `_noted` said of an earlier time, whose room is made again.
+    """
     ilst = _atom(b"ilst", b"".join(fields))
-    if place.ilst is not None:
+    parents = place.parents
+    depth, free = _checked(noted)
+    made = _made(file, place, depth) if not fields else None
+    if made is not None:
+        start, end, new = made.start, made.end, b""
+        if made == place.ilst:
+            end = _room(place, made)[1]
+        parents = [atom for atom in parents if atom.start < made.start]
+    elif place.ilst is not None:
         start, end = _room(place, place.ilst)
-        new = _padded(ilst, end - start)
+        new = (
+            _padded(ilst, end - start) if depth < _WHOLE else ilst + (_atom(b"free", bytes(free - 8)) if free else b"")
+        )
     elif place.meta is not None:
         start = end = place.meta.end
         new = _padded(ilst, 0)
@@ -317,9 +335,46 @@ def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes]) -> None:
     shift = len(new) - (end - start)
     if not shift:
         return
-    for parent in place.parents:
+    for parent in parents:
         _grow(file, parent, shift)
     move_offsets(file, end, shift)
+
+
+_WHOLE = 3
+
+
+def _noted(place: _Place) -> list[int]:
+    """How much of moov, udta, meta and ilst there is, and the bytes of the free atom behind ilst, for an undo."""
+    if place.ilst is None:
+        return [len(place.parents) - 1, 0]
+    return [_WHOLE, _room(place, place.ilst)[1] - place.ilst.end]
+
+
+def _checked(noted: Json) -> tuple[int, int]:
+    """What `_noted` said; -1 if it said nothing, as in older versions."""
+    if noted is None:
+        return -1, 0
+    try:
+        depth, free = (int(number) for number in noted)
+    except (TypeError, ValueError) as error:
+        raise damaged("the stored genre field cannot be read") from error
+    if not 0 <= depth <= _WHOLE or not (free == 0 or 8 <= free <= TAG_BYTES):
+        raise damaged("the stored genre field cannot be read")
+    return depth, free
+
+
+def _made(file: BinaryIO, place: _Place, depth: int) -> Atom | None:
+    """The atom that was not there at that depth, if it holds nothing but what we made."""
+    if place.ilst is None or not 0 <= depth < _WHOLE:
+        return None
+    if depth == _WHOLE - 1:
+        return place.ilst
+    own = [atom for atom in place.in_meta if atom != place.ilst and atom.name not in _FREE]
+    if len(own) != 1 or own[0].name != b"hdlr" or content_of(file, own[0]) != _OWN_HANDLER[8:]:
+        return None
+    if depth == 1 or place.udta is None:
+        return place.meta
+    return place.udta if inside_of(file, place.udta) == [place.meta] else place.meta
 
 
 def _room(place: _Place, ilst: Atom) -> tuple[int, int]:

@@ -27,7 +27,7 @@ REASONS = (
     "bytes lie behind the end of the DSF file",
     "the blocks of the WavPack file do not fill it",
 )
-PADDED = {"flac", "mp4", "ogg", "opus", "speex", "oggflac"}
+PADDED = {"ogg", "opus", "speex", "oggflac"}
 """Kinds in which padding that a write made stays: the next write then moves nothing."""
 
 
