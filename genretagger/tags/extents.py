@@ -16,6 +16,7 @@ from typing import BinaryIO
 _BLOCKS = 1 << 20
 _DESCRIBED = 3980
 """The first version of Monkey's Audio that tells how long its audio is."""
+_MONKEY_HEAD_BYTES = 36
 _SV7_HEAD_BITS = 24 * 8 + 8
 _SV7_LENGTH_BITS = 20
 _WINDOW_BYTES = 1 << 20
@@ -36,10 +37,12 @@ def audio_end(file: BinaryIO, kind: str, start: int, limit: int) -> int | None:
     return _ENDS[kind](file, start, limit) if kind in _ENDS else None
 
 
-def _monkey(file: BinaryIO, start: int, _limit: int) -> int | None:
+def _monkey(file: BinaryIO, start: int, limit: int) -> int | None:
+    if limit - start < _MONKEY_HEAD_BYTES:
+        return limit + 1
     file.seek(start)
-    head = file.read(36)
-    if len(head) < 36 or int.from_bytes(head[4:6], "little") < _DESCRIBED:
+    head = file.read(_MONKEY_HEAD_BYTES)
+    if int.from_bytes(head[4:6], "little") < _DESCRIBED:
         return None
     descriptor, header, seek_table, wav_head, low, high, wav_tail = struct.unpack("<7I", head[8:36])
     return int(start + descriptor + header + seek_table + wav_head + (high << 32 | low) + wav_tail)
@@ -59,9 +62,11 @@ def _wavpack(file: BinaryIO, start: int, limit: int) -> int:
 
 def _musepack7(file: BinaryIO, start: int, limit: int) -> int | None:
     """Each frame tells its length in bits, in words of 32 bits whose bytes are swapped."""
+    if limit - start < _SV7_HEAD_BITS // 8:
+        return limit + 1
     file.seek(start)
     head = file.read(8)
-    if len(head) < 8 or head[3] & 15 != 7:
+    if head[3] & 15 != 7:
         return None
     bit, end_bit = _SV7_HEAD_BITS, (limit - start) * 8
     base, window = 0, b""

@@ -199,6 +199,7 @@ class Wrong(Asf):
     """A family with a bug."""
 
     def __init__(self, old: bytes, new: bytes) -> None:
+        super().__init__("; ")
         self.old, self.new = old, new
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
