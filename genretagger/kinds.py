@@ -85,6 +85,8 @@ _MAGIC: tuple[tuple[bytes, int, bytes, str], ...] = (
     (b"fLaC", 0, b"", "flac"),
     (b"RIFF", 8, b"WAVE", "wav"),
     (b"RF64", 8, b"WAVE", "wav"),
+    (b"BW64", 8, b"WAVE", "wav"),
+    (b"RIFX", 8, b"WAVE", "wav"),
     (b"FORM", 8, b"AIFF", "aiff"),
     (b"FORM", 8, b"AIFC", "aiff"),
     (b"DSD ", 0, b"", "dsf"),

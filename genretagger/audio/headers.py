@@ -11,7 +11,7 @@ and Fraunhofer write them.
 from __future__ import annotations
 
 import os
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from genretagger.kinds import id3v2_end, mpeg_frame
 
@@ -68,15 +68,17 @@ def wav_declared_s(file: BinaryIO) -> float | None:
     Programs that write to a pipe leave the largest number, or one near it.
     """
     end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    order: Literal["little", "big"] = "big" if file.read(4) == b"RIFX" else "little"
     position, bytes_per_s = 12, 0
     for _ in range(64):
         file.seek(position)
         head = file.read(8)
-        size = int.from_bytes(head[4:], "little")
+        size = int.from_bytes(head[4:], order)
         if len(head) < 8:
             break
         if head[:4] == b"fmt ":
-            bytes_per_s = int.from_bytes(file.read(12)[8:12], "little")
+            bytes_per_s = int.from_bytes(file.read(12)[8:12], order)
         if head[:4] == b"data":
             is_cut = position + 8 + size > end and size < _PIPED_BYTES
             return size / bytes_per_s if is_cut and bytes_per_s else None

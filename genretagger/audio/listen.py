@@ -111,6 +111,8 @@ def duration(file: BinaryIO, kind: Kind) -> float | None:
 def sample(file: BinaryIO, kind: Kind) -> bytes:
     """A digest of the decoded start, middle and end: the same before and after tags were written, or damage was done.
 
+    If the tag follows the audio, the very end is decoded too: there a decoder would take a tag for audio.
+
     Raises:
         AudioError: it does not decode.
         UnsupportedFileError: nothing here can decode it.
@@ -120,7 +122,9 @@ def sample(file: BinaryIO, kind: Kind) -> bytes:
     try:
         length, count = round(reader.length_s() * reader.rate_hz), round(_SAMPLE_S * reader.rate_hz)
         digest = hashlib.sha256(f"{reader.rate_hz} {length}".encode())
-        for start in (0, max(0, length // 2), max(0, length - 2 * count)):
+        starts = [0, max(0, length // 2), max(0, length - 2 * count)]
+        starts += [max(0, length - count)] if kind.tags == "ape" else []
+        for start in starts:
             stretch = reader.read(start, count)
             digest.update(f" {start} {len(stretch.samples)} {stretch.gaps} ".encode())
             digest.update(stretch.samples.tobytes())

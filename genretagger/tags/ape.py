@@ -8,7 +8,13 @@ Not written: APEv1, which has no form for several values and none for letters be
 agree with each other, because what it claims beyond its items may be audio.
 
 A file with ID3v1 only gets a tag that carries its title, artist and so on over, because readers take the first tag they
-find. ID3v2 in front, which some old taggers added, is left as it is.
+find. Not written either, because a common reader would not see the genre:
+
+- a file with ID3v2 in front, which some old taggers added: FFmpeg and mutagen do not open it;
+- a WavPack file with ID3v1 at the end: FFmpeg then looks at nothing else;
+- a file with Lyrics3, ID3v2 or anything else but ID3v1 behind the place of the tag: TagLib or mutagen do not find it.
+
+If the audio is cut off, a decoder takes the tag for the missing part, so such a file is not written (`extents.py`).
 
 Source: the APEv2 specification of the Hydrogenaudio wiki.
 """
@@ -21,10 +27,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.kinds import KINDS, id3v2_end
 from genretagger.tags import tails
+from genretagger.tags.around import field_or_around
 from genretagger.tags.container import (
-    TAG_BYTES,
     Sink,
     damaged,
     feed,
@@ -36,7 +42,7 @@ from genretagger.tags.container import (
     splice,
     taken,
 )
-from genretagger.tags.id3 import Id3Tag, resolved
+from genretagger.tags.extents import audio_end
 from genretagger.types import GenreField, Json
 
 FORM = "APEv2"
@@ -94,33 +100,41 @@ class Ape:
 
     Args:
         separator: between the genres of an ID3v2.3 tag in front.
+        kind: name of the kind of file.
     """
 
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
+    def __init__(self, separator: str, kind: str) -> None:
+        self.separator, self.kind = separator, kind
 
     def read(self, file: BinaryIO) -> GenreField:
         """APEv2 before ID3v2 before ID3v1; `raw` holds APEv2 items only, because only they are ever written."""
         tag = _tag(file)
         raw = taken(tag.form, tag.items, is_genre)
         values = meant([text for item in tag.items if is_genre(item) for text in _texts(item)])
-        if values:
-            return GenreField(values, raw, tag.form)
-        file.seek(0)
-        size = id3v2_size(file.read(10))
-        if 0 < size <= TAG_BYTES:
-            file.seek(0)
-            id3 = Id3Tag.parse(file.read(size))
-            if values := id3.genres(self.separator):
-                return GenreField(values, raw, id3.form)
-        number = tails.id3v1(file)[127:]
-        if number and number != b"\xff":
-            return GenreField(resolved(4, [str(number[0])], ""), raw, "ID3v1")
-        return GenreField((), raw, tag.form if tag.start < tag.end else "no tag")
+        field = GenreField(values, raw, tag.form if tag.start < tag.end else "no tag")
+        return field_or_around(field, file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A tag that is not understood to its last byte."""
-        return _tag(file).fault
+        """A tag that is not understood to its last byte, audio that is cut off, or tags that would hide the genre."""
+        start, human = id3v2_end(file, 0), KINDS[self.kind].human
+        if start:
+            return f"an ID3 tag stands in front of the {human} file"
+        tag = _tag(file)
+        if tag.fault:
+            return tag.fault
+        limit = tails.tails_start(file, start)
+        end = audio_end(file, self.kind, start, limit)
+        if end is not None and end <= tag.start and _has_mark(file, end, tag.start):
+            return _REMAINS
+        if end is not None and end > limit:
+            return f"the {human} file is cut off"
+        if self.kind == "wavpack" and end != limit:
+            return "the blocks of the WavPack file do not fill it"
+        if self.kind == "wavpack" and tails.id3v1(file):
+            return "the WavPack file ends with an ID3v1 tag, and some programs then look at no other"
+        if file.seek(0, os.SEEK_END) - tag.end not in (0, len(tails.id3v1(file))):
+            return f"another tag lies behind the one that {human} files have, and hides it from some programs"
+        return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """What lies between the tags in front and the tags at the end."""
@@ -197,7 +211,7 @@ def _tag(file: BinaryIO) -> _Tag:
     end = tails.ape_end(file, audio)
     if not end:
         start = tails.tails_start(file, audio)
-        return _Tag(start, start)
+        return _Tag(start, start, fault=_remains(file, audio, start))
     file.seek(end - _END.size)
     footer = file.read(_END.size)
     _, version, size, count, flags, _ = _END.unpack(footer)
@@ -215,12 +229,22 @@ def _tag(file: BinaryIO) -> _Tag:
         header = file.read(_END.size)
         if header[:20] != footer[:20]:
             fault = fault or _DISAGREE
-    before = max(audio, start - _END.size)
-    file.seek(before)
-    if _MARK in file.read(start - before):
-        # 24 bytes of an old header are what an early tagger left in front; a second tag would hide from some readers
-        fault = fault or "the remains of another APEv2 tag lie in front of the tag"
+    fault = fault or _remains(file, audio, start)
     return _Tag(start, end, header, footer, tuple(items), fault)
+
+
+_REMAINS = "the remains of another APEv2 tag lie behind the audio"
+_SEARCHED_BYTES = 1 << 20
+
+
+def _remains(file: BinaryIO, audio: int, start: int) -> str | None:
+    """24 bytes of an old header are what an early tagger left in front; a second tag would hide from some readers."""
+    return _REMAINS if _has_mark(file, max(audio, start - _END.size), start) else None
+
+
+def _has_mark(file: BinaryIO, start: int, end: int) -> bool:
+    file.seek(max(start, end - _SEARCHED_BYTES))
+    return _MARK in file.read(min(end - start, _SEARCHED_BYTES))
 
 
 _DISAGREE = "the header and the footer of the APEv2 tag do not agree"

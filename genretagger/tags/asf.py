@@ -5,7 +5,8 @@ own: the Extended Content Description, the Metadata and the Metadata Library. It
 goes into the Extended Content Description, which every reader knows. All other objects and attributes keep their order
 and their bytes. Behind the header nothing changes: ASF counts places in the data from the start of the data.
 
-WM/GenreID, a number that some programs write beside it, is not touched.
+WM/GenreID, a number that some programs write beside it, is not touched. An attribute named Genre counts, but FFmpeg
+then shows no other, so a file with it is not written. Neither is one with an ID3 tag in front.
 
 Source: Microsoft's Advanced Systems Format (ASF) Specification, revision 01.20.
 """
@@ -19,6 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from genretagger.kinds import id3v2_end
+from genretagger.tags.around import field_or_around
 from genretagger.tags.container import (
     TAG_BYTES,
     Sink,
@@ -108,19 +111,32 @@ class _Header:
 
 
 class Asf:
-    """The family of ASF; see `Container`."""
+    """The family of ASF; see `Container`.
+
+    Args:
+        separator: between the genres of an ID3v2.3 tag in front.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The WM/Genre attributes that are text."""
+        """The WM/Genre attributes that are text; or else the genre of other places, which are never written."""
         fields = _header(file).fields
         texts = [_text(record) for record in fields if is_genre(record)]
-        return GenreField(meant(texts), taken(FORM, fields, is_genre), FORM)
+        others = [_text(record) for record in fields if _is_other_genre(record)]
+        field = GenreField(meant(texts) or meant(others), taken(FORM, fields, is_genre), FORM)
+        return field_or_around(field, file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
         """A header that is not understood to its last byte, or data that does not follow it."""
+        if id3v2_end(file, 0):
+            return "an ID3 tag stands in front of the WMA file"
         header = _header(file)
         if header.fault:
             return header.fault
+        if any(_is_other_genre(record) for record in header.fields):
+            return "the WMA file has its genre in an attribute that hides all others from some programs"
         _, end = _data(file, header)
         if end > file.seek(0, os.SEEK_END):
             return "the WMA file is cut off"
@@ -176,6 +192,12 @@ def is_genre(record: bytes) -> bool:
     return name.removesuffix(b"\x00\x00") == _GENRE
 
 
+def _is_other_genre(record: bytes) -> bool:
+    """Whether an attribute is named just Genre."""
+    name, kind, _ = _parts(record)
+    return kind == _TEXT and name.decode("utf-16-le", "replace").rstrip("\x00").lower() == "genre"
+
+
 def _parts(record: bytes) -> tuple[bytes, int, bytes]:
     """Name, type and value of an attribute."""
     if record[:1] == b"D":
@@ -200,7 +222,8 @@ def _attribute(model: bytes, text: str) -> bytes:
 
 
 def _header(file: BinaryIO) -> _Header:
-    file.seek(0)
+    start = id3v2_end(file, 0)
+    file.seek(start)
     head = file.read(_HEADER_BYTES)
     if len(head) < _HEADER_BYTES or not head.startswith(_HEADER):
         raise damaged("the WMA file has no header")
@@ -312,9 +335,10 @@ def _with_file_size(content: bytes, size: int) -> bytes:
 
 def _data(file: BinaryIO, header: _Header) -> tuple[int, int]:
     """Where the data object starts, and where it ends by its size."""
-    file.seek(header.size)
+    start = id3v2_end(file, 0) + header.size
+    file.seek(start)
     head = file.read(_OBJECT_BYTES)
     size = int.from_bytes(head[16:], "little")
     if not head.startswith(_DATA) or size < _DATA_BYTES:
         raise damaged("the header of the WMA file does not end where its audio starts")
-    return header.size, header.size + size
+    return start, start + size

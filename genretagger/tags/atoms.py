@@ -12,10 +12,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from genretagger.kinds import id3v2_end
 from genretagger.tags.container import TAG_BYTES, damaged
 
 _ATOMS = 1 << 16
 _TABLE_PATH = (b"trak", b"mdia", b"minf", b"stbl")
+_OUTERMOST = frozenset(
+    (
+        *(b"ftyp", b"styp", b"pdin", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"ssix", b"prft", b"emsg", b"imda"),
+        *(b"free", b"skip", b"wide", b"uuid", b"udta", b"meta", b"meco", b"pnot", b"PICT", b"junk"),
+    )
+)
+"""The names of atoms that a file consists of. By any other name, a size that leads too far is no size."""
 _STILLS = (b"jpeg", b"png ", b"tiff", b"gif ")
 
 
@@ -43,11 +51,15 @@ class Atom:
 def atoms(file: BinaryIO, start: int = 0, end: int | None = None) -> list[Atom]:
     """The atoms between two places, or of the whole file; those inside them are not looked at.
 
+    At the level of the file the last one may lead too far, and bytes that are no atom may follow: the tag of a mistaken
+    tagger, or what a copy left. There the atoms start behind an ID3 tag, if one stands in front.
+
     Raises:
-        TagError: a size makes no sense. Only at the level of the file may the last one lead too far.
+        TagError: a size makes no sense.
     """
     size = file.seek(0, os.SEEK_END)
     limit = size if end is None else end
+    start = start if end is not None else id3v2_end(file, start)
     found: list[Atom] = []
     while start + 8 <= limit:
         file.seek(start)
@@ -59,6 +71,8 @@ def atoms(file: BinaryIO, start: int = 0, end: int | None = None) -> list[Atom]:
         elif open_ended:
             length = limit - start
         stop = start + length
+        if end is None and found and name not in _OUTERMOST and (open_ended or not content <= stop <= limit):
+            break
         if stop < content or (stop > limit and end is not None):
             if end is not None and length == 0 and not any(head[4 : limit - start]):
                 break  # QuickTime ends a list with four zeros
@@ -150,6 +164,48 @@ def fragment_bases(file: BinaryIO, moof: Atom) -> Iterator[tuple[int, int]]:
                 yield tfhd.content + 8, int.from_bytes(data[8:16], "big")
 
 
+def fragment_places(file: BinaryIO, top: list[Atom]) -> Iterator[tuple[int, int, int]]:
+    """What the indexes of fragments (`mfra`, `sidx`) say of places in the file.
+
+    Yields:
+        Where the number stands, its bytes, and the place that it tells; of `sidx`, which counts from its own end, the
+        number is the place less that end.
+    """
+    for atom in top:
+        if atom.name == b"sidx":
+            data = content_of(file, atom)
+            wide = data[:1] != b"\x00"
+            offset, length = (20, 8) if wide else (16, 4)
+            if len(data) < offset + length:
+                raise damaged("an index (sidx) of the MP4 file is damaged")
+            yield atom.content + offset, length, atom.end + int.from_bytes(data[offset : offset + length], "big")
+        elif atom.name == b"mfra":
+            for table in inside_of(file, atom):
+                if table.name == b"tfra":
+                    yield from _random_accesses(content_of(file, table), table.content)
+
+
+def _random_accesses(data: bytes, start: int) -> Iterator[tuple[int, int, int]]:
+    length = 8 if data[:1] != b"\x00" else 4
+    sizes, count = int.from_bytes(data[8:12], "big"), int.from_bytes(data[12:16], "big")
+    entry = 2 * length + 3 + (sizes >> 4 & 3) + (sizes >> 2 & 3) + (sizes & 3)
+    if len(data) < 16 + count * entry:
+        raise damaged("an index (tfra) of the MP4 file is damaged")
+    for place in range(16 + length, 16 + count * entry, entry):
+        yield start + place, length, int.from_bytes(data[place : place + length], "big")
+
+
+def pointer_fault(file: BinaryIO, top: list[Atom], moov: Atom) -> str | None:
+    """Why the pointers of a file could not be corrected if its parts move; None if they could."""
+    if first(top, b"meta"):
+        return "the MP4 file has an index (meta) that cannot be corrected"
+    if any(atom.name == b"saio" for found in sample_tables(file, moov) for atom in found):
+        return "the MP4 file is encrypted, and its pointers cannot be corrected"
+    for _ in fragment_places(file, top):  # all of them make sense
+        pass
+    return None
+
+
 def move_offsets(file: BinaryIO, place: int, shift: int) -> None:
     """Correct all that points to what lay at `place` or behind it, after it moved by `shift` bytes.
 
@@ -158,19 +214,35 @@ def move_offsets(file: BinaryIO, place: int, shift: int) -> None:
     """
     top = atoms(file)
     moov = first(top, b"moov")
+    if moov is not None and (fault := pointer_fault(file, top, moov)):
+        raise damaged(fault)
     for table in (atom for found in sample_tables(file, moov) for atom in found) if moov else ():
         if table.name in (b"stco", b"co64"):
             _move_table(file, table, place, shift)
-        elif table.name == b"saio":
-            raise damaged("the MP4 file is encrypted, and its pointers cannot be corrected")
     for atom in top:
         if atom.name == b"moof":
             for position, base in fragment_bases(file, atom):
                 if base >= place:
                     file.seek(position)
                     file.write((base + shift).to_bytes(8, "big"))
-        elif atom.name in (b"mfra", b"meta"):
-            raise damaged(f"the MP4 file has an index ({atom.name.decode()}) that cannot be corrected")
+    for position, length, told in list(fragment_places(file, top)):
+        _move_place(file, top, (position, length, told), place, shift)
+
+
+def _move_place(file: BinaryIO, top: list[Atom], pointer: tuple[int, int, int], place: int, shift: int) -> None:
+    position, length, told = pointer
+    index = next(atom for atom in top if atom.start <= position < atom.end)
+    base = 0
+    if index.name == b"sidx":
+        if index.start >= place:
+            return  # it moved together with what it points to
+        base = index.end
+    if told < place:
+        return
+    if told - base + shift >= 1 << 8 * length:
+        raise damaged("the MP4 file would grow beyond what its index can express")
+    file.seek(position)
+    file.write((told - base + shift).to_bytes(length, "big"))
 
 
 def _move_table(file: BinaryIO, table: Atom, place: int, shift: int) -> None:

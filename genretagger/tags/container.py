@@ -155,11 +155,19 @@ def restored(fields: Sequence[bytes], is_genre: IsGenre, raw: Json) -> list[byte
     return result
 
 
+_FURTHER_PLACES = ("more", "info", "freeform")
+"""Where a second block of comments, RIFF INFO and the free form of MP4 are stored."""
+
+
 def same_fields(now: Json, then: Json) -> bool:
     """Whether the fields that `taken` gave now are those that it gave then, wherever they stand by now.
 
-    A TXXX of ID3 may be there besides: earlier versions did not store it, and so it stays.
+    A TXXX of ID3 may be there besides: earlier versions did not store it, and so it stays. Nor did they store what
+    further places hold.
     """
+    now, then = now or {}, then or {}
+    if any((now.get(place) or []) != then[place] for place in _FURTHER_PLACES if place in then):
+        return False
     wanted = sorted(field for _, field in unpacked(then))
     return sorted(field for _, field in unpacked(now) if field in wanted or not field.startswith(b"TXX")) == wanted
 
@@ -170,7 +178,7 @@ def unpacked(raw: Json) -> list[tuple[int, bytes]]:
     Raises:
         TagError: it is no such thing.
     """
-    if raw is None:
+    if not raw:
         return []
     try:
         return sorted((int(index), base64.b64decode(field, validate=True)) for index, field in raw["fields"])

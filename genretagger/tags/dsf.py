@@ -50,7 +50,7 @@ class Dsf(Id3Inside):
         elif end > size or declared > size:
             fault = "the DSF file is cut off"
         elif declared != size:
-            fault = "the DSF file is not as long as it says"
+            fault = "bytes lie behind the end of the DSF file, where the tag would have to be"
         elif not place and end != size:
             fault = "the DSF file has bytes behind its audio that it does not tell of"
         elif place and not end <= place < size:

@@ -2,7 +2,8 @@
 
 The tag is edited as in MP3; see `id3.py`. What differs between the containers is where the tag lies, what is audio, and
 how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets one of ID3v2.4; a tag that
-would hold nothing is taken out with its chunk, so that an undo gives the file back as it was.
+would hold nothing is taken out with its chunk, so that an undo gives the file back as it was. A new tag takes over the
+fields that it would hide (`carried`); a tag that was there and empty is noted in `raw`, and an undo makes it again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any, BinaryIO, TypeAlias
 
+from genretagger.tags import tails
+from genretagger.tags.around import field_or_around
+from genretagger.tags.carried import CarryError
 from genretagger.tags.container import (
     TAG_BYTES,
     Sink,
@@ -30,6 +34,7 @@ Stretch: TypeAlias = tuple[int, int]
 """Start and end of some bytes of a file."""
 
 _OLD_FORMS = ("ID3v2.2", "ID3v2.3")
+_EMPTY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +80,62 @@ class Id3Inside(abc.ABC):
         """Store this tag in place of the old one, or at the end of the file; no bytes: take the old one out."""
 
     def elsewhere(self, file: BinaryIO, found: Layout) -> GenreField | None:  # noqa: ARG002 - for containers that have it
-        """The genre of a field that is read where ID3 has none, and never written."""
+        """The genre of a field that is read where ID3 has none."""
         return None
 
+    def carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:  # noqa: ARG002 - as `elsewhere`
+        """Frames for what a tag would hide from some readers.
+
+        Raises:
+            CarryError: a reader would no longer show a field as it did.
+        """
+        return []
+
     def read(self, file: BinaryIO) -> GenreField:
-        """The genre of the tag, or else of what the container has besides; `raw` holds frames of ID3 only."""
+        """The genre of the tag, or else of what the container has besides, or of tags around it; `raw` has ID3 only."""
         found = self.layout(file)
         tag, _ = _tag(file, found)
         raw = taken(tag.form, tag.frames, is_genre)
         if tag.room and tag.fault is None:
             raw = {**(raw or {"form": tag.form, "fields": []}), "tag": tag.layout}
+        if notes := self.notes(file, found, tag):
+            raw = {"form": tag.form, "fields": [], **(raw or {}), **notes}
         values = tag.genres(self.separator)
         other = None if values else self.elsewhere(file, found)
         if other is not None and other.values:
             return GenreField(other.values, raw, other.form)
-        return GenreField(values, raw, tag.form if tag.room else "no tag")
+        return field_or_around(GenreField(values, raw, tag.form if tag.room else "no tag"), file, self.separator)
+
+    def notes(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> dict[str, Json]:
+        """What an undo has to know beside the frames with the genre."""
+        notes: dict[str, Json] = {}
+        if tag.frames or tag.fault:
+            return notes
+        if self._carried(file, found, tag):
+            notes["bare"] = True
+        if found.tag is not None and not tag.room:
+            notes["zeros"] = found.tag[1] - found.tag[0]
+        return notes
+
+    def _carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:
+        try:
+            return self.carried(file, found, tag)
+        except CarryError:
+            return []
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A structure or a tag that is not understood to its last byte."""
+        """A structure or a tag that is not understood to its last byte, or fields that a tag would hide."""
         found = self.layout(file)
-        return found.fault or _tag(file, found)[0].fault
+        tag, _ = _tag(file, found)
+        fault = found.fault or tag.fault
+        if fault is None and tag.room and not tag.frames and tails.id3v1(file):
+            return "an ID3v1 tag lies behind an ID3 tag that is empty, and a genre would hide it from some programs"
+        if fault is None and not tag.frames:
+            try:
+                self.carried(file, found, tag)
+            except CarryError as error:
+                return error.cause
+        return fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """The samples and how to decode them."""
@@ -103,17 +144,23 @@ class Id3Inside(abc.ABC):
     def others(self, file: BinaryIO, sink: Sink) -> None:
         """The other parts of the file, and the other frames of the tag."""
         found = self.layout(file)
-        _feed_all(file, found.others, sink)
-        for frame in _tag(file, found)[0].frames:
-            if not is_genre(frame):
+        self.feed_stretches(file, found.others, sink)
+        tag, _ = _tag(file, found)
+        frames = [frame for frame in tag.frames if not is_genre(frame)]
+        if frames != self._carried(file, found, tag):
+            for frame in frames:
                 feed_field(sink, frame)
 
+    def feed_stretches(self, file: BinaryIO, stretches: Sequence[Stretch], sink: Sink) -> None:
+        """Feed the parts of the file that are neither audio nor the tag."""
+        _feed_all(file, stretches, sink)
+
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One TCON frame."""
+        """One TCON frame, behind what the tag would hide."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         new = [tag.genre_frame(values, self.separator)] if values else []
-        frames = with_genre(tag.frames, new)
+        frames = with_genre(tag.frames or (self._carried(file, found, tag) if values else ()), new)
         self.put(file, found, tag.render(frames) + rest if frames else b"")
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
@@ -123,16 +170,24 @@ class Id3Inside(abc.ABC):
         form = tag.form if raw is None else raw.get("form")
         if not tag.room and form in _OLD_FORMS:
             tag = Id3Tag(version=int(form[-1]))
-        if form == tag.form:
-            frames = with_old_genre(tag.frames, raw)
-            layout = raw.get("tag") if raw else None
-            old = tag.render_as(frames, layout) if layout else tag.render(frames) if frames else b""
-            self.put(file, found, old + rest if old else b"")
-        elif form in (*_OLD_FORMS, "ID3v2.4"):
-            frames = [frame for _, frame in unpacked(raw)]
-            self.write(file, Id3Tag(version=int(form[-1])).genres(self.separator, frames))
-        else:
+        if form not in (*_OLD_FORMS, "ID3v2.4"):
             raise damaged("the stored genre field is not one of ID3")
+        frames = list(tag.frames)
+        if (raw or {}).get("bare"):
+            others = [frame for frame in frames if not is_genre(frame)]
+            frames = (
+                [frame for frame in frames if is_genre(frame)] if others == self._carried(file, found, tag) else frames
+            )
+        elif not frames and unpacked(raw):
+            frames = self._carried(file, found, tag)
+        if form == tag.form:
+            frames = with_old_genre(frames, raw)
+        else:
+            old = Id3Tag(version=int(form[-1])).genres(self.separator, [frame for _, frame in unpacked(raw)])
+            frames = with_genre(frames, [tag.genre_frame(old, self.separator)] if old else [])
+        layout = (raw or {}).get("tag") if form == tag.form else None
+        new = tag.render_as(frames, layout) if layout else tag.render(frames) if frames else b""
+        self.put(file, found, new + rest if new else bytes(min((raw or {}).get("zeros", 0), _EMPTY_BYTES)))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen finds them; told of genre frames only, it inflates no others."""

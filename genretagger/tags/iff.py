@@ -1,16 +1,17 @@
 """AIFF and WAV: a list of chunks, each with its name and its size; one of them holds an ID3v2 tag.
 
 A new tag goes into a chunk at the end, so that the audio does not move; an old one is replaced where it stands. The
-other chunks keep their order and their bytes: LIST, bext, cue, NAME, AUTH, ANNO, MARK and so on.
+other chunks keep their order and their bytes: LIST, bext, cue, NAME, AUTH, ANNO, MARK and so on. So do bytes behind the
+end of the file that belong to no chunk, such as the ID3v1 tag of a mistaken tagger.
 
 | | WAV | AIFF |
 |---|---|---|
 | numbers | the lowest byte first | the highest byte first |
 | how to decode, samples | `fmt `, `data` | `COMM`, `SSND` |
 | tag | `id3 ` (new ones), `ID3 ` | `ID3 ` |
-| a genre that is only read | `IGNR` in LIST of type INFO | none |
+| another genre | `IGNR` in LIST of type INFO, see `info.py` | none |
 
-A file is written only where its chunks fill it exactly. Others play well for as long as nothing follows the audio:
+A file is written only where its chunks fill it as it says. Others play well for as long as nothing follows the audio:
 players take a size of 0, or one beyond the end, for "up to the end of the file", and would play the tag.
 
 Sources: Microsoft's Multimedia Programming Interface 1.0 (RIFF), Apple's Audio Interchange File Format 1.3; for the
@@ -20,14 +21,17 @@ names of the chunks, what FFmpeg, mutagen and TagLib read.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO, ClassVar, Literal
 
 from genretagger.kinds import id3v2_end
-from genretagger.tags.container import damaged, splice
-from genretagger.tags.id3 import resolved
+from genretagger.tags import carried as carried_over
+from genretagger.tags import info
+from genretagger.tags.container import Sink, damaged, feed_field, replaced, restored, splice, taken
+from genretagger.tags.id3 import Id3Tag, resolved
 from genretagger.tags.id3_inside import Id3Inside, Layout, Stretch
-from genretagger.types import GenreField
+from genretagger.types import GenreField, Json
 
 _HEAD = 8
 _CHUNKS = 4096
@@ -36,6 +40,7 @@ _LARGEST = 0xFFFFFFFF
 _TAG_ROOM = 1 << 20
 _FORMAT_BYTES = 64 * 1024
 _INFO_BYTES = 1 << 20
+_KNOWN = (b"fmt ", b"data", b"LIST", b"id3 ", b"ID3 ", b"COMM", b"SSND", b"bext", b"fact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class _Iff(Id3Inside):
 
     human: str
     order: Literal["little", "big"]
+    orders: ClassVar[Mapping[bytes, Literal["little", "big"]]] = {}
+    """The order of roots that differ."""
     roots: tuple[bytes, ...]
     format: bytes
     samples: bytes
@@ -74,38 +81,46 @@ class _Iff(Id3Inside):
         head = file.read(12)
         if head[:4] not in self.roots or len(head) < 12:
             raise damaged(f"the mark of {self.human} is missing")
-        chunks, fault = self._chunks(file, start + 12, size)
+        order = self.orders.get(head[:4], self.order)
+        length = int.from_bytes(head[4:8], order)
+        behind = min(size, start + _HEAD + length + (length & 1)) if length not in _UNKNOWN_SIZES else size
+        chunks, fault = self._chunks(file, start + 12, behind, order)
         end = chunks[-1].end if chunks else start + 12
         tags = [chunk for chunk in chunks if chunk.name in (b"ID3 ", b"id3 ")]
         if start:
             fault = f"an ID3 tag stands in front of the {self.human} file"
         elif head[:4] != self.roots[0]:
-            fault = f"{self.human} files of more than 4 GB ({head[:4].decode()}) are not written"
-        length = int.from_bytes(head[4:8], self.order)
+            fault = f"{self.human} files of the form {head[:4].decode()} are not written"
         fault = fault or self._fault_of_length(length, end, size) or self._fault_of_chunks(chunks)
+        fault = fault or self._fault_behind(file, behind, size)
         audio = [chunk for name in (self.format, self.samples) for chunk in chunks if chunk.name == name]
+        others = [chunk.whole for chunk in chunks if chunk not in (*audio, *tags[:1])]
         return Layout(
             audio=tuple(chunk.content for chunk in audio),
-            others=((start + 8, start + 12), *(chunk.whole for chunk in chunks if chunk not in (*audio, *tags[:1]))),
+            others=((start + 8, start + 12), *others, *([(behind, size)] if behind < size else ())),
             tag=tags[0].content if tags else None,
             fault=fault,
         )
 
-    def _chunks(self, file: BinaryIO, position: int, size: int) -> tuple[list[_Chunk], str | None]:
+    def _chunks(
+        self, file: BinaryIO, position: int, size: int, order: Literal["little", "big"]
+    ) -> tuple[list[_Chunk], str | None]:
         chunks: list[_Chunk] = []
         while position < size:
             if len(chunks) == _CHUNKS:
                 return chunks, f"the {self.human} file has absurdly many chunks"
             file.seek(position)
             head = file.read(_HEAD)
-            name, length = head[:4], int.from_bytes(head[4:], self.order)
+            name, length = head[:4], int.from_bytes(head[4:], order)
             if len(head) < _HEAD or not all(32 <= byte < 127 for byte in name):
                 return chunks, f"the {self.human} file has bytes that belong to no chunk"
             end = position + _HEAD + length
             if name == self.samples and length in _UNKNOWN_SIZES:
                 return [*chunks, _Chunk(name, position, size)], f"the {self.human} file does not tell how long it is"
             if end > size:
-                return [*chunks, _Chunk(name, position, size)], f"the {self.human} file is cut off"
+                whole = end <= file.seek(0, os.SEEK_END)
+                fault = f"the {self.human} file is {'not as long as it says' if whole else 'cut off'}"
+                return [*chunks, _Chunk(name, position, size)], fault
             chunks.append(_Chunk(name, position, end))
             position = end + (length & 1)
         return chunks, None
@@ -123,6 +138,14 @@ class _Iff(Id3Inside):
             return f"the {self.human} file is not as long as it says"
         return None
 
+    def _fault_behind(self, file: BinaryIO, behind: int, size: int) -> str | None:
+        """Chunks behind the end: some programs read them, others do not."""
+        file.seek(behind)
+        head = file.read(_HEAD)
+        fits = len(head) == _HEAD and behind + _HEAD + int.from_bytes(head[4:], self.order) <= size
+        is_chunk = head[:4] in _KNOWN or (fits and all(32 <= byte < 127 for byte in head[:4]))
+        return f"the {self.human} file has chunks behind its end" if is_chunk else None
+
     def _fault_of_chunks(self, chunks: list[_Chunk]) -> str | None:
         for name in (self.format, self.samples):
             if len([chunk for chunk in chunks if chunk.name == name]) != 1:
@@ -139,22 +162,32 @@ class _Iff(Id3Inside):
 
     def put(self, file: BinaryIO, found: Layout, tag: bytes) -> None:
         """See `Id3Inside`."""
-        size = file.seek(0, os.SEEK_END)
+        end = self._end(file)
         name = self.tags[0]
         if found.tag is None:
-            start, old, before = size, 0, bytes(size & 1)
+            start, old, before = end, 0, bytes(end & 1)
         else:
             start = found.tag[0] - _HEAD
-            old, before = min(found.tag[1] + (found.tag[1] & 1), size) - start, b""
+            old, before = min(found.tag[1] + (found.tag[1] & 1), end) - start, b""
             file.seek(start)
             name = file.read(4)
         new = before + name + len(tag).to_bytes(4, self.order) + tag + bytes(len(tag) & 1) if tag else b""
-        length = size - old + len(new) - _HEAD
+        self.exchange(file, start, old, new)
+
+    def exchange(self, file: BinaryIO, start: int, old: int, new: bytes) -> None:
+        """Replace a stretch of the file, and correct the size that the file tells."""
+        length = self._end(file) - old + len(new) - _HEAD
         if length >= _LARGEST:
             raise damaged(f"a {self.human} file cannot be larger than 4 GB")
         splice(file, start, old, new)
         file.seek(4)
         file.write(length.to_bytes(4, self.order))
+
+    def _end(self, file: BinaryIO) -> int:
+        """Where the chunks end by the size that the file tells, with the padding byte of the last."""
+        file.seek(4)
+        length = int.from_bytes(file.read(4), self.order)
+        return min(file.seek(0, os.SEEK_END), _HEAD + length + (length & 1))
 
 
 class Wav(_Iff):
@@ -163,20 +196,97 @@ class Wav(_Iff):
     reader = ("wave", "WAVE")
     human = "WAV"
     order = "little"
-    roots = (b"RIFF", b"RF64")
+    roots = (b"RIFF", b"RF64", b"BW64", b"RIFX")
+    orders: ClassVar = {b"RIFX": "big"}
     format = b"fmt "
     samples = b"data"
     tags = (b"id3 ", b"ID3 ")
 
     def elsewhere(self, file: BinaryIO, found: Layout) -> GenreField | None:
         """The `IGNR` of a LIST of type INFO."""
-        texts: list[str] = []
-        for start, end in found.others:
-            file.seek(start)
-            head = file.read(12)
-            if head[:4] == b"LIST" and head[8:] == b"INFO":
-                texts += _info(file.read(max(0, min(end - start - 12, _INFO_BYTES))), b"IGNR")
+        texts = [info.text_of(entry) for some in self._lists(file, found) for entry in some.entries if is_info(entry)]
         return GenreField(resolved(3, texts, self.separator), None, "RIFF INFO")
+
+    def carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:
+        """What INFO says, which TagLib shows only without ID3."""
+        return carried_over.frames(info.fields(self._lists(file, found)), tag)
+
+    def notes(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> dict[str, Json]:
+        """The genres in INFO as well, each with the number of its list."""
+        notes = super().notes(file, found, tag)
+        places = [
+            [number, *place]
+            for number, some in enumerate(self._lists(file, found))
+            for place in (taken("", some.entries, is_info) or {"fields": ()})["fields"]
+        ]
+        return {**notes, "info": places} if places else notes
+
+    def refusal(self, file: BinaryIO) -> str | None:
+        """As the others, and INFO that is damaged."""
+        faults = (some.fault for some in self._lists(file, self.layout(file)))
+        return super().refusal(file) or next((fault for fault in faults if fault), None)
+
+    def feed_stretches(self, file: BinaryIO, stretches: Sequence[Stretch], sink: Sink) -> None:
+        """Of INFO all but the genre."""
+        for start, end in stretches:
+            some = _info_at(file, start, end)
+            if some is None:
+                super().feed_stretches(file, ((start, end),), sink)
+            else:
+                feed_field(sink, b"INFO")
+                some.feed_others(sink)
+
+    def write(self, file: BinaryIO, values: Sequence[str]) -> None:
+        """The tag, and the genre in INFO if the file has INFO."""
+        super().write(file, values)
+        new = [info.entry(info.GENRE, self.separator.join(values))] if values else []
+        lists = self._lists(file, self.layout(file))
+        self._put_lists(
+            file, [replaced(some.entries, is_info, () if number else new) for number, some in enumerate(lists)]
+        )
+
+    def restore(self, file: BinaryIO, raw: Json) -> None:
+        """The tag and INFO as they were; a genre in INFO that is not known to be ours stays."""
+        ours = super().read(file)
+        super().restore(file, raw)
+        lists = self._lists(file, self.layout(file))
+        stored = (raw or {}).get("info")
+        if stored is not None:
+            old = [{"fields": [place[1:] for place in stored if place[0] == number]} for number in range(len(lists))]
+            self._put_lists(file, [restored(some.entries, is_info, old[n]) for n, some in enumerate(lists)])
+        elif ours.form.startswith("ID3v2"):
+            self._put_lists(file, [[e for e in some.entries if not self._is(e, ours.values)] for some in lists])
+
+    def _is(self, entry: bytes, values: Sequence[str]) -> bool:
+        return is_info(entry) and resolved(3, [info.text_of(entry)], self.separator) == tuple(values)
+
+    def _lists(self, file: BinaryIO, found: Layout) -> list[info.Info]:
+        lists = (_info_at(file, start, end) for start, end in found.others)
+        return [some for some in lists if some is not None]
+
+    def _put_lists(self, file: BinaryIO, lists: Sequence[Sequence[bytes]]) -> None:
+        """Store these entries in the lists of type INFO, in the order of the file."""
+        for number, entries in enumerate(lists):
+            places = [place for place in self.layout(file).others if _info_at(file, *place) is not None]
+            start, end = places[number]
+            some = _info_at(file, start, end)
+            if some is None or list(some.entries) == list(entries):
+                continue
+            content = b"INFO" + replace(some, entries=tuple(entries)).render()
+            new = b"LIST" + len(content).to_bytes(4, "little") + content + bytes(len(content) & 1)
+            self.exchange(file, start, min(end + (end & 1), self._end(file)) - start, new)
+
+
+is_info = info.is_genre
+
+
+def _info_at(file: BinaryIO, start: int, end: int) -> info.Info | None:
+    """The list of type INFO that this chunk is; None if it is another chunk, or too large for a list of texts."""
+    file.seek(start)
+    head = file.read(12)
+    if head[:4] != b"LIST" or head[8:] != b"INFO" or end - start > _INFO_BYTES:
+        return None
+    return info.Info.parse(file.read(end - start - 12))
 
 
 class Aiff(_Iff):
@@ -189,18 +299,3 @@ class Aiff(_Iff):
     format = b"COMM"
     samples = b"SSND"
     tags = (b"ID3 ",)
-
-
-def _info(data: bytes, wanted: bytes) -> list[str]:
-    """The texts of this name in a LIST of type INFO. Their encoding is nowhere said: UTF-8, or else Windows-1252."""
-    position, texts = 0, []
-    while position + _HEAD <= len(data):
-        length = int.from_bytes(data[position + 4 : position + 8], "little")
-        content = data[position + _HEAD : position + _HEAD + length].split(b"\x00")[0]
-        if data[position : position + 4] == wanted:
-            try:
-                texts.append(content.decode())
-            except UnicodeDecodeError:
-                texts.append(content.decode("cp1252", "replace"))
-        position += _HEAD + length + (length & 1)
-    return texts

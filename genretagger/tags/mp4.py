@@ -1,8 +1,10 @@
 """MP4, M4A, M4B: iTunes metadata in `moov.udta.meta.ilst`.
 
-One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. All other
-atoms keep their order and their bytes. A `free` atom next to `ilst` gives room; where it does not suffice, everything
-behind moves and the tables that point there are corrected.
+One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. If a file
+has the genre in the free form `----:com.apple.iTunes:GENRE`, it counts, and the new genre is written there as well. All
+other atoms keep their order and their bytes, and so does what follows the last atom. A `free` atom next to `ilst` gives
+room; if it does not suffice, everything behind moves and the tables that point there are corrected, those of fragments
+(`mfra`, `sidx`) among them.
 
 Sources: ISO 14496-12; Apple's QuickTime file format for the metadata; `gnre` is an ID3v1 number
 plus one.
@@ -16,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from genretagger.tags.around import field_or_around
 from genretagger.tags.atoms import (
     Atom,
     atoms,
@@ -23,10 +26,12 @@ from genretagger.tags.atoms import (
     content_of,
     first,
     fragment_bases,
+    fragment_places,
     inside_of,
     inside_of_meta,
     is_film,
     move_offsets,
+    pointer_fault,
     sample_tables,
 )
 from genretagger.tags.container import (
@@ -75,22 +80,37 @@ class _Place:
 
 
 class Mp4:
-    """The family of MP4; see `Container`."""
+    """The family of MP4; see `Container`.
+
+    Args:
+        separator: between the genres of an ID3v2.3 tag in front.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """`©gen`, or else `gnre`."""
-        fields = _fields(file, _place(file))
-        raw = taken(FORM, fields, is_genre)
+        """`©gen`, or else `gnre`, or the free form; or else the genre of a tag around the file, never written."""
+        place = _place(file)
+        fields = _fields(file, place)
+        raw = {"form": FORM, "fields": [], **(taken(FORM, fields, _is_plain) or {}), "room": _noted(place)}
+        if free := taken(FORM, fields, _is_free):
+            raw["freeform"] = free["fields"]
         texts = [text for field in fields if field[4:8] == _GENRE for text in _texts(field)]
         numbered = [name for field in fields if field[4:8] == _NUMBERED for name in _names(field)]
-        return GenreField(meant(texts) or meant(numbered), raw, FORM)
+        others = [text for field in fields if _is_free(field) for text in _texts(field)]
+        return field_or_around(
+            GenreField(meant(texts) or meant(numbered) or meant(others), raw, FORM), file, self.separator
+        )
 
     def refusal(self, file: BinaryIO) -> str | None:
         """A film, a file that ends too early, or metadata of another sort."""
         place = _place(file)
+        if place.top[0].start:
+            return "an ID3 tag stands in front of the MP4 file"
         if is_film(file, place.moov):
             return "it is a film: it holds moving pictures"
-        if any(atom.cut_off for atom in place.top) or place.top[-1].end != file.seek(0, os.SEEK_END):
+        if any(atom.cut_off for atom in place.top):
             return "the MP4 file is cut off"
         if place.moov.open_ended:
             return "the MP4 file has no size for its metadata"
@@ -98,7 +118,7 @@ class Mp4:
         if place.meta is not None and (handler is None or content_of(file, handler)[8:12] != b"mdir"):
             return "the MP4 file has metadata of another sort than iTunes"
         _fields(file, place)
-        return None
+        return pointer_fault(file, place.top, place.moov)
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """The media data, the sample tables and the fragments, with all places counted from the media data."""
@@ -132,8 +152,11 @@ class Mp4:
         for atom in place.top:
             if atom.name == b"moov":
                 self._feed_moov(file, place, sink)
+            elif atom.name in (b"mfra", b"sidx"):
+                _feed_index(file, place.top, atom, sink)
             elif atom.name not in (*_FREE, b"mdat", b"moof"):
                 _feed_atom(file, atom, sink)
+        feed(file, place.top[-1].end, file.seek(0, os.SEEK_END), sink)
         for field in _fields(file, place):
             if not is_genre(field):
                 feed_field(sink, field)
@@ -155,18 +178,25 @@ class Mp4:
                     _feed_atom(file, atom, sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One `©gen` atom."""
+        """One `©gen` atom, and the free form if the file has it."""
         place = _place(file)
+        old = _fields(file, place)
         data = b"".join(_atom(b"data", _UTF8.to_bytes(4, "big") + bytes(4) + value.encode()) for value in values)
-        new = [_atom(_GENRE, data)] if values else []
-        _store(file, place, replaced(_fields(file, place), is_genre, new))
+        fields = replaced(old, _is_plain, [_atom(_GENRE, data)] if values else [])
+        free = next((_atom(b"----", _name_of(field) + data) for field in old if _is_free(field)), None)
+        _store(file, place, replaced(fields, _is_free, [free] if values and free else []))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """The atoms as they were."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is not one of MP4")
         place = _place(file)
-        _store(file, place, restored(_fields(file, place), is_genre, raw))
+        if raw is None or "freeform" not in raw:  # older versions left the free form alone
+            fields = restored(_fields(file, place), _is_plain, raw)
+        else:
+            both = {"fields": [*raw["fields"], *raw["freeform"]]}
+            fields = restored(_fields(file, place), is_genre, both)
+        _store(file, place, fields, (raw or {}).get("room"))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """As mutagen reads them."""
@@ -177,7 +207,23 @@ class Mp4:
 
 def is_genre(field: bytes) -> bool:
     """Whether an atom of `ilst` holds the genre."""
+    return _is_plain(field) or _is_free(field)
+
+
+def _is_plain(field: bytes) -> bool:
     return field[4:8] in (_GENRE, _NUMBERED)
+
+
+def _is_free(field: bytes) -> bool:
+    """Whether it is named GENRE in the form that is free for any name."""
+    wanted = _atom(b"mean", bytes(4) + b"com.apple.iTunes") + _atom(b"name", bytes(4) + b"GENRE")
+    return field[4:8] == b"----" and _name_of(field).upper() == wanted.upper()
+
+
+def _name_of(field: bytes) -> bytes:
+    """The two atoms that name an atom of free form."""
+    mean_end = 8 + int.from_bytes(field[8:12], "big")
+    return field[8 : mean_end + int.from_bytes(field[mean_end : mean_end + 4], "big")]
 
 
 def _place(file: BinaryIO) -> _Place:
@@ -233,6 +279,18 @@ def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
     feed(file, atom.content, atom.end, sink)
 
 
+def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None:
+    """An index of fragments, with each place told by the atom that it lies in."""
+    data = bytearray(content_of(file, atom))
+    starts = [one.start for one in top]
+    for position, length, told in fragment_places(file, [atom]):
+        index = bisect.bisect_right(starts, told) - 1
+        relative = told - (starts[index] if index >= 0 else 0)
+        data[position - atom.content : position - atom.content + length] = bytes(length)
+        sink(index.to_bytes(4, "big", signed=True) + relative.to_bytes(8, "big"))
+    sink(atom.name + bytes(data))
+
+
 def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
     """A track without its sample table, which is of the payload."""
     for inner in inside_of(file, atom):
@@ -242,12 +300,29 @@ def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
             _feed_atom(file, inner, sink)
 
 
-def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes]) -> None:
-    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices."""
+def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes], noted: Json = None) -> None:
+    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices.
+
+    Args:
+        file: the copy.
+        place: what `_place` found in it.
+        fields: the atoms of the list.
+        noted: what `_noted` said of an earlier time, whose room is made again.
+    """
     ilst = _atom(b"ilst", b"".join(fields))
-    if place.ilst is not None:
+    parents = place.parents
+    depth, free = _checked(noted)
+    made = _made(file, place, depth) if not fields else None
+    if made is not None:
+        start, end, new = made.start, made.end, b""
+        if made == place.ilst:
+            end = _room(place, made)[1]
+        parents = [atom for atom in parents if atom.start < made.start]
+    elif place.ilst is not None:
         start, end = _room(place, place.ilst)
-        new = _padded(ilst, end - start)
+        new = (
+            _padded(ilst, end - start) if depth < _WHOLE else ilst + (_atom(b"free", bytes(free - 8)) if free else b"")
+        )
     elif place.meta is not None:
         start = end = place.meta.end
         new = _padded(ilst, 0)
@@ -260,9 +335,46 @@ def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes]) -> None:
     shift = len(new) - (end - start)
     if not shift:
         return
-    for parent in place.parents:
+    for parent in parents:
         _grow(file, parent, shift)
     move_offsets(file, end, shift)
+
+
+_WHOLE = 3
+
+
+def _noted(place: _Place) -> list[int]:
+    """How much of moov, udta, meta and ilst there is, and the bytes of the free atom behind ilst, for an undo."""
+    if place.ilst is None:
+        return [len(place.parents) - 1, 0]
+    return [_WHOLE, _room(place, place.ilst)[1] - place.ilst.end]
+
+
+def _checked(noted: Json) -> tuple[int, int]:
+    """What `_noted` said; -1 if it said nothing, as in older versions."""
+    if noted is None:
+        return -1, 0
+    try:
+        depth, free = (int(number) for number in noted)
+    except (TypeError, ValueError) as error:
+        raise damaged("the stored genre field cannot be read") from error
+    if not 0 <= depth <= _WHOLE or not (free == 0 or 8 <= free <= TAG_BYTES):
+        raise damaged("the stored genre field cannot be read")
+    return depth, free
+
+
+def _made(file: BinaryIO, place: _Place, depth: int) -> Atom | None:
+    """The atom that was not there at that depth, if it holds nothing but what we made."""
+    if place.ilst is None or not 0 <= depth < _WHOLE:
+        return None
+    if depth == _WHOLE - 1:
+        return place.ilst
+    own = [atom for atom in place.in_meta if atom != place.ilst and atom.name not in _FREE]
+    if len(own) != 1 or own[0].name != b"hdlr" or content_of(file, own[0]) != _OWN_HANDLER[8:]:
+        return None
+    if depth == 1 or place.udta is None:
+        return place.meta
+    return place.udta if inside_of(file, place.udta) == [place.meta] else place.meta
 
 
 def _room(place: _Place, ilst: Atom) -> tuple[int, int]:

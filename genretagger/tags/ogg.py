@@ -1,6 +1,7 @@
 """Ogg: pages that carry packets; the comments of a stream are its second packet, whatever the codec.
 
-Edited: the first audio stream that `kinds.kind_of` named. Other streams, muxed or chained behind it, are left alone.
+Edited: the first audio stream that `kinds.kind_of` named. Other streams, muxed or chained behind it, are left alone;
+their genre counts if the first stream has none. A file with an ID3 tag in front is read and not written.
 
 The payload is made of packets and granule positions, stream by stream, without the comments: pages are cut and numbered
 anew when the comments grow, by us as by every other tagger.
@@ -16,6 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TypeAlias
 
+from genretagger.errors import TagError
+from genretagger.kinds import id3v2_end
+from genretagger.tags.around import field_or_around
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library
 from genretagger.tags.vorbis import Comments
 from genretagger.types import GenreField, Json
@@ -57,20 +61,39 @@ CODECS: dict[str, Codec] = {
 
 
 class Ogg:
-    """The family of Ogg, for one codec; see `Container`."""
+    """The family of Ogg, for one codec; see `Container`.
 
-    def __init__(self, codec: Codec) -> None:
-        self.codec = codec
+    Args:
+        codec: how the audio lies in it.
+        separator: between the genres of an ID3v2.3 tag in front.
+    """
+
+    def __init__(self, codec: Codec, separator: str) -> None:
+        self.codec, self.separator = codec, separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The GENRE comments."""
-        return self._comments(_packets(_comment_pages(file, self.codec))[0])[1].field()
+        """The GENRE comments; or else those of another stream, or a tag around the file, which are never written."""
+        field = self._comments(_packets(_comment_pages(file, self.codec))[0])[1].field()
+        if not field.values and (values := self._genres_of_others(file)):
+            return GenreField(values, field.raw, field.form)
+        return field_or_around(field, file, self.separator)
+
+    def _genres_of_others(self, file: BinaryIO) -> tuple[str, ...]:
+        for stream in _scan(file, lambda _: None):
+            if stream.codec is not None:
+                try:
+                    values = Ogg(stream.codec, "")._comments(bytes(stream.comments))[1].field().values
+                except TagError:
+                    continue
+                if values:
+                    return values
+        return ()
 
     def refusal(self, file: BinaryIO) -> str | None:
         """An ID3 tag in front, which hides the stream from most readers."""
         file.seek(0)
         if file.read(4) != b"OggS":
-            return "something else lies in front of the Ogg stream"
+            return "an ID3 tag stands in front of the Ogg stream"
         self.read(file)
         return None
 
@@ -161,7 +184,7 @@ def _comment_pages(file: BinaryIO, codec: Codec) -> list[OggPage]:
 
 
 def _pages(file: BinaryIO) -> Iterator[OggPage]:
-    file.seek(0)
+    file.seek(id3v2_end(file, 0))
     for _ in range(_PAGES_BEFORE_COMMENTS + TAG_BYTES // 65025):
         yield library("ogg").OggPage(file)
 
@@ -195,14 +218,14 @@ class _Stream:
     hash: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=32))
     packets: int = 0
     packet_bytes: int = 0
-    has_comments: bool = False
+    codec: Codec | None = None
     comments: bytearray = field(default_factory=bytearray)
 
     def take(self, piece: bytes, ends: bool) -> None:
         """Take a piece of a packet."""
         if self.packets == 0 and self.packet_bytes == 0:
-            self.has_comments = piece.startswith(tuple(codec.magic for codec in CODECS.values()))
-        if self.packets == 1 and self.has_comments:
+            self.codec = next((codec for codec in CODECS.values() if piece.startswith(codec.magic)), None)
+        if self.packets == 1 and self.codec:
             self.comments += piece
             if len(self.comments) > TAG_BYTES:
                 raise damaged(f"the comments of an Ogg stream take more than {TAG_BYTES >> 20} MB")
@@ -210,7 +233,7 @@ class _Stream:
             self.hash.update(piece)
         self.packet_bytes += len(piece)
         if ends:
-            if self.packets != 1 or not self.has_comments:
+            if self.packets != 1 or not self.codec:
                 self.hash.update(self.packet_bytes.to_bytes(8, "big"))
             self.packets += 1
             self.packet_bytes = 0
@@ -221,7 +244,7 @@ def _scan(file: BinaryIO, sink: Sink) -> list[_Stream]:
     size = file.seek(0, 2)
     streams: list[_Stream] = []
     by_serial: dict[int, _Stream] = {}
-    position = 0
+    position = id3v2_end(file, 0)
     while position < size:
         file.seek(position)
         head = file.read(_PAGE.size)

@@ -17,21 +17,21 @@ from genretagger.tags.ogg import CODECS, Ogg
 
 _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
     "mp3": lambda options: Mp3(options.id3v23_separator),
-    "flac": lambda _: Flac(),
-    "mp4": lambda _: Mp4(),
-    "ogg": lambda _: Ogg(CODECS["ogg"]),
-    "opus": lambda _: Ogg(CODECS["opus"]),
-    "speex": lambda _: Ogg(CODECS["speex"]),
-    "oggflac": lambda _: Ogg(CODECS["oggflac"]),
+    "flac": lambda options: Flac(options.id3v23_separator),
+    "mp4": lambda options: Mp4(options.id3v23_separator),
+    "ogg": lambda options: Ogg(CODECS["ogg"], options.id3v23_separator),
+    "opus": lambda options: Ogg(CODECS["opus"], options.id3v23_separator),
+    "speex": lambda options: Ogg(CODECS["speex"], options.id3v23_separator),
+    "oggflac": lambda options: Ogg(CODECS["oggflac"], options.id3v23_separator),
     "wav": lambda options: Wav(options.id3v23_separator),
     "aiff": lambda options: Aiff(options.id3v23_separator),
     "dsf": lambda options: Dsf(options.id3v23_separator),
-    "asf": lambda _: Asf(),
-    "ape": lambda options: Ape(options.id3v23_separator),
-    "mpc": lambda options: Ape(options.id3v23_separator),
-    "mpc8": lambda options: Ape(options.id3v23_separator),
-    "wavpack": lambda options: Ape(options.id3v23_separator),
-    "tak": lambda options: Ape(options.id3v23_separator),
+    "asf": lambda options: Asf(options.id3v23_separator),
+    "ape": lambda options: Ape(options.id3v23_separator, "ape"),
+    "mpc": lambda options: Ape(options.id3v23_separator, "mpc"),
+    "mpc8": lambda options: Ape(options.id3v23_separator, "mpc8"),
+    "wavpack": lambda options: Ape(options.id3v23_separator, "wavpack"),
+    "tak": lambda options: Ape(options.id3v23_separator, "tak"),
 }
 
 

@@ -21,6 +21,7 @@ _SAME = {
     "tcon": "genre",
     "txxx:genre": "genre",
     "©gen": "genre",
+    "----:com.apple.itunes:genre": "genre",
     "wm/genre": "genre",
     "tit2": "title",
     "tpe1": "artist",
@@ -57,7 +58,7 @@ def mutagen(path: Path) -> Fields:
 
 def _texts(value: Any) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else getattr(value, "text", None) or [value]
-    return tuple(str(each) for each in listed)
+    return tuple(each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in listed)
 
 
 READERS: Mapping[str, Callable[[Path], Fields]] = {"FFmpeg": ffmpeg, "TagLib": taglib, "mutagen": mutagen}

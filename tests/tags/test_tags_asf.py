@@ -199,6 +199,7 @@ class Wrong(Asf):
     """A family with a bug."""
 
     def __init__(self, old: bytes, new: bytes) -> None:
+        super().__init__("; ")
         self.old, self.new = old, new
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
@@ -362,3 +363,17 @@ def test_damage_anywhere_in_the_header_never_costs_audio(wma: Callable[..., Path
             assert path.read_bytes().endswith(rest)
     assert written > 50, "most of the header is nothing of ours"
     assert only(path)
+
+
+def test_an_attribute_named_genre_counts_and_is_skipped(tmp_path: Path) -> None:
+    """FFmpeg shows it and no WM/Genre."""
+    path = make(tmp_path / "song.wma", "asf", 0.3)
+    tags = ASF(path)
+    tags["Genre"] = ["Rock"]
+    tags.save()
+    data = path.read_bytes()
+    assert field_of(path).values == ("Rock",)
+    assert "hides all others" in (refusal_of(path) or "")
+    with pytest.raises(WriteRefusedError, match="hides all others"):
+        put(path, "Jazz")
+    assert path.read_bytes() == data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import struct
 import zlib
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 import soundfile
 from audio_factory import decode, make_dsf, tone
-from chunk_helpers import ORDERS, bare, chunk, chunks_of, info, parts, wav, whole
-from tags_helpers import field_of, frame, id3, kind_at, payload_of, put, write
+from chunk_helpers import ORDERS, bare, chunks_of, info, parts, wav, whole
+from readers import hidden, shown
+from tags_helpers import field_of, frame, id3, id3v1, kind_at, payload_of, put, refusal_of, write
 
 from genretagger.errors import FileError
 from genretagger.tags import api
@@ -36,7 +38,7 @@ def test_a_wav_gets_a_chunk_at_its_end_and_nothing_moves(tmp_path: Path, samples
     form, data = parts(tmp_path, samples)
     others = [(b"JUNK", bytes(27)), form, (b"bext", b"x" * 602), (b"PAD ", b""), data, (b"cue ", bytes(28))]
     path = tmp_path / "song.wav"
-    path.write_bytes(wav(*others, info((b"INAM", b"A title\x00"))))
+    path.write_bytes(wav(*others, (b"LIST", b"adtl")))
     old, sound = path.read_bytes(), decode(path)
     put(path, "Jazz", "Späße")
     new = path.read_bytes()
@@ -111,7 +113,7 @@ def test_an_old_tag_keeps_its_place_its_name_and_its_version(
 ) -> None:
     form, data = parts(tmp_path)
     title = frame("TT2" if version == 2 else "TIT2", b"\x00A title", version)
-    chunks = [form, data, info((b"INAM", b"A title\x00"))]
+    chunks = [form, data, (b"LIST", b"adtl")]
     chunks.insert(place, (name, id3(version, title, padding=11)))
     path = tmp_path / "song.wav"
     path.write_bytes(wav(*chunks))
@@ -153,24 +155,89 @@ def test_the_order_of_the_other_chunks_is_not_part_of_the_payload(tmp_path: Path
         (b" \x00", ()),
     ],
 )
-def test_the_genre_of_riff_info_counts_and_stays(tmp_path: Path, text: bytes, genres: tuple[str, ...]) -> None:
+def test_the_genre_of_riff_info_counts_and_comes_back(tmp_path: Path, text: bytes, genres: tuple[str, ...]) -> None:
     path = tmp_path / "song.wav"
-    path.write_bytes(wav(*parts(tmp_path), info((b"INAM", b"Odd"), (b"IGNR", text))))
+    path.write_bytes(wav(*parts(tmp_path), info((b"IGNR", text), (b"INAM", b"Odd\x00"))))
     old, field = path.read_bytes(), field_of(path)
-    assert (field.values, field.raw) == (genres, None)
+    assert field.values == genres
     assert field.form == ("RIFF INFO" if genres else "no tag")
-    put(path, "Jazz")
-    assert field_of(path).values == ("Jazz",), "ID3 comes first"
-    assert chunk(b"IGNR", text) in path.read_bytes()
+    put(path, "Jazz", "Blues")
+    assert field_of(path).values == ("Jazz", "Blues")
+    assert info((b"IGNR", b"Jazz; Blues\x00"), (b"INAM", b"Odd\x00")) in chunks_of(path.read_bytes())
+    write(path, api.OldGenres(json.loads(json.dumps(field.raw))))
+    assert path.read_bytes() == old
+
+
+def test_what_an_older_version_stored_leaves_a_genre_in_riff_info(tmp_path: Path) -> None:
+    """It wrote ID3 only, so what INFO holds is not ours."""
+    path = tmp_path / "song.wav"
+    old = wav(*parts(tmp_path), info((b"IGNR", b"Soul\x00")))
+    path.write_bytes(wav(*chunks_of(old), (b"id3 ", id3(4, frame("TCON", b"\x03Jazz", 4)))))
     write(path, api.OldGenres(None))
     assert path.read_bytes() == old
 
 
-def test_damaged_riff_info_is_no_genre(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [1, 2], ids=["in front of the audio", "behind it"])
+@pytest.mark.parametrize("empty", [b"", id3(3, padding=60), id3(4, padding=4000), bytes(30)], ids=len)
+def test_what_riff_info_says_is_carried_over_and_goes_again(tmp_path: Path, place: int, empty: bytes) -> None:
     path = tmp_path / "song.wav"
-    path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"INFOIGNR\xff\xff\xff\xffSoul"), (b"LIST", b"adtl")))
-    assert field_of(path).values == ("Soul",)
-    path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"INFOIGNR\xff"), (b"LIST", b"adtlIGNR\x04\x00\x00\x00Soul")))
+    chunks = list(parts(tmp_path))
+    chunks.insert(place, info((b"INAM", b"Song\x00"), (b"IART", "Späße\x00".encode()), (b"ISFT", b"Odd\x00")))
+    path.write_bytes(wav(*chunks, *([(b"id3 ", empty)] if empty else [])))
+    old, before, payload, seen = path.read_bytes(), field_of(path), payload_of(path), shown(path)
+    put(path, "Jazz", "Blues")
+    assert hidden(seen, shown(path), "Jazz", "Blues") == []
+    tagged = path.read_bytes()
+    change = write(path, api.OldGenres(json.loads(json.dumps(before.raw))))
+    assert path.read_bytes() == old
+    write(path, api.OldGenres(json.loads(json.dumps(change.before.raw))))
+    assert len(path.read_bytes()) == len(tagged)
+    assert hidden(seen, shown(path), "Jazz", "Blues") == []
+    assert payload_of(path) == payload
+
+
+def test_own_frames_that_say_the_same_as_riff_info_stay(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    tag = (b"id3 ", id3(4, frame("TIT2", b"\x00Song", 4), padding=50))
+    path.write_bytes(wav(*parts(tmp_path), info((b"INAM", b"Song\x00")), tag))
+    old, before = path.read_bytes(), field_of(path)
+    put(path, "Jazz")
+    write(path, api.OldGenres(before.raw))
+    assert path.read_bytes() == old
+
+
+def test_riff_info_that_readers_do_not_agree_on_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    for lists in (
+        (info((b"INAM", b"One\x00")), info((b"INAM", b"Two\x00"))),
+        (info((b"IPRT", b"1\x00"), (b"ITRK", b"2\x00")),),
+    ):
+        path.write_bytes(wav(*parts(tmp_path), *lists))
+        assert "INFO" in (refusal_of(path) or "")
+
+
+@pytest.mark.parametrize("name", ["wav", "aiff"])
+@pytest.mark.parametrize("behind", [bytes(8), b"\x00\x01\x02", id3v1(), id3v1() * 2], ids=len)
+def test_bytes_behind_the_end_stay(tmp_path: Path, name: str, behind: bytes) -> None:
+    path = bare(tmp_path, name)
+    sound = decode(path)
+    path.write_bytes(path.read_bytes() + behind)
+    old, seen, before = path.read_bytes(), shown(path), field_of(path)
+    put(path, "Jazz", "Blues")
+    assert hidden(seen, shown(path), "Jazz", "Blues") == []
+    assert path.read_bytes().endswith(behind)
+    assert decode(path) == sound
+    write(path, api.OldGenres(before.raw))
+    assert path.read_bytes() == old
+
+
+def test_damaged_riff_info_is_no_genre_and_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    for content in (b"IGNR\xff\xff\xff\xffSoul", b"IGNR\xff"):
+        path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"INFO" + content)))
+        assert field_of(path).values == ()
+        assert "INFO" in (refusal_of(path) or "")
+    path.write_bytes(wav(*parts(tmp_path), (b"LIST", b"adtlIGNR\x04\x00\x00\x00Soul")))
     assert field_of(path).values == ()
     put(path, "Jazz")
     assert field_of(path).values == ("Jazz",)

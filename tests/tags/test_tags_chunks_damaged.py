@@ -28,7 +28,8 @@ def data_at(data: bytes, name: bytes) -> int:
 TAG = id3(4, frame("TCON", b"\x03Rock", 4))
 
 WAV_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "RF64": (lambda d: b"RF64" + d[4:], "4 GB"),
+    "RF64": (lambda d: b"RF64" + d[4:], "of the form RF64"),
+    "BW64": (lambda d: b"BW64" + d[4:], "of the form BW64"),
     "no length of the samples": (lambda d: sized(d, data_at(d, b"data"), 0), "how long"),
     "as a stream": (lambda d: sized(sized(d, data_at(d, b"data"), 2**32 - 1), 4, 2**32 - 1), "how long"),
     "as a stream of zero": (lambda d: sized(d, 4, 0), "how long"),
@@ -37,9 +38,8 @@ WAV_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "more samples than bytes": (lambda d: sized(d, data_at(d, b"data"), 2**31), "cut off"),
     "RIFF too long": (lambda d: sized(d, 4, len(d) + 2), "cut off"),
     "RIFF too short": (lambda d: sized(d, 4, len(d) - 100), "as long as"),
-    "junk behind": (lambda d: d + b"\x00\x01\x02\x03", "as long as|no chunk"),
-    "ID3v1 behind": (lambda d: d + b"TAG" + bytes(125), "no chunk"),
-    "a chunk behind": (lambda d: d + chunk(b"id3 ", TAG), "as long as"),
+    "a chunk behind": (lambda d: d + chunk(b"id3 ", TAG), "chunks behind its end"),
+    "an unknown chunk behind": (lambda d: d + chunk(b"tune", b"1234"), "chunks behind its end"),
     "junk inside": (lambda d: sized(d + bytes(40), 4, len(d) + 32), "no chunk|as long as"),
     "ID3 in front": (lambda d: TAG + d, "in front"),
     "two tags": (lambda d: wav(*chunks_of(d), (b"id3 ", TAG), (b"ID3 ", TAG)), "several"),
@@ -113,8 +113,8 @@ DSF_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off, and told so": (lambda d: sized(d[:-1000], 12, len(d) - 1000, "<Q"), "cut off"),
     "more samples than bytes": (lambda d: sized(d, 84, 1 << 60, "<Q"), "cut off"),
     "no samples": (lambda d: sized(d, 84, 0, "<Q"), "do not follow"),
-    "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "as long as"),
-    "no length": (lambda d: sized(d, 12, 0, "<Q"), "as long as"),
+    "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "behind the end"),
+    "no length": (lambda d: sized(d, 12, 0, "<Q"), "behind the end"),
     "junk behind": (lambda d: sized(d, 12, len(d) + 9, "<Q") + b"something", "behind"),
     "the tag inside the audio": (lambda d: sized(d, 20, 2000, "<Q"), "where its tag"),
     "the tag beyond the end": (lambda d: sized(d, 20, len(d), "<Q"), "where its tag"),

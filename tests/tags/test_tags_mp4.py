@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import av
 import numpy as np
 import pytest
 from audio_factory import decode, make, tone
-from tags_helpers import CASES, field_of, only, payload_of, put, refusal_of, write
+from readers import hidden, shown
+from tags_helpers import CASES, field_of, frame, id3, id3v1, only, payload_of, put, refusal_of, write
 
 from genretagger.errors import TagError, WriteRefusedError
 from genretagger.tags import api
-from genretagger.tags.atoms import atoms, chunk_offsets, first, sample_tables
+from genretagger.tags.atoms import atoms, chunk_offsets, first, fragment_places, sample_tables
 from genretagger.tags.container import library
 
 mp4: Any = library("mp4")
@@ -144,9 +146,8 @@ def test_wide_offsets_and_sizes(tmp_path: Path) -> None:
     assert MP4(path).tags["\xa9nam"] == ["A title"]
 
 
-def test_fragments_follow(tmp_path: Path) -> None:
-    path = tmp_path / "song.m4a"
-    options = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "200000"}
+def fragmented(path: Path, movflags: str) -> Path:
+    options = {"movflags": movflags, "frag_duration": "200000"}
     with av.open(str(path), "w", format="mp4", options=options) as output:
         stream = output.add_stream("aac", rate=44100)
         samples = tone(2.0)
@@ -156,14 +157,72 @@ def test_fragments_follow(tmp_path: Path) -> None:
             frame.sample_rate, frame.pts = 44100, start
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
-    whole = path.read_bytes()
-    index = whole.rfind(b"mfra") - 4
-    path.write_bytes(whole[:index] if index > 0 else whole)
-    assert path.read_bytes().count(b"moof") > 2
-    sound, payload = decode(path), payload_of(path)
-    put(path, *("x" * 150 + str(number) for number in range(50)))
+    return path
+
+
+def indexed(path: Path) -> list[bytes]:
+    """The names of the atoms that the indexes of a fragmented file point to."""
+    with path.open("rb") as file:
+        top = atoms(file)
+        places = [told for _, _, told in fragment_places(file, top)]
+    return [path.read_bytes()[place + 4 : place + 8] for place in places]
+
+
+def packet_after(path: Path, second: int) -> tuple[int | None, bytes]:
+    with av.open(str(path), "r", format="mov") as container:
+        container.seek(second * av.time_base)
+        packet = next(container.demux(audio=0))
+        return packet.pts, bytes(packet)
+
+
+@pytest.mark.parametrize(
+    ("movflags", "pointers"),
+    [
+        ("frag_keyframe+empty_moov", 10),
+        ("dash", 20),
+        ("frag_keyframe+empty_moov+global_sidx+default_base_moof", 10),
+        ("cmaf", 10),
+    ],
+)
+def test_fragments_and_their_indexes_follow(tmp_path: Path, movflags: str, pointers: int) -> None:
+    path = fragmented(tmp_path / "song.m4a", movflags)
+    old = path.read_bytes()
+    assert old.count(b"moof") > 2
+    assert len(indexed(path)) >= pointers
+    assert set(indexed(path)) <= {b"moof", b"styp"}
+    sound, payload, seen, before = decode(path), payload_of(path), shown(path), field_of(path)
+    packets = [packet_after(path, second) for second in (0, 1, 2)]
+    many = tuple("x" * 150 + str(number) for number in range(50))
+    put(path, *many)
+    assert set(indexed(path)) <= {b"moof", b"styp"}
+    assert [packet_after(path, second) for second in (0, 1, 2)] == packets
     assert decode(path) == sound
     assert payload_of(path) == payload
+    assert hidden(seen, shown(path)) == []
+    put(path, "Jazz", "Blues")
+    assert hidden(seen, shown(path), "Jazz", "Blues") == []
+    write(path, api.OldGenres(before.raw))
+    assert [packet_after(path, second) for second in (0, 1, 2)] == packets
+    assert path.read_bytes() == old
+
+
+def test_an_index_in_front_of_the_metadata_follows(tmp_path: Path) -> None:
+    """`sidx` counts from its own end, so it stays right only if it moves with what it points to."""
+    path = fragmented(tmp_path / "song.m4a", "frag_keyframe+empty_moov+default_base_moof")
+    whole = path.read_bytes()
+    moov = whole.index(b"moov") - 4
+    fragment = whole.index(b"moof") - 4
+    index = atom(b"sidx", struct.pack(">IIIIIHH", 0, 1, 44100, 0, fragment - moov, 0, 1) + bytes(12))
+    tables = bytearray(whole[:moov] + index + whole[moov:])
+    with path.open("rb") as file:
+        places = list(fragment_places(file, atoms(file)))
+    for position, length, told in places:
+        at = position + len(index)
+        tables[at : at + length] = (told + len(index)).to_bytes(length, "big")
+    path.write_bytes(tables)
+    assert set(indexed(path)) == {b"moof"}
+    put(path, *("x" * 150 + str(number) for number in range(50)))
+    assert set(indexed(path)) == {b"moof"}
 
 
 def test_a_table_that_points_elsewhere_is_another_payload(song: Path) -> None:
@@ -191,6 +250,10 @@ def test_no_metadata_yet(tmp_path: Path) -> None:
             changed = bytearray(bare[: moov + total - size] + udta + bare[moov + total - size :])
             struct.pack_into(">I", changed, moov, total - size + len(udta))
             path.write_bytes(changed)
+        old, before = path.read_bytes(), field_of(path)
+        put(path, *(f"Genre {number}" for number in range(300)))
+        write(path, api.OldGenres(json.loads(json.dumps(before.raw))))
+        assert path.read_bytes() == old
         put(path, "Jazz", "Blues")
         assert MP4(path).tags["\xa9gen"] == ["Jazz", "Blues"], inner
         assert decode(path) == sound
@@ -220,8 +283,52 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
     assert "cut off" in (refusal_of(path) or "")
     with pytest.raises(WriteRefusedError, match="cut off"):
         put(path, "Jazz", audio_sample=None)
-    path.write_bytes(whole + b"trailing bytes of somebody")
-    assert refusal_of(path) is not None
+
+
+@pytest.mark.parametrize("moov_first", [True, False])
+@pytest.mark.parametrize(
+    "behind",
+    [b"abc", b"trailing bytes of somebody", bytes(3), bytes(40), id3v1(), id3v1(genre=255), b"\xff" * 9],
+    ids=["3 bytes", "text", "zeros", "more zeros", "ID3v1", "ID3v1 without genre", "ones"],
+)
+def test_bytes_behind_the_end_stay(tmp_path: Path, song: Path, moov_first: bool, behind: bytes) -> None:
+    path = MOOV_FIRST.make(tmp_path / "first.m4a", []) if moov_first else song
+    sound = decode(path)
+    path.write_bytes(path.read_bytes() + behind)
+    old, seen, before = path.read_bytes(), shown(path), field_of(path)
+    put(path, "Jazz", "Blues")
+    assert hidden(seen, shown(path), "Jazz", "Blues") == []
+    assert path.read_bytes().endswith(behind)
+    assert decode(path) == sound
+    write(path, api.OldGenres(before.raw))
+    assert path.read_bytes()[-len(behind) :] == old[-len(behind) :]
+
+
+def test_the_free_form_counts_and_is_written_and_comes_back(song: Path) -> None:
+    file = MP4(song)
+    file.tags["----:com.apple.iTunes:Genre"] = [mp4.MP4FreeForm(b"Rock"), mp4.MP4FreeForm(b"Soul")]
+    file.tags["----:com.apple.iTunes:MOOD"] = [mp4.MP4FreeForm(b"calm")]
+    file.save()
+    old, before, seen = song.read_bytes(), field_of(song), shown(song)
+    assert before.values == ("Rock", "Soul")
+    change = put(song, "Jazz", "Blues")
+    tags = MP4(song).tags
+    assert tags["\xa9gen"] == ["Jazz", "Blues"]
+    assert tags["----:com.apple.iTunes:Genre"] == [b"Jazz", b"Blues"]
+    assert tags["----:com.apple.iTunes:MOOD"] == [b"calm"]
+    assert hidden(seen, shown(song), "Jazz", "Blues") == []
+    write(song, api.OldGenres(json.loads(json.dumps(before.raw))))
+    assert song.read_bytes() == old
+    write(song, api.OldGenres(json.loads(json.dumps(change.after.raw))))
+    assert field_of(song) == change.after
+    write(song, api.OldGenres(None))  # as an older version stored it, which did not know the free form
+    assert MP4(song).tags["----:com.apple.iTunes:Genre"] == [b"Jazz", b"Blues"]
+
+
+def test_id3_in_front_is_skipped(song: Path) -> None:
+    song.write_bytes(id3(4, frame("TCON", b"\x03Rock", 4)) + song.read_bytes())
+    assert field_of(song).values == ("Rock",)
+    assert "an ID3 tag stands in front" in (refusal_of(song) or "")
 
 
 def film(path: Path) -> Path:
@@ -271,10 +378,15 @@ def test_atoms_of_a_wrong_size(song: Path, size: int) -> None:
         assert only(song)
 
 
-def test_an_index_that_cannot_follow_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(atom(b"meta", bytes(16)), "meta"), (atom(b"mfra", atom(b"tfra", bytes(15) + b"\x09")), "tfra")],
+)
+def test_an_index_that_cannot_follow_is_refused_beforehand(tmp_path: Path, content: bytes, reason: str) -> None:
     path = MOOV_FIRST.make(tmp_path / "song.m4a", [])
-    path.write_bytes(path.read_bytes() + atom(b"mfra", bytes(16)))
+    path.write_bytes(path.read_bytes() + content)
     whole = path.read_bytes()
-    with pytest.raises(TagError, match="mfra"):
-        put(path, *("x" * 150 + str(number) for number in range(100)))
+    assert reason in (refusal_of(path) or "")
+    with pytest.raises(WriteRefusedError, match=reason):
+        put(path, "Jazz")
     assert path.read_bytes() == whole

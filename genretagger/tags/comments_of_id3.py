@@ -1,0 +1,196 @@
+"""What an ID3 tag around a FLAC stream shows, as Vorbis comments.
+
+TagLib and FFmpeg look into ID3 only as long as the Vorbis comments are empty. The first comment, our genre, would hide
+title, artist and all the rest from them. So the rest is carried over with it, under the name that TagLib has for a
+frame, and under FFmpeg's name as well if that differs. What no reader shows of such a file (pictures, private frames)
+stays where it is and needs no copy. A file with a frame that cannot be carried over is not written.
+
+Sources: the documents of ID3v2 and ID3v1; for the names, what TagLib 2 and FFmpeg 8 show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from genretagger.kinds import id3v2_size
+from genretagger.tags import carried as carried_over
+from genretagger.tags import tails
+from genretagger.tags.container import TAG_BYTES
+from genretagger.tags.id3 import Id3Tag, is_genre, text_of
+
+_TAGLIB = {
+    "TALB": "ALBUM", "TBPM": "BPM", "TCMP": "COMPILATION", "TCOM": "COMPOSER", "TCOP": "COPYRIGHT",
+    "TDAT": "", "TDEN": "ENCODINGTIME", "TDLY": "PLAYLISTDELAY", "TDOR": "ORIGINALDATE", "TDRC": "DATE",
+    "TDRL": "RELEASEDATE", "TDTG": "TAGGINGDATE", "TENC": "ENCODEDBY", "TEXT": "LYRICIST", "TFLT": "FILETYPE",
+    "TIT1": "WORK", "TIT2": "TITLE", "TIT3": "SUBTITLE", "TKEY": "INITIALKEY", "TLAN": "LANGUAGE", "TLEN": "LENGTH",
+    "TMED": "MEDIA", "TMOO": "MOOD", "TOAL": "ORIGINALALBUM", "TOFN": "ORIGINALFILENAME", "TOLY": "ORIGINALLYRICIST",
+    "TOPE": "ORIGINALARTIST", "TORY": "ORIGINALDATE", "TOWN": "OWNER", "TPE1": "ARTIST", "TPE2": "ALBUMARTIST",
+    "TPE3": "CONDUCTOR", "TPE4": "REMIXER", "TPOS": "DISCNUMBER", "TPRO": "PRODUCEDNOTICE", "TPUB": "LABEL",
+    "TRCK": "TRACKNUMBER", "TRSN": "RADIOSTATION", "TRSO": "RADIOSTATIONOWNER", "TSO2": "ALBUMARTISTSORT",
+    "TSOA": "ALBUMSORT", "TSOC": "COMPOSERSORT", "TSOP": "ARTISTSORT", "TSOT": "TITLESORT", "TSRC": "ISRC",
+    "TSSE": "ENCODING", "TSST": "DISCSUBTITLE", "TYER": "DATE",
+}  # fmt: skip
+"""Text frames and TagLib's names of them."""
+_FFMPEG = {
+    "TALB": "ALBUM", "TCMP": "COMPILATION", "TCOM": "COMPOSER", "TCOP": "COPYRIGHT", "TDEN": "CREATION_TIME",
+    "TDRC": "DATE", "TDRL": "DATE", "TENC": "ENCODED_BY", "TIT1": "GROUPING", "TIT2": "TITLE", "TLAN": "LANGUAGE",
+    "TPE1": "ARTIST", "TPE2": "ALBUMARTIST", "TPE3": "PERFORMER", "TPOS": "DISCNUMBER", "TPUB": "PUBLISHER",
+    "TRCK": "TRACKNUMBER", "TSOA": "ALBUM-SORT", "TSOP": "ARTIST-SORT", "TSOT": "TITLE-SORT", "TSSE": "ENCODER",
+    "TYER": "DATE",
+}  # fmt: skip
+"""The comments that FFmpeg shows as it shows these frames; it shows others by the name of the frame."""
+_OLD = {
+    "TT1": "TIT1", "TT2": "TIT2", "TT3": "TIT3", "TP1": "TPE1", "TP2": "TPE2", "TP3": "TPE3", "TP4": "TPE4",
+    "TAL": "TALB", "TRK": "TRCK", "TPA": "TPOS", "TYE": "TYER", "TDA": "TDAT", "TCM": "TCOM", "TCR": "TCOP",
+    "TEN": "TENC", "TPB": "TPUB", "TBP": "TBPM", "TSS": "TSSE", "TXT": "TEXT", "TLA": "TLAN", "TCP": "TCMP",
+    "TRC": "TSRC", "TKE": "TKEY", "TLE": "TLEN", "TMT": "TMED", "TFT": "TFLT", "TOA": "TOPE", "TOT": "TOAL",
+    "TOR": "TORY", "TXX": "TXXX", "COM": "COMM", "ULT": "USLT",
+}  # fmt: skip
+"""The frames of ID3v2.2, and their names since."""
+_FFMPEG_OLD = {"TAL", "TCP", "TT2", "TEN", "TP1", "TP2", "TP3", "TRK", "TYE"}
+"""Those of ID3v2.2 that FFmpeg shows as it shows the newer ones."""
+_TAGLIB_TEXTS = {
+    "MUSICBRAINZ ALBUM ID": "MUSICBRAINZ_ALBUMID",
+    "MUSICBRAINZ ARTIST ID": "MUSICBRAINZ_ARTISTID",
+    "MUSICBRAINZ ALBUM ARTIST ID": "MUSICBRAINZ_ALBUMARTISTID",
+    "MUSICBRAINZ ALBUM RELEASE COUNTRY": "RELEASECOUNTRY",
+    "MUSICBRAINZ ALBUM STATUS": "RELEASESTATUS",
+    "MUSICBRAINZ ALBUM TYPE": "RELEASETYPE",
+    "MUSICBRAINZ RELEASE GROUP ID": "MUSICBRAINZ_RELEASEGROUPID",
+    "MUSICBRAINZ RELEASE TRACK ID": "MUSICBRAINZ_RELEASETRACKID",
+    "MUSICBRAINZ WORK ID": "MUSICBRAINZ_WORKID",
+    "ACOUSTID ID": "ACOUSTID_ID",
+    "ACOUSTID FINGERPRINT": "ACOUSTID_FINGERPRINT",
+    "MUSICIP PUID": "MUSICIP_PUID",
+}
+"""Descriptions of TXXX that TagLib has names for."""
+_LINKS = {
+    "WCOP": "COPYRIGHTURL", "WOAF": "FILEWEBPAGE", "WOAR": "ARTISTWEBPAGE", "WOAS": "AUDIOSOURCEWEBPAGE",
+    "WORS": "RADIOSTATIONWEBPAGE", "WPAY": "PAYMENTWEBPAGE", "WPUB": "PUBLISHERWEBPAGE",
+}  # fmt: skip
+"""Addresses, which only TagLib shows."""
+_NOT_SHOWN = frozenset(
+    (
+        *("APIC", "PIC", "PRIV", "GEOB", "GEO", "POPM", "POP", "PCNT", "CNT", "MCDI", "MCI", "RVAD", "RVA", "RVA2"),
+        *("RVRB", "REV", "EQUA", "EQU", "EQU2", "SYLT", "SLT", "SYTC", "STC", "ETCO", "ETC", "MLLT", "MLL", "POSS"),
+        *("RBUF", "BUF", "CHAP", "CTOC", "LINK", "LNK", "OWNE", "COMR", "ENCR", "CRA", "GRID", "SEEK", "ASPI", "SIGN"),
+        *("NCON", "XRVA"),
+    )
+)
+"""Frames that neither shows of a FLAC file."""
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Vorbis comments for what ID3 says.
+
+    Attributes:
+        entries: each `KEY=value`.
+        fault: why comments cannot hold it; None if they can.
+    """
+
+    entries: tuple[bytes, ...] = ()
+    fault: str | None = None
+
+
+class _UnknownFrameError(Exception):
+    """A frame that comments cannot hold; the text is its name."""
+
+
+def vorbis_comments(file: BinaryIO) -> Carried:
+    """What the first ID3v2 tag in front of a file says, or else the ID3v1 tag at its end; all but the genre."""
+    file.seek(0)
+    size = id3v2_size(file.read(10))
+    if not size:
+        return _of_id3v1(tails.id3v1(file))
+    if size > TAG_BYTES:
+        return Carried(fault=f"the ID3 tag takes more than {TAG_BYTES >> 20} MB")
+    file.seek(0)
+    tag = Id3Tag.parse(file.read(size))
+    if not tag.frames and not tag.fault:
+        return _of_id3v1(tails.id3v1(file))
+    if tag.fault:
+        return Carried(fault=f"{tag.fault}, and the genre would hide this tag from other programs")
+    try:
+        return Carried(_of_id3v2(tag))
+    except _UnknownFrameError as error:
+        return Carried(fault=f"the genre would hide the ID3 field {error} from other programs")
+
+
+def _of_id3v1(data: bytes) -> Carried:
+    try:
+        fields = carried_over.of_id3v1(data)
+    except carried_over.CarryError as error:
+        return Carried(fault=error.cause)
+    return Carried(tuple(_entry(name, value) for name, values in fields.items() for value in values))
+
+
+def _of_id3v2(tag: Id3Tag) -> tuple[bytes, ...]:
+    day = next((text[0] for f in tag.frames if _name(f, tag) == "TDAT" and (text := text_of(tag.version, f))), "")
+    entries = [entry for frame in tag.frames for entry in _of_frame(tag, frame, day)]
+    return tuple(dict.fromkeys(entries))
+
+
+def _of_frame(tag: Id3Tag, frame: bytes, day: str) -> Iterable[bytes]:
+    written = frame[: 3 if tag.version == 2 else 4].decode("latin-1")
+    name = _name(frame, tag)
+    if is_genre(frame) or name in _NOT_SHOWN:
+        return ()
+    if name in ("TXXX", "COMM", "USLT"):
+        return _of_described(tag, frame, name)
+    if name in _LINKS:
+        return [_entry(_LINKS[name], frame[10:].decode("latin-1").rstrip("\x00"))]
+    if name == "UFID" and frame[10:].startswith(b"http://musicbrainz.org\x00"):
+        return [_entry("MUSICBRAINZ_TRACKID", frame[33:].decode("latin-1"))]
+    if name == "UFID":
+        return ()
+    if name not in _TAGLIB:
+        raise _UnknownFrameError(written)
+    texts = text_of(tag.version, frame)
+    if texts is None:
+        raise _UnknownFrameError(written)
+    if name == "TDAT":
+        return ()
+    if name == "TYER" and len(day) == 4 and texts and len(texts[0]) == 4:
+        texts = [f"{texts[0]}-{day[2:]}-{day[:2]}"]
+    shown = _FFMPEG.get(name, name) if tag.version > 2 or written in _FFMPEG_OLD else written
+    return [_entry(key, text) for key in dict.fromkeys((_TAGLIB[name], shown)) for text in texts if text]
+
+
+def _of_described(tag: Id3Tag, frame: bytes, name: str) -> list[bytes]:
+    """A frame that has a description beside its text."""
+    head = 6 if tag.version == 2 else 10
+    language = ""
+    if name != "TXXX":
+        if tag.version > 2 and frame[9]:
+            raise _UnknownFrameError(name)
+        language = frame[head + 1 : head + 4].decode("latin-1")
+        frame = frame[: head + 1] + frame[head + 4 :]
+    texts = text_of(tag.version, frame)
+    if not texts or len(texts) < 2:
+        raise _UnknownFrameError(name)
+    described, values = texts[0], [text for text in texts[1:] if text]
+    if name == "TXXX":
+        names = [_TAGLIB_TEXTS.get(described.upper(), described.upper()), described.upper()]
+    elif name == "COMM":
+        names = [f"COMMENT:{described.upper()}", described.upper()] if described else ["COMMENT"]
+    else:
+        names = [f"LYRICS:{described.upper()}" if described else "LYRICS"]
+        names.append("-".join(part.upper() for part in ("LYRICS", described, language) if part))
+    return [_entry(key, value) for key in dict.fromkeys(names) for value in values]
+
+
+def _name(frame: bytes, tag: Id3Tag) -> str:
+    if tag.version == 2:
+        written = frame[:3].decode("latin-1")
+        return _OLD.get(written, written)
+    return frame[:4].decode("latin-1")
+
+
+def _entry(key: str, text: str) -> bytes:
+    if not 0 < len(key) <= _LONGEST_NAME or any(not " " <= letter <= "}" or letter == "=" for letter in key):
+        raise _UnknownFrameError(repr(key[:40]))
+    return f"{key}={text}".encode("utf-8", "replace")
