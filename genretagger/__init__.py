@@ -1,3 +1,3 @@
 """genretagger listens to music files and writes each track's genre into its tags."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
