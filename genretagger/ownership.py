@@ -10,7 +10,7 @@ import os
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import StoredWrite, WriteState
+from genretagger.database.values import StoredWrite
 from genretagger.files import see_unchanged
 from genretagger.run import Run
 from genretagger.types import Policy, Track
@@ -44,10 +44,11 @@ class Ownership:
         return ""
 
     def _reason_of_history(self, last: StoredWrite, track: Track) -> str:
-        undone = last.undo_of is not None or last.state is WriteState.UNDONE
-        if last.path != track.path and (os.path.lexists(last.path) or not (undone or self._was_moved(last, track))):
+        if last.path != track.path and (
+            os.path.lexists(last.path) or not (last.is_undone or self._was_moved(last, track))
+        ):
             return ""  # a copy is a file of its own
-        if undone:
+        if last.is_undone:
             return "its genre was undone; --force tags it again"
         if not last.model:
             return "you chose its genre in a plan; --force tags it again"

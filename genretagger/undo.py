@@ -1,7 +1,7 @@
 """Putting back the genre fields that were there before a write, exactly as they were stored.
 
-An undo goes through the same protocol as a write, is recorded as one, and can be undone itself. Where somebody changed
-the genre after us, theirs stays unless forced. It needs no model.
+An undo goes through the same protocol as a write and is recorded as one. A redo is the undo of an undo: it puts back
+what the undo took away. If somebody changed the genre since, theirs stays unless forced. Neither needs a model.
 """
 
 from __future__ import annotations
@@ -15,13 +15,21 @@ from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import StoredWrite, WriteState
+from genretagger.database.values import StoredWrite, WriteKind, WriteState
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError
+from genretagger.errors import FileChangedError, FileError, NotAllowedError
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Status, Track
 from genretagger.worker.pool import WorkerPool
 from genretagger.writer import Writer
+
+_ANOTHER = "another recording lies there now"
+_CHANGED = "its genre was changed since"
+
+
+def is_theirs(outcome: Outcome) -> bool:
+    """Whether a file was skipped because somebody changed or replaced it after the write."""
+    return outcome.status is Status.SKIPPED and outcome.reason.startswith((_ANOTHER, _CHANGED))
 
 
 def undo(
@@ -35,7 +43,7 @@ def undo(
     force: bool,
     stop: Future[None],
 ) -> Iterator[Outcome]:
-    """Undo writes.
+    """Take back writes; undos as well, which is a redo.
 
     Args:
         writes: newest first.
@@ -63,7 +71,8 @@ def undo(
             outcome = yield from _patiently(write)
         except FileError as error:
             outcome = Outcome(write.path, Status.FAILED, str(error))
-        return replace(outcome, model=write.model, seconds=time.monotonic() - started, dry_run=dry_run)
+        model = _chooser(store, write) if write.kind is WriteKind.UNDO else ""
+        return replace(outcome, model=model, seconds=time.monotonic() - started, dry_run=dry_run)
 
     def _patiently(write: StoredWrite) -> Flow[Outcome]:
         """Take one write, and once more where somebody, perhaps another genretagger, changed the file."""
@@ -73,32 +82,47 @@ def undo(
             return (yield from _one(write))
 
     def _one(write: StoredWrite) -> Flow[Outcome]:
+        redo = write.kind is WriteKind.UNDO
         if store.write(write.id).state is WriteState.UNDONE:
             now = write.before.values
-            return Outcome(write.path, Status.UNCHANGED, "another genretagger undid it meanwhile", now, now)
+            did = "put it back" if redo else "undid it"
+            return Outcome(write.path, Status.UNCHANGED, f"another genretagger {did} meanwhile", now, now)
         track: Track = yield Step(workers.inspect(write.path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
-            return Outcome(write.path, Status.SKIPPED, "another recording lies there now", now, now)
+            return Outcome(write.path, Status.SKIPPED, _ANOTHER, now, now)
         if now != write.after.values and not force:
-            return Outcome(write.path, Status.SKIPPED, "its genre was changed since: --force undoes it too", now, now)
-        reason = f"undo of write {write.id}"
+            does = "puts it back all the same" if redo else "undoes it too"
+            return Outcome(write.path, Status.SKIPPED, f"{_CHANGED}: --force {does}", now, now)
+        # The folder that the write was allowed in is the only one that its undo may touch.
+        file = Found(write.path, Path(os.path.realpath(write.path)).parent)
+        if reason := writer.forbidden(file, track):
+            return Outcome(write.path, Status.SKIPPED, reason, now, now)
+        reason = f"redo of write {write.undo_of}" if redo else f"undo of write {write.id}"
         if not dry_run:
-            # The folder that the write was allowed in is the only one that its undo may touch.
-            folder = Path(os.path.realpath(write.path)).parent
-            yield from writer.write(
-                Found(write.path, folder),
-                track,
-                write.before,
-                run_id=run_id,
-                model=write.model,
-                reason=reason,
-                undo_of=write.id,
-            )
+            model = _chooser(store, write) if redo else ""
+            try:
+                yield from writer.write(
+                    file, track, write.before, run_id=run_id, model=model, reason=reason, undo_of=write.id
+                )
+            except NotAllowedError as refusal:  # which only a try could tell
+                return Outcome(write.path, Status.SKIPPED, str(refusal), now, now)
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
     # One at a time: two writes to one file must be undone in their order.
     yield from interleave(flows(), width=1, stop=stop)
     if stop.done():
         workers.close(finish=False)  # what they still read, nobody waits for
+
+
+def _chooser(store: Store, undo: StoredWrite) -> str:
+    """Name the model that chose the genres which an undo took away; empty if their owner did."""
+    write, seen = undo, {undo.id}
+    while write.undo_of is not None and write.undo_of not in seen:
+        seen.add(write.undo_of)
+        taken = store.write(write.undo_of)
+        if write is undo and undo.before.values != taken.after.values:
+            return ""  # a forced undo, of what the owner had chosen since
+        write = taken
+    return write.model

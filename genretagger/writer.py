@@ -52,8 +52,10 @@ class Writer:
             track: what it is.
             in_place: another program is about to write it by its own means, for which it needs other rights.
         """
-        if track.refusal is not None:
-            return track.refusal
+        return track.refusal or self.forbidden(file, track, in_place=in_place)
+
+    def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> str:
+        """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `refusal`."""
         if track.stamp.links > 1 and not self.options.allow_hard_links:
             return f"it is hard-linked: it has {track.stamp.links} names, and hard_links = true would part them"
         if not self.options.allow_outside and not inside(file.path, file.root):

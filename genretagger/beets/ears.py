@@ -233,7 +233,7 @@ class Ears:
                         _read(pipeline, path),
                         done.before,
                         run_id=run.id,
-                        model=done.model,
+                        model="",
                         reason=f"undo of write {done.id}",
                         undo_of=done.id,
                     )
@@ -340,7 +340,7 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
 
 def _is_ours(last: StoredWrite, track: Track) -> bool:
     """Whether a track has the genres that genretagger chose and wrote last."""
-    chosen = last.state is WriteState.DONE and last.undo_of is None and bool(last.model)
+    chosen = last.state is WriteState.DONE and not last.is_undone and bool(last.model)
     return chosen and last.after.values == track.genres.values
 
 
@@ -352,7 +352,7 @@ def _ours_in(writes: Sequence[StoredWrite], genres: tuple[str, ...]) -> Iterator
         genres: what it has now.
     """
     for write in reversed(writes):
-        if write.state is WriteState.UNDONE or write.undo_of is not None:
+        if write.is_undone:
             continue
         if not write.model or write.after.values != genres:
             return

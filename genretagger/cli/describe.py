@@ -89,10 +89,18 @@ def _bar(score: float) -> str:
 
 def _write(write: StoredWrite, view: View) -> str:
     change = f"{joined(write.before.values)} → {joined(write.after.values)}"
-    undo = " (undo)" if write.undo_of is not None else ""
     elsewhere = f", at {write.path}" if write.path != view.path else ""
-    state = "" if write.state.value == "done" else f", {write.state.value}"
-    return f"{when(write.started_at)} run {write.run_id}{undo}: {change}{state}{elsewhere}"
+    told = state(write).removeprefix("done").removeprefix(", ")
+    return f"{when(write.started_at)} run {write.run_id}: {change}{', ' if told else ''}{told}{elsewhere}"
+
+
+def state(write: StoredWrite) -> str:
+    """Word what a write did and what became of it: "done", "undone by run 4", "done, undo of run 3" …"""
+    what = "" if write.of_run is None else f"{write.kind.value} of run {write.of_run}"
+    if write.undone_by is None:
+        return f"{write.state.value}, {what}" if what else write.state.value
+    ended = f"{'redone' if write.kind.value == 'undo' else 'undone'} by run {write.undone_by}"
+    return f"{what}, {ended}" if what else ended
 
 
 def as_json(view: View) -> Json:
@@ -133,8 +141,11 @@ def write_json(write: StoredWrite) -> dict[str, Json]:
         "before": list(write.before.values),
         "after": list(write.after.values),
         "state": write.state.value,
+        "kind": write.kind.value,
         "undo_of": write.undo_of,
-        "model": write.model,
+        "of_run": write.of_run,
+        "undone_by": write.undone_by,
+        "model": "" if write.kind.value == "undo" else write.model,
         "reason": printable(write.reason),
         "at": moment(write.started_at),
     }

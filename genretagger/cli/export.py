@@ -123,7 +123,7 @@ def genres_of(known: Known) -> tuple[str, ...]:
     if known.track is not None and known.track.genres.values:
         return known.track.genres.values
     last = known.writes[0] if known.writes else None
-    if last is not None and last.undo_of is not None:
+    if last is not None and last.is_undone:
         return ()
     return known.decisions[0].decision.genres if known.decisions else ()
 

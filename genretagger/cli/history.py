@@ -83,10 +83,10 @@ def _head(run: StoredRun) -> str:
 
 def _lines(write: StoredWrite) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
-    from genretagger.cli.describe import joined
+    from genretagger.cli.describe import joined, state
     from genretagger.text import printable
 
-    state = write.state.value if write.undo_of is None else f"{write.state.value}, undo of {write.undo_of}"
-    yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state:<10}  {printable(write.path)}"
+    yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
-    yield f"          {printable(f'{write.model}: {write.reason}' if write.model else write.reason)}"
+    model = "" if write.kind.value == "undo" else write.model  # an undo is nobody's opinion
+    yield f"          {printable(f'{model}: {write.reason}' if model else write.reason)}"

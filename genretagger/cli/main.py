@@ -23,6 +23,7 @@ from genretagger.cli import (
     export,
     history,
     models,
+    redo,
     service,
     show,
     status,
@@ -83,6 +84,7 @@ app.command("retry")(status.retry)
 app.add_typer(service.app, name="service")
 app.command("apply")(apply.apply)
 app.command("undo")(undo.undo)
+app.command("redo")(redo.redo)
 app.command("history")(history.history)
 app.command("export")(export.export)
 app.add_typer(models.app, name="models")

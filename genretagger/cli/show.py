@@ -247,10 +247,10 @@ def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Stat
     last = next((write for write in same if write.path == path), None)
     if last is None:
         elsewhere = same[0] if same else None  # the file was moved since, or copied
-        if elsewhere is None or elsewhere.undo_of is not None or elsewhere.after.values != now.genres.values:
+        if elsewhere is None or elsewhere.is_undone or elsewhere.after.values != now.genres.values:
             return None
         return Status.TAGGED, elsewhere.reason
-    if last.undo_of is not None or last.state is WriteState.UNDONE:
+    if last.is_undone:
         return Status.UNCHANGED, "its genre was undone, so it is left alone; `genretagger tag --force` tags it again"
     if last.after.values != now.genres.values:
         return (

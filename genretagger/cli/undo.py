@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genretagger.cli.options import AsJson, any_path
-from genretagger.types import Outcome, Status
 
 if TYPE_CHECKING:
-    from genretagger.database.store import Store
-    from genretagger.database.values import StoredWrite
+    from genretagger.cli.undoing import Request
+    from genretagger.database import Store, StoredWrite
 
 
 def undo(
@@ -21,7 +20,7 @@ def undo(
         list[Path] | None,
         typer.Argument(metavar="PATH...", parser=any_path, help="Undo the last write to these files."),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Undo the last run that wrote anything.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Undo the last run that is not undone yet.")] = False,
     run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Undo this run.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Undo also where the genre was changed since.")] = False,
@@ -29,111 +28,41 @@ def undo(
 ) -> None:
     """Put back the genres that files had before genretagger wrote them.
 
-    Where somebody changed the genre since, it stays. An undo can be undone as well: it is a run like any other.
+    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it took back can be
+    put back with `genretagger redo`.
     """
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
-    from genretagger.config import load
-    from genretagger.database.store import Store
-    from genretagger.errors import ConfigError
-    from genretagger.text import plural
-    from genretagger.undo import undo as undo_writes
-    from genretagger.worker.pool import Limits, WorkerPool
-    from genretagger.writer import Writer
+    from genretagger.cli.undoing import Asked, Words, carry_out
 
-    output.quieten()
-    if sum((bool(paths), last, run is not None)) != 1:
-        raise ConfigError("undo what?", hint="Give either --last, or --run ID, or files")
-    settings = load()
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
-    counts = dict.fromkeys(Status, 0)
-    with (
-        interruptible() as stop,
-        Store.open(settings.database, create=False) as store,
-        WorkerPool(settings.worker_count, limits) as workers,
-    ):
-        Writer(settings, store, workers).recover()  # what a kill left unsettled may be what shall be undone
-        writes = _chosen(store, paths or [], last=last, run=run)
-        run_id = store.begin_run("undo", settings.recorded())
-        outcomes = undo_writes(
-            writes,
-            settings=settings,
-            store=store,
-            workers=workers,
-            run_id=run_id,
-            dry_run=dry_run,
-            force=force,
-            stop=stop,
-        )
-        for outcome in outcomes:
-            counts[outcome.status] += 1
-            if as_json:
-                output.say_json(output.outcome_json(outcome))
-            else:
-                output.say(_row(outcome))
-        if not stop.done():  # what did not come to its end is gone on with, see _last
-            store.finish_run(run_id)
-    verb = "would be undone" if dry_run else "undone"
-    done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
-    output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")
-    if stop.done():
-        output.notice("interrupted: the same command, run again, goes on")
-        raise typer.Exit(130)
-    if failed:
-        raise typer.Exit(1)
+    words = Words("undo", done="undone", nothing="nothing is left to undo")
+    asked = Asked(tuple(paths or ()), last=last, run=run, force=force)
+    carry_out(words, asked, _chosen, dry_run=dry_run, as_json=as_json)
 
 
-def _chosen(store: Store, paths: list[Path], *, last: bool, run: int | None) -> list[StoredWrite]:
-    """Give the writes to undo, newest first, before any is undone: each undo is a write as well.
+def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
+    """The writes to undo; none if all were undone before.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: nothing was ever written there.
     """
-    from genretagger.database.values import WriteState
+    from genretagger.database import WriteKind
     from genretagger.errors import ConfigError
 
-    if paths:
-        newest: dict[Path, StoredWrite] = {}
-        for path in paths:
-            whole = Path(os.path.abspath(path))  # noqa: PTH100 - as the files were found; resolve() follows links
-            done = [write for write in store.writes(under=whole) if write.state is WriteState.DONE]
-            if not done:
-                raise ConfigError("nothing was written there that could be undone", path=whole)
-            for write in done:
-                newest.setdefault(write.path, write)
-        return sorted(newest.values(), key=lambda write: -write.id)
-    if last:
-        run = _last(store)
-        if run is None:
-            raise ConfigError("there is nothing to undo")
-    writes = list(store.writes(run_id=run))
-    if not writes:
-        raise ConfigError(f"run {run} has written nothing", hint="`genretagger show PATH` names the run of a write")
-    if all(write.state is not WriteState.DONE for write in writes):
-        raise ConfigError(f"nothing of run {run} is left to undo", hint="Its writes were undone, or never took place")
-    return writes
-
-
-def _last(store: Store) -> int | None:
-    """Give the newest run of which a write stands; or what the newest one was undoing when it was interrupted."""
-    from genretagger.database.values import WriteState
-
-    newest = next((each for each in store.runs() if each.writes.get(WriteState.DONE)), None)
-    if newest is None:
-        return None
-    first = next(store.writes(run_id=newest.id))
-    if newest.finished_at is None and first.undo_of is not None:
-        interrupted = store.run(store.write(first.undo_of).run_id)
-        if interrupted is not None and interrupted.writes.get(WriteState.DONE):
-            return interrupted.id
-    return newest.id
-
-
-def _row(outcome: Outcome) -> str:
-    from genretagger.text import printable
-
-    if outcome.status is Status.TAGGED:
-        state = "would undo" if outcome.dry_run else "undone"
-        genres = ", ".join(outcome.genres) or "(none)"
-        return f"{state:<10} {printable(genres):<26} {printable(outcome.path)}"
-    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(outcome.reason)}"
+    for path in request.paths:
+        if not store.took_place(under=path):
+            raise ConfigError("nothing was written there that could be undone", path=path)
+    if request.paths:
+        return request.newest(lambda path: store.undoable(under=path))
+    if request.last:
+        newest = request.name_last(store.last_run)
+        if newest is None:
+            if not store.took_place():
+                raise ConfigError("there is nothing to undo")
+            return []
+        return store.undoable(run_id=newest)
+    run = request.run
+    if not store.took_place(run_id=run):
+        raise ConfigError(f"run {run} has written nothing", hint="`genretagger history` lists the runs")
+    if all(write.kind is WriteKind.UNDO for write in store.writes(run_id=run)):
+        hint = f"`genretagger redo --run {run}` puts back what it took back"
+        raise ConfigError(f"run {run} is an undo, which is not undone", hint=hint)
+    return store.undoable(run_id=run)

@@ -20,6 +20,7 @@ from genretagger.database.values import (
     StoredJob,
     StoredRun,
     StoredWrite,
+    WriteKind,
     WriteState,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "StoredJob",
     "StoredRun",
     "StoredWrite",
+    "WriteKind",
     "WriteState",
 ]

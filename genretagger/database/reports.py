@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, text
 
 from genretagger.database.access import Access
 from genretagger.database.analyses import decision_of
+from genretagger.database.chains import stored_writes
 from genretagger.database.models import AnalysisRow, DecisionRow, ModelRow, TrackRow, WriteRow
 from genretagger.database.tracks import failure_of, track_of
 from genretagger.database.values import (
@@ -21,7 +22,7 @@ from genretagger.database.values import (
     StoredWrite,
     WriteState,
 )
-from genretagger.database.writes import PAGE_ROWS, lies_under, write_of
+from genretagger.database.writes import PAGE_ROWS, lies_under
 from genretagger.types import Stamp
 
 _ANALYSES = (
@@ -148,7 +149,7 @@ def _known(connection: Connection, rows: Sequence[Any]) -> list[Known]:
 
 def _writes(connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
     wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
-    return [write_of(row) for row in connection.execute(wanted)]
+    return stored_writes(connection, connection.execute(wanted).all())
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

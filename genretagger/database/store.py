@@ -23,15 +23,15 @@ from genretagger.database.engine import Mode, other_engine, settle_journal, sqli
 from genretagger.database.jobs import Jobs
 from genretagger.database.reports import Reports
 from genretagger.database.tracks import Tracks
+from genretagger.database.undos import Undos
 from genretagger.database.upgrade import SCHEMA_REVISION, stored_revision, upgrade
-from genretagger.database.writes import Writes
 from genretagger.errors import DatabaseError
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
 
 
-class Store(Tracks, Analyses, Writes, Jobs, Reports):
+class Store(Tracks, Analyses, Undos, Jobs, Reports):
     """An open database.
 
     Attributes:

@@ -34,6 +34,14 @@ class WriteState(StrEnum):
     UNDONE = "undone"
 
 
+class WriteKind(StrEnum):
+    """What a write did: WRITE wrote new genres, UNDO took a write back, REDO put back what an undo took."""
+
+    WRITE = "write"
+    UNDO = "undo"
+    REDO = "redo"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFailure:
     """Why a file could not be handled.
@@ -145,9 +153,12 @@ class StoredWrite:
         reason: why it was written, in words.
         temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
         state: where it stands.
-        undo_of: number of the write that this one undoes; None where it is no undo.
+        undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
+        kind: what it did.
+        of_run: number of the run whose write an undo takes back or a redo puts back; None for others.
+        undone_by: number of the run that took it back; None if none did.
     """
 
     id: int
@@ -163,6 +174,14 @@ class StoredWrite:
     undo_of: int | None
     started_at: datetime
     finished_at: datetime | None
+    kind: WriteKind = WriteKind.WRITE
+    of_run: int | None = None
+    undone_by: int | None = None
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether its genres were taken away again, by this write or after it."""
+        return self.kind is WriteKind.UNDO or self.state is WriteState.UNDONE
 
 
 def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[str, ...]:

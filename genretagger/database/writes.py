@@ -18,6 +18,7 @@ from sqlalchemy import update as change
 from sqlalchemy.orm import InstrumentedAttribute
 
 from genretagger.database.access import Access
+from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RunRow, TrackRow, WriteRow
 from genretagger.database.tracks import genre_columns, stamp_columns
@@ -87,14 +88,6 @@ class Writes(Access):
             if len(page) < PAGE_ROWS:
                 return
             newest = page[-1].id
-
-    def last_run(self) -> StoredRun | None:
-        """The newest run of which a write still stands and was no undo itself; `undo --last` also counts undos."""
-        standing = select(func.max(WriteRow.run_id)).where(
-            WriteRow.state == WriteState.DONE.value, WriteRow.undo_of.is_(None)
-        )
-        page = self._run_page(select(RunRow).where(RunRow.id == standing.scalar_subquery()))
-        return page[0] if page else None
 
     def run(self, number: int) -> StoredRun | None:
         """One run by its number; None if there is no such run."""
@@ -208,10 +201,10 @@ class Writes(Access):
             DatabaseError: if there is no such write.
         """
         with self._read() as connection:
-            row = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).first()
-        if row is None:
-            raise DatabaseError(f"there is no write {write_id}", path=self.path)
-        return write_of(row)
+            rows = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
+            if not rows:
+                raise DatabaseError(f"there is no write {write_id}", path=self.path)
+            return stored_writes(connection, rows)[0]
 
     def last_write(self, path: Path, payload_hash: str) -> StoredWrite | None:
         """The newest write to this audio that took place, to see whether its owner changed the genre after it.
@@ -220,8 +213,8 @@ class Writes(Access):
         that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
         """
         with self._read() as connection:
-            row = connection.execute(_LAST_WRITE, {"path": path, "payload_hash": payload_hash}).first()
-        return None if row is None else write_of(row)
+            rows = connection.execute(_LAST_WRITE, {"path": path, "payload_hash": payload_hash}).all()
+            return stored_writes(connection, rows)[0] if rows else None
 
     def history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
         """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
@@ -230,10 +223,10 @@ class Writes(Access):
         """
         wanted = select(WriteRow).where(
             WriteRow.payload_hash == payload_hash,
-            WriteRow.state.in_((WriteState.DONE.value, WriteState.UNDONE.value)),
+            WriteRow.state.in_(SETTLED),
         )
         with self._read() as connection:
-            found = [write_of(row) for row in connection.execute(wanted.order_by(WriteRow.id))]
+            found = stored_writes(connection, connection.execute(wanted.order_by(WriteRow.id)).all())
             changed_ns = connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar()
         if here := [write for write in found if write.path == path]:
             return here
@@ -260,7 +253,7 @@ class Writes(Access):
             if newest is not None:
                 wanted = wanted.where(WriteRow.id < newest)
             with self._read() as connection:
-                page = [write_of(row) for row in connection.execute(wanted)]
+                page = stored_writes(connection, connection.execute(wanted).all())
             yield from page
             if len(page) < PAGE_ROWS:
                 return
@@ -283,28 +276,8 @@ class Writes(Access):
         )
         with self._read() as connection:
             rows = connection.execute(wanted).all()
-        return [
-            write_of(row) for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)
-        ]
-
-
-def write_of(row: Any) -> StoredWrite:
-    """The write that a row of `writes` holds."""
-    return StoredWrite(
-        id=row.id,
-        run_id=row.run_id,
-        path=row.path,
-        payload_hash=row.payload_hash,
-        before=field_from_json(row.before),
-        after=field_from_json(row.after),
-        model=row.model,
-        reason=row.reason,
-        temporary_name=None if row.temporary_name is None else str(row.temporary_name),
-        state=WriteState(row.state),
-        undo_of=row.undo_of,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+            mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
+            return stored_writes(connection, mine)
 
 
 def lies_under(column: InstrumentedAttribute[Path], folder: Path) -> ColumnElement[bool]:

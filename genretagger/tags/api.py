@@ -6,7 +6,8 @@ take the place of the original only when
 1. the payload hash of both is the expected one,
 2. everything that is neither audio nor genre is equal, byte for byte,
 3. the genre reads back as it was meant, by our reader and by mutagen,
-4. the kind is the same, and a sample of the audio decodes to the same samples, where the caller gives a decoder.
+4. the kind is the same, and a sample of the audio decodes to the same samples, where the caller gives a decoder,
+5. it can be undone: the way back is tried in memory, see `wayback.py`.
 
 The formats are in one file a family; `container.py` has their contract and `registry.py` the list.
 """
@@ -37,6 +38,7 @@ from genretagger.errors import (
 from genretagger.kinds import Kind, kind_of
 from genretagger.tags.container import Container, Sink, WriteOptions, feed
 from genretagger.tags.registry import container_of
+from genretagger.tags.wayback import fault_of_undo, rehearse
 from genretagger.types import GenreField, Json, Stamp, TagChange
 
 __all__ = [
@@ -166,7 +168,9 @@ def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:
 
 
 def refusal(file: BinaryIO, kind: Kind) -> str | None:
-    """Why the genre of this file cannot be written; None where it can.
+    """Say why the genre of this file cannot be written, or not be undone; None if both can be done.
+
+    A write and its undo are tried in memory, so the answer is what a write would end with.
 
     Raises:
         AccessError: the file cannot be read.
@@ -174,6 +178,15 @@ def refusal(file: BinaryIO, kind: Kind) -> str | None:
     container = container_of(kind, WriteOptions())
     if container is None:
         return f"genres cannot be written to {kind.human} files"
+    try:
+        with tag_errors():
+            return _refusal(container, file) or rehearse(container, kind, file)
+    except TagError as error:
+        return f"a genre could not be written: {error.cause}"
+
+
+def _refusal(container: Container, file: BinaryIO) -> str | None:
+    """Say why this file must not be edited at all."""
     try:
         with tag_errors():
             reason = container.refusal(file)
@@ -235,7 +248,7 @@ def write(
             fault = fault_of_names(change.values)
             if fault:
                 raise WriteRefusedError(fault, path=path)
-        reason = refusal(file, kind)
+        reason = _refusal(container, file)
         if reason is not None:
             raise WriteRefusedError(reason, path=path, hint="The file was left as it is.")
     job = _Job(path, kind, container, change, payload_hash, audio_sample)
@@ -295,7 +308,7 @@ class _Job:
         sample = self.audio_sample(original, self.kind) if self.audio_sample else b""
         try:
             with tag_errors(self.path):
-                fault = self._fault(temporary, others, sample)
+                fault = self._fault(temporary, others, sample) or self._fault_of_undo(original, temporary)
         except FileError as error:
             fault = f"the edited copy cannot be read: {error.cause}"
             raise self._refused(fault) from error
@@ -324,6 +337,12 @@ class _Job:
         if self.audio_sample and self.audio_sample(temporary, self.kind) != sample:
             return "the edited copy would sound different"
         return None
+
+    def _fault_of_undo(self, original: BinaryIO, temporary: BinaryIO) -> str | None:
+        """Say why the write could not be undone. An undo is not asked: it is done even if nobody could redo it."""
+        if isinstance(self.change, OldGenres):
+            return None
+        return fault_of_undo(self.container, self.kind, original, temporary, self.container.read(original))
 
     def _others(self, file: BinaryIO) -> str:
         return _digest(partial(self.container.others, file), self.kind)

@@ -43,14 +43,19 @@ def test_a_write_and_its_undo_are_told_newest_first(
     assert (done["path"], done["before"], done["after"]) == (str(song), [], tagged["genres"])
     assert (undone["path"], undone["before"], undone["after"]) == (str(song), tagged["genres"], [])
     assert (done["model"], done["reason"]) == ("musicnn", tagged["reason"])
+    assert (done["kind"], done["of_run"], done["undone_by"]) == ("write", None, undone["run"])
+    assert (undone["kind"], undone["of_run"], undone["undone_by"]) == ("undo", done["run"], None)
+    assert undone["model"] == ""  # nobody's opinion
     assert undone["run"] > done["run"]
 
     people = genretagger("history", song).out.splitlines()
     assert re.fullmatch(rf"run {undone['run']}: undo, \d{{4}}-\d\d-\d\d \d\d:\d\d, 1 write \(1 done\)", people[0])
-    assert re.fullmatch(rf" +{undone['id']}  \d\d:\d\d:\d\d  done, undo of {done['id']}  {song}", people[1])
+    assert re.fullmatch(rf" +{undone['id']}  \d\d:\d\d:\d\d  done, undo of run {done['run']}  {song}", people[1])
     assert people[2].strip() == f"{', '.join(tagged['genres'])} → (none)"
+    assert people[2:4] == [people[2], f"          undo of write {done['id']}"]
     assert people[4].startswith(f"run {done['run']}: tag, ")
     assert people[4].endswith(", 1 write (1 undone)")
+    assert re.fullmatch(rf" +{done['id']}  \d\d:\d\d:\d\d  undone by run {undone['run']}  {song}", people[5])
     assert people[7].strip() == f"musicnn: {tagged['reason']}"
     assert len(people) == 8
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -101,7 +102,9 @@ def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path
     undone = genretagger("show", song, "--json").lines[0]
     assert "undone" in undone["reason"]
     assert [write["state"] for write in undone["writes"]] == ["done", "undone"]
-    assert "(undo)" in genretagger("show", song).out
+    said = genretagger("show", song).out
+    assert re.search(r"run \d+: \(none\) → \(none\), undo of run \d+\n", said)
+    assert re.search(r"run \d+: \(none\) → Rock, undone by run \d+\n", said)
 
 
 def test_a_decision_that_was_not_written(genretagger: Command, song: Path, tmp_path: Path) -> None:

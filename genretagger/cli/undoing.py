@@ -1,0 +1,222 @@
+"""What `undo` and `redo` share: which writes are meant, also when the command is repeated, and how the end is told.
+
+A run of either notes what it was asked for. It counts as finished only if nothing failed and no right was missing;
+until then the same command goes on with what is left, and takes no second step back for the files that are done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from genretagger.types import Json, Outcome, Status
+
+if TYPE_CHECKING:
+    from genretagger.database import Store, StoredRun, StoredWrite
+
+_ASKED = "asked"
+"""Under this key the settings of a run hold what it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a command calls what it does.
+
+    Attributes:
+        command: its name.
+        done: what it has done to a write.
+        nothing: what it says when there is nothing to do.
+    """
+
+    command: str
+    done: str
+    nothing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says; see the options of `undo`."""
+
+    paths: tuple[Path, ...]
+    last: bool
+    run: int | None
+    force: bool
+
+
+Choose = Callable[["Store", "Request"], Iterable["StoredWrite"]]
+"""Gives the writes to take back, newest first; raises ConfigError if there never were any."""
+
+
+class Request:
+    """What was asked for, and what earlier runs of the same command have done of it.
+
+    Args:
+        words: of the command.
+        asked: of the command line.
+        store: the database.
+        tell: is told which run `--last` means.
+    """
+
+    def __init__(self, words: Words, asked: Asked, store: Store, tell: Callable[[str], None]) -> None:
+        self.words, self.last, self.run, self.force = words, asked.last, asked.run, asked.force
+        self.paths = tuple(Path(os.path.abspath(path)) for path in asked.paths)  # noqa: PTH100 - as the files were found
+        self._store, self._tell = store, tell
+
+    def newest(self, writes: Callable[[Path], Iterable[StoredWrite]]) -> list[StoredWrite]:
+        """The newest write to each file, but for files that an unfinished run of the same command has done already."""
+        done = self._done_already()
+        chosen: dict[Path, StoredWrite] = {}
+        for path in self.paths:
+            for write in writes(path):
+                if write.id > done.get(write.path, 0):
+                    chosen.setdefault(write.path, write)
+        return sorted(chosen.values(), key=lambda write: -write.id)
+
+    def name_last(self, find: Callable[[Mapping[int, datetime]], StoredRun | None]) -> int | None:
+        """Find the newest run with anything left to do, tell which it is, and give its number.
+
+        A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
+        """
+        from genretagger.cli.describe import when
+
+        found = find(self._tried())
+        if found is None:
+            return None
+        self.run = found.id
+        self._tell(f"{self.words.command} of run {found.id} ({found.command}, {when(found.started_at)})")
+        return found.id
+
+    def as_json(self) -> Json:
+        """What a run of the command notes, for later ones."""
+        return {"run": self.run, "paths": self._key(), "force": self.force}
+
+    def _key(self) -> str | None:
+        if not self.paths:
+            return None
+        names = b"\0".join(sorted({os.fsencode(path) for path in self.paths}))
+        return hashlib.blake2b(names, digest_size=16).hexdigest()
+
+    def _earlier(self) -> Iterator[tuple[StoredRun, Json]]:
+        """Earlier runs of the same command and what they were asked for, newest first."""
+        for run in self._store.runs():
+            asked = run.settings.get(_ASKED) if isinstance(run.settings, dict) else None
+            if run.command == self.words.command and isinstance(asked, dict):
+                yield run, asked
+
+    def _tried(self) -> dict[int, datetime]:
+        """Run → when it was last taken back to its end."""
+        tried: dict[int, datetime] = {}
+        for run, asked in self._earlier():
+            if run.finished_at is not None and asked.get("run") and asked.get("force", False) >= self.force:
+                tried.setdefault(asked["run"], run.started_at)
+        return tried
+
+    def _done_already(self) -> dict[Path, int]:
+        """File → the newest write that unfinished runs of the same command made to it."""
+        from genretagger.database import WriteState
+
+        done: dict[Path, int] = {}
+        for run, asked in self._earlier():
+            if asked.get("paths") != self._key():
+                continue
+            if run.finished_at is not None:
+                break
+            for write in self._store.writes(run_id=run.id):
+                if write.state is not WriteState.ABANDONED:
+                    done[write.path] = max(write.id, done.get(write.path, 0))
+        return done
+
+
+def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_json: bool) -> None:
+    """Run the command: choose, take back, and tell.
+
+    Raises:
+        ConfigError: nothing, or too much, was asked for.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.interrupt import interruptible
+    from genretagger.config import load
+    from genretagger.database.store import Store
+    from genretagger.errors import ConfigError
+    from genretagger.text import plural
+    from genretagger.undo import undo as take_back
+    from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.writer import Writer
+
+    output.quieten()
+    if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
+        raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
+    settings = load()
+    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    counts = dict.fromkeys(Status, 0)
+    finished = True
+    with (
+        interruptible() as stop,
+        Store.open(settings.database, create=False) as store,
+        WorkerPool(settings.worker_count, limits) as workers,
+    ):
+        Writer(settings, store, workers).recover()  # what a kill left unsettled may be what shall be undone
+        request = Request(words, asked, store, output.notice)
+        writes = list(choose(store, request))  # before any is taken back: each undo is a write as well
+        if not writes:
+            output.notice(words.nothing)
+            return
+        run_id = 0
+        if not dry_run:
+            run_id = store.begin_run(words.command, {**settings.recorded(), _ASKED: request.as_json()})
+        outcomes = take_back(
+            writes,
+            settings=settings,
+            store=store,
+            workers=workers,
+            run_id=run_id,
+            dry_run=dry_run,
+            force=asked.force,
+            stop=stop,
+        )
+        for outcome in outcomes:
+            counts[outcome.status] += 1
+            finished &= _settled(outcome)
+            if as_json:
+                output.say_json(output.outcome_json(outcome))
+            else:
+                output.say(_row(outcome, words))
+        if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
+            store.finish_run(run_id)
+    verb = f"would be {words.done}" if dry_run else words.done
+    done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
+    output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")
+    if stop.done():
+        output.notice("interrupted: the same command, run again, goes on")
+        raise typer.Exit(130)
+    if failed:
+        if not finished and not dry_run:
+            output.notice("the same command, run again, tries those that failed")
+        raise typer.Exit(1)
+
+
+def _settled(outcome: Outcome) -> bool:
+    """Whether another try would end the same way: for files that are done, that their owner changed, or deleted."""
+    from genretagger.undo import is_theirs
+
+    if outcome.status in (Status.FAILED, Status.SKIPPED) and not is_theirs(outcome):
+        path = outcome.path
+        return not os.path.lexists(path) and os.path.isdir(path.parent)  # noqa: PTH112 - is_dir() raises
+    return True
+
+
+def _row(outcome: Outcome, words: Words) -> str:
+    from genretagger.text import printable
+
+    if outcome.status is Status.TAGGED:
+        state = f"would {words.command}" if outcome.dry_run else words.done
+        genres = ", ".join(outcome.genres) or "(none)"
+        return f"{state:<10} {printable(genres):<26} {printable(outcome.path)}"
+    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(outcome.reason)}"

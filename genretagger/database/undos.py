@@ -1,0 +1,111 @@
+"""What can be undone, and what can be put back again, in the order of both.
+
+For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts back what the last
+undo took, and a new write forgets what could have been put back. A run is undone as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
+
+from genretagger.database.chains import SETTLED, stored_writes
+from genretagger.database.models import WriteRow
+from genretagger.database.values import StoredRun, StoredWrite, WriteKind, WriteState
+from genretagger.database.writes import PAGE_ROWS, Writes
+
+_NEVER: Mapping[int, datetime] = {}
+
+
+class Undos(Writes):
+    """Questions of `undo` and `redo`. All give writes newest first, which is the order to take them in."""
+
+    def undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+        """Writes that stand: they took place, were not undone, and are no undo themselves.
+
+        Args:
+            run_id: only of this run.
+            under: only to this path, or below it.
+        """
+        for write in self.writes(run_id=run_id, under=under):
+            if write.state is WriteState.DONE and write.kind is not WriteKind.UNDO:
+                yield write
+
+    def redoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+        """Undos that stand, and after which nothing new was written to the file.
+
+        Args:
+            run_id: only undos that this run made, or that took back what this run wrote.
+            under: only to this path, or below it.
+        """
+        writes = self.writes(under=under) if run_id is None else self._undos_of(run_id)
+        page: list[StoredWrite] = []
+        for write in writes:
+            if write.state is WriteState.DONE and write.kind is WriteKind.UNDO:
+                page.append(write)
+                if len(page) == PAGE_ROWS:
+                    yield from self._newest_ones(page)
+                    page = []
+        yield from self._newest_ones(page)
+
+    def last_run(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
+        """The newest run of which a write stands.
+
+        Args:
+            tried: runs to pass over, unless they wrote something after this time.
+        """
+        for run in self.runs():
+            if run.writes.get(WriteState.DONE) and _any_since(self.undoable(run_id=run.id), tried.get(run.id)):
+                return run
+        return None
+
+    def last_undo(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
+        """The newest run with an undo that can be put back; see `last_run`."""
+        for run in self.runs():
+            if run.writes.get(WriteState.DONE):
+                undos = (write for write in self.redoable(run_id=run.id) if write.run_id == run.id)
+                if _any_since(undos, tried.get(run.id)):
+                    return run
+        return None
+
+    def took_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
+        """Whether anything was ever written by a run, or under a path, or at all, whatever became of it."""
+        return any(write.state.value in SETTLED for write in self.writes(run_id=run_id, under=under))
+
+    def _undos_of(self, run_id: int) -> list[StoredWrite]:
+        undone = aliased(WriteRow)
+        wanted = select(WriteRow).outerjoin(undone, WriteRow.undo_of == undone.id)
+        wanted = wanted.where((WriteRow.run_id == run_id) | (undone.run_id == run_id), WriteRow.undo_of.is_not(None))
+        with self._read() as connection:
+            rows: list[Any] = list(connection.execute(wanted.order_by(WriteRow.id.desc())))
+            return [
+                write
+                for start in range(0, len(rows), PAGE_ROWS)
+                for write in stored_writes(connection, rows[start : start + PAGE_ROWS])
+            ]
+
+    def _newest_ones(self, undos: list[StoredWrite]) -> list[StoredWrite]:
+        """Those of these undos after which nothing new was written."""
+        if not undos:
+            return []
+        wanted = (
+            select(WriteRow.path, func.max(WriteRow.id))
+            .where(
+                WriteRow.path.in_({write.path for write in undos}),
+                WriteRow.undo_of.is_(None),
+                WriteRow.state.in_(SETTLED),
+            )
+            .group_by(WriteRow.path)
+        )
+        with self._read() as connection:
+            newest = {row[0]: row[1] for row in connection.execute(wanted)}
+        return [write for write in undos if newest.get(write.path, 0) < write.id]
+
+
+def _any_since(writes: Iterable[StoredWrite], since: datetime | None) -> bool:
+    return any(since is None or write.started_at > since for write in writes)
