@@ -9,7 +9,7 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install tag test test-all test-beets torture mutations soak lint bench clean
+.PHONY: help install try tag test test-all test-beets torture mutations soak lint bench clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@touch $@
 
 install: $(VENV)/installed ## Install the command into .venv
+
+try: $(VENV)/installed ## Listen to the music of a folder, and write nothing: make try MUSIC=/path/to/music
+	@if [ -z "$$MUSIC" ]; then echo "Which folder? make try MUSIC=/path/to/music" >&2; exit 2; fi
+	@$(BIN)/genretagger tag --dry-run -- "$$MUSIC"
 
 tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSIC=/path/to/music
 	@if [ -z "$$MUSIC" ]; then echo "Which folder? make tag MUSIC=/path/to/music" >&2; exit 2; fi

@@ -14,7 +14,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
 from genretagger.errors import FileChangedError, FileError, NotAllowedError
-from genretagger.plan import Planned
+from genretagger.plan.entry import Planned
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import key, vocabulary

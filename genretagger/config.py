@@ -26,14 +26,15 @@ import platformdirs
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    TomlConfigSettingsSource,
 )
 
 from genretagger.errors import ConfigError
+from genretagger.textfile import read_text
 from genretagger.types import Policy
 
 PREFIX = "GENRETAGGER_"
@@ -103,6 +104,9 @@ _WORDS = {
 }
 """What a value should have been, by the name that pydantic gives the error."""
 
+_MOST_BYTES = 1 << 20
+_MAKE_ONE = "`genretagger config init` makes a configuration file"
+
 _RULES = {
     *("model", "windows", "max_genres", "min_score", "share_of_top", "allow", "forbid", "aliases", "add_parents"),
     *("capitalisation", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
@@ -165,7 +169,7 @@ class Settings(BaseSettings):
 
     # Choosing files
     ignore: Names = Field((), description='files and folders to leave out, as patterns: "*.live.mp3", "Podcasts/*"')
-    min_duration_s: float = Field(0, ge=0, le=86_400, description="tracks shorter than this many seconds are left out")
+    min_duration_s: float = Field(5, ge=0, le=86_400, description="sounds shorter than this many seconds are left out")
 
     # The service
     quiet_s: float = Field(10, ge=0.1, le=86_400, description="seconds without a change before a new file is complete")
@@ -234,7 +238,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+        return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_path()))
 
 
 class _Restored(Settings):
@@ -265,6 +269,21 @@ def config_path() -> Path:
     if named:
         return Path(named)
     return platformdirs.user_config_path("genretagger", appauthor=False) / "config.toml"
+
+
+def file_options(path: Path) -> dict[str, Any]:
+    """The options that the configuration file sets, as TOML gives them; none if there is no file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`, `tomllib.TOMLDecodeError`).
+    """
+    try:
+        return tomllib.loads(read_text(path, most_bytes=_MOST_BYTES))
+    except FileNotFoundError:
+        return {}
+    except RecursionError as error:
+        raise ValueError("its brackets are nested too deeply") from error
 
 
 def load(**flags: Any) -> Settings:
@@ -306,6 +325,8 @@ def load(**flags: Any) -> Settings:
         raise ConfigError(f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE) from error
 
 
 def _check_environment() -> None:

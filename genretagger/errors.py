@@ -62,6 +62,10 @@ class AudioError(FileError):
     """The audio cannot be decoded: damaged, truncated or empty."""
 
 
+class TooShortError(AudioError):
+    """There is too little audio to hear anything in it; nothing is wrong with the file."""
+
+
 class TagError(FileError):
     """The tags cannot be read."""
 
@@ -106,6 +110,7 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         FileError,
         UnsupportedFileError,
         AudioError,
+        TooShortError,
         TagError,
         WriteRefusedError,
         NotAllowedError,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from genretagger.database.store import Store
@@ -103,7 +104,11 @@ class Knowledge:
         unheard = Heard(track, Credits(), None, _SILENT, ours)
         if not worth(unheard):
             return unheard
-        credits: Credits = yield Step(self._workers.credit(track.path))
+        credits = track.credits
+        if credits is None:  # a database of an earlier version, which did not keep them
+            found: Credits = yield Step(self._workers.credit(track.path))
+            credits = found
+            self._store.save_track(replace(track, credits=credits))
         analysis = yield from self.analysis(track, anew=False)
         activations = analysis.activations
         decision = _SILENT if activations is None else self._listener.decide(activations)

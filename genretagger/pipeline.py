@@ -24,12 +24,12 @@ from typing import TypeVar
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError, GenretaggerError, NotAllowedError
+from genretagger.errors import FileChangedError, FileError, GenretaggerError, NotAllowedError, TooShortError
 from genretagger.files import stamp_of
 from genretagger.knowledge import Knowledge
 from genretagger.listener import Listener
 from genretagger.ownership import Ownership
-from genretagger.plan import Planned, planned
+from genretagger.plan.entry import Planned, planned
 from genretagger.run import Run
 from genretagger.schedule import Flow, interleave
 from genretagger.text import printable
@@ -130,7 +130,10 @@ class Pipeline:
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
         if reason := self._unfit(file, track):
             return _outcome(track, Status.SKIPPED, reason)
-        decision = yield from self.knowledge.decision(track, anew=run.force)
+        try:
+            decision = yield from self.knowledge.decision(track, anew=run.force)
+        except TooShortError as error:
+            return _outcome(track, Status.SKIPPED, error.cause)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
         wanted = self._wanted(track, decision)

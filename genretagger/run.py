@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from genretagger.plan import Planned
+from genretagger.plan.entry import Planned
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,16 @@ class GenreField:
 
 
 @dataclass(frozen=True, slots=True)
+class Credits:
+    """Who plays, on which album, and what the track is called; "" if the tags do not say."""
+
+    artist: str = ""
+    album_artist: str = ""
+    album: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """What is known of a file before anybody listens to it.
 
@@ -70,6 +80,7 @@ class Track:
         payload_hash: hex digest of the audio bytes without the tags: the track's identity across renames.
         genres: the genre field.
         refusal: why genres cannot be written to it; None where they can.
+        credits: who plays, and what; None if nobody has read them yet.
     """
 
     path: Path
@@ -79,15 +90,7 @@ class Track:
     payload_hash: str
     genres: GenreField
     refusal: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Credits:
-    """Who plays, and on which album; "" where the tags do not say."""
-
-    artist: str = ""
-    album_artist: str = ""
-    album: str = ""
+    credits: Credits | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genretagger"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors"}),
-    frozenset({"types", "text", "posix"}),
+    frozenset({"types", "text", "posix", "textfile"}),
     frozenset({"config", "swap"}),
     frozenset({"kinds", "files"}),
     frozenset({"discover", "schedule"}),
-    frozenset({"audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
+    frozenset(
+        {"saving", "audio", "evaluate", "features", "windows", "model", "aggregate", "vocabulary", "database", "tags"}
+    ),
     frozenset({"worker", "listener", "plan"}),
     frozenset({"writer", "knowledge", "run"}),
     frozenset({"ownership"}),

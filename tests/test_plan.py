@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genretagger import plan
-from genretagger.plan import PlanError, Planned
+from genretagger.plan import jsonl as plan
+from genretagger.plan import reading, table
+from genretagger.plan.entry import PlanError, Planned
 from genretagger.types import GenreField, Stamp
 
 NAME = Path("music.plan")
@@ -33,7 +35,7 @@ PLANNED = Planned(
 
 
 def read(*lines: bytes, header: bytes | None = None) -> list[Planned]:
-    return list(plan.read(io.BytesIO((plan.header() if header is None else header) + b"".join(lines)), NAME))
+    return list(reading.read(io.BytesIO((plan.header() if header is None else header) + b"".join(lines)), NAME))
 
 
 def changed(**fields: Any) -> bytes:
@@ -72,7 +74,7 @@ def test_every_name_comes_back(parts: list[bytes]) -> None:
     [
         pytest.param(b"[1]\n", "no JSON object", id="list"),
         pytest.param(b'{"path": \n', "no JSON object", id="half"),
-        pytest.param(b"\xff\n", "not UTF-8", id="bytes"),
+        pytest.param(b"\xff\n", "neither UTF-8 nor UTF-16", id="bytes"),
         pytest.param(b"[" * 200_000 + b"\n", "nested too deeply", id="deep"),
         pytest.param(b'{"a": 1, "a": 2}\n', "twice", id="field-twice"),
         pytest.param(b'{"a": ' + b"9" * 100_000 + b"}\n", "absurdly long", id="number"),
@@ -112,24 +114,16 @@ def test_a_line_that_cannot_be_used(line: bytes, fault: str) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_a_line_without_end_is_not_read_whole() -> None:
-    class Endless(io.RawIOBase):
-        taken = 0
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: Any) -> int:
-            buffer[:] = b" " * len(buffer)
-            self.taken += len(buffer)
-            return len(buffer)
-
-    source = Endless()
-    with pytest.raises(PlanError, match="no plan"):
-        list(plan.read(io.BufferedReader(source), NAME))
-    assert source.taken < plan.LINE_BYTES + (1 << 20)
+def test_a_line_without_end_is_not_read_whole(tmp_path: Path) -> None:
+    huge = tmp_path / "huge.plan"
+    with huge.open("wb") as file:
+        file.truncate(1 << 36)  # a hole: it takes no space, and reading all of it would take minutes
+    with huge.open("rb") as file:
+        with pytest.raises(PlanError, match="no plan"):
+            list(reading.read(file, NAME))
+        assert file.tell() < reading.LINE_LETTERS + (1 << 20)
     with pytest.raises(PlanError, match="line 2: it is longer than 32 MB"):
-        read(b" " * (plan.LINE_BYTES + 1))
+        read(b" " * (reading.LINE_LETTERS + 1))
 
 
 @pytest.mark.parametrize(
@@ -149,3 +143,63 @@ def test_a_file_with_many_odd_genres_of_its_own_can_be_planned() -> None:
     own = (*(f" {number}/" for number in range(20_000)), "\n", "\n")
     odd = replace(PLANNED, before=GenreField(own, None, "x"), after=(*own, "Techno"), proposed=(*own, "Techno"))
     assert read(plan.to_line(odd)) == [odd]
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16"])
+def test_a_plan_saved_by_an_editor_on_windows(coding: str) -> None:
+    text = (plan.header() + plan.to_line(PLANNED)).decode().replace("\n", "\r\n")
+    assert list(reading.read(io.BytesIO(text.encode(coding)), NAME)) == [PLANNED]
+
+
+def test_names_that_turn_text_around_are_refused() -> None:
+    for name in ("Tech\u202eon", "\u2066Pop", "Po\u200bp"):
+        with pytest.raises(PlanError, match="invisible marks"):
+            read(changed(after=[name]))
+    with pytest.raises(PlanError, match="invisible marks"):
+        rows(row(PLANNED, genres="Tech\u202eon"))
+
+
+def row(planned: Planned, separator: str = "\t", **cells: str) -> bytes:
+    """The row of a file in a table, with some cells changed."""
+    names = ("path", "genres", "before", "score", "reason", "data")
+    (old,) = csv.reader([table.to_line(planned).decode()], delimiter="\t")
+    sink = io.StringIO()
+    values = {**dict(zip(names, old, strict=True)), **cells}
+    csv.writer(sink, delimiter=separator, lineterminator="\r\n").writerow(values.values())
+    return sink.getvalue().encode()
+
+
+def rows(*lines: bytes, separator: str = "\t") -> list[Planned]:
+    header = table.header().replace(b"\t", separator.encode())
+    return list(reading.read(io.BytesIO(header + b"".join(lines)), NAME))
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_table_comes_back_however_it_was_saved(separator: str) -> None:
+    other = replace(PLANNED, path=Path("/music/b, c; d\t\u202e.mp3"), after=(), proposed=())
+    hostile = replace(PLANNED, path=Path(os.fsdecode(b"/music/=cmd\xff.mp3")), reason='=cmd("x")')
+    written = [row(each, separator) for each in (PLANNED, other, hostile)]
+    assert all("\u202e".encode() not in line for line in written)
+    assert rows(*written, b"\r\n", separator=separator) == [PLANNED, other, hostile]
+
+
+def test_a_table_is_edited_in_its_column() -> None:
+    assert rows(row(PLANNED, genres=" Trance;House ; "))[0].after == ("Trance", "House")
+    assert rows(row(PLANNED, genres=""))[0].after == ()
+    assert rows(row(PLANNED, genres="Trance"))[0].edited
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        pytest.param(row(PLANNED, path="/music/b.mp3"), "sorted only as a whole", id="sorted"),
+        pytest.param(row(PLANNED, data="e30"), "changed or cut off", id="data"),
+        pytest.param(row(PLANNED, data=""), "cut off", id="empty"),
+        pytest.param(table.to_line(PLANNED)[:-40] + b"\n", "cut off", id="cut"),
+        pytest.param(b"/music/a.mp3\tTechno\n", "it has 2 cells", id="short"),
+        pytest.param(row(PLANNED, genres="Pop/Rock; A/B"), "players split genres on", id="separator"),
+    ],
+)
+def test_a_row_that_cannot_be_used(line: bytes, fault: str) -> None:
+    with pytest.raises(PlanError, match=fault):
+        rows(line)

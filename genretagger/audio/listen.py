@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 
 from genretagger.audio.reader import Reader
-from genretagger.errors import AudioError, UnsupportedFileError
+from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.kinds import Kind
 from genretagger.types import Sound, Window
 
@@ -64,7 +64,7 @@ def decode(
         One row for each window.
 
     Raises:
-        AudioError: damaged, truncated, empty or too short.
+        AudioError: damaged, truncated or empty; `TooShortError` if there are too few samples to hear anything.
         UnsupportedFileError: nothing here can decode it.
         AccessError: the file cannot be read.
     """
@@ -83,7 +83,7 @@ def decode(
                 hint="Get the file again.",
             )
         if not _usable(length_s):
-            raise AudioError(f"too short: {length_s:.2f} s")
+            raise TooShortError(f"it is too short to hear anything in it ({length_s:.2f} s)")
         sound = listener.listen(plan(length_s))
         if sound is None:
             raise AudioError("damaged: parts of it cannot be decoded", hint="Get the file again.")

@@ -11,6 +11,7 @@ from typing import Any
 
 from genretagger.config import Settings, load
 from genretagger.errors import ConfigError
+from genretagger.textfile import read_text
 
 _SAME = {
     "count": "max_genres",
@@ -25,6 +26,8 @@ _SAME = {
     "hard_links": "hard_links",
 }
 """What each option is called in genretagger's settings."""
+
+_MOST_BYTES = 1 << 20
 
 
 def settings_for(options: Mapping[str, Any]) -> Settings:
@@ -61,7 +64,7 @@ def _whitelist(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, list):
         return tuple(map(str, value))
     try:
-        lines = Path(str(value)).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = read_text(Path(str(value)).expanduser(), most_bytes=_MOST_BYTES).splitlines()
     except (OSError, ValueError, RuntimeError) as error:
         raise _wrong("whitelist", value, f"The file cannot be read: {error}") from error
     names = tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))

@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import sys
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 import genretagger
 from genretagger.checkup.finding import Finding, bad, ok, warn
-from genretagger.config import PREFIX, Settings, config_path, load
+from genretagger.config import PREFIX, Settings, config_path, file_options, load
 from genretagger.errors import ConfigError
 
 REQUIRED: Mapping[str, str] = MappingProxyType(
@@ -54,7 +53,7 @@ def settings_or_defaults() -> Settings:
     except ConfigError:
         raw: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
-            raw = tomllib.loads(config_path().read_text(encoding="utf-8"))
+            raw = file_options(config_path())
         places: dict[str, Any] = {}
         for name in ("data_dir", "database_url"):
             value = os.environ.get(f"{PREFIX}{name.upper()}") or raw.get(name)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from genretagger.cli.options import AsJson, any_path
+from genretagger.textfile import open_binary
 from genretagger.types import Outcome, Stamp, Status
 
 if TYPE_CHECKING:
-    from genretagger.plan import Planned
+    from genretagger.plan.entry import Planned
 
 _GENRES_SHOWN = 12
 _GENRES_WIDTH = 26
@@ -38,7 +39,8 @@ def apply(
     from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
     from genretagger.database.store import Store
-    from genretagger.plan import PlanError, read
+    from genretagger.plan.entry import PlanError
+    from genretagger.plan.reading import read
     from genretagger.text import plural
     from genretagger.worker.pool import Limits, WorkerPool
     from genretagger.writer import Writer
@@ -103,12 +105,12 @@ def _opened(path: Path) -> BinaryIO:
     Raises:
         PlanError: it cannot be read.
     """
-    from genretagger.plan import PlanError
+    from genretagger.plan.entry import PlanError
 
     try:
-        if path.exists() and not path.is_file():
-            raise PlanError("that is no file", path=path, hint="Name a plan from `genretagger tag --plan FILE`")
-        return path.open("rb")
+        return open_binary(path)
+    except ValueError as error:
+        raise PlanError(str(error), path=path, hint="Name a plan from `genretagger tag --plan FILE`") from error
     except OSError as error:
         cause = f"the plan cannot be read: {error.strerror or error}"
         raise PlanError(cause, path=path, hint="Check the spelling and the permissions") from error

@@ -12,9 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import AsJson
 
-app = typer.Typer(help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
+)
 
 _SECTIONS = {
     "model": "Listening",
@@ -76,8 +79,8 @@ def init(
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
     from genretagger.cli import output
-    from genretagger.cli.saving import OutputError, saved
     from genretagger.config import config_path
+    from genretagger.saving import OutputError, saved
 
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
@@ -121,18 +124,17 @@ def change(option: str, value: str) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    from genretagger.cli.saving import OutputError, saved
     from genretagger.config import config_path
     from genretagger.errors import ConfigError
+    from genretagger.saving import OutputError, saved
 
     path = config_path()
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        text = target.read_bytes().decode() if target.exists() else ""  # with the line ends that it has
-        document = tomlkit.parse(text)
-    except (UnicodeDecodeError, TOMLKitError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Mend it first") from error
+        document = tomlkit.parse(_as_it_is(target))
+    except (ValueError, RecursionError, TOMLKitError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Fix it first") from error
     except OSError as error:
         raise OutputError(
             f"the configuration cannot be changed: {error.strerror or error}", path=path, hint="Check its permissions"
@@ -141,6 +143,17 @@ def change(option: str, value: str) -> Path:
     with saved(target) as file:
         file.write(tomlkit.dumps(document).encode())
     return path
+
+
+def _as_it_is(path: Path) -> str:
+    """The text of a file, with the line ends that it has; empty if there is none."""
+    from genretagger.textfile import decoded, open_binary
+
+    try:
+        with decoded(open_binary(path, most_bytes=1 << 20)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
 
 
 def template() -> str:
@@ -202,9 +215,9 @@ def _in_environment(name: str) -> bool:
 
 def _options_in(path: Path) -> set[str]:
     """The options that a file sets; it has been loaded before, so what cannot be read sets none."""
-    import tomllib
+    from genretagger.config import file_options
 
     try:
-        return set(tomllib.loads(path.read_text(encoding="utf-8")))
+        return set(file_options(path))
     except (OSError, ValueError):
         return set()

@@ -15,16 +15,25 @@ from genretagger.types import Json, Status
 if TYPE_CHECKING:
     from genretagger.cli.show import View
     from genretagger.database import StoredWrite
+    from genretagger.types import Credits, Track
 
 _SCORES_SHOWN = 5
 _BAR_WIDTH = 20
 _NONE = "(none)"
 
 
+def credited(track: Track | None) -> dict[str, str]:
+    """Who plays, on which album, and what; "" if the tags do not say."""
+    credits = track.credits if track is not None else None
+    return {name: getattr(credits, name, "") for name in ("artist", "album", "title")}
+
+
 def lines(view: View, *, all_scores: bool) -> Iterator[str]:
     """Word a file for people."""
     yield printable(view.path)
     if view.now is not None:
+        if named := _called(view.now.credits):
+            yield _line("track", named)
         yield _line("genre", f"{joined(view.now.genres.values)}  ({view.now.genres.form})")
         yield _line("file", f"{_kind(view.now.kind)}, {_length(view.now.duration_s)}")
     yield _line(view.status.value, view.reason)
@@ -56,6 +65,14 @@ def _line(head: str, text: str) -> str:
 def joined(genres: Sequence[str]) -> str:
     """Word some genres, or that there are none."""
     return ", ".join(genres) or _NONE
+
+
+def _called(credits: Credits | None) -> str:
+    """Who plays what, as people say it; "" if the tags do not tell."""
+    if credits is None:
+        return ""
+    called = " - ".join(part for part in (credits.artist, credits.title) if part)
+    return f"{called} ({credits.album})" if called and credits.album else called or credits.album
 
 
 def _kind(name: str) -> str:
@@ -111,6 +128,7 @@ def as_json(view: View) -> Json:
     duration_s = now.duration_s if now is not None else None
     return {
         "path": os.fspath(view.path),
+        **credited(now),
         "status": view.status.value,
         "genres_before": before,
         "genres": genres,

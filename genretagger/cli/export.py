@@ -29,15 +29,21 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from genretagger.cli.describe import credited
 from genretagger.cli.options import any_path
+from genretagger.errors import ConfigError
 from genretagger.text import plural, printable, quoted
 from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.database import Known, Store
+    from genretagger.types import Track
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What some reader takes for the end of a line, or a terminal for a command."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+"""How an address begins: a player would fetch `http:x.mp3` from the network."""
 
 
 class Format(StrEnum):
@@ -85,11 +91,11 @@ def export(
     A track's genres are those in its file; where it has none, those that were decided for it.
     """
     from genretagger.cli import output
-    from genretagger.cli.saving import saved
     from genretagger.config import load
     from genretagger.database import Store
+    from genretagger.saving import saved
 
-    chosen = format_ or (_BY_SUFFIX.get(target.suffix.lower()) if target is not None else None) or Format.CSV
+    chosen = format_ or _format_of(target)
     settings = load()
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
@@ -106,6 +112,25 @@ def export(
         output.notice(f"{plural(count, 'track')} in {target}")
     elif not count:
         output.notice("nothing that is known fits")
+
+
+def _format_of(target: Path | None) -> Format:
+    """The format that the ending of a file's name asks for; a table if nothing is asked for.
+
+    Raises:
+        ConfigError: the ending is not known: `-o genres.html` must not become a table with that name.
+    """
+    if target is None or not target.suffix:
+        return Format.CSV
+    try:
+        return _BY_SUFFIX[target.suffix.lower()]
+    except KeyError:
+        known = ", ".join(_BY_SUFFIX)
+        raise ConfigError(
+            f"no format is known for files that end in {target.suffix}",
+            path=target,
+            hint=f"Choose one of {known}, or name the format with --format",
+        ) from None
 
 
 def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
@@ -148,7 +173,20 @@ def _chosen(rows: Iterable[Known], wanted: Iterable[str], min_score: float | Non
 
 
 _COLUMNS = (
-    *("path", "genres", "decided", "score", "reason", "model", "plan", "kind", "duration_s"),
+    *(
+        "path",
+        "artist",
+        "album",
+        "title",
+        "genres",
+        "decided",
+        "score",
+        "reason",
+        "model",
+        "plan",
+        "kind",
+        "duration_s",
+    ),
     *("decided_at", "seen_at", "failure"),
 )
 
@@ -169,6 +207,7 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
         writer.writerow(
             [
                 cell(os.fspath(known.path)),
+                *(cell(row[name]) for name in ("artist", "album", "title")),
                 cell("; ".join(row["genres"])),
                 cell("; ".join(row["decided"])),
                 "" if not row["scores"] else max(row["scores"].values()),
@@ -209,6 +248,7 @@ def facts(known: Known) -> Json:
     duration_s = track.duration_s if track is not None else None
     return {
         "path": os.fspath(known.path),
+        **credited(track),
         "genres": list(track.genres.values) if track is not None else [],
         "decided": list(decided.decision.genres) if decided else [],
         "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
@@ -248,7 +288,7 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
             continue
         duration_s = known.track.duration_s
         seconds = round(duration_s) if duration_s is not None and math.isfinite(duration_s) else -1
-        line = f"#EXTINF:{seconds},{printable(known.path.stem)}\n{_entry(known.path, base)}\n"
+        line = f"#EXTINF:{seconds},{_called(known.track, known.path)}\n{_entry(known.path, base)}\n"
         sink.write(line.encode("utf-8"))
         count += 1
     if gone and not count:
@@ -258,6 +298,14 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     if gone:
         output.notice(f"left out {plural(gone, 'file')} that can no longer be found")
     return count
+
+
+def _called(track: Track, path: Path) -> str:
+    """What a player shows: artist and title, or the name of the file."""
+    credits = track.credits
+    if credits is None or not credits.title:
+        return printable(path.stem)
+    return printable(" - ".join(part for part in (credits.artist, credits.title) if part))
 
 
 def _entry(path: Path, base: Path | None) -> str:
@@ -275,7 +323,7 @@ def _entry(path: Path, base: Path | None) -> str:
     if len(os.path.commonpath((folder, base))) <= len(base.anchor):
         return shown
     line = os.path.relpath(folder / path.name, base)
-    return f"./{line}" if line.startswith(("#", " ")) else line
+    return f"./{line}" if line.startswith(("#", " ")) or _ADDRESS.match(line) else line
 
 
 @lru_cache(maxsize=1024)

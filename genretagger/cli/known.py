@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -148,7 +148,13 @@ def _gather(
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
-        found = find(paths, failures.append) if paths or not isinstance(source, Table) else source.files()
+        found: Iterable[Found]
+        if not isinstance(source, Table):
+            found = find(paths, failures.append)
+        elif paths:
+            found = (file for file in find(paths, failures.append) if source.knows(file.path))
+        else:
+            found = source.files()
         files = _below_outermost({file.path: file for file in found})
 
         def worth(each: Heard) -> bool:

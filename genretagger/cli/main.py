@@ -12,7 +12,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from genretagger import __version__
 from genretagger.cli import (
@@ -32,11 +31,12 @@ from genretagger.cli import (
     undo,
     watch,
 )
+from genretagger.cli.commands import Commands
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 
 
-class _Commands(TyperGroup):
+class _Commands(Commands):
     """All commands; where a file's name was taken for an option, the error says how to name the file."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
 from genretagger.types import Json
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from genretagger.model.store import InstalledModel, ModelStore
 
 app = typer.Typer(
-    help="List, fetch, check and remove the models that listen.", no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    help="List, fetch, check and remove the models that listen.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the model is called here; see `models list`.")]
 
@@ -80,8 +84,8 @@ def info(name: Name, as_json: AsJson = False) -> None:
     store, used = _store()
     model = store.get(name)
     card = model.card
-    labels = _labels(card)
-    summary = {**_summary(model), "used": name == used, "classes": list(labels)}
+    labels, genres = _labels(card), _genres(card, name)
+    summary = {**_summary(model), "used": name == used, "classes": list(labels), "genres": list(genres)}
     if as_json:
         output.say_json(summary)
         return
@@ -96,6 +100,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
         *_learned_from(card),
         ("labels", f"{len(labels)}: {', '.join(labels)}"),
+        ("genres", f"{len(genres)} can be given: {', '.join(genres)}" if genres else "none: train some on it"),
     ):
         output.say(f"{head:<11} {printable(text)}")
 
@@ -361,6 +366,13 @@ def _labels(card: Card) -> tuple[str, ...]:
         return card.classes[: len(card.document[KEY]["learned"]["genres"])]
     except (KeyError, TypeError):
         return card.classes
+
+
+def _genres(card: Card, name: str) -> list[str]:
+    """The genres that a model can give, by name."""
+    from genretagger.vocabulary.learned import KEY, scorer
+
+    return sorted(scorer(name, card.classes, card.document.get(KEY)).genres) if card.classes else []
 
 
 def _size(count_bytes: int) -> str:

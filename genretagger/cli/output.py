@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from genretagger.cli.time_left import TimeLeft
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 from genretagger.types import Json, Outcome
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
+    from rich.text import Text
 
 
 def complain(error: GenretaggerError) -> None:
@@ -90,7 +93,9 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Bar:
-    """A progress bar on a terminal, nothing elsewhere; used with `with`.
+    """A progress bar on the terminal of standard error, nothing elsewhere; used with `with`.
+
+    Results go to standard output, whatever is there: a file and a pipe get them while the bar is on the terminal.
 
     Args:
         unit: what is counted: "tracks", or "bytes" for sizes.
@@ -102,6 +107,8 @@ class Bar:
         self._shown = shown and sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
+        self._left = TimeLeft()
+        self._bare: Console | None = None
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -126,11 +133,16 @@ class Bar:
                     name,
                     BarColumn(bar_width=24),
                     MofNCompleteColumn(),
-                    TextColumn("{task.fields[rate]}", markup=False),
-                    TimeRemainingColumn(),
+                    TextColumn("{task.fields[note]}", markup=False),
                 )
-            self._progress = Progress(*columns, console=Console(stderr=True), expand=True, transient=True)
-            self._task = self._progress.add_task("", total=None, rate="")
+            self._progress = Progress(
+                *columns,
+                console=Console(stderr=True),
+                expand=True,
+                transient=True,
+                redirect_stdout=sys.stdout.isatty(),  # rich would take what goes to a file or a pipe to the terminal
+            )
+            self._task = self._progress.add_task("", total=None, note="")
             self._progress.start()
         return self
 
@@ -151,13 +163,23 @@ class Bar:
             if self._progress is not None:
                 self._progress.start()
 
-    def update(self, description: str, done: int, total: int | None) -> None:
-        """Show where the work stands."""
+    def update(self, description: str, done: int, total: int | None, note: str = "") -> None:
+        """Show where the work stands.
+
+        Args:
+            description: what is being done, such as the name of a file.
+            done: how many are done.
+            total: of how many; None if nobody knows.
+            note: what became of them so far, in a few words.
+        """
         if self._progress is not None and self._task is not None:
-            elapsed = self._progress.tasks[0].elapsed or 0
-            rate = f"{done / elapsed:.1f} {self._unit}/s" if elapsed > 1 else ""
+            left = self._left.after(done, total, self._progress.get_time())
             self._progress.update(
-                self._task, description=printable(description), completed=done, total=total, rate=rate
+                self._task,
+                description=printable(description),
+                completed=done,
+                total=total,
+                note=", ".join(part for part in (note, left) if part),
             )
 
     def notice(self, text: str) -> None:
@@ -168,9 +190,14 @@ class Bar:
         else:
             print(line, file=sys.stderr)
 
-    def above(self, line: str) -> None:
-        """Print a line of the result, above the bar where there is one."""
-        if self._progress is not None and sys.stdout.isatty():
+    def above(self, line: str | Text) -> None:
+        """Print a line of the result on standard output, above the bar if there is one on the same terminal."""
+        if not sys.stdout.isatty():
+            say(str(line))
+        elif self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            say(line)
+            from rich.console import Console
+
+            self._bare = self._bare or Console()
+            self._bare.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from genretagger.cli.saving import OutputError, saved
+from genretagger.cli.in_order import InOrder
+from genretagger.saving import OutputError, saved
 
 if TYPE_CHECKING:
     from genretagger.discover import Found
-    from genretagger.plan import Planned
+    from genretagger.plan.entry import Planned
 
 
 class PlanFile:
@@ -23,36 +24,34 @@ class PlanFile:
 
     Args:
         sink: where to.
+        table: make a table for a spreadsheet, not JSON lines.
         files: what was found, in order.
 
     Attributes:
         count: how many files are in it so far.
     """
 
-    def __init__(self, sink: BinaryIO, files: Sequence[Found]) -> None:
-        from genretagger import plan
-
+    def __init__(self, sink: BinaryIO, files: Sequence[Found], *, table: bool) -> None:
+        if table:
+            from genretagger.plan.table import header, to_line
+        else:
+            from genretagger.plan.jsonl import header, to_line
         self.count = 0
-        self._to_line = plan.to_line
+        self._to_line = to_line
         self._sink = sink
-        self._files = files
-        self._next = 0
-        self._waiting: dict[Path, bytes] = {}
-        self._ended: set[Path] = set()
-        sink.write(plan.header())
+        self._lines: dict[Path, bytes] = {}
+        self._in_order: InOrder[bytes] = InOrder(file.path for file in files)
+        sink.write(header())
 
     def add(self, planned: Planned) -> None:
         """Put a file's change into the plan."""
-        self._waiting[planned.path] = self._to_line(planned)
+        self._lines[planned.path] = self._to_line(planned)
         self.count += 1
 
     def end(self, path: Path) -> None:
         """Note that a file is done with, planned or not."""
-        self._ended.add(path)
-        while self._next < len(self._files) and (first := self._files[self._next].path) in self._ended:
-            self._ended.remove(first)
-            self._sink.write(self._waiting.pop(first, b""))
-            self._next += 1
+        for line in self._in_order.end(path, self._lines.pop(path, None)):
+            self._sink.write(line)
 
 
 @contextmanager
@@ -67,4 +66,4 @@ def plan_file(path: Path, files: Sequence[Found]) -> Iterator[PlanFile]:
             "there is a file already, perhaps a plan that you edited", path=path, hint="Apply or remove it first"
         )
     with saved(path, overwrite=False) as sink:
-        yield PlanFile(sink, files)
+        yield PlanFile(sink, files, table=path.suffix.lower() == ".tsv")

@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 import genretagger
+from genretagger.cli.commands import Commands
 from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError, GenretaggerError
 
-app = typer.Typer(help="Have systemd run the service.", no_args_is_help=True)
+app = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
 
 NAME = "genretagger.service"
 
@@ -39,8 +40,8 @@ def install(
 ) -> None:
     """Install the service, and start it now and at every start of the system (or of your session)."""
     from genretagger.cli import output
-    from genretagger.cli.saving import saved
     from genretagger.cli.watch import distinct
+    from genretagger.saving import saved
 
     text = unit(distinct(folders), system=system, user=user)
     if show:
@@ -194,7 +195,7 @@ def _remove(place: Path) -> None:
 
 def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
     """Put back what was there before an installation that failed, and say what became of it."""
-    from genretagger.cli.saving import OutputError, saved
+    from genretagger.saving import OutputError, saved
 
     try:
         if before is not None:

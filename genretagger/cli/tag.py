@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genretagger.run import Run
 
 _FAILURES_SHOWN = 20
-_GENRES_WIDTH = 26
+_GENRES_SHOWN = 20
 
 
 def tag(
@@ -52,7 +52,17 @@ def tag(
             metavar="FILE", parser=any_path, help="Write no tag, but a plan of the changes into this file, for `apply`."
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show the files that stay unchanged.")] = False,
+    min_score: Annotated[
+        float | None, typer.Option(help="Least score of a genre that is written, 0 to 1. [default: 0.5]")
+    ] = None,
+    max_genres: Annotated[int | None, typer.Option(help="Most genres for a track. [default: 2]")] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Also leave out these files and folders; may be given several times."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also show unchanged files, scores and what was heard.")
+    ] = False,
 ) -> None:
     """Listen to music and write the genre into the files that have none.
 
@@ -60,20 +70,31 @@ def tag(
     write can be undone with `genretagger undo`.
     """
     from genretagger.cli import output
+    from genretagger.cli.in_order import InOrder
     from genretagger.cli.interrupt import interruptible
     from genretagger.cli.plan_file import plan_file
+    from genretagger.cli.rows import Rows
     from genretagger.config import load
     from genretagger.discover import find
     from genretagger.errors import FileError
     from genretagger.opening import open_pipeline
 
     output.quieten()
-    settings = load(policy=policy, model=model, windows=windows, jobs=jobs, device=device)
+    settings = load(
+        policy=policy,
+        model=model,
+        windows=windows,
+        jobs=jobs,
+        device=device,
+        min_score=min_score,
+        max_genres=max_genres,
+    )
     tally = _Tally()
+    rows = Rows(paths, verbose=verbose)
     unreadable: list[FileError] = []
     with output.Bar("tracks", shown=not as_json) as bar:
         bar.update("looking for music", 0, None)
-        files = list(find(paths, unreadable.append, ignore=settings.ignore))
+        files = list(find(paths, unreadable.append, ignore=(*settings.ignore, *(ignore or ()))))
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,
@@ -84,6 +105,12 @@ def tag(
             run = pipeline.begin("tag", dry_run=dry_run, force=force, plan=planned)
             total = len(files) + len(unreadable)
             bar.update("listening", 0, total)
+            in_order: InOrder[Outcome] = InOrder(file.path for file in files)
+
+            def show(outcomes: Iterable[Outcome]) -> None:
+                for outcome in outcomes:
+                    for line in rows.of(outcome):
+                        bar.above(line)
 
             def outcomes() -> Iterator[Outcome]:
                 yield from (pipeline.failed(error.path or Path(), error, run) for error in unreadable)
@@ -95,9 +122,11 @@ def tag(
                     planning.end(outcome.path)
                 if as_json:
                     output.say_json(output.outcome_json(outcome))
-                elif verbose or outcome.status is not Status.UNCHANGED:
-                    bar.above(_row(outcome))
-                bar.update(outcome.path.name, tally.total, total)
+                else:
+                    shown = verbose or outcome.status is not Status.UNCHANGED
+                    show(in_order.end(outcome.path, outcome if shown else None))
+                bar.update(outcome.path.name, tally.total, total, tally.brief)
+            show(in_order.rest())
             pipeline.finish(run)
             if stop.done():
                 tally.summarise(run, left=total - tally.total)
@@ -114,14 +143,23 @@ class _Tally:
         self._started = time.monotonic()
         self._counts: Counter[Status] = Counter()
         self._skipped: Counter[str] = Counter()
+        self._genres: Counter[str] = Counter()
         self.failed: list[Outcome] = []
 
     @property
     def total(self) -> int:
         return self._counts.total()
 
+    @property
+    def brief(self) -> str:
+        """What became of the files so far, for the bar."""
+        statuses = (Status.TAGGED, Status.SKIPPED, Status.FAILED)
+        return ", ".join(f"{self._counts[status]:,} {status.value}" for status in statuses if self._counts[status])
+
     def add(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
+        if outcome.status is Status.TAGGED:
+            self._genres.update(genre for genre in outcome.genres if genre not in outcome.genres_before)
         if outcome.status is Status.FAILED:
             self.failed.append(outcome)
         elif outcome.status is Status.SKIPPED:
@@ -136,11 +174,19 @@ class _Tally:
             plan: the plan that was made, if one was.
         """
         from genretagger.cli.output import say_aside as line
+        from genretagger.cli.rows import given
         from genretagger.text import plural, printable
 
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""
         line()
+        if self._genres:
+            line("Genres that would be given:" if run.dry_run else "Genres given:")
+            for text in given(self._genres.most_common(_GENRES_SHOWN)):
+                line(text)
+            if len(self._genres) > _GENRES_SHOWN:
+                line(f"  … and {plural(len(self._genres) - _GENRES_SHOWN, 'other')}")
+            line()
         line(
             f"{plural(self.total, 'file')} in {seconds:.1f} s: {self._counts[Status.TAGGED]:,} {would}tagged, "
             f"{self._counts[Status.UNCHANGED]:,} unchanged, {self._counts[Status.SKIPPED]:,} skipped, "
@@ -166,17 +212,3 @@ class _Tally:
             line("Nothing was written (--dry-run).")
         elif self._counts[Status.TAGGED]:
             line(f"To undo: genretagger undo --run {run.id}")
-
-
-def _row(outcome: Outcome) -> str:
-    from genretagger.text import printable
-
-    if outcome.status is Status.TAGGED:
-        state = "would tag" if outcome.dry_run else "tagged"
-        genres = ", ".join(outcome.genres)
-        return f"{state:<10} {printable(genres):<{_GENRES_WIDTH}} {printable(outcome.path)}"
-    genres = ", ".join(outcome.genres_before)
-    return (
-        f"{outcome.status:<10} {printable(genres):<{_GENRES_WIDTH}} {printable(outcome.path)}"
-        f"\n{'':<11}{printable(outcome.reason)}"
-    )

@@ -77,6 +77,10 @@ class TrackRow(Base):
     genre_raw: Mapped[Json] = mapped_column(Document, nullable=True)
     genre_form: Mapped[str | None]
     refusal: Mapped[str | None]
+    title: Mapped[str | None]
+    artist: Mapped[str | None]
+    album_artist: Mapped[str | None]
+    album: Mapped[str | None]
     failure: Mapped[str | None]
     failure_hint: Mapped[str | None]
     failure_class: Mapped[str | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from genretagger.database.columns import now
 from genretagger.database.models import TrackRow
 from genretagger.database.values import StoredFailure, rebuild_error
 from genretagger.errors import FileError
-from genretagger.types import GenreField, Stamp, Track
+from genretagger.types import Credits, GenreField, Stamp, Track
 
 # The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
 _SAME_FILE = (
@@ -31,6 +32,10 @@ _KNOWN_TRACK = select(
     TrackRow.genre_raw,
     TrackRow.genre_form,
     TrackRow.refusal,
+    TrackRow.title,
+    TrackRow.artist,
+    TrackRow.album_artist,
+    TrackRow.album,
 ).where(*_SAME_FILE, TrackRow.payload_hash.is_not(None))
 _FAILURE = select(
     TrackRow.failure, TrackRow.failure_hint, TrackRow.failure_class, TrackRow.failure_retry, TrackRow.seen_at
@@ -43,9 +48,13 @@ _OTHER_AUDIO = (
     .where(TrackRow.path == bindparam("of"), TrackRow.payload_hash != bindparam("audio"))
     .values(handled=None)
 )
+_CREDITS = tuple(field.name for field in fields(Credits))
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
 _NO_TRACK = dict.fromkeys(
-    ("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal", "handled")
+    (
+        *("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal", "handled"),
+        *_CREDITS,
+    )
 )
 
 
@@ -75,6 +84,7 @@ class Tracks(Access):
             "payload_hash": track.payload_hash,
             **genre_columns(track.genres),
             "refusal": track.refusal,
+            **_credit_columns(track.credits),
             **_NO_FAILURE,
             "seen_at": now(),
         }
@@ -153,10 +163,17 @@ def genre_columns(genres: GenreField) -> dict[str, Any]:
     return {"genres": list(genres.values), "genre_raw": genres.raw, "genre_form": genres.form}
 
 
+def _credit_columns(credits: Credits | None) -> dict[str, str | None]:
+    return dict.fromkeys(_CREDITS) if credits is None else asdict(credits)
+
+
 def track_of(row: Any, path: Path, stamp: Stamp) -> Track:
     """The track that a row with the columns of `tracks` holds."""
     genres = GenreField(tuple(row.genres), row.genre_raw, row.genre_form)
-    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, row.refusal)
+    credits = None
+    if row.title is not None:  # one read gives all of them
+        credits = Credits(*(getattr(row, name) or "" for name in _CREDITS))
+    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, row.refusal, credits)
 
 
 def failure_of(row: Any, path: Path) -> StoredFailure:

@@ -18,7 +18,7 @@ import genretagger
 from genretagger.database.engine import IMMEDIATE, Mode, open_sqlite
 from genretagger.errors import DatabaseError
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
 
 _ADVISORY_LOCK = 0x67656E7265  # "genre": any number that all genretaggers share

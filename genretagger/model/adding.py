@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, MAX_LABELS, Card
+from genretagger.textfile import read_text
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -28,16 +29,13 @@ def labelled(card: Card, labels: Path | None) -> Card:
         return card
     hint = "It holds one label a line, or a JSON list, in the order of the model's output."
     try:
-        with labels.open("rb") as file:
-            content = file.read(_MAX_LABELS_BYTES + 1)
-        if len(content) > _MAX_LABELS_BYTES:
-            raise ModelError("The list of labels is larger than 1 MB", path=labels, hint=hint)
-        text = content.decode("utf-8-sig")
+        text = read_text(labels, most_bytes=_MAX_LABELS_BYTES)
         names: Json = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
     except OSError as error:
         raise ModelError(f"The labels cannot be read: {error.strerror}", path=labels) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError("The list of labels is neither text nor a JSON list", path=labels, hint=hint) from error
+        why = str(error) if str(error).startswith("it is") else "it is neither text nor a JSON list"
+        raise ModelError(f"The list of labels cannot be used: {why}", path=labels, hint=hint) from error
     if isinstance(names, list):
         names = [name.strip() if isinstance(name, str) else name for name in names]
         while names and names[-1] == "":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genretagger.errors import ModelError
+from genretagger.textfile import read_text
 from genretagger.types import Json
 
 MAX_CARD_BYTES = 4 * 1024 * 1024
@@ -82,19 +83,18 @@ class Card:
             ModelError: the file is missing, too large, no JSON, or no card.
         """
         try:
-            with path.open("rb") as file:
-                content = file.read(MAX_CARD_BYTES + 1)
+            content = read_text(path, most_bytes=MAX_CARD_BYTES)
         except OSError as error:
             raise ModelError(f"The card cannot be read: {error.strerror}", path=path) from error
-        if len(content) > MAX_CARD_BYTES:
-            raise ModelError(f"The card is larger than {MAX_CARD_BYTES // 1024**2} MB", path=path, hint=_HINT)
+        except ValueError as error:
+            raise ModelError(f"The card cannot be used: {error}", path=path, hint=_HINT) from error
         try:
             return cls.parse(content)
         except ModelError as error:
             raise ModelError(error.cause, path=path, hint=error.hint) from error
 
     @classmethod
-    def parse(cls, content: bytes) -> Card:
+    def parse(cls, content: str | bytes) -> Card:
         """Check the text of a card.
 
         Raises:

@@ -17,6 +17,7 @@ from genretagger.types import Credits
 _ARTIST = ("TPE1", "artist", "\xa9ART", "Author", "Artist")
 _ALBUM_ARTIST = ("TPE2", "albumartist", "album artist", "aART", "WM/AlbumArtist", "Album Artist")
 _ALBUM = ("TALB", "album", "\xa9alb", "WM/AlbumTitle", "Album")
+_TITLE = ("TIT2", "title", "\xa9nam", "Title")
 _LONGEST = 1000
 
 
@@ -32,7 +33,7 @@ def read(file: BinaryIO) -> Credits:
             tags = getattr(library("_file").File(file), "tags", None)
             if tags is None:
                 return Credits()
-            return Credits(_text(tags, _ARTIST), _text(tags, _ALBUM_ARTIST), _text(tags, _ALBUM))
+            return Credits(*(_text(tags, names) for names in (_ARTIST, _ALBUM_ARTIST, _ALBUM, _TITLE)))
     except FileError as error:
         if error.retry:
             raise

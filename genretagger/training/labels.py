@@ -18,10 +18,11 @@ from typing import Protocol
 
 from genretagger.discover import Found
 from genretagger.errors import ConfigError
+from genretagger.textfile import read_text
 from genretagger.types import Heard
 from genretagger.vocabulary.names import key
 
-_LARGEST_TABLE_BYTES = 256 * 1024**2
+LARGEST_TABLE_BYTES = 256 * 1024**2
 _LONGEST_NAME = 100
 
 
@@ -81,6 +82,10 @@ class Table:
         ours = {key(genre) for genre in heard.ours}
         return (genre for genre in genres if key(genre) not in ours)
 
+    def knows(self, path: Path) -> bool:
+        """Whether the table says anything of a file; nobody needs to look at the others."""
+        return os.fsencode(path) in self.rows or os.fsencode(os.path.realpath(path)) in self.rows
+
     def files(self) -> Iterator[Found]:
         """All files of the table that exist."""
         for name in sorted(self.rows):
@@ -110,9 +115,8 @@ class NameMap:
             return cls({})
         hint = 'It holds lines such as "Deep House" = "House", "Pop Rock" = ["Pop", "Rock"], "Misc" = ""'
         try:
-            check_size(path)
-            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
+            document = tomllib.loads(read_text(path, most_bytes=LARGEST_TABLE_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"the map cannot be read: {error}", path=path, hint=hint) from error
         names: dict[str, tuple[str, ...]] = {}
         for label, value in document.items():
@@ -157,13 +161,3 @@ def _clean(name: str) -> str:
     name = unicodedata.normalize("NFC", name)  # the names of folders may come decomposed from macOS
     name = "".join(mark for mark in name if unicodedata.category(mark) not in ("Cc", "Cs", "Cf"))
     return " ".join(name.split())[:_LONGEST_NAME].strip()
-
-
-def check_size(path: Path) -> None:
-    """Refuse a table or map that nobody wrote by hand.
-
-    Raises:
-        ValueError: it is too large.
-    """
-    if path.stat().st_size > _LARGEST_TABLE_BYTES:
-        raise ValueError(f"it is larger than {_LARGEST_TABLE_BYTES >> 20} MB")

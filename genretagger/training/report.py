@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ConfigError
 from genretagger.evaluate import NOTHING, Measures
+from genretagger.saving import saved
 from genretagger.text import printable, quoted
 from genretagger.types import Json
 
@@ -31,7 +32,8 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .2em .7em; text-align: right }
 th:first-child, td:first-child { text-align: left } thead th { border-bottom: 1px solid #999 }
-tr:nth-child(even) td { background: #f5f5f5 } td.hit { background: #d8efd8 } td.miss { background: #f6dcdc }
+tr:nth-child(even) td:not(.hit, .miss) { background: #f5f5f5 }
+td.hit { background: #d8efd8 } td.miss { background: #f6dcdc }
 img { max-width: 100% } .aside { color: #666 }
 """
 
@@ -50,7 +52,8 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
         Notes for people: what is missing.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be made.
+        OutputError: a file in it cannot be written.
     """
     notes: list[str] = []
     pictures: dict[str, bytes] = {}
@@ -68,9 +71,8 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            temporary = folder / f".{name}.new"
-            temporary.write_bytes(content)
-            temporary.replace(folder / name)
+            with saved(folder / name, follow=False) as file:
+                file.write(content)
     return notes
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import os
 import sqlite3
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from genretagger.errors import ConfigError
 from genretagger.text import without_quote
-from genretagger.training.labels import Table, check_size, parted
+from genretagger.textfile import decoded, open_binary
+from genretagger.training.labels import LARGEST_TABLE_BYTES, Table, parted
 
 _PATH_COLUMNS, _GENRE_COLUMNS = ("path", "file", "filename"), ("genres", "genre", "label", "labels")
 _OWN_EXPORT = {"path", "genres", "decided", "plan", "decided_at"}
@@ -33,12 +33,8 @@ def from_csv(path: Path) -> Table:
     rows: dict[bytes, tuple[str, ...]] = {}
     folder = path.absolute().parent
     try:
-        check_size(path)
-        with path.open("rb") as start:
-            wide = start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         # names of files need not be UTF-8, so bytes that are not are let through; genres are checked
-        coding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
-        with path.open(encoding=coding, errors=errors, newline="") as file:
+        with decoded(open_binary(path, most_bytes=LARGEST_TABLE_BYTES), errors="surrogateescape") as file:
             separator, heads = _heads(file.readline(), path)
             own = heads.keys() >= _OWN_EXPORT
             for number, name, genres in _rows(file, separator, heads):

@@ -6,6 +6,7 @@ In order: only names that the rules allow, the best first; the best one must rea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -91,7 +92,8 @@ def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> str:
         return f"it does not sound like music ({best} would be the nearest, with {top:.2f})"
     if scores.is_known < 0.5:
         return f"it resembles none of the tracks that were learned from ({best} would be the nearest, with {top:.2f})"
-    return f"no genre reaches {rules.min_score:.2f}: {best} is nearest with {top:.2f} ({scores.grounds[best]})"
+    below = math.floor(100 * top) / 100  # rounded up, it would seem to reach the limit
+    return f"no genre reaches {rules.min_score:.4g}: {best} is nearest with {below:.2f} ({scores.grounds[best]})"
 
 
 def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ ORPHAN_GRACE_S = 30.0
 def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Read what is known of a file without listening to it."""
     from genretagger import audio
-    from genretagger.tags import api
+    from genretagger.tags import api, credits
 
     with open_for_reading(path) as file, access_errors(path):
         stamp = Stamp.of(os.fstat(file.fileno()))
@@ -64,6 +64,7 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
             api.payload_hash(file, kind),
             api.read(file, kind, protocol.options_from_json(request["options"])),
             api.refusal(file, kind),
+            credits.read(file),
         )
         if Stamp.of(os.fstat(file.fileno())) != stamp:
             raise FileChangedError("the file changed while it was read", hint="It will be read again.")

@@ -148,6 +148,7 @@ def track_to_json(track: Track) -> Json:
         **{name: getattr(track, name) for name in _PLAIN},
         "stamp": asdict(track.stamp),
         "genres": asdict(track.genres),
+        "credits": None if track.credits is None else asdict(track.credits),
     }
 
 
@@ -163,6 +164,7 @@ def track_from_json(value: Json, path: Path) -> Track:
     duration_s = _member(value, "duration_s", (float, int, _NONE))
     if duration_s is not None and not 0 <= duration_s < math.inf:
         raise ProtocolError("an impossible duration")
+    credits = _member(value, "credits", (dict, _NONE))
     return Track(
         path,
         stamp_from_json(_member(value, "stamp", dict)),
@@ -171,6 +173,7 @@ def track_from_json(value: Json, path: Path) -> Track:
         _member(value, "payload_hash", str),
         _genres_from_json(_member(value, "genres", dict)),
         _member(value, "refusal", (str, _NONE)),
+        None if credits is None else credits_from_json(credits),
     )
 
 

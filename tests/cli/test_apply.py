@@ -24,7 +24,8 @@ from audio_factory import make
 
 from genretagger.cli.plan_file import PlanFile, plan_file
 from genretagger.discover import Found, find
-from genretagger.plan import Planned, header
+from genretagger.plan.entry import Planned
+from genretagger.plan.jsonl import header
 from genretagger.types import GenreField, Json, Stamp
 
 Command = Callable[..., Any]
@@ -319,7 +320,7 @@ def planned(number: int) -> Planned:
 
 def test_lines_stand_in_the_order_of_the_files_whoever_ends_first() -> None:
     sink = io.BytesIO()
-    making = PlanFile(sink, [Found(planned(number).path, Path("/m")) for number in range(5)])
+    making = PlanFile(sink, [Found(planned(number).path, Path("/m")) for number in range(5)], table=False)
     for number in (3, 1, 4):
         making.add(planned(number))
     for number in (3, 2, 1, 4):

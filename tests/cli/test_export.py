@@ -16,8 +16,8 @@ from urllib.parse import unquote_to_bytes
 import pytest
 from library_helpers import Library
 
-from genretagger.cli.saving import OutputError, saved
 from genretagger.errors import AudioError
+from genretagger.saving import OutputError, saved
 
 Command = Callable[..., Any]
 

@@ -97,3 +97,24 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         write(tmp_path / "file", "title", {}, None, [])
+
+
+def test_what_was_planted_is_not_written_through(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    folder = tmp_path / "report"
+    folder.mkdir()
+    for name in ("index.html", ".index.html.new", "report.json"):
+        (folder / name).symlink_to(mine)
+    write(folder, "title", {}, measures(), [])
+    assert mine.read_text() == "precious"
+    assert not (folder / "index.html").is_symlink()
+    assert "<h1>title</h1>" in (folder / "index.html").read_text("utf-8")
+
+
+def test_every_row_of_the_confusion_table_keeps_its_colours(tmp_path: Path) -> None:
+    write(tmp_path, "title", {}, measures(), [])
+    style = (tmp_path / "index.html").read_text("utf-8").split("<style>")[1].split("</style>")[0]
+    striped = [rule for rule in style.split("}") if "nth-child" in rule]
+    assert striped, "rows are striped"
+    assert all("td:not(.hit, .miss)" in rule for rule in striped)  # a stripe would beat the colour of a cell

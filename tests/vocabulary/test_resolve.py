@@ -111,7 +111,7 @@ def test_the_reason_keeps_the_names_of_the_vocabulary() -> None:
 def test_nothing_is_confident() -> None:
     decision = decide(heard({"Hip-Hop": 0.26, "Rock": 0.2}), Rules(), vocabulary())
     assert decision.genres == ()
-    assert decision.reason == "no genre reaches 0.50: Hip-Hop is nearest with 0.26 (hip-hop heard)"
+    assert decision.reason == "no genre reaches 0.5: Hip-Hop is nearest with 0.26 (hip-hop heard)"
     assert decision.scores == {"Hip-Hop": 0.26, "Rock": 0.2}
 
 
@@ -188,3 +188,8 @@ def test_equal_scores_and_rules_make_equal_decisions(scores: dict[str, float], r
 def test_a_genre_is_found_exactly_where_one_is_confident(scores: dict[str, float], least: float) -> None:
     decision = decide(heard(scores), Rules(min_score=least), vocabulary())
     assert bool(decision.genres) == any(score >= least for score in scores.values())
+
+
+def test_a_score_below_the_limit_never_looks_as_if_it_reached_it() -> None:
+    decision = decide(heard({"Jazz": 0.4999}), Rules(), vocabulary())
+    assert decision.reason.startswith("no genre reaches 0.5: Jazz is nearest with 0.49 ")

@@ -24,7 +24,7 @@ class OutputError(GenretaggerError):
 
 
 @contextmanager
-def saved(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a new file that takes its place when the block ends well, and leaves no trace when it does not.
 
     What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
@@ -32,15 +32,17 @@ def saved(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
     Args:
         path: where to.
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.
+        follow: replace what a link points to; otherwise the link itself, which somebody else may have put there.
 
     Raises:
         OutputError: the place is a folder or a music file, it is taken, or the system refuses.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path)) if follow else path
     if is_audio_name(target.name):
         raise OutputError("that is the name of a music file", path=path, hint="Choose another name for the output")
     try:
-        mode = _mode(path)  # of the path as it was named: `/dev/stdout` leads to a pipe, which has no path of its own
+        # of the path as it was named: `/dev/stdout` leads to a pipe, which has no path of its own
+        mode = _mode(path) if follow or not path.is_symlink() else None
         if mode is not None and stat.S_ISDIR(mode):
             raise OutputError("that is a folder", path=path, hint="Name a file in it")
         if mode is not None and not stat.S_ISREG(mode):

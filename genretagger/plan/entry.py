@@ -1,0 +1,200 @@
+"""An entry of a plan: what shall become of one file, and the checks of what somebody wrote into it.
+
+`after` is what will be written and is there to be edited. Everything else tells which file, in which state, was meant.
+What is read is bounded and checked, as anybody may have written it.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from genretagger.errors import GenretaggerError
+from genretagger.tags.api import fault_of_names
+from genretagger.types import Decision, GenreField, Json, Stamp, Track
+
+MOST_ENTRIES = 5_000_000
+MOST_ADDED = 50
+"""How many genres a plan may add to a file; `max_genres` is at most 20, and each may bring its parents."""
+
+_MOST_TEXT = 100_000
+
+
+class PlanError(GenretaggerError):
+    """A plan cannot be used as it is; nothing of it was written."""
+
+
+class LineError(Exception):
+    """What is wrong with a line of a plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What shall become of one file.
+
+    Attributes:
+        path: the file, absolute.
+        root: the folder that the write must not leave.
+        stamp: what `stat` said of the file when this was planned.
+        payload_hash: the track's identity.
+        before: the genre field as it was then.
+        after: the genres that it shall have, best first; none removes the field.
+        proposed: the genres that genretagger planned.
+        scores: every genre of the vocabulary with its score.
+        reason: why these were planned, in words.
+        model: name of the model.
+    """
+
+    path: Path
+    root: Path
+    stamp: Stamp
+    payload_hash: str
+    before: GenreField
+    after: tuple[str, ...]
+    proposed: tuple[str, ...]
+    scores: Mapping[str, float]
+    reason: str
+    model: str
+
+    @property
+    def edited(self) -> bool:
+        """Whether the owner chose other genres than those that were planned."""
+        return self.after != self.proposed
+
+
+def planned(root: Path, track: Track, after: tuple[str, ...], decision: Decision, *, model: str) -> Planned:
+    """Plan that a track gets genres that were decided on.
+
+    Args:
+        root: the folder that the write must not leave.
+        track: what the file is.
+        after: the genres that it shall have.
+        decision: why.
+        model: name of the model.
+    """
+    return Planned(
+        path=track.path,
+        root=root,
+        stamp=track.stamp,
+        payload_hash=track.payload_hash,
+        before=track.genres,
+        after=after,
+        proposed=after,
+        scores=decision.scores,
+        reason=decision.reason,
+        model=model,
+    )
+
+
+def to_json(planned: Planned) -> Json:
+    """An entry as JSON, in the order in which a person reads it."""
+    return {
+        "path": os.fspath(planned.path),
+        "after": list(planned.after),
+        "proposed": list(planned.proposed),
+        "before": asdict(planned.before),
+        "reason": planned.reason[:_MOST_TEXT],
+        "scores": {name: round(score, 4) for name, score in planned.scores.items()},
+        "model": planned.model,
+        "root": os.fspath(planned.root),
+        "payload_hash": planned.payload_hash,
+        "stamp": asdict(planned.stamp),
+    }
+
+
+def from_json(value: Json) -> Planned:
+    """Check an entry.
+
+    Raises:
+        LineError: something in it is not what it has to be.
+    """
+    names = [field.name for field in fields(Planned)]
+    if not isinstance(value, dict):
+        raise LineError("it is no JSON object")
+    if missing := [name for name in names if name not in value]:
+        raise LineError(f"the field {missing[0]} is missing")
+    if unknown := [name for name in value if name not in names]:
+        raise LineError(f"unknown field {unknown[0][:40]!r}; valid are {', '.join(names)}")
+    path, root = _path(value["path"], "path"), _path(value["root"], "root")
+    if not path.is_relative_to(root):
+        raise LineError("path does not lie in root")
+    before = _genres(value["before"])
+    return Planned(
+        path=path,
+        root=root,
+        stamp=_stamp(value["stamp"]),
+        payload_hash=_text(value["payload_hash"], "payload_hash"),
+        before=before,
+        after=checked(_names(value["after"], "after"), before.values),
+        proposed=_names(value["proposed"], "proposed"),
+        scores=_scores(value["scores"]),
+        reason=_text(value["reason"], "reason"),
+        model=_text(value["model"], "model"),
+    )
+
+
+def _text(value: Json, name: str) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_TEXT:
+        raise LineError(f"{name} is not a text of at most {_MOST_TEXT:,} characters")
+    return value
+
+
+def _path(value: Json, name: str) -> Path:
+    text = _text(value, name)
+    try:
+        path = Path(os.fsdecode(os.fsencode(text)))
+    except UnicodeEncodeError as error:
+        raise LineError(f"{name} holds half a character") from error
+    if "\x00" in text or not path.is_absolute() or ".." in path.parts:
+        raise LineError(f"{name} is not an absolute path")
+    return path
+
+
+def _names(value: Json, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise LineError(f'{name} is not a list of names, such as ["Techno", "House"]')
+    return tuple(value)
+
+
+def checked(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the genres that a file shall have. Those that it has already are its owner's, and may be anything.
+
+    Raises:
+        LineError: one of them cannot be the name of a genre.
+    """
+    had = set(before)
+    added = tuple(name for name in names if name not in had)
+    if len(added) > MOST_ADDED:
+        raise LineError(f"after adds {len(added):,} genres; {MOST_ADDED} are the most")
+    if fault := fault_of_names(added):
+        raise LineError(f"after: {fault}")
+    for name in added:
+        if any(mark in name for mark in "/;,"):
+            raise LineError(f"after: the name {name[:40]!r} holds one of / ; , which players split genres on")
+        if any(unicodedata.category(mark) == "Cf" for mark in name):
+            raise LineError(f"after: the name {name[:40]!a} holds invisible marks, which may turn text around")
+    return names
+
+
+def _genres(value: Json) -> GenreField:
+    if not isinstance(value, dict) or set(value) != {"values", "raw", "form"}:
+        raise LineError("before is not a genre field of values, raw and form")
+    return GenreField(_names(value["values"], "before.values"), value["raw"], _text(value["form"], "before.form"))
+
+
+def _stamp(value: Json) -> Stamp:
+    names = {field.name for field in fields(Stamp)}
+    if not isinstance(value, dict) or set(value) != names or not all(type(each) is int for each in value.values()):
+        raise LineError(f"stamp is not made of whole numbers {', '.join(sorted(names))}")
+    return Stamp(**value)
+
+
+def _scores(value: Json) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise LineError("scores are not names with numbers")
+    if not all(type(score) in (int, float) and 0 <= score <= 1 for score in value.values()):
+        raise LineError("a score is not a number from 0 to 1")
+    return value
