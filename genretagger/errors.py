@@ -47,6 +47,10 @@ class DatabaseError(GenretaggerError):
     """The database cannot be opened, migrated, read or written."""
 
 
+class NoSuchRowError(DatabaseError):
+    """A row that another one refers to is gone, or holds what it cannot."""
+
+
 class FileError(GenretaggerError):
     """One file failed; the others go on."""
 

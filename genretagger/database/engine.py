@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from genretagger.database.place import was_there, what_is_lost
 from genretagger.errors import DatabaseError
 
 IMMEDIATE = "genretagger_immediate"
@@ -43,11 +44,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "the file is not a genretagger database",
         "move it away, or name another place with GENRETAGGER_DATA_DIR",
     ),
-    (
-        "SQLITE_CORRUPT",
-        "the database is damaged",
-        "put a backup back, or move it away: the files keep their genres, and only what was heard is lost",
-    ),
+    ("SQLITE_CORRUPT", "the database is damaged", "put a backup back"),
     ("SQLITE_READONLY", "the database cannot be written", "check who owns the file and its folder"),
     ("SQLITE_CANTOPEN", "the database cannot be opened", "check that the folder exists and may be written"),
     ("SQLITE_PERM", "the system refuses access to the database", "check who owns the file and its folder"),
@@ -67,6 +64,8 @@ def translate(error: Exception, *, path: Path | None) -> DatabaseError:
     name = getattr(driver, "sqlite_errorname", "")  # extended: SQLITE_READONLY_DIRECTORY and so on
     for start, cause, hint in _MEANINGS:
         if name.startswith(start):
+            if path is not None and (start == "SQLITE_CORRUPT" or (start == "SQLITE_NOTADB" and was_there(path))):
+                return DatabaseError("the database is damaged", path=path, hint=what_is_lost(path))
             return DatabaseError(cause, path=path, hint=hint)
     words = next(iter(str(driver).splitlines()), type(driver).__name__)  # some drivers explain at length
     if isinstance(driver, sqlite3.Error):
