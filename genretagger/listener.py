@@ -109,12 +109,15 @@ class Listener:
         return str(learned["backbone"]["sha256"]) if learned else ""
 
     def gave(self, activations: Activations) -> bool:
-        """Whether stored activations have the sizes that this model gives."""
+        """Whether stored activations can come from this model: by their sizes, and each is a number."""
+        import numpy as np
+
         described = self._model.card.output(EMBEDDINGS)
         size = described.shape[-1] if described is not None and described.shape else None
         return not (
             (self.labels and activations.values.shape[1] != len(self.labels))
             or (size is not None and len(activations.embedding) != size)
+            or not (np.isfinite(activations.values).all() and np.isfinite(activations.embedding).all())
         )
 
     def derive(self, heard: Activations) -> Activations | None:

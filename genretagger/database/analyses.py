@@ -259,6 +259,4 @@ def _unpack(
         return None
     values: HalfArray = np.frombuffer(activations, "<f2").astype(np.float16, copy=False)
     mean: FloatArray = np.frombuffer(embedding, "<f4").astype(np.float32, copy=False)
-    if not (np.isfinite(values).all() and np.isfinite(mean).all()):
-        return None
     return Activations(values.reshape(windows, labels), mean, provider)

@@ -50,6 +50,10 @@ class Note:
     writes: int = 0
     lost: Lost | None = None
 
+    def behind(self, runs: int, writes: int) -> bool:
+        """Whether a database with these newest numbers has lost anything since."""
+        return self.runs > runs or self.writes > writes
+
 
 def note_of(database: Path) -> Path:
     """Where the note of a database lies."""

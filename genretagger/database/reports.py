@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, text, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select, text, type_coerce
 from sqlalchemy.types import NullType
 
 from genretagger.database.access import Access
@@ -109,6 +109,21 @@ class Reports(Access):
             orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
         faults = [] if found == ["ok"] else found
         return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
+
+    def count_unrecorded(self) -> int:
+        """How many tracks carry just the genres that were decided for them, although no write of them is known."""
+        known = select(WriteRow.id).where(WriteRow.payload_hash == TrackRow.payload_hash).exists()
+        same = (
+            select(DecisionRow.id)
+            .where(
+                DecisionRow.payload_hash == TrackRow.payload_hash,
+                cast(DecisionRow.genres, Text) == cast(TrackRow.genres, Text),
+            )
+            .exists()
+        )
+        wanted = select(func.count(TrackRow.id)).where(cast(TrackRow.genres, Text) != "[]", ~known, same)
+        with self._read() as connection:
+            return connection.execute(wanted).scalar_one()
 
     def odd_rows(self) -> Iterator[OddRow]:
         """Every row of every table that holds what it cannot, a page at a time."""

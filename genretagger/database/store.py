@@ -106,11 +106,17 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
         note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
         runs, writes = self.newest_numbers()
         lost = note.lost if note is not None else None
-        if note is not None and (note.runs > runs or note.writes > writes):
+        if note is not None and note.behind(runs, writes):
             lost = lost or Lost(runs, writes)
             _log.error("%s: %s", self.location, loss(note, Lost(runs, writes)))
         if not self.read_only and note != Note(runs, writes, lost):
             write_note(self.path, Note(runs, writes, lost))
+
+    def settle_loss(self) -> None:
+        """Note that what was lost is dealt with."""
+        if self.path is not None:
+            runs, writes = self.newest_numbers()
+            write_note(self.path, Note(runs, writes))
 
     def __enter__(self) -> Self:
         return self

@@ -38,7 +38,7 @@ from genretagger.database.rules import number, word
 from genretagger.database.tracks import genre_columns, stamp_columns
 from genretagger.database.values import StoredRun, StoredWrite, WriteState, field_from_json, field_to_json
 from genretagger.errors import NoSuchRowError
-from genretagger.types import GenreField, Json, Stamp
+from genretagger.types import GenreField, Json, Stamp, Track
 
 PAGE_ROWS = 500
 """How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
@@ -190,6 +190,27 @@ class Writes(Access):
             write_id: int = connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
         self._count_on(write=write_id)
         return write_id
+
+    def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: str) -> int:
+        """Note a write that took place although its record was lost, so that it can be undone.
+
+        Args:
+            run_id: from `begin_run`.
+            track: the file as it is now.
+            before: what is taken for its genre field before that write.
+            model: name of the model that the genres come from.
+            reason: why it is taken for ours.
+
+        Returns:
+            The number of the write.
+        """
+        with self.group():
+            number = self.begin_write(
+                run_id, track.path, track.payload_hash, before, track.genres, model=model, reason=reason
+            )
+            self.finish_write(number, WriteState.DONE)
+        self._count_on(write=number)
+        return number
 
     def finish_write(
         self,
