@@ -155,6 +155,8 @@ def test_an_odd_value_in_any_column_costs_its_row_alone(database: Path, table: s
                 read_all(store)
                 odd = [(each.table, each.id) for each in store.odd_rows()]
             assert set(odd) <= {(table, 1)}
+            if table != "jobs":
+                continue
             with Store.open(database) as store:
                 claimed = []
                 while job := store.claim_job("worker", lease_s=60, attempts=3):
