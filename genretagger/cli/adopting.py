@@ -7,6 +7,7 @@ recorded without --yes. What was there before is lost. Only the policy "keep" te
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -48,7 +49,11 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
         store = pipeline.store
 
         def unrecorded(each: Heard) -> bool:
-            return bool(each.track.genres.values) and not store.history(each.track.path, each.track.payload_hash)
+            path = each.track.path
+            writes = store.history(path, each.track.payload_hash)
+            # A write to the same audio at another path is that of a copy, unless the file was moved from there.
+            known = any(write.path == path or not os.path.lexists(write.path) for write in writes)
+            return bool(each.track.genres.values) and not known
 
         with interruptible() as stop:
             for each in pipeline.hear(find(paths, failures.append), worth=unrecorded, stop=stop):

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from database_helpers import EMPTY, ROCK, new_store, track
@@ -297,7 +298,7 @@ def test_on_a_full_disk_nothing_is_lost(filled: Path, monkeypatch: pytest.Monkey
     assert "nothing was changed" in caught.value.hint
     assert filled.read_bytes() == before
     assert sorted(each.name for each in filled.parent.iterdir()) == ["backups", filled.name, note_of(filled).name]
-    monkeypatch.setattr("genretagger.database.backups.shutil.disk_usage", lambda _: (10**9, 10**9, 1000))
+    monkeypatch.setattr("genretagger.database.backups.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     os.utime(filled, (NOW_S, NOW_S))
     with pytest.raises(DatabaseError, match="no space for a backup"):
         back_up_daily(filled, now_s=NOW_S * 2)
