@@ -217,7 +217,7 @@ def test_a_backup_is_one_snapshot_while_others_write(filled: Path, monkeypatch: 
         with store.group():
             for number in range(400):
                 store.save_track(track(f"/music/{number}.mp3", payload_hash=f"{number:064x}" * 20))
-        turns = []
+        turns: list[int] = []
 
         def meanwhile(_: float) -> None:
             turns.append(write(store, f"late{len(turns)}"))

@@ -250,7 +250,8 @@ def test_an_odd_job_is_replaced_when_its_file_is_met_again(database: Path) -> No
 
 
 def test_the_settings_of_an_undo_may_hold_anything(database: Path) -> None:
-    for asked in ({"run": [1], "force": "x"}, {"run": "1"}, {"run": {}, "paths": 3}, [], "x"):
+    answers: list[Any] = [{"run": [1], "force": "x"}, {"run": "1"}, {"run": {}, "paths": 3}, [], "x"]
+    for asked in answers:
         with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             settings = json.dumps({"asked": asked})
             connection.execute("UPDATE runs SET command = 'undo', settings = ? WHERE id = 1", [settings])
