@@ -100,6 +100,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
     """
     address = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None)
+    connection.text_factory = _decoded
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -109,6 +110,14 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
         connection.close()
         raise
     return connection
+
+
+def _decoded(text: bytes) -> str | bytes:
+    """Text of a column; if it is no UTF-8, its bytes, which `rules.py` finds. The driver would fail for all rows."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
 
 
 def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
