@@ -43,6 +43,7 @@ ODD: dict[str, Any] = {
     "negative": -(2**62),
     "fraction": 0.5,
     "infinite": float("inf"),
+    "no UTF-8": memoryview(b"{\xff"),
     "broken JSON": '{"values": [',
     "nested JSON": "[" * 5_000,
     "a list": "[[1, 2], 3]",
@@ -97,7 +98,8 @@ def spoil(database: Path, table: str, column: str, value: object) -> bool:
     """Put a value into the first row of a table; False if SQLite refuses it."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         try:
-            connection.execute(f"UPDATE {table} SET {column} = ? WHERE id = 1", [value])
+            given = "CAST(? AS TEXT)" if isinstance(value, memoryview) else "?"
+            connection.execute(f"UPDATE {table} SET {column} = {given} WHERE id = 1", [value])
         except sqlite3.IntegrityError:
             return False
         connection.commit()
