@@ -235,6 +235,14 @@ class Settings(BaseSettings):
         return self.data_dir / "models"
 
     @property
+    def database_file(self) -> Path | None:
+        """The file that the database lies in; None if it is one of another engine than SQLite."""
+        if not self.database_url:
+            return self.data_dir / "library.sqlite3"
+        prefix = "sqlite:///"
+        return Path(self.database_url.removeprefix(prefix)) if self.database_url.startswith(prefix) else None
+
+    @property
     def database(self) -> str | Path:
         """The database: the URL that was asked for, or the file in the data folder."""
         return self.database_url or self.data_dir / "library.sqlite3"

@@ -55,6 +55,10 @@ class NoWorkersError(GenretaggerError):
     """Child processes cannot be started here, or get too little memory: no file would fare better than another."""
 
 
+class NoSuchRowError(DatabaseError):
+    """A row that another one refers to is gone, or holds what it cannot."""
+
+
 class FileError(GenretaggerError):
     """One file failed; the others go on."""
 

@@ -121,13 +121,20 @@ class Knowledge:
             FileError: it cannot be heard.
         """
         where = (track.payload_hash, self._listener.fingerprint, self._listener.plan)
-        analysis = None if anew else self._store.analysis(*where) or self._derived(track)
+        analysis = None if anew else self._stored(where) or self._derived(track)
         if analysis is None:
             yield from self._listen(track)
             analysis = self._store.analysis(*where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
+
+    def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
+        """What the present model said; None if it said nothing yet, or what is stored cannot come from it."""
+        stored = self._store.analysis(*where)
+        if stored is not None and stored.activations is not None and not self._listener.gave(stored.activations):
+            return None
+        return stored
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
         """What a learned model says of a track that its backbone heard already."""
@@ -136,6 +143,8 @@ class Knowledge:
         if heard is None or heard.activations is None:
             return heard
         activations = self._listener.derive(heard.activations)
+        if activations is None:
+            return None
         where = (track.payload_hash, self._model_id, self._listener.plan)
         self._store.save_analysis(*where, activations, seconds=0.0)
         return self._store.analysis(track.payload_hash, self._listener.fingerprint, self._listener.plan)

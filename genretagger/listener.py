@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from genretagger.config import Settings
 from genretagger.errors import ModelError
+from genretagger.model.card import EMBEDDINGS
 from genretagger.model.store import InstalledModel, ModelStore
 from genretagger.types import Activations, Decision, Sound
 from genretagger.vocabulary.learned import KEY, Scorer, scorer
@@ -111,14 +112,27 @@ class Listener:
         learned = part.get("learned") if isinstance(part, dict) else None
         return str(learned["backbone"]["sha256"]) if learned else ""
 
-    def derive(self, heard: Activations) -> Activations:
+    def gave(self, activations: Activations) -> bool:
+        """Whether stored activations can come from this model: by their sizes, and each is a number."""
+        import numpy as np
+
+        described = self._model.card.output(EMBEDDINGS)
+        size = described.shape[-1] if described is not None and described.shape else None
+        return not (
+            (self.labels and activations.values.shape[1] != len(self.labels))
+            or (size is not None and len(activations.embedding) != size)
+            or not (np.isfinite(activations.values).all() and np.isfinite(activations.embedding).all())
+        )
+
+    def derive(self, heard: Activations) -> Activations | None:
         """What this model says of a track, from what its backbone said: nobody has to listen again.
 
         Args:
             heard: by the backbone.
 
         Returns:
-            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window.
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window. None if
+            the embedding has another size than the backbone's.
         """
         import numpy as np
 
@@ -127,6 +141,8 @@ class Listener:
         if self._head is None:
             self._head = learned_head(self._intact().onnx_path.read_bytes())
         weights, bias, axes, origin = self._head
+        if len(heard.embedding) != len(weights):
+            return None
         odds = heard.embedding @ weights + bias
         own = np.tile(1 / (1 + np.exp(-np.clip(odds, -80, 80))), (len(heard.values), 1))
         return Activations(

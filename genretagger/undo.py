@@ -17,7 +17,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteKind, WriteState
 from genretagger.discover import Found
-from genretagger.errors import FileChangedError, FileError, NotAllowedError
+from genretagger.errors import FileChangedError, FileError, NoSuchRowError, NotAllowedError
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.types import Outcome, Status, Track
 from genretagger.worker.pool import WorkerPool
@@ -122,7 +122,10 @@ def _chooser(store: Store, undo: StoredWrite) -> str:
     write, seen = undo, {undo.id}
     while write.undo_of is not None and write.undo_of not in seen:
         seen.add(write.undo_of)
-        taken = store.write(write.undo_of)
+        try:
+            taken = store.write(write.undo_of)
+        except NoSuchRowError:
+            return ""
         if write is undo and undo.before.values != taken.after.values:
             return ""  # a forced undo, of what the owner had chosen since
         write = taken

@@ -15,7 +15,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.discover import Found
-from genretagger.errors import AccessError, FileError, WorkerError
+from genretagger.errors import AccessError, FileError, WorkerError, WriteRefusedError
 from genretagger.files import inside, new_temporary_name, remove_left_over, unwritable
 from genretagger.schedule import Flow, Step, interleave
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
@@ -195,4 +195,6 @@ def _removed(path: Path, temporary_name: str) -> bool:
         remove_left_over(_folder(path), temporary_name)
     except AccessError:
         return False
+    except WriteRefusedError:
+        return True  # no name of ours, from a damaged database: nothing that lies there is ours to remove
     return True

@@ -6,12 +6,17 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genretagger.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
 from genretagger.errors import DatabaseError
 from genretagger.posix import mounted_read_only
 from genretagger.text import plural
+
+if TYPE_CHECKING:
+    from genretagger.database.rules import OddRow
+    from genretagger.database.store import Store
 
 LITTLE_BYTES = 1_000_000_000
 """A library of 100,000 tracks needs about as much; the model 30 MB while it is converted."""
@@ -61,14 +66,15 @@ def _on_network(folder: Path) -> bool:
 
 
 def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
-    """Does the database open, is it whole, and was all finished that was begun?"""
+    """Does the database open, is it whole, does each row hold what it may, and was all finished that was begun?"""
     del paths
     from genretagger.database import Store, WriteState
+    from genretagger.database.place import what_is_lost
     from genretagger.database.upgrade import SCHEMA_REVISION
 
     where = settings.database
     if isinstance(where, Path) and not where.exists():
-        yield ok("database", "none yet; `genretagger tag` makes it")
+        yield _none_yet(where)
         return
     try:
         store = Store.open(where, create=False, read_only=True, busy_timeout_s=_BUSY_TIMEOUT_S)
@@ -92,11 +98,63 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
                 "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
             )
         faults = store.integrity_check()
-        if faults:
-            yield bad(
-                "integrity",
-                f"{plural(len(faults), 'fault')} in the database: {faults[0]}",
-                "Put a backup back, or move it away: the files keep their genres, and only what was heard is lost",
-            )
+        if faults and store.path is not None:
+            found = f"{plural(len(faults), 'fault')} in the database: {faults[0]}"
+            yield bad("integrity", found, f"{what_is_lost(store.path)}")
         elif store.path is not None:
             yield ok("integrity", "SQLite finds no fault in the database")
+        yield from _odd_rows(store)
+        yield from _losses(store)
+
+
+_COSTS = {
+    "models": ("what the model heard is not used", "The next `genretagger tag` listens again"),
+    "tracks": ("what is known of the file is not shown", "The next `genretagger tag` or `show` reads the file again"),
+    "analyses": ("what was heard is not used", "The next `genretagger tag` listens again"),
+    "decisions": ("the decision is not used", "The next `genretagger tag` decides again"),
+    "runs": ("`undo --last` passes the run over, and `history` does not describe it", ""),
+    "writes": ("the write is not shown and cannot be undone", ""),
+    "jobs": ("the service leaves the file out", "It takes it up when it finds it again"),
+}
+"""What an odd row costs, by its table, and what puts that right; only a backup has the others."""
+
+_FROM_A_BACKUP = "`genretagger doctor --restore` puts a backup back, without what was done after it"
+
+
+def _none_yet(where: Path) -> Finding:
+    from genretagger.database.place import backups_and_logs, what_is_lost
+
+    if backups_and_logs(where):
+        return bad("database", f"{where}: it is gone, and there was one before", what_is_lost(where))
+    return ok("database", "none yet; `genretagger tag` makes it")
+
+
+def _odd_rows(store: Store) -> Iterator[Finding]:
+    """Which rows hold what they cannot, and what that costs: one finding a table."""
+    found: dict[str, list[OddRow]] = {}
+    for odd in store.odd_rows():
+        found.setdefault(odd.table, []).append(odd)
+    if not found:
+        yield ok("rows", "each row holds what it may")
+    for table, rows in found.items():
+        cost, mend = _COSTS[table]
+        count = "1 odd row is" if len(rows) == 1 else f"{len(rows):,} odd rows are"
+        shown = "; ".join(map(str, rows[:3])) + ("; …" if len(rows) > 3 else "")
+        yield warn(f"rows of {table}", f"{count} left out, so {cost}: {shown}", mend or _FROM_A_BACKUP)
+
+
+def _losses(store: Store) -> Iterator[Finding]:
+    """Whether the newest entries are missing, and files that may be ours without a record."""
+    from genretagger.database.place import read_note
+
+    adopt = "`genretagger doctor --adopt PATH` lists the files whose genres may be ours; with --yes they can be undone"
+    note = read_note(store.path) if store.path is not None else None
+    unrecorded = store.count_unrecorded()
+    if note is not None and (note.lost or note.behind(*store.newest_numbers())):
+        yield warn("records", "the newest entries of the database were lost: files may carry genres of ours", adopt)
+    elif unrecorded:
+        found = (
+            f"{plural(unrecorded, 'track')} with just the genres that were decided for it, and no record of a write: "
+            "yours, or ours from a database that was lost (`genretagger doctor --adopt PATH` lists them)"
+        )
+        yield ok("records", found)

@@ -15,14 +15,43 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 def doctor(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", parser=any_path, help="Folders of music to look at as well."),
+        typer.Argument(
+            metavar="[PATH]...",
+            parser=any_path,
+            help="Folders of music to look at as well. With --restore: which backup, by its number or name.",
+        ),
     ] = None,
+    restore: Annotated[bool, typer.Option("--restore", help="Put a backup of the database back; lists them.")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="List files that carry a genre of ours without a record; --yes records them."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it: do not ask, or only list.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is wrong with the set-up, and say how to mend it.
+    """Look for what is wrong with the set-up, and say how to fix it.
 
-    Nothing is written, made or downloaded. Exit status 1 if something is broken; warnings alone are 0.
+    Nothing is written, made or downloaded, but for --restore, and --adopt with --yes. Exit status 1 if something is
+    broken; warnings alone are 0.
     """
+    if restore or adopt:
+        from genretagger.errors import ConfigError
+
+        if restore and adopt:
+            raise ConfigError("--restore and --adopt contradict each other", hint="Leave out one of the two")
+        if restore:
+            from genretagger.cli.restoring import put_back
+
+            put_back(paths or [], yes=yes, as_json=as_json)
+        else:
+            from genretagger.cli.adopting import adopt_unrecorded
+
+            adopt_unrecorded(paths or [], yes=yes, as_json=as_json)
+        return
+    if yes:
+        from genretagger.errors import ConfigError
+
+        raise ConfigError("--yes goes with --restore or --adopt")
     from genretagger.checkup import State, examine
     from genretagger.cli import output
     from genretagger.text import plural, printable

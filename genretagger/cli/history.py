@@ -43,19 +43,20 @@ def history(
 
     settings = load()
     told: StoredRun | None = None
+    last_run = 0
     with Store.open(settings.database, create=False, read_only=True) as store:
-        if run is not None and (not 0 < run < 1 << 63 or store.run(run) is None):
+        if run is not None and not (0 < run < 1 << 63 and (store.run(run) is not None or store.took_place(run_id=run))):
             raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
         for write in _writes(store, paths or [], run):
-            if told is None or told.id != write.run_id:
-                told = store.run(write.run_id)
-                if told is not None and not as_json:
-                    output.say(_head(told))
+            if write.run_id != last_run:
+                told, last_run = store.run(write.run_id), write.run_id
+                if not as_json:
+                    output.say(_head(told) if told is not None else f"run {last_run}: its row in the database is odd")
             if as_json:
                 output.say_json({**describe.write_json(write), "command": told.command if told is not None else ""})
             else:
                 output.say("\n".join(_lines(write)))
-    if told is None:
+    if not last_run:
         output.notice("nothing was written" if run is None else f"run {run} has written nothing")
 
 

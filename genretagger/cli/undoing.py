@@ -114,8 +114,9 @@ class Request:
         """Run → when it was last taken back to its end."""
         tried: dict[int, datetime] = {}
         for run, asked in self._earlier():
-            if run.finished_at is not None and asked.get("run") and asked.get("force", False) >= self.force:
-                tried.setdefault(asked["run"], run.started_at)
+            number, force = asked.get("run"), asked.get("force") is True
+            if run.finished_at is not None and isinstance(number, int) and number and force >= self.force:
+                tried.setdefault(number, run.started_at)
         return tried
 
     def _done_already(self) -> dict[Path, int]:

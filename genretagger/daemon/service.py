@@ -24,6 +24,7 @@ from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control
+from genretagger.daemon.daily import DailyBackup
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
@@ -102,6 +103,7 @@ class Service:
         self._arrivals = Arrivals(self._settings, self._roots, self._ask)
         self._account = Account(events)
         self._work = Work(self._settings, events, self._account, tell=self._inbox.put, ask=self._ask, lock=held)
+        self._backup = DailyBackup(self._settings.database_file, events)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
         self._stopping = False
@@ -117,6 +119,7 @@ class Service:
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
+        self._backup.start()
         control = self._control()
         try:
             self._roots.start()
@@ -391,6 +394,7 @@ class Service:
     def _end(self) -> None:
         """End everything within the time that a service manager gives."""
         began_s = time.monotonic()
+        self._backup.stop()
         self._work.stop()
         self._intake.stop(0.0)
         self._roots.stop()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from genretagger.database.engine import IMMEDIATE, translate
 from genretagger.database.models import Base
+from genretagger.database.rules import OddRow, fault
 from genretagger.errors import DatabaseError
+
+_log = logging.getLogger("genretagger.database")
+
+_MOST_NAMED = 20
+"""How many odd rows are named; `doctor` counts them all."""
 
 
 class Access:
@@ -34,6 +41,8 @@ class Access:
         self._sqlite = engine.dialect.name == "sqlite"
         self._model_ids: dict[tuple[str, str, tuple[str, ...]], int] = {}
         self._group: Connection | None = None
+        self._left_out: dict[tuple[str, int], OddRow] = {}
+        self._newest: tuple[int, int] | None = None
         connection = engine.connect()
         # Outside of a transaction, SQLite reads the newest state and holds no lock.
         self._reader = connection if self._sqlite else connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -85,6 +94,33 @@ class Access:
                     self._group = None
         except DBAPIError as error:
             raise translate(error, path=self.path) from error
+
+    def _sound(self, model: type[Base], rows: Sequence[Any]) -> list[Any]:
+        """The rows that hold what they may; each of the others is named once, and left out.
+
+        Args:
+            model: their table.
+            rows: whole rows, or some of their columns and `id`.
+        """
+        sound = []
+        for row in rows:
+            odd = fault(model.__tablename__, row)
+            if odd is None:
+                sound.append(row)
+            else:
+                self._leave_out(odd)
+        return sound
+
+    def _leave_out(self, odd: OddRow) -> None:
+        key = (odd.table, odd.id)
+        if key in self._left_out:
+            return
+        self._left_out[key] = odd
+        # Above the level that commands switch off, since it is no library that speaks here.
+        if len(self._left_out) <= _MOST_NAMED:
+            _log.error("%s: %s, and is left out; `genretagger doctor` says what that costs", self.location, odd)
+        elif len(self._left_out) == _MOST_NAMED + 1:
+            _log.error("%s: more such rows are left out; `genretagger doctor` counts them", self.location)
 
     def _still_there(self) -> None:
         """Refuse to save in a file without a name: SQLite would, and all of it would be gone at the end.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ANALYSIS = (
     select(
+        AnalysisRow.id,
         AnalysisRow.hearing,
         AnalysisRow.provider,
         AnalysisRow.windows,
@@ -43,6 +44,7 @@ _ANALYSIS = (
 )
 _DECISION = (
     select(
+        DecisionRow.id,
         DecisionRow.genres,
         DecisionRow.scores,
         DecisionRow.reason,
@@ -96,9 +98,10 @@ class Analyses(Access):
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
         with self._read() as connection:
-            row = connection.execute(_ANALYSIS, key).first()
-        if row is None:
+            rows = self._sound(AnalysisRow, connection.execute(_ANALYSIS, key).all())
+        if not rows:
             return None
+        row = rows[0]
         hearing = Hearing(row.hearing)
         activations, error = None, None
         if hearing is Hearing.HEARD:
@@ -107,7 +110,7 @@ class Analyses(Access):
                 return None
         elif hearing is Hearing.UNDECODABLE:
             error = rebuild_error(row.failure_class, row.failure or "", path=None, hint=row.failure_hint)
-        return StoredAnalysis(hearing, activations, error, row.name, row.plan, row.seconds, row.analysed_at)
+        return StoredAnalysis(hearing, activations, error, model_name(row), row.plan, row.seconds, row.analysed_at)
 
     def save_analysis(
         self, payload_hash: str, model_id: int, plan: str, activations: Activations, *, seconds: float
@@ -184,8 +187,8 @@ class Analyses(Access):
             key["plan"] = plan
             statement = _DECISION_OF_PLAN
         with self._read() as connection:
-            row = connection.execute(statement, key).first()
-        return None if row is None else decision_of(row)
+            rows = self._sound(DecisionRow, connection.execute(statement, key).all())
+        return decision_of(rows[0]) if rows else None
 
     def save_decision(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
         """Keep the genres chosen for a payload; they replace earlier ones from the same model and plan.
@@ -236,10 +239,15 @@ class Analyses(Access):
             connection.execute(update(DecisionRow).where(*this).values(decided_at=now()))
 
 
+def model_name(row: Any) -> str:
+    """The name in a row that was joined with its model; "?" if the model's row holds none."""
+    return row.name if isinstance(row.name, str) else "?"
+
+
 def decision_of(row: Any) -> StoredDecision:
     """The decision that a row with the columns of `decisions` and the model's name holds."""
     decision = Decision(tuple(row.genres), dict(row.scores), row.reason)
-    return StoredDecision(decision, row.name, row.plan, row.settings, row.decided_at)
+    return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at)
 
 
 def _unpack(
@@ -248,8 +256,6 @@ def _unpack(
     import numpy as np
 
     if activations is None or embedding is None:
-        return None
-    if len(activations) != 2 * windows * labels or len(embedding) % 4:
         return None
     values: HalfArray = np.frombuffer(activations, "<f2").astype(np.float16, copy=False)
     mean: FloatArray = np.frombuffer(embedding, "<f4").astype(np.float32, copy=False)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, select
 
 from genretagger.database.models import WriteRow
+from genretagger.database.rules import number
 from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json
 
 _Links: TypeAlias = Mapping[int, tuple[int | None, int]]
@@ -23,7 +24,7 @@ SETTLED = (WriteState.DONE.value, WriteState.UNDONE.value)
 
 
 def stored_writes(connection: Connection, rows: Sequence[Any]) -> list[StoredWrite]:
-    """The writes that rows of `writes` hold, in their order.
+    """The writes that sound rows of `writes` hold, in their order.
 
     It asks the database again only if some of them are undos, or were undone.
     """
@@ -34,7 +35,8 @@ def stored_writes(connection: Connection, rows: Sequence[Any]) -> list[StoredWri
         wanted = select(WriteRow.undo_of, WriteRow.run_id).where(
             WriteRow.undo_of.in_(undone), WriteRow.state.in_(SETTLED)
         )
-        undone_by = {number: run for number, run in connection.execute(wanted) if number is not None}
+        found = connection.execute(wanted)
+        undone_by = {undone: run for undone, run in found if undone is not None and number(run) is not None}
     return [_stored(row, links, undone_by.get(row.id)) for row in rows]
 
 
@@ -43,17 +45,17 @@ def _links(connection: Connection, rows: Sequence[Any]) -> _Links:
     links = {row.id: (row.undo_of, row.run_id) for row in rows}
     while missing := {parent for parent, _ in links.values() if parent is not None and parent not in links}:
         wanted = select(WriteRow.id, WriteRow.undo_of, WriteRow.run_id).where(WriteRow.id.in_(missing))
-        found = {row.id: (row.undo_of, row.run_id) for row in connection.execute(wanted)}
-        links.update({number: found.get(number, (None, 0)) for number in missing})
+        parents = {row.id: (number(row.undo_of), number(row.run_id) or 0) for row in connection.execute(wanted)}
+        links.update({each: parents.get(each, (None, 0)) for each in missing})
     return links
 
 
 def _stored(row: Any, links: _Links, undone_by: int | None) -> StoredWrite:
-    length, seen, number = 0, {row.id}, row.undo_of
-    while number is not None and number not in seen:  # a damaged database may lead in a circle
+    length, seen, taken = 0, {row.id}, row.undo_of
+    while taken is not None and taken not in seen:  # a damaged database may lead in a circle
         length += 1
-        seen.add(number)
-        number = links[number][0]
+        seen.add(taken)
+        taken = links[taken][0]
     kind, of_run = WriteKind.WRITE, None
     if length % 2:
         kind, of_run = WriteKind.UNDO, links[row.undo_of][1]

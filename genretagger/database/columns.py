@@ -2,26 +2,94 @@
 
 File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes, which no
 engine takes as text. Everything else that is text may quote such a name, so it is made harmless on its way in.
+
+SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is given as `Odd`, and
+`rules.py` tells which rows hold one.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import BigInteger, DateTime, LargeBinary, Text
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, LargeBinary, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 _2_63, _2_64 = 1 << 63, 1 << 64
+_T = TypeVar("_T")
 
 
-class PathBytes(TypeDecorator[Path]):
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A stored value that is none of its column's kind.
+
+    Attributes:
+        value: as the engine gave it.
+    """
+
+    value: object
+
+
+class Checked(TypeDecorator[_T]):
+    """A column type that gives `Odd` for what it cannot understand, instead of failing for all rows of an answer.
+
+    `stored` are the types that the engine's driver may give; empty means any.
+    """
+
+    stored: ClassVar[tuple[type, ...]] = ()
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Understand a value, or say that it is odd."""
+        understand = super().result_processor(dialect, coltype)
+        stored = self.stored or (object,)
+
+        def process(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, stored):
+                return Odd(value)
+            try:
+                return value if understand is None else understand(value)
+            except (ValueError, TypeError, OverflowError, RecursionError):
+                return Odd(value)
+
+        return process
+
+
+class Document(Checked[Any]):
+    """A JSON document; None is stored as no value at all."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+
+class Flag(Checked[bool]):
+    """Yes or no."""
+
+    impl = Boolean
+    cache_ok = True
+    stored = (int,)
+
+
+class Blob(Checked[bytes]):
+    """Bytes."""
+
+    impl = LargeBinary
+    cache_ok = True
+    stored = (bytes, bytearray, memoryview)
+
+
+class PathBytes(Checked[Path]):
     """A path as the bytes that the system knows it by (`os.fsencode`)."""
 
     impl = LargeBinary
     cache_ok = True
+    stored = (bytes, bytearray, memoryview)
 
     def process_bind_param(self, value: Path | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
         """Path to bytes."""
@@ -48,7 +116,7 @@ class SafeText(TypeDecorator[str]):
         return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
 
 
-class Whole(TypeDecorator[int]):
+class Whole(Checked[int]):
     """A whole number of up to 64 bits, of which engines hold the signed half only.
 
     mergerfs and some network file systems hash paths to inodes above 2**63, and a modification time after the year
@@ -60,6 +128,7 @@ class Whole(TypeDecorator[int]):
 
     impl = BigInteger
     cache_ok = True
+    stored = (int,)
 
     def __init__(self, *, unsigned: bool = False) -> None:
         super().__init__()
@@ -74,11 +143,12 @@ class Whole(TypeDecorator[int]):
         return value % _2_64 if value is not None and self.unsigned else value
 
 
-class Moment(TypeDecorator[datetime]):
+class Moment(Checked[datetime]):
     """A point in time, aware and in UTC; engines without time zones store it as UTC."""
 
     impl = DateTime
     cache_ok = True
+    stored = (str, datetime)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Aware to naive UTC."""

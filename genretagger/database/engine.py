@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from genretagger.database.place import was_there, what_is_lost
 from genretagger.errors import DatabaseError
 
 IMMEDIATE = "genretagger_immediate"
@@ -43,11 +44,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "the file is not a genretagger database",
         "move it away, or name another place with GENRETAGGER_DATA_DIR",
     ),
-    (
-        "SQLITE_CORRUPT",
-        "the database is damaged",
-        "put a backup back, or move it away: the files keep their genres, and only what was heard is lost",
-    ),
+    ("SQLITE_CORRUPT", "the database is damaged", "put a backup back"),
     ("SQLITE_READONLY", "the database cannot be written", "check who owns the file and its folder"),
     ("SQLITE_CANTOPEN", "the database cannot be opened", "check that the folder exists and may be written"),
     ("SQLITE_PERM", "the system refuses access to the database", "check who owns the file and its folder"),
@@ -67,6 +64,8 @@ def translate(error: Exception, *, path: Path | None) -> DatabaseError:
     name = getattr(driver, "sqlite_errorname", "")  # extended: SQLITE_READONLY_DIRECTORY and so on
     for start, cause, hint in _MEANINGS:
         if name.startswith(start):
+            if path is not None and (start == "SQLITE_CORRUPT" or (start == "SQLITE_NOTADB" and was_there(path))):
+                return DatabaseError("the database is damaged", path=path, hint=what_is_lost(path))
             return DatabaseError(cause, path=path, hint=hint)
     words = next(iter(str(driver).splitlines()), type(driver).__name__)  # some drivers explain at length
     if isinstance(driver, sqlite3.Error):
@@ -101,6 +100,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
     """
     address = f"{path.absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(address, uri=True, timeout=busy_timeout_s, isolation_level=None)
+    connection.text_factory = _decoded
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -110,6 +110,14 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
         connection.close()
         raise
     return connection
+
+
+def _decoded(text: bytes) -> str | bytes:
+    """Text of a column; if it is no UTF-8, its bytes, which `rules.py` finds. The driver would fail for all rows."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text
 
 
 def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:

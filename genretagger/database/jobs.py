@@ -12,12 +12,26 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, not_, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy import update as change
 
 from genretagger.database.access import Access
 from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.rules import word
 from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
 from genretagger.database.writes import PAGE_ROWS, lies_under
 from genretagger.errors import FileError
@@ -56,11 +70,12 @@ class Jobs(Access):
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JobRow.path, JobRow.state, JobRow.priority, JobRow.failure).where(
-            JobRow.path.in_(_padded(list(jobs)))
-        )
+        known = select(JobRow).where(JobRow.path.in_(_padded(list(jobs))))
         with self._write() as connection:
-            there = {row.path: row for row in connection.execute(known)}
+            found = connection.execute(known).all()
+            there = {row.path: row for row in self._sound(JobRow, found)}
+            odd = [row.id for row in found if row.path not in there]
+            connection.execute(delete(JobRow).where(JobRow.id.in_(odd)))  # a row that says what is to be done is new
             new = [
                 {"path": path, "root": job.root, "priority": job.priority, "added_at": at, **fresh}
                 for path, job in jobs.items()
@@ -103,10 +118,9 @@ class Jobs(Access):
         waiting, lost = and_(waiting, *allowed), and_(lost, *allowed)
         with self._write() as connection:
             while True:
-                row = connection.execute(
-                    select(JobRow).where(waiting).order_by(JobRow.priority, JobRow.not_before, JobRow.id).limit(1)
-                ).first()
-                row = row or connection.execute(select(JobRow).where(lost).order_by(JobRow.id).limit(1)).first()
+                row = self._first(
+                    connection, select(JobRow).where(waiting).order_by(JobRow.priority, JobRow.not_before, JobRow.id)
+                ) or self._first(connection, select(JobRow).where(lost).order_by(JobRow.id))
                 if row is None:
                     return None
                 mine = change(JobRow).where(JobRow.id == row.id)
@@ -132,6 +146,15 @@ class Jobs(Access):
                         updated_at=at,
                     )
                 )
+
+    def _first(self, connection: Connection, wanted: Select[Any]) -> Any:
+        """The first sound row of jobs; None if there is none."""
+        while True:
+            odd = [number for table, number in self._left_out if table == JobRow.__tablename__]
+            rows = connection.execute(wanted.where(JobRow.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
+            sound = self._sound(JobRow, rows)
+            if sound or not rows:
+                return sound[0] if sound else None
 
     def finish_job(self, path: Path, handled: str | None) -> None:
         """Note that a file was handled to its end.
@@ -232,7 +255,8 @@ class Jobs(Access):
         if paths:
             wanted.append(or_(*(lies_under(JobRow.path, path) for path in paths)))
         with self._write() as connection:
-            found = [row.path for row in connection.execute(select(JobRow.path).where(*wanted).order_by(JobRow.path))]
+            rows = connection.execute(select(JobRow.id, JobRow.path).where(*wanted).order_by(JobRow.path)).all()
+            found = [row.path for row in self._sound(JobRow, rows)]
             for path in found:
                 connection.execute(
                     change(JobRow)
@@ -253,7 +277,8 @@ class Jobs(Access):
         waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
         at = now()
         with self._read() as connection:
-            first: datetime | None = connection.execute(select(func.min(JobRow.not_before)).where(waiting)).scalar()
+            row = self._first(connection, select(JobRow).where(waiting).order_by(JobRow.not_before))
+            first: datetime | None = None if row is None else row.not_before
             if first is None or first <= at:
                 return first
             ahead = select(JobRow.id).where(waiting, JobRow.updated_at > at).limit(1)
@@ -262,14 +287,14 @@ class Jobs(Access):
     def job(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""
         with self._read() as connection:
-            row = connection.execute(select(JobRow).where(JobRow.path == path)).first()
-        return None if row is None else _job(row)
+            rows = self._sound(JobRow, connection.execute(select(JobRow).where(JobRow.path == path)).all())
+        return _job(rows[0]) if rows else None
 
     def jobs(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
         """The jobs in a state, those that changed last first."""
         wanted = select(JobRow).where(JobRow.state == state.value).order_by(JobRow.updated_at.desc(), JobRow.id.desc())
         with self._read() as connection:
-            return [_job(row) for row in connection.execute(wanted.limit(limit))]
+            return [_job(row) for row in self._sound(JobRow, connection.execute(wanted.limit(limit)).all())]
 
     def job_counts(self) -> JobCounts:
         """How many jobs there are of each kind."""
@@ -280,16 +305,25 @@ class Jobs(Access):
         counts = dict.fromkeys(JobState, 0)
         new = 0
         for state, priority, count in rows:
-            counts[JobState(state)] += count
+            if (known := word(JobState, state)) is None:
+                self._name_odd_jobs()
+                continue
+            counts[known] += count
             new += count if state == JobState.WAITING.value and priority == 0 else 0
         return JobCounts(new, counts[JobState.WAITING] - new, counts[JobState.WORKING], counts[JobState.QUARANTINED])
+
+    def _name_odd_jobs(self) -> None:
+        """Name the jobs whose state is no word of ours; nothing else asks for them."""
+        odd = select(JobRow).where(or_(JobRow.state.not_in([each.value for each in JobState]), JobRow.state.is_(None)))
+        with self._read() as connection:
+            self._sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
 
     def handled(self, path: Path, payload_hash: str) -> str | None:
         """The key of the rules by which this audio at this path was handled to its end; None where it was not."""
         wanted = select(TrackRow.handled).where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)
         with self._read() as connection:
-            key: str | None = connection.execute(wanted).scalar()
-        return key
+            key = connection.execute(wanted).scalar()
+        return key if isinstance(key, str) else None
 
     def seen_below(self, folder: Path) -> Iterator[Seen]:
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
@@ -316,7 +350,11 @@ class Jobs(Access):
             with self._read() as connection:
                 rows = connection.execute(page).all()
             for row in rows:
-                yield Seen(*row)
+                seen = Seen(*row)
+                yield seen._replace(
+                    handled=seen.handled if isinstance(seen.handled, str) else None,
+                    failure_retry=seen.failure_retry if isinstance(seen.failure_retry, bool) else None,
+                )
             if len(rows) < SCAN_ROWS:
                 return
             last = rows[-1][0]

@@ -10,13 +10,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, UniqueConstraint
+from sqlalchemy import Float, ForeignKey, Index, Integer, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from genretagger.database.columns import Moment, PathBytes, SafeText, Whole
+from genretagger.database.columns import Blob, Document, Flag, Moment, PathBytes, SafeText, Whole
 from genretagger.types import Json
-
-Document = JSON(none_as_null=True)
 
 
 class Base(DeclarativeBase):
@@ -34,7 +32,8 @@ class Base(DeclarativeBase):
         str: SafeText,
         Path: PathBytes,
         datetime: Moment,
-        bytes: LargeBinary,
+        bytes: Blob,
+        bool: Flag,
         float: Float,
         int: Integer,
     }

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select, text, type_coerce
+from sqlalchemy.types import NullType
 
 from genretagger.database.access import Access
-from genretagger.database.analyses import decision_of
+from genretagger.database.analyses import decision_of, model_name
 from genretagger.database.chains import stored_writes
-from genretagger.database.models import AnalysisRow, DecisionRow, ModelRow, TrackRow, WriteRow
+from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow, TrackRow, WriteRow
+from genretagger.database.rules import OddRow, faults, word
 from genretagger.database.tracks import failure_of, track_of
 from genretagger.database.values import (
     AnalysisNote,
@@ -27,6 +29,7 @@ from genretagger.types import Stamp
 
 _ANALYSES = (
     select(
+        AnalysisRow.id,
         AnalysisRow.payload_hash,
         ModelRow.name,
         ModelRow.fingerprint,
@@ -55,9 +58,9 @@ class Reports(Access):
         """Everything that is known of one path; None if it was never seen."""
         with self._read() as connection:
             rows = connection.execute(select(TrackRow).where(TrackRow.path == path)).all()
-            if rows:
-                return _known(connection, rows)[0]
-            writes = _writes(connection, WriteRow.path == path)
+            if known := self._known(connection, self._sound(TrackRow, rows)):
+                return known[0]
+            writes = self._writes(connection, WriteRow.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
     def everything(self, under: Path | None = None) -> Iterator[Known]:
@@ -67,17 +70,19 @@ class Reports(Access):
             under: only this path and what lies below it, by whole parts.
         """
         conditions = [] if under is None else [lies_under(TrackRow.path, under)]
-        last: Path | None = None
+        stored = type_coerce(TrackRow.path, NullType())  # an odd path has its place in the order as well
+        last: Any = None
         while True:
-            wanted = select(TrackRow).where(*conditions).order_by(TrackRow.path).limit(PAGE_ROWS)
+            wanted = select(TrackRow, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
             if last is not None:
-                wanted = wanted.where(TrackRow.path > last)
+                wanted = wanted.where(stored > last)
             with self._read() as connection:
-                page = _known(connection, connection.execute(wanted).all())
+                rows = connection.execute(wanted).all()
+                page = self._known(connection, self._sound(TrackRow, rows))
             yield from page
-            if len(page) < PAGE_ROWS:
+            if len(rows) < PAGE_ROWS:
                 return
-            last = page[-1].path
+            last = rows[-1].stored
 
     def counts(self) -> Counts:
         """How many there are of each."""
@@ -92,7 +97,7 @@ class Reports(Access):
                 failed=count(TrackRow.failure.is_not(None), of=TrackRow.id),
                 heard=count(of=AnalysisRow.id),
                 decided=count(of=DecisionRow.id),
-                writes={WriteState(state): number for state, number in states},
+                writes={known: count for state, count in states if (known := word(WriteState, state)) is not None},
             )
 
     def integrity_check(self) -> list[str]:
@@ -105,51 +110,81 @@ class Reports(Access):
         faults = [] if found == ["ok"] else found
         return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
 
-
-def _known(connection: Connection, rows: Sequence[Any]) -> list[Known]:
-    """Everything about these rows of `tracks`, with one question a table."""
-    hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
-    analyses: dict[str, list[AnalysisNote]] = {}
-    row: Any
-    for row in connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))):
-        note = AnalysisNote(
-            model=row.name,
-            fingerprint=row.fingerprint,
-            plan=row.plan,
-            provider=row.provider,
-            hearing=Hearing(row.hearing),
-            windows=row.windows,
-            cause=row.failure or "",
-            seconds=row.seconds,
-            analysed_at=row.analysed_at,
+    def count_unrecorded(self) -> int:
+        """How many tracks carry just the genres that were decided for them, although no write of them is known."""
+        known = select(WriteRow.id).where(WriteRow.payload_hash == TrackRow.payload_hash).exists()
+        same = (
+            select(DecisionRow.id)
+            .where(
+                DecisionRow.payload_hash == TrackRow.payload_hash,
+                cast(DecisionRow.genres, Text) == cast(TrackRow.genres, Text),
+            )
+            .exists()
         )
-        analyses.setdefault(row.payload_hash, []).append(note)
-    decisions: dict[str, list[StoredDecision]] = {}
-    for row in connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))):
-        decisions.setdefault(row.payload_hash, []).append(decision_of(row))
-    paths = [row.path for row in rows]
-    by_hash: dict[str, list[StoredWrite]] = {}
-    by_path: dict[Path, list[StoredWrite]] = {}
-    for write in _writes(connection, or_(WriteRow.payload_hash.in_(hashes), WriteRow.path.in_(paths))):
-        by_hash.setdefault(write.payload_hash, []).append(write)
-        by_path.setdefault(write.path, []).append(write)
-    return [
-        Known(
-            path=row.path,
-            track=None if row.payload_hash is None else track_of(row, row.path, _stamp_of(row)),
-            failure=None if row.failure is None else failure_of(row, row.path),
-            analyses=tuple(analyses.get(row.payload_hash, ())),
-            decisions=tuple(decisions.get(row.payload_hash, ())),
-            writes=_merged(by_hash.get(row.payload_hash, []), by_path.get(row.path, [])),
-            seen_at=row.seen_at,
-        )
-        for row in rows
-    ]
+        wanted = select(func.count(TrackRow.id)).where(cast(TrackRow.genres, Text) != "[]", ~known, same)
+        with self._read() as connection:
+            return connection.execute(wanted).scalar_one()
 
+    def odd_rows(self) -> Iterator[OddRow]:
+        """Every row of every table that holds what it cannot, a page at a time."""
+        for mapper in sorted(Base.registry.mappers, key=lambda each: str(each.local_table)):
+            model = mapper.class_
+            last: int | None = None
+            while True:
+                wanted = select(model).order_by(model.id).limit(PAGE_ROWS)
+                if last is not None:
+                    wanted = wanted.where(model.id > last)
+                with self._read() as connection:
+                    rows = connection.execute(wanted).all()
+                yield from faults(model.__tablename__, rows)
+                if len(rows) < PAGE_ROWS:
+                    break
+                last = rows[-1].id
 
-def _writes(connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
-    wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
-    return stored_writes(connection, connection.execute(wanted).all())
+    def _known(self, connection: Connection, rows: Sequence[Any]) -> list[Known]:
+        """Everything about these rows of `tracks`, with one question a table."""
+        hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
+        analyses: dict[str, list[AnalysisNote]] = {}
+        heard = connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))).all()
+        for row in self._sound(AnalysisRow, heard):
+            note = AnalysisNote(
+                model=model_name(row),
+                fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
+                plan=row.plan,
+                provider=row.provider,
+                hearing=Hearing(row.hearing),
+                windows=row.windows,
+                cause=row.failure or "",
+                seconds=row.seconds,
+                analysed_at=row.analysed_at,
+            )
+            analyses.setdefault(row.payload_hash, []).append(note)
+        decisions: dict[str, list[StoredDecision]] = {}
+        decided = connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))).all()
+        for row in self._sound(DecisionRow, decided):
+            decisions.setdefault(row.payload_hash, []).append(decision_of(row))
+        paths = [row.path for row in rows]
+        by_hash: dict[str, list[StoredWrite]] = {}
+        by_path: dict[Path, list[StoredWrite]] = {}
+        for write in self._writes(connection, or_(WriteRow.payload_hash.in_(hashes), WriteRow.path.in_(paths))):
+            by_hash.setdefault(write.payload_hash, []).append(write)
+            by_path.setdefault(write.path, []).append(write)
+        return [
+            Known(
+                path=row.path,
+                track=None if row.payload_hash is None else track_of(row, row.path, _stamp_of(row)),
+                failure=None if row.failure is None else failure_of(row, row.path),
+                analyses=tuple(analyses.get(row.payload_hash, ())),
+                decisions=tuple(decisions.get(row.payload_hash, ())),
+                writes=_merged(by_hash.get(row.payload_hash, []), by_path.get(row.path, [])),
+                seen_at=row.seen_at,
+            )
+            for row in rows
+        ]
+
+    def _writes(self, connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
+        wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
+        return stored_writes(connection, self._sound(WriteRow, connection.execute(wanted).all()))
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

@@ -10,6 +10,9 @@ after a fork. Every method raises DatabaseError if the database cannot be read o
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import sqlite3
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +24,27 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from genretagger.database.analyses import Analyses
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
+from genretagger.database.place import (
+    SIDE_FILES,
+    Lost,
+    Note,
+    backups_and_logs,
+    read_note,
+    tighten,
+    was_there,
+    what_is_lost,
+    write_note,
+)
 from genretagger.database.reports import Reports
 from genretagger.database.tracks import Tracks
 from genretagger.database.undos import Undos
-from genretagger.database.upgrade import SCHEMA_REVISION, stored_revision, upgrade
+from genretagger.database.upgrade import SCHEMA_REVISION, states_revision, stored_revision, upgrade
 from genretagger.errors import DatabaseError
+
+_log = logging.getLogger("genretagger.database")
+
+DATABASE_NAME = "library.sqlite3"
+"""The database's file in the data folder."""
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
@@ -69,12 +88,35 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
             else:
                 location = str(path)
                 engine = _open_file(path, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
-            return cls(engine, path=path, location=location, read_only=read_only)
+                if not read_only:
+                    tighten(path, folder=isinstance(database, Path) and path.name == DATABASE_NAME)
+            store = cls(engine, path=path, location=location, read_only=read_only)
+            store.compare_with_note()
+            return store
         except (DBAPIError, sqlite3.Error) as error:
             raise translate(error, path=path) from error
         except OSError as error:
             cause = f"the database cannot be opened: {error.strerror or error}"
             raise DatabaseError(cause, path=path, hint="check that its folder may be written") from error
+
+    def compare_with_note(self) -> None:
+        """Find out whether the database has lost its newest entries, by the note beside it, and say so."""
+        if self.path is None:
+            return
+        note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
+        runs, writes = self.newest_numbers()
+        lost = note.lost if note is not None else None
+        if note is not None and note.behind(runs, writes):
+            lost = lost or Lost(runs, writes)
+            _log.error("%s: %s", self.location, loss(note, Lost(runs, writes)))
+        if not self.read_only and note != Note(runs, writes, lost):
+            write_note(self.path, Note(runs, writes, lost))
+
+    def settle_loss(self) -> None:
+        """Note that what was lost is dealt with."""
+        if self.path is not None:
+            runs, writes = self.newest_numbers()
+            write_note(self.path, Note(runs, writes))
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +125,25 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def loss(note: Note, found: Lost) -> str:
+    """Say what a database has lost.
+
+    Args:
+        note: what it held.
+        found: the newest run and write that it holds.
+    """
+    parts = []
+    if note.runs > found.after_run:
+        parts.append(f"runs {found.after_run + 1:,} to {note.runs:,}")
+    if note.writes > found.after_write:
+        parts.append(f"writes {found.after_write + 1:,} to {note.writes:,}")
+    return (
+        f"the newest entries of the database are missing ({' and '.join(parts)}): its log (-wal) was lost, or an older "
+        "copy was put in its place; `genretagger doctor --adopt PATH` finds the files that carry genres of ours "
+        "without a record"
+    )
 
 
 def _split(database: str | Path) -> tuple[Path | None, str]:
@@ -103,16 +164,60 @@ def _split(database: str | Path) -> tuple[Path | None, str]:
 
 
 def _open_file(path: Path, *, create: bool, read_only: bool, busy_timeout_s: float) -> Engine:
+    if path.exists():
+        _refuse_emptied(path)
     if read_only:
         return _open_file_to_read(path, busy_timeout_s=busy_timeout_s)
-    if create:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    elif not path.exists():
-        raise _missing(path)
-    engine = sqlite_engine(path, Mode.CREATE if create else Mode.WRITE, busy_timeout_s=busy_timeout_s)
+    if not path.exists():
+        if not create:
+            raise _missing(path)
+        _make(path, busy_timeout_s=busy_timeout_s)
+    engine = sqlite_engine(path, Mode.WRITE, busy_timeout_s=busy_timeout_s)
     _bring_up_to_date(engine, path=path, read_only=False)
     settle_journal(path, busy_timeout_s=busy_timeout_s)
     return engine
+
+
+def _refuse_emptied(path: Path) -> None:
+    """Take no empty file for a new database if there was one before.
+
+    Raises:
+        DatabaseError: there was.
+    """
+    if path.is_file() and path.stat().st_size == 0 and was_there(path):
+        raise DatabaseError(
+            "the database is an empty file, and there was one before", path=path, hint=what_is_lost(path)
+        )
+
+
+def _make(path: Path, *, busy_timeout_s: float) -> None:
+    """Make a new database under another name, and give it its own when it is whole: it is never seen empty.
+
+    Raises:
+        DatabaseError: the log of an earlier one lies there, which SQLite would remove.
+    """
+    if any(Path(f"{path}-wal") == each for each in backups_and_logs(path)):
+        cause = "the database is gone, and its log (-wal) is left"
+        raise DatabaseError(cause, path=path, hint=f"{what_is_lost(path)}. The log alone is of no use")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{os.getpid()}.new-database")
+    try:
+        os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        engine = sqlite_engine(temporary, Mode.WRITE, busy_timeout_s=busy_timeout_s)
+        upgrade(engine, path=temporary)
+        engine.dispose()
+        with contextlib.suppress(FileExistsError):  # another genretagger was faster
+            try:
+                os.link(temporary, real)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                if not real.exists():
+                    temporary.rename(real)
+    finally:
+        for end in ("", *SIDE_FILES):
+            Path(f"{temporary}{end}").unlink(missing_ok=True)
 
 
 def _open_file_to_read(path: Path, *, busy_timeout_s: float) -> Engine:
@@ -138,8 +243,11 @@ def _missing(path: Path) -> DatabaseError:
 def _bring_up_to_date(engine: Engine, *, path: Path | None, read_only: bool) -> None:
     with engine.connect() as connection:
         revision = stored_revision(connection, path=path)
-    if revision == SCHEMA_REVISION:
+        stated = revision is None or path is None or states_revision(connection)
+    if revision == SCHEMA_REVISION and (stated or read_only):
         return
+    if revision is None and path is not None and path.stat().st_size and backups_and_logs(path):
+        raise DatabaseError("the database is empty, and was not before", path=path, hint=what_is_lost(path))
     if not read_only:
         upgrade(engine, path=path)
         return

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, select, update
 from genretagger.database.access import Access, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import TrackRow
+from genretagger.database.rules import number
 from genretagger.database.values import StoredFailure, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
@@ -25,6 +26,7 @@ _SAME_FILE = (
 )
 # Built once: building a statement costs more than running it.
 _KNOWN_TRACK = select(
+    TrackRow.id,
     TrackRow.kind,
     TrackRow.duration_s,
     TrackRow.payload_hash,
@@ -38,7 +40,12 @@ _KNOWN_TRACK = select(
     TrackRow.album,
 ).where(*_SAME_FILE, TrackRow.payload_hash.is_not(None))
 _FAILURE = select(
-    TrackRow.failure, TrackRow.failure_hint, TrackRow.failure_class, TrackRow.failure_retry, TrackRow.seen_at
+    TrackRow.id,
+    TrackRow.failure,
+    TrackRow.failure_hint,
+    TrackRow.failure_class,
+    TrackRow.failure_retry,
+    TrackRow.seen_at,
 ).where(TrackRow.failure.is_not(None))
 _KNOWN_FAILURE = _FAILURE.where(*_SAME_FILE)
 _LAST_FAILURE = _FAILURE.where(TrackRow.path == bindparam("path"))
@@ -72,8 +79,8 @@ class Tracks(Access):
             The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
         """
         with self._read() as connection:
-            row = connection.execute(_KNOWN_TRACK, _key(path, stamp)).first()
-        return None if row is None else track_of(row, path, stamp)
+            rows = self._sound(TrackRow, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
+        return track_of(rows[0], path, stamp) if rows else None
 
     def save_track(self, track: Track) -> None:
         """Keep what was read of a file; an earlier failure of it is forgotten."""
@@ -125,20 +132,19 @@ class Tracks(Access):
     def known_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
         """Why a file failed, if it is still the same file; see `known_track` for what that means."""
         with self._read() as connection:
-            row = connection.execute(_KNOWN_FAILURE, _key(path, stamp)).first()
-        return None if row is None else failure_of(row, path)
+            rows = self._sound(TrackRow, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
+        return failure_of(rows[0], path) if rows else None
 
     def last_failure(self, path: Path) -> StoredFailure | None:
         """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
         with self._read() as connection:
-            row = connection.execute(_LAST_FAILURE, {"path": path}).first()
-        return None if row is None else failure_of(row, path)
+            rows = self._sound(TrackRow, connection.execute(_LAST_FAILURE, {"path": path}).all())
+        return failure_of(rows[0], path) if rows else None
 
     def inode_at(self, path: Path) -> int | None:
         """The inode of the file that lay at a path when it was last looked at."""
         with self._read() as connection:
-            inode: int | None = connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar()
-        return inode
+            return number(connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar())
 
     def paths_of(self, payload_hash: str) -> list[Path]:
         """The paths at which some audio lay when they were last looked at, the newest first."""

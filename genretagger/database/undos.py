@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
@@ -82,7 +81,7 @@ class Undos(Writes):
         wanted = select(WriteRow).outerjoin(undone, WriteRow.undo_of == undone.id)
         wanted = wanted.where((WriteRow.run_id == run_id) | (undone.run_id == run_id), WriteRow.undo_of.is_not(None))
         with self._read() as connection:
-            rows: list[Any] = list(connection.execute(wanted.order_by(WriteRow.id.desc())))
+            rows = self._sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id.desc())).all())
             return [
                 write
                 for start in range(0, len(rows), PAGE_ROWS)

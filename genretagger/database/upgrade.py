@@ -7,19 +7,33 @@ second to import, so it is only asked when the stored revision is not the presen
 
 from __future__ import annotations
 
-import contextlib
-import os
+import re
 import sqlite3
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 import genretagger
-from genretagger.database.engine import IMMEDIATE, Mode, open_sqlite
+from genretagger.database.backups import back_up
+from genretagger.database.engine import IMMEDIATE
+from genretagger.database.models import Base
+from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
 SCHEMA_REVISION = "0004"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
+
+_VERSION = "alembic_version"
+_REVISION = re.compile(r"[0-9]{4}")
+
+_ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = (
+    ("0003", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}),
+    ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
+    ("0001", (), {}),
+)
+"""The revisions, newest first, each with the tables and columns that it added; a test compares it with the scripts."""
 
 _ADVISORY_LOCK = 0x67656E7265  # "genre": any number that all genretaggers share
 
@@ -40,18 +54,52 @@ def migrations_folder() -> Path:
 def stored_revision(connection: Connection, *, path: Path | None) -> str | None:
     """The revision of the schema that a database has; None if it is empty.
 
+    If the database does not say it, as its table of versions was emptied or holds something odd, the tables tell.
+
     Raises:
-        DatabaseError: if it is another program's SQLite file.
+        DatabaseError: if it is another program's SQLite file, or its tables are of no revision that we know.
     """
-    tables = inspect(connection).get_table_names()
-    if "alembic_version" in tables:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if tables and path is not None:
+    tables = set(inspect(connection).get_table_names())
+    stated: list[Any] = []
+    if _VERSION in tables:
+        stated = _stated(connection)
+        if _is_revision(stated):
+            return str(stated[0])
+    if not tables or path is None:
+        return stated[0] if len(stated) == 1 else None
+    found = revision_of_tables(connection)
+    if found is None and len(stated) == 1 and isinstance(stated[0], str) and stated[0]:
+        return stated[0]
+    if found is None and _VERSION not in tables:
         raise DatabaseError(
             "the file is another program's database",
             path=path,
             hint="name another place with GENRETAGGER_DATA_DIR or `database_url`",
         )
+    if found is None and tables == {_VERSION} and not stated:
+        return None
+    if found is None:
+        cause = f"the database does not say which schema it has ({_VERSION} holds {stated}), and its tables fit none"
+        raise DatabaseError(cause, path=path, hint=what_is_lost(path))
+    return found
+
+
+def revision_of_tables(connection: Connection) -> str | None:
+    """The revision whose tables and columns a database has; None if there is no such revision."""
+    asked = inspect(connection)
+    present = {
+        table: {column["name"] for column in asked.get_columns(table)}
+        for table in asked.get_table_names()
+        if table != _VERSION
+    }
+    expected = {table.name: {column.name for column in table.columns} for table in Base.metadata.sorted_tables}
+    for revision, tables, columns in _ADDED:
+        if present == expected:
+            return revision
+        for name in tables:
+            del expected[name]
+        for table, names in columns.items():
+            expected[table] -= names
     return None
 
 
@@ -76,8 +124,35 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             revision = stored_revision(connection, path=path)
+            if path is not None and revision is not None and not _states(connection, revision):
+                _state_revision(connection, revision)
             if revision != head:
                 _migrate(connection, revision, path=path, scripts=scripts or migrations_folder(), head=head)
+
+
+def _state_revision(connection: Connection, revision: str) -> None:
+    """Let the database say which revision it has."""
+    connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    connection.execute(text("DELETE FROM alembic_version"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
+
+
+def states_revision(connection: Connection) -> bool:
+    """Whether the database itself says which revision it has."""
+    stated = _stated(connection) if _VERSION in inspect(connection).get_table_names() else []
+    return _is_revision(stated)
+
+
+def _states(connection: Connection, revision: str) -> bool:
+    return _VERSION in inspect(connection).get_table_names() and _stated(connection) == [revision]
+
+
+def _stated(connection: Connection) -> list[Any]:
+    return list(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+
+
+def _is_revision(stated: list[Any]) -> bool:
+    return len(stated) == 1 and isinstance(stated[0], str) and _REVISION.fullmatch(stated[0]) is not None
 
 
 def _migrate(connection: Connection, revision: str | None, *, path: Path | None, scripts: Path, head: str) -> None:
@@ -102,38 +177,6 @@ def _migrate(connection: Connection, revision: str | None, *, path: Path | None,
     if path is not None and (broken := _driver(connection).execute("PRAGMA foreign_key_check").fetchall()):
         cause = f"the migration to schema {head} left {len(broken)} rows without what they refer to"
         raise DatabaseError(cause, path=path, hint="nothing was changed; please report this")
-
-
-def back_up(source: Path, target: Path) -> None:
-    """Copy a SQLite file, with what its log holds, while others may use it; the copy is complete or absent.
-
-    Raises:
-        sqlite3.Error: if it cannot be read or written.
-        OSError: if it cannot be put in place.
-    """
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        with (
-            contextlib.closing(open_sqlite(source, Mode.READ, busy_timeout_s=30)) as old,
-            contextlib.closing(open_sqlite(temporary, Mode.CREATE, busy_timeout_s=30)) as new,
-        ):
-            old.backup(new)
-            new.execute("PRAGMA journal_mode = DELETE")  # one file that stands alone
-        _sync(temporary)
-        temporary.replace(target)
-        with contextlib.suppress(OSError):  # some systems cannot open or sync a folder; the copy itself is safe
-            _sync(target.parent)
-    finally:
-        for leftover in (temporary, *(Path(f"{temporary}{end}") for end in ("-journal", "-wal", "-shm"))):
-            leftover.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

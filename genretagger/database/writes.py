@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, and_, bindparam, case, func, insert, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy import update as change
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -21,10 +33,12 @@ from genretagger.database.access import Access
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RunRow, TrackRow, WriteRow
+from genretagger.database.place import count_on
+from genretagger.database.rules import number, word
 from genretagger.database.tracks import genre_columns, stamp_columns
 from genretagger.database.values import StoredRun, StoredWrite, WriteState, field_from_json, field_to_json
-from genretagger.errors import DatabaseError
-from genretagger.types import GenreField, Json, Stamp
+from genretagger.errors import NoSuchRowError
+from genretagger.types import GenreField, Json, Stamp, Track
 
 PAGE_ROWS = 500
 """How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
@@ -44,7 +58,6 @@ _LAST_WRITE = (
         or_(WriteRow.state == WriteState.DONE.value, WriteRow.state == WriteState.UNDONE.value),
     )
     .order_by(case((WriteRow.path == bindparam("path"), 0), else_=1), WriteRow.id.desc())
-    .limit(1)
 )
 
 
@@ -69,7 +82,25 @@ class Writes(Access):
             "started_at": now(),
         }
         with self._write() as connection:
-            return connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
+            run_id: int = connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
+        self._count_on(run=run_id)
+        return run_id
+
+    def newest_numbers(self) -> tuple[int, int]:
+        """The numbers of the newest run and the newest write; 0 if there is none."""
+        with self._read() as connection:
+            newest = connection.execute(select(select(func.max(RunRow.id)).scalar_subquery(), func.max(WriteRow.id)))
+            run_id, write_id = newest.one()
+        return number(run_id) or 0, number(write_id) or 0
+
+    def _count_on(self, *, run: int | None = None, write: int | None = None) -> None:
+        """Keep the note beside the database up to date, after each commit."""
+        if self.path is None or self._group is not None:
+            return
+        if self._newest is None:
+            self._newest = self.newest_numbers()
+        self._newest = (max(run or 0, self._newest[0]), max(write or 0, self._newest[1]))
+        count_on(self.path, runs=self._newest[0], writes=self._newest[1])
 
     def finish_run(self, run_id: int) -> None:
         """Note that a run came to its end."""
@@ -83,32 +114,34 @@ class Writes(Access):
             wanted = select(RunRow).order_by(RunRow.id.desc()).limit(PAGE_ROWS)
             if newest is not None:
                 wanted = wanted.where(RunRow.id < newest)
-            page = self._run_page(wanted)
+            with self._read() as connection:
+                rows = connection.execute(wanted).all()
+                page = self._stored_runs(connection, rows)
             yield from page
-            if len(page) < PAGE_ROWS:
+            if len(rows) < PAGE_ROWS:
                 return
-            newest = page[-1].id
+            newest = rows[-1].id
 
-    def run(self, number: int) -> StoredRun | None:
-        """One run by its number; None if there is no such run."""
-        page = self._run_page(select(RunRow).where(RunRow.id == number))
+    def run(self, run_id: int) -> StoredRun | None:
+        """One run by its number; None if there is no such run, or its row is odd."""
+        with self._read() as connection:
+            page = self._stored_runs(connection, connection.execute(select(RunRow).where(RunRow.id == run_id)).all())
         return page[0] if page else None
 
-    def _run_page(self, wanted: Select[Any]) -> list[StoredRun]:
-        with self._read() as connection:
-            rows = connection.execute(wanted).all()
-            numbers = [row.id for row in rows]
-            counted = connection.execute(
-                select(WriteRow.run_id, WriteRow.state, func.count())
-                .where(WriteRow.run_id.in_(numbers))
-                .group_by(WriteRow.run_id, WriteRow.state)
-            ).all()
-        writes: dict[int, dict[WriteState, int]] = {number: {} for number in numbers}
-        for number, state, count in counted:
-            writes[number][WriteState(state)] = count
+    def _stored_runs(self, connection: Connection, rows: Sequence[Any]) -> list[StoredRun]:
+        sound = self._sound(RunRow, rows)
+        writes: dict[int, dict[WriteState, int]] = {row.id: {} for row in sound}
+        counted = connection.execute(
+            select(WriteRow.run_id, WriteRow.state, func.count())
+            .where(WriteRow.run_id.in_(list(writes)))
+            .group_by(WriteRow.run_id, WriteRow.state)
+        )
+        for run_id, state, count in counted:
+            if (known := word(WriteState, state)) is not None:
+                writes[run_id][known] = count
         return [
             StoredRun(row.id, row.command, row.settings, row.started_at, row.finished_at, writes[row.id])
-            for row in rows
+            for row in sound
         ]
 
     def begin_write(
@@ -154,7 +187,30 @@ class Writes(Access):
             "started_at": now(),
         }
         with self._write() as connection:
-            return connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
+            write_id: int = connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
+        self._count_on(write=write_id)
+        return write_id
+
+    def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: str) -> int:
+        """Note a write that took place although its record was lost, so that it can be undone.
+
+        Args:
+            run_id: from `begin_run`.
+            track: the file as it is now.
+            before: what is taken for its genre field before that write.
+            model: name of the model that the genres come from.
+            reason: why it is taken for ours.
+
+        Returns:
+            The number of the write.
+        """
+        with self.group():
+            number = self.begin_write(
+                run_id, track.path, track.payload_hash, before, track.genres, model=model, reason=reason
+            )
+            self.finish_write(number, WriteState.DONE)
+        self._count_on(write=number)
+        return number
 
     def finish_write(
         self,
@@ -179,9 +235,10 @@ class Writes(Access):
             DatabaseError: if there is no such write.
         """
         with self._write() as connection:
-            row = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).first()
-            if row is None:
-                raise DatabaseError(f"there is no write {write_id}", path=self.path)
+            rows = self._sound(WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all())
+            if not rows:
+                raise NoSuchRowError(f"there is no write {write_id}", path=self.path)
+            row = rows[0]
             written = field_from_json(row.after) if after is None else after
             values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
             connection.execute(change(WriteRow).where(WriteRow.id == write_id).values(**values))
@@ -201,9 +258,9 @@ class Writes(Access):
             DatabaseError: if there is no such write.
         """
         with self._read() as connection:
-            rows = connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
+            rows = self._sound(WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all())
             if not rows:
-                raise DatabaseError(f"there is no write {write_id}", path=self.path)
+                raise NoSuchRowError(f"there is no write {write_id}", path=self.path)
             return stored_writes(connection, rows)[0]
 
     def last_write(self, path: Path, payload_hash: str) -> StoredWrite | None:
@@ -213,8 +270,12 @@ class Writes(Access):
         that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
         """
         with self._read() as connection:
-            rows = connection.execute(_LAST_WRITE, {"path": path, "payload_hash": payload_hash}).all()
-            return stored_writes(connection, rows)[0] if rows else None
+            wanted = {"path": path, "payload_hash": payload_hash}
+            found = connection.execute(_LAST_WRITE.limit(1), wanted).all()
+            rows = self._sound(WriteRow, found)
+            if found and not rows:
+                rows = self._sound(WriteRow, connection.execute(_LAST_WRITE, wanted).all())
+            return stored_writes(connection, rows[:1])[0] if rows else None
 
     def history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
         """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
@@ -226,8 +287,9 @@ class Writes(Access):
             WriteRow.state.in_(SETTLED),
         )
         with self._read() as connection:
-            found = stored_writes(connection, connection.execute(wanted.order_by(WriteRow.id)).all())
-            changed_ns = connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar()
+            rows = self._sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id)).all())
+            found = stored_writes(connection, rows)
+            changed_ns = number(connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar())
         if here := [write for write in found if write.path == path]:
             return here
         if changed_ns is not None:
@@ -253,11 +315,12 @@ class Writes(Access):
             if newest is not None:
                 wanted = wanted.where(WriteRow.id < newest)
             with self._read() as connection:
-                page = stored_writes(connection, connection.execute(wanted).all())
+                rows = connection.execute(wanted).all()
+                page = stored_writes(connection, self._sound(WriteRow, rows))
             yield from page
-            if len(page) < PAGE_ROWS:
+            if len(rows) < PAGE_ROWS:
                 return
-            newest = page[-1].id
+            newest = rows[-1].id
 
     def pending_writes(self, *, include_running: bool = False) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
@@ -270,12 +333,12 @@ class Writes(Access):
         """
         wanted = (
             select(WriteRow, RunRow.host, RunRow.pid)
-            .join(RunRow, RunRow.id == WriteRow.run_id)
+            .outerjoin(RunRow, RunRow.id == WriteRow.run_id)  # a write whose run is lost has to be settled too
             .where(WriteRow.state == WriteState.PENDING.value)
             .order_by(WriteRow.id)
         )
         with self._read() as connection:
-            rows = connection.execute(wanted).all()
+            rows = self._sound(WriteRow, connection.execute(wanted).all())
             mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
             return stored_writes(connection, mine)
 
@@ -293,10 +356,10 @@ def lies_under(column: InstrumentedAttribute[Path], folder: Path) -> ColumnEleme
     return or_(column == folder, and_(stored >= start, stored < end))
 
 
-def _may_be_at_work(host: str, pid: int, started_at: datetime) -> bool:
+def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:
     if now() - started_at > _LONGEST_WRITE:
         return False
-    if host != socket.gethostname():
+    if host != socket.gethostname() or not isinstance(pid, int):
         return True
     # This process has one thread that writes, and it is asking. A restarted container gives its processes the same
     # numbers again, so what carries this one's may be from an earlier life.
@@ -309,7 +372,7 @@ def _lives(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

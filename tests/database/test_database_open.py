@@ -59,7 +59,8 @@ def raw(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """What lies in a folder, but for the note beside the database."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".note"}
 
 
 def test_a_new_database_is_made_with_its_folder(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 from genretagger.database import JobState, Store
 from genretagger.database.engine import Mode, sqlite_engine
 from genretagger.database.models import Base
+from genretagger.database.place import note_of
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
 from genretagger.errors import DatabaseError
 
@@ -149,7 +150,7 @@ def test_an_old_database_is_backed_up_and_brought_up_to_date(populated: Path, tm
             connection.execute("UPDATE writes SET run_id = 9")
     backup = populated.with_name("library.sqlite3.before-test")
     first = populated.with_name(f"library.sqlite3.before-{SCHEMA_REVISION}")  # made when the store was opened
-    assert sorted(tmp_path.glob("library*")) == [populated, first, backup]
+    assert sorted(tmp_path.glob("library*")) == [populated, first, backup, note_of(populated)]
     assert one(backup, "SELECT count(*) FROM models") == 2
     assert_populated(backup)
 

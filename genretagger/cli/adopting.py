@@ -1,0 +1,90 @@
+"""`genretagger doctor --adopt`: files that carry genres of ours without a record get one, so that they can be undone.
+
+A database that lost its newest entries does not know that it wrote. What can be known is this: the file has exactly the
+genres that the model chooses for it, and no write of it is recorded. The owner may have chosen the same, so nothing is
+recorded without --yes. What was there before is lost. Only the policy "keep" tells it: nothing was there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+
+def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
+    """List such files below some paths; with `yes`, record them as written to an empty field.
+
+    Raises:
+        GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be used.
+        typer.Exit: interrupted, or files failed.
+    """
+    from genretagger.cli import output
+    from genretagger.cli.interrupt import interruptible
+    from genretagger.cli.known import tell_failures
+    from genretagger.config import load
+    from genretagger.discover import find
+    from genretagger.errors import ConfigError, FileError
+    from genretagger.opening import open_pipeline
+    from genretagger.text import plural, printable
+    from genretagger.types import GenreField, Heard, Policy
+
+    output.quieten()
+    if not paths:
+        raise ConfigError("--adopt needs files or folders", hint="Name the folders of your music")
+    settings = load()
+    if settings.policy is not Policy.KEEP:
+        raise ConfigError(
+            f'the policy is "{settings.policy}", under which nobody knows what a file had before',
+            hint='Only under the policy "keep" a file had no genre before ours; --adopt is for that case alone',
+        )
+    failures: list[FileError] = []
+    adopted = 0
+    run_id = 0
+    with (
+        output.Bar("tracks", shown=True) as bar,
+        open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline,
+    ):
+        store = pipeline.store
+
+        def unrecorded(each: Heard) -> bool:
+            path = each.track.path
+            writes = store.history(path, each.track.payload_hash)
+            # A write to the same audio at another path is that of a copy, unless the file was moved from there.
+            known = any(write.path == path or not os.path.lexists(write.path) for write in writes)
+            return bool(each.track.genres.values) and not known
+
+        with interruptible() as stop:
+            for each in pipeline.hear(find(paths, failures.append), worth=unrecorded, stop=stop):
+                if isinstance(each, FileError):
+                    failures.append(each)
+                    continue
+                track = each.track
+                if not each.decision.genres or track.genres.values != each.decision.genres or not unrecorded(each):
+                    continue
+                adopted += 1
+                if yes:
+                    run_id = run_id or store.begin_run("adopt", settings.recorded())
+                    before = GenreField((), None, track.genres.form)
+                    reason = "adopted: it has the genres that the model chooses, and its record was lost"
+                    store.adopt(run_id, track, before, model=pipeline.listener.name, reason=reason)
+                if as_json:
+                    output.say_json(
+                        {"path": str(track.path), "genres": list(track.genres.values), "adopted": yes, "run": run_id}
+                    )
+                else:
+                    bar.above(f"{printable(', '.join(track.genres.values)):<26} {printable(track.path)}")
+        if stop.done():
+            raise typer.Exit(130)
+        if yes:
+            if run_id:
+                store.finish_run(run_id)
+            store.settle_loss()
+    if yes:
+        output.notice(f"{plural(adopted, 'file')} recorded as written to an empty genre field")
+        if run_id:
+            output.notice(f"`genretagger undo --run {run_id}` takes these genres out again")
+    else:
+        output.notice(f"{plural(adopted, 'file')} with genres that may be ours; --yes records them, if none is yours")
+    tell_failures(failures)
