@@ -29,11 +29,14 @@ _VERSION = "alembic_version"
 _REVISION = re.compile(r"[0-9]{4}")
 
 _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = (
-    ("0003", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}),
+    ("0004", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}),
     ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
     ("0001", (), {}),
 )
-"""The revisions, newest first, each with the tables and columns that it added; a test compares it with the scripts."""
+"""The revisions that changed tables, newest first, each with what it added; a test compares it with the scripts.
+
+0003 changed rows only, and may be run again.
+"""
 
 _ADVISORY_LOCK = 0x67656E7265  # "genre": any number that all genretaggers share
 
