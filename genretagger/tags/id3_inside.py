@@ -113,7 +113,7 @@ class Id3Inside(abc.ABC):
             return notes
         if self._carried(file, found, tag):
             notes["bare"] = True
-        if found.tag is not None and not tag.room:
+        if found.tag is not None and not tag.room and found.tag[1] > found.tag[0]:  # a chunk of no bytes says nothing
             notes["zeros"] = found.tag[1] - found.tag[0]
         return notes
 

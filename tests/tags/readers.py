@@ -105,7 +105,14 @@ def hidden(before: Mapping[str, Fields], after: Mapping[str, Fields], *genres: s
 
 
 def _contains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
-    return all(any(text == old or _continues(text, old) for text in now) for old in then)
+    return all(any(text == old or _continues(text, old) for text in now) for old in then if not _garbled(old)) and (
+        len(now) >= len(then)
+    )
+
+
+def _garbled(text: str) -> bool:
+    """Whether letters of it were shown wrong, as FFmpeg does with ID3v1; they may be right by now."""
+    return any(mark == "\ufffd" or "\udc80" <= mark <= "\udcff" for mark in text)
 
 
 def _continues(text: str, old: str) -> bool:

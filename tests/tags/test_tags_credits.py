@@ -25,17 +25,17 @@ ALBUM = {
 
 
 @pytest.mark.parametrize("kind", ALBUM)
-def test_artist_album_artist_and_album(tmp_path: Path, kind: str) -> None:
+def test_artist_album_artist_album_and_title(tmp_path: Path, kind: str) -> None:
     path = make(tmp_path / "song", kind, seconds=0.5, artist="Ünë")
     with path.open("rb") as file:
-        assert credits.read(file) == Credits("Ünë", "", "")
+        assert credits.read(file) == Credits("Ünë", "", "", "A title")
     module, reader, fields = ALBUM[kind]
     tags: Any = getattr(importlib.import_module(f"mutagen.{module}"), reader)(path)
     for name, value in fields.items():
         tags[name] = value
     tags.save()
     with path.open("rb") as file:
-        assert credits.read(file) == Credits("Ünë", "Them", "First")
+        assert credits.read(file) == Credits("Ünë", "Them", "First", "A title")
 
 
 def test_nothing_and_damage_are_no_credits(tmp_path: Path) -> None:
