@@ -33,12 +33,12 @@ def open_binary(path: Path, *, most_bytes: int | None = None) -> BinaryIO:
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: it is no regular file, or too large; the text says which.
+        ValueError: it is no regular file (nor `/dev/null`), or too large; the text says which.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) and not _is_nothing(path):
             raise ValueError(f"it is {_kind(status.st_mode)}, not a file")
         if most_bytes is not None and status.st_size > most_bytes:
             raise ValueError(f"it is larger than {most_bytes >> 20} MB")
@@ -76,6 +76,14 @@ def read_text(path: Path, *, most_bytes: int) -> str:
     """
     with open_binary(path, most_bytes=most_bytes) as file, decoded(file) as text:
         return text.read().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _is_nothing(path: Path) -> bool:
+    """Whether it is `/dev/null`, which people name to have no configuration."""
+    try:
+        return path.samefile(os.devnull)
+    except OSError:
+        return False
 
 
 def _kind(mode: int) -> str:

@@ -133,7 +133,16 @@ def _chooser(store: Store, undo: StoredWrite) -> str:
 
 
 def _where_it_lies(store: Store, write: StoredWrite) -> Path:
-    """The path of a write; if nothing lies there, one at which the same audio was seen since."""
+    """The path of a write; if nothing lies there, one to which the same audio was moved since.
+
+    What was moved has the genres that were written. A copy that was written to has a write of its own to undo.
+    """
     if os.path.lexists(write.path):
         return write.path
-    return next(filter(os.path.lexists, store.paths_of(write.payload_hash)), write.path)
+    for path in store.paths_of(write.payload_hash):
+        if not os.path.lexists(path) or any(each.path == path for each in store.writes(under=path)):
+            continue
+        known = store.describe(path)
+        if known is not None and known.track is not None and known.track.genres.values == write.after.values:
+            return path
+    return write.path

@@ -204,7 +204,7 @@ def test_a_full_and_a_read_only_file_system(tmp_path: Path) -> None:
         import os, subprocess, sys
         from pathlib import Path
         from genretagger import files, swap
-        from genretagger.errors import AccessError
+        from genretagger.errors import FileError
         from genretagger.types import Stamp
         folder = Path(sys.argv[1])
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]).returncode:
@@ -215,7 +215,7 @@ def test_a_full_and_a_read_only_file_system(tmp_path: Path) -> None:
             try:
                 files.replace(path, root=folder, edit=lambda file: None, check=lambda a, b: None,
                               expected=Stamp.of(path.stat()), temporary_name=files.new_temporary_name(path))
-            except AccessError as error:
+            except FileError as error:
                 print(error.cause, "|", path.read_bytes() == b"x" * 150_000, os.listdir(folder))
         attempt()
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)

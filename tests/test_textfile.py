@@ -51,5 +51,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
                 read_text(place, most_bytes=1000)
         with pytest.raises(OSError, match="No such device"):
             read_text(tmp_path / "socket", most_bytes=1000)
+    assert read_text(Path(os.devnull), most_bytes=1000) == ""
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "none", most_bytes=1000)

@@ -73,6 +73,7 @@ def test_undo_after_move(beet: Beet) -> None:
     assert "0 tagged, 0 unsure, 2 kept" in beet("genretag").err, "what was undone stays so"
 
 
+@pytest.mark.slow
 def test_the_command_line_undoes_what_beets_moved(beet: Beet, genretagger: Command) -> None:
     beet.add("mp3", "flac")
     beet("genretag", "-q")
@@ -81,6 +82,7 @@ def test_the_command_line_undoes_what_beets_moved(beet: Beet, genretagger: Comma
     assert beet.in_files() == {"Moved": [], "flac": []}
 
 
+@pytest.mark.slow
 def test_what_was_moved_and_decided_anew_goes_back_to_what_its_owner_had(beet: Beet) -> None:
     beet.copies(beet.music, ["flac"], genre=["8-bit Gems"])
     beet("import", beet.music)
@@ -92,6 +94,7 @@ def test_what_was_moved_and_decided_anew_goes_back_to_what_its_owner_had(beet: B
     assert beet.in_files() == beet.genres() == {"Moved": ["8-bit Gems"]}
 
 
+@pytest.mark.slow
 def test_an_undo_that_cannot_be_says_so_and_keeps_its_notes(beet: Beet) -> None:
     beet.add("mp3", "flac", "opus")
     beet("genretag", "-q")
@@ -115,6 +118,7 @@ def test_an_undo_that_cannot_be_says_so_and_keeps_its_notes(beet: Beet) -> None:
     assert read(gone) == []
 
 
+@pytest.mark.slow
 def test_the_undo_of_a_copy_leaves_the_undo_of_its_original(beet: Beet) -> None:
     beet.add("flac")
     beet("genretag", "-q")
@@ -129,6 +133,7 @@ def test_the_undo_of_a_copy_leaves_the_undo_of_its_original(beet: Beet) -> None:
     assert states == ["done"], "its original still has our genre, and can be undone"
 
 
+@pytest.mark.slow
 def test_after_an_undo_an_albums_genres_of_its_owner_are_not_ours(beet: Beet) -> None:
     beet.copies(beet.music, ["flac"], genre=["Polka"])
     beet("import", beet.music)
@@ -146,7 +151,7 @@ def test_after_an_undo_an_albums_genres_of_its_owner_are_not_ours(beet: Beet) ->
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-LA",), ("-L",), pytest.param(("-A", "library"), marks=pytest.mark.slow)],
+    [("-LA",), pytest.param(("-L",), marks=pytest.mark.slow), pytest.param(("-A", "library"), marks=pytest.mark.slow)],
     ids=["as is", "matched", "by path"],
 )
 def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> None:
@@ -174,6 +179,7 @@ def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> Non
     assert beet.in_files() == beet.genres() == {"mp3": ["Electronic"], "opus": TECHNO, "flac": []}
 
 
+@pytest.mark.slow
 def test_notes_of_an_earlier_version_that_an_album_gave_its_tracks(beet: Beet) -> None:
     """Libraries in which a re-import mixed up the notes: the history says whose genre it is."""
     beet.add("mp3", "flac")
@@ -185,6 +191,7 @@ def test_notes_of_an_earlier_version_that_an_album_gave_its_tracks(beet: Beet) -
     assert beet.in_files() == beet.genres() == {"mp3": ["Jazz"], "flac": OTHER}
 
 
+@pytest.mark.slow
 def test_an_albums_old_notes_get_names_of_their_own(beet: Beet) -> None:
     beet.add("mp3", "flac")
     beet("modify", "-y", "title:mp3", "genres=Jazz")
@@ -202,6 +209,7 @@ def test_an_albums_old_notes_get_names_of_their_own(beet: Beet) -> None:
     assert beet.albums()["Album"][-1] != "Techno", "the album is still ours to keep in step"
 
 
+@pytest.mark.slow
 def test_whose_it_is_survives_removal_and_another_import(beet: Beet) -> None:
     beet.copies(beet.music, ["mp3", "flac"])
     set_tags(beet.music / "mp3.mp3", genre=["Polka"])
@@ -222,6 +230,7 @@ def test_whose_it_is_survives_removal_and_another_import(beet: Beet) -> None:
     assert beet.in_files() == beet.genres() == {"mp3": ["Polka"], "flac": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["stored", "modify", pytest.param("zero", marks=pytest.mark.slow), "write"])
 def test_whose_it_is_survives_what_beets_does(beet: Beet, way: str) -> None:
     beet.add("mp3", "flac")
@@ -245,6 +254,7 @@ def test_whose_it_is_survives_what_beets_does(beet: Beet, way: str) -> None:
     assert beet.genres() == beet.in_files() == {"mp3": ["Polka"], "flac": []}
 
 
+@pytest.mark.slow
 def test_genres_of_an_album_that_were_stored_over_those_of_its_tracks(beet: Beet) -> None:
     beet.add("mp3", "flac")
     beet("genretag", "-q")
@@ -305,6 +315,7 @@ def test_empty_genre_import(beet: Beet) -> None:
     assert beet.genres() == {**{kind: [] for kind in KINDS}, "quiet": [" "]}
 
 
+@pytest.mark.slow
 def test_blank_genres_in_the_library_are_none(beet: Beet) -> None:
     beet.add("mp3", "flac")
     lend(beet, genres=" ")
@@ -316,7 +327,9 @@ def test_blank_genres_in_the_library_are_none(beet: Beet) -> None:
 # 05
 
 
-@pytest.mark.parametrize("how", ["locked", "read-only", "folder"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("locked", marks=pytest.mark.slow), "read-only", pytest.param("folder", marks=pytest.mark.slow)]
+)
 def test_locked_library(beet: Beet, how: str) -> None:
     beet.add("mp3", "flac")
     beet("genretag", "-q", "title:mp3")
@@ -362,6 +375,7 @@ def change_attributes(how: str, place: Path) -> bool:
     return subprocess.run(["chattr", how, place], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
     beet.add("mp3", "flac")
     beet.configure("genretagger locking", timeout=0.5)
@@ -441,6 +455,7 @@ def test_write_no_then_w(beet: Beet) -> None:
     assert "0 undone" in beet("genretag", "-u", "-w").err
 
 
+@pytest.mark.slow
 def test_what_was_undone_in_the_library_only_can_be_forced(beet: Beet) -> None:
     beet.add("mp3")
     beet("genretag", "-qW")
@@ -455,6 +470,7 @@ def test_what_was_undone_in_the_library_only_can_be_forced(beet: Beet) -> None:
 # Links
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["link", "hardlink"])
 def test_a_matched_import_gives_no_genre_to_what_a_link_leads_to(beet: Beet, kind: str) -> None:
     (original,) = beet.copies(beet.music / "album", ["flac"])
