@@ -73,6 +73,7 @@ def test_a_file_that_cannot_be_closed_is_no_bug(heard: Path, music: Path, make_t
     assert helpers.genres_of(song) == ["Electronic", "Techno"]
 
 
+@pytest.mark.slow
 @needs_strace
 @pytest.mark.parametrize("attempts", [1, 3])
 def test_the_service_sets_nothing_aside_for_it(heard: Path, music: Path, song: bytes, attempts: int) -> None:

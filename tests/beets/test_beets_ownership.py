@@ -29,6 +29,7 @@ def other(beet: Beet, *arguments: str) -> Ended:
     return beet("genretag", "--model", "other", *arguments)
 
 
+@pytest.mark.slow
 def test_what_was_there_stays_its_owners_through_later_decisions(beet: Beet) -> None:
     beet.copies(beet.music, ["flac"], genre=["8-bit Gems"])
     beet("import", beet.music)
@@ -63,6 +64,7 @@ def test_what_was_there_stays_its_owners_through_later_decisions(beet: Beet) -> 
     assert beet.in_files() == beet.genres() == {"flac": ["8-bit Gems"]}
 
 
+@pytest.mark.slow
 def test_what_its_owner_chose_after_us_stays(beet: Beet) -> None:
     beet.add("flac", "mp3")
     beet("genretag", "-q")
@@ -94,6 +96,7 @@ def test_undo_takes_back_every_decision(beet: Beet) -> None:
     assert "its genre was undone" in beet("genretag").err
 
 
+@pytest.mark.slow
 def test_an_albums_own_genre_stays(beet: Beet) -> None:
     beet.add("flac", "mp3")
     beet("modify", "-y", "-a", "-I", "genres=Zydeco")

@@ -34,6 +34,7 @@ def tagged(heard: Path, music: Path, make_techno: MakeTechno, genretagger: Comma
     return heard
 
 
+@pytest.mark.slow
 def test_an_emptied_database_is_bad_and_every_command_says_what_is_lost(
     tagged: Path, music: Path, genretagger: Command
 ) -> None:

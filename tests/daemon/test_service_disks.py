@@ -72,7 +72,7 @@ def in_mounts(script: str, kind: str, music: Path, data: Path) -> list[str]:
     return in_a_namespace(whole, music, data, source, kind, mounts=True, mapped=kind == "tmpfs").splitlines()
 
 
-@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+@pytest.mark.parametrize("kind", ["tmpfs", pytest.param("ext4", marks=pytest.mark.slow)])
 def test_a_full_disk_is_waited_for(heard: Path, music: Path, song: bytes, kind: str) -> None:
     script = """
 for path in songs:
@@ -92,7 +92,7 @@ with Watcher(music, data_dir=data, jobs=2) as watcher:
     assert in_mounts(script, kind, music, heard) == ["no space is left on the file system", "True"]
 
 
-@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+@pytest.mark.parametrize("kind", ["tmpfs", pytest.param("ext4", marks=pytest.mark.slow)])
 def test_a_disk_that_became_read_only_is_waited_for(heard: Path, music: Path, song: bytes, kind: str) -> None:
     script = """
 for path in songs:
@@ -139,7 +139,9 @@ if "genretagger.worker" in " ".join(sys.orig_argv):
 """
 
 
-@pytest.mark.parametrize("code", ["ENOSYS", "EIO", "ENOTCONN"])
+@pytest.mark.parametrize(
+    "code", ["ENOSYS", *(pytest.param(code, marks=pytest.mark.slow) for code in ("EIO", "ENOTCONN"))]
+)
 def test_what_no_look_can_see_quarantines_nothing(
     heard: Path, music: Path, song: bytes, tmp_path: Path, code: str
 ) -> None:

@@ -27,6 +27,7 @@ def store(tmp_path: Path) -> ModelStore:
     return ModelStore(tmp_path / "data" / "models")
 
 
+@pytest.mark.slow
 def test_a_model_that_hears_ten_seconds_at_once(
     store: ModelStore, tmp_path: Path, make_techno: Callable[..., Path]
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_model_that_hears_ten_seconds_at_once(
         assert set(opened.listener.genres) == {"Techno", "Bop"}
 
 
+@pytest.mark.slow
 def test_learning_on_a_backbone_without_genres(
     data_dir: Path, store: ModelStore, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

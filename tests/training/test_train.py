@@ -196,6 +196,7 @@ def test_hundreds_of_genres_fit_onto_a_card(data_dir: Path, known: Path) -> None
     assert len(lesson.card.dump()) < MAX_CARD_BYTES // 4
 
 
+@pytest.mark.slow
 def test_evaluation_goes_by_the_owners_own_names(
     genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
 ) -> None:
@@ -308,6 +309,7 @@ def test_folders_as_labels(data_dir: Path, known: Path) -> None:
     assert {each.genres for each in lessons.examples} == {(genre,) for genre in GENRES}
 
 
+@pytest.mark.slow
 def test_folders_count_from_the_outermost_whatever_the_order(genretagger: Command, known: Path) -> None:
     for paths in ((known, known / "Dub"), (known / "Dub", known), (known / "Dub" / "00", known, known / "Dub")):
         ended = genretagger("train", *paths, "--labels", "folder", "--min-tracks", "3", "--json")

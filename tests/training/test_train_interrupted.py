@@ -65,6 +65,7 @@ def test_an_interrupt_ends_the_learning_at_once(genretagger: Command, data_dir: 
     assert not (data_dir / "models" / "mine").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of size there")
 def test_without_room_for_the_new_model_the_old_one_stays(data_dir: Path, known: Path, other_names: Path) -> None:
     learned(data_dir, gathered(data_dir, [known]))

@@ -21,6 +21,7 @@ Command = Callable[..., Any]
 ALL = len(GENRES) * ARTISTS * TRACKS
 
 
+@pytest.mark.slow
 def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Path) -> None:
     assert genretagger("train", known, "--min-tracks", "3").status == 0
     for path in sorted((known / "Dub" / "00").iterdir()):
@@ -34,6 +35,7 @@ def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Pa
     assert genretagger("train", known, "--name", "musicnn").status == 2
 
 
+@pytest.mark.slow
 def test_update_finds_a_table_and_a_folder_of_any_name_from_anywhere(
     genretagger: Command, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_name_that_cannot_be_used_is_refused_before_anything_is_heard(
     assert not (data_dir / "library.sqlite3").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_model_that_was_learned_can_be_learned_anew(
     genretagger: Command, data_dir: Path, known: Path
 ) -> None:
@@ -93,6 +96,7 @@ def test_a_damaged_model_that_was_learned_can_be_learned_anew(
     assert genretagger("models", "verify", "mine").status == 0
 
 
+@pytest.mark.slow
 def test_a_damaged_or_removed_model_that_listens_can_be_learned_anew(
     genretagger: Command, data_dir: Path, known: Path
 ) -> None:
