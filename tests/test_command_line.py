@@ -147,3 +147,14 @@ def test_an_unknown_command_is_wrong_use() -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "tagg" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["undo", "redo", "history"])
+@pytest.mark.parametrize("number", ["99999999999999999999", "0", "-1"])
+def test_a_run_that_no_database_can_have_is_wrong_use(command: str, number: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "genretagger", command, f"--run={number}"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert "Invalid value for '--run'" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -51,6 +51,9 @@ def existing_file(text: str | Path) -> Path:
     return path
 
 
+MOST = 2**63 - 1
+"""The largest number that a database takes."""
+
 Paths: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="PATH...", parser=existing_path, help="Music files, or folders to walk.")
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import MOST, AsJson, any_path
 
 if TYPE_CHECKING:
     from genretagger.cli.undoing import Request
@@ -23,7 +23,14 @@ def redo(
     last: Annotated[bool, typer.Option("--last", help="Put back what the last undo took away.")] = False,
     run: Annotated[
         int | None,
-        typer.Option("--run", metavar="ID", help="Put back what this run wrote, or took away.", show_default=False),
+        typer.Option(
+            "--run",
+            metavar="ID",
+            min=1,
+            max=MOST,
+            help="Put back what this run wrote, or took away.",
+            show_default=False,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
     force: Annotated[

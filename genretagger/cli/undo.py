@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import MOST, AsJson, any_path
 
 if TYPE_CHECKING:
     from genretagger.cli.undoing import Request
@@ -21,7 +21,9 @@ def undo(
         typer.Argument(metavar="PATH...", parser=any_path, help="Undo the last write to these files."),
     ] = None,
     last: Annotated[bool, typer.Option("--last", help="Undo the last run that is not undone yet.")] = False,
-    run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Undo this run.", show_default=False)] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", metavar="ID", min=1, max=MOST, help="Undo this run.", show_default=False)
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Undo also where the genre was changed since.")] = False,
     as_json: AsJson = False,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from genretagger.errors import TagError
+from genretagger.text import is_blank
 from genretagger.types import GenreField, Json
 
 Sink: TypeAlias = Callable[[bytes], None]
@@ -87,8 +88,9 @@ def damaged(cause: str) -> TagError:
 
 
 def meant(texts: Sequence[str]) -> tuple[str, ...]:
-    """Texts without surrounding space and without empty ones, each once: what a person calls the genres."""
-    return tuple(dict.fromkeys(stripped for text in texts if (stripped := text.strip("\x00 \t\r\n"))))
+    """Texts that show something, each once, without surrounding space: what a person calls the genres."""
+    stripped = (text.strip("\x00 \t\r\n") for text in texts)
+    return tuple(dict.fromkeys(text for text in stripped if not is_blank(text)))
 
 
 def feed(file: BinaryIO, start: int, end: int, sink: Sink) -> None:
