@@ -104,6 +104,8 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
     if running:
         done = ", ".join(f"{count:,} {name}" for name, count in sorted(running["outcomes"].items())) or "nothing yet"
         lines.append(f"done        {done}; {running['per_minute']:g} a minute lately")
+        if running.get("arrived"):
+            lines.append(f"arrived     {plural(running['arrived'], 'file')} since it started")
         if running["settling"]:
             lines.append(f"waiting     for {plural(running['settling'], 'file')} to be complete")
         lines += [f"at work on  {printable(path)}" for path in running["busy"][:_SHOWN]]

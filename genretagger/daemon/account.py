@@ -70,6 +70,8 @@ class Account:
             self.keep_error(path, details["reason"])
             event = "quarantined" if details["quarantined"] else "failed"
             self._events.warning(event, path=path, cause=details["reason"])
+        elif status == "skipped":
+            self._events.info("skipped", path=path, reason=details["reason"])
         else:
             self._events.debug(status, path=path, reason=details["reason"])
             if details["reason"].startswith("its genre was changed after"):

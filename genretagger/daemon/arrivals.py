@@ -35,12 +35,16 @@ class Arrivals:
         settings: what is left out, and how long a file has to be quiet.
         roots: the watched folders.
         ask: has something done in the database.
+
+    Attributes:
+        complete: how many files were found complete since the start.
     """
 
     def __init__(self, settings: Settings, roots: Roots, ask: Callable[[intake.Order], None]) -> None:
         self._roots, self._ask = roots, ask
         self._ignored = settings.ignore, settings.ignore_folders
         self._settling = Settling(settings.quiet_s)
+        self.complete = 0
         self._look_at_s: dict[Path, float] = {}
 
     def __len__(self) -> int:
@@ -106,4 +110,5 @@ class Arrivals:
             untouched_s = 0.0 if remote or stamp is None else time.time() - stamp.ctime_ns / 1e9
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)
             if verdict is Verdict.COMPLETE:
+                self.complete += 1
                 self._ask(intake.Arrived(path, root))

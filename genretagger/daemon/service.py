@@ -271,9 +271,7 @@ class Service:
         )
         if root is not None and whole:
             self._roots.looked(root, message)
-        if (
-            message.found >= MOST_HEARD // 5
-        ):  # what a flood took is in pieces now, which the system does not get by itself
+        if message.found >= MOST_HEARD // 5:  # a flood leaves pieces, which the system does not get by itself
             give_back_memory()
 
     # The database
@@ -384,6 +382,7 @@ class Service:
             "paused": self._work.pauses.as_json(),
             "database": self._fault,
             "settling": len(self._arrivals),
+            "arrived": self._arrivals.complete,
             "busy": self._work.busy,
             "engine": None if self._work.engine is None else self._work.engine.process_id,
             "known": self._work.queue.known if self._work.queue is not None else 0,
