@@ -167,6 +167,7 @@ _MOUNTED = """
 """
 
 
+@pytest.mark.slow
 def test_a_read_only_file_system_leaves_no_pending_writes(heard: Path, music: Path, song: bytes) -> None:
     script = """
     remount("ro")

@@ -45,6 +45,7 @@ def test_pretend_query_write_and_nothing_more_to_do(beet: Beet) -> None:
     assert command_helpers.rows(beet.data_dir, "writes", "runs") == noted
 
 
+@pytest.mark.slow
 def test_the_owners_genre_stays_without_force(beet: Beet) -> None:
     beet("genretag", "-q")
     beet("modify", "-y", "title:mp3", "genres=Polka")
@@ -64,6 +65,7 @@ def test_the_library_alone(beet: Beet) -> None:
     assert (beet.genres(), beet.in_files()) == (ALL, NONE)
 
 
+@pytest.mark.slow
 def test_undo_and_what_was_undone_stays_so(beet: Beet) -> None:
     beet("genretag", "-q")
     beet("modify", "-y", "title:mp3", "genres=Polka")

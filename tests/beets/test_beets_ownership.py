@@ -82,6 +82,7 @@ def test_what_its_owner_chose_after_us_stays(beet: Beet) -> None:
     assert beet.tracks()["flac"].fields == {}
 
 
+@pytest.mark.slow
 def test_undo_takes_back_every_decision(beet: Beet) -> None:
     beet.add("flac")
     beet("genretag", "-q")

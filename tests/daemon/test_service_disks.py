@@ -186,6 +186,7 @@ def test_a_data_folder_that_is_moved_away_is_waited_for(heard: Path, music: Path
     tagged_once(heard, {music / "1.flac"})
 
 
+@pytest.mark.slow
 def test_another_database_in_its_place_is_gone_on_with(heard: Path, music: Path, song: bytes) -> None:
     """A backup that is put back while the service runs: nothing is written to the file without a name."""
     with Watcher(music, data_dir=heard) as watcher:

@@ -168,7 +168,7 @@ def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path
     migrate(path, head="0002")
     with raw(path) as connection:
         connection.execute("INSERT INTO models VALUES (1, 'musicnn', 'f1', '[]', ?)", (at,))
-        for number, (name, failure) in enumerate([(b"/music/a.mp3", cause), (b"/music/b.mp3", "damaged: no frame")]):
+        for number, (name, failure) in enumerate(((b"/music/a.mp3", cause), (b"/music/b.mp3", "damaged: no frame")), 1):
             values = (number, name, failure, kind, at)
             connection.execute(
                 "INSERT INTO tracks (id, path, failure, failure_class, failure_retry, seen_at)"
@@ -181,7 +181,7 @@ def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path
                 values,
             )
             connection.execute(
-                "INSERT INTO jobs VALUES (?, ?, '/music', 'quarantined', 1, 3, ?, NULL, NULL, ?, '', ?, ?)",
+                "INSERT INTO jobs VALUES (?, ?, x'2F6D75736963', 'quarantined', 1, 3, ?, NULL, NULL, ?, '', ?, ?)",
                 (number, name, at, failure, at, at),
             )
     with Store.open(path) as store:

@@ -220,7 +220,11 @@ HOSTILE: tuple[Callable[[Path], Path], ...] = (
 )
 
 
-@pytest.mark.parametrize("build", HOSTILE, ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(each, marks=pytest.mark.slow) if each is many_comments else each for each in HOSTILE],
+    ids=lambda build: build.__name__,
+)
 def test_made_to_do_harm(pool: WorkerPool, tmp_path: Path, build: Callable[[Path], Path]) -> None:
     (tmp_path / "bad").mkdir()
     path = build(tmp_path / "bad" / "song")
