@@ -93,15 +93,14 @@ def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
         read = []
         for line in process.stderr:
             read.append(line)
-            if "log lines were dropped" in line:
+            if "log lines were dropped" in line and not process.stdin.closed:
                 process.stdin.close()
-                break
         kept = [int(match[1]) for line in read if (match := re.search(r" number=(\d+) ", line))]
+        dropped = [int(match[1]) for line in read if (match := re.search(r" count=(\d+) ", line))]
         assert MOST_LINES <= len(kept) < 5000
         assert kept == sorted(set(kept))
-        assert kept[:MOST_LINES] == list(range(MOST_LINES))
-        assert f"count={5000 - len(kept)} " in read[-1]
-        assert [line.split()[-1] for line in process.stderr] == ["later"]
+        assert len(kept) + sum(dropped) == 5000  # told in several parts if the queue ran empty in between
+        assert read[-1].split()[-1] == "later"
 
 
 def test_a_full_pipe_does_not_keep_the_process_from_ending() -> None:
