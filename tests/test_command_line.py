@@ -149,7 +149,7 @@ def test_an_unknown_command_is_wrong_use() -> None:
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["undo", "redo", "history"])
+@pytest.mark.parametrize("command", ["undo", "redo"])
 @pytest.mark.parametrize("number", ["99999999999999999999", "0", "-1"])
 def test_a_run_that_no_database_can_have_is_wrong_use(command: str, number: str) -> None:
     ended = subprocess.run(

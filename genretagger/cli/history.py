@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.options import MOST, AsJson, any_path
+from genretagger.cli.options import AsJson, any_path
 
 if TYPE_CHECKING:
     from genretagger.database import Store, StoredRun, StoredWrite
@@ -29,7 +29,7 @@ def history(
     ] = None,
     run: Annotated[
         int | None,
-        typer.Option("--run", metavar="ID", min=1, max=MOST, help="Only writes of this run.", show_default=False),
+        typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -40,6 +40,7 @@ from genretagger.tags.container import Container, Sink, WriteOptions, feed, same
 from genretagger.tags.gaps import Zeros, gap
 from genretagger.tags.registry import container_of
 from genretagger.tags.wayback import fault_of_undo, rehearse
+from genretagger.text import is_blank
 from genretagger.types import GenreField, Json, Stamp, TagChange
 
 __all__ = [
@@ -303,7 +304,7 @@ def fault_of_names(values: tuple[str, ...]) -> str:
     """Say why these cannot be the genres of a file; empty where they can."""
     for value in values:
         is_text = value == value.strip() and value and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
-        if not is_text or len(value) > _NAME_LENGTH:
+        if not is_text or is_blank(value) or len(value) > _NAME_LENGTH:
             return f"{value[:40]!r} cannot be the name of a genre"
     return "a genre is named twice" if len(set(values)) < len(values) else ""
 

@@ -16,6 +16,7 @@ from tags_helpers import CASES, Case, field_of, payload_of, put, write
 from test_tags_contract import others
 
 from genretagger.tags import api
+from genretagger.text import is_blank
 
 ALL = (
     *CASES,
@@ -28,7 +29,9 @@ ALL = (
 _NUMBERS = re.compile(r"\d+\Z|\(|RX\Z|CR\Z")
 _LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn"), exclude_characters=";/\x00\ufeff")
 _NAMES = (
-    st.text(_LETTERS, min_size=1, max_size=30).map(str.strip).filter(lambda name: name and not _NUMBERS.match(name))
+    st.text(_LETTERS, min_size=1, max_size=30)
+    .map(str.strip)
+    .filter(lambda name: not is_blank(name) and not _NUMBERS.match(name))
 )
 GENRES = st.lists(_NAMES, max_size=5, unique=True)
 
