@@ -32,6 +32,8 @@ def run(*arguments: str | os.PathLike[str], data: Path, terminal: str, columns: 
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, f"std{terminal}": its}
     environment = {**os.environ, "GENRETAGGER_DATA_DIR": str(data), "TERM": "xterm", "NO_COLOR": "1"}
+    for name in ("COLUMNS", "LINES"):  # they would stand in for what the terminal says
+        environment.pop(name, None)
     command = [sys.executable, "-m", "genretagger", *(os.fspath(each) for each in arguments)]
     with subprocess.Popen(command, env=environment, stdin=its, **streams) as process:  # type: ignore[call-overload]
         os.close(its)
