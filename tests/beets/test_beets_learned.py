@@ -22,6 +22,7 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
     return made
 
 
+@pytest.mark.slow
 def test_an_import_and_the_command_listen_with_what_was_learned(beet: Beet) -> None:
     write_track(beet.music / "album" / "dub.flac", "Dub", 78, 0, seconds=8.0, tag=None)
     noise = np.random.default_rng(1).standard_normal(8 * 16000) * 0.1

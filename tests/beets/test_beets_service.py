@@ -23,6 +23,7 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
     return scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
 
 
+@pytest.mark.slow
 def test_the_service_watches_what_beets_imports(beet: Beet) -> None:
     beet.copies(beet.music / "first")
     with Watcher(beet.library, data_dir=beet.data_dir) as watcher:

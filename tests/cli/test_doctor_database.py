@@ -108,6 +108,7 @@ def test_the_service_makes_a_backup_and_none_is_put_back_while_it_runs(
     assert made.path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_files_that_a_lost_log_forgot_are_adopted_and_undone(
     heard: Path, music: Path, make_techno: MakeTechno, genretagger: Command
 ) -> None:

@@ -87,6 +87,7 @@ def test_an_undo_is_not_undone(genretagger: Command, heard: Path, music: Path, m
     assert helpers.genres_of(song) == []
 
 
+@pytest.mark.slow
 def test_back_and_forth_by_folder(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
     twice, once = make_techno(music / "twice.flac"), make_techno(music / "once.flac", genre="Rock")
     helpers.tag(helpers.settings(heard), music)
@@ -102,6 +103,7 @@ def test_back_and_forth_by_folder(genretagger: Command, heard: Path, music: Path
     assert "nothing is left to put back" in genretagger("redo", music).err
 
 
+@pytest.mark.slow
 def test_a_new_write_ends_what_could_be_put_back(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno
 ) -> None:

@@ -257,6 +257,7 @@ if "genretagger.daemon.engine" in " ".join(sys.orig_argv):
 """
 
 
+@pytest.mark.slow
 def test_an_engine_that_loads_for_long_does_not_hang(heard: Path, music: Path, song: bytes, tmp_path: Path) -> None:
     """Whatever keeps it from saying anything before it is ready: a slow disk, a library that compiles."""
     hooks = tmp_path / "hooks"

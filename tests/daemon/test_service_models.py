@@ -18,6 +18,7 @@ from benchmarks.genres import write_track
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
 
 
+@pytest.mark.slow
 def test_the_service_listens_with_what_was_learned(
     data_dir: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -67,6 +67,7 @@ def test_update_on_a_part_that_was_held_out_together(data_dir: Path, known: Path
     assert (lesson.groups, len(lesson.genres)) == (2, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../outside", "a b", "by-hand", "stranger"])
 def test_a_name_that_cannot_be_used_is_refused_before_anything_is_heard(
     genretagger: Command, data_dir: Path, known: Path, model: InstalledModel, name: str
