@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LEAST_WIDTH = 40
 _STATE_WIDTH = 9
 _GENRES_WIDTH = 26
+_LEAST_NAME = 14
+_REASON_WIDTH = 36
+"""Room for the usual reasons, such as "nothing but silence or steady noise"; at 80 columns they fit."""
 _COLOURS: Mapping[Status, str] = {
     Status.TAGGED: "green",
     Status.UNCHANGED: "dim",
@@ -99,7 +102,7 @@ class Rows:
             what = Text(printable(", ".join(outcome.genres)) or "(none)", "bold")
         else:
             what = Text(printable(brief(outcome.reason)), "dim")
-        half = room // 2
+        half = min(room // 2, max(_LEAST_NAME, room - _REASON_WIDTH))
         name = Text(printable(outcome.path.name))
         name.truncate(max(room - 2 - what.cell_len, half - 2), overflow="ellipsis")
         gap = max(2, half - name.cell_len)

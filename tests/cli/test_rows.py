@@ -34,11 +34,11 @@ def test_a_terminal_has_folders_and_one_line_for_each_file() -> None:
         outcome("Album/02.mp3", Status.SKIPPED, "it does not sound like music (Jazz would be the nearest, with 0.03)"),
     ) == [
         "/music/",
-        "  tagged     a.mp3                            Jazz",
+        "  tagged     a.mp3                          Jazz",
         "",
         "Album/",
-        "  would tag  01.mp3                           Jazz",
-        "  skipped    02.mp3                           does not sound like music",
+        "  would tag  01.mp3                         Jazz",
+        "  skipped    02.mp3                         does not sound like music",
     ]
 
 
@@ -94,3 +94,8 @@ def test_lengths_of_time() -> None:
     assert [said(seconds) for seconds in (1, 42, 58, 200, 3700, 7900)] == [
         "5 s", "40 s", "1 min", "3 min", "1 h", "2 h 10 min",
     ]  # fmt: skip
+
+
+def test_the_usual_reasons_fit_into_80_columns() -> None:
+    line = shown(outcome("a.mp3", Status.SKIPPED, "nothing but silence or steady noise"))[-1]
+    assert line.endswith("  nothing but silence or steady noise")
