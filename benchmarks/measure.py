@@ -16,21 +16,21 @@ from typing import TypeVar
 import numpy as np
 
 from genretagger import audio
-from genretagger.aggregate import track_activations
+from genretagger.audio.windows import plan, plan_key
 from genretagger.database import Store, WriteState
 from genretagger.errors import UnsupportedFileError
-from genretagger.features import front_end, log_mel
-from genretagger.files import new_temporary_name, open_for_reading, stamp_of
-from genretagger.kinds import Kind, kind_of
+from genretagger.files.kinds import Kind, kind_of
+from genretagger.files.replace import new_temporary_name, open_for_reading, stamp_of
 from genretagger.model import InstalledModel
 from genretagger.model.filter_bank import bank_of
+from genretagger.model.front_ends import front_end, log_mel
+from genretagger.model.listener import track_activations
 from genretagger.model.session import Session
 from genretagger.tags import api
 from genretagger.types import Activations, Decision, GenreField, Sound, TagChange, Track
 from genretagger.vocabulary.calibration import calibration
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
-from genretagger.windows import plan, plan_key
 from genretagger.worker.pool import WorkerPool
 
 STAGES = ("inspect", "decode", "mel", "inference", "decide", "database", "write")

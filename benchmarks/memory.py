@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     from genretagger.config import load
     from genretagger.database import Store
-    from genretagger.discover import find
-    from genretagger.listener import Listener
+    from genretagger.files.discover import find
     from genretagger.model import ModelStore
+    from genretagger.model.listener import Listener
     from genretagger.pipeline import Pipeline
     from genretagger.worker.pool import Limits, WorkerPool
 

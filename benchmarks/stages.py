@@ -26,8 +26,8 @@ from benchmarks.music import make_tracks
 from benchmarks.runs import Runs, WholeRun
 from genretagger.config import load
 from genretagger.database import Store
-from genretagger.discover import find
 from genretagger.errors import FileError, GenretaggerError, ModelError
+from genretagger.files.discover import find
 from genretagger.model import DEFAULT, PULLABLE, InstalledModel, ModelStore
 from genretagger.text import printable
 from genretagger.worker.pool import WorkerPool

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from genretagger.files import new_temporary_name
+from genretagger.files.replace import new_temporary_name
 from genretagger.tags.api import NewGenres
 from genretagger.worker.pool import WorkerPool
 

@@ -17,13 +17,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.discover import Found
 from genretagger.errors import (
     FileChangedError,
     FileError,
@@ -32,26 +32,31 @@ from genretagger.errors import (
     SystemFaultError,
     TooShortError,
 )
-from genretagger.files import see_free, stamp_of
-from genretagger.knowledge import Knowledge
-from genretagger.listener import Listener
-from genretagger.ownership import Ownership
-from genretagger.plan.entry import Planned, planned
-from genretagger.run import Run
-from genretagger.schedule import Flow, interleave
+from genretagger.files.discover import Found
+from genretagger.files.replace import see_free, stamp_of
+from genretagger.model.listener import Listener
+from genretagger.model.store import DEFAULT, ModelStore
+from genretagger.steps.knowledge import Knowledge
+from genretagger.steps.ownership import Ownership
+from genretagger.steps.plan.entry import Planned, planned
+from genretagger.steps.run import Run
+from genretagger.steps.schedule import Flow, interleave
+from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
 from genretagger.text import printable
 from genretagger.types import Decision, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.limits import too_little_memory
-from genretagger.worker.pool import WorkerPool
-from genretagger.writer import Writer
+from genretagger.worker.pool import Limits, WorkerPool
 
 _log = logging.getLogger(__name__)
 _PLENTY_MB = 1024
 """A limit on memory that leaves less than this is told of when memory runs out."""
 _Result = TypeVar("_Result")
+
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is being done, how much of it is done, and of how much."""
 
 
 class Pipeline:
@@ -264,3 +269,27 @@ def _outcome(
         genres=track.genres.values if genres is None else genres,
         scores=decision.scores if decision else {},
     )
+
+
+@contextmanager
+def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> Iterator[Pipeline]:
+    """Open the database, the model (fetching the default one on first use) and the child processes.
+
+    Args:
+        settings: from `config.load`.
+        notice: is told what a person should know.
+        progress: is told how far the model's installation is.
+
+    Raises:
+        GenretaggerError: the database or the model cannot be had.
+    """
+    models = ModelStore(settings.models_dir)
+    if settings.model == DEFAULT and settings.model not in {model.name for model in models.installed()}:
+        notice(f"fetching the model {settings.model}, once")
+        models.pull(settings.model, progress=progress)
+    model = models.get(settings.model)
+    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    with Store.open(settings.database) as store, WorkerPool(settings.worker_count, limits) as workers:
+        pipeline = Pipeline(settings, store, workers, Listener(settings, model, notice))
+        pipeline.recover()
+        yield pipeline

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import soundfile
 
 from genretagger.audio.pyav import open_input
-from genretagger.kinds import kind_of
+from genretagger.files.kinds import kind_of
 
 FORMATS: dict[str, tuple[str, str, str]] = {
     "mp3": ("mp3", "libmp3lame", ".mp3"),

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from audio_factory import FORMATS, make
 
 from genretagger import audio
-from genretagger.kinds import Kind, kind_of
+from genretagger.audio.windows import plan
+from genretagger.files.kinds import Kind, kind_of
 from genretagger.types import Sound, Window
-from genretagger.windows import plan
 
 RATE_HZ = 16000
 WINDOW_S = 187 * 256 / RATE_HZ

@@ -22,10 +22,9 @@ import mutagen
 
 from genretagger.config import Settings, load
 from genretagger.database import Store, StoredWrite
-from genretagger.discover import find
+from genretagger.files.discover import find
 from genretagger.model import install
-from genretagger.opening import open_pipeline
-from genretagger.pipeline import Pipeline
+from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.types import Json, Outcome
 
 TEMPORARY = re.compile(r"\.genretagger-[0-9a-f]{16}\.tmp")

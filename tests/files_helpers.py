@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import pytest
 
-from genretagger import files, posix
+from genretagger.files import replace as files
+from genretagger.files import system
 from genretagger.types import Stamp
 
 OLD, NEW = b"old bytes " * 1000, b"new bytes, and some more " * 1000
@@ -57,10 +58,10 @@ def make_song(folder: Path) -> Path:
 def cannot_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make this system one without RENAME_EXCHANGE."""
 
-    def unsupported(self: posix.Folder, first: str, second: str) -> None:
-        raise posix.Unsupported
+    def unsupported(self: system.Folder, first: str, second: str) -> None:
+        raise system.Unsupported
 
-    monkeypatch.setattr(posix.Folder, "exchange", unsupported)
+    monkeypatch.setattr(system.Folder, "exchange", unsupported)
 
 
 def append(path: Path) -> None:

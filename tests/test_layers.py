@@ -1,65 +1,89 @@
-"""Imports point downward only, and rooms do not import their siblings."""
+"""Imports point downward only: rooms do not import their siblings, and no two files import each other."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "genretagger"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "genretagger"
+PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
-    frozenset({"types", "text", "posix", "inode", "unfinished", "textfile", "places"}),
-    frozenset({"config", "swap"}),
-    frozenset({"kinds", "files"}),
-    frozenset({"discover", "features", "schedule"}),
-    frozenset({"saving"}),
-    frozenset({"audio", "evaluate", "windows", "model", "aggregate", "vocabulary", "database", "tags"}),
-    frozenset({"worker", "listener", "plan"}),
-    frozenset({"writer", "knowledge", "run"}),
-    frozenset({"ownership"}),
-    frozenset({"pipeline", "undo", "apply", "checkup"}),
-    frozenset({"opening"}),
-    frozenset({"daemon", "training"}),
-    frozenset({"cli", "beets"}),
-    frozenset({"__main__"}),
+    frozenset({"errors", "types", "text", "textfile", "places"}),
+    frozenset({"config", "files", "vocabulary", "database"}),
+    frozenset({"audio", "tags"}),
+    frozenset({"model", "worker"}),
+    frozenset({"steps", "training"}),
+    frozenset({"pipeline"}),
+    frozenset({"daemon", "beets", "cli", "__main__"}),
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
 
-BESIDE = {("files", "kinds")}
-"""The few that may import a neighbour, as (who, whom)."""
+BESIDE = {("types", "errors"), ("places", "errors"), ("cli", "daemon"), ("__main__", "cli"), ("__main__", "daemon")}
+"""The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""
+
+PLUGINS_MAY = {"beets", "cli", "config", "errors", "text", "types", "vocabulary"}
+"""Rooms that a plugin may use: its own front end, the progress bar, and the ground."""
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+PLUGIN_FILES = sorted(PLUGINS.rglob("*.py"))
+
+
+def _name(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 def _room(module: str) -> str:
     return module.split(".")[1] if "." in module else "__init__"
 
 
-def _imports(path: Path) -> Iterator[str]:
-    """Give the modules of this package that a file imports, inside functions too."""
+def _imports(path: Path, package: str = "genretagger") -> Iterator[str]:
+    """Give the modules of a package that a file imports, inside functions too; imported names count as modules."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("genretagger"))
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("genretagger"):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == package)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package:
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "genretagger":
-                yield from (f"genretagger.{alias.name}" for alias in node.names)
-            else:
-                yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _level(room: str) -> int:
     return next(level for level, rooms in enumerate(LAYERS) if room in rooms)
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+def _graph(root: Path, files: list[Path], package: str) -> dict[str, set[str]]:
+    """Say for each module which others of the same package it imports."""
+    modules = {_name(file, root): file for file in files}
+    graph: dict[str, set[str]] = {}
+    for module, file in modules.items():
+        graph[module] = set()
+        for name in _imports(file, package):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            if name and name not in {module, package}:
+                graph[module].add(name)
+    return graph
+
+
+def _circles(graph: Mapping[str, set[str]]) -> list[tuple[str, ...]]:
+    """Give the circles of a graph, each once: take away what imports nothing that is left, until nothing changes."""
+    left = {module: set(imported) for module, imported in graph.items()}
+    while leaves := [module for module, imported in left.items() if not imported & left.keys()]:
+        for module in leaves:
+            del left[module]
+    while tops := [module for module in left if not any(module in imported for imported in left.values())]:
+        for module in tops:
+            del left[module]
+    return [tuple(sorted(left))] if left else []
 
 
 def test_every_room_has_its_place() -> None:
     rooms = {file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in FILES} - {"__init__"}
-    assert rooms == frozenset().union(*LAYERS) & rooms, "a new room needs a place in LAYERS"
+    assert rooms == frozenset().union(*LAYERS), "a new room needs a place in LAYERS, and one that is gone leaves it"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -74,8 +98,35 @@ def test_imports_point_downward(file: Path) -> None:
         assert _level(other) < _level(room), f"{file.name} ({room}) imports {module}"
 
 
+@pytest.mark.parametrize("file", PLUGIN_FILES, ids=lambda file: file.name)
+def test_a_plugin_uses_its_front_end_and_the_ground_only(file: Path) -> None:
+    for module in _imports(file):
+        assert _room(module) in PLUGINS_MAY, f"{file.name} imports {module}"
+
+
+def test_no_two_files_import_each_other() -> None:
+    assert _circles(_graph(ROOT, FILES, "genretagger")) == []
+    assert _circles(_graph(PLUGINS, PLUGIN_FILES, "beetsplug")) == []
+
+
 def test_the_check_sees_an_upward_import(tmp_path: Path) -> None:
     file = tmp_path / "tags.py"
     file.write_text("def f():\n    from genretagger.pipeline import Pipeline\n")
     assert [_room(module) for module in _imports(file)] == ["pipeline"]
     assert _level("pipeline") > _level("tags")
+
+
+def test_the_check_sees_a_circle(tmp_path: Path) -> None:
+    texts = {
+        "a": "def f():\n    from room.b import c\n",
+        "b": "import room.c\n",
+        "c": "import room.a\n",
+        "d": "import room.a",
+    }
+    for name, text in texts.items():
+        (tmp_path / "room").mkdir(exist_ok=True)
+        (tmp_path / "room" / f"{name}.py").write_text(text)
+    files = sorted(tmp_path.rglob("*.py"))
+    assert _circles(_graph(tmp_path, files, "room")) == [("room.a", "room.b", "room.c")]
+    (tmp_path / "room" / "c.py").write_text("")
+    assert _circles(_graph(tmp_path, files, "room")) == []

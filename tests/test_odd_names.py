@@ -12,9 +12,9 @@ import pytest
 from conftest import Ended
 from daemon_helpers import Watcher, tagged_once
 
-from genretagger import files
 from genretagger.errors import UnsupportedFileError
-from genretagger.posix import is_being_written
+from genretagger.files import replace as files
+from genretagger.files.system import is_being_written
 
 MakeTechno = Callable[..., Path]
 Command = Callable[..., Ended]

@@ -14,7 +14,7 @@ from command_helpers import genres_of, pipeline, tag, unexpected
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, WriteState
-from genretagger.discover import find
+from genretagger.files.discover import find
 from genretagger.model import InstalledModel
 from genretagger.types import Status
 

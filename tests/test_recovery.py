@@ -25,12 +25,12 @@ from audio_factory import make
 
 from genretagger.config import Settings
 from genretagger.database import Store, WriteState
-from genretagger.discover import find
-from genretagger.listener import Listener
+from genretagger.files.discover import find
 from genretagger.model import ModelStore
+from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
+from genretagger.steps.undo import undo
 from genretagger.types import GenreField, Outcome, Status
-from genretagger.undo import undo
 from genretagger.worker.pool import WorkerPool
 
 MakeTechno = Callable[..., Path]
@@ -274,7 +274,7 @@ def test_a_write_on_a_disk_that_is_away_is_settled_when_it_is_back(
 
 _FAILING = """
 import errno
-from genretagger.posix import Folder
+from genretagger.files.system import Folder
 from genretagger.worker import child
 
 calls = dict.fromkeys(("exchange", "sync", "unlink"), 0)
@@ -314,7 +314,7 @@ def test_a_disk_that_fails_after_the_swap(
         monkeypatch.context() as patch,
     ):
         if parent_too:
-            patch.setattr("genretagger.posix.Folder.unlink", _refused)
+            patch.setattr("genretagger.files.system.Folder.unlink", _refused)
         pipeline = pipeline_of(options, store, workers)
         (outcome,) = pipeline.tag(find([music], helpers.unexpected), pipeline.begin("tag"), stop=Future())
     assert helpers.genres_of(song) == ["Electronic", "Techno"]
@@ -338,7 +338,7 @@ def _refused(*_: object) -> None:
 
 _FRAGILE = """
 import os, signal
-from genretagger.posix import Folder
+from genretagger.files.system import Folder
 from genretagger.worker import child
 
 def stop_at(moment):

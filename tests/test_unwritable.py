@@ -15,8 +15,8 @@ import pytest
 from daemon_helpers import in_a_namespace
 
 from genretagger.database import Store, WriteState
-from genretagger.listener import Listener
 from genretagger.model import ModelStore
+from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
 from genretagger.types import Status
 from genretagger.worker.pool import WorkerPool
@@ -114,7 +114,7 @@ def test_what_an_ordinary_user_may_not_write_is_skipped(heard: Path, shelf: Path
 
 
 _KEEPS_NO_OWNER = """
-from genretagger import swap
+from genretagger.files import swap
 from genretagger.worker import child
 
 def refused(source, target):

@@ -12,8 +12,8 @@ from typing import Any
 import command_helpers as helpers
 
 from benchmarks.genres import write_track
-from genretagger.discover import find
 from genretagger.errors import FileError
+from genretagger.files.discover import find
 from genretagger.model import InstalledModel, ModelStore, install
 from genretagger.training import learn as school
 from genretagger.training.examples import Lessons, collect

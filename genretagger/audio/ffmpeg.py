@@ -29,8 +29,8 @@ from genretagger.audio.headers import flac_declares, is_chained, is_fragmented, 
 from genretagger.audio.pyav import open_input
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.errors import AudioError, UnsupportedFileError
-from genretagger.files import access_errors
-from genretagger.kinds import Kind
+from genretagger.files.kinds import Kind
+from genretagger.files.replace import access_errors
 
 if TYPE_CHECKING:
     from av.codec.context import CodecContext

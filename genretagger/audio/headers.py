@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO, Literal
 
-from genretagger.kinds import id3v2_end, mpeg_frame
+from genretagger.files.kinds import id3v2_end, mpeg_frame
 
 _SEARCH_BYTES = 8192
 _CUT = 0.99

@@ -17,7 +17,7 @@ import soxr
 
 from genretagger.audio.reader import Reader
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
-from genretagger.kinds import Kind
+from genretagger.files.kinds import Kind
 from genretagger.types import Sound, Window
 
 if TYPE_CHECKING:

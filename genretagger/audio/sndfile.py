@@ -11,8 +11,8 @@ import soundfile
 
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.errors import AudioError
-from genretagger.files import access_errors
-from genretagger.kinds import Kind
+from genretagger.files.kinds import Kind
+from genretagger.files.replace import access_errors
 
 READABLE = frozenset({"ogg", "opus", "oggflac", "flac", "wav", "aiff", "mp3", "caf"})
 """Kinds that libsndfile knows."""

@@ -25,12 +25,11 @@ from genretagger.beets import history
 from genretagger.beets.history import Account, spelt
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
-from genretagger.discover import Found
 from genretagger.errors import FileError, WriteRefusedError
-from genretagger.opening import Progress, open_pipeline
-from genretagger.pipeline import Pipeline
-from genretagger.run import Run
-from genretagger.schedule import wait_for
+from genretagger.files.discover import Found
+from genretagger.pipeline import Pipeline, Progress, open_pipeline
+from genretagger.steps.run import Run
+from genretagger.steps.schedule import wait_for
 from genretagger.types import Decision, Outcome, Status, Track
 
 _Result = TypeVar("_Result")

@@ -16,7 +16,7 @@ from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import DatabaseError, FileError
 from genretagger.pipeline import Pipeline
-from genretagger.schedule import wait_for
+from genretagger.steps.schedule import wait_for
 from genretagger.types import GenreField, Track
 
 

@@ -24,9 +24,9 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
     from genretagger.cli.interrupt import interruptible
     from genretagger.cli.known import tell_failures
     from genretagger.config import load
-    from genretagger.discover import find
     from genretagger.errors import ConfigError, FileError
-    from genretagger.opening import open_pipeline
+    from genretagger.files.discover import find
+    from genretagger.pipeline import open_pipeline
     from genretagger.text import plural, printable
     from genretagger.types import GenreField, Heard, Policy
 

@@ -16,7 +16,7 @@ from genretagger.textfile import open_binary
 from genretagger.types import Outcome, Stamp, Status
 
 if TYPE_CHECKING:
-    from genretagger.plan.entry import Planned
+    from genretagger.steps.plan.entry import Planned
 
 _GENRES_SHOWN = 12
 _GENRES_WIDTH = 26
@@ -34,16 +34,16 @@ def apply(
 
     Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
     """
-    from genretagger.apply import apply as apply_plan
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
     from genretagger.database.store import Store
-    from genretagger.plan.entry import PlanError
-    from genretagger.plan.reading import read
+    from genretagger.steps.apply import apply as apply_plan
+    from genretagger.steps.plan.entry import PlanError
+    from genretagger.steps.plan.reading import read
+    from genretagger.steps.writer import Writer
     from genretagger.text import plural
     from genretagger.worker.pool import Limits, WorkerPool
-    from genretagger.writer import Writer
 
     output.quieten()
     settings = load()
@@ -105,7 +105,7 @@ def _opened(path: Path) -> BinaryIO:
     Raises:
         PlanError: it cannot be read.
     """
-    from genretagger.plan.entry import PlanError
+    from genretagger.steps.plan.entry import PlanError
 
     try:
         return open_binary(path)

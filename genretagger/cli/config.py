@@ -83,8 +83,8 @@ def init(
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
     from genretagger.cli import output
+    from genretagger.files.durable import OutputError, saved
     from genretagger.places import config_path
-    from genretagger.saving import OutputError, saved
 
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
@@ -129,8 +129,8 @@ def change(option: str, value: str) -> Path:
     from tomlkit.exceptions import TOMLKitError
 
     from genretagger.errors import ConfigError
+    from genretagger.files.durable import OutputError, saved
     from genretagger.places import config_path
-    from genretagger.saving import OutputError, saved
 
     path = config_path()
     target = Path(os.path.realpath(path))

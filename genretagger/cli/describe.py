@@ -13,7 +13,7 @@ from genretagger.text import plural, printable
 from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
-    from genretagger.cli.show import View
+    from genretagger.cli.view import View
     from genretagger.database import StoredWrite
     from genretagger.types import Credits, Track
 
@@ -76,7 +76,7 @@ def _called(credits: Credits | None) -> str:
 
 
 def _kind(name: str) -> str:
-    from genretagger.kinds import KINDS
+    from genretagger.files.kinds import KINDS
 
     return KINDS[name].human if name in KINDS else name
 

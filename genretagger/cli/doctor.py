@@ -52,8 +52,8 @@ def doctor(
         from genretagger.errors import ConfigError
 
         raise ConfigError("--yes goes with --restore or --adopt")
-    from genretagger.checkup import State, examine
     from genretagger.cli import output
+    from genretagger.cli.checkup import State, examine
     from genretagger.text import plural, printable
 
     counts = dict.fromkeys(State, 0)

@@ -16,7 +16,7 @@ from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
     from genretagger.pipeline import Pipeline
     from genretagger.training.judge import Verdict
 

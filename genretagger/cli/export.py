@@ -93,7 +93,7 @@ def export(
     from genretagger.cli import output
     from genretagger.config import load
     from genretagger.database import Store
-    from genretagger.saving import saved
+    from genretagger.files.durable import saved
 
     chosen = format_ or _format_of(target)
     settings = load()

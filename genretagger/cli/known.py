@@ -13,8 +13,8 @@ from genretagger.cli.options import any_path, existing_file
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.discover import Found
     from genretagger.errors import FileError
+    from genretagger.files.discover import Found
     from genretagger.pipeline import Pipeline
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import NameMap, Source
@@ -138,9 +138,9 @@ def _gather(
     """As `gather`; what fails is noted in `failures`."""
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
-    from genretagger.discover import find
     from genretagger.errors import FileError
-    from genretagger.opening import open_pipeline
+    from genretagger.files.discover import find
+    from genretagger.pipeline import open_pipeline
     from genretagger.training.examples import collect
     from genretagger.training.labels import Table
     from genretagger.types import Heard

@@ -8,7 +8,7 @@ from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
     from genretagger.training.lesson import Lesson
 
 _SUSPECTS_SHOWN = 20
@@ -16,8 +16,8 @@ _SUSPECTS_SHOWN = 20
 
 def summary(lesson: Lesson, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
     """What was learned, as one JSON object."""
-    from genretagger.evaluate import digits
     from genretagger.text import printable
+    from genretagger.training.measures import digits
 
     lessons = known.lessons
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genretagger.evaluate import Measures
+    from genretagger.training.measures import Measures
 
 _MOST_ROWS = 60
 

@@ -16,7 +16,8 @@ from genretagger.types import Json
 if TYPE_CHECKING:
     from genretagger.model.card import Card
     from genretagger.model.catalogue import Entry
-    from genretagger.model.store import InstalledModel, ModelStore
+    from genretagger.model.installed import InstalledModel
+    from genretagger.model.store import ModelStore
 
 app = typer.Typer(
     cls=Commands,
@@ -270,8 +271,8 @@ def can_be_heard(card: Card) -> None:
     Raises:
         ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
     """
-    from genretagger.features import front_end
     from genretagger.model.card import EMBEDDINGS
+    from genretagger.model.front_ends import front_end
     from genretagger.vocabulary.learned import KEY, Learned, scorer
 
     kind = front_end(card.algorithm, card.inputs[0].shape)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from genretagger.cli.in_order import InOrder
-from genretagger.saving import OutputError, saved
+from genretagger.files.durable import OutputError, saved
 
 if TYPE_CHECKING:
-    from genretagger.discover import Found
-    from genretagger.plan.entry import Planned
+    from genretagger.files.discover import Found
+    from genretagger.steps.plan.entry import Planned
 
 
 class PlanFile:
@@ -33,9 +33,9 @@ class PlanFile:
 
     def __init__(self, sink: BinaryIO, files: Sequence[Found], *, table: bool) -> None:
         if table:
-            from genretagger.plan.table import header, to_line
+            from genretagger.steps.plan.table import header, to_line
         else:
-            from genretagger.plan.jsonl import header, to_line
+            from genretagger.steps.plan.jsonl import header, to_line
         self.count = 0
         self._to_line = to_line
         self._sink = sink

@@ -41,7 +41,7 @@ def install(
     """Install the service, and start it now and at every start of the system (or of your session)."""
     from genretagger.cli import output
     from genretagger.cli.watch import distinct
-    from genretagger.saving import saved
+    from genretagger.files.durable import saved
 
     text = unit(distinct(folders), system=system, user=user)
     if show:
@@ -198,7 +198,7 @@ def _remove(place: Path) -> None:
 
 def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
     """Put back what was there before an installation that failed, and say what became of it."""
-    from genretagger.saving import OutputError, saved
+    from genretagger.files.durable import OutputError, saved
 
     try:
         if before is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.view import View
 from genretagger.errors import FileChangedError, FileError
 from genretagger.types import Policy, Status
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.database import AnalysisNote, Known, Store, StoredDecision, StoredWrite
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
     from genretagger.types import Track
     from genretagger.worker.pool import WorkerPool
 
@@ -65,31 +65,6 @@ def show(
                 output.complain(AccessError("there is no such file, and nothing is known of it", path=path))
     if missing:
         raise typer.Exit(1)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One file as it is, and what is known of it.
-
-    Attributes:
-        path: the file.
-        now: what it says at present; None where it cannot be read.
-        error: why it cannot be read, or could not be listened to.
-        analysis: who listened to its audio last; None where nobody did.
-        decided: the latest genres that were chosen for its audio.
-        writes: what was written to it, newest first.
-        status: how it stands.
-        reason: why, in words.
-    """
-
-    path: Path
-    now: Track | None
-    error: FileError | None
-    analysis: AnalysisNote | None
-    decided: StoredDecision | None
-    writes: tuple[StoredWrite, ...]
-    status: Status
-    reason: str
 
 
 class _Library:
@@ -141,7 +116,7 @@ class _Library:
 
     def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
         """Read what a file says, or why it cannot be read or heard."""
-        from genretagger.files import stamp_of
+        from genretagger.files.replace import stamp_of
         from genretagger.tags.api import WriteOptions
 
         try:

@@ -18,7 +18,7 @@ from genretagger.cli.options import AsJson, ModelName, Paths, any_path
 from genretagger.types import Outcome, Policy, Status
 
 if TYPE_CHECKING:
-    from genretagger.run import Run
+    from genretagger.steps.run import Run
 
 _FAILURES_SHOWN = 20
 _GENRES_SHOWN = 20
@@ -76,9 +76,9 @@ def tag(
     from genretagger.cli.plan_file import plan_file
     from genretagger.cli.rows import Rows
     from genretagger.config import load
-    from genretagger.discover import find
     from genretagger.errors import FileError
-    from genretagger.opening import open_pipeline
+    from genretagger.files.discover import find
+    from genretagger.pipeline import open_pipeline
 
     output.quieten()
     settings = load(

@@ -146,10 +146,10 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     from genretagger.config import load
     from genretagger.database.store import Store
     from genretagger.errors import ConfigError
+    from genretagger.steps.undo import undo as take_back
+    from genretagger.steps.writer import Writer
     from genretagger.text import plural
-    from genretagger.undo import undo as take_back
     from genretagger.worker.pool import Limits, WorkerPool
-    from genretagger.writer import Writer
 
     output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
@@ -205,7 +205,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
 
 def _settled(outcome: Outcome) -> bool:
     """Whether another try would end the same way: for files that are done, that their owner changed, or deleted."""
-    from genretagger.undo import is_theirs
+    from genretagger.steps.undo import is_theirs
 
     if outcome.status in (Status.FAILED, Status.SKIPPED) and not is_theirs(outcome):
         path = outcome.path

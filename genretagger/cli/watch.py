@@ -42,7 +42,7 @@ def distinct(folders: list[Path]) -> list[Path]:
         ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
     """
     from genretagger.errors import ConfigError
-    from genretagger.files import inside
+    from genretagger.files.replace import inside
 
     roots: list[Path] = []
     for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links

@@ -15,11 +15,11 @@ from genretagger.daemon import intake
 from genretagger.daemon.roots import Roots
 from genretagger.daemon.settle import Settling, Verdict
 from genretagger.daemon.watch import Changed
-from genretagger.discover import is_audio_name, is_ignored, oddity
 from genretagger.errors import FileError
-from genretagger.files import stamp_of
-from genretagger.posix import is_being_written
-from genretagger.unfinished import companion
+from genretagger.files.discover import is_audio_name, is_ignored, oddity
+from genretagger.files.replace import stamp_of
+from genretagger.files.system import is_being_written
+from genretagger.files.unfinished import companion
 
 _AT_ONCE = 100
 """How many files are looked at before the loop does something else."""

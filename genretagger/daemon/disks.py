@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from genretagger.posix import mounted_read_only
+from genretagger.files.system import mounted_read_only
 
 AGAIN_S = 2.0
 """How often a disk is looked at that work waits for."""

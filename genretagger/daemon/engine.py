@@ -27,14 +27,13 @@ from genretagger.daemon.events import LEVELS
 from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
-from genretagger.discover import Found, is_ignored
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
-from genretagger.files import stamp_of, unwritable
-from genretagger.opening import open_pipeline
-from genretagger.pipeline import Pipeline
-from genretagger.posix import is_being_written
+from genretagger.files.discover import Found, is_ignored
+from genretagger.files.replace import stamp_of, unwritable
+from genretagger.files.system import is_being_written
+from genretagger.files.unfinished import companion
+from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.types import Json, Outcome, Status
-from genretagger.unfinished import companion
 
 BEAT_S = 1.0
 LONGEST_WAIT_S = 6 * 3600.0

@@ -19,9 +19,9 @@ from genretagger.daemon.scan import Scan, is_handled
 from genretagger.database.store import Store
 from genretagger.database.values import JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
-from genretagger.files import stamp_of
-from genretagger.posix import is_being_written
-from genretagger.unfinished import companion
+from genretagger.files.replace import stamp_of
+from genretagger.files.system import is_being_written
+from genretagger.files.unfinished import companion
 
 _BATCH = 500
 MOST_UNSETTLED = 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genretagger.daemon.control import ask
 from genretagger.errors import ConfigError
-from genretagger.posix import lock
+from genretagger.files.system import lock
 
 LOCK = "watch.lock"
 _AGAIN_S = 0.1

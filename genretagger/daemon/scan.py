@@ -14,8 +14,8 @@ from pathlib import Path
 from stat import S_ISREG
 
 from genretagger.database.values import JobState, Seen
-from genretagger.discover import is_audio_name, is_ignored
-from genretagger.files import unwritable
+from genretagger.files.discover import is_audio_name, is_ignored
+from genretagger.files.replace import unwritable
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ them, `install` puts the result in place, `providers` knows the hardware. `Sessi
 """
 
 from genretagger.model.card import Card
+from genretagger.model.installed import InstalledModel
 from genretagger.model.manifest import PULLABLE
-from genretagger.model.store import DEFAULT, InstalledModel, ModelStore
+from genretagger.model.store import DEFAULT, ModelStore
 
 __all__ = ["DEFAULT", "PULLABLE", "Card", "InstalledModel", "ModelStore"]

@@ -13,7 +13,7 @@ from genretagger.textfile import read_text
 from genretagger.types import Json
 
 if TYPE_CHECKING:
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
 
 _MAX_LABELS_BYTES = 1024 * 1024
 _PART = "genretagger"

@@ -22,12 +22,12 @@ from zipfile import BadZipFile
 
 import genretagger
 from genretagger.errors import ModelError
-from genretagger.features import FilterBank, FrontEnd
 from genretagger.model import install
+from genretagger.model.front_ends import FilterBank, FrontEnd
 from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sums
 
 if TYPE_CHECKING:
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
 
 TIME_S = 300.0
 """librosa's import takes 2 s, and a minute on a slow disk."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genretagger.features import FRONT_ENDS, FilterBank, FrontEnd
+from genretagger.model.front_ends import FRONT_ENDS, FilterBank, FrontEnd
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray

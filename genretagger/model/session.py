@@ -27,7 +27,7 @@ from genretagger.model.providers import PROVIDERS, Provider, available_providers
 from genretagger.model.runtime import onnxruntime
 
 if TYPE_CHECKING:
-    from genretagger.model.store import InstalledModel
+    from genretagger.model.installed import InstalledModel
     from genretagger.types import FloatArray
 
 _FATAL = (

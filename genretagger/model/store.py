@@ -11,17 +11,17 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
-from genretagger.features import FRONT_ENDS
 from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
 from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, fetch, read_members
 from genretagger.model.filter_bank import computed
+from genretagger.model.front_ends import FRONT_ENDS
+from genretagger.model.installed import InstalledModel
 from genretagger.model.manifest import (
     BANK,
     CARD,
@@ -43,25 +43,6 @@ _FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _Check: TypeAlias = Callable[[Path, Card], None]
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledModel:
-    """A model that is ready to run.
-
-    Attributes:
-        name: the name that the owner calls it by.
-        folder: where it lies.
-        onnx_path: the network.
-        card: what it eats and says.
-        sha256: fingerprint of the network and the card together; equal fingerprints give equal results.
-    """
-
-    name: str
-    folder: Path
-    onnx_path: Path
-    card: Card
-    sha256: str
 
 
 class ModelStore:

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from genretagger.kinds import KINDS, id3v2_end
+from genretagger.files.kinds import KINDS, id3v2_end
 from genretagger.tags import tails
 from genretagger.tags.around import field_or_around
 from genretagger.tags.container import (

@@ -26,7 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from genretagger import files
 from genretagger.errors import (
     FileChangedError,
     FileError,
@@ -35,7 +34,8 @@ from genretagger.errors import (
     UnsupportedFileError,
     WriteRefusedError,
 )
-from genretagger.kinds import Kind, kind_of
+from genretagger.files import replace as files
+from genretagger.files.kinds import Kind, kind_of
 from genretagger.tags.container import Container, Sink, WriteOptions, feed, same_fields
 from genretagger.tags.gaps import Zeros, gap
 from genretagger.tags.registry import container_of

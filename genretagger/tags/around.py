@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_size
+from genretagger.files.kinds import id3v2_size
 from genretagger.tags import elsewhere
 from genretagger.tags.container import TAG_BYTES
 from genretagger.tags.id3 import Id3Tag

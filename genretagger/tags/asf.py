@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end
+from genretagger.files.kinds import id3v2_end
 from genretagger.tags.around import field_or_around
 from genretagger.tags.container import (
     TAG_BYTES,

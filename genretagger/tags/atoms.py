@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end
+from genretagger.files.kinds import id3v2_end
 from genretagger.tags.container import TAG_BYTES, damaged
 
 _ATOMS = 1 << 16

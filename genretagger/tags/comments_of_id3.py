@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_size
+from genretagger.files.kinds import id3v2_size
 from genretagger.tags import carried as carried_over
 from genretagger.tags import tails
 from genretagger.tags.container import TAG_BYTES

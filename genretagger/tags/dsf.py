@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end
+from genretagger.files.kinds import id3v2_end
 from genretagger.tags.container import damaged, splice
 from genretagger.tags.id3_inside import Id3Inside, Layout
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.files.kinds import id3v2_end, id3v2_size
 from genretagger.tags.around import field_or_around
 from genretagger.tags.comments_of_id3 import Carried, vorbis_comments
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice

@@ -21,8 +21,8 @@ import io
 import uuid
 from typing import BinaryIO
 
-from genretagger.inode import holes_bytes
-from genretagger.kinds import Kind
+from genretagger.files.inode import holes_bytes
+from genretagger.files.kinds import Kind
 from genretagger.tags.atoms import atoms
 from genretagger.tags.container import Sink
 

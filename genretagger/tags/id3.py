@@ -30,7 +30,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from genretagger.kinds import id3v2_size
+from genretagger.files.kinds import id3v2_size
 from genretagger.tags.container import damaged, library, meant, replaced, restored, unpacked
 from genretagger.types import Json
 

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, ClassVar, Literal
 
-from genretagger.kinds import id3v2_end
+from genretagger.files.kinds import id3v2_end
 from genretagger.tags import carried as carried_over
 from genretagger.tags import info
 from genretagger.tags.container import Sink, damaged, feed_field, replaced, restored, splice, taken

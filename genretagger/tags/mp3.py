@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from genretagger.kinds import id3v2_end, id3v2_size
+from genretagger.files.kinds import id3v2_end, id3v2_size
 from genretagger.tags import elsewhere, tails
 from genretagger.tags.carried import CarryError
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice, taken, unpacked

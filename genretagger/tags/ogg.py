@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, TypeAlias
 
 from genretagger.errors import TagError
-from genretagger.kinds import id3v2_end
+from genretagger.files.kinds import id3v2_end
 from genretagger.tags.around import field_or_around
 from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library
 from genretagger.tags.vorbis import Comments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from genretagger.kinds import Kind
+from genretagger.files.kinds import Kind
 from genretagger.tags.ape import Ape
 from genretagger.tags.asf import Asf
 from genretagger.tags.container import Container, WriteOptions

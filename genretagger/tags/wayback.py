@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import BinaryIO, cast
 
 from genretagger.errors import TagError
-from genretagger.kinds import Kind, kind_of
+from genretagger.files.kinds import Kind, kind_of
 from genretagger.tags.container import Container, library
 from genretagger.tags.draft import Draft, same
 from genretagger.types import GenreField

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genretagger.discover import Found
+from genretagger.files.discover import Found
 from genretagger.training import split
 from genretagger.training.labels import NameMap, Source, spelled
 from genretagger.types import Heard

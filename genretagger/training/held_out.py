@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from genretagger.evaluate import Judged, choose
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Change, Rules, Suspect
+from genretagger.training.measures import Judged, choose
 from genretagger.vocabulary.learned import KEY
 from genretagger.vocabulary.names import key
 

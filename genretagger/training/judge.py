@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from genretagger.errors import ConfigError
-from genretagger.evaluate import Judged, Measures, measure
 from genretagger.model.card import Card
 from genretagger.training.examples import Lessons
+from genretagger.training.measures import Judged, Measures, measure
 from genretagger.training.memory import remembered
 from genretagger.vocabulary.names import key, vocabulary
 from genretagger.vocabulary.resolve import identity, own_names

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from genretagger.discover import Found
 from genretagger.errors import ConfigError
+from genretagger.files.discover import Found
 from genretagger.textfile import read_text
 from genretagger.types import Heard
 from genretagger.vocabulary.names import key

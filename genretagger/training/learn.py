@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from genretagger.errors import ConfigError, ModelError
-from genretagger.evaluate import Measures, choose, measure
 from genretagger.model.card import EMBEDDINGS, Card
-from genretagger.model.store import InstalledModel
+from genretagger.model.installed import InstalledModel
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
 from genretagger.training.lesson import Lesson, Rules
+from genretagger.training.measures import Measures, choose, measure
 from genretagger.training.memory import Remembered, remembered, to_remember
 from genretagger.types import Json
 from genretagger.vocabulary.calibration import calibration
@@ -150,7 +150,7 @@ def _have(count: int) -> str:
 
 
 def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
-    from genretagger.aggregate import track_activations
+    from genretagger.model.listener import track_activations
 
     heard = example.heard.activations
     if heard is None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genretagger.evaluate import Judged, Measures
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
+from genretagger.training.measures import Judged, Measures
 
 
 @dataclass(frozen=True, slots=True)

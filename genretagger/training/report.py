@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ConfigError
-from genretagger.evaluate import NOTHING, Measures
-from genretagger.saving import saved
+from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
+from genretagger.training.measures import NOTHING, Measures
 from genretagger.types import Json
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from queue import SimpleQueue
 from typing import BinaryIO, TypeAlias
 
 from genretagger.errors import AudioError, FileChangedError, FileError, UnsupportedFileError, WorkerError
-from genretagger.files import access_errors, open_for_reading
-from genretagger.kinds import Kind, kind_of
+from genretagger.files.kinds import Kind, kind_of
+from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track
 from genretagger.worker import protocol
 from genretagger.worker.limits import (
@@ -89,7 +89,7 @@ def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Decode the windows that hold anything to hear."""
     from genretagger import audio
-    from genretagger.windows import plan
+    from genretagger.audio.windows import plan
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         sound = audio.decode(

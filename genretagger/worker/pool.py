@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from genretagger.audio.windows import LONGEST_LISTENING_S
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Json, Sound, TagChange, Track
-from genretagger.windows import LONGEST_LISTENING_S
 from genretagger.worker import protocol
 from genretagger.worker.handle import Child, NotBegun, Reply, child_command
 from genretagger.worker.limits import Limits

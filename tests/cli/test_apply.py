@@ -23,9 +23,9 @@ import typer
 from audio_factory import make
 
 from genretagger.cli.plan_file import PlanFile, plan_file
-from genretagger.discover import Found, find
-from genretagger.plan.entry import Planned
-from genretagger.plan.jsonl import header
+from genretagger.files.discover import Found, find
+from genretagger.steps.plan.entry import Planned
+from genretagger.steps.plan.jsonl import header
 from genretagger.types import GenreField, Json, Stamp
 
 Command = Callable[..., Any]

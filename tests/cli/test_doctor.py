@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from library_helpers import Library
 
-from genretagger.checkup import Finding, State, groups, library, setup, storage
+from genretagger.cli.checkup import Finding, State, groups, library, setup, storage
 from genretagger.config import Settings, load
 from genretagger.types import GenreField
 

@@ -17,7 +17,7 @@ import pytest
 from library_helpers import Library
 
 from genretagger.errors import AudioError
-from genretagger.saving import OutputError, saved
+from genretagger.files.durable import OutputError, saved
 
 Command = Callable[..., Any]
 

@@ -276,7 +276,7 @@ def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path
     looking = """
         import sys
         from pathlib import Path
-        from genretagger.posix import is_being_written
+        from genretagger.files.system import is_being_written
         print(len({is_being_written(Path(sys.argv[1])) for _ in range(20_000)}))
     """
     command = [sys.executable, "-c", textwrap.dedent(looking), str(path)]

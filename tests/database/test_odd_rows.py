@@ -16,7 +16,7 @@ from conftest import SHARED
 from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from typer.testing import CliRunner
 
-from genretagger.checkup import State, storage
+from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
 from genretagger.database import JobState, NewJob, Store, WriteState

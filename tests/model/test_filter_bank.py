@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.features import FRONT_ENDS
 from genretagger.model import InstalledModel, ModelStore, filter_bank, manifest
 from genretagger.model.filter_bank import bank_of, computed_bank, packed, unpacked
+from genretagger.model.front_ends import FRONT_ENDS
 
 MUSICNN = FRONT_ENDS["musicnn"]
 

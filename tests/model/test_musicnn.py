@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.features import FRONT_ENDS, log_mel
 from genretagger.model import InstalledModel, musicnn
 from genretagger.model.checkpoint import Checkpoint
 from genretagger.model.filter_bank import computed_bank
+from genretagger.model.front_ends import FRONT_ENDS, log_mel
 from genretagger.model.session import Session
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"

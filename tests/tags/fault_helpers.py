@@ -21,7 +21,7 @@ from ape_factory import make_ape
 from fault_writer import BUG, REFUSED, WRITTEN
 from speex_factory import make_speex
 
-from genretagger import files
+from genretagger.files import replace as files
 from genretagger.tags.api import NewGenres, WriteOptions
 from genretagger.types import Json, Stamp
 from genretagger.worker import protocol

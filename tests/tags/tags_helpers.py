@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from audio_factory import decode, make, make_dsf
 
-from genretagger import files
-from genretagger.kinds import Kind, kind_of
+from genretagger.files import replace as files
+from genretagger.files.kinds import Kind, kind_of
 from genretagger.tags import api
 from genretagger.types import GenreField, Stamp, TagChange
 

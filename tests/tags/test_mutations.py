@@ -22,7 +22,7 @@ from tags_helpers import Case
 from test_tags_properties import ALL
 
 from genretagger.errors import FileError
-from genretagger.files import new_temporary_name
+from genretagger.files.replace import new_temporary_name
 from genretagger.tags.api import Change, NewGenres, OldGenres
 from genretagger.types import TagChange, Track
 from genretagger.worker.pool import Limits, WorkerPool

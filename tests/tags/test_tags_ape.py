@@ -17,9 +17,10 @@ from ape_factory import make_ape
 from audio_factory import decode, make, metadata
 from tags_helpers import field_of, frame, id3, id3v1, kind_at, only, payload_of, put, refusal_of, write
 
-from genretagger import files, swap
 from genretagger.audio.listen import sample  # copes with a tail, which FFmpeg's WavPack takes for a broken block
 from genretagger.errors import FileError, WriteRefusedError
+from genretagger.files import replace as files
+from genretagger.files import swap
 from genretagger.tags import api
 from genretagger.tags.ape import Ape
 

@@ -16,9 +16,10 @@ import pytest
 from audio_factory import FORMATS, make, make_dsf
 from tags_helpers import field_of, kind_at, only, payload_of, put, refusal_of, write
 
-from genretagger import files, swap
 from genretagger.errors import AccessError, FileChangedError, TagError, UnsupportedFileError, WriteRefusedError
-from genretagger.kinds import KINDS
+from genretagger.files import replace as files
+from genretagger.files import swap
+from genretagger.files.kinds import KINDS
 from genretagger.tags import api
 from genretagger.tags.mp3 import Mp3
 from genretagger.types import Stamp

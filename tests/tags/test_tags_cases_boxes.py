@@ -16,7 +16,7 @@ from tags_helpers import field_of, payload_of, put, refusal_of, write
 
 from genretagger import audio
 from genretagger.errors import FileError, WriteRefusedError
-from genretagger.kinds import KINDS, kind_of
+from genretagger.files.kinds import KINDS, kind_of
 from genretagger.tags import api
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -13,8 +13,8 @@ from audio_factory import decode, metadata
 from readers import hidden, shown
 from tags_helpers import CASES, Case, field_of, only, payload_of, put, refusal_of, write
 
-from genretagger import swap
 from genretagger.errors import FileChangedError, FileError, WriteRefusedError
+from genretagger.files import swap
 from genretagger.tags import api
 from genretagger.types import Stamp
 

@@ -12,7 +12,7 @@ from readers import hidden, shown
 from tags_helpers import only, put, sample, write
 
 from genretagger.errors import FileError
-from genretagger.kinds import kind_of
+from genretagger.files.kinds import kind_of
 from genretagger.tags import api
 
 mutagen: Any = importlib.import_module("mutagen")

@@ -13,7 +13,7 @@ from conftest import SHARED
 from tags_helpers import kind_at, put, refusal_of
 
 from genretagger.errors import WriteRefusedError
-from genretagger.kinds import id3v2_end, kind_of
+from genretagger.files.kinds import id3v2_end, kind_of
 from genretagger.tags import tails
 from genretagger.tags.extents import audio_end
 

@@ -11,7 +11,7 @@ from audio_factory import decode, make
 from tags_helpers import bare_mp3, field_of, frame, id3, id3v1, only, payload_of, put, refusal_of, write
 
 from genretagger.errors import TagError, WriteRefusedError
-from genretagger.kinds import id3v2_size
+from genretagger.files.kinds import id3v2_size
 from genretagger.tags import api
 from genretagger.tags.container import library
 from genretagger.tags.id3 import Id3Tag

@@ -13,7 +13,7 @@ from readers import hidden, shown
 from tags_helpers import bare_mp3, field_of, frame, id3, id3v1, put, refusal_of, write
 
 from genretagger.errors import WriteRefusedError
-from genretagger.kinds import id3v2_size
+from genretagger.files.kinds import id3v2_size
 from genretagger.tags import api, mp3
 from genretagger.tags.container import library
 from genretagger.tags.id3 import Id3Tag

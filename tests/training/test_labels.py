@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from genretagger.database.values import StoredWrite, WriteState, ours_among
-from genretagger.discover import Found
 from genretagger.errors import ConfigError
+from genretagger.files.discover import Found
 from genretagger.training.labels import Folders, NameMap, Tags, spelled
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from genretagger.errors import ConfigError
-from genretagger.evaluate import Judged, choose, measure
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Suspect
+from genretagger.training.measures import Judged, choose, measure
 from genretagger.training.report import write
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 

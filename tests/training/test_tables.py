@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from genretagger.discover import Found
 from genretagger.errors import ConfigError
+from genretagger.files.discover import Found
 from genretagger.training.tables import from_beets, from_csv
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 

@@ -25,7 +25,7 @@ from genretagger.errors import (
     UnsupportedFileError,
     WorkerError,
 )
-from genretagger.files import new_temporary_name
+from genretagger.files.replace import new_temporary_name
 from genretagger.tags.api import NewGenres
 from genretagger.types import Track
 from genretagger.worker import child

@@ -16,7 +16,7 @@ from audio_helpers import MARGIN_SAMPLES, RATE_HZ, SHARED, WINDOW_S, WINDOW_SAMP
 from audio_helpers import decode as decode_here
 
 from genretagger.errors import AudioError, FileChangedError, FileError, UnsupportedFileError
-from genretagger.files import new_temporary_name
+from genretagger.files.replace import new_temporary_name
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.types import Sound, Stamp
 from genretagger.worker.limits import Limits

@@ -14,7 +14,7 @@ from audio_factory import decode, make
 from audio_helpers import MARGIN_SAMPLES, RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 
 from genretagger.errors import FileError
-from genretagger.files import new_temporary_name
+from genretagger.files.replace import new_temporary_name
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.worker.limits import Limits
 from genretagger.worker.pool import WorkerPool

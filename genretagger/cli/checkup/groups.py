@@ -1,0 +1,122 @@
+"""Which checks there are, and how they are run: each group apart, so that none can stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+import genretagger
+from genretagger.cli.checkup import decoding, library, listening, setup, storage
+from genretagger.cli.checkup.finding import Finding, bad, warn
+from genretagger.config import Settings
+from genretagger.errors import GenretaggerError
+
+Check: TypeAlias = Callable[[Settings, Sequence[Path]], Iterator[Finding]]
+
+HERE: tuple[Check, ...] = (setup.python, setup.packages, setup.configuration, setup.terminal)
+"""Checks of this process itself."""
+
+APART: Mapping[str, tuple[Check, ...]] = MappingProxyType(
+    {
+        "storage": (storage.data_folder, storage.database),
+        "decoding": (decoding.decoders, decoding.child_process),
+        "folders": (library.folders,),
+        "listening": (listening.model, listening.front_end, listening.device, listening.speed),
+    }
+)
+"""Checks by group, each in a process of its own."""
+
+LAST = "listening"
+"""Waits for the others, as it takes the time."""
+
+TIME_LIMIT_S = 20.0
+"""What takes longer hangs: a folder of a server that is gone, a driver. On a sound machine all take 3 s together."""
+
+# No `-m`: it would put the working directory, which may be a stranger's music folder, before Python's own modules.
+_START = (
+    "import sys; sys.path.append(sys.argv[1]); from genretagger.cli.checkup.groups import answer; "
+    "answer(sys.argv[2], sys.argv[3:])"
+)
+
+
+def examine(paths: Sequence[Path]) -> Iterator[Finding]:
+    """Look at everything.
+
+    Args:
+        paths: folders of music to look at as well.
+
+    Yields:
+        What was found, always in the same order.
+    """
+    children = {group: _start(group, paths) for group in APART if group != LAST}
+    try:
+        deadline = time.monotonic() + TIME_LIMIT_S
+        yield from _carry_out(HERE, paths)
+        for group, child in children.items():
+            yield from _listen(group, child, deadline)
+        children[LAST] = _start(LAST, paths)
+        yield from _listen(LAST, children[LAST], time.monotonic() + TIME_LIMIT_S)
+    finally:
+        for child in children.values():
+            child.kill()
+            child.communicate()
+
+
+def _start(group: str, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
+    root = Path(genretagger.__file__).resolve().parents[1]
+    command = [sys.executable, "-P", "-W", "ignore", "-c", _START, os.fspath(root), group, *map(os.fspath, paths)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def _listen(group: str, child: subprocess.Popen[bytes], deadline: float) -> Iterator[Finding]:
+    """Give what a child found, and how it ended where it did not end well."""
+    late = False
+    try:
+        answers, noise = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        late = True
+        child.kill()
+        answers, noise = child.communicate()
+    for line in answers.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # cut short by the kill
+            yield Finding.from_json(json.loads(line))
+    if late:
+        yield warn(group, f"the check took longer than {TIME_LIMIT_S:.0f} s and was stopped", _SLOW)
+    elif child.returncode:
+        lines = noise.decode("utf-8", "backslashreplace").strip().splitlines()
+        how = f"signal {-child.returncode}" if child.returncode < 0 else f"status {child.returncode}"
+        yield bad(group, f"the check crashed ({how}): {lines[-1] if lines else 'without a word'}", _CRASH)
+
+
+_SLOW = "Look for a disk, a network folder or a driver that does not answer"
+_CRASH = "Install genretagger anew in a fresh virtual environment; if that does not help, please report it"
+
+
+def answer(group: str, paths: Sequence[str]) -> None:
+    """Carry out one group, in its child process, and print the findings as JSON lines."""
+    # Native libraries print where they like; what the parent reads gets a descriptor of its own.
+    with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
+        os.dup2(2, 1)
+        for finding in _carry_out(APART[group], [Path(path) for path in paths]):
+            print(json.dumps(finding.to_json()), file=out, flush=True)
+    os._exit(0)  # a library that hangs or crashes while it is unloaded says nothing about the set-up
+
+
+def _carry_out(checks: Sequence[Check], paths: Sequence[Path]) -> Iterator[Finding]:
+    settings = setup.settings_or_defaults()
+    for check in checks:
+        name = check.__name__.replace("_", " ")
+        try:
+            yield from check(settings, paths)
+        except GenretaggerError as error:
+            yield bad(name, error.cause, error.hint or "See above")
+        except Exception as error:  # noqa: BLE001 - whatever is broken, a check-up tells of it and goes on
+            yield bad(name, f"the check failed with {type(error).__name__}: {error}", _CRASH)

@@ -1,0 +1,132 @@
+"""Checks of what listens: the model, ONNX Runtime's providers, and whether the one runs on the other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from genretagger.cli.checkup.finding import Finding, bad, ok, warn
+from genretagger.config import Settings
+from genretagger.errors import ModelError
+
+_WINDOWS_TIMED = 4
+_GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
+
+
+def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Is the model installed, and every byte of it as it was?"""
+    del paths
+    from genretagger.model.store import DEFAULT, ModelStore
+
+    store = ModelStore(settings.models_dir)
+    if settings.model == DEFAULT and not (settings.models_dir / settings.model).exists():
+        mend = "`genretagger models pull` fetches it (29 MB); so does the first `genretagger tag`"
+        yield warn("model", f"{settings.model} is not installed yet", mend)
+        return
+    try:
+        found = store.verify(settings.model)
+    except ModelError as error:
+        yield bad("model", error.cause, error.hint)
+        return
+    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+
+
+def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Can sound be made into what the model listens to?"""
+    del paths
+    import numpy as np
+
+    from genretagger.model.filter_bank import bank_of
+    from genretagger.model.front_ends import front_end, log_mel
+    from genretagger.model.manifest import BANK, sums
+    from genretagger.model.store import ModelStore
+
+    try:
+        installed = ModelStore(settings.models_dir).get(settings.model)
+    except ModelError:
+        return  # `model` has said so
+    kind = front_end(installed.card.algorithm, installed.card.inputs[0].shape)
+    started = time.perf_counter()
+    bank = bank_of(installed, kind, keep=False)
+    where = f"computed in {time.perf_counter() - started:.1f} s"
+    noise = np.random.default_rng(0).standard_normal((1, kind.window_samples)).astype(np.float32)
+    started = time.perf_counter()
+    log_mel(noise, kind, bank)
+    seconds = time.perf_counter() - started
+    if BANK in sums(installed.folder):
+        yield ok("front end", f"{kind.name}: its filter bank is kept with the model; {1000 * seconds:.1f} ms a window")
+    elif os.access(installed.folder, os.W_OK):
+        yield ok("front end", f"{kind.name}: its filter bank was {where}; the first `genretagger tag` keeps it")
+    else:
+        mend = "Run `genretagger tag --dry-run` on a file once as the owner of the models folder, which keeps it"
+        yield warn("front end", f"{kind.name}: its filter bank was {where}, as each start has to", mend)
+
+
+def device(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Which providers are there, and is the device that was asked for among them?"""
+    del paths
+    from genretagger.model.providers import PROVIDERS, available_providers, choose
+
+    try:
+        offered = available_providers()
+    except ImportError as error:
+        yield bad("device", f"ONNX Runtime cannot be loaded: {error}", "pip install --force-reinstall onnxruntime")
+        return
+    provider, warning = choose(settings.device, offered)
+    names = ", ".join(each.device for each in PROVIDERS if each.name in offered)
+    found = f"ONNX Runtime offers {names}; device = {settings.device} takes {provider.device}"
+    if warning:
+        wanted = next(each for each in PROVIDERS if each.device == settings.device)
+        mend = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
+        yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", mend)
+    elif "cuda" not in names and _installed("onnxruntime-gpu"):
+        found = "onnxruntime-gpu is installed, but another onnxruntime lies over it, which cannot use a GPU"
+        yield warn("device", found, _GPU_PACKAGE)
+    elif provider.device == "cpu" and Path("/dev/nvidia0").exists():
+        mend = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"
+        if settings.device == "cpu":
+            yield ok("device", found)
+        else:
+            yield warn("device", f"{found}, and there is an NVIDIA GPU that it cannot use", mend)
+    else:
+        yield ok("device", found)
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def speed(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Does the model run, and how fast?"""
+    del paths
+    from genretagger.model.session import Session
+    from genretagger.model.store import ModelStore
+
+    try:
+        installed = ModelStore(settings.models_dir).get(settings.model)
+    except ModelError:
+        return  # `model` has said so
+    try:
+        session = Session.open(installed, settings.device, settings.threads)
+        started = time.perf_counter()
+        for _ in range(_WINDOWS_TIMED):
+            session.try_out()
+        seconds = (time.perf_counter() - started) / _WINDOWS_TIMED
+    except ModelError as error:
+        yield bad("listening", error.cause, error.hint or "Install the model again: `genretagger models pull --force`")
+        return
+    found = f"{installed.name} runs on {session.provider}: {seconds:.3f} s a window"
+    if settings.windows is not None:
+        found += f", {seconds * settings.windows:.1f} s a track"
+    if session.warning:
+        mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
+        yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)
+    else:
+        yield ok("listening", found)

@@ -1,0 +1,160 @@
+"""Checks of the data folder and the database, without making either."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genretagger.cli.checkup.finding import Finding, bad, ok, warn
+from genretagger.config import Settings
+from genretagger.errors import DatabaseError
+from genretagger.files.system import mounted_read_only
+from genretagger.text import plural
+
+if TYPE_CHECKING:
+    from genretagger.database.rules import OddRow
+    from genretagger.database.store import Store
+
+LITTLE_BYTES = 1_000_000_000
+"""A library of 100,000 tracks needs about as much; the model 30 MB while it is converted."""
+TOO_LITTLE_BYTES = 100_000_000
+
+_ELSEWHERE = "or name another place with GENRETAGGER_DATA_DIR"
+_BUSY_TIMEOUT_S = 2.0
+
+
+def data_folder(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Can the data folder be written, and is there room?"""
+    del paths
+    folder = settings.data_dir
+    name = "data folder"
+    existing = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path("/"))
+    if not existing.is_dir():
+        yield bad(name, f"{existing} is a file", f"Move it away, {_ELSEWHERE}")
+        return
+    if not may_write(existing):
+        whose = "it" if existing == folder else f"its parent {existing}"
+        yield bad(name, f"{folder}: {whose} may not be written by this user", f"Check who owns it, {_ELSEWHERE}")
+        return
+    free_bytes = shutil.disk_usage(existing).free
+    made = "" if existing == folder else " (not made yet)"
+    found = f"{folder}{made}, {free_bytes / 1e9:,.1f} GB free"
+    if free_bytes < TOO_LITTLE_BYTES:
+        yield bad(name, found, f"Free some space, {_ELSEWHERE}")
+    elif free_bytes < LITTLE_BYTES:
+        yield warn(name, found, "A library of 100,000 tracks needs about 1 GB")
+    elif _on_network(existing):
+        yield warn(
+            name, f"{found}, on a network file system", f"The database is slow there: keep it local, {_ELSEWHERE}"
+        )
+    else:
+        yield ok(name, found)
+
+
+def may_write(folder: Path) -> bool:
+    """Whether this user may make files in a folder, without trying."""
+    return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
+
+
+def _on_network(folder: Path) -> bool:
+    from genretagger.database.engine import on_network
+
+    return on_network(folder)
+
+
+def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+    """Does the database open, is it whole, does each row hold what it may, and was all finished that was begun?"""
+    del paths
+    from genretagger.database import Store, WriteState
+    from genretagger.database.place import what_is_lost
+    from genretagger.database.upgrade import SCHEMA_REVISION
+
+    where = settings.database
+    if isinstance(where, Path) and not where.exists():
+        yield _none_yet(where)
+        return
+    try:
+        store = Store.open(where, create=False, read_only=True, busy_timeout_s=_BUSY_TIMEOUT_S)
+    except DatabaseError as error:
+        yield bad("database", f"{where if isinstance(where, Path) else 'database_url'}: {error.cause}", error.hint)
+        return
+    with store:
+        counts = store.counts()
+        written = counts.writes.get(WriteState.DONE, 0)
+        size = f", {store.path.stat().st_size / 1e6:,.1f} MB" if store.path is not None else ""
+        yield ok(
+            "database",
+            f"{store.location}: schema {SCHEMA_REVISION}{size}; {plural(counts.tracks, 'track')} known, "
+            f"{counts.heard:,} heard, {counts.decided:,} decided, {counts.failed:,} failed, {plural(written, 'write')}",
+        )
+        pending = store.pending_writes()
+        if pending:
+            yield warn(
+                "pending writes",
+                f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
+                "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
+            )
+        faults = store.integrity_check()
+        if faults and store.path is not None:
+            found = f"{plural(len(faults), 'fault')} in the database: {faults[0]}"
+            yield bad("integrity", found, f"{what_is_lost(store.path)}")
+        elif store.path is not None:
+            yield ok("integrity", "SQLite finds no fault in the database")
+        yield from _odd_rows(store)
+        yield from _losses(store)
+
+
+_COSTS = {
+    "models": ("what the model heard is not used", "The next `genretagger tag` listens again"),
+    "tracks": ("what is known of the file is not shown", "The next `genretagger tag` or `show` reads the file again"),
+    "analyses": ("what was heard is not used", "The next `genretagger tag` listens again"),
+    "decisions": ("the decision is not used", "The next `genretagger tag` decides again"),
+    "runs": ("`undo --last` passes the run over, and `history` does not describe it", ""),
+    "writes": ("the write is not shown and cannot be undone", ""),
+    "jobs": ("the service leaves the file out", "It takes it up when it finds it again"),
+}
+"""What an odd row costs, by its table, and what puts that right; only a backup has the others."""
+
+_FROM_A_BACKUP = "`genretagger doctor --restore` puts a backup back, without what was done after it"
+
+
+def _none_yet(where: Path) -> Finding:
+    from genretagger.database.place import backups_and_logs, what_is_lost
+
+    if backups_and_logs(where):
+        return bad("database", f"{where}: it is gone, and there was one before", what_is_lost(where))
+    return ok("database", "none yet; `genretagger tag` makes it")
+
+
+def _odd_rows(store: Store) -> Iterator[Finding]:
+    """Which rows hold what they cannot, and what that costs: one finding a table."""
+    found: dict[str, list[OddRow]] = {}
+    for odd in store.odd_rows():
+        found.setdefault(odd.table, []).append(odd)
+    if not found:
+        yield ok("rows", "each row holds what it may")
+    for table, rows in found.items():
+        cost, mend = _COSTS[table]
+        count = "1 odd row is" if len(rows) == 1 else f"{len(rows):,} odd rows are"
+        shown = "; ".join(map(str, rows[:3])) + ("; …" if len(rows) > 3 else "")
+        yield warn(f"rows of {table}", f"{count} left out, so {cost}: {shown}", mend or _FROM_A_BACKUP)
+
+
+def _losses(store: Store) -> Iterator[Finding]:
+    """Whether the newest entries are missing, and files that may be ours without a record."""
+    from genretagger.database.place import read_note
+
+    adopt = "`genretagger doctor --adopt PATH` lists the files whose genres may be ours; with --yes they can be undone"
+    note = read_note(store.path) if store.path is not None else None
+    unrecorded = store.count_unrecorded()
+    if note is not None and (note.lost or note.behind(*store.newest_numbers())):
+        yield warn("records", "the newest entries of the database were lost: files may carry genres of ours", adopt)
+    elif unrecorded:
+        found = (
+            f"{plural(unrecorded, 'track')} with just the genres that were decided for it, and no record of a write: "
+            "yours, or ours from a database that was lost (`genretagger doctor --adopt PATH` lists them)"
+        )
+        yield ok("records", found)

@@ -1,0 +1,39 @@
+"""What `genretagger show` knows of one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genretagger.types import Status
+
+if TYPE_CHECKING:
+    from genretagger.database import AnalysisNote, StoredDecision, StoredWrite
+    from genretagger.errors import FileError
+    from genretagger.types import Track
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One file as it is, and what is known of it.
+
+    Attributes:
+        path: the file.
+        now: what it says at present; None where it cannot be read.
+        error: why it cannot be read, or could not be listened to.
+        analysis: who listened to its audio last; None where nobody did.
+        decided: the latest genres that were chosen for its audio.
+        writes: what was written to it, newest first.
+        status: how it stands.
+        reason: why, in words.
+    """
+
+    path: Path
+    now: Track | None
+    error: FileError | None
+    analysis: AnalysisNote | None
+    decided: StoredDecision | None
+    writes: tuple[StoredWrite, ...]
+    status: Status
+    reason: str

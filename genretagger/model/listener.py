@@ -1,0 +1,252 @@
+"""A listener: one model with its front end, its windows and its calibration, loaded when first needed.
+
+    sound → log-mel windows → activations → track scores → decision
+
+The model and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TypedDict
+
+from genretagger.audio.windows import plan_key
+from genretagger.config import Settings
+from genretagger.errors import ModelError
+from genretagger.model.card import EMBEDDINGS
+from genretagger.model.installed import InstalledModel
+from genretagger.model.store import ModelStore
+from genretagger.types import Activations, Decision, FloatArray, HalfArray, Sound
+from genretagger.vocabulary.learned import KEY, Scorer, scorer
+from genretagger.vocabulary.names import digest, key, vocabulary
+from genretagger.vocabulary.resolve import Rules, decide
+
+if TYPE_CHECKING:
+    from genretagger.model.front_ends import FilterBank
+    from genretagger.model.session import Session
+
+
+class DecodeRequest(TypedDict):
+    """Arguments of `WorkerPool.decode`."""
+
+    count: int | None
+    window_s: float
+    rate_hz: int
+    window_samples: int
+    margin_samples: int
+
+
+class Listener:
+    """Hears tracks and decides on their genres.
+
+    Args:
+        settings: windows, device, threads, and the rules of decisions.
+        model: an installed model.
+        notice: is told, once, when the device that was asked for cannot be had.
+    """
+
+    def __init__(self, settings: Settings, model: InstalledModel, notice: Callable[[str], None]) -> None:
+        from genretagger.model.front_ends import front_end
+
+        self.name = model.name
+        self.fingerprint = model.sha256
+        self.labels = model.card.classes
+        self.plan = plan_key(settings.windows)
+        self._front_end = front_end(model.card.algorithm, model.card.inputs[0].shape)
+        self._settings = settings
+        self._model = model
+        self._notice = notice
+        self._session: Session | None = None
+        self._bank: FilterBank | None = None
+        self.on_loading: Callable[[bool], None] = lambda _: None
+        """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
+        self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
+        self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
+        self._tell_of_unknown_names(settings, notice)
+        self._rules = Rules(
+            max_genres=settings.max_genres,
+            min_score=settings.min_score,
+            share_of_top=settings.share_of_top,
+            allow=settings.allow,
+            forbid=settings.forbid,
+            aliases=settings.aliases,
+            add_parents=settings.add_parents,
+            capitalisation=settings.capitalisation.value,
+        )
+        rules = json.dumps([asdict(self._rules), self._scorer.digest, digest()], sort_keys=True)
+        self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
+        """Equal keys make equal decisions from equal activations."""
+
+    def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
+        """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
+        known = {key(name) for name in (*self._scorer.genres, *vocabulary().genres)}
+        for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
+            for name in names:
+                if key(vocabulary().canonical(name) or name) not in known:
+                    notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
+
+    @property
+    def genres(self) -> Sequence[str]:
+        """Every genre that the model can hear."""
+        return self._scorer.genres
+
+    @property
+    def request(self) -> DecodeRequest:
+        """What to ask the decoder for."""
+        front_end = self._front_end
+        return {
+            "count": self._settings.windows,
+            "window_s": front_end.window_s,
+            "rate_hz": front_end.rate_hz,
+            "window_samples": front_end.window_samples,
+            "margin_samples": front_end.margin_samples,
+        }
+
+    @property
+    def backbone(self) -> str:
+        """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
+        part = self._model.card.document.get(KEY) or {}
+        learned = part.get("learned") if isinstance(part, dict) else None
+        return str(learned["backbone"]["sha256"]) if learned else ""
+
+    def gave(self, activations: Activations) -> bool:
+        """Whether stored activations can come from this model: by their sizes, and each is a number."""
+        import numpy as np
+
+        described = self._model.card.output(EMBEDDINGS)
+        size = described.shape[-1] if described is not None and described.shape else None
+        return not (
+            (self.labels and activations.values.shape[1] != len(self.labels))
+            or (size is not None and len(activations.embedding) != size)
+            or not (np.isfinite(activations.values).all() and np.isfinite(activations.embedding).all())
+        )
+
+    def derive(self, heard: Activations) -> Activations | None:
+        """What this model says of a track, from what its backbone said: nobody has to listen again.
+
+        Args:
+            heard: by the backbone.
+
+        Returns:
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window. None if
+            the embedding has another size than the backbone's.
+        """
+        import numpy as np
+
+        from genretagger.model.merge import learned_head
+
+        if self._head is None:
+            self._head = learned_head(self._intact().onnx_path.read_bytes())
+        weights, bias, axes, origin = self._head
+        if len(heard.embedding) != len(weights):
+            return None
+        odds = heard.embedding @ weights + bias
+        own = np.tile(1 / (1 + np.exp(-np.clip(odds, -80, 80))), (len(heard.values), 1))
+        return Activations(
+            np.concatenate([own.astype(np.float16), heard.values], axis=1),
+            np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),
+            heard.provider,
+        )
+
+    def hear(self, sound: Sound) -> Activations | None:
+        """Run the model over the windows in which anything happens.
+
+        Args:
+            sound: decoded windows, at least one.
+
+        Returns:
+            What it said; None where there is nothing but steady noise.
+        """
+        if self._session is not None:
+            return self._heard(sound)
+        self.on_loading(True)
+        try:
+            return self._heard(sound)
+        finally:
+            self.on_loading(False)
+
+    def _heard(self, sound: Sound) -> Activations | None:
+        import numpy as np
+
+        from genretagger.model.filter_bank import bank_of
+        from genretagger.model.front_ends import STEADY, coherence, log_mel
+
+        if self._bank is None:
+            self._bank = bank_of(self._model, self._front_end)
+        mel = log_mel(sound.samples, self._front_end, self._bank)
+        mel = mel[coherence(mel, self._front_end) >= STEADY]
+        if not len(mel):
+            return None
+        session = self._open()
+        activations, embeddings = session.run(mel)
+        return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
+
+    @property
+    def provider(self) -> str:
+        """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
+        return self._session.provider if self._session is not None else ""
+
+    def decide(self, *tracks: Activations) -> Decision:
+        """Choose genres from what was heard; pure, and equal for equal settings.
+
+        Args:
+            tracks: one, or all of an album, each of which counts the same however long it is.
+        """
+        import numpy as np
+
+        if not self.labels:
+            return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
+        means = np.stack([track_activations(track.values) for track in tracks])
+        embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
+        scores = self._scorer.scores(means.mean(axis=0), embedding)
+        return decide(scores, self._rules, vocabulary())
+
+    def _open(self) -> Session:
+        if self._session is None:
+            from genretagger.model.session import Session
+
+            self._session = Session.open(self._intact(), self._settings.device, self._settings.threads)
+            if self._session.warning:
+                self._notice(self._session.warning)
+        return self._session
+
+    def _intact(self) -> InstalledModel:
+        """The model, every byte of it checked.
+
+        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
+
+        Raises:
+            ModelError: it is damaged, or another one by now.
+        """
+        intact = ModelStore(self._model.folder.parent).verify(self.name)
+        if intact.sha256 != self.fingerprint:
+            raise ModelError(
+                f"Model {self.name!r} was replaced meanwhile", path=intact.folder, hint="Run the command again."
+            )
+        return intact
+
+
+def track_activations(values: HalfArray) -> FloatArray:
+    """Average over the windows, as the original musicnn does for its tags.
+
+    The input is float16 because that is what the database keeps: a decision made anew from stored activations must
+    equal the one made when the track was heard.
+
+    Args:
+        values: (windows, labels) float16, each 0 to 1.
+
+    Returns:
+        (labels,) float32.
+
+    Raises:
+        ValueError: there is no window.
+    """
+    import numpy as np
+
+    if values.shape[0] == 0:
+        raise ValueError("a track without windows has no activations")
+    mean: FloatArray = np.asarray(values, dtype=np.float32).mean(axis=0)
+    return mean

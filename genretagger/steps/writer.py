@@ -1,0 +1,200 @@
+"""Changing tags so that nothing is forgotten: announce the write in the database, write, mark it as written.
+
+The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill leaves between two
+of the three steps is settled by looking at the file: it holds the old genres or the new ones, nothing else. So is a
+write whose copy cannot be removed: it stays pending until a later start can.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Future
+from pathlib import Path
+
+from genretagger.config import Settings
+from genretagger.database.store import Store
+from genretagger.database.values import StoredWrite, WriteState
+from genretagger.errors import AccessError, FileError, WorkerError, WriteRefusedError
+from genretagger.files.discover import Found
+from genretagger.files.replace import inside, new_temporary_name, remove_left_over, unwritable
+from genretagger.files.unfinished import companion
+from genretagger.steps.schedule import Flow, Step, interleave
+from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
+from genretagger.types import GenreField, TagChange, Track
+from genretagger.worker.pool import WorkerPool
+
+
+class Writer:
+    """Writes genres, and puts back what was there before.
+
+    Args:
+        settings: how to write.
+        store: the database.
+        workers: the child processes.
+    """
+
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool) -> None:
+        self._store = store
+        self._workers = workers
+        self.options = WriteOptions(
+            id3v23_separator=settings.id3v23_separator,
+            allow_hard_links=settings.hard_links,
+            allow_outside=settings.outside_links,
+            preserve_mtime=settings.preserve_mtime,
+        )
+
+    def refusal(self, file: Found, track: Track, *, in_place: bool = False) -> str:
+        """Say why the settings, the container or the rights keep us from writing to a file; empty where nothing does.
+
+        It is asked before anybody listens, and is never remembered: the settings and rights may be others next time.
+
+        Args:
+            file: where it lies, and the folder that a write must not leave.
+            track: what it is.
+            in_place: another program is about to write it by its own means, for which it needs other rights.
+        """
+        if beside := companion(file.path, file.root):
+            return f"it is not complete: {beside} says that its download is not finished"
+        return track.refusal or self.forbidden(file, track, in_place=in_place)
+
+    def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> str:
+        """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `refusal`."""
+        if track.stamp.links > 1 and not self.options.allow_hard_links:
+            return f"it is hard-linked: it has {track.stamp.links} names, and hard_links = true would part them"
+        if not self.options.allow_outside and not inside(file.path, file.root):
+            real = os.path.realpath(file.path)
+            return f"it lies outside the folder: outside_links = true allows to write to {real}"
+        return "" if in_place else unwritable(file.path)
+
+    def write(
+        self,
+        file: Found,
+        track: Track,
+        wanted: tuple[str, ...] | GenreField,
+        *,
+        run_id: int,
+        model: str,
+        reason: str,
+        undo_of: int | None = None,
+    ) -> Flow[None]:
+        """Change the genre field of one file.
+
+        Args:
+            file: where it lies, and the folder that the write must not leave.
+            track: what the file was when the change was decided.
+            wanted: the new genres, or a field to put back exactly.
+            run_id: the run that this write belongs to.
+            model: name of the model that the genres come from.
+            reason: why, in words.
+            undo_of: number of the write that this one undoes.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+        temporary_name = new_temporary_name(track.path)
+        after = wanted if isinstance(wanted, GenreField) else GenreField(wanted, None, track.genres.form)
+        change: Change = OldGenres(wanted.raw) if isinstance(wanted, GenreField) else NewGenres(wanted)
+        write_id = self._store.begin_write(
+            run_id,
+            track.path,
+            track.payload_hash,
+            track.genres,
+            after,
+            model=model,
+            reason=reason,
+            temporary_name=temporary_name,
+            undo_of=undo_of,
+        )
+        writing = self._workers.write(
+            track, change, root=file.root, temporary_name=temporary_name, options=self.options
+        )
+        try:
+            written: TagChange = yield Step(writing, must_finish=True)
+        except (WorkerError, AccessError):
+            # The child may have died, or the disk failed, before the swap or after it.
+            yield from self._settle(self._store.write(write_id))
+            if self._store.write(write_id).state is not WriteState.DONE:
+                raise
+            return
+        except FileError:
+            # A copy that lies there still may hold the original: then the swap took place and could not be taken back.
+            if not os.path.lexists(_folder(track.path) / temporary_name):
+                self._store.finish_write(write_id, WriteState.ABANDONED)
+            raise
+        if _removed(track.path, temporary_name):
+            self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
+
+    def announce(self, track: Track, genres: tuple[str, ...], *, run_id: int, model: str, reason: str) -> int:
+        """Note a write that another program is about to make by its own rules; `settle` ends it.
+
+        Args:
+            track: what the file is now.
+            genres: as they will be read back.
+            run_id: the run that this write belongs to.
+            model: name of the model that the genres come from.
+            reason: why, in words.
+
+        Returns:
+            The number of the write.
+        """
+        after = GenreField(genres, None, track.genres.form)
+        return self._store.begin_write(
+            run_id, track.path, track.payload_hash, track.genres, after, model=model, reason=reason
+        )
+
+    def settle(self, write_id: int) -> Flow[None]:
+        """Record whether a write that was announced took place, and what the file holds now.
+
+        The other program may spell the genres in a way of its own: whatever is new in the field is its write.
+        """
+        write = self._store.write(write_id)
+        try:
+            track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
+        except FileError:
+            return  # nobody knows now; the next start settles it
+        took_place = track.payload_hash == write.payload_hash and track.genres.values != write.before.values
+        state = WriteState.DONE if took_place else WriteState.ABANDONED
+        self._store.finish_write(write.id, state, after=track.genres, stamp=track.stamp)
+
+    def recover(self) -> None:
+        """Settle the writes that a kill interrupted: what is in the file decides."""
+        flows = (self._settle(write) for write in self._store.pending_writes())
+        for _ in interleave(flows, width=1, stop=Future()):
+            pass
+
+    def _settle(self, write: StoredWrite) -> Flow[None]:
+        """Find out whether an interrupted write took place, record it, and remove its left-over copy.
+
+        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is read-only), the write
+        stays pending until a later start can: a write that took place must not be forgotten, or nobody could undo it.
+        """
+        if not os.path.isdir(_folder(write.path)):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
+            return
+        if write.temporary_name is not None and not _removed(write.path, write.temporary_name):
+            return
+        try:
+            track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
+        except FileError as error:
+            if not (error.retry and os.path.lexists(write.path)):
+                self._store.finish_write(write.id, WriteState.ABANDONED)
+            return
+        if track.payload_hash == write.payload_hash and track.genres.values == write.after.values:
+            self._store.finish_write(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)
+        else:
+            self._store.finish_write(write.id, WriteState.ABANDONED)
+
+
+def _folder(path: Path) -> Path:
+    """Where the file of a path lies, and the copies of it."""
+    return Path(os.path.realpath(path)).parent
+
+
+def _removed(path: Path, temporary_name: str) -> bool:
+    """Remove the copy that a write left, and say whether there is none now."""
+    try:
+        remove_left_over(_folder(path), temporary_name)
+    except AccessError:
+        return False
+    except WriteRefusedError:
+        return True  # no name of ours, from a damaged database: nothing that lies there is ours to remove
+    return True

@@ -1,0 +1,79 @@
+"""Where the windows lie."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genretagger.audio.windows import LONGEST_LISTENING_S, plan, plan_key
+from genretagger.types import Window
+
+MUSICNN_S = 187 * 256 / 16000
+
+
+def test_windows_lie_in_the_middle_of_equal_segments() -> None:
+    windows = plan(240.0, 3.0, 16)
+    assert [window.start_s for window in windows] == [6.0 + 15.0 * index for index in range(16)]
+    assert {window.duration_s for window in windows} == {3.0}
+
+
+def test_all_windows_follow_each_other_from_the_start() -> None:
+    windows = plan(10.0, MUSICNN_S, None)
+    assert [window.start_s for window in windows] == [0.0, 2.992, 5.984]
+
+
+def test_all_windows_stay_on_the_frame_grid_of_the_reference() -> None:
+    starts = [window.start_s * 16000 for window in plan(600.0, MUSICNN_S, None)]
+    assert [round(start) for start in starts] == [187 * 256 * index for index in range(len(starts))]
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "count", "expected"),
+    [
+        pytest.param(2.0, 16, (Window(0.0, 2.0),), id="shorter than a window"),
+        pytest.param(3.0, 16, (Window(0.0, 3.0),), id="exactly a window"),
+        pytest.param(5.0, 16, (Window(1.0, 3.0),), id="no room for two"),
+        pytest.param(6.0, 16, (Window(0.0, 3.0), Window(3.0, 3.0)), id="exactly two"),
+        pytest.param(9.0, 1, (Window(3.0, 3.0),), id="the middle"),
+        pytest.param(2.0, None, (Window(0.0, 2.0),), id="all of less than one"),
+    ],
+)
+def test_short_tracks(duration_s: float, count: int | None, expected: tuple[Window, ...]) -> None:
+    assert plan(duration_s, 3.0, count) == expected
+
+
+def test_a_mix_of_hours_is_spread_over_by_one_hour() -> None:
+    windows = plan(7 * 3600.0, 3.0, None)
+    assert len(windows) == LONGEST_LISTENING_S / 3
+    assert windows[-1].start_s > 7 * 3600 - 30
+
+
+@settings(deadline=None)
+@given(
+    duration_s=st.floats(0.001, 100_000),
+    window_s=st.floats(0.5, 60),
+    count=st.one_of(st.none(), st.integers(1, 500)),
+)
+def test_windows_never_overlap_nor_leave_the_track(duration_s: float, window_s: float, count: int | None) -> None:
+    windows = plan(duration_s, window_s, count)
+    assert 1 <= len(windows) <= (count or len(windows))
+    assert windows == plan(duration_s, window_s, count)
+    slack_s = 0.001  # starts are whole milliseconds
+    assert windows[0].start_s >= 0
+    assert windows[-1].start_s + windows[-1].duration_s <= duration_s + slack_s
+    for one, other in itertools.pairwise(windows):
+        assert one.start_s + one.duration_s <= other.start_s + slack_s
+
+
+@pytest.mark.parametrize(("duration_s", "window_s", "count"), [(0.0, 3.0, 1), (1.0, 0.0, 1), (1.0, 3.0, 0)])
+def test_nonsense_is_refused(duration_s: float, window_s: float, count: int) -> None:
+    with pytest.raises(ValueError, match="no windows"):
+        plan(duration_s, window_s, count)
+
+
+def test_plans_have_names() -> None:
+    assert plan_key(16).startswith("spread-16.")
+    assert plan_key(None).startswith("all.")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from genretagger.model.listener import track_activations
+from genretagger.types import HalfArray
+
+HALVES = arrays.arrays(
+    np.float16,
+    st.tuples(st.integers(1, 40), st.integers(1, 12)),
+    elements=st.floats(0, 1, width=16),
+)
+
+
+def test_the_mean_of_each_label_over_the_windows() -> None:
+    values = np.array([[0.0, 0.25, 1.0], [0.5, 0.25, 0.0]], np.float16)
+    result = track_activations(values)
+    assert result.dtype == np.float32
+    np.testing.assert_array_equal(result, [0.25, 0.25, 0.5])
+
+
+@given(HALVES)
+@settings(deadline=None)
+def test_it_lies_between_the_quietest_and_the_loudest_window(values: HalfArray) -> None:
+    result = track_activations(values)
+    assert result.shape == values.shape[1:]
+    assert (result >= values.min(axis=0) - 1e-6).all()
+    assert (result <= values.max(axis=0) + 1e-6).all()
+
+
+@given(HALVES)
+@settings(deadline=None)
+def test_it_depends_on_nothing_but_the_values(values: HalfArray) -> None:
+    stored = np.frombuffer(values.tobytes(), np.float16).reshape(values.shape)  # as the database gives them back
+    assert track_activations(stored).tobytes() == track_activations(values).tobytes()
+
+
+def test_many_windows_lose_no_precision() -> None:
+    values = np.full((1200, 1), 0.1, np.float16)  # an hour; a sum in float16 would stop at 64
+    assert track_activations(values)[0] == pytest.approx(float(np.float16(0.1)), rel=1e-5)
+
+
+def test_no_window() -> None:
+    with pytest.raises(ValueError, match="without windows"):
+        track_activations(np.zeros((0, 50), np.float16))
