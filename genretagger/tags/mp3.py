@@ -5,8 +5,8 @@ byte. They may then name another genre than ID3v2 does, but every reader prefers
 
 A tag with only a genre would hide the title, artist and so on that readers take from ID3v1 or
 APEv2. So the tag takes these fields over (`hidden.py`). When the genre is removed, they are removed
-too, and so is a tag that was not there before. If a field would be hidden and cannot be taken over,
-`write` raises. So a rehearsal (`wayback.py`) finds that out before the file is decoded.
+too, together with a tag that was not there before. If a field would be hidden and cannot be taken
+over, `write` raises. So a rehearsal (`wayback.py`) finds that out before the file is decoded.
 """
 
 from __future__ import annotations
