@@ -90,7 +90,7 @@ def test_without_matplotlib_there_is_a_report_without_pictures(tmp_path: Path, m
 
 def test_nothing_measured_is_said(tmp_path: Path) -> None:
     write(tmp_path, "title", {}, None, [])
-    assert "nothing is known of how good it is" in (tmp_path / "index.html").read_text("utf-8")
+    assert "the quality of the model is not known" in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
