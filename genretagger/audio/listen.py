@@ -87,7 +87,7 @@ def decode(
                 hint="Get the file again.",
             )
         if not _usable(length_s):
-            raise TooShortError(f"it is too short to hear anything in it ({length_s:.2f} s)")
+            raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
         sound = listener.listen(plan(length_s))
         if sound is None:
             raise AudioError("damaged: parts of it cannot be decoded", hint="Get the file again.")

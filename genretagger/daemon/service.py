@@ -1,7 +1,6 @@
 """The watcher: one loop that receives events and passes on work; slow work runs elsewhere.
 
-    events, scans → arrivals → intake (database) → work (the engine, another process) → account,
-    hook
+    events, scans → arrivals → intake (database) → work (the engine process) → account, hook
 
 The loop sleeps until a message arrives or the next task is due; without work that is only a check
 of the roots from time to time.

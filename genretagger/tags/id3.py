@@ -7,8 +7,7 @@ rewritten.
 | version | several genres | text |
 |---|---|---|
 | 2.4 | several strings in one TCON | Latin-1 if ASCII, else UTF-8 |
-| 2.3 | one string, joined with the configured separator | Latin-1 if ASCII, else UTF-16 with a byte
-order mark |
+| 2.3 | one string, joined with the configured separator | Latin-1 if ASCII, else UTF-16 with BOM |
 | 2.2 | the same, in TCO | the same |
 
 When reading 2.2 and 2.3, texts are split at the separator (without its surrounding space) and at
