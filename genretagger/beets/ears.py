@@ -218,6 +218,8 @@ class Ears:
     def may_have_given(self, genres: tuple[str, ...]) -> bool:
         """Whether genretagger ever wrote these genres into any file.
 
+        If not, the caller need not read the file to find out more.
+
         This is quick, and comes before a file is read.
         """
         database = self.settings.database

@@ -48,7 +48,7 @@ class Trail:
 
     Attributes:
         writes: those that took place, oldest first.
-        moved: paths of those writes that no longer hold the same audio.
+        moved: the paths of those writes that their audio has left.
         same_audio: whether the file has the audio that was written to; if not, it was converted.
     """
 

@@ -122,7 +122,7 @@ class Work:
                 self._account.counters["engines"] += 1
 
     def _look_at_disks(self, now_s: float) -> None:
-        """Let work go on where no fault is left."""
+        """Let work go on on the disks that have no fault any more."""
         over = self.pauses.over(now_s)
         for pause in over:
             self._events.info("work goes on", path=pause.place, after_s=round(now_s - pause.since_s))

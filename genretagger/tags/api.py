@@ -105,7 +105,7 @@ def tag_errors(path: Path | None = None) -> Iterator[None]:
                 raise cause from error
         raise _damaged(error, path) from error
     except (
-        # mutagen raised these on the broken files of its own and of TagLib's collections, or could
+        # mutagen raised these on broken files of its own and TagLib's test collections, or could
         # raise them
         ArithmeticError,
         AssertionError,

@@ -39,7 +39,7 @@ class WriteOptions:
     """How to write.
 
     Attributes:
-        id3v23_separator: joins several genres where the format holds one text only (ID3v2.2 and
+        id3v23_separator: joins several genres if the format holds one text only (ID3v2.2 and
             ID3v2.3).
         allow_hard_links: write files that have several names.
         allow_outside: write what a symbolic link points to outside the library.

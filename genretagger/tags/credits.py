@@ -1,7 +1,8 @@
-"""Artist, album and title of a file: a learner keeps the tracks of one of them together.
+"""Artist, album and title of a file.
 
-So it is never tested on tracks like those that it learned from. Read with mutagen, never written.
-If the tags are damaged, the credits are empty; the track still counts.
+A learner keeps the tracks of one artist or album together, so that it is never tested on tracks
+like those that it learned from. Read with mutagen, never written. If the tags are damaged, the
+credits are empty; the track still counts.
 """
 
 from __future__ import annotations

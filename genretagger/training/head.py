@@ -76,7 +76,7 @@ class _Cloud:
 
 
 def prepare() -> Thread:
-    """Import in a thread what fitting needs; this takes two seconds beside other work."""
+    """Import in a thread what fitting needs (two seconds), while other work goes on."""
     thread = Thread(target=lambda: import_module("sklearn.linear_model"), daemon=True)
     thread.start()
     return thread

@@ -3,7 +3,7 @@
 The notes of a track and of an album have different names. beets copies an album's flexible fields
 to its tracks when it stores the album, and a track without such a field shows the album's. So with
 the same names, a note about the album would become one about its tracks. This module is not a
-plugin, hence the name.
+plugin, so its name begins with an underscore.
 """
 
 from __future__ import annotations
