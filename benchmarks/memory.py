@@ -1,6 +1,6 @@
 """The peak memory of a run, of the parent and of its largest child.
 
-    python -m benchmarks.memory MODELS DATA FOLDER
+Run it as `python -m benchmarks.memory MODELS DATA FOLDER`.
 
 This is a separate program because the peak of a process never falls, and the process that measures
 the stages holds whole tracks. It prints one line of JSON.

@@ -1,6 +1,6 @@
 """How long a track takes, stage by stage, and how much memory.
 
-    python -m benchmarks.stages [FOLDER…]
+Run it as `python -m benchmarks.stages [FOLDER…]`.
 
 Without a folder, 4-minute tracks of five containers are synthesised. All that is compared is
 measured by turns within one run, and medians are printed, because the speed of a machine changes
