@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import DatabaseError, FileError
@@ -30,7 +31,7 @@ class Account:
         given: ours; none if the history does not know them as ours.
         write: number of our write that led to them; 0 if there is none.
         model: name of the model that they come from.
-        owned: why the history leaves the genre to its owner; empty if it does not.
+        owned: why the history leaves the genre to its owner; None if it does not.
     """
 
     genres: tuple[str, ...]
@@ -38,7 +39,7 @@ class Account:
     given: tuple[str, ...] = ()
     write: int = 0
     model: str = ""
-    owned: str = ""
+    owned: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class WayBack:
 
     def noted(self) -> dict[str, Any]:
         """What the history is to note of it."""
-        reason = f"undo of write {self.step.id}"
+        reason = because(Cause.UNDO, write=self.step.id)
         if self.marks:
             return {"model": "", "reason": reason, "undo_of": self.step.id}
         return {"model": "", "reason": reason}
@@ -124,7 +125,7 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
-def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: str) -> Account:
+def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
     """Say whose a file's genres are.
 
     Args:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from genretagger.database.values import JobState, Seen
+from genretagger.causes import Cause
+from genretagger.database.values import Handled, JobState, Seen
 from genretagger.files.discover import is_audio_name, is_ignored
 from genretagger.files.replace import unwritable
 
@@ -33,20 +34,17 @@ class Unhandled:
     changed: bool
 
 
-UNWRITABLE = "unwritable"
-"""How a file was handled that this user may not write: it is looked at again when they may, which no stamp tells."""
-
-
-def is_handled(handled: str | None, rules_key: str, path: Path) -> bool:
+def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     """Whether a file was handled to its end by these rules, and nothing more can be done for it now.
 
+    A file that this user could not write is checked again: nothing in its metadata tells when they may.
+
     Args:
-        handled: what the database says: the key of the rules, and how it ended where it was refused.
+        handled: what the database says.
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    key, _, how = (handled or "").partition(" ")
-    return key == rules_key and (how != UNWRITABLE or bool(unwritable(path)))
+    return handled.key == rules_key and (handled.cause is not Cause.NOT_WRITABLE or unwritable(path) is not None)
 
 
 class Scan:

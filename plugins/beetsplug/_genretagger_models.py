@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import beets
 from beets.library import Album, Item
 
+from genretagger.causes import Reason
 from genretagger.text import is_blank
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Choice(NamedTuple):
     """The genres for a track, why, how sure the first one is, and whether they come from the track or its album."""
 
     genres: tuple[str, ...]
-    reason: str
+    reason: Reason
     score: float
     source: str
 
