@@ -22,9 +22,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import (
+    BugError,
     FileChangedError,
     FileError,
     GenretaggerError,
@@ -150,14 +152,14 @@ class Pipeline:
         try:
             decision = yield from self.knowledge.decision(track, anew=run.force)
         except TooShortError as error:
-            return _outcome(track, Status.SKIPPED, error.cause)
+            return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
         wanted = self._wanted(track, decision)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
         if fault := fault_of_names(wanted):
-            return _outcome(track, Status.SKIPPED, f"its genres cannot be written: {fault}", decision)
+            return _outcome(track, Status.SKIPPED, because(Cause.BAD_NAMES, fault=fault), decision)
         if run.plan is not None:
             run.plan(planned(file.root, track, wanted, decision, model=self.listener.name))
         elif not run.dry_run:
@@ -165,13 +167,13 @@ class Pipeline:
             try:
                 yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
             except NotAllowedError as refusal:  # which only a try could tell
-                return _outcome(track, Status.SKIPPED, str(refusal))
+                return _outcome(track, Status.SKIPPED, refusal.reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
-    def _unfit(self, file: Found, track: Track) -> str:
-        """Say why a file is left out by the settings or the container; empty where nothing speaks against it."""
+    def _unfit(self, file: Found, track: Track) -> Reason | None:
+        """Say why a file is left out by the settings or the container; None where nothing speaks against it."""
         if track.duration_s is not None and track.duration_s < self._settings.min_duration_s:
-            return f"it is shorter than {self._settings.min_duration_s:g} s"
+            return because(Cause.TOO_SHORT, least_s=self._settings.min_duration_s)
         return self.writer.refusal(file, track)
 
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
@@ -192,7 +194,7 @@ class Pipeline:
             if starved := _starved(error):
                 raise starved from error
             _log.exception("%s", printable(file.path))
-            bug = FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
+            bug = BugError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
             outcome = self.failed(file.path, bug, run, stamp)
         seconds = time.monotonic() - started
         return replace(outcome, model=self.listener.name, seconds=seconds, dry_run=run.dry_run)
@@ -224,7 +226,7 @@ class Pipeline:
         of_file = not isinstance(error, SystemFaultError)
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.save_failure(path, stamp, error)
-        return Outcome(path, Status.FAILED, str(error), model=self.listener.name, dry_run=run.dry_run, error=error)
+        return Outcome(path, Status.FAILED, error.reason, model=self.listener.name, dry_run=run.dry_run, error=error)
 
     @property
     def provider(self) -> str:
@@ -256,7 +258,7 @@ def _starved(error: Exception) -> GenretaggerError | None:
 def _outcome(
     track: Track,
     status: Status,
-    reason: str,
+    reason: Reason,
     decision: Decision | None = None,
     *,
     genres: tuple[str, ...] | None = None,

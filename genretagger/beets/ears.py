@@ -24,11 +24,13 @@ from typing import TypeVar
 
 from genretagger.beets import history
 from genretagger.beets.history import Account, spelt
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Progress, open_pipeline
+from genretagger.sentences import sentence
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import wait_for
 from genretagger.types import Decision, Outcome, Status, Track
@@ -57,12 +59,12 @@ class Heard:
         outcome: `genres` are the chosen ones, empty if none is confident enough; `genres_before`
             the file's own.
         ours: whether genretagger chose all of the file's genres.
-        owned: why the history leaves the genre to its owner; empty if it does not.
+        owned: why the history leaves the genre to its owner; None where it does not.
     """
 
     outcome: Outcome
     ours: bool = False
-    owned: str = ""
+    owned: Reason | None = None
 
 
 class Ears:
@@ -149,13 +151,13 @@ class Ears:
                 if analysis is not None and analysis.activations is not None:
                     heard.append(analysis.activations)
             if not heard:
-                return Decision((), {}, "nothing could be inferred from any of its tracks")
+                return Decision((), {}, because(Cause.NOTHING_HEARD))
             return listener.decide(*heard)
 
         return self._call(work)
 
-    def refusal(self, path: Path) -> str:
-        """Say why beets should not write a file: hard links, links to elsewhere, damaged tags.
+    def refusal(self, path: Path) -> Reason | None:
+        """Say why beets should not write a file: hard links, links that lead elsewhere, tags that are damaged.
 
         Raises:
             FileError: the file cannot be read.
@@ -163,13 +165,13 @@ class Ears:
         file = Found(path, path.parent)
         return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path), in_place=True))
 
-    def announce(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
+    def announce(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
 
         Args:
             path: the file.
             genres: as they will be read back.
-            reason: why, in words.
+            reason: why.
 
         Returns:
             The number of the write, for `settle`; None if the file has these genres already.
@@ -191,8 +193,8 @@ class Ears:
         """Check whether an announced write took place, and record what the file holds now."""
         self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
-    def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
-        """Write genres by genretagger's own protocol: an edited copy replaces the file.
+    def write(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
+        """Write genres by genretagger's own protocol: a copy takes the place of the file.
 
         Returns:
             The number of the write; None if the file has these genres already.
@@ -206,7 +208,7 @@ class Ears:
             file = Found(path, path.parent)
             track = _read(pipeline, path)
             if refusal := writer.refusal(file, track):
-                raise WriteRefusedError(refusal, path=path)
+                raise WriteRefusedError(sentence(refusal), path=path)
             if track.genres.values == genres:
                 return None
             wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
@@ -292,7 +294,7 @@ class Ears:
                 return now
             file = Found(path, path.parent)
             if write and (refusal := pipeline.writer.refusal(file, track)):
-                raise WriteRefusedError(refusal, path=path)
+                raise WriteRefusedError(sentence(refusal), path=path)
             if write and not pretend:
                 for back in history.ways_back(trail, track, steps):
                     again = _read(pipeline, path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import DatabaseError, FileError
@@ -31,7 +32,7 @@ class Account:
         given: ours; empty if the history does not know them as ours.
         write: number of our write that led to them; 0 if there is none.
         model: name of the model that they come from.
-        owned: why the history leaves the genre to its owner; empty if it does not.
+        owned: why the history leaves the genre to its owner; None if it does not.
     """
 
     genres: tuple[str, ...]
@@ -39,7 +40,7 @@ class Account:
     given: tuple[str, ...] = ()
     write: int = 0
     model: str = ""
-    owned: str = ""
+    owned: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ class WayBack:
     marks: bool
 
     def noted(self) -> dict[str, Any]:
-        """The fields for the entry in the history."""
-        reason = f"undo of write {self.step.id}"
+        """What the history is to note of it."""
+        reason = because(Cause.UNDO, write=self.step.id)
         if self.marks:
             return {"model": "", "reason": reason, "undo_of": self.step.id}
         return {"model": "", "reason": reason}
@@ -127,8 +128,8 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
-def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: str) -> Account:
-    """Say who gave a file its genres.
+def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
+    """Say whose a file's genres are.
 
     Args:
         found: the writes that led to it.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genretagger.config import Settings, load
-from genretagger.errors import ConfigError
+from genretagger.errors import ConfigError, OptionError
 from genretagger.textfile import read_text
 
 _SAME = {
@@ -48,13 +48,11 @@ def settings_for(options: Mapping[str, Any]) -> Settings:
         raise _wrong("canonical", options["canonical"], "yes adds the parents of a genre; genretagger has its own tree")
     try:
         return load(**flags)
-    except ConfigError as error:
-        for name, setting in _SAME.items():
-            flag = f"--{setting.replace('_', '-')}: "
-            if error.cause.startswith(flag):
-                cause = f"genretagger.{name} in beets' configuration: {error.cause.removeprefix(flag)}"
-                raise ConfigError(cause, hint=error.hint) from error
-        raise
+    except OptionError as error:
+        name = next((name for name, setting in _SAME.items() if setting == error.option), None)
+        if name is None or not error.is_flag:
+            raise
+        raise ConfigError(f"genretagger.{name} in beets' configuration: {error.says}", hint=error.hint) from error
 
 
 def _whitelist(value: Any) -> tuple[str, ...] | None:

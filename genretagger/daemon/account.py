@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from genretagger.causes import Cause
 from genretagger.daemon import intake
 from genretagger.daemon.driver import PAUSED, UNSETTLED
 from genretagger.daemon.events import Events
@@ -74,7 +75,7 @@ class Account:
             self._events.info("skipped", path=path, reason=details["reason"])
         else:
             self._events.debug(status, path=path, reason=details["reason"])
-            if details["reason"].startswith("its genre was changed after"):
+            if details["cause"] == Cause.CHANGED_BY_OWNER:
                 self._events.info("left alone", path=path, reason=details["reason"])
 
     def unreadable(self, error: OSError) -> None:

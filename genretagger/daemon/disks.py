@@ -14,6 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from genretagger.causes import Cause
+from genretagger.errors import NoSpaceError, ReadOnlyError, SystemFaultError
 from genretagger.files.system import mounted_read_only
 
 AGAIN_S = 2.0
@@ -24,6 +26,9 @@ _IN_A_ROW = 3
 """So many files that fail in a row without a visible cause mean a fault of the disk; one file may
 lie on a bad sector.
 """
+
+_CAN_BE_SEEN = (Cause.NO_SPACE, Cause.READ_ONLY)
+"""If a look finds nothing of these any more, they are over."""
 
 _ROOM_BYTES = 1 << 20
 _LARGE_BYTES = 64 << 20
@@ -50,8 +55,8 @@ def place_of(path: Path) -> Path:
     return place
 
 
-def fault_of(path: Path, *, copied: bool = True) -> str:
-    """Say what is wrong with the disk of a file; empty if nothing can be seen.
+def fault_of(path: Path, *, copied: bool = True) -> SystemFaultError | None:
+    """Say what is wrong with the disk of a file, as far as a look tells; None if nothing is.
 
     Nothing is written to find out. A file that is gone says nothing about its disk.
 
@@ -63,19 +68,19 @@ def fault_of(path: Path, *, copied: bool = True) -> str:
     folder = real.parent
     try:
         if mounted_read_only(folder):
-            return "the file system is read-only"
+            return ReadOnlyError("the file system is read-only", path=path)
         if not hasattr(os, "statvfs"):
-            return ""
+            return None
         disk = os.statvfs(folder)
         free = disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)
         needed = _ROOM_BYTES + (min(real.stat().st_size, _LARGE_BYTES) if copied and real.exists() else 0)
         if (disk.f_blocks and free < needed) or (disk.f_files and not disk.f_ffree):
-            return "no space is left on the file system"
+            return NoSpaceError("no space is left on the file system", path=path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return ""
+        return None
     except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return ""
+        return SystemFaultError((error.strerror or str(error)).lower(), path=path)
+    return None
 
 
 class Faults:
@@ -99,11 +104,11 @@ class Faults:
         if self._in_a_row:
             self._in_a_row.pop(place_of(path), None)
 
-    def look(self, path: Path) -> str:
-        """Check a file's disk; if it has a fault, leave the disk alone and return the cause."""
-        if cause := fault_of(path):
+    def look(self, path: Path) -> SystemFaultError | None:
+        """See whether a file's disk can be worked on; if not, leave the disk alone from now on, and say why."""
+        if fault := fault_of(path):
             self._leave(place_of(path))
-        return cause
+        return fault
 
     def met(self, path: Path) -> bool:
         """Note that the system failed at a file without a visible cause.
@@ -130,15 +135,17 @@ class Pause:
     Attributes:
         place: the top folder of the disk.
         path: the file that met the fault.
-        cause: what is wrong.
-        look_at_s: when to check again, by the monotonic clock.
-        wait_s: the least wait, if the fault cannot be seen.
+        says: what is wrong, for people.
+        cause: the same, as a cause.
+        look_at_s: when to look again, by the monotonic clock.
+        wait_s: how long at least, if nothing can be seen.
         since_s: when it began.
     """
 
     place: Path
     path: Path
-    cause: str
+    says: str
+    cause: Cause
     look_at_s: float
     wait_s: float
     since_s: float
@@ -163,8 +170,8 @@ class Pauses:
         """When to check again; None if nothing is paused."""
         return min((pause.look_at_s for pause in self._now.values()), default=None)
 
-    def begin(self, place: Path, path: Path, cause: str) -> bool:
-        """Note that work on a disk pauses; returns whether that is new."""
+    def begin(self, place: Path, path: Path, says: str, cause: Cause = Cause.SYSTEM_FAULT) -> bool:
+        """Note that work on a disk waits; says whether that is new."""
         if place in self._now:
             return False
         now_s = time.monotonic()
@@ -173,7 +180,7 @@ class Pauses:
         # work went on and met the fault again
         if last is not None and now_s - last.look_at_s < 2 * last.wait_s + AGAIN_S:
             wait_s = min(2 * last.wait_s, _LONGEST_WAIT_S)
-        self._now[place] = Pause(place, path, cause, now_s + AGAIN_S, wait_s, now_s)
+        self._now[place] = Pause(place, path, says, cause, now_s + AGAIN_S, wait_s, now_s)
         return True
 
     def over(self, now_s: float) -> list[Pause]:
@@ -185,8 +192,8 @@ class Pauses:
             seen = fault_of(pause.path)
             pause.look_at_s = now_s if not seen else now_s + AGAIN_S
             if seen:
-                pause.cause = seen
-            elif now_s - pause.since_s < pause.wait_s and not _could_be_seen(pause.cause):
+                pause.says, pause.cause = seen.cause, seen.why
+            elif now_s - pause.since_s < pause.wait_s and pause.cause not in _CAN_BE_SEEN:
                 pause.look_at_s = pause.since_s + pause.wait_s
             else:
                 found.append(pause)
@@ -194,9 +201,5 @@ class Pauses:
         return found
 
     def as_json(self) -> list[dict[str, str]]:
-        """The paused disks, for the status."""
-        return [{"path": str(pause.place), "cause": pause.cause} for pause in self._now.values()]
-
-
-def _could_be_seen(cause: str) -> bool:
-    return "read-only" in cause or "no space" in cause
+        """How they stand."""
+        return [{"path": str(pause.place), "cause": pause.says} for pause in self._now.values()]

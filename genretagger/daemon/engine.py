@@ -21,19 +21,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings, restored
 from genretagger.daemon.disks import Faults, place_of
 from genretagger.daemon.driver import PAUSED, RESUME, UNSETTLED
 from genretagger.daemon.events import LEVELS
-from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found, is_ignored
-from genretagger.files.replace import stamp_of, unwritable
+from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion
 from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.sentences import sentence
 from genretagger.types import Json, Outcome, Status
 
 BEAT_S = 1.0
@@ -116,8 +117,8 @@ class Engine:
                 )
             if job is None:
                 return
-            if cause := self._faults.look(job.path):
-                self._pause(job, SystemFaultError(cause, path=job.path))
+            if fault := self._faults.look(job.path):
+                self._pause(job, fault)
                 continue
             rules = self._settings
             # since it was queued
@@ -127,7 +128,7 @@ class Engine:
             # since it was queued, perhaps hours ago
             if self._is_changing(job.path) or companion(job.path, job.root):
                 self._store.finish_job(job.path, None)
-                self._say_ended(job, UNSETTLED, "another program is changing it")
+                self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
                 continue
             suspect = job.attempts > 1 and not job.cause
             if suspect and given:
@@ -174,15 +175,15 @@ class Engine:
     def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
         """Leave a disk with a fault alone; the watcher says when to try it again."""
         self._store.fail_job(job.path, error, again_in_s=0, attempted=False)
-        say("paused", place=str(place_of(job.path)), path=str(job.path), cause=error.cause)
+        where = {"place": str(place_of(job.path)), "path": str(job.path)}
+        say("paused", **where, cause=error.why.value, reason=error.cause)
 
     def _settle(self, outcome: Outcome) -> None:
         job = self._claimed.pop(outcome.path)
-        cause, status = outcome.reason, outcome.status.value
+        status = outcome.status.value
         quarantined = False
         if outcome.status is Status.FAILED:
-            error = outcome.error or FileError(outcome.reason, path=outcome.path)
-            cause = str(error)
+            error = outcome.error or FileError(sentence(outcome.reason), path=outcome.path)
             if isinstance(error, SystemFaultError):
                 status = PAUSED
             elif not os.path.lexists(outcome.path):
@@ -193,16 +194,11 @@ class Engine:
             quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
             self._faults.well(outcome.path)
-            refused = outcome.status is Status.SKIPPED and not outcome.scores
-            key = self._settings.rules_key
-            # it may become possible after another change of the file or of its permissions
-            if refused:
-                key += f" {UNWRITABLE if unwritable(outcome.path) else 'refused'}"
-            self._store.finish_job(outcome.path, key)
+            self._store.finish_job(outcome.path, self._settings.rules_key, outcome.reason.cause)
         self._say_ended(
             job,
             status,
-            cause,
+            outcome.reason,
             genres_before=list(outcome.genres_before),
             genres=list(outcome.genres),
             seconds=round(outcome.seconds, 3),
@@ -210,9 +206,10 @@ class Engine:
             model=outcome.model,
         )
 
-    def _say_ended(self, job: StoredJob, status: str, reason: str, **details: Json) -> None:
+    def _say_ended(self, job: StoredJob, status: str, reason: Reason, **details: Json) -> None:
         where = {"path": str(job.path), "root": str(job.root)}
-        say("ended", **where, status=status, reason=reason, provider=self._pipeline.provider, **details)
+        why = {"cause": reason.cause.value, "reason": sentence(reason)}
+        say("ended", **where, status=status, **why, provider=self._pipeline.provider, **details)
 
     def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
         """Settle a job that failed; returns whether the file is set aside."""

@@ -18,7 +18,7 @@ from queue import Empty, SimpleQueue
 from genretagger.config import Settings
 from genretagger.daemon.scan import Scan, is_handled
 from genretagger.database.store import Store
-from genretagger.database.values import JobCounts, JobState, NewJob
+from genretagger.database.values import Handled, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
@@ -268,7 +268,7 @@ class Intake:
         failure = store.known_failure(arrived.path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
-        handled = store.handled(arrived.path, track.payload_hash) if track is not None else None
+        handled = store.handled(arrived.path, track.payload_hash) if track is not None else Handled()
         if is_handled(handled, self._settings.rules_key, arrived.path):
             self._known += 1
             return False

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from genretagger.database.values import JobState, Seen
+from genretagger.causes import Cause
+from genretagger.database.values import Handled, JobState, Seen
 from genretagger.files.discover import is_audio_name, is_ignored
 from genretagger.files.replace import unwritable
 
@@ -34,23 +35,17 @@ class Unhandled:
     changed: bool
 
 
-UNWRITABLE = "unwritable"
-"""The mark of a file that this user may not write.
+def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
+    """Whether a file was handled to its end by these rules, and nothing more can be done for it now.
 
-It is checked again once this user may write to it; nothing in the file's metadata says when.
-"""
-
-
-def is_handled(handled: str | None, rules_key: str, path: Path) -> bool:
-    """Whether a file was handled completely by these rules, and needs nothing more now.
+    A file that this user could not write is checked again: nothing in its metadata tells when they may.
 
     Args:
-        handled: from the database: the key of the rules, and the mark if the file was refused.
+        handled: what the database says.
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    key, _, how = (handled or "").partition(" ")
-    return key == rules_key and (how != UNWRITABLE or bool(unwritable(path)))
+    return handled.key == rules_key and (handled.cause is not Cause.NOT_WRITABLE or unwritable(path) is not None)
 
 
 class Scan:

@@ -34,7 +34,8 @@ class Storage:
             return ""
         if self._seen() is None:
             return f"the database is gone: {self._file}"
-        return fault_of(self._file, copied=False) if troubled else ""
+        fault = fault_of(self._file, copied=False) if troubled else None
+        return fault.cause if fault else ""
 
     def is_another(self) -> bool:
         """Whether another file has taken the database's name since the last call."""

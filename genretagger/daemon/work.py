@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.account import Account
@@ -147,10 +148,9 @@ class Work:
         elif said.event == "notice":
             self._events.warning("notice", text=details["text"])
         elif said.event == "paused":
-            if self.pauses.begin(Path(details["place"]), Path(details["path"]), details["cause"]):
-                self._events.warning(
-                    "work pauses", path=details["place"], cause=details["cause"], action="looking again every 2 s"
-                )
+            why, cause = details["reason"], Cause(details["cause"])
+            if self.pauses.begin(Path(details["place"]), Path(details["path"]), why, cause):
+                self._events.warning("work pauses", path=details["place"], cause=why, action="looking again every 2 s")
                 self._ask(intake.Outside(self.pauses.places))
         elif said.event == "broken":
             self.database_failed = bool(details.get("database"))

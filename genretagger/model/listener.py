@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TypedDict
 
 from genretagger.audio.windows import plan_key
+from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS
@@ -198,7 +199,7 @@ class Listener:
         import numpy as np
 
         if not self.labels:
-            return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
+            return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
         means = np.stack([track_activations(track.values) for track in tracks])
         embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
         scores = self._scorer.scores(means.mean(axis=0), embedding)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from genretagger.causes import Cause, because
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, StoredAnalysis, ours_among
 from genretagger.errors import FileError
@@ -21,7 +22,7 @@ from genretagger.tags.api import WriteOptions
 from genretagger.types import Credits, Decision, Heard, Sound, Track
 from genretagger.worker.pool import WorkerPool
 
-_SILENT = Decision((), {}, "nothing but silence or steady noise")
+_SILENT = Decision((), {}, because(Cause.SILENT))
 
 
 class Knowledge:
@@ -84,10 +85,15 @@ class Knowledge:
         return decision
 
     def known_decision(self, track: Track) -> Decision | None:
-        """Give the decision that was made by the present model, windows and rules, if there is one."""
+        """Give the decision that was made by the present model, windows and rules, if there is one.
+
+        One of an earlier version, which stored no cause, does not count: what was heard is decided on again.
+        """
         listener = self._listener
         stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
-        return stored.decision if stored is not None and stored.settings == listener.rules_key else None
+        if stored is None or stored.settings != listener.rules_key or stored.decision.reason.cause is Cause.RECORDED:
+            return None
+        return stored.decision
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
         """Learn all about a track: what it is, who plays, what the model says.

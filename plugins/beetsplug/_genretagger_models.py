@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import beets
 from beets.library import Album, Item
 
+from genretagger.causes import Reason
 from genretagger.text import is_blank
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Choice(NamedTuple):
     """The genres for a track, why, the first one's score, and whether track or album decided."""
 
     genres: tuple[str, ...]
-    reason: str
+    reason: Reason
     score: float
     source: str
 

@@ -20,7 +20,9 @@ from beets.util import displayable_path
 from beetsplug._genretagger_models import path_of
 from beetsplug._genretagger_options import DEFAULTS
 
+from genretagger.causes import Reason
 from genretagger.errors import FileError, GenretaggerError
+from genretagger.sentences import sentence
 from genretagger.text import printable
 
 if TYPE_CHECKING:
@@ -162,12 +164,13 @@ class Session:
         if self.chatty:
             ui.show_model_changes(item, fields=["genres"])
 
-    def say(self, state: str, item: Item, reason: str) -> None:
-        """Count an item, and log its outcome and the reason."""
+    def say(self, state: str, item: Item, reason: Reason | str) -> None:
+        """Count an item, and say what became of it and why."""
         self.tally[state] += 1
+        why = sentence(reason) if isinstance(reason, Reason) else reason
         tell = self._log.info if self.chatty else self._log.debug
         name = str(item) if item.title else displayable_path(item.path)
-        tell("{}: {}: {}", state, printable(name), printable(reason))
+        tell("{}: {}: {}", state, printable(name), printable(why))
 
     def failed(self, model: Item | Album, reason: str) -> None:
         """Count a failure, and log why."""

@@ -37,7 +37,9 @@ from beetsplug._genretagger_models import (
 )
 from beetsplug._genretagger_session import Session
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import FileError
+from genretagger.sentences import sentence
 
 if TYPE_CHECKING:
     from genretagger.beets.ears import Heard
@@ -139,7 +141,7 @@ class Tracks:
         outcome = heard.outcome
         return self.made(outcome.genres, outcome.reason, outcome.scores, "track")
 
-    def made(self, genres: tuple[str, ...], reason: str, scores: Mapping[str, float], source: str) -> Choice:
+    def made(self, genres: tuple[str, ...], reason: Reason, scores: Mapping[str, float], source: str) -> Choice:
         """A choice from a decision."""
         from genretagger.beets.genres import score_of
 
@@ -151,13 +153,13 @@ class Tracks:
         score = own(item, SCORE)
         source = str(own(item, SOURCE) or "track")
         known = float(score) if isinstance(score, int | float) else 0.0
-        return Choice(tuple(genres_of(item)), "it was in beets' library", known, source)
+        return Choice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
 
     def accepts(self, item: Item, heard: Heard, choice: Choice) -> bool:
         """Whether an item takes the choice for it; if not, the reason is logged."""
         session, outcome = self._session, heard.outcome
         if outcome.status == "failed":
-            session.failed(item, outcome.reason)
+            session.failed(item, sentence(outcome.reason))
             return False
         before, forced = tuple(named(outcome.genres_before)), session.on("force")
         if heard.owned and not forced:

@@ -25,6 +25,7 @@ from beetsplug._genretagger_models import (
 )
 from beetsplug._genretagger_session import Session
 
+from genretagger.causes import Cause, because
 from genretagger.errors import FileError
 
 
@@ -125,7 +126,7 @@ class Scribe:
         if number(item) in self._allowed:
             return False
         path = path_of(item)
-        return path.stat().st_nlink > 1 or bool(self._session.listen().refusal(path))
+        return path.stat().st_nlink > 1 or self._session.listen().refusal(path) is not None
 
     def _settle(self, item_number: int) -> None:
         """Record the result of an announced write, even if beets failed."""
@@ -145,5 +146,5 @@ def _noted(item: Item) -> Choice | None:
     try:
         held = mediafile.MediaFile(syspath(item.path)).genres
     except mediafile.UnreadableFileError:
-        return None  # beets meets the same error, and reports it
-    return None if held == genres else Choice(tuple(genres), "it was in beets' library", 0.0, "")
+        return None  # beets meets the same error, and tells it
+    return None if held == genres else Choice(tuple(genres), because(Cause.IN_LIBRARY), 0.0, "")

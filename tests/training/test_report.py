@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genretagger.causes import recorded
 from genretagger.errors import ConfigError
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Suspect
@@ -48,7 +49,7 @@ def measures() -> Any:
 def suspect(genre: str = NAMES[0]) -> Suspect:
     path = Path(os.fsdecode(b"/m/\xff<b>\n.mp3"))
     track = Track(path, Stamp(1, 2, 3, 4, 5, 1), "mp3", 1.0, "x", GenreField((), None, ""))
-    heard = Heard(track, Credits(), None, Decision((), {}, ""), ())
+    heard = Heard(track, Credits(), None, Decision((), {}, recorded("")), ())
     return Suspect(Example(path, "x", (genre, "Dub"), ("t",), heard), 0.1, NAMES[2], 0.9)
 
 
