@@ -59,7 +59,7 @@ class Heard:
         outcome: `genres` are the chosen ones, empty if none is confident enough; `genres_before`
             the file's own.
         ours: whether genretagger chose all of the file's genres.
-        owned: why the history leaves the genre to its owner; None where it does not.
+        owned: why the history leaves the genre to its owner; None if it does not.
     """
 
     outcome: Outcome
@@ -157,7 +157,7 @@ class Ears:
         return self._call(work)
 
     def refusal(self, path: Path) -> Reason | None:
-        """Say why beets should not write a file: hard links, links that lead elsewhere, tags that are damaged.
+        """Say why beets should not write a file: hard links, links to elsewhere, damaged tags.
 
         Raises:
             FileError: the file cannot be read.
@@ -194,7 +194,7 @@ class Ears:
         self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
     def write(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
-        """Write genres by genretagger's own protocol: a copy takes the place of the file.
+        """Write genres by genretagger's own protocol: an edited copy replaces the file.
 
         Returns:
             The number of the write; None if the file has these genres already.
