@@ -72,14 +72,14 @@ def test_a_window_is_of_its_time(library: Path, name: str) -> None:
         expected = cut(source, Window(window.start_s - delay_s, window.duration_s))
         reach = 800  # 50 ms
         matches = np.correlate(row, expected[reach:-reach])
-        # at 44.1 kHz FFmpeg's clock of raw AC-3 is 0.02 % off: its frames are no whole number of ticks
+        # at 44.1 kHz, FFmpeg's clock of raw AC-3 is 0.02 % off: a frame is no whole number of ticks
         most = 160 if name in {"ac3", "eac3"} else 17
         assert abs(int(matches.argmax()) - reach) <= most, "more than a millisecond off"
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"aac", "ac3", "eac3", "mp4"}])
 def test_seeking_gives_the_samples_of_decoding_through(library: Path, name: str) -> None:
-    """But for three codecs that fill bands with random noise, and WMA, whose container counts in milliseconds."""
+    """Except three codecs that add random noise, and WMA, which counts in milliseconds."""
     path = track(library, name)
     sought, through = decode(path, 5), decode(path, None)
     whole = np.zeros(40 * RATE_HZ, np.float32)

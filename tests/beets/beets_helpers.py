@@ -1,4 +1,4 @@
-"""What the tests of the beets plugin share: the real `beet` on a scratch library with real files."""
+"""Helpers for the tests of the beets plugin: the real `beet` on a scratch library of real files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Beet:
     """The real `beet`, with a configuration and a library of its own.
 
     Args:
-        folder: where all of it lies: `music` (what is imported), `library`, `beets` (configuration and database).
+        folder: holds `music` (to be imported), `library` and `beets` (configuration, database).
         data_dir: genretagger's data.
         recordings: techno of every kind, without a genre.
     """
@@ -57,7 +57,7 @@ class Beet:
         self.configure()
 
     def configure(self, plugins: str = "genretagger", importing: dict[str, Any] | None = None, **options: Any) -> None:
-        """Write beets' configuration; options go to sections of their own, as `genretagger={"auto": False}`."""
+        """Write beets' configuration; a keyword is a section: `genretagger={"auto": False}`."""
         document = {
             "directory": str(self.library),
             "library": str(self.database),
@@ -169,13 +169,13 @@ def plays(path: Path) -> float:
 
 
 def scratch(folder: Path, data_dir: Path, samples: Samples, shared: Path) -> Beet:
-    """Give a `beet` whose genretagger heard the recordings already, so that no test loads the model.
+    """Make a `beet` whose genretagger knows the recordings already, so no test loads the model.
 
     Args:
-        folder: of the test.
-        data_dir: genretagger's data, with a model.
-        samples: what the recordings hold.
-        shared: a folder of this test session, for what is made once by whichever process comes first.
+        folder: the folder of the test.
+        data_dir: genretagger's data folder, with a model.
+        samples: the samples of the recordings.
+        shared: a folder of this test session; the first process makes what all of them share.
     """
     kept = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "beets"
     database = kept / "library.sqlite3"

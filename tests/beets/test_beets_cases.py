@@ -1,4 +1,4 @@
-"""What went wrong in trials with real libraries: each test has the name of the trial that it repeats."""
+"""Faults from trials with real libraries: each test has the name of the trial that it repeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose genres are whose in beets: genretagger's are those it added, and what was there before stays its owner's."""
+"""Who owns a genre in beets: genretagger owns what it added, the user what was there before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""beets and the service on one library: whoever comes first has the genre, and the other leaves it."""
+"""beets and the service on one library: the first one writes the genre, the other leaves it."""
 
 from __future__ import annotations
 

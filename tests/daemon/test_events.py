@@ -1,4 +1,4 @@
-"""The log: one line an event, whatever bytes a name holds, for people, for programs and for the journal."""
+"""The log: one line for each event, with any file name, for people, programs and the journal."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
 
 
 def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
-    """The lines that fit are kept, the others are counted, and the count is told once somebody reads."""
+    """Lines that fit are kept, others are counted, and the count is logged once somebody reads."""
     script = """
         import sys
         from genretagger.daemon.events import Events

@@ -74,7 +74,7 @@ def test_every_way_of_arriving_is_found_once(heard: Path, music: Path, song: byt
 
 
 def test_nothing_is_touched_before_it_is_complete(heard: Path, music: Path, song: bytes) -> None:
-    """Slow writers with pauses, one that writes through memory, and one that is open and says nothing."""
+    """Slow writers with pauses, one that writes through memory, one that keeps a file open idly."""
     slow, mapped, half = music / "slow.flac", music / "mapped.flac", len(song) // 2
     with Watcher(music, data_dir=heard) as watcher:
         with slow.open("wb", buffering=0) as file, mapped.open("w+b") as other:
@@ -152,7 +152,7 @@ def until_known(watcher: Watcher, least: int) -> None:
 
 
 def test_bad_files_cost_themselves_only(heard: Path, music: Path, song: bytes, tmp_path: Path) -> None:
-    """Crashes, hangs and hunger for memory, in real children that misbehave by the name of the file."""
+    """Real children that crash, hang or eat memory, depending on the name of the file."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(MISBEHAVING)
@@ -325,7 +325,7 @@ def test_the_status_without_a_service(heard: Path) -> None:
 def test_what_is_left_out_later_is_left_alone_in_the_queue(
     heard: Path, music: Path, song: bytes, tmp_path: Path
 ) -> None:
-    """The whole library is queued at once; the owner sees the first tags, and wants some folders left out."""
+    """The whole library is in the queue; after the first tags the user excludes some folders."""
     (music / "books").mkdir()
     for number in range(30):
         (music / "books" / f"{number:02}.flac").write_bytes(song)

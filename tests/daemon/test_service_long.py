@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 def test_two_thousand_files_and_ten_kills(
     heard: Path, tmp_path: Path, make_techno: MakeTechno, record_property: Callable[[str, object], None]
 ) -> None:
-    """They arrive in all ways while the service is killed and started again: each is tagged once, none is forgotten."""
+    """Files arrive in all ways while the service is killed and restarted: each is tagged once."""
     chance = random.Random(4)
     music, outside = tmp_path / "music", tmp_path / "outside"
     music.mkdir()
@@ -98,7 +98,7 @@ def held(process_id: int) -> dict[str, int]:
 
 
 class Library:
-    """A folder that changes as a person and their programs change it; remembers whose genre each file must have."""
+    """A folder that changes as a person changes it; remembers which genre each file must have."""
 
     def __init__(self, music: Path, samples: npt.NDArray[np.float32]) -> None:
         self.music, self._samples = music, samples
@@ -156,7 +156,7 @@ class Library:
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_a_day_in_an_hour(data_dir: Path, tmp_path: Path, techno_samples: npt.NDArray[np.float32]) -> None:
-    """Files come, move, are edited and go, for SOAK_MINUTES (5): what the service holds stays the same."""
+    """Files come, move, are edited and go, for SOAK_MINUTES (5): the service does not grow."""
     minutes = float(os.environ.get("SOAK_MINUTES", "5"))
     library = Library(tmp_path / "music", techno_samples)
     library.music.mkdir()

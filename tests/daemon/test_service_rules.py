@@ -1,4 +1,4 @@
-"""What the service does with files by the owner's options, and by what others do to them: real processes and files."""
+"""How options, and what others do to files, change what the service does. Real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 
 def test_what_is_left_out_is_never_handled(heard: Path, music: Path, song: bytes) -> None:
-    """Neither by what is heard of it nor by a look; links to folders and what is gone again are left out too."""
+    """Neither events nor scans take such files, links to folders, or files that are gone."""
     left_out = [music / name for name in ("Podcasts/1.flac", "a/Podcasts/2.flac", "b/3.LIVE.flac", "sub/dir/4.flac")]
     outside = music.with_name("outside")
     outside.mkdir()

@@ -96,7 +96,7 @@ def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -
 
 BEFORE_SWAP = swap.STEPS[: swap.STEPS.index("swapped")]
 LOOKED = BEFORE_SWAP[:-1]
-"""The steps after which the protocol still looks at the original, even where names cannot be exchanged."""
+"""The steps after which the original is still checked, even if names cannot be exchanged."""
 
 
 def overwrite(path: Path) -> None:

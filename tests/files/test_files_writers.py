@@ -1,4 +1,4 @@
-"""Programs that have a file open for writing while it is replaced: none of their edits is lost without a word."""
+"""Programs that have a file open for writing while it is replaced lose no edit silently."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_who_opens_it_just_before_the_swap_gets_the_original(
 
 @pytest.mark.parametrize("step", ["swapped", "confirmed", "folder-synced"])
 def test_who_was_on_the_way_to_the_original_gets_it_back(song: Path, step: str) -> None:
-    """A path is looked up first, and opened then; between the two, the original can get its other name."""
+    """A path is looked up before it is opened; in between, the original can get its other name."""
 
     def arrive() -> None:
         with pytest.raises(BlockingIOError):
@@ -240,7 +240,7 @@ def test_where_the_system_gives_no_lease_it_goes_on(song: Path, monkeypatch: pyt
 
 
 def test_where_a_refusal_tells_nothing_it_goes_on(song: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on NFS and SMB, which refuse a lease for reasons of their own; what was written by then is still seen."""
+    """As on NFS and SMB, which may refuse a lease; what was written until then is still noticed."""
     monkeypatch.setattr(system, "_refuses_at_will", lambda _: True)
     editor.open()
     assert is_being_written(song) is None

@@ -1,4 +1,4 @@
-"""Flags of files (`chattr`) and holes, on the file system of the tests and on real images of others."""
+"""Flags of files (`chattr`) and holes, on the tests' file system and on real images of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that decodes what it is sent: the length in 8 bytes, then a file; it answers with a line for each.
+"""A process that decodes files: it gets the length in 8 bytes and a file, and answers a line.
 
 python decoding.py < files
 """

@@ -1,4 +1,4 @@
-"""Faults at each system call of a write, made by strace: a kill before the call, or an error instead of it."""
+"""Faults at each system call of a write, by strace: a kill before it, or an error instead."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ CHANGING = frozenset(
         "mkdir",
     }
 )
-"""The calls that can change a file or a folder; a kill at any other leaves what a kill at one of these leaves."""
+"""The calls that can change a file or a folder. A kill at any other call adds no new state."""
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 FROM_CORPUS = {
@@ -69,7 +69,7 @@ FROM_CORPUS = {
     "M4A, found": "beets/full.m4a",
     "MP3, found": "beets/full.mp3",
 }
-"""Containers that no encoder here makes, and files that other programs tagged; by a path in a folder of odd files."""
+"""Containers that no encoder here makes, and files that others tagged: paths of odd files."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Writer:
         return [Call(match[1], line) for match, line in zip(found, lines, strict=True) if match]
 
     def suffer(self, fault: Fault, new: bytes) -> str:
-        """Write with a fault; assert that the file is whole, that a restart cleans up, and say how it ended."""
+        """Write with a fault; assert that the file is whole and a restart cleans up."""
         code = os.waitstatus_to_exitcode(self.write("--output=/dev/null", *fault.inject()))
         assert code != BUG, f"{fault}: a bug"
         content = self.path.read_bytes()

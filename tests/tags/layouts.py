@@ -1,7 +1,7 @@
-"""MP3 files of every layout: what may stand in front of the audio and behind it, and where the genre may be.
+"""MP3 files of every layout: what may be before and after the audio, and where the genre may be.
 
-Each part says one thing; `LAYOUTS` is their whole product, and `build` makes a file of one. `agrees` tells the layouts
-whose tags contradict each other, which may be refused.
+Each part says one thing. `LAYOUTS` has all combinations, and `build` makes a file of one. `agrees`
+says whether the tags of a layout agree; if they contradict each other, the file may be refused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Damaged copies of a file: bytes flipped, inserted, deleted, the end cut off; the same for the same number.
+"""Damaged copies of a file: bytes flipped, inserted, deleted, the end cut off. The number decides.
 
 Tags lie at the start and at the end, so most of the damage goes there.
 """

@@ -157,7 +157,7 @@ def _mp4_media_first(path: Path, genres: list[str]) -> Path:
 
 
 def _wav_tag_first(path: Path, genres: list[str]) -> Path:
-    """A tag of ID3v2.3 under its other name, in front of the audio, and a LIST without genre behind."""
+    """An ID3v2.3 tag under its other name before the audio, and a LIST without a genre after it."""
     make(path, "wav", 1.0, title=None, artist=None)
     data = path.read_bytes()
     frames = [frame("TIT2", b"\x00A title")]

@@ -1,8 +1,8 @@
-"""Damaged files of every container through the real child processes: tagged, compared and put back, or left alone.
+"""Damaged files of every container, in real child processes: tagged and undone, or left alone.
 
-`make mutations` tries 100,000 of them, the fast tests a few of each container. Whatever the damage is, this process
-goes on, a write that fails changes nothing, no temporary is left, the audio that FFmpeg decodes stays the same, and
-what was written can be undone.
+`make mutations` tries 100,000 of them, the fast tests a few of each container. Whatever the damage
+is, this process goes on, a failed write changes nothing, no temporary file stays, FFmpeg decodes
+the same audio, and what was written can be undone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WAV, AIFF and DSF: what lies around the ID3 tag stays, wherever and in whatever form the tag is."""
+"""WAV, AIFF and DSF: what is around the ID3 tag stays, wherever the tag is, in any form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One contract that every container keeps: read, write, overwrite, undo; and nothing else changes."""
+"""One contract for every container: read, write, overwrite, undo; and nothing else changes."""
 
 from __future__ import annotations
 

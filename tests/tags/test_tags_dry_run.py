@@ -1,4 +1,4 @@
-"""What a dry run says is what the real run does: the same status and reason, for all containers and hindrances."""
+"""A dry run gives the same status and reason as the real run, for all containers and obstacles."""
 
 from __future__ import annotations
 

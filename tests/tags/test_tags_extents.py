@@ -1,4 +1,4 @@
-"""Where audio ends that a tag follows: a file without its last bytes is not written, or the tag would be played."""
+"""Audio with a tag after it: if its end is missing, no tag is written, as it would be played."""
 
 from __future__ import annotations
 

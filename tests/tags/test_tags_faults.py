@@ -1,7 +1,7 @@
-"""A write is killed, or meets an error, at its system calls: the file is the old one or the new one, byte for byte.
+"""A write is killed or fails at its system calls: the file is the old or the new one exactly.
 
-In the default run only at the calls that change something, for one container a family; `make torture` goes through each
-call of each container, and tells how many there were.
+The default run tries only the calls that change something, for one container of each family.
+`make torture` tries each call for each container, and reports how many there were.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""MP3 files of every layout: a genre hides no field from any reader, and taking it back gives the file of before.
+"""MP3 files of every layout: a genre hides no field from any reader, and undo restores the file.
 
-Or the file is refused, with a reason that a dry run tells as well.
+Or the file is refused, with a reason that a dry run gives as well.
 """
 
 from __future__ import annotations

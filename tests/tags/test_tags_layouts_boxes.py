@@ -1,6 +1,6 @@
-"""Every container in every layout: a genre hides no field from any reader, and undo gives the file back.
+"""Every container in every layout: a genre hides no field, and undo gives the file back.
 
-Or the file is skipped, with a reason that is known before anything is heard.
+Or the file is skipped, with a reason that is known before the model listens.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def undo_difference(path: Path, *genres: str) -> str:
         genres: what is written in between.
 
     Returns:
-        "" if it is equal byte for byte, or "padding" if only the empty room for tags, and what counts it, differs.
+        "" if it is equal byte for byte, or "padding" if only the empty room for tags, and the sizes
+        that count it, differ.
 
     Raises:
         AssertionError: the genre field, the audio or another tag did not come back.

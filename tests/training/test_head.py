@@ -14,7 +14,7 @@ SIZE = 40
 
 
 def cloud(genres: int = 3, artists: int = 5, tracks: int = 6, noise: float = 0.6) -> tuple[Any, Any, Any]:
-    """Embeddings (n, 40) around a place for each genre and one for each artist, truth (n, genres) and folds (n,)."""
+    """Embeddings (n, 40) around points for genres and artists, truth (n, genres), folds (n,)."""
     dice = np.random.default_rng(1)
     centres = dice.normal(0, 1.2, (genres, SIZE))
     manners = dice.normal(0, 0.5, (genres, artists, SIZE))

@@ -1,4 +1,4 @@
-"""Models that are not the default one, through the whole flow: long windows, and embeddings without genres."""
+"""Other models than the default in the whole flow: long windows, embeddings without genres."""
 
 from __future__ import annotations
 

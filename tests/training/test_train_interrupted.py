@@ -1,4 +1,4 @@
-"""Learning that is interrupted, killed, out of space or meets itself: the old model stays, or the new one is whole."""
+"""Interrupted, killed, out of space or run twice at once: `train` leaves a whole model."""
 
 from __future__ import annotations
 
