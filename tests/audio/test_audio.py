@@ -1,4 +1,4 @@
-"""Decoding: the right samples from every container, and the truth about damaged ones."""
+"""Decoding: the right samples from every container, and a true reason for damaged ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(whole: npt.NDArray[np.float32], window: Window) -> npt.NDArray[np.float32]:
-    """The row that a window must be, out of the whole track at the model's rate."""
+    """The expected row of a window, from the whole track at the model's rate."""
     padded = np.pad(whole, (MARGIN_SAMPLES, WINDOW_SAMPLES))
     start = round(window.start_s * RATE_HZ)
     return padded[start : start + WINDOW_SAMPLES]
@@ -216,7 +216,7 @@ def test_a_fragmented_mp4(tmp_path: Path) -> None:
 
 
 def test_chained_ogg_is_one_track(tmp_path: Path) -> None:
-    """Recorded radio: FFmpeg's duration and seeking know one link only."""
+    """Recorded radio: FFmpeg's duration and seeking know only one link of the chain."""
     first, second = tmp_path / "1.ogg", tmp_path / "2.ogg"
     make(first, "ogg", samples=clock(20))
     make(second, "ogg", samples=0.5 * clock(10))

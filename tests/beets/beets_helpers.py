@@ -31,7 +31,7 @@ SOURCES = Path(__file__).parent / "sources"
 
 @dataclass(frozen=True)
 class Row:
-    """An item or an album as the library has it."""
+    """An item or an album in the library."""
 
     title: str
     genres: list[str]
@@ -40,7 +40,7 @@ class Row:
 
 
 class Beet:
-    """The real `beet`, with a configuration and a library of its own.
+    """The real `beet`, with its own configuration and library.
 
     Args:
         folder: holds `music` (to be imported), `library` and `beets` (configuration, database).
@@ -72,7 +72,7 @@ class Beet:
         (self.database.parent / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def __call__(self, *arguments: str | Path, status: int = 0, environment: dict[str, str] | None = None) -> Ended:
-        """Run a command, which ends as expected."""
+        """Run a command and check its exit status."""
         ended = subprocess.run(
             [Path(sys.executable).with_name("beet"), *arguments],
             env={
@@ -105,7 +105,7 @@ class Beet:
         return made
 
     def add(self, *names: str, album: str = "Album") -> None:
-        """Put recordings into the library as one album, as an import does that has no plugins."""
+        """Put recordings into the library as one album, like an import without plugins."""
         library = Library(str(self.database), str(self.library))
         try:
             items = [Item.from_path(path) for path in self.copies(self.library / album, names or KINDS, album)]

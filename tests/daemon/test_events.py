@@ -99,7 +99,7 @@ def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
         dropped = [int(match[1]) for line in read if (match := re.search(r" count=(\d+) ", line))]
         assert MOST_LINES <= len(kept) < 5000
         assert kept == sorted(set(kept))
-        assert len(kept) + sum(dropped) == 5000  # told in several parts if the queue ran empty in between
+        assert len(kept) + sum(dropped) == 5000  # logged in several parts if the queue ran empty in between
         assert read[-1].split()[-1] == "later"
 
 

@@ -49,7 +49,7 @@ def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, ma
         for path, song in ((music / "album" / "1.flac", flac), (music / "1.mp3", mp3)):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(song)
-            watcher.wait_for("tagged", path=path)  # so what came before was heard of as well
+            watcher.wait_for("tagged", path=path)  # so earlier events have arrived too
             if path.parent != music:
                 shutil.rmtree(path.parent)
         outside.rmdir()
@@ -58,7 +58,7 @@ def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, ma
         (music / "2.ogg").write_bytes(ogg)
         watcher.wait_for("tagged", path=music / "2.ogg")
         assert watcher.status()["healthy"] is True
-        assert not watcher.seen("text")  # a traceback is no line of the log
+        assert not watcher.seen("text")  # a traceback is not a line of the log
 
 
 def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: bytes) -> None:

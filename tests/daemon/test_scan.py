@@ -1,4 +1,4 @@
-"""A folder compared with what is known of it: by names and stamps, without opening a file."""
+"""Comparing a folder with the database by names and stamps, without opening a file."""
 
 from __future__ import annotations
 

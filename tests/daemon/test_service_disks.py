@@ -172,7 +172,7 @@ def test_a_data_folder_that_is_moved_away_is_waited_for(heard: Path, music: Path
     with Watcher(music, data_dir=heard, idle_s=0) as watcher:
         watcher.wait_for("looked", why="start")
         heard.rename(elsewhere)
-        assert watcher.status()["healthy"] is False  # at once, although nothing was to be done
+        assert watcher.status()["healthy"] is False  # at once, although there was no work
         watcher.wait_for("database cannot be used")
         assert "gone" in watcher.status()["database"]
         (music / "1.flac").write_bytes(song)
@@ -296,7 +296,7 @@ def test_a_place_is_the_path_or_lies_above_it(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("/proc")
     assert tmp_path.is_relative_to(place_of(tmp_path / "gone" / "song.flac"))
-    assert place_of(link / "version") == link  # another file system, by the name that the path has
+    assert place_of(link / "version") == link  # another file system at the same path
     assert fault_of(tmp_path / "song.flac") == ""
 
 

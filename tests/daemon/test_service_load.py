@@ -42,7 +42,7 @@ def sizes(name: str, small: int, large: int) -> pytest.MarkDecorator:
 
 
 class Gauge:
-    """What the watcher takes and how it answers, sampled all the time."""
+    """What the watcher needs and how it answers, sampled all the time."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher, self._database = watcher, watcher.data_dir / "library.sqlite3"
@@ -68,7 +68,7 @@ class Gauge:
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
     def until_idle(self) -> None:
-        """Wait until nothing is waited for and nothing is to be done, twice in a row."""
+        """Wait until there is nothing to wait for and nothing to do, twice in a row."""
         calm = 0
         while calm < 2:
             time.sleep(1)
@@ -128,7 +128,8 @@ def test_arrivals(heard: Path, music: Path, make_techno: MakeTechno, tmp_path: P
         assert watcher.stop() == 0
     tagged_once(heard, set(paths))
     assert gauge.silent == 0
-    assert gauge.worst_answer_s < ANSWERS_WITHIN_S * (1 if arrivals > MOST_WAITING else 5)  # others' tests run beside
+    # other tests run at the same time
+    assert gauge.worst_answer_s < ANSWERS_WITHIN_S * (1 if arrivals > MOST_WAITING else 5)
     assert gauge.most_mb < MOST_MB
 
 
@@ -303,7 +304,7 @@ def caught(process_id: int) -> set[int]:
 
 
 def test_the_service_answers_while_it_hears_of_more_than_it_can_take(heard: Path, music: Path) -> None:
-    """What is heard waits in a queue of bounded length; the rest is found by a look."""
+    """Events wait in a queue of limited length; a scan finds the rest."""
     with Watcher(music, data_dir=heard, quiet_s=0.2) as watcher:
         watcher.wait_for("looked", why="start")
         for number in range(MOST_WAITING + 500):

@@ -1,4 +1,4 @@
-"""The service for long, and under load; see the marks."""
+"""The service for a long time, and under load; see the marks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_two_thousand_files_and_ten_kills(
             arrive(200)
             for _ in range(chance.randrange(1, 150)):
                 watcher.wait_for("tagged")
-            time.sleep(chance.random() / 5)  # a moment that nothing foresees
+            time.sleep(chance.random() / 5)  # a random moment
             watcher.kill()
     assert len(songs) == 2000
     with Watcher(music, data_dir=heard, jobs=2, log_level="info") as watcher:
@@ -103,7 +103,7 @@ class Library:
     def __init__(self, music: Path, samples: npt.NDArray[np.float32]) -> None:
         self.music, self._samples = music, samples
         self._chance = random.Random(7)
-        self.genres: dict[Path, list[str] | None] = {}  # the owner's, or None where it is for the service to choose
+        self.genres: dict[Path, list[str] | None] = {}  # the user's genre, or None if the service chooses
         self.counts = dict.fromkeys(("added", "moved", "retitled", "regenred", "touched", "deleted"), 0)
 
     def change(self, least: int) -> None:

@@ -23,7 +23,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def walk(*paths: Path) -> list[Found]:
-    """Find everything, and accept no failure."""
+    """Find everything; any failure is an error."""
     failures: list[FileError] = []
     found = list(find(paths, failures.append))
     assert failures == []

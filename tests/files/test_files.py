@@ -1,4 +1,4 @@
-"""The write protocol: the old bytes or the new ones, whatever happens and whoever interferes."""
+"""The write protocol: the old bytes or the new ones, no matter what happens."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def gap(path: Path) -> str | None:
 
 
 def punch(path: Path, start: float, end: float) -> None:
-    """Make a part of a file, from 0 to 1, one that was never written."""
+    """Make a part of a file a hole, as if it had never been written; from 0 to 1."""
     data, size = path.read_bytes(), path.stat().st_size
     first, last = int(start * size), int(end * size)
     with path.open("wb") as file:

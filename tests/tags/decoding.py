@@ -18,7 +18,7 @@ from audio_factory import decode
 
 
 def digest(data: bytes) -> str:
-    """What FFmpeg makes of a file."""
+    """The samples that FFmpeg decodes from a file."""
     try:
         return hashlib.blake2b(decode(io.BytesIO(data)), digest_size=16).hexdigest()
     except (av.error.FFmpegError, ValueError, IndexError) as error:

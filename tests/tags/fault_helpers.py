@@ -74,7 +74,7 @@ FROM_CORPUS = {
 
 @dataclass(frozen=True)
 class Song:
-    """A file to write to, where a write has something to do."""
+    """A file to write to, in which a write changes something."""
 
     name: str
     data: bytes
@@ -86,7 +86,7 @@ def containers() -> list[str]:
 
 
 def make_song(name: str, folder: Path) -> Song:
-    """Make a file of a container; skips where it would come from a folder that is absent."""
+    """Make a file of a container; skips if it would come from a folder that is missing."""
     path = folder / "made"
     if name == "speex":
         make_speex(path, 0.5, ["Old"])
@@ -126,7 +126,7 @@ class Call:
 
 
 class Writer:
-    """Writes to copies of a song, undisturbed or with a fault."""
+    """Writes to copies of a song, with or without a fault."""
 
     def __init__(self, song: Song, folder: Path) -> None:
         self.folder = folder
@@ -153,7 +153,7 @@ class Writer:
         self._server.wait()
 
     def write(self, *tracer: str) -> int:
-        """Write to a new copy of the song under a tracer; gives the status that `waitpid` gives."""
+        """Write to a new copy of the song under a tracer; returns the status from `waitpid`."""
         fork = int(self._ask())
         _wait_for(lambda: _status(fork)["State"].startswith(("T", "t")))
         with subprocess.Popen(
@@ -191,14 +191,18 @@ class Writer:
         }
 
     def trace(self, log: Path) -> list[Call]:
-        """Write undisturbed, and give the calls in their order."""
+        """Write without a fault, and return the calls in their order."""
         assert os.waitstatus_to_exitcode(self.write("-y", "-s0", f"--output={log}")) == WRITTEN
         lines = log.read_text("utf-8", "replace").splitlines()
         found = (re.match(r"([a-z_0-9]+)\(", line) for line in lines)
         return [Call(match[1], line) for match, line in zip(found, lines, strict=True) if match]
 
     def suffer(self, fault: Fault, new: bytes) -> str:
-        """Write with a fault; assert that the file is whole and a restart cleans up."""
+        """Write with a fault; assert that the file is whole and a restart cleans up.
+
+        Returns:
+            How the write ended.
+        """
         code = os.waitstatus_to_exitcode(self.write("--output=/dev/null", *fault.inject()))
         assert code != BUG, f"{fault}: a bug"
         content = self.path.read_bytes()
@@ -216,7 +220,7 @@ class Writer:
 
 
 def points(calls: Sequence[Call], only: frozenset[str] | None = None) -> Iterator[tuple[str, int]]:
-    """Each call by its name and its number among those of that name."""
+    """Each call by its name and its number among the calls with that name."""
     count: Counter[str] = Counter()
     for call in calls:
         count[call.name] += 1
@@ -230,6 +234,6 @@ def _status(process_id: int) -> dict[str, str]:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    """Look again and again; the test's own time limit ends what never comes."""
+    """Check again and again; the time limit of the test ends it if it never comes true."""
     while not condition():
         os.sched_yield()

@@ -54,7 +54,7 @@ def _write(path: Path, request: Json) -> int:
         child.write(path, request)
     except GenretaggerError:
         return REFUSED
-    except BaseException:  # noqa: BLE001 - whatever it is, the exit status tells
+    except BaseException:  # noqa: BLE001 - the exit status reports any error
         traceback.print_exc()
         return BUG
     return WRITTEN

@@ -141,7 +141,7 @@ def _made(kind: str, genres: tuple[str, ...] = (), title: str | None = "Song") -
 
 
 def _flac(*blocks: bytes) -> Callable[[Path], bytes]:
-    """With these blocks of comments."""
+    """A FLAC file with these blocks of comments."""
 
     def make_it(folder: Path) -> bytes:
         path = folder / "made.flac"

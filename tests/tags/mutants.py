@@ -18,7 +18,7 @@ def mutant(data: bytes, number: int) -> bytes:
 
     Args:
         data: the sound file.
-        number: which of the endlessly many.
+        number: which copy; the same number always gives the same one.
     """
     random = np.random.default_rng([number, len(data)])
     damaged = bytearray(data)

@@ -38,7 +38,7 @@ GENRES = ("Doom Metal", "Späße")
 
 
 class Ears:
-    """Decodes files in a process of its own, which damaged audio may crash or hang."""
+    """Decodes files in its own process, because damaged audio may crash or hang it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,7 +98,7 @@ def test_many_mutants(case: Case, part: int, tmp_path: Path, ears: Ears) -> None
 
 
 def tried(case: Case, numbers: range, folder: Path, ears: Ears) -> Counter[str]:
-    """Try mutants, with and without a genre to begin with, and count what became of them."""
+    """Try mutants, with and without an old genre, and count the results."""
     originals = [case.make(folder / "original", genres).read_bytes() for genres in ([], ["Rock"])]
     place = folder / "music"
     place.mkdir()

@@ -65,7 +65,7 @@ def test_tagged_compared_and_put_back(source: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     try:
         sound = decode(path)
-    except Exception:  # noqa: BLE001 - FFmpeg has a class of error for each way to be broken
+    except Exception:  # noqa: BLE001 - FFmpeg has a class of errors for each kind of damage
         sound = None
     try:
         with path.open("rb") as file:

@@ -52,7 +52,7 @@ def has_genre(layout: Layout, container: bytes) -> bool:
 
 
 def is_refused(layout: Layout, container: bytes, folder: Path) -> bool:
-    """Tag a file of this layout twice, take it back and do it again; or say that it is refused."""
+    """Tag a file of this layout twice, undo it and tag it again; or say that it is refused."""
     path = folder / f"song{layout.suffix}"
     data = layout.build(container)
     path.write_bytes(data)

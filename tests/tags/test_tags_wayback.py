@@ -51,7 +51,7 @@ def footers_in_front(folder: Path) -> bytes:
 
 
 def remains_of_ape(folder: Path) -> bytes:
-    """The beginning of a header where a tag of APEv2 was cut off."""
+    """The beginning of a header, left over from an APEv2 tag that was cut off."""
     path = make(folder / "whole", "wavpack", 1.0, title=None, artist=None)
     data = path.read_bytes()
     path.unlink()
