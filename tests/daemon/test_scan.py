@@ -1,4 +1,4 @@
-"""A folder compared with what is known of it: by names and stamps, without opening a file."""
+"""Comparing a folder with the database by names and stamps, without opening a file."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_folder_that_is_deeper_than_python_may_call(store: Store, tmp_path: Pa
 
 
 def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) -> None:
-    """A folder whose path the system still takes, and in it files and folders whose paths it does not."""
+    """A folder with a path that the system accepts, and in it files and folders with longer."""
     failed: list[OSError] = []
     folder, depth = tmp_path / "music", 0
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Models that are not the default one, through the whole flow: long windows, and embeddings without genres."""
+"""Other models than the default in the whole flow: long windows, embeddings without genres."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_learning_on_a_backbone_without_genres(
         lessons, store.get("vggish"), name="mine", origin=training.ORIGIN, least=3, rules=training.RULES
     )
     assert lesson.measures is not None
-    assert lesson.measures.top1 > 0.5  # the mean of a spectrum through random weights is still something
+    assert lesson.measures.top1 > 0.5  # random weights turn the mean of a spectrum into something that is not zero
     store.put("mine", lesson.onnx, lesson.card)
     assert store.get("mine").card.classes == tuple(sorted(training.GENRES))
     said = helpers.tag(options.model_copy(update={"model": "mine"}), known / "Dub" / "00", dry_run=True)["00.flac"]

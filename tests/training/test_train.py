@@ -1,4 +1,4 @@
-"""Learning from a library, from the tags to genres in files of artists that were never heard."""
+"""Training on a library, from its tags to genres for artists that are not in it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = len(GENRES) * ARTISTS * TRACKS
 
 @pytest.fixture
 def unseen(tmp_path: Path) -> Path:
-    """Tracks by artists that are not in the library, without tags of genre."""
+    """Tracks by artists that are not in the library, without genres in their tags."""
     for genre in GENRES:
         write_track(tmp_path / "unseen" / genre / "track.flac", genre, 9, 0, seconds=6, tag=None)
     return tmp_path / "unseen"
@@ -68,7 +68,7 @@ def test_three_commands(genretagger: Command, known: Path, unseen: Path, tmp_pat
     assert tagged >= 3
     ended = genretagger("evaluate", known, unseen, **config)
     assert ended.status == 0, ended.err
-    assert f"{ALL} tracks whose genre is known" in ended.out  # its own words count for nothing, which is told
+    assert f"{ALL} tracks whose genre is known" in ended.out  # genres that it wrote do not count, and it says so
     assert f"genretagger itself wrote the genre: {tagged} tracks" in ended.out
     assert f"learned from {ALL} of these tracks" in ended.out
 
@@ -135,7 +135,7 @@ def test_the_same_tracks_give_the_same_files(data_dir: Path, known: Path, monkey
     model = ModelStore(data_dir / "models").get("mine")
     again = learned(data_dir, gathered(data_dir, [known]), before=model)
     assert again.onnx == first.onnx
-    assert ModelStore(data_dir / "models").get("mine") == model  # the card too: it says when this was learned first
+    assert ModelStore(data_dir / "models").get("mine") == model  # the card too: it says when this was first learned
     learned_part = model.card.document["genretagger"]["learned"]
     assert learned_part["training"]["at"] == "2023-11-14T22:13:20Z"
     assert (learned_part["training"]["seed"], learned_part["training"]["tracks"]) == (0, ALL)
@@ -178,11 +178,11 @@ def test_corrections_count_and_our_own_words_do_not(data_dir: Path, known: Path,
     lesson = learned(data_dir, lessons, before=before)
     assert lesson.genres["Rumba"] == 1 + 2 * TRACKS
     changes = {each.genre: each for each in lesson.changes}
-    assert changes["Rumba"].before == 0  # the model that was there had never heard of it
+    assert changes["Rumba"].before == 0  # the old model did not know it
     assert changes["Chiptune"].tracks == ARTISTS * TRACKS
     assert min(changes["Chiptune"].before or 0, changes["Chiptune"].after or 0) > 0.7
     folds = [card["genretagger"]["learned"]["folds"]["ties"] for card in (before.card.document, lesson.card.document)]
-    assert folds[0].items() <= folds[1].items()  # what was held out together stays so
+    assert folds[0].items() <= folds[1].items()  # tracks that were held out together stay together
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Learning that is interrupted, killed, out of space or meets itself: the old model stays, or the new one is whole."""
+"""Interrupted, killed, out of space or run twice at once: `train` leaves a whole model."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def other_names(tmp_path: Path) -> Path:
-    """A map with which the same music gives another model."""
+    """A map that makes another model from the same music."""
     (tmp_path / "map.toml").write_text('Dub = "Reggae"\n')
     return tmp_path / "map.toml"
 
 
 def train(data_dir: Path, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Begin to learn."""
+    """Start training."""
     return subprocess.Popen(
         [sys.executable, "-m", "genretagger", "train", "--min-tracks", "3", *arguments],
         env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir)},

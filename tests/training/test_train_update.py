@@ -1,4 +1,4 @@
-"""Learning anew, and what is believed of a card that says what its model was learned from."""
+"""Training again, and how far a card is trusted that says what its model was trained on."""
 
 from __future__ import annotations
 
