@@ -70,9 +70,7 @@ def published_yamnet(wheel: Path) -> Callable[[str], bytes]:
 
 
 @pytest.fixture(scope="session")
-def model(
-    wheel: Path, published: Callable[[str], bytes], published_yamnet: Callable[[str], bytes]
-) -> InstalledModel:
+def model(wheel: Path, published: Callable[[str], bytes], published_yamnet: Callable[[str], bytes]) -> InstalledModel:
     """The default model, installed by the code as it is now."""
     return _installed("musicnn-yamnet", wheel, two_ears.convert(published, published_yamnet))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 from genretagger.errors import AudioError
@@ -255,20 +256,20 @@ def heard(samples: FloatArray, margin_samples: int, ears: Sequence[Ear]) -> tupl
     """
     import numpy as np
 
-    sizes = [int(np.prod(ear.front_end.shape)) for ear in ears]
+    sizes = [prod(ear.front_end.shape) for ear in ears]
     rows = np.empty((len(samples), sum(sizes)), np.float32)
     kept: list[int] = []
     for start in range(0, len(samples), _WINDOWS_AT_ONCE):
         part, alive = samples[start : start + _WINDOWS_AT_ONCE], None
         columns = []
-        for ear in ears:
+        for ear, size in zip(ears, sizes, strict=True):
             first = margin_samples - ear.front_end.margin_samples
             own = part[:, first : first + ear.front_end.window_samples]
             mel = log_mel(own if alive is None else own[alive], ear.front_end, ear.bank)
             if alive is None:
                 alive = np.flatnonzero(coherence(mel, ear.front_end) >= STEADY)
                 mel = mel[alive]
-            columns.append(mel.reshape(len(mel), -1))
+            columns.append(mel.reshape(len(mel), size))
         numbers = [] if alive is None else (alive + start).tolist()
         rows[len(kept) : len(kept) + len(numbers)] = np.concatenate(columns, axis=1)
         kept += numbers

@@ -110,9 +110,7 @@ def unpacked(content: bytes, kinds: Sequence[FrontEnd]) -> tuple[FilterBank, ...
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             for number, kind in enumerate(kinds):
-                made_for, window, filters = (
-                    file[_name(each, number)] for each in ("made_for", "window", "filters")
-                )
+                made_for, window, filters = (file[_name(each, number)] for each in ("made_for", "window", "filters"))
                 sound = (
                     made_for.tobytes() == _made_for(kind)
                     and (window.dtype, window.shape) == (np.float64, (kind.win_length,))

@@ -59,7 +59,10 @@ class Graph:
             helper.make_graph(
                 [*self._nodes, *ends],
                 name,
-                [helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", *shape]) for each, shape in inputs.items()],
+                [
+                    helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", *shape])
+                    for each, shape in inputs.items()
+                ],
                 [
                     helper.make_tensor_value_info(end, TensorProto.FLOAT, ["n", size])
                     for end, (_, size) in outputs.items()

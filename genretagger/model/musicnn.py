@@ -154,9 +154,7 @@ def networks(read: Callable[[str], bytes]) -> list[Network]:
     ]
 
 
-def listen(
-    graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool = False
-) -> tuple[list[str], list[str]]:
+def listen(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool = False) -> tuple[list[str], list[str]]:
     """Add the networks to a graph.
 
     Args:
