@@ -85,7 +85,7 @@ def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
     copy = make_techno(tmp_path / "copy.flac", "flac")
     assert genretagger("tag", copy, "--json").lines[0]["status"] == "tagged"
     shown = genretagger("show", copy, "--json").lines[0]
-    assert (shown["model"], shown["provider"]) == ("musicnn", "CPUExecutionProvider")
+    assert (shown["model"], shown["provider"]) == ("musicnn-yamnet", "CPUExecutionProvider")
     assert (shown["genres"], shown["scores"]) == (tagged["genres"], tagged["scores"])
 
 

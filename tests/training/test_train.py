@@ -140,7 +140,7 @@ def test_the_same_tracks_give_the_same_files(data_dir: Path, known: Path, monkey
     assert learned_part["training"]["at"] == "2023-11-14T22:13:20Z"
     assert (learned_part["training"]["seed"], learned_part["training"]["tracks"]) == (0, ALL)
     assert learned_part["held_out"]["tracks"] == ALL
-    assert learned_part["backbone"]["name"] == "musicnn"
+    assert learned_part["backbone"]["name"] == "musicnn-yamnet"
 
 
 def test_planted_mistakes_are_found(data_dir: Path, known: Path) -> None:
@@ -344,10 +344,10 @@ def test_a_learned_model_is_a_model_like_any_other(
     assert mine.card.classes[: len(GENRES)] == tuple(sorted(GENRES))
     info = genretagger("models", "info", "mine", "--json").lines[0]
     assert (info["labels"], info["classes"]) == (len(GENRES), sorted(GENRES))
-    assert "musicnn: " not in genretagger("models", "info", "mine").out
+    assert "musicnn-yamnet: " not in genretagger("models", "info", "mine").out
     listed = {line["name"]: line for line in genretagger("models", "list", "--json").lines}
-    assert (listed["mine"]["labels"], listed["musicnn"]["labels"]) == (len(GENRES), 100)
-    assert mine.card.classes[len(GENRES) :] == tuple(f"musicnn: {label}" for label in model.card.classes)
+    assert (listed["mine"]["labels"], listed["musicnn-yamnet"]["labels"]) == (len(GENRES), 621)
+    assert mine.card.classes[len(GENRES) :] == tuple(f"musicnn-yamnet: {label}" for label in model.card.classes)
     options = helpers.settings(data_dir, model="mine", forbid=["Techno"], aliases={"dub": "Deep Dub"}, policy="replace")
     said = helpers.tag(options, known / "Dub" / "00", dry_run=True)
     assert said["00.flac"].genres == ("Deep Dub",)
@@ -363,10 +363,16 @@ def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known:
     with Store.open(data_dir / "library.sqlite3") as database:
         note = database.describe(path)
         assert note is not None
-        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": False, "musicnn": True}
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {
+            "mine": False,
+            "musicnn-yamnet": True,
+        }
         heard = helpers.tag(options, path, dry_run=True, force=True)[path.name]
         note = database.describe(path)
         assert note is not None
-        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {"mine": True, "musicnn": True}
+        assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {
+            "mine": True,
+            "musicnn-yamnet": True,
+        }
     assert heard.genres == derived.genres == ("Dub",)
     assert dict(heard.scores) == pytest.approx(dict(derived.scores), abs=1e-3)

@@ -81,7 +81,7 @@ def test_without_room_for_the_new_model_the_old_one_stays(data_dir: Path, known:
     assert child.returncode == 2, said
     assert b"no space left for the model" in said
     assert ModelStore(data_dir / "models").verify("mine") == before
-    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn"}
+    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn-yamnet"}
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_kill_at_any_moment_leaves_the_old_model_or_the_new(data_dir: Path, kn
     with train(data_dir, known) as child:
         child.communicate(timeout=100)
     assert "Dub" in models.verify("mine").card.classes
-    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn"}
+    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn-yamnet"}
 
 
 @pytest.mark.slow
@@ -134,4 +134,4 @@ def test_a_model_that_is_gone_is_told(data_dir: Path, known: Path) -> None:
     ModelStore(data_dir / "models").remove("mine")
     with pytest.raises(ModelError, match="'mine' is not installed") as caught:
         helpers.tag(helpers.settings(data_dir, model="mine"), known)
-    assert "musicnn" in caught.value.hint
+    assert "musicnn-yamnet" in caught.value.hint

@@ -31,8 +31,8 @@ def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Pa
     assert "on the same held-out tracks" in ended.out
     assert "Chiptune" in ended.out
     assert "may be mislabelled" in ended.out
-    assert genretagger("train", "--update", "musicnn").status == 2
-    assert genretagger("train", known, "--name", "musicnn").status == 2
+    assert genretagger("train", "--update", "musicnn-yamnet").status == 2
+    assert genretagger("train", known, "--name", "musicnn-yamnet").status == 2
 
 
 @pytest.mark.slow
