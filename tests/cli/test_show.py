@@ -21,7 +21,7 @@ from genretagger.types import Decision, Stamp
 from genretagger.worker.pool import WorkerPool
 
 Command = Callable[..., Any]
-KEYS = {"path", "status", "genres_before", "genres", "scores", "reason", "model", "seconds"}
+KEYS = {"path", "status", "genres_before", "genres", "scores", "cause", "reason", "model", "seconds"}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     assert tagged["status"] == "tagged"
     shown = genretagger("show", song, "--json").lines[0]
     assert shown.keys() >= KEYS
-    for key in ("path", "status", "genres_before", "genres", "scores", "reason", "model"):
+    for key in ("path", "status", "genres_before", "genres", "scores", "cause", "reason", "model"):
         assert shown[key] == tagged[key], key
     assert (shown["provider"], shown["plan"], shown["kind"]) == ("CPUExecutionProvider", "spread-16.1", "flac")
     assert [(write["before"], write["after"], write["state"]) for write in shown["writes"]] == [
