@@ -198,7 +198,7 @@ class Pipeline(Rewriting):
             return _outcome(track, status, decision.reason, decision, genres=decision.genres)
         if reason := self.ownership.reason(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
-        if reason := self._unfit(file, track):
+        if reason := self.writer.refusals.unfit(file, track):
             return _outcome(track, Status.SKIPPED, reason)
         see_free(file.path)
         try:
@@ -221,12 +221,6 @@ class Pipeline(Rewriting):
             except NotAllowedError as refusal:  # which only a try could tell
                 return _outcome(track, Status.SKIPPED, refusal.reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
-
-    def _unfit(self, file: Found, track: Track) -> Reason | None:
-        """Say why a file is left out by the settings or the container; None where nothing speaks against it."""
-        if track.duration_s is not None and track.duration_s < self._settings.min_duration_s:
-            return because(Cause.TOO_SHORT, least_s=self._settings.min_duration_s)
-        return self.writer.refusal(file, track)
 
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
         """The genres that the file shall have, by the policy."""

@@ -50,7 +50,7 @@ class Applying:
         if cause := _difference(planned, track):
             return Outcome(planned.path, Status.FAILED, because(cause), now, now)
         file = Found(planned.path, planned.root)
-        if reason := writer.refusal(file, track) or _loss(planned, self._settings.protect):
+        if reason := writer.refusals.of(file, track) or _loss(planned, self._settings.protect):
             return Outcome(planned.path, Status.SKIPPED, reason, now, now)
         see_free(planned.path)
         # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.

@@ -61,7 +61,7 @@ class Undoing:
             return Outcome(write.path, Status.SKIPPED, because(Cause.CHANGED_SINCE_WRITE, redo=redo), now, now)
         # The folder that the write was allowed in is the only one that its undo may touch.
         file = Found(path, Path(os.path.realpath(path)).parent)
-        if reason := writer.forbidden(file, track):
+        if reason := writer.refusals.forbidden(file, track):
             return Outcome(write.path, Status.SKIPPED, reason, now, now)
         reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
         if not run.dry_run:
