@@ -3,84 +3,68 @@
     path → audio → mel windows → activations → track scores → genres (with a reason) → database → tags
 
 Each file goes through `_one` from top to bottom: what is it (`knowledge`), is its genre ours to write (`ownership`),
-what is to be heard in it (`knowledge` again), what follows for its tags, write them (`writer`). The order at the end is
-always: store the result, announce the write, write the tags, mark as written; a kill between any two of them is settled
-at the next start (`recover`).
+may we write to it (`writer`), what is to be heard in it (`knowledge` again), what follows for its tags, write them
+(`writer` again). The order at the end is always: store the result, announce the write, write the tags, mark as written;
+a kill between any two of them is settled at the next start (`recover`).
 
-A failure is recorded in `_safely`, per file, and the others go on.
+`Rewriting` holds the stages that need no model: writing what a plan says, and taking back what was written. Whatever
+happens with one file, the others go on: see `steps.one_file`.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.errors import (
-    BugError,
-    FileChangedError,
-    FileError,
-    GenretaggerError,
-    NotAllowedError,
-    SystemFaultError,
-    TooShortError,
-)
+from genretagger.database.values import StoredWrite
+from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
 from genretagger.files.discover import Found
 from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
+from genretagger.steps.apply import Applying
 from genretagger.steps.knowledge import Knowledge
+from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import Planned, planned
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import Flow, interleave
+from genretagger.steps.undo import Undoing
 from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
-from genretagger.text import printable
-from genretagger.types import Decision, Heard, Outcome, Stamp, Status, Track
+from genretagger.types import Decision, Heard, Json, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
-from genretagger.worker.limits import too_little_memory
 from genretagger.worker.pool import Limits, WorkerPool
 
-_log = logging.getLogger(__name__)
-_PLENTY_MB = 1024
-"""A limit on memory that leaves less than this is told of when memory runs out."""
 _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is done, and of how much."""
 
 
-class Pipeline:
-    """The stages, ready for use; made by `open_pipeline`.
-
-    A front end that writes by rules of its own uses them one by one; see `genretagger.beets`.
+class Rewriting:
+    """The stages that need no model; made by `open_rewriting`.
 
     Args:
-        settings: how to listen, decide and write.
+        settings: how to write.
         store: the database.
         workers: the child processes.
-        listener: the model, loaded when first needed.
     """
 
-    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool) -> None:
         self._settings = settings
         self._workers = workers
         self.store = store
-        self.listener = listener
         self.writer = Writer(settings, store, workers)
-        self.knowledge = Knowledge(store, workers, listener, self.writer.options)
-        self.ownership = Ownership(settings, store)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
@@ -95,14 +79,77 @@ class Pipeline:
         plan: Callable[[Planned], None] | None = None,
         once: bool = False,
         hear_only: bool = False,
+        notes: Mapping[str, Json] | None = None,
     ) -> Run:
-        """Begin a run, whose writes can be undone together; see `Run`."""
-        number = self.store.begin_run(command, self._settings.recorded())
+        """Begin a run, whose writes can be undone together; see `Run`.
+
+        `notes` are kept with the settings of the run.
+        """
+        number = self.store.begin_run(command, {**self._settings.recorded(), **(notes or {})})
         return Run(number, dry_run or plan is not None or hear_only, force, plan, once, hear_only)
 
     def finish(self, run: Run) -> None:
         """End a run."""
         self.store.finish_run(run.id)
+
+    def apply(self, plan: Iterable[Planned], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
+        """Write a plan; for `stop` and what is yielded see `Pipeline.tag`.
+
+        Args:
+            plan: each file once.
+            run: from `begin`; a dry run only says what would be done.
+            stop: when done, what was begun is finished and nothing new begins.
+        """
+        step = Applying(self._settings, self.store, self._workers, self.writer)
+
+        def flow(each: Planned) -> Flow[Outcome]:
+            work = safely(each.path, partial(step.one, each, run), failed_at(each.path))
+            return timed(work, model=each.model, scores=each.scores, dry_run=run.dry_run)
+
+        yield from self._together(map(flow, plan), stop)
+
+    def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
+        """Take back writes, in their order; undos as well, which is a redo.
+
+        Args:
+            writes: newest first; those that did not take place, or were undone, are passed over.
+            run: from `begin`; with `force`, the old genre comes back even if somebody changed it since.
+            stop: when done, what was begun is finished and nothing new begins.
+        """
+        step = Undoing(self.store, self._workers, self.writer)
+
+        def flow(write: StoredWrite) -> Flow[Outcome]:
+            work = safely(write.path, partial(step.one, write, run), failed_at(write.path))
+            return timed(work, model=step.chooser(write), dry_run=run.dry_run)
+
+        # One at a time: two writes to one file must be undone in their order.
+        yield from self._together((flow(write) for write in writes if write.stands), stop, width=1)
+
+    def _together(
+        self, flows: Iterable[Flow[_Result]], stop: Future[None], *, width: int | None = None
+    ) -> Iterator[_Result]:
+        yield from interleave(flows, width=width or 2 * self._settings.worker_count + 1, stop=stop)
+        if stop.done():
+            self._workers.close(finish=False)  # what they still read or decode, nobody waits for
+
+
+class Pipeline(Rewriting):
+    """All stages, ready for use; made by `open_pipeline`.
+
+    A front end that writes by rules of its own uses them one by one; see `genretagger.beets`.
+
+    Args:
+        settings: how to listen, decide and write.
+        store: the database.
+        workers: the child processes.
+        listener: the model, loaded when first needed.
+    """
+
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
+        super().__init__(settings, store, workers)
+        self.listener = listener
+        self.knowledge = Knowledge(store, workers, listener, self.writer.options)
+        self.ownership = Ownership(settings, store)
 
     def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
@@ -115,7 +162,7 @@ class Pipeline:
         Yields:
             What became of each file, in the order in which they end.
         """
-        yield from self._together((self._safely(file, run) for file in files), stop)
+        yield from self._together((self._tagged(file, run) for file in files), stop)
 
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
@@ -130,12 +177,17 @@ class Pipeline:
         Yields:
             Each track, or why it cannot be heard, in the order in which they end.
         """
-        yield from self._together((self._heard(file, worth) for file in files), stop)
 
-    def _together(self, flows: Iterable[Flow[_Result]], stop: Future[None]) -> Iterator[_Result]:
-        yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
-        if stop.done():
-            self._workers.close(finish=False)  # what they still decode, nobody waits for
+        def flow(file: Found) -> Flow[Heard | FileError]:
+            return safely(file.path, partial(self.knowledge.everything, file.path, worth), lambda error: error)
+
+        yield from self._together(map(flow, files), stop)
+
+    def _tagged(self, file: Found, run: Run) -> Flow[Outcome]:
+        """Take one file through all stages; a failure is recorded."""
+        stamp = _stamp(file.path)
+        work = safely(file.path, partial(self._one, file, run), lambda error: self.failed(file.path, error, run, stamp))
+        return timed(work, model=self.listener.name, dry_run=run.dry_run)
 
     def _one(self, file: Found, run: Run) -> Flow[Outcome]:
         """Take one file from top to bottom."""
@@ -146,7 +198,7 @@ class Pipeline:
             return _outcome(track, status, decision.reason, decision, genres=decision.genres)
         if reason := self.ownership.reason(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
-        if reason := self._unfit(file, track):
+        if reason := self.writer.refusals.unfit(file, track):
             return _outcome(track, Status.SKIPPED, reason)
         see_free(file.path)
         try:
@@ -170,48 +222,10 @@ class Pipeline:
                 return _outcome(track, Status.SKIPPED, refusal.reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
-    def _unfit(self, file: Found, track: Track) -> Reason | None:
-        """Say why a file is left out by the settings or the container; None where nothing speaks against it."""
-        if track.duration_s is not None and track.duration_s < self._settings.min_duration_s:
-            return because(Cause.TOO_SHORT, least_s=self._settings.min_duration_s)
-        return self.writer.refusal(file, track)
-
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
         """The genres that the file shall have, by the policy."""
         rules = self._settings
         return merged(track.genres.values, decision.genres, rules.policy, rules.protect, vocabulary())
-
-    def _safely(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom, whatever it is: a failure is recorded, and the others go on."""
-        started, stamp = time.monotonic(), _stamp(file.path)
-        try:
-            outcome = yield from self._patiently(file, run)
-        except FileError as error:
-            outcome = self.failed(file.path, error, run, stamp)
-        except GenretaggerError:
-            raise  # the database or the model: no other file would fare better
-        except Exception as error:
-            if starved := _starved(error):
-                raise starved from error
-            _log.exception("%s", printable(file.path))
-            bug = BugError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
-            outcome = self.failed(file.path, bug, run, stamp)
-        seconds = time.monotonic() - started
-        return replace(outcome, model=self.listener.name, seconds=seconds, dry_run=run.dry_run)
-
-    def _patiently(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom, and once more where somebody, perhaps another genretagger, changed it."""
-        try:
-            return (yield from self._one(file, run))
-        except FileChangedError:
-            return (yield from self._one(file, run))
-
-    def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError]:
-        try:
-            return (yield from self.knowledge.everything(file.path, worth))
-        except FileError as error:
-            error.path = error.path or file.path
-            return error
 
     def failed(self, path: Path, error: FileError, run: Run, stamp: Stamp | None = None) -> Outcome:
         """Record why a file, or a folder, could not be handled.
@@ -241,20 +255,6 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _starved(error: Exception) -> GenretaggerError | None:
-    """What to say if this process, and not a child, lacks memory or a library: no other file would fare better."""
-    said = (str(error).strip().splitlines() or [""])[-1].rstrip(". ")
-    if isinstance(error, MemoryError) or "start new thread" in said:
-        cause = "there is not enough memory"
-    elif isinstance(error, ImportError):
-        cause = f"a library cannot be loaded: {said}"
-    else:
-        return None
-    if limit := too_little_memory(_PLENTY_MB):
-        return GenretaggerError(f"{cause}; {limit}", hint="Raise it: `ulimit -v unlimited -d unlimited`.")
-    return GenretaggerError(cause, hint="`genretagger doctor` looks for the cause; --jobs 1 needs less memory.")
-
-
 def _outcome(
     track: Track,
     status: Status,
@@ -274,6 +274,29 @@ def _outcome(
 
 
 @contextmanager
+def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewriting]:
+    """Open the database and the child processes, for what needs no model.
+
+    Args:
+        settings: from `config.load`.
+        create: make the database, if there is none.
+
+    Raises:
+        GenretaggerError: the database cannot be had.
+    """
+    with Store.open(settings.database, create=create) as store, open_workers(settings) as workers:
+        rewriting = Rewriting(settings, store, workers)
+        rewriting.recover()
+        yield rewriting
+
+
+def open_workers(settings: Settings, count: int | None = None) -> WorkerPool:
+    """The child processes, within the limits of the settings; as many as these say, or `count`."""
+    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    return WorkerPool(count or settings.worker_count, limits)
+
+
+@contextmanager
 def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> Iterator[Pipeline]:
     """Open the database, the model (fetching the default one on first use) and the child processes.
 
@@ -290,8 +313,7 @@ def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress
         notice(f"fetching the model {settings.model}, once")
         models.pull(settings.model, progress=progress)
     model = models.get(settings.model)
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
-    with Store.open(settings.database) as store, WorkerPool(settings.worker_count, limits) as workers:
+    with Store.open(settings.database) as store, open_workers(settings) as workers:
         pipeline = Pipeline(settings, store, workers, Listener(settings, model, notice))
         pipeline.recover()
         yield pipeline

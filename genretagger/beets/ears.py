@@ -163,7 +163,7 @@ class Ears:
             FileError: the file cannot be read.
         """
         file = Found(path, path.parent)
-        return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path), in_place=True))
+        return self._call(lambda pipeline, _: pipeline.writer.refusals.of(file, _read(pipeline, path), in_place=True))
 
     def announce(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
@@ -207,7 +207,7 @@ class Ears:
             listener, writer = pipeline.listener, pipeline.writer
             file = Found(path, path.parent)
             track = _read(pipeline, path)
-            if refusal := writer.refusal(file, track):
+            if refusal := writer.refusals.of(file, track):
                 raise WriteRefusedError(sentence(refusal), path=path)
             if track.genres.values == genres:
                 return None
@@ -293,7 +293,7 @@ class Ears:
                     )
                 return now
             file = Found(path, path.parent)
-            if write and (refusal := pipeline.writer.refusal(file, track)):
+            if write and (refusal := pipeline.writer.refusals.of(file, track)):
                 raise WriteRefusedError(sentence(refusal), path=path)
             if write and not pretend:
                 for back in history.ways_back(trail, track, steps):
