@@ -13,7 +13,7 @@ PACKAGE = ROOT / "genretagger"
 PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "types", "text", "textfile", "places"}),
+    frozenset({"errors", "types", "text", "textfile", "strict", "places"}),
     frozenset({"config", "files", "vocabulary", "database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
@@ -23,7 +23,14 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
 
-BESIDE = {("types", "errors"), ("places", "errors"), ("cli", "daemon"), ("__main__", "cli"), ("__main__", "daemon")}
+BESIDE = {
+    ("types", "errors"),
+    ("places", "errors"),
+    ("strict", "types"),
+    ("cli", "daemon"),
+    ("__main__", "cli"),
+    ("__main__", "daemon"),
+}
 """The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""
 
 PLUGINS_MAY = {"beets", "cli", "config", "errors", "text", "types", "vocabulary"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
-from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.model.bounds import MAX_CARD_BYTES
 from genretagger.model.catalogue import catalogue
 
 PULLABLE = tuple(catalogue())

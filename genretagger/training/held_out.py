@@ -9,7 +9,6 @@ from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Change, Rules, Suspect
 from genretagger.training.measures import Judged, choose
-from genretagger.vocabulary.learned import KEY
 from genretagger.vocabulary.names import key
 
 if TYPE_CHECKING:
@@ -71,7 +70,10 @@ def changes(
     """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
     if before is None or not said:
         return ()
-    earlier = [key(genre) for genre in before.document[KEY]["learned"]["genres"]]  # their spelling may have changed
+    part = before.part
+    if part is None or part.learned is None:
+        return ()
+    earlier = [key(genre) for genre in part.learned.genres]  # their spelling may have changed
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):

@@ -19,7 +19,7 @@ from genretagger.model.card import Card
 from genretagger.model.session import Session
 from genretagger.training import learn as school
 from genretagger.types import Status
-from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.part import KEY
 
 
 @pytest.fixture
