@@ -20,7 +20,7 @@ import tomllib
 import unicodedata
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -266,24 +266,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
+        if issubclass(settings_cls, _Restored):
+            return (init_settings,)
         return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_file()))
 
 
 class _Restored(Settings):
     """Settings from nowhere but the values given."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what was given."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 def restored(values: dict[str, Any]) -> Settings:
@@ -382,7 +371,8 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
         place = f"{option} in {path}"
     field = Settings.model_fields.get(option)
     hint = f"It is: {field.description}" if field is not None else ""
-    got = "" if option == "database_url" else f", got {_shown(first['input'])}"  # it may hold a password
+    shown = json.dumps(first["input"], ensure_ascii=False, default=str)
+    got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
     return ConfigError(f"{place}: {_said(first['type'], first['msg'])}{got}", hint=hint)
 
 
@@ -395,11 +385,6 @@ def _said(kind: str, message: str) -> str:
     return re.sub("^(Input|String) ", "it ", message)
 
 
-def _shown(value: object) -> str:
-    """A value as a file has it, as well as may be."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _toml_hint(said: str) -> str:
     if any(word in said for word in ("overwrite", "twice", "Duplicate")):
         return "Something stands there twice: take one of the two away"
@@ -410,8 +395,3 @@ def _toml_hint(said: str) -> str:
     if "Unclosed" in said or "Unterminated" in said:
         return "A bracket or a quotation mark is not closed"
     return "Mend that line"
-
-
-def devices() -> tuple[str, ...]:
-    """The valid values of `device`."""
-    return get_args(Device)

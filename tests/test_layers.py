@@ -14,7 +14,8 @@ PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "types", "text", "textfile", "strict", "places"}),
-    frozenset({"config", "files", "vocabulary", "database"}),
+    frozenset({"config", "files", "vocabulary"}),
+    frozenset({"database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
     frozenset({"steps", "training"}),

@@ -27,8 +27,3 @@ def peaks(sound: Sound) -> FloatArray:
 def silent_windows(sound: Sound) -> npt.NDArray[np.bool_]:
     """Which windows hold nothing to hear, (windows,) bool."""
     return peaks(sound) < SILENCE_PEAK
-
-
-def is_silent(sound: Sound) -> bool:
-    """Whether there is nothing to hear in the whole of it."""
-    return bool(silent_windows(sound).all())
