@@ -40,7 +40,7 @@ from genretagger.steps.knowledge import Knowledge
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import Planned, planned
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, interleave
+from genretagger.steps.schedule import Flow, interleave, wait_for
 from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
 from genretagger.text import printable
@@ -101,6 +101,31 @@ class Pipeline:
     def finish(self, run: Run) -> None:
         """End a run."""
         self.store.finish_run(run.id)
+
+    def decide(self, path: Path) -> Decision:
+        """Say which genres one file should have. The file is listened to once, and never changed.
+
+        Raises:
+            GenretaggerError: the file cannot be read or heard, or the database cannot be used.
+        """
+        track = wait_for(self.knowledge.track(path.absolute(), anew=False))
+        return wait_for(self.knowledge.decision(track, anew=False))
+
+    def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
+        """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
+
+        Args:
+            path: the file.
+            dry_run: whether to write nothing.
+
+        Raises:
+            GenretaggerError: the database or the model cannot be used; what is wrong with the file is in the outcome.
+        """
+        run = self.begin("tag", dry_run=dry_run)
+        path = path.absolute()
+        (outcome,) = self.tag([Found(path, path.parent)], run, stop=Future())
+        self.finish(run)
+        return outcome
 
     def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
@@ -272,7 +297,12 @@ def _outcome(
 
 
 @contextmanager
-def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> Iterator[Pipeline]:
+def open_pipeline(
+    settings: Settings,
+    *,
+    notice: Callable[[str], None] = _log.info,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Pipeline]:
     """Open the database, the model (fetching the default one on first use) and the child processes.
 
     Args:
