@@ -108,8 +108,12 @@ class Pipeline:
         Raises:
             GenretaggerError: the file cannot be read or heard, or the database cannot be used.
         """
-        track = wait_for(self.knowledge.track(path.absolute(), anew=False))
-        return wait_for(self.knowledge.decision(track, anew=False))
+        try:
+            track = wait_for(self.knowledge.track(path.absolute(), anew=False))
+            return wait_for(self.knowledge.decision(track, anew=False))
+        except FileError as error:
+            error.path = error.path or path
+            raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
@@ -318,7 +322,7 @@ def open_pipeline(
         notice(f"fetching the model {settings.model}, once")
         models.pull(settings.model, progress=progress)
     model = models.get(settings.model)
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    limits = Limits.of(settings)
     with Store.open(settings.database) as store, WorkerPool(settings.worker_count, limits) as workers:
         pipeline = Pipeline(settings, store, workers, Listener(settings, model, notice))
         pipeline.recover()

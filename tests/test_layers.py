@@ -13,7 +13,7 @@ PACKAGE = ROOT / "genretagger"
 PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "types", "text", "textfile", "strict", "places"}),
+    frozenset({"errors", "types", "text", "textfile", "strict", "launch", "places"}),
     frozenset({"config", "files", "vocabulary"}),
     frozenset({"database"}),
     frozenset({"audio", "tags"}),
@@ -28,6 +28,7 @@ BESIDE = {
     ("types", "errors"),
     ("places", "errors"),
     ("strict", "types"),
+    ("launch", "errors"),
     ("cli", "daemon"),
     ("__main__", "cli"),
     ("__main__", "daemon"),

@@ -47,7 +47,7 @@ def apply(
 
     output.quieten()
     settings = load()
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    limits = Limits.of(settings)
     counts = dict.fromkeys(Status, 0)
     run_id: int | None = None
     with _opened(file) as stream:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from genretagger.text import plural, printable
+from genretagger.text import moment, plural, printable
 from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
@@ -167,8 +167,3 @@ def write_json(write: StoredWrite) -> dict[str, Json]:
         "reason": printable(write.reason),
         "at": moment(write.started_at),
     }
-
-
-def moment(time: datetime) -> str:
-    """Give a moment as ISO 8601, in UTC."""
-    return time.isoformat(timespec="seconds")

@@ -155,7 +155,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
         raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
     settings = load()
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    limits = Limits.of(settings)
     counts = dict.fromkeys(Status, 0)
     finished = True
     with (

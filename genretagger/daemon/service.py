@@ -13,8 +13,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -23,7 +21,7 @@ from genretagger.config import Settings
 from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
-from genretagger.daemon.control import Control
+from genretagger.daemon.control import Control, Question
 from genretagger.daemon.daily import DailyBackup
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
@@ -60,14 +58,6 @@ _DIED = object()
 """The word that a thread died of an exception."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What a command wants to know."""
-
-    word: str
-    answer: Future[Json] = field(default_factory=Future)
-
-
 class Service:
     """The watcher of some folders.
 
@@ -84,7 +74,7 @@ class Service:
         self._load, self._events = load, events
         self._settings = load()
         self._inbox: SimpleQueue[object] = SimpleQueue()
-        self._questions: SimpleQueue[_Question] = SimpleQueue()
+        self._questions: SimpleQueue[Question] = SimpleQueue()
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
         migrate_aside(self._settings.database)
@@ -358,7 +348,7 @@ class Service:
 
     def _pass_on(self, word: str) -> Json:
         """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
-        question = _Question(word)
+        question = Question(word)
         self._questions.put(question)
         self._inbox.put(None)  # wakes the loop, which answers before it goes on with anything else
         return question.answer.result(ANSWER_S)

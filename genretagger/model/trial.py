@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-import genretagger
+from genretagger import launch
 from genretagger.errors import ModelError
 from genretagger.model.card import Card, Tensor
 from genretagger.types import Json
@@ -56,13 +56,10 @@ def _child(*arguments: str, content: bytes = b"") -> Json:
     Raises:
         ModelError: it says that something is wrong, or ends before it says anything.
     """
-    package = str(Path(genretagger.__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-P", "-m", "genretagger.model.trial", *arguments]
     try:
         ended = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
+            launch.command("model.trial", *arguments),
+            env=launch.environment(),
             input=content,
             capture_output=True,
             timeout=TIME_S,
