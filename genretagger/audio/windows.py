@@ -23,7 +23,7 @@ LONGEST_LISTENING_S = 3600.0
 """The most audio of one track, in seconds: 230 MB of samples at 16 kHz. Longer mixes are spread over by that much."""
 
 
-def plan(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
+def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
     """Choose the windows of a track.
 
     Args:

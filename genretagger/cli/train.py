@@ -105,7 +105,7 @@ def train(
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training import learn as school
-        from genretagger.training.lesson import Rules
+        from genretagger.training.lesson import ChoiceRules
         from genretagger.training.memory import as_before
 
         del pipeline
@@ -124,7 +124,7 @@ def train(
                 "map": str(map_file.absolute()) if map_file else None,
             },
             least=min_tracks or _LEAST,
-            rules=Rules(settings.min_score, settings.share_of_top, settings.max_genres),
+            rules=ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres),
             before=before,
             progress=lambda done, total: tell("learning", done, total),
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, Rules, Suspect
+from genretagger.training.lesson import Change, ChoiceRules, Suspect
 from genretagger.training.measures import Judged, choose
 from genretagger.vocabulary.names import key
 
@@ -30,7 +30,7 @@ def unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]
 
 
 def judged(
-    genres: tuple[str, ...], truth: Flags, scores: FloatArray, beyond: Sequence[str], rules: Rules
+    genres: tuple[str, ...], truth: Flags, scores: FloatArray, beyond: Sequence[str], rules: ChoiceRules
 ) -> Judged | None:
     """The tracks and genres that could be held out."""
     columns = [place for place, genre in enumerate(genres) if genre not in beyond]

@@ -17,7 +17,7 @@ from genretagger.model.installed import InstalledModel
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
-from genretagger.training.lesson import Lesson, Rules
+from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.measures import Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
 from genretagger.types import Json
@@ -43,10 +43,10 @@ def learn(
     name: str,
     origin: Mapping[str, Json],
     least: int,
-    rules: Rules,
+    rules: ChoiceRules,
     before: Card | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Lesson:
+) -> TrainingResult:
     """Learn.
 
     Args:
@@ -114,7 +114,7 @@ def learn(
         },
     }
     onnx = _onnx(backbone, head.weights, head.bias, head.axes, head.origin)
-    return Lesson(
+    return TrainingResult(
         onnx=onnx,
         card=_card(name, genres, backbone, values.shape[1], part),
         genres=counts,

@@ -183,7 +183,7 @@ def _object(value: Json) -> dict[str, Json]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _SoundHeader:
     """The windows and their rate."""
 
     rate_hz: int
@@ -209,7 +209,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     """
     import numpy as np
 
-    heard = _read(_Heard, value)
+    heard = _read(_SoundHeader, value)
     if not all(0 <= time_s < math.inf for pair in heard.windows for time_s in pair):
         raise ProtocolError("an odd window")
     windows = tuple(Window(*pair) for pair in heard.windows)
