@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from genretagger import launch
 from genretagger.errors import ModelError
 from genretagger.model.card import Card, Tensor
+from genretagger.strict import read
 from genretagger.types import Json
 
 TIME_S = 120
@@ -47,10 +48,19 @@ def is_head(onnx: bytes) -> bool:
     Raises:
         ModelError: it is no ONNX model, or none that may be used.
     """
-    return bool(_child(content=onnx)["head"])
+    return _child(content=onnx).head
 
 
-def _child(*arguments: str, content: bytes = b"") -> Json:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a child says: what is wrong, if anything, and whether the model eats embeddings."""
+
+    cause: str
+    hint: str
+    head: bool = False
+
+
+def _child(*arguments: str, content: bytes = b"") -> _Said:
     """What a child process says.
 
     Raises:
@@ -70,14 +80,13 @@ def _child(*arguments: str, content: bytes = b"") -> Json:
     except OSError as error:
         raise ModelError(f"The model cannot be tried: {error.strerror}") from error
     try:
-        said = json.loads(ended.stdout.splitlines()[-1])
-        cause, hint = str(said["cause"]), str(said["hint"])
-    except (ValueError, IndexError, KeyError, TypeError) as error:
+        said = read(_Said, json.loads(ended.stdout.splitlines()[-1]))
+    except (ValueError, IndexError, RecursionError) as error:
         if ended.returncode == 0 or b"MemoryError" in ended.stderr or b"bad_alloc" in ended.stderr:
             raise ModelError("The model needs too much memory", hint=_OWN_LIMITS) from error
         raise ModelError(f"The model makes ONNX Runtime crash (status {ended.returncode})", hint=_OWN_LIMITS) from error
-    if cause:
-        raise ModelError(cause, hint=hint)
+    if said.cause:
+        raise ModelError(said.cause, hint=said.hint)
     return said
 
 
