@@ -18,7 +18,7 @@ import numpy as np
 
 from genretagger import audio
 from genretagger.audio.mel import heard
-from genretagger.audio.windows import plan, plan_key
+from genretagger.audio.windows import plan_key, spread
 from genretagger.database import Store, WriteState
 from genretagger.errors import UnsupportedFileError
 from genretagger.files.kinds import Kind, kind_of
@@ -181,7 +181,7 @@ class Bench:
             return audio.decode(
                 file,
                 _kind(kind_of(file), path),
-                plan=partial(plan, window_s=self._front_end.window_s, count=windows),
+                plan=partial(spread, window_s=self._front_end.window_s, count=windows),
                 rate_hz=self._front_end.rate_hz,
                 window_samples=self._front_end.window_samples,
                 margin_samples=self._front_end.margin_samples,

@@ -21,7 +21,7 @@ import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
@@ -267,24 +267,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: flags, then the environment, then the file."""
         del dotenv_settings, file_secret_settings
+        if issubclass(settings_cls, _Restored):
+            return (init_settings,)
         return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_file()))
 
 
 class _Restored(Settings):
     """Settings from nowhere but the values given."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what was given."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
 
 
 def restored(values: dict[str, Any]) -> Settings:
@@ -383,7 +372,8 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
         place = f"{option} in {path}"
     field = Settings.model_fields.get(option)
     hint = f"It is: {field.description}" if field is not None else ""
-    got = "" if option == "database_url" else f", got {_shown(first['input'])}"  # it may hold a password
+    shown = json.dumps(first["input"], ensure_ascii=False, default=str)
+    got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
     is_flag = flags.get(option) is not None
     return OptionError(option, place, f"{_said(first)}{got}", is_flag=is_flag, hint=hint)
 
@@ -398,11 +388,6 @@ def _said(fault: Mapping[str, Any]) -> str:
     return re.sub("^(Input|String) ", "it ", fault["msg"])
 
 
-def _shown(value: object) -> str:
-    """A value as a file has it, as well as may be."""
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _toml_hint(said: str) -> str:
     if any(word in said for word in ("overwrite", "twice", "Duplicate")):
         return "Something stands there twice: take one of the two away"
@@ -413,8 +398,3 @@ def _toml_hint(said: str) -> str:
     if "Unclosed" in said or "Unterminated" in said:
         return "A bracket or a quotation mark is not closed"
     return "Mend that line"
-
-
-def devices() -> tuple[str, ...]:
-    """The valid values of `device`."""
-    return get_args(Device)

@@ -13,6 +13,7 @@ happens with one file, the others go on: see `steps.one_file`.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -36,7 +37,7 @@ from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import Planned, planned
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, interleave
+from genretagger.steps.schedule import Flow, interleave, wait_for
 from genretagger.steps.undo import Undoing
 from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
@@ -45,6 +46,7 @@ from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
 
+_log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int | None], None]
@@ -150,6 +152,35 @@ class Pipeline(Rewriting):
         self.listener = listener
         self.knowledge = Knowledge(store, workers, listener, self.writer.options)
         self.ownership = Ownership(settings, store)
+
+    def decide(self, path: Path) -> Decision:
+        """Say which genres one file should have. The file is listened to once, and never changed.
+
+        Raises:
+            GenretaggerError: the file cannot be read or heard, or the database cannot be used.
+        """
+        try:
+            track = wait_for(self.knowledge.track(path.absolute(), anew=False))
+            return wait_for(self.knowledge.decision(track, anew=False))
+        except FileError as error:
+            error.path = error.path or path
+            raise
+
+    def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
+        """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
+
+        Args:
+            path: the file.
+            dry_run: whether to write nothing.
+
+        Raises:
+            GenretaggerError: the database or the model cannot be used; what is wrong with the file is in the outcome.
+        """
+        run = self.begin("tag", dry_run=dry_run)
+        path = path.absolute()
+        (outcome,) = self.tag([Found(path, path.parent)], run, stop=Future())
+        self.finish(run)
+        return outcome
 
     def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
@@ -292,12 +323,16 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
 
 def open_workers(settings: Settings, count: int | None = None) -> WorkerPool:
     """The child processes, within the limits of the settings; as many as these say, or `count`."""
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
-    return WorkerPool(count or settings.worker_count, limits)
+    return WorkerPool(count or settings.worker_count, Limits.of(settings))
 
 
 @contextmanager
-def open_pipeline(settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> Iterator[Pipeline]:
+def open_pipeline(
+    settings: Settings,
+    *,
+    notice: Callable[[str], None] = _log.info,
+    progress: Progress = lambda *_: None,
+) -> Iterator[Pipeline]:
     """Open the database, the model (fetching the default one on first use) and the child processes.
 
     Args:

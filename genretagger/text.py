@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from datetime import datetime
 from pathlib import Path
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
@@ -47,6 +48,11 @@ def _show(character: str) -> str:
 def relative(path: Path, root: Path) -> str:
     """Show a path from its root, or whole where it lies elsewhere."""
     return printable(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def moment(time: datetime) -> str:
+    """Give a moment as ISO 8601, to the second, with its time zone."""
+    return time.isoformat(timespec="seconds")
 
 
 def plural(count: int, noun: str) -> str:

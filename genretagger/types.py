@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from genretagger.causes import Reason
 from genretagger.errors import FileError
+from genretagger.sentences import sentence
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
     import numpy as np
@@ -180,6 +181,11 @@ class Decision:
     scores: Mapping[str, float]
     reason: Reason
 
+    @property
+    def explanation(self) -> str:
+        """The reason in words, for people; it may read differently in the next version."""
+        return sentence(self.reason)
+
 
 class Policy(StrEnum):
     """What happens to genres that a file already has."""
@@ -235,3 +241,8 @@ class Outcome:
     seconds: float = 0.0
     dry_run: bool = False
     error: FileError | None = field(default=None, compare=False)
+
+    @property
+    def explanation(self) -> str:
+        """The reason in words, for people; it may read differently in the next version."""
+        return sentence(self.reason)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from audio_factory import FORMATS, make
 
 from genretagger import audio
-from genretagger.audio.windows import plan
+from genretagger.audio.windows import spread
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.types import Sound, Window
 
@@ -58,7 +58,7 @@ def opened(source: Path | bytes) -> BinaryIO:
 def decode(source: Path | bytes, count: int | None = 16, window_s: float = WINDOW_S) -> Sound:
     """Decode as the default model asks for it."""
     file = opened(source)
-    planner: Callable[[float], tuple[Window, ...]] = partial(plan, window_s=window_s, count=count)
+    planner: Callable[[float], tuple[Window, ...]] = partial(spread, window_s=window_s, count=count)
     return audio.decode(
         file,
         kind(file),

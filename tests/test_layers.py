@@ -13,8 +13,9 @@ PACKAGE = ROOT / "genretagger"
 PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "places"}),
-    frozenset({"config", "files", "vocabulary", "database"}),
+    frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "strict", "launch", "places"}),
+    frozenset({"config", "files", "vocabulary"}),
+    frozenset({"database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
     frozenset({"steps", "training"}),
@@ -24,7 +25,15 @@ LAYERS: tuple[frozenset[str], ...] = (
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
 
 BESIDE = {
-    *(("sentences", "causes"), ("errors", "causes"), ("types", "causes"), ("types", "errors"), ("places", "errors")),
+    *(
+        ("sentences", "causes"),
+        ("errors", "causes"),
+        ("types", "causes"),
+        ("types", "errors"),
+        ("types", "sentences"),
+        ("places", "errors"),
+    ),
+    *(("strict", "types"), ("launch", "errors")),
     *(("cli", "daemon"), ("__main__", "cli"), ("__main__", "daemon")),
 }
 """The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""

@@ -18,12 +18,12 @@ from genretagger.model import InstalledModel, ModelStore, install
 from genretagger.training import learn as school
 from genretagger.training.examples import Lessons, collect
 from genretagger.training.labels import NameMap, Source, Tags
-from genretagger.training.lesson import Lesson, Rules
+from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.memory import as_before
 
 GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")
 ARTISTS, TRACKS, SECONDS = 4, 2, 6.0
-RULES = Rules(min_score=0.5, share_of_top=0.8, max_genres=2)
+RULES = ChoiceRules(min_score=0.5, share_of_top=0.8, max_genres=2)
 ORIGIN = {"source": "tags", "labels": "tags", "paths": []}
 
 
@@ -60,7 +60,9 @@ def gathered(data_dir: Path, paths: Sequence[Path], source: Source | None = None
     return collect(heard, files, source, NameMap({}))
 
 
-def learned(data_dir: Path, lessons: Lessons, *, least: int = 3, before: InstalledModel | None = None) -> Lesson:
+def learned(
+    data_dir: Path, lessons: Lessons, *, least: int = 3, before: InstalledModel | None = None
+) -> TrainingResult:
     """Learn, and install what was learned as `mine`."""
     store = ModelStore(data_dir / "models")
     lesson = school.learn(

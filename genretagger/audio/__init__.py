@@ -15,6 +15,6 @@ together, `silence.py` measures them.
 """
 
 from genretagger.audio.listen import SHORTEST_S, decode, duration, sample
-from genretagger.audio.silence import SILENCE_PEAK, is_silent, peaks, silent_windows
+from genretagger.audio.silence import SILENCE_PEAK, peaks, silent_windows
 
-__all__ = ["SHORTEST_S", "SILENCE_PEAK", "decode", "duration", "is_silent", "peaks", "sample", "silent_windows"]
+__all__ = ["SHORTEST_S", "SILENCE_PEAK", "decode", "duration", "peaks", "sample", "silent_windows"]

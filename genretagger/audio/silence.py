@@ -27,8 +27,3 @@ def peaks(sound: Sound) -> FloatArray:
 def silent_windows(sound: Sound) -> npt.NDArray[np.bool_]:
     """Which windows are silent, (windows,) bool."""
     return peaks(sound) < SILENCE_PEAK
-
-
-def is_silent(sound: Sound) -> bool:
-    """Whether all windows are silent."""
-    return bool(silent_windows(sound).all())

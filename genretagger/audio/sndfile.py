@@ -57,7 +57,6 @@ class SndfileReader(Reader):
         declares = kind.name in {"flac", "wav", "aiff"} and 0 < self._sound.frames < 1 << 48
         self.declared_s = self._sound.frames / self.rate_hz if declares else None
         self.tolerance_s = 1.0
-        self._counted: int | None = None
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

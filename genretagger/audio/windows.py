@@ -29,7 +29,7 @@ In longer mixes the same amount is spread over the whole length.
 """
 
 
-def plan(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
+def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
     """Choose the windows of a track.
 
     Args:

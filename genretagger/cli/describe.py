@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from genretagger.sentences import sentence
-from genretagger.text import plural, printable
+from genretagger.text import moment, plural, printable
 from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
@@ -179,8 +179,3 @@ def write_json(write: StoredWrite) -> dict[str, Json]:
         "reason": printable(sentence(write.reason)),
         "at": moment(write.started_at),
     }
-
-
-def moment(time: datetime) -> str:
-    """Give a moment as ISO 8601, in UTC."""
-    return time.isoformat(timespec="seconds")

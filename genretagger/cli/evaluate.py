@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
     from genretagger.model.installed import InstalledModel
     from genretagger.pipeline import Pipeline
-    from genretagger.training.judge import Verdict
+    from genretagger.training.judge import Evaluation
 
 
 def evaluate(
@@ -91,7 +91,7 @@ def evaluate(
     tell_failures(ended[0].failures if ended else ())
 
 
-def _summary(verdict: Verdict, known: Gathered, model: InstalledModel, least: float, seconds: float) -> Json:
+def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least: float, seconds: float) -> Json:
     lessons = known.lessons
     return {
         "model": model.name,
@@ -113,7 +113,7 @@ def _summary(verdict: Verdict, known: Gathered, model: InstalledModel, least: fl
     }
 
 
-def _tell(verdict: Verdict, known: Gathered, name: str, least: float) -> None:
+def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:
     """Say it to people."""
     from genretagger.cli import output
     from genretagger.cli.known import percent

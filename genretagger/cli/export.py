@@ -33,7 +33,7 @@ from genretagger.cli.describe import credited
 from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError
 from genretagger.sentences import sentence
-from genretagger.text import plural, printable, quoted
+from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -259,8 +259,8 @@ def facts(known: Known) -> Json:
         "plan": decided.plan if decided else "",
         "kind": track.kind if track is not None else None,
         "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
-        "decided_at": decided.decided_at.isoformat(timespec="seconds") if decided else None,
-        "seen_at": known.seen_at.isoformat(timespec="seconds") if known.seen_at else None,
+        "decided_at": moment(decided.decided_at) if decided else None,
+        "seen_at": moment(known.seen_at) if known.seen_at else None,
         "failure": known.failure.error.cause if known.failure is not None else None,
     }
 

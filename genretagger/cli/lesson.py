@@ -9,12 +9,12 @@ from genretagger.types import Json
 if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
     from genretagger.model.installed import InstalledModel
-    from genretagger.training.lesson import Lesson
+    from genretagger.training.lesson import TrainingResult
 
 _SUSPECTS_SHOWN = 20
 
 
-def summary(lesson: Lesson, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
+def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
     """What was learned, as one JSON object."""
     from genretagger.text import printable
     from genretagger.training.measures import digits
@@ -56,7 +56,7 @@ def summary(lesson: Lesson, known: Gathered, installed: InstalledModel, seconds:
     }
 
 
-def tell_lesson(lesson: Lesson, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
+def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
     """Say it to people."""
     from genretagger.cli import output
     from genretagger.cli.measures import tell_measures
@@ -96,7 +96,7 @@ def tell_lesson(lesson: Lesson, known: Gathered, name: str, seconds: float, *, c
     output.say(f"Installed as {name}. `genretagger models use {name}` makes it the default.")
 
 
-def _tell_changes(lesson: Lesson) -> None:
+def _tell_changes(lesson: TrainingResult) -> None:
     """Say what became better or worse, to people."""
     from genretagger.cli import output
     from genretagger.text import printable

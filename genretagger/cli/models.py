@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genretagger.model.catalogue import Entry
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
+    from genretagger.vocabulary.part import LearnedPart
 
 app = typer.Typer(
     cls=Commands,
@@ -123,29 +124,34 @@ def _parts(card: Card) -> list[tuple[str, str]]:
 
 def _learned_from(card: Card) -> list[tuple[str, str]]:
     """What a model that was learned here was made of, and how good it was."""
-    from genretagger.vocabulary.learned import KEY
-
-    try:
-        learned = card.document[KEY]["learned"]
-        training, held_out = learned["training"], learned["held_out"]
-        told = [
-            (
-                "learned",
-                f"{training['at']}, from {training['tracks']} tracks in {training['groups']} groups "
-                f"({training['source']}), seed {training['seed']}, on {learned['backbone']['name']}",
-            )
-        ]
-        if held_out:
-            told.append(
-                (
-                    "held out",
-                    f"{100 * held_out['coverage']:.0f} % of {held_out['tracks']} tracks get a genre, "
-                    f"{100 * (held_out['right'] or 0):.0f} % of those a right one; F1 {held_out['macro']['f1']}",
-                )
-            )
-    except (KeyError, TypeError, ValueError):
+    learned = _learned_part(card)
+    training = None if learned is None else learned.training
+    if learned is None or training is None:
         return []
+    told = [
+        (
+            "learned",
+            f"{training.at}, from {training.tracks} tracks in {training.groups} groups "
+            f"({training.source}), seed {training.seed}, on {learned.backbone.name}",
+        )
+    ]
+    if held_out := learned.held_out:
+        told.append(
+            (
+                "held out",
+                f"{100 * held_out.coverage:.0f} % of {held_out.tracks} tracks get a genre, "
+                f"{100 * (held_out.right or 0):.0f} % of those a right one; F1 {held_out.macro.f1}",
+            )
+        )
     return told
+
+
+def _learned_part(card: Card) -> LearnedPart | None:
+    """What training wrote into a card; None if that is nothing, or damaged."""
+    try:
+        return None if card.part is None else card.part.learned
+    except ModelError:
+        return None
 
 
 @app.command()
@@ -288,7 +294,7 @@ def can_be_heard(card: Card) -> None:
     """
     from genretagger.model.card import EMBEDDINGS
     from genretagger.model.front_ends import front_ends
-    from genretagger.vocabulary.learned import KEY, Learned, scorer
+    from genretagger.vocabulary.learned import Learned, scorer
 
     kind = front_ends(card)[0]
     if kind.rate_hz != card.rate_hz:
@@ -297,7 +303,7 @@ def can_be_heard(card: Card) -> None:
             hint="Look at `inference.sample_rate` of its card.",
         )
     if card.classes:
-        kind_of = scorer(card.name, card.classes, card.document.get(KEY))
+        kind_of = scorer(card.name, card.classes, card.part)
         embedding = card.output(EMBEDDINGS)
         size = embedding.shape[-1] if embedding is not None and embedding.shape else None
         if isinstance(kind_of, Learned) and not (size or 0) > len(kind_of.genres):
@@ -378,19 +384,15 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
 
 def _labels(card: Card) -> tuple[str, ...]:
     """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
-    from genretagger.vocabulary.learned import KEY
-
-    try:
-        return card.classes[: len(card.document[KEY]["learned"]["genres"])]
-    except (KeyError, TypeError):
-        return card.classes
+    learned = _learned_part(card)
+    return card.classes if learned is None else card.classes[: len(learned.genres)]
 
 
 def _genres(card: Card, name: str) -> list[str]:
     """The genres that a model can give, by name."""
-    from genretagger.vocabulary.learned import KEY, scorer
+    from genretagger.vocabulary.learned import scorer
 
-    return sorted(scorer(name, card.classes, card.document.get(KEY)).genres) if card.classes else []
+    return sorted(scorer(name, card.classes, card.part).genres) if card.classes else []
 
 
 def _size(count_bytes: int) -> str:

@@ -61,3 +61,18 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object
 ModelName: TypeAlias = Annotated[
     str | None, typer.Option("--model", help="Name of the model to listen with.", show_default=False)
 ]
+
+# `undo` and `redo` take the same options.
+
+WrittenPaths: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
+]
+LastRun: TypeAlias = Annotated[bool, typer.Option("--last", help="The last run that is left.")]
+RunNumber: TypeAlias = Annotated[
+    int | None, typer.Option("--run", metavar="ID", min=1, max=MOST, help="This run.", show_default=False)
+]
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]
+EvenChanged: TypeAlias = Annotated[
+    bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
+]

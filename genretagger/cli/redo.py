@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from genretagger.cli.options import MOST, AsJson, any_path
+from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
 
 if TYPE_CHECKING:
     from genretagger.cli.undoing import Request
@@ -16,26 +13,11 @@ if TYPE_CHECKING:
 
 
 def redo(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", parser=any_path, help="Put back what the last undo took from these files."),
-    ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Put back what the last undo took away.")] = False,
-    run: Annotated[
-        int | None,
-        typer.Option(
-            "--run",
-            metavar="ID",
-            min=1,
-            max=MOST,
-            help="Put back what this run wrote, or took away.",
-            show_default=False,
-        ),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", "-f", help="Put back also where the genre was changed since.")
-    ] = False,
+    paths: WrittenPaths = None,
+    last: LastRun = False,
+    run: RunNumber = None,
+    dry_run: DryRun = False,
+    force: EvenChanged = False,
     as_json: AsJson = False,
 ) -> None:
     """Put back the genres that `genretagger undo` took away.
@@ -45,8 +27,7 @@ def redo(
     from genretagger.cli.undoing import Asked, Words, carry_out
 
     words = Words("redo", done="put back", nothing="nothing is left to put back")
-    asked = Asked(tuple(paths or ()), last=last, run=run, force=force)
-    carry_out(words, asked, _chosen, dry_run=dry_run, as_json=as_json)
+    carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:

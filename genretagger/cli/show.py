@@ -137,7 +137,7 @@ class _Library:
         from genretagger.worker.pool import Limits, WorkerPool
 
         if self._workers is None:
-            limits = Limits(memory_mb=self._settings.memory_limit_mb, time_s=self._settings.time_limit_s)
+            limits = Limits.of(self._settings)
             self._workers = self._stack.enter_context(WorkerPool(1, limits))
         return self._workers
 

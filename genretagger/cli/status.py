@@ -66,12 +66,14 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _job_json(job: StoredJob) -> Json:
+    from genretagger.text import moment
+
     return {
         "path": str(job.path),
         "cause": job.cause,
         "hint": job.hint,
         "attempts": job.attempts,
-        "at": job.updated_at.isoformat(timespec="seconds"),
+        "at": moment(job.updated_at),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +12,13 @@ import typer
 
 from genretagger.cli.known import Beets, Labels, Names, Report
 from genretagger.cli.options import AsJson, existing_path
-from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.cli.known import Gathered
     from genretagger.model.card import Card
     from genretagger.model.store import ModelStore
     from genretagger.pipeline import Pipeline
+    from genretagger.vocabulary.part import LearnedPart, Training
 
 _LEAST = 5
 _NAME = "mine"
@@ -77,24 +78,24 @@ def train(
     settings = load(model=model)
     store = ModelStore(settings.models_dir)
     before: Card | None = None
+    listens = settings.model
     if update is not None:
         if name not in (None, update):
             raise ConfigError(
                 f"--update learns {update!r} anew, so it cannot be called {name!r}", hint="Leave out one of the two"
             )
         before, name = _card_of(store, update), update
-        origin = _learned(update, before)["training"]
+        earlier, origin = _learned(update, before)
+        listens = earlier.backbone.name
         if labels is None and not beets:
-            labels, beets = origin.get("labels"), bool(origin.get("beets"))
+            labels, beets = origin.labels, origin.beets
         paths = paths or _places(origin)
-        map_file = map_file or (Path(origin["map"]) if origin.get("map") else None)
-        min_tracks = min_tracks or origin.get("min_tracks")
+        map_file = map_file or (Path(origin.map) if origin.map else None)
+        min_tracks = min_tracks or origin.min_tracks
     name = name or _NAME
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
-    backbone = _backbone(
-        store, model or (_learned(name, before)["backbone"]["name"] if before else settings.model), name
-    )
+    backbone = _backbone(store, model or listens, name)
     _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
@@ -104,7 +105,7 @@ def train(
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training import learn as school
-        from genretagger.training.lesson import Rules
+        from genretagger.training.lesson import ChoiceRules
         from genretagger.training.memory import as_before
 
         del pipeline
@@ -123,7 +124,7 @@ def train(
                 "map": str(map_file.absolute()) if map_file else None,
             },
             least=min_tracks or _LEAST,
-            rules=Rules(settings.min_score, settings.share_of_top, settings.max_genres),
+            rules=ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres),
             before=before,
             progress=lambda done, total: tell("learning", done, total),
         )
@@ -162,7 +163,6 @@ def _card_of(store: ModelStore, name: str) -> Card:
     from genretagger.errors import ModelError
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD
-    from genretagger.vocabulary.learned import KEY
 
     try:
         return store.get(name).card
@@ -171,37 +171,33 @@ def _card_of(store: ModelStore, name: str) -> Card:
             card = Card.load(store.folder / name / CARD)
         except ModelError:
             card = None
-        part = card.document.get(KEY) if card is not None else None
-        if card is None or not isinstance(part, dict) or "learned" not in part:
+        if card is None or not card.says_learned:
             raise
         return card
 
 
-def _learned(name: str, card: Card) -> Json:
-    """What a model's card tells of its training.
+def _learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
+    """Give what training wrote into a model's card.
 
     Raises:
-        ConfigError: it was not made by training.
+        ConfigError: the model was not made by training.
     """
-    from genretagger.errors import ConfigError
-    from genretagger.vocabulary.learned import KEY
+    from genretagger.errors import ConfigError, ModelError
 
     try:
-        learned = card.document[KEY]["learned"]
-        origin, least = learned["training"], learned["training"].get("min_tracks")
-        names = (learned["backbone"]["name"], *learned["genres"], *origin.get("paths", ()))
-        names += tuple(origin[name] for name in ("labels", "map") if origin.get(name) is not None)
-        if not all(isinstance(name, str) for name in names) or not (least is None or least >= 2):
-            raise TypeError("names")
-    except (KeyError, TypeError, AttributeError) as error:
+        learned = None if card.part is None else card.part.learned
+    except ModelError:
+        learned = None
+    training = None if learned is None else learned.training
+    if learned is None or training is None or not (training.min_tracks is None or training.min_tracks >= 2):
         raise ConfigError(
             f"the model {name!r} was not learned here, so it cannot be updated",
             hint="Train one: genretagger train --name mine PATH",
-        ) from error
-    return learned
+        )
+    return learned, training
 
 
-def _places(origin: Json) -> list[Path]:
+def _places(origin: Training) -> list[Path]:
     """Where the music was that a model was learned from.
 
     Raises:
@@ -209,7 +205,7 @@ def _places(origin: Json) -> list[Path]:
     """
     from genretagger.errors import ConfigError
 
-    paths = [Path(text) for text in origin.get("paths", [])]
+    paths = [Path(text) for text in origin.paths]
     for path in paths:
         if not path.exists():
             raise ConfigError(
@@ -229,13 +225,11 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
         name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
     """
     from genretagger.model.store import DEFAULT
-    from genretagger.vocabulary.learned import KEY
 
     if listens == DEFAULT or (listens == name and not store.holds(name)):
         return DEFAULT
-    part = _card_of(store, listens).document.get(KEY)
-    learned = part.get("learned") if isinstance(part, dict) else None
-    return str(learned["backbone"]["name"]) if learned else listens
+    part = _card_of(store, listens).part
+    return listens if part is None or part.learned is None else part.learned.backbone.name
 
 
 def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
@@ -248,15 +242,11 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
     from genretagger.errors import ConfigError, ModelError
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD, PULLABLE
-    from genretagger.vocabulary.learned import KEY
 
     taken = store.holds(name)
     if taken:
-        try:
-            part = Card.load(store.folder / name / CARD).document.get(KEY)
-            taken = not (isinstance(part, dict) and "learned" in part)
-        except ModelError:  # whatever it is, it is not ours to throw away
-            pass
+        with contextlib.suppress(ModelError):  # whatever it is, it is not ours to throw away
+            taken = not Card.load(store.folder / name / CARD).says_learned
     if taken or name in (*PULLABLE, backbone):
         raise ConfigError(
             f"the name {name!r} belongs to a model that was not learned here", hint="Choose another --name"

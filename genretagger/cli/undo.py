@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from genretagger.cli.options import MOST, AsJson, any_path
+from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
 
 if TYPE_CHECKING:
     from genretagger.cli.undoing import Request
@@ -16,16 +13,11 @@ if TYPE_CHECKING:
 
 
 def undo(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="PATH...", parser=any_path, help="Undo the last write to these files."),
-    ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Undo the last run that is not undone yet.")] = False,
-    run: Annotated[
-        int | None, typer.Option("--run", metavar="ID", min=1, max=MOST, help="Undo this run.", show_default=False)
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Undo also where the genre was changed since.")] = False,
+    paths: WrittenPaths = None,
+    last: LastRun = False,
+    run: RunNumber = None,
+    dry_run: DryRun = False,
+    force: EvenChanged = False,
     as_json: AsJson = False,
 ) -> None:
     """Put back the genres that files had before genretagger wrote them.
@@ -36,8 +28,7 @@ def undo(
     from genretagger.cli.undoing import Asked, Words, carry_out
 
     words = Words("undo", done="undone", nothing="nothing is left to undo")
-    asked = Asked(tuple(paths or ()), last=last, run=run, force=force)
-    carry_out(words, asked, _chosen, dry_run=dry_run, as_json=as_json)
+    carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:

@@ -16,6 +16,8 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from genretagger.types import Json
@@ -32,6 +34,14 @@ def address(data_dir: Path) -> str:
         name = hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()[:32]
         return f"\0genretagger-{name}"
     return str(data_dir / "watch.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a command wants to know, and where the answer will be."""
+
+    word: str
+    answer: Future[Json] = field(default_factory=Future)
 
 
 class Control:

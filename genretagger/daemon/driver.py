@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
-import site
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import genretagger
+from genretagger import launch
 from genretagger.config import Settings
 from genretagger.daemon.notify import without_manager
 from genretagger.types import Json
@@ -76,7 +73,7 @@ class Driver:
         self._stopping = False
         self._words: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "genretagger.daemon.engine"],
+            launch.command("daemon.engine"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -84,8 +81,8 @@ class Driver:
             encoding="utf-8",
             errors="backslashreplace",
             # ours may be on a disk that the owner wants to unmount
-            cwd=Path(sys.executable).anchor,
-            env=_environment(),
+            cwd=launch.root_folder(),
+            env=without_manager(launch.environment()),
             pass_fds=keep_open,
             process_group=0,  # Ctrl-C on the keyboard is for the watcher
         )
@@ -174,13 +171,3 @@ class Driver:
             for line in stream:
                 if line.strip():
                     self._words = [*self._words[1 - _LAST_WORDS :], line.strip()[:500]]
-
-
-def _environment() -> dict[str, str]:
-    """Our environment, changed if needed so that the engine imports the same genretagger."""
-    environment = without_manager()
-    package = str(Path(genretagger.__file__).resolve().parents[1])
-    if package not in {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}:
-        others = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = os.pathsep.join([package, others] if others else [package])
-    return environment

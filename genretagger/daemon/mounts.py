@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
+
+from genretagger.files.durable import save
+from genretagger.strict import read
 
 NAME = "mounts.json"
 
@@ -25,9 +27,7 @@ class Mounts:
         self._file = data_dir / NAME
         self._known: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError):
-            found = json.loads(self._file.read_text("ascii"))
-            if isinstance(found, dict):
-                self._known = {str(folder): str(mount) for folder, mount in found.items()}
+            self._known = read(dict[str, str], json.loads(self._file.read_text("ascii")))
 
     def of(self, folder: Path) -> str:
         """Where a folder's disk was mounted; empty if that is not known."""
@@ -38,9 +38,5 @@ class Mounts:
         if self._known.get(str(folder), "") == mount:
             return
         self._known[str(folder)] = mount
-        new = self._file.with_suffix(".new")
         with contextlib.suppress(OSError):  # for example a full disk: it is kept next time
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(self._known, file)
-            new.replace(self._file)
+            save(self._file, json.dumps(self._known).encode("ascii"), mode=0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Mapping
 
 
 class Notifier:
@@ -41,6 +42,6 @@ class Notifier:
             sock.sendall("\n".join(words).encode("utf-8", "backslashreplace"))
 
 
-def without_manager() -> dict[str, str]:
-    """Our environment without the service manager's socket, for programs that we start."""
-    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+def without_manager(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """An environment without the service manager's socket, for programs that we start."""
+    return {name: value for name, value in environment.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}

@@ -14,8 +14,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -24,7 +22,7 @@ from genretagger.config import Settings
 from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
-from genretagger.daemon.control import Control
+from genretagger.daemon.control import Control, Question
 from genretagger.daemon.daily import DailyBackup
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
@@ -64,14 +62,6 @@ _DIED = object()
 """The message that a thread died of an exception."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A question of a command."""
-
-    word: str
-    answer: Future[Json] = field(default_factory=Future)
-
-
 class Service:
     """The watcher of some folders.
 
@@ -88,7 +78,7 @@ class Service:
         self._load, self._events = load, events
         self._settings = load()
         self._inbox: SimpleQueue[object] = SimpleQueue()
-        self._questions: SimpleQueue[_Question] = SimpleQueue()
+        self._questions: SimpleQueue[Question] = SimpleQueue()
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
         migrate_aside(self._settings.database)
@@ -372,7 +362,7 @@ class Service:
 
         Only the loop knows everything, and no answer means that it hangs.
         """
-        question = _Question(word)
+        question = Question(word)
         self._questions.put(question)
         self._inbox.put(None)  # wakes the loop, which answers before it does anything else
         return question.answer.result(ANSWER_S)

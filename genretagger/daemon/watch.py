@@ -35,6 +35,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.utils import BaseThread
 
+from genretagger.files.mounts import file_system, is_blind, mount_of, mounts_below
+
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileModifiedEvent,
@@ -43,26 +45,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
 ]
-_BLIND = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "smbfs",
-    "9p",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "vboxsf",
-    "prl_fs",
-    "drvfs",
-    "virtiofs",
-}
-"""File systems that do not report changes by other machines; the names of FUSE begin with
-`fuse`.
-"""
-_TELLING_FUSE = {"fuseblk"}
-"""NTFS and exFAT by FUSE: only this machine changes them, through the kernel."""
 
 
 class Way(StrEnum):
@@ -238,65 +220,6 @@ def _is_empty(folder: Path) -> bool:
             return all(entry.name.startswith(".") for entry in entries)
     except OSError:
         return False
-
-
-def mount_of(path: Path, *, table: Path = Path("/proc/self/mountinfo")) -> str:
-    """Where the file system of a path is mounted, links followed; empty if not known."""
-    try:
-        lines = table.read_bytes().splitlines()
-    except OSError:
-        return ""
-    real, best = os.path.realpath(path), ""
-    for line in lines:
-        place = os.fsdecode(_unescaped(line.split(b" ")[4]))
-        if (real == place or real.startswith(place.rstrip("/") + "/")) and len(place) > len(best):
-            best = place
-    return best
-
-
-def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of the file system that a path lies on; empty if the system does not say."""
-    try:
-        lines = mounts.read_bytes().splitlines()
-    except OSError:
-        return ""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    for line in lines:
-        fields = line.split(b" ")
-        if len(fields) < 3:
-            continue
-        place = os.fsdecode(_unescaped(fields[1]))
-        inside = real == place or real.startswith(place.rstrip("/") + "/")
-        # if several are mounted in one place, the last one is visible
-        if inside and len(place) >= len(best):
-            best, kind = place, fields[2].decode("ascii", "replace")
-    return kind
-
-
-def mounts_below(root: Path, *, table: Path = Path("/proc/self/mountinfo")) -> frozenset[tuple[str, str]]:
-    """The numbers and kinds of the mounts below a folder; empty if the system does not say."""
-    try:
-        lines = table.read_bytes().splitlines()
-    except OSError:
-        return frozenset()
-    real, found = os.path.realpath(root).rstrip("/"), set()
-    for line in lines:
-        fields, _, more = line.partition(b" - ")
-        number, _, _, _, place = fields.split(b" ")[:5]
-        if place != b"/" and os.fsdecode(_unescaped(place)).startswith(real + "/"):
-            found.add((number.decode("ascii"), more.split(b" ")[0].decode("ascii", "replace")))
-    return frozenset(found)
-
-
-def _unescaped(name: bytes) -> bytes:
-    """A name from the kernel's tables, decoded: they write a space as `\\040`."""
-    return name.decode("unicode_escape").encode("latin-1")
-
-
-def is_blind(kind: str) -> bool:
-    """Whether a kind of file system does not report changes by other machines."""
-    return kind in _BLIND or (kind.startswith("fuse") and kind not in _TELLING_FUSE)
 
 
 def _why(error: OSError) -> str:

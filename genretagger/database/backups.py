@@ -20,6 +20,7 @@ from pathlib import Path
 from genretagger.database.engine import Mode, open_sqlite
 from genretagger.database.place import SIDE_FILES, backup_files, backups_of, is_backup
 from genretagger.errors import DatabaseError
+from genretagger.files.durable import sync_folder
 
 KEPT = 7
 """How many daily backups are kept."""
@@ -89,7 +90,7 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
             new.execute("PRAGMA journal_mode = DELETE")  # one file that stands alone
         _sync(temporary)
         temporary.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         for leftover in (temporary, *(Path(f"{temporary}{end}") for end in SIDE_FILES)):
             leftover.unlink(missing_ok=True)
@@ -211,7 +212,7 @@ def put_back(backup: Path, database: Path) -> Path | None:
         _let_go(database)
         aside = _keep_aside(database)
         temporary.replace(database)
-        _sync_folder(database.parent)
+        sync_folder(database.parent)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         cause = "there is no space to put it back" if full else f"it cannot be put back: {error.strerror or error}"
@@ -271,13 +272,8 @@ def _keep_aside(database: Path) -> Path | None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some systems cannot open or sync a folder; the file itself is safe
-        _sync(folder)

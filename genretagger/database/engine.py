@@ -20,16 +20,10 @@ from sqlalchemy.pool import NullPool
 
 from genretagger.database.place import was_there, what_is_lost
 from genretagger.errors import DatabaseError
+from genretagger.files.mounts import on_network
 
 IMMEDIATE = "genretagger_immediate"
 """Execution option of a connection whose transactions write."""
-
-# fmt: off
-_NETWORK = frozenset({
-    "9p", "afs", "beegfs", "ceph", "cifs", "davfs", "fuse.davfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
-    "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs",
-})
-# fmt: on
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     (
@@ -178,24 +172,3 @@ def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
                 if not busy or time.monotonic() > deadline:
                     return mode
                 time.sleep(0.02)
-
-
-def on_network(folder: Path, *, mounts: Path = Path("/proc/self/mounts")) -> bool:
-    """Whether a folder lies on a network file system.
-
-    Linux tells by its table of mounts; other systems have none, and there the answer is no.
-    """
-    try:
-        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return False
-    resolved = folder.resolve()
-    deepest, kind = -1, ""
-    for fields in (line.split(" ") for line in lines):
-        if len(fields) < 3:
-            continue
-        name = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n")
-        point = Path(name.replace("\\134", "\\"))
-        if resolved.is_relative_to(point) and len(point.parts) >= deepest:  # a later mount hides an earlier one
-            deepest, kind = len(point.parts), fields[2]
-    return kind in _NETWORK

@@ -1,7 +1,9 @@
-"""Files that commands make: whole or not at all.
+"""Files that are made whole or not at all, and names that survive a power cut.
 
 A configuration or an export is written to a temporary beside its place, made durable, and put in place in one step: a
 kill or a full disk leaves what was there before. A link stays a link, and what it points to is replaced.
+
+Music files are replaced by `replace`, which keeps more.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def _beside(target: Path, mode: int | None, *, overwrite: bool) -> Iterator[Bina
             temporary.replace(target)
         else:
             _put(temporary, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -99,8 +101,41 @@ def _put(temporary: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable; Windows cannot open folders and CIFS cannot sync them, and then there is no more."""
+def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Give a file other bytes, whole or not at all.
+
+    Args:
+        path: the file, which may be there or not.
+        content: the bytes.
+        mode: of a new file, less what the process takes away from all of them (umask).
+
+    Raises:
+        OSError: as the system gives it.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        create(temporary, content, mode=mode)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def create(path: Path, content: bytes, *, mode: int = 0o666) -> None:
+    """Make a new file and make its bytes durable; whoever makes several syncs their folder once at the end.
+
+    Raises:
+        OSError: as the system gives it, and if the name is taken.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new names durable, if the system can: Windows cannot open folders, and CIFS cannot sync them."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -19,10 +19,11 @@ import os
 import shutil
 import signal
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+
+from genretagger.files import mounts
 
 _HAS_DIR_FD = {os.open, os.stat, os.rename, os.unlink, os.link, os.utime} <= os.supports_dir_fd
 
@@ -38,14 +39,6 @@ _FICLONE = 0x40049409
 _RENAME_EXCHANGE = 2
 _CHUNK_BYTES = 1 << 20
 _NOT_HERE = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV, errno.ENOTTY, errno.EBADF}
-
-
-_REFUSING_AT_WILL = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
-"""NFS, SMB, CIFS, SMB 2: they also refuse a lease where the server has not lent us the file."""
-
-
-_WITH_OWNERS = {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630, 0x2FC12FC1, 0xCA451A4E}
-"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: a new file is its maker's, who may not give it away."""
 
 
 class Unsupported(Exception):  # noqa: N818 - an answer, not an error
@@ -99,7 +92,7 @@ def may_keep_owner(path: Path) -> bool:
     found = path.stat()
     mine = found.st_uid == os.geteuid()
     group = found.st_gid in {os.getegid(), *os.getgroups(), path.parent.stat().st_gid}
-    return (mine and group) or _kind_of_file_system(path) not in _WITH_OWNERS
+    return (mine and group) or not mounts.knows_owners(path)
 
 
 def _may_give_away() -> bool:
@@ -182,27 +175,8 @@ def _take_lease(descriptor: int) -> bool | None:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
     except OSError as error:
-        return False if error.errno == errno.EAGAIN and not _refuses_at_will(descriptor) else None
+        return False if error.errno == errno.EAGAIN and not mounts.refuses_leases_at_will(descriptor) else None
     return True
-
-
-def _refuses_at_will(descriptor: int) -> bool:
-    """Whether the file system of a file refuses leases also where nobody writes."""
-    kind = _kind_of_file_system(descriptor)
-    return kind is None or kind in _REFUSING_AT_WILL
-
-
-def _kind_of_file_system(file: int | Path) -> int | None:
-    """The number that Linux has for a kind of file systems, by a descriptor or a path; None where it cannot be had."""
-    if not sys.platform.startswith("linux"):
-        return None
-    found = (ctypes.c_long * 64)()  # more than any `struct statfs`, which begins with the kind
-    try:
-        library = ctypes.CDLL(None)
-        status = library.fstatfs(file, found) if isinstance(file, int) else library.statfs(os.fsencode(file), found)
-    except (AttributeError, OSError, TypeError):
-        return None
-    return None if status != 0 else found[0] & 0xFFFFFFFF
 
 
 def lock(path: Path) -> int | None:

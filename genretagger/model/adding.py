@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
-from genretagger.model.card import EMBEDDINGS, MAX_LABELS, Card
+from genretagger.model.bounds import MAX_LABELS
+from genretagger.model.card import EMBEDDINGS, Card
 from genretagger.textfile import read_text
 from genretagger.types import Json
+from genretagger.vocabulary.part import KEY
 
 if TYPE_CHECKING:
     from genretagger.model.installed import InstalledModel
 
 _MAX_LABELS_BYTES = 1024 * 1024
-_PART = "genretagger"
 
 
 _NO_LIST = "The list of labels cannot be used: it is neither text nor a JSON list"
@@ -126,4 +127,4 @@ def through(backbone: InstalledModel, onnx: bytes, card: Card) -> tuple[bytes, C
         source=card.source,
     ).document
     part: Json = {"scores": "probabilities", "backbone": {"name": backbone.name, "sha256": backbone.sha256}}
-    return joined, Card.from_document({**document, _PART: part, "head": card.document})
+    return joined, Card.from_document({**document, KEY: part, "head": card.document})

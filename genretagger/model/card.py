@@ -15,17 +15,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
+from genretagger.model.bounds import MAX_CARD_BYTES, MAX_LABELS, MAX_TENSORS, MAX_TEXT
+from genretagger.strict import UnfitError, read
 from genretagger.textfile import read_text
 from genretagger.types import Json
+from genretagger.vocabulary.part import Part, part_of, says_learned
 
-MAX_CARD_BYTES = 4 * 1024 * 1024
-MAX_LABELS = 10_000
-_MAX_TENSORS = 64
-_MAX_TEXT = 1_000
+if TYPE_CHECKING:
+    from genretagger.model import published
+
 _TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
-_RATES_HZ = range(1_000, 384_001)
+_LABELS = f"a list of 1 to {MAX_LABELS} labels"
+_TENSORS = f"a list of 1 to {MAX_TENSORS} tensors"
 _HINT = "A card is the JSON file that Essentia publishes beside each model."
 
 PREDICTIONS = "predictions"
@@ -117,25 +121,25 @@ class Card:
         Raises:
             ModelError: a value is missing or of the wrong kind.
         """
-        root = _object(document, "the card")
-        schema = _object(_get(root, "schema", "schema"), "schema")
-        inference = _object(_get(root, "inference", "inference"), "inference")
-        rate_hz = _get(inference, "sample_rate", "inference.sample_rate")
-        if not isinstance(rate_hz, int) or isinstance(rate_hz, bool) or rate_hz not in _RATES_HZ:
-            raise _wrong("inference.sample_rate", "a whole number of hertz")
-        inputs = _tensors(_get(schema, "inputs", "schema.inputs"), "schema.inputs")
-        outputs = _tensors(_get(schema, "outputs", "schema.outputs"), "schema.outputs")
+        from genretagger.model.published import Published
+
+        try:
+            known = read(Published, document)
+        except UnfitError as fault:
+            raise _refused(fault) from fault
+        outputs = _tensors(known.schema.outputs)
+        needed = all(tensor.purpose != EMBEDDINGS for tensor in outputs)
         return cls(
-            name=_text(_get(root, "name", "name"), "name"),
-            version=_text(root.get("version", ""), "version"),
-            classes=_classes(root, needed=all(tensor.purpose != EMBEDDINGS for tensor in outputs)),
-            inputs=inputs,
+            name=known.name,
+            version=known.version,
+            classes=_classes(known.classes, "classes" in document, needed=needed),
+            inputs=_tensors(known.schema.inputs),
             outputs=outputs,
-            rate_hz=rate_hz,
-            algorithm=_text(_get(inference, "algorithm", "inference.algorithm"), "inference.algorithm"),
-            licence=_text(root.get("licence", root.get("license", "")), "licence"),
-            source=_text(root.get("source", root.get("link", "")), "source"),
-            document=root,
+            rate_hz=known.inference.sample_rate,
+            algorithm=known.inference.algorithm,
+            licence=known.licence,
+            source=known.source,
+            document=document,
         )
 
     @classmethod
@@ -190,6 +194,20 @@ class Card:
             }
         )
 
+    @property
+    def part(self) -> Part | None:
+        """What genretagger itself wrote into the card; None if it wrote nothing.
+
+        Raises:
+            ModelError: that part makes no sense.
+        """
+        return part_of(self.document)
+
+    @property
+    def says_learned(self) -> bool:
+        """Whether training made the model, even if the part that says so is damaged."""
+        return says_learned(self.document)
+
     def dump(self) -> bytes:
         """Give the card as JSON text, always the same for the same card."""
         text = json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
@@ -213,39 +231,39 @@ class Card:
         return next((tensor for tensor in self.outputs if tensor.purpose == purpose), None)
 
 
+def _refused(fault: UnfitError) -> ModelError:
+    if fault.kind == "missing":
+        return ModelError(f"The card lacks `{fault.where}`", hint=_HINT)
+    return _wrong(fault.where, _expected(fault))
+
+
+def _expected(fault: UnfitError) -> str:
+    """What belongs to a place of a card, in words."""
+    if fault.kind == "dataclass_type":
+        return "a JSON object"
+    if fault.kind in ("string_type", "value_error"):
+        return f"a text of at most {MAX_TEXT} characters"
+    return {
+        "inference.sample_rate": "a whole number of hertz",
+        "classes": _LABELS,
+        "schema.inputs": _TENSORS,
+        "schema.outputs": _TENSORS,
+    }.get(fault.where, "a list of sizes")
+
+
 def _wrong(where: str, expected: str) -> ModelError:
-    return ModelError(f"The card's `{where}` is not {expected}", hint=_HINT)
+    return ModelError(f"The card's `{where or 'the card'}` is not {expected}", hint=_HINT)
 
 
-def _get(mapping: dict[str, Json], key: str, where: str) -> Json:
-    if key not in mapping:
-        raise ModelError(f"The card lacks `{where}`", hint=_HINT)
-    return mapping[key]
-
-
-def _object(value: Json, where: str) -> dict[str, Json]:
-    if not isinstance(value, dict):
-        raise _wrong(where, "a JSON object")
-    return value
-
-
-def _text(value: Json, where: str) -> str:
-    if not isinstance(value, str) or len(value) > _MAX_TEXT:
-        raise _wrong(where, f"a text of at most {_MAX_TEXT} characters")
-    return value
-
-
-def _classes(root: dict[str, Json], *, needed: bool) -> tuple[str, ...]:
+def _classes(labels: list[str], there: bool, *, needed: bool) -> tuple[str, ...]:
     """Labels; a model that gives embeddings, such as VGGish, may have none."""
-    value = _get(root, "classes", "classes") if needed else root.get("classes", [])
-    if not isinstance(value, list) or not needed <= len(value) <= MAX_LABELS:
-        raise _wrong("classes", f"a list of 1 to {MAX_LABELS} labels")
-    labels = tuple(_text(label, "classes") for label in value)
+    if needed and not labels:
+        raise _wrong("classes", _LABELS) if there else ModelError("The card lacks `classes`", hint=_HINT)
     if len(set(labels)) != len(labels):
         raise _wrong("classes", "a list of different labels")
     if any(map(_is_hidden, "".join(labels))):  # a label may become a genre, and be written and shown
         raise _wrong("classes", "a list of labels without control characters")
-    return labels
+    return tuple(labels)
 
 
 def _is_hidden(character: str) -> bool:
@@ -253,22 +271,14 @@ def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _TURNING
 
 
-def _tensors(value: Json, where: str) -> tuple[Tensor, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= _MAX_TENSORS:
-        raise _wrong(where, f"a list of 1 to {_MAX_TENSORS} tensors")
-    tensors = []
-    for entry in value:
-        tensor = _object(entry, where)
-        shape = _get(tensor, "shape", f"{where}.shape")
-        if not isinstance(shape, list) or len(shape) > 8:
-            raise _wrong(f"{where}.shape", "a list of sizes")
-        tensors.append(
-            Tensor(
-                name=_text(_get(tensor, "name", f"{where}.name"), f"{where}.name"),
-                shape=tuple(size if isinstance(size, int) and size > 0 else None for size in shape),
-                purpose=_text(tensor.get("output_purpose", ""), f"{where}.output_purpose"),
-                operation=_text(tensor.get("op", ""), f"{where}.op"),
-                algorithm=_text(tensor.get("algorithm", ""), f"{where}.algorithm"),
-            )
+def _tensors(tensors: list[published.Tensor]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(
+            name=tensor.name,
+            shape=tuple(size if isinstance(size, int) and size > 0 else None for size in tensor.shape),
+            purpose=tensor.output_purpose,
+            operation=tensor.op,
+            algorithm=tensor.algorithm,
         )
-    return tuple(tensors)
+        for tensor in tensors
+    )

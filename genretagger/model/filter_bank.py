@@ -15,12 +15,10 @@ import io
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
-import genretagger
+from genretagger import launch
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd
 from genretagger.errors import ModelError
 from genretagger.model import install
@@ -161,14 +159,9 @@ def computed(*algorithms: str) -> bytes:
     Raises:
         ModelError: librosa cannot be loaded, or the child process cannot be started.
     """
-    package = str(Path(genretagger.__file__).resolve().parents[1])
-    environment = {
-        "HOME": os.sep,  # librosa looks for it at import, and keeps nothing there
-        **os.environ,
-        "NUMBA_DISABLE_JIT": "1",
-        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
-    }
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "genretagger.model.reference", *algorithms]
+    # librosa looks for the home folder when it is imported, and keeps nothing there
+    environment = launch.environment(HOME=os.environ.get("HOME", os.sep), NUMBA_DISABLE_JIT="1")
+    command = launch.command("model.reference", *algorithms, warnings=False)
     try:
         ended = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIME_S, check=False

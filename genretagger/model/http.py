@@ -23,6 +23,7 @@ from genretagger import __version__
 from genretagger.errors import ModelError
 from genretagger.model.download import Progress
 from genretagger.model.opener import Speed, opener
+from genretagger.strict import read
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0
@@ -193,12 +194,11 @@ def _version(kept: Path, address: str) -> str:
     return str(note.get("version", "")) if fits else ""
 
 
-def _note(kept: Path) -> dict[str, Any]:
+def _note(kept: Path) -> dict[str, str]:
     try:
-        note = json.loads(_mark(kept).read_text())
+        return read(dict[str, str], json.loads(_mark(kept).read_text()))
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _next_try(kept: Path, address: str) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from genretagger.errors import ModelError
+from genretagger.files.durable import create, save, sync_folder
 
 _STAGING = ".new-"
 _PARKED = ".old-"
@@ -107,11 +108,8 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     with _translated(folder):
         folder.mkdir()
         for name, content in files.items():
-            with (folder / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync_folder(folder)
+            create(folder / name, content)
+        sync_folder(folder)
 
 
 def rewrite(path: Path, content: bytes) -> None:
@@ -120,18 +118,8 @@ def rewrite(path: Path, content: bytes) -> None:
     Raises:
         ModelError: no space, or no permission.
     """
-    fresh = path.with_name(f".{path.name}.new")
     with _translated(path.parent):
-        try:
-            with fresh.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(path)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        save(path, content)
 
 
 def swap_in(built: Path, final: Path) -> None:
@@ -146,7 +134,7 @@ def swap_in(built: Path, final: Path) -> None:
         if replacing:
             final.rename(parked)
         built.rename(final)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
     if replacing:
         _discard(parked)
 
@@ -165,7 +153,7 @@ def take_out(final: Path) -> None:
     doomed = final.with_name(f"{_STAGING}{secrets.token_hex(8)}")
     with _translated(final.parent):
         final.rename(doomed)
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
     _discard(doomed)
 
 
@@ -176,16 +164,6 @@ def _discard(folder: Path) -> None:
             folder.unlink()
     else:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make names durable, where the system can: Windows opens no folder, CIFS syncs none."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
-from genretagger.vocabulary.learned import KEY, Scorer, scorer
+from genretagger.vocabulary.learned import Scorer, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 
@@ -63,7 +63,9 @@ class Listener:
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
-        self._scorer: Scorer = scorer(model.name, model.card.classes, model.card.document.get(KEY))
+        part = model.card.part
+        self._learned = None if part is None else part.learned
+        self._scorer: Scorer = scorer(model.name, model.card.classes, part)
         self._tell_of_unknown_names(settings, notice)
         self._rules = Rules(
             max_genres=settings.max_genres,
@@ -108,9 +110,7 @@ class Listener:
     @property
     def backbone(self) -> str:
         """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
-        part = self._model.card.document.get(KEY) or {}
-        learned = part.get("learned") if isinstance(part, dict) else None
-        return str(learned["backbone"]["sha256"]) if learned else ""
+        return "" if self._learned is None else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can come from this model: by their sizes, and each is a number."""

@@ -7,11 +7,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from genretagger import strict
 from genretagger.errors import ModelError
-from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.model.bounds import MAX_CARD_BYTES
 from genretagger.model.catalogue import catalogue
 
 PULLABLE = tuple(catalogue())
@@ -27,6 +29,22 @@ _MAX_LICENCE_BYTES = 1024 * 1024
 _MAX_BANK_BYTES = 16 * 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENCE_BYTES, BANK: _MAX_BANK_BYTES}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was installed."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """The list as it lies on the disk."""
+
+    files: dict[str, _File]
+
 
 Sums: TypeAlias = Mapping[str, tuple[int, str]]
 """File → size and hash."""
@@ -58,17 +76,13 @@ def sums(folder: Path) -> Sums:
         ModelError: the list of them is damaged.
     """
     try:
-        files = json.loads(read(folder / MANIFEST, _MAX_MANIFEST_BYTES))["files"]
-        found = {file: (entry["size"], entry["sha256"]) for file, entry in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = strict.read(_Manifest, json.loads(read(folder / MANIFEST, _MAX_MANIFEST_BYTES))).files
+    except (ValueError, RecursionError) as error:
         raise damaged(folder.name, folder, f"{MANIFEST} is not valid") from error
-    sound = all(
-        file in LIMITS_BYTES and isinstance(size, int) and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
-        for file, (size, sha256) in found.items()
-    )
+    sound = all(file in LIMITS_BYTES and _SHA256.fullmatch(entry.sha256) for file, entry in found.items())
     if not sound or not {ONNX, CARD} <= found.keys():
         raise damaged(folder.name, folder, f"{MANIFEST} is not valid")
-    return found
+    return {file: (entry.size, entry.sha256) for file, entry in found.items()}
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:

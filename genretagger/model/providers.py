@@ -74,24 +74,6 @@ def available_providers() -> tuple[str, ...]:
     return tuple(provider.name for provider in PROVIDERS if provider.name in offered)
 
 
-def runtime_packages() -> tuple[str, ...]:
-    """The installed distributions of ONNX Runtime.
-
-    All of them write into the same folder, so more than one is a broken set-up: the files of the one that was
-    installed last win (measured: `onnxruntime` and `onnxruntime-gpu` together offered no CUDA), and removing one
-    leaves the other without its files.
-    """
-    from importlib import metadata
-
-    names = {provider.package for provider in PROVIDERS if provider.package.startswith("onnxruntime-")}
-    found = []
-    for name in sorted({"onnxruntime", *(name.split()[0] for name in names)}):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            metadata.distribution(name)
-            found.append(name)
-    return tuple(found)
-
-
 def choose(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]:
     """Choose the provider for a device.
 

@@ -17,7 +17,8 @@ from typing import TypeAlias
 
 from genretagger.errors import ModelError
 from genretagger.model import adding, http, install
-from genretagger.model.card import MAX_CARD_BYTES, Card
+from genretagger.model.bounds import MAX_CARD_BYTES
+from genretagger.model.card import Card
 from genretagger.model.catalogue import Entry, Remote, catalogue
 from genretagger.model.download import Progress, Wheel, fetch, read_members
 from genretagger.model.filter_bank import computed

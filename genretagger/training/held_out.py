@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, Rules, Suspect
+from genretagger.training.lesson import Change, ChoiceRules, Suspect
 from genretagger.training.measures import Judged, choose
-from genretagger.vocabulary.learned import KEY
 from genretagger.vocabulary.names import key
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]
 
 
 def judged(
-    genres: tuple[str, ...], truth: Flags, scores: FloatArray, beyond: Sequence[str], rules: Rules
+    genres: tuple[str, ...], truth: Flags, scores: FloatArray, beyond: Sequence[str], rules: ChoiceRules
 ) -> Judged | None:
     """The tracks and genres that could be held out."""
     columns = [place for place, genre in enumerate(genres) if genre not in beyond]
@@ -73,8 +72,11 @@ def changes(
     """Compare the previous model's decisions with the new one's on held-out tracks, by genre."""
     if before is None or not said:
         return ()
+    part = before.part
+    if part is None or part.learned is None:
+        return ()
     # the spelling of genres may have changed
-    earlier = [key(genre) for genre in before.document[KEY]["learned"]["genres"]]
+    earlier = [key(genre) for genre in part.learned.genres]
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):

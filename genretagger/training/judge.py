@@ -16,7 +16,7 @@ from genretagger.vocabulary.resolve import identity, own_names
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Evaluation:
     """The result.
 
     Attributes:
@@ -36,7 +36,7 @@ class Verdict:
     learned_artists: int
 
 
-def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[str, str]) -> Verdict:
+def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[str, str]) -> Evaluation:
     """Measure a model.
 
     Args:
@@ -86,7 +86,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
             hint="Give them the model's names with --map, or choose another --model",
         )
     known_to_it = remembered(card)
-    return Verdict(
+    return Evaluation(
         measures=measure(
             Judged(tuple(names), np.array(truth, bool), np.array(scores, np.float32), np.array(chosen, bool))
         ),

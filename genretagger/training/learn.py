@@ -17,12 +17,12 @@ from genretagger.model.installed import InstalledModel
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
-from genretagger.training.lesson import Lesson, Rules
+from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.measures import Measures, choose, measure
-from genretagger.training.memory import Remembered, remembered, to_remember
+from genretagger.training.memory import remembered, to_remember
 from genretagger.types import Json
 from genretagger.vocabulary.calibration import calibration
-from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.part import KEY, Folds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,10 +43,10 @@ def learn(
     name: str,
     origin: Mapping[str, Json],
     least: int,
-    rules: Rules,
+    rules: ChoiceRules,
     before: Card | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Lesson:
+) -> TrainingResult:
     """Train a head and measure it.
 
     Args:
@@ -75,7 +75,7 @@ def learn(
     if embedding is None or not values.shape[1]:
         raise ModelError(f"The model {backbone.name!r} gives no embedding to learn from", hint="Choose another one.")
     warnings: list[str] = []
-    known = Remembered({}, {}) if before is None else remembered(before)
+    known = Folds() if before is None else remembered(before)
     groups, folds = _folds(examples, known.ties, warnings)
     truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
     unmeasured = held_out.unmeasured(genres, truth, folds)
@@ -115,7 +115,7 @@ def learn(
         },
     }
     onnx = _onnx(backbone, head.weights, head.bias, head.axes, head.origin)
-    return Lesson(
+    return TrainingResult(
         onnx=onnx,
         card=_card(name, genres, backbone, values.shape[1], part),
         genres=counts,

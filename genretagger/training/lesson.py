@@ -11,7 +11,7 @@ from genretagger.training.measures import Judged, Measures
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ChoiceRules:
     """How genres are chosen when the model is judged; see the options of the same names."""
 
     min_score: float
@@ -47,7 +47,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class TrainingResult:
     """A training result.
 
     Attributes:

@@ -67,7 +67,7 @@ class GenreMeasures:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SweepPoint:
     """At a threshold: the share of tracks with a genre, and the share of those that is right."""
 
     threshold: float
@@ -116,7 +116,7 @@ class Measures:
     calibration_error: float
     bins: tuple[Bin, ...]
     confusion: tuple[tuple[int, ...], ...]
-    sweep: tuple[Step, ...]
+    sweep: tuple[SweepPoint, ...]
 
     def to_json(self) -> Json:
         """As JSON, with four digits."""
@@ -220,7 +220,7 @@ def measure(judged: Judged) -> Measures:
         bins=bins,
         confusion=_confusion(judged, given, first),
         sweep=tuple(
-            Step(
+            SweepPoint(
                 each, float((top >= each).mean()), _ratio(int(best_right[top >= each].sum()), int((top >= each).sum()))
             )
             for each in THRESHOLDS

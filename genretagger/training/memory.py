@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.types import Json
-from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.part import KEY, Folds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,34 +23,13 @@ card may have.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """The memory of a training.
-
-    Attributes:
-        ties: the fold of each artist and album.
-        tracks: for each track, the indexes of the genres that it was given when it was held out.
-    """
-
-    ties: Mapping[str, int]
-    tracks: Mapping[str, Sequence[int]]
-
-
-def remembered(card: Card) -> Remembered:
+def remembered(card: Card) -> Folds:
     """The folds on a model's card; empty if the card has none, or if they make no sense."""
     try:
-        folds = card.document[KEY]["learned"]["folds"]
-        ties, tracks = folds["ties"].items(), folds["tracks"].items()
-    except (KeyError, TypeError, AttributeError):
-        return Remembered({}, {})
-    return Remembered(
-        ties={tie: fold for tie, fold in ties if _counts(fold)},
-        tracks={name: said for name, said in tracks if isinstance(said, list) and all(map(_counts, said))},
-    )
-
-
-def _counts(value: Json) -> bool:
-    return isinstance(value, int) and value >= 0
+        learned = None if card.part is None else card.part.learned
+    except ModelError:
+        learned = None
+    return (None if learned is None else learned.folds) or Folds()
 
 
 def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chosen: Flags) -> Json:

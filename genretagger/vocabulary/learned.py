@@ -28,13 +28,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from genretagger.errors import ModelError
-from genretagger.types import Json
 from genretagger.vocabulary.calibration import Calibration, Scores, calibration, genre_of
+from genretagger.vocabulary.part import LearnedPart, Part, broken_part
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
-KEY = "genretagger"
 _ANEW = "Train or add the model again."
 FORMULAS = 1
 """Raise it when the formulas change: stored decisions are then made anew."""
@@ -96,29 +95,22 @@ class Learned:
 
     Args:
         labels: the model's labels.
-        part: the card's key `genretagger`.
+        part: what the card says of them.
 
     Raises:
         ModelError: the card makes no sense.
     """
 
-    def __init__(self, labels: Sequence[str], part: Mapping[str, Json]) -> None:
-        try:
-            learned = part["learned"]
-            self.genres: tuple[str, ...] = tuple(str(genre) for genre in learned["genres"])
-            backbone = learned["backbone"]
-            self._music: Calibration = calibration(str(backbone["name"]), [str(name) for name in backbone["labels"]])
-            self._limit = float(learned["limit"])
-            self._tracks = {str(genre): int(count) for genre, count in learned["tracks"].items()}
-            str(backbone["sha256"])  # whoever asks for it later, finds it
-            self._unmusical = frozenset(str(genre) for genre in learned["unmusical"])
-            size = len(self.genres)
-            if not size or list(self.genres) != list(labels[:size]) or len(labels) != size + len(backbone["labels"]):
-                raise ValueError("genres")
-            if not 0 < self._limit < math.inf:
-                raise ValueError("limit")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise broken_part() from error
+    def __init__(self, labels: Sequence[str], part: LearnedPart) -> None:
+        self.genres = part.genres
+        self._music: Calibration = calibration(part.backbone.name, part.backbone.labels)
+        self._limit = part.limit
+        self._tracks = part.tracks
+        self._unmusical = frozenset(part.unmusical)
+        size = len(self.genres)
+        fits = self.genres == tuple(labels[:size]) and len(labels) == size + len(part.backbone.labels)
+        if not size or not fits or not 0 < self._limit < math.inf:
+            raise broken_part()
         essence = json.dumps([FORMULAS, self._limit, sorted(self._unmusical), self._music.digest, self._tracks])
         self.digest = hashlib.sha256(essence.encode()).hexdigest()
 
@@ -146,32 +138,25 @@ class Learned:
         return 1 / (1 + (distance / limit) ** 4)
 
 
-def scorer(model: str, labels: Sequence[str], part: Json) -> Scorer:
+def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
     """Give what turns a model's output into scores.
 
     Args:
         model: the model's name.
         labels: its labels, in the order of its output.
-        part: the card's key `genretagger`; None where it has none.
+        part: genretagger's part of its card; None if it has none.
 
     Raises:
         ModelError: that part makes no sense.
     """
     if part is None:
         return calibration(model, labels)
-    if not isinstance(part, dict) or part.get("scores") != "probabilities":
-        raise broken_part()
-    return Learned(labels, part) if "learned" in part else Probabilities(labels)
+    return Probabilities(labels) if part.learned is None else Learned(labels, part.learned)
 
 
 def sigmoid(odds: float) -> float:
     """A probability, from the natural log of its odds."""
     return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
-
-
-def broken_part() -> ModelError:
-    """The error of a card whose part for genretagger makes no sense."""
-    return ModelError(f"The card's `{KEY}` is not what this genretagger writes there", hint=_ANEW)
 
 
 def _ranked(scores: Mapping[str, float]) -> Mapping[str, float]:

@@ -112,13 +112,13 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 def _decoded(path: Path, request: Json) -> Sound:
     """The windows that are not silent."""
     from genretagger import audio
-    from genretagger.audio.windows import plan
+    from genretagger.audio.windows import spread
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         sound = audio.decode(
             file,
             _kind(file, path),
-            plan=partial(plan, window_s=request["window_s"], count=request["count"]),
+            plan=partial(spread, window_s=request["window_s"], count=request["count"]),
             rate_hz=request["rate_hz"],
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],

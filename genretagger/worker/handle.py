@@ -1,6 +1,6 @@
 """One child process, as the parent sees it: started when first needed, asked, killed when it takes too long.
 
-Contents: `Child`, `NotBegun`, `Reply`, `child_command`.
+Contents: `Child`, `NotBegun`, `Reply`.
 """
 
 from __future__ import annotations
@@ -8,20 +8,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import signal
-import site
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import genretagger
+from genretagger import launch
 from genretagger.errors import (
-    ConfigError,
     FileError,
     SystemFaultError,
     WorkerError,
@@ -53,32 +48,6 @@ class Reply(NamedTuple):
 
     header: Json
     body: bytearray
-
-
-def child_command() -> list[str]:
-    """The command that starts a child.
-
-    Raises:
-        ConfigError: Python does not know its own program (embedded interpreters).
-    """
-    if not sys.executable:
-        raise ConfigError(
-            "Python does not know its own program, which is needed to start child processes",
-            hint="Run genretagger with a normal Python.",
-        )
-    # -P: a folder of music may hold a file named json.py
-    return [sys.executable, "-P", "-m", "genretagger.worker"]
-
-
-def _environment() -> dict[str, str]:
-    """Ours, where the child finds the same genretagger, with one thread for each library."""
-    environment = {**os.environ, **one_thread_each()}
-    package = str(Path(genretagger.__file__).resolve().parents[1])
-    installed = {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}
-    if package not in installed:
-        others = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = os.pathsep.join([package, others] if others else [package])
-    return environment
 
 
 class Child:
@@ -172,8 +141,8 @@ class Child:
                         stdout=subprocess.PIPE,
                         stderr=subprocess.PIPE,
                         bufsize=0,
-                        cwd=Path(sys.executable or os.sep).anchor,  # ours may be gone, or be a disk to unmount
-                        env=_environment(),
+                        cwd=launch.root_folder(),
+                        env=launch.environment(**one_thread_each()),
                         **own_group(),  # type: ignore[call-overload]
                     )
                 except OSError as error:

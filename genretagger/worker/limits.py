@@ -11,6 +11,10 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a child process has no need of the configuration, which loads pydantic
+    from genretagger.config import Settings
 
 _MB = 1 << 20
 
@@ -38,6 +42,11 @@ class Limits:
     cpu_s: float | None = None
     files: int = 200
     resident_mb: int = 400
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Take the limits that the owner set."""
+        return cls(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
 
 
 def limit_memory(memory_mb: int) -> None:

@@ -20,13 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from genretagger import launch
 from genretagger.audio.mel import Ear
 from genretagger.audio.windows import LONGEST_LISTENING_S
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Frames, Json, Sound, TagChange, Track
 from genretagger.worker import protocol
-from genretagger.worker.handle import Child, NotBegun, Reply, child_command
+from genretagger.worker.handle import Child, NotBegun, Reply
 from genretagger.worker.limits import Limits
 
 __all__ = ["Limits", "WorkerPool"]
@@ -55,7 +56,7 @@ class WorkerPool:
 
     def __init__(self, jobs: int, limits: Limits | None = None, *, command: Sequence[str] | None = None) -> None:
         self._limits = limits or Limits()
-        self._command = list(command) if command is not None else child_command()
+        self._command = list(command) if command is not None else launch.command("worker")
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="genretagger-worker")
         self._changed = threading.Condition()
         self._idle: list[Child] = []

@@ -9,30 +9,30 @@ A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (
     child → parent   {"id", "retire", "result": …}        + samples, for `decode`; frames, for `hear`
     child → parent   {"id", "retire", "error": {…}}
 
-The reader of a frame gives the bounds of both lengths, and every value of an answer is checked for its type before it
-becomes one of ours: `ProtocolError` otherwise. Paths travel as base64 of their bytes; odd bytes in other texts
-survive as JSON's escaped surrogates.
+The reader of a frame gives the bounds of both lengths. The parent checks every value of an answer (`strict.read`), and
+raises `ProtocolError` if one is wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of
+their bytes; odd bytes in other texts survive as JSON's escaped surrogates.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import os
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
+from genretagger.strict import UnfitError, read
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import Credits, Frames, GenreField, Json, Sound, Stamp, TagChange, Track, Window
+from genretagger.types import Credits, Frames, Json, Sound, Stamp, TagChange, Track, Window
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -42,6 +42,8 @@ _LENGTHS = struct.Struct(">4sIQ")
 HEADER_BYTES = 16 << 20
 """Far more than any genre field; the raw field of a broken tag may be long."""
 
+
+T = TypeVar("T")
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -84,20 +86,20 @@ def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: 
         EOFError: the other side is gone, between two frames or within one.
         ProtocolError: this is no frame, or one beyond the bounds.
     """
-    mark, header_length, body_length = _LENGTHS.unpack(_read(stream, _LENGTHS.size))
+    mark, header_length, body_length = _LENGTHS.unpack(_received(stream, _LENGTHS.size))
     if mark != _MARK or header_length > most_header or body_length > most_body:
         raise ProtocolError("no frame, or one that is too long")
-    text = _read(stream, header_length)
+    text = _received(stream, header_length)
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a frame without a readable header") from error
     if not isinstance(header, dict):
         raise ProtocolError("a frame with an odd header")
-    return header, _read(stream, body_length)
+    return header, _received(stream, body_length)
 
 
-def _read(stream: Readable, count: int) -> bytearray:
+def _received(stream: Readable, count: int) -> bytearray:
     data = bytearray(count)
     rest = memoryview(data)
     while rest:
@@ -114,38 +116,21 @@ def path_to_json(path: Path) -> str:
 
 
 def path_from_json(value: Json) -> Path:
-    """The reverse."""
+    """The reverse; the child reads what its parent sent, and need not check it."""
+    return Path(os.fsdecode(base64.b64decode(value)))
+
+
+def _read(kind: Callable[..., T], value: Json) -> T:
+    """What the child answered, checked."""
     try:
-        return Path(os.fsdecode(base64.b64decode(_typed(value, str), validate=True)))
-    except (binascii.Error, ValueError) as error:
-        raise ProtocolError("no path") from error
-
-
-def _typed(value: Json, kind: type | tuple[type, ...]) -> Any:
-    """The value, if it is of that type; True is no number."""
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ProtocolError(f"{type(value).__name__} where {kind} belongs")
-    return value
-
-
-def _member(value: Json, name: str, kind: type | tuple[type, ...]) -> Any:
-    try:
-        return _typed(_typed(value, dict)[name], kind)
-    except KeyError as error:
-        raise ProtocolError(f"{name} is missing") from error
-
-
-_NONE = type(None)
+        return read(kind, value, exact=True)
+    except UnfitError as error:
+        raise ProtocolError(str(error)) from error
 
 
 def stamp_from_json(value: Json) -> Stamp:
-    """A stamp, from its `asdict`."""
-    return Stamp(**{field.name: _member(value, field.name, int) for field in fields(Stamp)})
-
-
-def _genres_from_json(value: Json) -> GenreField:
-    values = tuple(_typed(text, str) for text in _member(value, "values", list))
-    return GenreField(values, _typed(value, dict).get("raw"), _member(value, "form", str))
+    """A stamp, from its `asdict`; the child reads what its parent sent, and need not check it."""
+    return Stamp(**value)
 
 
 def track_to_json(track: Track) -> Json:
@@ -167,25 +152,19 @@ def track_from_json(value: Json, path: Path) -> Track:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    duration_s = _member(value, "duration_s", (float, int, _NONE))
-    if duration_s is not None and not 0 <= duration_s < math.inf:
+    track = _read(Track, {**_object(value), "path": path})
+    if track.duration_s is not None and not 0 <= track.duration_s < math.inf:
         raise ProtocolError("an impossible duration")
-    credits = _member(value, "credits", (dict, _NONE))
-    return Track(
-        path,
-        stamp_from_json(_member(value, "stamp", dict)),
-        _member(value, "kind", str),
-        duration_s,
-        _member(value, "payload_hash", str),
-        _genres_from_json(_member(value, "genres", dict)),
-        _member(value, "refusal", (str, _NONE)),
-        None if credits is None else credits_from_json(credits),
-    )
+    return track
 
 
 def credits_from_json(value: Json) -> Credits:
-    """Credits, from their `asdict`."""
-    return Credits(**{field.name: _member(value, field.name, str) for field in fields(Credits)})
+    """Credits, from their `asdict`.
+
+    Raises:
+        ProtocolError: something in it is not what it has to be.
+    """
+    return _read(Credits, value)
 
 
 def tag_change_to_json(change: TagChange) -> Json:
@@ -199,8 +178,28 @@ def tag_change_from_json(value: Json, path: Path) -> TagChange:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    before, after = (_genres_from_json(_member(value, name, dict)) for name in ("before", "after"))
-    return TagChange(path, before, after, stamp_from_json(_member(value, "stamp", dict)))
+    return _read(TagChange, {**_object(value), "path": path})
+
+
+def _object(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise ProtocolError("no JSON object")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _FramesHeader:
+    """The windows that the frames come from."""
+
+    windows: list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class _SoundHeader:
+    """The windows and their rate."""
+
+    rate_hz: int
+    windows: list[tuple[float, float]]
 
 
 def sound_to_json(sound: Sound) -> Json:
@@ -222,21 +221,19 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     """
     import numpy as np
 
-    windows = _windows_from_json(value)
-    if _member(value, "rate_hz", int) != rate_hz or len(body) != 4 * window_samples * len(windows):
+    heard = _read(_SoundHeader, value)
+    windows = _windows(heard.windows)
+    if heard.rate_hz != rate_hz or len(body) != 4 * window_samples * len(windows):
         raise ProtocolError("other samples than were asked for")
     samples: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), window_samples)
     _see_finite(samples)
     return Sound(samples, rate_hz, windows)
 
 
-def _windows_from_json(value: Json) -> tuple[Window, ...]:
-    windows = []
-    for pair in _member(value, "windows", list):
-        if len(_typed(pair, list)) != 2 or not all(0 <= _typed(part, (float, int)) < math.inf for part in pair):
-            raise ProtocolError("an odd window")
-        windows.append(Window(float(pair[0]), float(pair[1])))
-    return tuple(windows)
+def _windows(pairs: Sequence[tuple[float, float]]) -> tuple[Window, ...]:
+    if not all(0 <= time_s < math.inf for pair in pairs for time_s in pair):
+        raise ProtocolError("an odd window")
+    return tuple(Window(*pair) for pair in pairs)
 
 
 def _see_finite(values: FloatArray) -> None:
@@ -297,7 +294,7 @@ def frames_from_json(value: Json, body: bytearray, *, shapes: Sequence[tuple[int
     """
     import numpy as np
 
-    windows = _windows_from_json(value)
+    windows = _windows(_read(_FramesHeader, value).windows)
     sizes = [math.prod(shape) for shape in shapes]
     if len(body) != 4 * sum(sizes) * len(windows):
         raise ProtocolError("other frames than were asked for")
@@ -336,5 +333,14 @@ def error_from_json(value: Json, path: Path) -> FileError:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    kind = FILE_ERRORS.get(_member(value, "name", str), WorkerError)
-    return kind(_member(value, "cause", str), path=path, hint=_member(value, "hint", str))
+    error = _read(_Error, value)
+    return FILE_ERRORS.get(error.name, WorkerError)(error.cause, path=path, hint=error.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    """An error by the name of its class."""
+
+    name: str
+    cause: str
+    hint: str

@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genretagger.audio.windows import LONGEST_LISTENING_S, plan, plan_key
+from genretagger.audio.windows import LONGEST_LISTENING_S, plan_key, spread
 from genretagger.types import Window
 
 MUSICNN_S = 187 * 256 / 16000
 
 
 def test_windows_lie_in_the_middle_of_equal_segments() -> None:
-    windows = plan(240.0, 3.0, 16)
+    windows = spread(240.0, 3.0, 16)
     assert [window.start_s for window in windows] == [6.0 + 15.0 * index for index in range(16)]
     assert {window.duration_s for window in windows} == {3.0}
 
 
 def test_all_windows_follow_each_other_from_the_start() -> None:
-    windows = plan(10.0, MUSICNN_S, None)
+    windows = spread(10.0, MUSICNN_S, None)
     assert [window.start_s for window in windows] == [0.0, 2.992, 5.984]
 
 
 def test_all_windows_stay_on_the_frame_grid_of_the_reference() -> None:
-    starts = [window.start_s * 16000 for window in plan(600.0, MUSICNN_S, None)]
+    starts = [window.start_s * 16000 for window in spread(600.0, MUSICNN_S, None)]
     assert [round(start) for start in starts] == [187 * 256 * index for index in range(len(starts))]
 
 
@@ -42,11 +42,11 @@ def test_all_windows_stay_on_the_frame_grid_of_the_reference() -> None:
     ],
 )
 def test_short_tracks(duration_s: float, count: int | None, expected: tuple[Window, ...]) -> None:
-    assert plan(duration_s, 3.0, count) == expected
+    assert spread(duration_s, 3.0, count) == expected
 
 
 def test_a_mix_of_hours_is_spread_over_by_one_hour() -> None:
-    windows = plan(7 * 3600.0, 3.0, None)
+    windows = spread(7 * 3600.0, 3.0, None)
     assert len(windows) == LONGEST_LISTENING_S / 3
     assert windows[-1].start_s > 7 * 3600 - 30
 
@@ -58,9 +58,9 @@ def test_a_mix_of_hours_is_spread_over_by_one_hour() -> None:
     count=st.one_of(st.none(), st.integers(1, 500)),
 )
 def test_windows_never_overlap_nor_leave_the_track(duration_s: float, window_s: float, count: int | None) -> None:
-    windows = plan(duration_s, window_s, count)
+    windows = spread(duration_s, window_s, count)
     assert 1 <= len(windows) <= (count or len(windows))
-    assert windows == plan(duration_s, window_s, count)
+    assert windows == spread(duration_s, window_s, count)
     slack_s = 0.001  # starts are whole milliseconds
     assert windows[0].start_s >= 0
     assert windows[-1].start_s + windows[-1].duration_s <= duration_s + slack_s
@@ -71,7 +71,7 @@ def test_windows_never_overlap_nor_leave_the_track(duration_s: float, window_s: 
 @pytest.mark.parametrize(("duration_s", "window_s", "count"), [(0.0, 3.0, 1), (1.0, 0.0, 1), (1.0, 3.0, 0)])
 def test_nonsense_is_refused(duration_s: float, window_s: float, count: int) -> None:
     with pytest.raises(ValueError, match="no windows"):
-        plan(duration_s, window_s, count)
+        spread(duration_s, window_s, count)
 
 
 def test_plans_have_names() -> None:

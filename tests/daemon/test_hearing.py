@@ -11,7 +11,7 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, in_a_namespace
 
-from genretagger.daemon import watch
+from genretagger.files.mounts import mounts_below
 
 MakeTechno = Callable[..., Path]
 
@@ -125,7 +125,7 @@ def test_what_is_mounted_below_is_told_by_whole_names(tmp_path: Path) -> None:
         "31 30 8:3 / /music/a\\040disk rw shared:1 - nfs4 server:/x rw\n"
         "32 21 8:4 / /music2/x rw - ext4 /dev/c rw\n"
     )
-    assert watch.mounts_below(Path("/music"), table=table) == {("31", "nfs4")}
-    assert watch.mounts_below(Path("/music/a disk"), table=table) == frozenset()
-    assert len(watch.mounts_below(Path("/"), table=table)) == 3
-    assert watch.mounts_below(Path("/"), table=tmp_path / "none") == frozenset()
+    assert mounts_below(Path("/music"), table=table) == {("31", "nfs4")}
+    assert mounts_below(Path("/music/a disk"), table=table) == frozenset()
+    assert len(mounts_below(Path("/"), table=table)) == 3
+    assert mounts_below(Path("/"), table=tmp_path / "none") == frozenset()

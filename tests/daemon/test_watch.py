@@ -17,8 +17,8 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, in_a_namespace, tagged_once
 
-from genretagger.daemon import watch
 from genretagger.daemon.watch import Changed, Watched, Way
+from genretagger.files.mounts import file_system, is_blind, is_network
 
 MakeTechno = Callable[..., Path]
 
@@ -194,12 +194,22 @@ def test_file_systems_are_known_by_the_last_mount_above(tmp_path: Path) -> None:
         "d /mnt/my\\040disk btrfs rw 0 0\nnonsense\n"
     )
     cases = {"/home": "ext4", "/mnt": "nfs4", "/mnt/x/y": "nfs4", "/mnt2": "ext4", "/mnt/my disk/x": "btrfs"}
-    assert {path: watch.file_system(Path(path), mounts=mounts) for path in cases} == cases
-    assert watch.file_system(Path("/"), mounts=tmp_path / "none") == ""
-    blind = {
-        kind: watch.is_blind(kind) for kind in ("nfs4", "cifs", "fuse.sshfs", "9p", "ext4", "fuseblk", "btrfs", "")
-    }
+    assert {path: file_system(Path(path), mounts=mounts) for path in cases} == cases
+    assert file_system(Path("/"), mounts=tmp_path / "none") == ""
+    blind = {kind: is_blind(kind) for kind in ("nfs4", "cifs", "fuse.sshfs", "9p", "ext4", "fuseblk", "btrfs", "")}
     assert [kind for kind, is_so in blind.items() if is_so] == ["nfs4", "cifs", "fuse.sshfs", "9p"]
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "lustre", "virtiofs", "vboxsf", "davfs", "fuse.sshfs", "fuse.davfs"])
+def test_what_lies_on_another_machine_is_blind_as_well(kind: str) -> None:
+    assert is_network(kind)
+    assert is_blind(kind)
+
+
+@pytest.mark.parametrize("kind", ["fuse.mergerfs", "fuse"])
+def test_fuse_on_this_machine_is_blind_and_no_network(kind: str) -> None:
+    assert is_blind(kind)
+    assert not is_network(kind)
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from database_helpers import finish, new_store, stamp, start, track
 
 from genretagger.database import Store
 from genretagger.database import store as store_module
-from genretagger.database.engine import on_network, settle_journal
+from genretagger.database.engine import settle_journal
 from genretagger.database.upgrade import SCHEMA_REVISION
 from genretagger.errors import DatabaseError
+from genretagger.files.mounts import on_network
 
 NOBODY = 65_534
 

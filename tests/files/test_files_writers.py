@@ -19,6 +19,7 @@ from files_helpers import NAME, NEW, OLD, anything, at, cannot_exchange, make_so
 
 from genretagger.errors import FileBusyError, FileChangedError
 from genretagger.files import swap, system
+from genretagger.files.mounts import refuses_leases_at_will
 from genretagger.files.system import is_being_written
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has leases")
@@ -241,7 +242,7 @@ def test_where_the_system_gives_no_lease_it_goes_on(song: Path, monkeypatch: pyt
 
 def test_where_a_refusal_tells_nothing_it_goes_on(song: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on NFS and SMB, which may refuse a lease; what was written until then is still noticed."""
-    monkeypatch.setattr(system, "_refuses_at_will", lambda _: True)
+    monkeypatch.setattr("genretagger.files.mounts.refuses_leases_at_will", lambda _: True)
     editor.open()
     assert is_being_written(song) is None
     with pytest.raises(FileChangedError):
@@ -251,7 +252,7 @@ def test_where_a_refusal_tells_nothing_it_goes_on(song: Path, editor: Editor, mo
 
 def test_a_local_file_system_does_not_refuse_at_will(song: Path) -> None:
     with song.open("rb") as file:
-        assert not system._refuses_at_will(file.fileno())
+        assert not refuses_leases_at_will(file.fileno())
 
 
 @pytest.mark.parametrize("held", [False, True], ids=["free", "held"])

@@ -77,7 +77,7 @@ def test_a_softmax_head_with_older_operators_and_labels_of_the_owner(store: Mode
     assert model.card.classes[:3] == ("Classical", "Dance", "Hip-Hop")
     activations, embeddings = Session.open(model, "cpu", threads=1).run(np.ones((2, 187, 96), np.float32))
     assert activations.sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
-    scores = scorer(model.name, model.card.classes, model.card.document["genretagger"])
+    scores = scorer(model.name, model.card.classes, model.card.part)
     found = scores.scores(activations[0], embeddings[0]).by_genre
     assert "Speech" not in found  # a voice is no genre
     assert found["Jazz"] == pytest.approx(float(activations[0, 3]))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.model.card import EMBEDDINGS, MAX_CARD_BYTES, PREDICTIONS, Card
+from genretagger.model.bounds import MAX_CARD_BYTES
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card
 
 ESSENTIA = Path(__file__).resolve().parents[2] / "../shared/reference/essentia_cards"
 

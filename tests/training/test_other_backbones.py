@@ -20,7 +20,7 @@ from genretagger.model.session import Session
 from genretagger.sentences import sentence
 from genretagger.training import learn as school
 from genretagger.types import Status
-from genretagger.vocabulary.learned import KEY
+from genretagger.vocabulary.part import KEY
 
 
 @pytest.fixture

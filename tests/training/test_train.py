@@ -19,7 +19,7 @@ from benchmarks.genres import RATE_HZ, write_track
 from genretagger.database import Store
 from genretagger.errors import ConfigError
 from genretagger.model import InstalledModel, ModelStore
-from genretagger.model.card import MAX_CARD_BYTES
+from genretagger.model.bounds import MAX_CARD_BYTES
 from genretagger.training.labels import Folders, Table
 from genretagger.types import Status
 

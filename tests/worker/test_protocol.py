@@ -114,6 +114,9 @@ def changed(value: Json, path: tuple[Any, ...], new: Json) -> Json:
         (("genres", "values"), "Rock"),
         (("genres", "values"), [1]),
         (("genres", "form"), None),
+        (("credits",), {"artist": "Somebody"}),
+        (("credits",), 3),
+        (("unknown",), 3),
     ],
 )
 def test_odd_tracks_are_refused(path: tuple[Any, ...], new: Json) -> None:

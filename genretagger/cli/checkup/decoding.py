@@ -72,7 +72,7 @@ def child_process(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding
     from genretagger.worker.pool import Limits, WorkerPool
 
     kind = FRONT_ENDS["musicnn"]
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
+    limits = Limits.of(settings)
     with _sample() as sample:
         started = time.monotonic()
         try:

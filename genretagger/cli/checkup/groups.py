@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
-import genretagger
+from genretagger import launch
 from genretagger.cli.checkup import decoding, library, listening, setup, storage
 from genretagger.cli.checkup.finding import Finding, bad, warn
 from genretagger.config import Settings
@@ -40,12 +39,6 @@ LAST = "listening"
 TIME_LIMIT_S = 20.0
 """What takes longer hangs: a folder of a server that is gone, a driver. On a sound machine all take 3 s together."""
 
-# No `-m`: it would put the working directory, which may be a stranger's music folder, before Python's own modules.
-_START = (
-    "import sys; sys.path.append(sys.argv[1]); from genretagger.cli.checkup.groups import answer; "
-    "answer(sys.argv[2], sys.argv[3:])"
-)
-
 
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:
     """Look at everything.
@@ -71,9 +64,13 @@ def examine(paths: Sequence[Path]) -> Iterator[Finding]:
 
 
 def _start(group: str, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
-    root = Path(genretagger.__file__).resolve().parents[1]
-    command = [sys.executable, "-P", "-W", "ignore", "-c", _START, os.fspath(root), group, *map(os.fspath, paths)]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        launch.command("cli.checkup.apart", group, *map(os.fspath, paths), warnings=False),
+        env=launch.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def _listen(group: str, child: subprocess.Popen[bytes], deadline: float) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from genretagger.cli.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
 from genretagger.files.discover import is_audio_name, is_ignored, oddity
+from genretagger.files.mounts import on_network
 from genretagger.files.system import mounted_read_only
 from genretagger.text import plural
 
@@ -105,8 +106,6 @@ def _look_at(file: Path, tally: _Tally) -> None:
 
 
 def _describe(path: Path, tally: _Tally, settings: Settings) -> Iterator[Finding]:
-    from genretagger.database.engine import on_network
-
     name = str(path)
     seen = "" if tally.looked_at == tally.music else f"; of the first {tally.looked_at:,}"
     yield ok(name, f"{plural(tally.music, 'music file')} in {plural(tally.folders, 'folder')}")

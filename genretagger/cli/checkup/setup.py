@@ -30,6 +30,7 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "onnxruntime": "1.20",
         "pip": "24.1",
         "platformdirs": "4.2",
+        "pydantic": "2.7",
         "pydantic-settings": "2.7",
         "psutil": "6",
         "rich": "13.7",

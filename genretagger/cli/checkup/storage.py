@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from genretagger.cli.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
 from genretagger.errors import DatabaseError
+from genretagger.files.mounts import on_network
 from genretagger.files.system import mounted_read_only
 from genretagger.text import plural
 
@@ -46,7 +47,7 @@ def data_folder(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield bad(name, found, f"Free some space, {_ELSEWHERE}")
     elif free_bytes < LITTLE_BYTES:
         yield warn(name, found, "A library of 100,000 tracks needs about 1 GB")
-    elif _on_network(existing):
+    elif on_network(existing):
         yield warn(
             name, f"{found}, on a network file system", f"The database is slow there: keep it local, {_ELSEWHERE}"
         )
@@ -57,12 +58,6 @@ def data_folder(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
 def may_write(folder: Path) -> bool:
     """Whether this user may make files in a folder, without trying."""
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
-
-
-def _on_network(folder: Path) -> bool:
-    from genretagger.database.engine import on_network
-
-    return on_network(folder)
 
 
 def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:

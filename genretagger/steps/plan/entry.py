@@ -14,6 +14,7 @@ from pathlib import Path
 
 from genretagger.errors import GenretaggerError
 from genretagger.sentences import sentence
+from genretagger.strict import UnfitError, read
 from genretagger.tags.api import fault_of_names
 from genretagger.types import Decision, GenreField, Json, Stamp, Track
 
@@ -119,32 +120,65 @@ def from_json(value: Json) -> Planned:
         raise LineError(f"the field {missing[0]} is missing")
     if unknown := [name for name in value if name not in names]:
         raise LineError(f"unknown field {unknown[0][:40]!r}; valid are {', '.join(names)}")
-    path, root = _path(value["path"], "path"), _path(value["root"], "root")
+    try:
+        line = read(_Line, value, exact=True)
+    except UnfitError as error:
+        raise LineError(_fault(error)) from error
+    path, root = _path(line.path, "path"), _path(line.root, "root")
     if not path.is_relative_to(root):
         raise LineError("path does not lie in root")
-    before = _genres(value["before"])
     return Planned(
         path=path,
         root=root,
-        stamp=_stamp(value["stamp"]),
-        payload_hash=_text(value["payload_hash"], "payload_hash"),
-        before=before,
-        after=checked(_names(value["after"], "after"), before.values),
-        proposed=_names(value["proposed"], "proposed"),
-        scores=_scores(value["scores"]),
-        reason=_text(value["reason"], "reason"),
-        model=_text(value["model"], "model"),
+        stamp=line.stamp,
+        payload_hash=_short(line.payload_hash, "payload_hash"),
+        before=GenreField(line.before.values, line.before.raw, _short(line.before.form, "before.form")),
+        after=checked(line.after, line.before.values),
+        proposed=line.proposed,
+        scores=_scores(line.scores),
+        reason=_short(line.reason, "reason"),
+        model=_short(line.model, "model"),
     )
 
 
-def _text(value: Json, name: str) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_TEXT:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An entry as it stands in a file, in which every field must be there; `Planned` says what they mean."""
+
+    path: str
+    root: str
+    stamp: Stamp
+    payload_hash: str
+    before: GenreField
+    after: tuple[str, ...]
+    proposed: tuple[str, ...]
+    scores: dict[str, float]
+    reason: str
+    model: str
+
+
+def _fault(error: UnfitError) -> str:
+    """What is wrong with a line, in the words of somebody who edits it."""
+    name = str(error.keys[0])
+    if name == "stamp":
+        return f"stamp is not made of whole numbers {', '.join(sorted(field.name for field in fields(Stamp)))}"
+    if error.where in ("after", "proposed", "before.values"):
+        return f'{error.where} is not a list of names, such as ["Techno", "House"]'
+    if name == "scores":
+        return "scores are not names with numbers" if len(error.keys) == 1 else "a score is not a number from 0 to 1"
+    if name == "before" and error.where != "before.form":
+        return "before is not a genre field of values, raw and form"
+    return f"{error.where} is not a text of at most {_MOST_TEXT:,} characters"
+
+
+def _short(text: str, name: str) -> str:
+    if len(text) > _MOST_TEXT:
         raise LineError(f"{name} is not a text of at most {_MOST_TEXT:,} characters")
-    return value
+    return text
 
 
-def _path(value: Json, name: str) -> Path:
-    text = _text(value, name)
+def _path(value: str, name: str) -> Path:
+    text = _short(value, name)
     try:
         path = Path(os.fsdecode(os.fsencode(text)))
     except UnicodeEncodeError as error:
@@ -152,12 +186,6 @@ def _path(value: Json, name: str) -> Path:
     if "\x00" in text or not path.is_absolute() or ".." in path.parts:
         raise LineError(f"{name} is not an absolute path")
     return path
-
-
-def _names(value: Json, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise LineError(f'{name} is not a list of names, such as ["Techno", "House"]')
-    return tuple(value)
 
 
 def checked(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
@@ -180,22 +208,7 @@ def checked(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _genres(value: Json) -> GenreField:
-    if not isinstance(value, dict) or set(value) != {"values", "raw", "form"}:
-        raise LineError("before is not a genre field of values, raw and form")
-    return GenreField(_names(value["values"], "before.values"), value["raw"], _text(value["form"], "before.form"))
-
-
-def _stamp(value: Json) -> Stamp:
-    names = {field.name for field in fields(Stamp)}
-    if not isinstance(value, dict) or set(value) != names or not all(type(each) is int for each in value.values()):
-        raise LineError(f"stamp is not made of whole numbers {', '.join(sorted(names))}")
-    return Stamp(**value)
-
-
-def _scores(value: Json) -> dict[str, float]:
-    if not isinstance(value, dict):
-        raise LineError("scores are not names with numbers")
-    if not all(type(score) in (int, float) and 0 <= score <= 1 for score in value.values()):
+def _scores(scores: dict[str, float]) -> dict[str, float]:
+    if not all(0 <= score <= 1 for score in scores.values()):
         raise LineError("a score is not a number from 0 to 1")
-    return value
+    return scores

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from genretagger.steps.plan.entry import LineError, Planned, from_json, to_json
+from genretagger.text import moment
 from genretagger.types import Json
 
 VERSION = 1
@@ -21,7 +22,7 @@ _MOST_DIGITS = 25  # of a number; times in nanoseconds have 19
 
 def header() -> bytes:
     """Give the first line of a new plan."""
-    return line({_MARK: VERSION, "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
+    return line({_MARK: VERSION, "created_at": moment(datetime.now(UTC))})
 
 
 def to_line(planned: Planned) -> bytes:
