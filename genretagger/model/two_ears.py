@@ -140,5 +140,5 @@ def check_input() -> FloatArray:
     """Fixed patches (1, 3, 96, 64) float32 for YAMNet, made of integers, so equal on every machine."""
     patch, frame, mel = np.ogrid[: yamnet.PATCHES, : yamnet.FRAMES, : yamnet.MELS]
     mixed = (patch * 61 + frame * 37 + mel * 101 + frame * mel * 7) % 257
-    patches: FloatArray = (mixed / np.float32(32) - np.float32(6)).astype(np.float32)[None]
-    return patches
+    levels: FloatArray = (mixed / np.float32(32) - np.float32(6)).astype(np.float32)
+    return levels[None]

