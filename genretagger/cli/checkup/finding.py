@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
 
 from genretagger.types import Json
 
@@ -36,15 +35,6 @@ class Finding:
     def to_json(self) -> Json:
         """Give it as one JSON object."""
         return {"check": self.check, "state": self.state.value, "found": self.found, "mend": self.mend}
-
-    @classmethod
-    def from_json(cls, value: Json) -> Self:
-        """Take it from what `to_json` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: it is something else.
-        """
-        return cls(str(value["check"]), State(value["state"]), str(value["found"]), str(value["mend"]))
 
 
 def ok(check: str, found: str) -> Finding:

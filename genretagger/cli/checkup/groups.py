@@ -17,6 +17,7 @@ from genretagger.cli.checkup import decoding, library, listening, setup, storage
 from genretagger.cli.checkup.finding import Finding, bad, warn
 from genretagger.config import Settings
 from genretagger.errors import GenretaggerError
+from genretagger.strict import read
 
 Check: TypeAlias = Callable[[Settings, Sequence[Path]], Iterator[Finding]]
 
@@ -83,8 +84,8 @@ def _listen(group: str, child: subprocess.Popen[bytes], deadline: float) -> Iter
         child.kill()
         answers, noise = child.communicate()
     for line in answers.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # cut short by the kill
-            yield Finding.from_json(json.loads(line))
+        with contextlib.suppress(ValueError):  # cut short by the kill
+            yield read(Finding, json.loads(line), exact=True)
     if late:
         yield warn(group, f"the check took longer than {TIME_LIMIT_S:.0f} s and was stopped", _SLOW)
     elif child.returncode:
