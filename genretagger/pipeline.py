@@ -31,6 +31,7 @@ from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.steps.apply import Applying
+from genretagger.steps.by_request import ByRequest
 from genretagger.steps.knowledge import Knowledge
 from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.ownership import Ownership
@@ -136,7 +137,7 @@ class Rewriting:
 class Pipeline(Rewriting):
     """All stages, ready for use; made by `open_pipeline`.
 
-    A front end that writes by rules of its own uses them one by one; see `genretagger.beets`.
+    A front end that writes by rules of its own uses `by_request`; see `genretagger.beets`.
 
     Args:
         settings: how to listen, decide and write.
@@ -150,6 +151,7 @@ class Pipeline(Rewriting):
         self.listener = listener
         self.knowledge = Knowledge(store, workers, listener, self.writer.options)
         self.ownership = Ownership(settings, store)
+        self.by_request = ByRequest(store, self.writer, self.knowledge, listener)
 
     def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
