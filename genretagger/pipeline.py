@@ -195,9 +195,7 @@ class Pipeline(Rewriting):
         """Take one file from top to bottom."""
         track = yield from self.knowledge.track(file.path, anew=run.force)
         if run.hear_only:
-            decision = yield from self.knowledge.decision(track, anew=run.force)
-            status = Status.TAGGED if decision.genres else Status.SKIPPED
-            return _outcome(track, status, decision.reason, decision, genres=decision.genres)
+            return (yield from self._only_heard(track, run))
         if reason := self.ownership.reason(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
         if reason := self.writer.refusals.unfit(file, track):
@@ -209,6 +207,16 @@ class Pipeline(Rewriting):
             return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
+        return (yield from self._changed(file, track, decision, run))
+
+    def _only_heard(self, track: Track, run: Run) -> Flow[Outcome]:
+        """Listen and decide, whatever the file has: the caller applies its own rules."""
+        decision = yield from self.knowledge.decision(track, anew=run.force)
+        status = Status.TAGGED if decision.genres else Status.SKIPPED
+        return _outcome(track, status, decision.reason, decision, genres=decision.genres)
+
+    def _changed(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
+        """Plan or write what follows from a decision for the tags of a file."""
         wanted = self._wanted(track, decision)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
