@@ -39,6 +39,7 @@ class Cause(StrEnum):
     HARD_LINKED = "hard_linked"
     OUTSIDE = "outside"
     NOT_WRITABLE = "not_writable"
+    NOT_PERMITTED = "not_permitted"
     BAD_NAMES = "bad_names"
     DEAD_LINK = "dead_link"
     LINK_CIRCLE = "link_circle"
@@ -101,6 +102,7 @@ REFUSALS = frozenset(
         Cause.HARD_LINKED,
         Cause.OUTSIDE,
         Cause.NOT_WRITABLE,
+        Cause.NOT_PERMITTED,
     }
 )
 """A file that was refused may be possible after another change of the file, of the settings or of the rights."""

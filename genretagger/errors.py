@@ -128,7 +128,7 @@ class WriteRefusedError(FileError):
 class NotAllowedError(WriteRefusedError):
     """This user may not write the file, or could not leave it to its owner."""
 
-    why: ClassVar[Cause] = Cause.NOT_WRITABLE
+    why: ClassVar[Cause] = Cause.NOT_PERMITTED
 
 
 class FileChangedError(FileError):

@@ -32,6 +32,7 @@ from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.steps.apply import Applying
+from genretagger.steps.by_request import ByRequest
 from genretagger.steps.knowledge import Knowledge
 from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.ownership import Ownership
@@ -138,7 +139,7 @@ class Rewriting:
 class Pipeline(Rewriting):
     """All stages, ready for use; made by `open_pipeline`.
 
-    A front end that writes by rules of its own uses them one by one; see `genretagger.beets`.
+    A front end that writes by rules of its own uses `by_request`; see `genretagger.beets`.
 
     Args:
         settings: how to listen, decide and write.
@@ -152,6 +153,7 @@ class Pipeline(Rewriting):
         self.listener = listener
         self.knowledge = Knowledge(store, workers, listener, self.writer.options)
         self.ownership = Ownership(settings, store)
+        self.by_request = ByRequest(store, self.writer, self.knowledge, listener)
 
     def decide(self, path: Path) -> Decision:
         """Say which genres one file should have. The file is listened to once, and never changed.
@@ -224,9 +226,7 @@ class Pipeline(Rewriting):
         """Take one file from top to bottom."""
         track = yield from self.knowledge.track(file.path, anew=run.force)
         if run.hear_only:
-            decision = yield from self.knowledge.decision(track, anew=run.force)
-            status = Status.TAGGED if decision.genres else Status.SKIPPED
-            return _outcome(track, status, decision.reason, decision, genres=decision.genres)
+            return (yield from self._only_heard(track, run))
         if reason := self.ownership.reason(track, run):
             return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
         if reason := self.writer.refusals.unfit(file, track):
@@ -238,6 +238,16 @@ class Pipeline(Rewriting):
             return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
+        return (yield from self._changed(file, track, decision, run))
+
+    def _only_heard(self, track: Track, run: Run) -> Flow[Outcome]:
+        """Listen and decide, whatever the file has: the caller applies its own rules."""
+        decision = yield from self.knowledge.decision(track, anew=run.force)
+        status = Status.TAGGED if decision.genres else Status.SKIPPED
+        return _outcome(track, status, decision.reason, decision, genres=decision.genres)
+
+    def _changed(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
+        """Plan or write what follows from a decision for the tags of a file."""
         wanted = self._wanted(track, decision)
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)

@@ -79,8 +79,6 @@ def _too_short(figures: _Figures) -> Sentence:
 
 
 def _not_writable(figures: _Figures) -> Sentence:
-    if "do" not in figures:
-        return _failure(figures)
     return Sentence("", str(figures["says"]), f": {figures['do']}")
 
 
@@ -144,7 +142,14 @@ def _words(figures: _Figures) -> Sentence:
 
 _FORCE = "; --force tags it again"
 _FAILURES = (
-    *(Cause.FAILED, Cause.UNSUPPORTED, Cause.UNDECODABLE, Cause.TAGS_UNREADABLE, Cause.WRITE_REFUSED),
+    *(
+        Cause.NOT_PERMITTED,
+        Cause.FAILED,
+        Cause.UNSUPPORTED,
+        Cause.UNDECODABLE,
+        Cause.TAGS_UNREADABLE,
+        Cause.WRITE_REFUSED,
+    ),
     *(
         Cause.CHANGED_MEANWHILE,
         Cause.BUSY,

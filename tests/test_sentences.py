@@ -19,6 +19,7 @@ FIGURES = {
     **{"nearest": "Jazz", "score": 0.4199, "least": 0.5, "grounds": "jazz 0.2", "genres": [["Jazz", 0.9, "jazz 0.5"]]},
     **{"model": "mine", "names": 2, "real_path": "/else/where.mp3", "beside": "a.mp3.part", "fault": "'' is no name"},
     **{"genre": "Live", "redo": False, "write": 7, "decision": because(Cause.SILENT), "least_s": 5.0, "words": "so"},
+    **{"says": "this user may not write it", "do": "ask"},
 }
 """All figures that any sentence uses, but those of failures."""
 
@@ -37,7 +38,8 @@ EXPECTED = {
     Cause.HARD_LINKED: "it is hard-linked: it has 2 names, and hard_links = true would part them",
     Cause.OUTSIDE: "it lies outside the folder: outside_links = true allows to write to /else/where.mp3",
     Cause.UNFINISHED: "it is not complete: a.mp3.part says that its download is not finished",
-    Cause.TOO_SHORT: "it is shorter than 5 s",
+    Cause.TOO_SHORT: "this user may not write it",  # `says` of a TooShortError
+    Cause.NOT_WRITABLE: "this user may not write it: ask",
     Cause.BAD_NAMES: "its genres cannot be written: '' is no name",
     Cause.WOULD_LOSE: "it would lose the genre Live, which the option protect keeps: add it to the plan",
     Cause.CHANGED_SINCE_WRITE: "its genre was changed since: --force undoes it too",
@@ -63,6 +65,7 @@ def test_the_matter_is_the_same_for_files_with_other_figures() -> None:
     reasons = [because(Cause.NOT_CONFIDENT, nearest=name, score=0.1, least=0.5, grounds=name) for name in "ab"]
     assert {matter(reason) for reason in reasons} == {"no genre reaches 0.5"}
     assert matter(because(Cause.HARD_LINKED, names=3)) == "it is hard-linked"
+    assert sentence(because(Cause.TOO_SHORT, least_s=5.0)) == "it is shorter than 5 s"
 
 
 @pytest.mark.parametrize("figures", [{}, {"score": "x", "nearest": 3}, {"genres": 4}, {"genres": [[1]]}])

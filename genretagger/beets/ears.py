@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from genretagger.beets import history
 from genretagger.beets.history import Account, spelt
-from genretagger.causes import Cause, Reason, because
+from genretagger.causes import Reason
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
 from genretagger.errors import FileError, WriteRefusedError
@@ -32,8 +32,7 @@ from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Progress, open_pipeline
 from genretagger.sentences import sentence
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import wait_for
-from genretagger.types import Decision, Outcome, Status, Track
+from genretagger.types import Decision, Outcome, Status
 
 _Result = TypeVar("_Result")
 
@@ -138,23 +137,7 @@ class Ears:
         Args:
             paths: files that were handled before; those without activations do not count.
         """
-
-        def work(pipeline: Pipeline, _: Run) -> Decision:
-            store, listener = pipeline.store, pipeline.listener
-            heard = []
-            for path in paths:
-                try:
-                    track = _read(pipeline, path)
-                except FileError:
-                    continue
-                analysis = store.analysis(track.payload_hash, listener.fingerprint, listener.plan)
-                if analysis is not None and analysis.activations is not None:
-                    heard.append(analysis.activations)
-            if not heard:
-                return Decision((), {}, because(Cause.NOTHING_HEARD))
-            return listener.decide(*heard)
-
-        return self._call(work)
+        return self._call(lambda pipeline, _: pipeline.by_request.decide_together(paths))
 
     def refusal(self, path: Path) -> Reason | None:
         """Say why beets should not write a file: hard links, links to elsewhere, damaged tags.
@@ -162,8 +145,7 @@ class Ears:
         Raises:
             FileError: the file cannot be read.
         """
-        file = Found(path, path.parent)
-        return self._call(lambda pipeline, _: pipeline.writer.refusals.of(file, _read(pipeline, path), in_place=True))
+        return self._call(lambda pipeline, _: pipeline.by_request.refusal(path, in_place=True))
 
     def announce(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
@@ -179,19 +161,11 @@ class Ears:
         Raises:
             FileError: the file cannot be read, so its old genres could not be put back.
         """
-
-        def work(pipeline: Pipeline, run: Run) -> int | None:
-            listener, writer = pipeline.listener, pipeline.writer
-            track = _read(pipeline, path)
-            if track.genres.values == genres:
-                return None
-            return writer.announce(track, genres, run_id=run.id, model=listener.name, reason=reason)
-
-        return self._call(work)
+        return self._call(lambda pipeline, run: pipeline.by_request.announce(path, genres, run, reason))
 
     def settle(self, write_id: int) -> None:
         """Check whether an announced write took place, and record what the file holds now."""
-        self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
+        self._call(lambda pipeline, _: pipeline.by_request.settle(write_id))
 
     def write(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Write genres by genretagger's own protocol: an edited copy replaces the file.
@@ -202,20 +176,7 @@ class Ears:
         Raises:
             FileError: nothing was written; the error has the reason.
         """
-
-        def work(pipeline: Pipeline, run: Run) -> int | None:
-            listener, writer = pipeline.listener, pipeline.writer
-            file = Found(path, path.parent)
-            track = _read(pipeline, path)
-            if refusal := writer.refusals.of(file, track):
-                raise WriteRefusedError(sentence(refusal), path=path)
-            if track.genres.values == genres:
-                return None
-            wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
-            last = pipeline.store.last_write(path, track.payload_hash)
-            return last.id if last is not None else None
-
-        return self._call(work)
+        return self._call(lambda pipeline, run: pipeline.by_request.write(path, genres, run, reason))
 
     def may_have_given(self, genres: tuple[str, ...]) -> bool:
         """Whether genretagger ever wrote these genres into any file.
@@ -250,7 +211,7 @@ class Ears:
         """
 
         def work(pipeline: Pipeline, run: Run) -> Account:
-            track = _read(pipeline, path)
+            track = pipeline.by_request.read(path)
             trail = history.trail(pipeline, track, number)
             return history.account(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
 
@@ -280,7 +241,7 @@ class Ears:
         """
 
         def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
-            track = _read(pipeline, path)
+            track = pipeline.by_request.read(path)
             now = track.genres.values
             trail = history.trail(pipeline, track, number)
             steps = trail.steps(now)
@@ -292,13 +253,11 @@ class Ears:
                         hint="Nothing was changed; `beet modify` sets its genres by hand",
                     )
                 return now
-            file = Found(path, path.parent)
-            if write and (refusal := pipeline.writer.refusals.of(file, track)):
+            if write and (refusal := pipeline.by_request.refusal(path, in_place=False)):
                 raise WriteRefusedError(sentence(refusal), path=path)
             if write and not pretend:
                 for back in history.ways_back(trail, track, steps):
-                    again = _read(pipeline, path)
-                    wait_for(pipeline.writer.write(file, again, back.field, run_id=run.id, **back.noted()))
+                    pipeline.by_request.put(pipeline.by_request.read(path), back.field, run, **back.noted())
             return steps[-1].before.values
 
         return self._call(work)
@@ -374,22 +333,13 @@ class Ears:
             request.serve(pipeline, run)
 
 
-def _read(pipeline: Pipeline, path: Path) -> Track:
-    """Read a track, unless the database knows it.
-
-    Raises:
-        FileError: it cannot be read.
-    """
-    return wait_for(pipeline.knowledge.track(path, anew=False))
-
-
 def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     """Add what the history and the settings say about a file."""
     if outcome.status is Status.FAILED:
         return Heard(outcome)
     store = pipeline.store
     try:
-        track = _read(pipeline, outcome.path)
+        track = pipeline.by_request.read(outcome.path)
         owned = pipeline.ownership.reason(track, run)
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))

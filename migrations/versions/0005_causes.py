@@ -35,7 +35,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Remove the columns; an earlier version would take a key without its words for a file that was not refused."""
     tracks = sa.table("tracks", sa.column("handled", sa.Text), sa.column("handled_as", sa.Text))
-    refused = ("too_short", "unfinished", "container", "hard_linked", "outside", "not_writable")
+    refused = ("too_short", "unfinished", "container", "hard_linked", "outside", "not_writable", "not_permitted")
     op.execute(sa.update(tracks).where(tracks.c.handled_as.in_(refused)).values(handled=None))
     op.drop_column("tracks", "handled_as")
     for table in _REASONED:

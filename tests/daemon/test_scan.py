@@ -13,8 +13,9 @@ import pytest
 from genretagger.causes import Cause
 from genretagger.daemon.account import Account
 from genretagger.daemon.events import Events
-from genretagger.daemon.scan import Scan
+from genretagger.daemon.scan import Scan, is_handled
 from genretagger.database import NewJob, Store
+from genretagger.database.values import Handled
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import GenreField, Stamp, Track
 
@@ -170,3 +171,22 @@ def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) 
         account.unreadable(error)
     assert stream.getvalue().count("folder cannot be read") == 1
     assert "too long" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("handled", "settled"),
+    [
+        (Handled("rules"), True),
+        (Handled("rules", Cause.CHOSEN), True),
+        (Handled("rules", Cause.HARD_LINKED), True),
+        (Handled("rules", Cause.NOT_PERMITTED), True),
+        (Handled("rules", Cause.NOT_WRITABLE), False),
+        (Handled("others", Cause.CHOSEN), False),
+        (Handled(), False),
+    ],
+    ids=str,
+)
+def test_what_was_not_writable_is_checked_again_once_it_is(tmp_path: Path, handled: Handled, settled: bool) -> None:
+    song = tmp_path / "song.flac"
+    song.touch()
+    assert is_handled(handled, "rules", song) is settled

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from database_helpers import activations, new_store
 
-from genretagger.causes import recorded
+from genretagger.causes import Cause, because, recorded
 from genretagger.database import Hearing, Store
 from genretagger.errors import AccessError, AudioError, DatabaseError
 from genretagger.sentences import sentence
@@ -170,3 +170,13 @@ def test_a_score_that_is_none_is_refused(store: Store, score: float) -> None:
 def test_an_analysis_needs_its_model(store: Store) -> None:
     with pytest.raises(DatabaseError):
         store.save_analysis(HASH, 999, "16", activations(), seconds=1)
+
+
+def test_a_reason_comes_back_with_its_cause_and_its_figures(store: Store) -> None:
+    model = store.model_id("musicnn", "f1", ["rock"])
+    reason = because(Cause.CHOSEN, genres=[["Rock", 0.9, "rock 0.5"]])
+    store.save_decision(HASH, model, "16", Decision(("Rock",), {"Rock": 0.9}, reason), settings="v1")
+    stored = store.decision(HASH, "f1")
+    assert stored is not None
+    assert stored.decision.reason == reason
+    assert sentence(stored.decision.reason) == "Rock 0.90: rock 0.5"

@@ -13,6 +13,7 @@ import pytest
 from database_helpers import finish, new_store, stamp, start, track
 from sqlalchemy import event
 
+from genretagger.causes import Cause
 from genretagger.database import JobCounts, JobState, NewJob, Store
 from genretagger.database import jobs as module
 from genretagger.database.columns import now
@@ -62,6 +63,8 @@ def test_what_is_done_is_known_by_its_audio(store: Store) -> None:
     store.save_track(track(path, payload_hash="bb" * 32))
     assert store.handled(path, "bb" * 32) == Handled()
     store.finish_job(ROOT / "gone", None)
+    store.finish_job(path, "rules", Cause.HARD_LINKED)
+    assert store.handled(path, "bb" * 32) == Handled("rules", Cause.HARD_LINKED)
 
 
 def test_a_failure_is_tried_again_later_and_then_set_aside(store: Store) -> None:

@@ -16,11 +16,13 @@ from alembic.script import ScriptDirectory
 from database_helpers import ROCK, finish, stamp, start, track
 from sqlalchemy.exc import OperationalError
 
+from genretagger.causes import Cause, recorded
 from genretagger.database import JobState, Store
 from genretagger.database.engine import Mode, sqlite_engine
 from genretagger.database.models import Base
 from genretagger.database.place import note_of
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
+from genretagger.database.values import Handled
 from genretagger.errors import DatabaseError
 
 PATH = b"/music/\xff.mp3"
@@ -192,6 +194,33 @@ def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path
         assert job is not None
         assert (job.state, job.attempts) == (JobState.WAITING, 0)
     assert one(path, "SELECT group_concat(failure) FROM analyses") == "damaged: no frame"
+
+
+def test_the_key_of_the_rules_loses_its_words_and_old_reasons_keep_theirs(tmp_path: Path) -> None:
+    path, at = tmp_path / "library.sqlite3", "2024-05-06 07:08:09.123456"
+    migrate(path, head="0004")
+    names = {b"/music/done.mp3": "key", b"/music/locked.mp3": "key unwritable", b"/music/linked.mp3": "key refused"}
+    with raw(path) as connection:
+        connection.execute("INSERT INTO models VALUES (1, 'musicnn', 'f1', '[]', ?)", (at,))
+        for number, (name, handled) in enumerate(names.items(), 1):
+            connection.execute(
+                "INSERT INTO tracks (id, path, seen_at, handled) VALUES (?, ?, ?, ?)", (number, name, at, handled)
+            )
+        connection.execute(
+            "INSERT INTO decisions (id, payload_hash, model_id, plan, genres, scores, reason, settings, decided_at)"
+            " VALUES (1, ?, 1, '16', '[]', '[]', 'no genre reaches 0.5: …', 's', ?)",
+            ("aa" * 32, at),
+        )
+    with Store.open(path) as store:
+        known = {each.path: each.handled for each in store.seen_below(Path("/music"))}
+        decided = store.decision("aa" * 32, "f1")
+    assert known == {
+        b"/music/done.mp3": Handled("key"),
+        b"/music/locked.mp3": Handled("key", Cause.NOT_WRITABLE),
+        b"/music/linked.mp3": Handled(),
+    }
+    assert decided is not None
+    assert decided.decision.reason == recorded("no genre reaches 0.5: …")
 
 
 def test_an_up_to_date_database_is_left_alone(populated: Path, tmp_path: Path) -> None:
