@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from genretagger.errors import ModelError
 from genretagger.types import Json
-from genretagger.vocabulary.calibration import Calibration, Scores, calibration, genre_of
+from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
+from genretagger.vocabulary.two_ears import TwoEars, built_in
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -107,7 +108,9 @@ class Learned:
             learned = part["learned"]
             self.genres: tuple[str, ...] = tuple(str(genre) for genre in learned["genres"])
             backbone = learned["backbone"]
-            self._music: Calibration = calibration(str(backbone["name"]), [str(name) for name in backbone["labels"]])
+            self._music: TwoEars | Calibration = built_in(
+                str(backbone["name"]), [str(name) for name in backbone["labels"]]
+            )
             self._limit = float(learned["limit"])
             self._tracks = {str(genre): int(count) for genre, count in learned["tracks"].items()}
             str(backbone["sha256"])  # whoever asks for it later, finds it
@@ -158,7 +161,7 @@ def scorer(model: str, labels: Sequence[str], part: Json) -> Scorer:
         ModelError: that part makes no sense.
     """
     if part is None:
-        return calibration(model, labels)
+        return built_in(model, labels)
     if not isinstance(part, dict) or part.get("scores") != "probabilities":
         raise broken_part()
     return Learned(labels, part) if "learned" in part else Probabilities(labels)
