@@ -6,20 +6,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmarks.fit import Bench, HeldOut, by_genre, sharpened
+from benchmarks.fitting import Bench
+from benchmarks.held_out import HeldOut, by_genre
+from benchmarks.judging import FEWEST, NO_TRUTH, calibration_of, curve, sharpened, written
 from benchmarks.labelled import Array, Flags
 from genretagger.config import Settings
-from genretagger.vocabulary.calibration import Scores
-from genretagger.vocabulary.names import vocabulary
-from genretagger.vocabulary.resolve import Rules, decide
 from genretagger.vocabulary.two_ears import Fitted
 
 TEN = ("Blues", "Classical", "Country", "Disco", "Hip-Hop", "Jazz", "Metal", "Pop", "Reggae", "Rock")
 LIMITS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)
 NEVER_TAUGHT = (*TEN, "House", "Techno", "Trance", "Drum and Bass", "Hardcore", "Ambient", "Soul")
-FEWEST = 5
-NO_TRUTH = "Soundtrack"
-"""What the music of games is labelled as: it says nothing of how it sounds, so it is not judged."""
 
 
 def report(bench: Bench, fitted: Fitted, group: HeldOut, source: HeldOut) -> None:
@@ -27,26 +23,14 @@ def report(bench: Bench, fitted: Fitted, group: HeldOut, source: HeldOut) -> Non
     limit = Settings.model_fields["min_score"].default
     print(f"sharpness {fitted.sharpness}; limit (min_score) {limit}")
     for name, held in (("groups", group), ("whole sources", source)):
-        scores = held.music[:, None] * sharpened(bench, np.where(held.rows[:, None], held.posterior, 1), fitted.sharpness)
+        scores = held.music[:, None] * sharpened(bench, held.posterior, fitted.sharpness)
         print(f"\n== Left out: {name}")
         _music(bench, held, scores, limit)
         _genres(bench, held.rows, scores, limit)
     held = by_genre(bench, NEVER_TAUGHT)
-    scores = held.music[:, None] * sharpened(bench, np.where(held.rows[:, None], held.posterior, 1), fitted.sharpness)
-    print("\n== Left out of the head: one genre after the other (heard by the labels alone, against a head that knows others)")
+    scores = held.music[:, None] * sharpened(bench, held.posterior, fitted.sharpness)
+    print("\n== Left out of the head: one genre after the other, so that the labels alone speak for it")
     _genres(bench, held.rows, scores, limit)
-
-
-def written(bench: Bench, scores: Array, rows: Flags, limit: float) -> dict[int, str]:
-    """The first genre that would be written for each recording, "" for none."""
-    rules = Rules(min_score=limit)
-    first = {}
-    for row in np.flatnonzero(rows):
-        ranked = sorted(zip(bench.hearing.genres, scores[row], strict=True), key=lambda item: (-item[1], item[0]))
-        grounds = dict.fromkeys(bench.hearing.genres, "")
-        decision = decide(Scores(dict(ranked), grounds, 1.0, nested=True), rules, vocabulary())
-        first[int(row)] = decision.genres[0] if decision.genres else ""
-    return first
 
 
 def _music(bench: Bench, held: HeldOut, scores: Array, limit: float) -> None:
@@ -73,10 +57,11 @@ def _genres(bench: Bench, rows: Flags, scores: Array, limit: float) -> None:
         if source == "gtzan":
             columns = [bench.hearing.genres.index(name) for name in TEN]
             best = np.array(TEN)[scores[own][:, columns].argmax(axis=1)]
-            print(f"    ten-way {np.mean(best == data.genre[own]):.3f}: {_shares(data.genre[own], best == data.genre[own])}")
+            right = best == data.genre[own]
+            print(f"    ten-way {right.mean():.3f}: {_shares(data.genre[own], right)}")
         for each in LIMITS:
             first = written(bench, scores, own, each)
-            print(f"    limit {each:.2f}: {_curve(data.truth, first)}{'   <-' if each == limit else ''}")
+            print(f"    limit {each:.2f}: {curve(data.truth, first)}{'   <-' if each == limit else ''}")
     first = written(bench, scores, judged, limit)
     print("  by genre: recordings, coverage, precision; what is written instead")
     for name in sorted(set(data.genre[judged])):
@@ -85,7 +70,7 @@ def _genres(bench: Bench, rows: Flags, scores: Array, limit: float) -> None:
             wrong = [first[row] for row in own_rows if first[row] and first[row] not in data.truth[row]]
             common = sorted(set(wrong), key=lambda each: (-wrong.count(each), each))[:3]
             print(
-                f"    {name:14} {len(own_rows):4}  {_curve(data.truth, {row: first[row] for row in own_rows})}"
+                f"    {name:14} {len(own_rows):4}  {curve(data.truth, {row: first[row] for row in own_rows})}"
                 f"  {', '.join(f'{each} {wrong.count(each)}' for each in common)}"
             )
     _calibration(bench, scores, judged)
@@ -103,26 +88,13 @@ def _top(bench: Bench, scores: Array, rows: Flags) -> str:
     return f"right genre (or its parent) first {found[1] / rows.sum():.2f}, among three {found[3] / rows.sum():.2f}"
 
 
-def _curve(truth: tuple[frozenset[str], ...], first: dict[int, str]) -> str:
-    given = {row: name for row, name in first.items() if name}
-    right = sum(name in truth[row] for row, name in given.items())
-    return f"coverage {len(given) / max(len(first), 1):.2f}, right {right / len(given) if given else float('nan'):.2f}"
-
-
 def _shares(names: Iterable[str], right: Flags) -> str:
     of = np.array(list(names))
     return ", ".join(f"{name} {right[of == name].mean():.2f}" for name in sorted(set(of)))
 
 
 def _calibration(bench: Bench, scores: Array, rows: Flags) -> None:
-    """Compare the scores of what is written at a low limit with how often it is right."""
-    first = written(bench, scores, rows, 0.1)
-    pairs = [(scores[row, bench.hearing.genres.index(name)], name in bench.data.truth[row]) for row, name in first.items() if name]
-    said, right = np.array([pair[0] for pair in pairs]), np.array([float(pair[1]) for pair in pairs])
-    error, parts = 0.0, []
-    for low in np.arange(0.1, 1, 0.1):
-        inside = (said >= low - 1e-9) & (said < low + 0.1 - 1e-9)
-        if inside.sum() >= FEWEST:
-            error += inside.sum() / len(said) * abs(said[inside].mean() - right[inside].mean())
-            parts.append(f"{said[inside].mean():.2f}→{right[inside].mean():.2f} ({inside.sum()})")
-    print(f"  score → share that is right (recordings): {', '.join(parts)}\n  calibration error {error:.3f}")
+    """Print the scores of what is written at a low limit beside how often it is right."""
+    bins, error = calibration_of(bench, scores, rows)
+    parts = ", ".join(f"{each.said:.2f}→{each.right:.2f} ({each.count})" for each in bins)
+    print(f"  score → share that is right (recordings): {parts}\n  calibration error {error:.3f}")

@@ -1,7 +1,7 @@
 """Recordings with known genres, as numbers: what `benchmarks.fit` learns from and measures with.
 
-A folder of two files. `labels.csv` has a row for each recording: source, genre, genre_as_labelled, group (one artist or one
-origin). `features.npz` has, in the same order, the mean over the windows of `mus_act` (n, 100), `yam_act` (n, 521),
+A folder of two files. `labels.csv` has a row for each recording: source, genre, genre_as_labelled, group (one artist or
+one origin). `features.npz` has, in the same order, the mean over the windows of `mus_act` (n, 100), `yam_act` (n, 521),
 `mus_emb` (n, 400) and `yam_emb` (n, 1024).
 """
 
@@ -50,6 +50,7 @@ class Labelled:
         source: (n,) a family of sources: all games count as one.
         genre: (n,) in plain names.
         truth: for each recording, the genres that are right: its own, those above it, and the finer one of its label.
+        is_speech: (n,) readings and talk.
         fold: (n,) 0 to 4; a group is in one fold.
         used: (n,) whether anything may be done with it.
         activations: (n, 621).
@@ -60,6 +61,7 @@ class Labelled:
     source: npt.NDArray[np.str_]
     genre: npt.NDArray[np.str_]
     truth: tuple[frozenset[str], ...]
+    is_speech: Flags
     fold: npt.NDArray[np.int_]
     used: Flags
     activations: Array
@@ -87,6 +89,7 @@ def read(folder: Path) -> Labelled:
         source=np.array([row["source"].partition("-")[0] for row in rows]),
         genre=np.array([row["genre"] for row in rows]),
         truth=tuple(_truth(row["genre"], row["genre_as_labelled"]) for row in rows),
+        is_speech=np.array([row["genre"] == NO_MUSIC and row["genre_as_labelled"] == "speech" for row in rows]),
         fold=np.array([zlib.crc32(row["group"].encode()) % FOLDS for row in rows]),
         used=np.array(used),
         activations=np.hstack([parts["mus_act"], parts["yam_act"]]),

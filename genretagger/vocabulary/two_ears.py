@@ -1,22 +1,22 @@
 """From what both ears of the default model heard to the probability of each genre.
 
-By two files beside this one: `musicnn-yamnet.toml`, written by hand, says which labels speak for which genre;
-`musicnn-yamnet.npz` is what `benchmarks.fit` measured and learned on recordings with known genres. Four steps, all pure:
+Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which labels speak for which genre;
+`musicnn-yamnet.npz` is what `benchmarks.fit` measured and learned on recordings with known genres. Four pure steps:
 
-1. **Is it music?** A logistic regression on how much music, speech, singing and instruments YAMNet hears.
+1. **Is it music?** A logistic regression on how much music, speech and singing YAMNet hears.
 2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift* is the natural log of
    how much more of it is heard than in music at large, whose level is its *background level*:
 
        lift = log(sum of a + floor) - background level
        P0(genre) = softmax(gain * (sum of weight * lift) + log prior)
 
-3. **What has the head learned?** For each genre with enough recordings, one logistic regression on the embedding of each
-   ear; the mean of their log-odds, less those of the prior, is the genre's second lift. The head divides the probability
-   of the genres that it knows among them, in proportion to P0 * exp(head_gain * lift). It moves nothing to or from
-   a genre that it was never taught, which it could only take for another one.
-4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is sure where only Techno or
-   House is in doubt. `sharpness`, an exponent of the probabilities, was chosen so that a score is the share of such
-   answers that are right.
+3. **What has the head learned?** For each genre with enough recordings, one logistic regression on the embedding of
+   each ear; the mean of their log-odds, less those of the prior, is the genre's second lift. The head divides the
+   probability of the genres that it knows among them, in proportion to P0 * exp(head_gain * lift). It takes nothing
+   from a genre that it was never taught, which it could only take for another one.
+4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is sure where only
+   Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was chosen so that a score is the share
+   of such answers that are right.
 
 All of it is times the probability of music.
 """
