@@ -43,9 +43,9 @@ def heard(**levels: float) -> FloatArray:
 
 def heard_labels(levels: dict[str, float]) -> FloatArray:
     activations = np.full(len(LABELS), 0.001, np.float32)
-    for witness, usual in zip(HEARING.witnesses, FITTED.usual, strict=True):
+    for witness, background in zip(HEARING.witnesses, FITTED.background, strict=True):
         for label in witness.labels:
-            activations[LABELS.index(label)] = usual / len(witness.labels)
+            activations[LABELS.index(label)] = max(np.exp(background) - witness.floor, 0) / len(witness.labels)
     for label, level in {"yamnet/Music": 0.9, **levels}.items():
         activations[LABELS.index(label)] = level
     return activations
@@ -227,15 +227,16 @@ def test_a_label_that_the_model_lacks_is_refused() -> None:
         TwoEars([label for label in LABELS if label != "yamnet/Reggae"], HEARING, FITTED, "")
 
 
+@pytest.fixture(scope="module")
+def labelled() -> Path:
+    folder = Path(__file__).resolve().parents[2].parent / "shared" / "labelled"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/labelled, recordings with known genres as numbers")
+    return folder
+
+
 class TestOnRecordings:
     """The numbers of real recordings; the clips of the tests were not fitted on."""
-
-    @pytest.fixture(scope="class")
-    def labelled(self) -> Path:
-        folder = Path(__file__).resolve().parents[2].parent / "shared" / "labelled"
-        if not folder.is_dir():
-            pytest.skip("needs ../shared/labelled, recordings with known genres as numbers")
-        return folder
 
     def test_the_clips_of_the_tests(self, labelled: Path) -> None:
         data = read(labelled)
