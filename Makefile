@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MUSIC ?=
 SOAK_MINUTES ?= 5
+LABELLED ?=
 MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak load lint bench clean
+.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak load lint bench fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -81,6 +82,11 @@ bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.service
+
+# LABELLED: a folder of recordings with known genres, as numbers; benchmarks/labelled.py says what is in it.
+fit: $(VENV)/installed-dev ## Fit how the default model hears genres, and measure: make fit LABELLED=/path/to/labelled
+	@if [ -z "$(LABELLED)" ]; then echo "Which recordings? make fit LABELLED=/path/to/labelled" >&2; exit 2; fi
+	$(BIN)/python -m benchmarks.fit "$(LABELLED)"
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache build dist

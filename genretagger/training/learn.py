@@ -21,8 +21,8 @@ from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.measures import Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
 from genretagger.types import Json
-from genretagger.vocabulary.calibration import calibration
 from genretagger.vocabulary.part import KEY, Folds
+from genretagger.vocabulary.two_ears import built_in
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def learn(
             f"only one artist, album or folder has {_listed(unmeasured)}: "
             "how well the model infers that cannot be measured"
         )
-    music = calibration(backbone.name, backbone.card.classes)
+    music = built_in(backbone.name, backbone.card.classes)
     is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
     unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
     head, scores = train(values, truth, folds, is_music, unmusical, seed=SEED, progress=progress)

@@ -87,6 +87,7 @@ class Scores:
         is_music: 0 to 1; the scores were scaled or capped by it.
         is_known: 0 to 1, how much it resembles what the model learned from; 1 where nobody can tell.
         parents: of genres that the model's labels give one, such as `Electronic---Deep House`.
+        nested: a genre's score covers those below it as well: that of Electronic is at least that of House.
     """
 
     by_genre: Mapping[str, float]
@@ -94,6 +95,7 @@ class Scores:
     is_music: float
     is_known: float = 1.0
     parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

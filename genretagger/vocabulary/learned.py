@@ -28,8 +28,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from genretagger.errors import ModelError
-from genretagger.vocabulary.calibration import Calibration, Scores, calibration, genre_of
+from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
 from genretagger.vocabulary.part import LearnedPart, Part, broken_part
+from genretagger.vocabulary.two_ears import TwoEars, built_in
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -103,7 +104,7 @@ class Learned:
 
     def __init__(self, labels: Sequence[str], part: LearnedPart) -> None:
         self.genres = part.genres
-        self._music: Calibration = calibration(part.backbone.name, part.backbone.labels)
+        self._music: TwoEars | Calibration = built_in(part.backbone.name, part.backbone.labels)
         self._limit = part.limit
         self._tracks = part.tracks
         self._unmusical = frozenset(part.unmusical)
@@ -150,7 +151,7 @@ def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
         ModelError: that part makes no sense.
     """
     if part is None:
-        return calibration(model, labels)
+        return built_in(model, labels)
     return Probabilities(labels) if part.learned is None else Learned(labels, part.learned)
 
 

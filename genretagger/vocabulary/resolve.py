@@ -1,7 +1,8 @@
 """From scores to the genres that are written, by the owner's rules; pure.
 
 In order: only names that the rules allow, the best first; the best one must reach `min_score`, a further one also
-`share_of_top` of the best; at most `max_genres`; then parents, the owner's own names and capitalisation.
+`share_of_top` of the best; if a genre's score covers those below it, a genre gives way to a clear one below it, and one
+that is not clear to its parent; at most `max_genres`; then parents, the owner's own names and capitalisation.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     best, top = ranked[0]
     if top < rules.min_score:
         return Decision((), scores.by_genre, _not_confident(best, top, scores, rules))
-    chosen = [
-        (name, score)
-        for name, score in ranked[: rules.max_genres]
-        if score >= max(rules.min_score, rules.share_of_top * top)
-    ]
+    limit = max(rules.min_score, rules.share_of_top * top)
+    clear = [(name, score) for name, score in ranked if score >= limit]
+    if scores.nested:
+        told = {parent for name, _ in clear for parent in vocabulary.ancestors(name)}
+        clear = [(name, score) for name, score in clear if name not in told]
+    chosen = clear[: rules.max_genres]
     reason = because(Cause.CHOSEN, genres=[[name, float(score), scores.grounds[name]] for name, score in chosen])
     names = [name for name, _ in chosen]
     if rules.add_parents:

@@ -94,6 +94,40 @@ def test_a_genre_and_its_parent_are_both_named_once() -> None:
     )
 
 
+class TestScoresThatCoverChildren:
+    """The score of Electronic is that of all that is electronic."""
+
+    def genres(self, by_genre: dict[str, float], **rules: object) -> tuple[str, ...]:
+        scores = replace(heard(by_genre), nested=True)
+        return decide(scores, replace(Rules(), **rules), vocabulary()).genres  # type: ignore[arg-type]
+
+    def test_a_child_that_is_not_clear_gives_way_to_its_parent(self) -> None:
+        assert self.genres({"Electronic": 0.9, "Techno": 0.45, "House": 0.44}) == ("Electronic",)
+        assert self.genres({"Electronic": 0.9, "Techno": 0.6, "House": 0.3}) == ("Electronic",), "not clear enough"
+
+    def test_a_clear_child_takes_the_place_of_its_parent(self) -> None:
+        assert self.genres({"Electronic": 0.9, "House": 0.8, "Techno": 0.05}) == ("House",)
+        assert self.genres({"Electronic": 0.9, "House": 0.85, "UK Garage": 0.8}) == ("UK Garage",)
+
+    def test_the_parent_is_written_as_well_if_the_owner_wants_it(self) -> None:
+        found = self.genres({"Electronic": 0.9, "House": 0.8}, add_parents=True)
+        assert found == ("House", "Electronic")
+
+    def test_a_parent_does_not_count_as_a_second_genre(self) -> None:
+        found = self.genres({"Electronic": 0.5, "House": 0.45, "Jazz": 0.44}, min_score=0.4)
+        assert found == ("House", "Jazz")
+
+    def test_a_second_genre_needs_evidence_of_its_own(self) -> None:
+        assert self.genres({"Jazz": 0.6, "Electronic": 0.35}) == ("Jazz",)
+
+    def test_a_child_that_is_not_allowed_leaves_its_parent(self) -> None:
+        assert self.genres({"Electronic": 0.9, "House": 0.85}, forbid=("House",)) == ("Electronic",)
+        assert self.genres({"Electronic": 0.9, "House": 0.85}, allow=("House",)) == ("House",)
+
+    def test_nothing_below_the_limit(self) -> None:
+        assert self.genres({"Electronic": 0.49, "House": 0.4}) == ()
+
+
 def test_ties_are_settled_by_name() -> None:
     assert genres({"Rock": 0.7, "Blues": 0.7, "Jazz": 0.7}) == ("Blues", "Jazz")
 

@@ -1,0 +1,334 @@
+"""From what both ears of the default model heard to the probability of each genre.
+
+Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which labels speak for which genre;
+`musicnn-yamnet.npz` is what `benchmarks.fit` measured and learned on recordings with known genres. Four pure steps:
+
+1. **Is it music?** A logistic regression on how much music, speech and singing YAMNet hears.
+2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift* is the natural log of
+   how much more of it is heard than in music at large, whose level is its *background level*:
+
+       lift = log(sum of a + floor) - background level
+       P0(genre) = softmax(gain * (sum of weight * lift) + log prior)
+
+3. **What has the head learned?** For each genre with enough recordings, one logistic regression on the embedding of
+   each ear; the mean of their log-odds, less those of the prior, is the genre's second lift. The head divides the
+   probability of the genres that it knows among them, in proportion to P0 * exp(head_gain * lift). It takes nothing
+   from a genre that it was never taught, which it could only take for another one.
+4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is sure where only
+   Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was chosen so that a score is the share
+   of such answers that are right.
+
+All of it is times the probability of music.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from genretagger.vocabulary.calibration import Calibration, Scores, calibration
+from genretagger.vocabulary.names import vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+
+    Array = npt.NDArray[np.float64]
+
+MODEL = "musicnn-yamnet"
+FORMULAS = 1
+"""Raise it when the formulas change: stored decisions are then made again."""
+
+_LOUDEST = 2
+"""How many labels the grounds of a genre name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Labels of one ear that speak for a genre; any of them will do.
+
+    Attributes:
+        genre: index of the genre.
+        labels: as the model spells them, such as `yamnet/Reggae`.
+        weight: how much it counts; those of a genre sum to one.
+        floor: below this activation it makes no difference how little is heard.
+    """
+
+    genre: int
+    labels: tuple[str, ...]
+    weight: float
+    floor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What `benchmarks.fit` found.
+
+    Attributes:
+        background: (witnesses,) mean of log(activation + floor) in music at large.
+        usual: (witnesses,) mean activation in music at large.
+        head: for each ear, (dimensions + 1, genres that the head knows); the last row is added.
+        music: (features + 1,) weights of the music test; the last one is added.
+        sharpness: exponent of the probabilities.
+    """
+
+    background: Array
+    usual: Array
+    head: tuple[Array, Array]
+    music: Array
+    sharpness: float
+
+
+class Hearing:
+    """The part that is written by hand: genres, witnesses, priors.
+
+    Args:
+        content: of `musicnn-yamnet.toml`.
+
+    Attributes:
+        genres: every genre that can come out.
+        taught: the genres that the head knows, in the order of its columns.
+        family: (genres, genres) 1 where the column's genre is the row's, or one below it.
+        column: (genres,) index into `taught` of the genre or its nearest taught parent; -1 if there is none.
+    """
+
+    def __init__(self, content: str) -> None:
+        import numpy as np
+
+        document = tomllib.loads(content)
+        entries: dict[str, Any] = document["genres"]
+        self.genres = tuple(entries)
+        self.gain = float(document["gain"])
+        self.head_gain = float(document["head_gain"])
+        self.most_lift = float(document["most_lift"])
+        self.most_head_lift = float(document["most_head_lift"])
+        self.music: dict[str, tuple[str, ...]] = {name: tuple(labels) for name, labels in document["music"].items()}
+        self.log_prior = np.log(np.array([float(entry["prior"]) for entry in entries.values()]))
+        self.taught = tuple(name for name, entry in entries.items() if entry.get("taught", False))
+        floors = document["floor"]
+        self.witnesses = tuple(
+            Witness(number, tuple(witness["labels"]), float(witness["weight"]), floors[_ear(witness["labels"][0])])
+            for number, entry in enumerate(entries.values())
+            for witness in entry["for"]
+        )
+        lines = [(name, *vocabulary().ancestors(name)) for name in self.genres]
+        self.family = np.array([[float(name in line) for line in lines] for name in self.genres])
+        self.column = np.array(
+            [next((self.taught.index(name) for name in line if name in self.taught), -1) for line in lines]
+        )
+
+    def levels(self, activations: Array, index: Mapping[str, int]) -> Array:
+        """Sum the labels of each witness: (tracks, labels) → (tracks, witnesses)."""
+        import numpy as np
+
+        return np.stack([activations[:, [index[x] for x in each.labels]].sum(axis=1) for each in self.witnesses], 1)
+
+    def log_levels(self, levels: Array) -> Array:
+        """The natural log of levels, finite where nothing is heard."""
+        import numpy as np
+
+        return np.log(levels + np.array([each.floor for each in self.witnesses]))
+
+    def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
+        """What the music test looks at: (tracks, labels) → (tracks, features), natural logs."""
+        import numpy as np
+
+        sums = [activations[:, [index[x] for x in labels]].sum(axis=1) for labels in self.music.values()]
+        music = np.clip(sums[0], 1e-3, 1 - 1e-3)
+        return np.stack([np.log(music / (1 - music)), *(np.log(each + 1e-2) for each in sums[1:])], 1)
+
+    def posterior(self, lifts: Array, head_lifts: Array, sharpness: float = 1.0) -> Array:
+        """The probability of each genre, given music; not counting the genres below it.
+
+        Args:
+            lifts: (tracks, witnesses).
+            head_lifts: (tracks, taught); NaN for a genre that this head was not taught.
+            sharpness: exponent of the probabilities.
+
+        Returns:
+            (tracks, genres); each row sums to one.
+        """
+        import numpy as np
+
+        weights = np.zeros((len(self.witnesses), len(self.genres)))
+        for number, witness in enumerate(self.witnesses):
+            weights[number, witness.genre] = witness.weight
+        heard = np.clip(lifts, -self.most_lift, self.most_lift)
+        evidence = self.gain * _product(heard, weights) + self.log_prior
+        first = np.exp(evidence - evidence.max(axis=1, keepdims=True))
+        first /= first.sum(axis=1, keepdims=True)
+        learned = np.where(self.column >= 0, head_lifts[:, self.column], np.nan)
+        knows = ~np.isnan(learned)
+        learned = np.clip(np.nan_to_num(learned), -self.most_head_lift, self.most_head_lift)
+        second = np.where(knows, first * np.exp(self.head_gain * learned), 0)
+        mass = np.where(knows, first, 0).sum(axis=1, keepdims=True)
+        share = mass / np.maximum(second.sum(axis=1, keepdims=True), 1e-30)
+        both = np.where(knows, second * share, first) ** sharpness
+        return np.asarray(both / both.sum(axis=1, keepdims=True))
+
+    def with_children(self, posterior: Array) -> Array:
+        """Add to each genre the probability of those below it: (tracks, genres)."""
+        return _product(posterior, self.family.T)
+
+
+class TwoEars:
+    """As `vocabulary.learned.Scorer`, for the default model.
+
+    Args:
+        labels: the model's labels, in the order of its output.
+        hearing: what is written by hand.
+        fitted: what was measured.
+        digest: names both.
+
+    Raises:
+        ValueError: a witness names a label that the model does not have, or the two files do not fit.
+    """
+
+    def __init__(self, labels: Sequence[str], hearing: Hearing, fitted: Fitted, digest: str) -> None:
+        self.digest = digest
+        self.genres: tuple[str, ...] = hearing.genres
+        self._index = {label: number for number, label in enumerate(labels)}
+        self._hearing = hearing
+        self._fitted = fitted
+        needed = {label for each in hearing.witnesses for label in each.labels}
+        needed |= {label for group in hearing.music.values() for label in group}
+        if unknown := sorted(needed - set(labels)):
+            raise ValueError(f"{unknown[0]!r} is no label of the model")
+        if len(fitted.background) != len(hearing.witnesses) or fitted.head[0].shape[1] != len(hearing.taught):
+            raise ValueError("the fitted data belongs to another list of genres: run benchmarks.fit again")
+
+    def is_music(self, activations: FloatArray) -> float:
+        """The probability that a track is music.
+
+        Args:
+            activations: (labels,) float32, each 0 to 1, of a whole track.
+        """
+        features = self._hearing.music_features(activations.astype(float)[None], self._index)[0]
+        odds = float((features * self._fitted.music[:-1]).sum() + self._fitted.music[-1])
+        return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+
+    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+        """As `Scorer`; a score is the probability that the genre, or one below it, is right."""
+        import numpy as np
+
+        hearing = self._hearing
+        is_music = self.is_music(activations)
+        levels = hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
+        lifts = hearing.log_levels(levels) - self._fitted.background
+        head_lifts = head_odds(self._fitted.head, embedding.astype(float)[None])
+        posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness)
+        found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)
+        order = sorted(range(len(found)), key=lambda number: (-found[number], self.genres[number]))
+        grounds = self._grounds(levels[0], lifts[0])
+        return Scores(
+            MappingProxyType({self.genres[number]: float(found[number]) for number in order}),
+            MappingProxyType(grounds),
+            is_music,
+            nested=True,
+        )
+
+    def _grounds(self, levels: Array, lifts: Array) -> dict[str, str]:
+        """Name the labels that spoke loudest for each genre."""
+        heard: dict[int, list[int]] = {}
+        for number, witness in enumerate(self._hearing.witnesses):
+            heard.setdefault(witness.genre, []).append(number)
+        grounds = {}
+        for genre, numbers in heard.items():
+            loudest = sorted(numbers, key=lambda number: -lifts[number] * self._hearing.witnesses[number].weight)
+            parts: dict[str, str] = {}
+            for number in loudest:
+                name = self._hearing.witnesses[number].labels[0].partition("/")[2].lower().removesuffix(" music")
+                text = f"{name} {min(levels[number], 1):.2f}, where {self._fitted.usual[number]:.2f} is usual"
+                parts.setdefault(name, text)
+            grounds[self.genres[genre]] = "sounds like " + " and ".join(list(parts.values())[:_LOUDEST])
+        return grounds
+
+
+def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
+    """How much more likely the head finds each genre than it is at large, in log-odds.
+
+    Args:
+        head: for each ear, (dimensions + 1, taught).
+        embedding: (tracks, dimensions of both ears).
+
+    Returns:
+        (tracks, taught).
+
+    Raises:
+        ValueError: the embedding has another size.
+    """
+    first, second = head
+    size = len(first) - 1
+    if embedding.shape[1] != size + len(second) - 1:
+        raise ValueError(f"the embedding has {embedding.shape[1]} values, and not {size + len(second) - 1}")
+    odds = _product(embedding[:, :size], first[:-1]) + first[-1]
+    return (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+
+
+def _product(left: Array, right: Array) -> Array:
+    """A matrix product that is the same whatever the number of threads, and however many rows it is asked for."""
+    import numpy as np
+
+    return np.stack([(row[:, None] * right).sum(axis=0) for row in left])
+
+
+def _ear(label: str) -> str:
+    return "yamnet" if label.startswith("yamnet/") else "musicnn"
+
+
+def read_fitted(content: bytes) -> Fitted:
+    """Read what `benchmarks.fit` wrote."""
+    import numpy as np
+
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        found = {name: arrays[name].astype(float) for name in arrays.files if name != "about"}
+    head = (found["head_musicnn"], found["head_yamnet"])
+    return Fitted(found["background"], found["usual"], head, found["music"], float(found["sharpness"][0]))
+
+
+def about() -> dict[str, Any]:
+    """Say what the committed data was fitted on."""
+    import numpy as np
+
+    with np.load(io.BytesIO(_bytes("npz")), allow_pickle=False) as arrays:
+        told: dict[str, Any] = json.loads(arrays["about"].tobytes())
+    return told
+
+
+def hearing() -> Hearing:
+    """Read what is written by hand."""
+    return Hearing(_bytes("toml").decode())
+
+
+@cache
+def _both() -> tuple[Hearing, Fitted, str]:
+    written, measured = _bytes("toml"), _bytes("npz")
+    digest = hashlib.sha256(f"{FORMULAS}\n".encode() + written + b"\n" + measured).hexdigest()
+    return Hearing(written.decode()), read_fitted(measured), digest
+
+
+def _bytes(suffix: str) -> bytes:
+    return resources.files("genretagger.vocabulary").joinpath(f"{MODEL}.{suffix}").read_bytes()
+
+
+def built_in(model: str, labels: Sequence[str]) -> TwoEars | Calibration:
+    """Give what scores a model that brings no scores of its own.
+
+    Args:
+        model: the model's name.
+        labels: its labels, in the order of its output.
+    """
+    if model == MODEL and "yamnet/Music" in labels:  # else it is the owner's own model of that name
+        return TwoEars(labels, *_both())
+    return calibration(model, labels)
