@@ -51,6 +51,13 @@ class Capitalisation(StrEnum):
     TITLE = "title"
 
 
+class Albums(StrEnum):
+    """How the tracks of an album by one artist are decided."""
+
+    POOL = "pool"
+    EACH = "each"
+
+
 def _split(value: object) -> object:
     """Take `a, b` for a list, as a shell variable has it."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -125,7 +132,7 @@ _MAKE_ONE = "`genretagger config init` makes a configuration file"
 
 _RULES = {
     *("model", "windows", "max_genres", "min_score", "share_of_top", "allow", "forbid", "aliases", "add_parents"),
-    *("capitalisation", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
+    *("capitalisation", "album", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
 }
 
 
@@ -167,6 +174,10 @@ class Settings(BaseSettings):
     capitalisation: Capitalisation = Field(
         Capitalisation.STANDARD,
         description='"standard" (Drum and Bass), "lower" (drum and bass) or "title" (Drum And Bass)',
+    )
+
+    album: Albums = Field(
+        Albums.POOL, description='"pool" decides tracks of one album by one artist together, "each" one by one'
     )
 
     # Writing
