@@ -35,7 +35,7 @@ from pydantic_settings import (
 from genretagger.errors import ConfigError
 from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
-from genretagger.types import Policy
+from genretagger.types import Albums, Policy
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
@@ -49,13 +49,6 @@ class Capitalisation(StrEnum):
     STANDARD = "standard"
     LOWER = "lower"
     TITLE = "title"
-
-
-class Albums(StrEnum):
-    """How the tracks of an album by one artist are decided."""
-
-    POOL = "pool"
-    EACH = "each"
 
 
 def _split(value: object) -> object:

@@ -2,10 +2,11 @@
 
     path → audio → mel windows → activations → track scores → genres (with a reason) → database → tags
 
-Each file goes through `_one` from top to bottom: what is it (`knowledge`), is its genre ours to write (`ownership`),
-what is to be heard in it (`knowledge` again), what follows for its tags, write them (`writer`). The order at the end is
-always: store the result, announce the write, write the tags, mark as written; a kill between any two of them is settled
-at the next start (`recover`).
+Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`), what is to be heard
+in it (`knowledge` again). It waits there for the others of its album. Then comes `_end`: decide on all of them
+(`together`), what follows for the tags of each, write them (`writer`). The order at the end is always: store the
+result, announce the write, write the tags, mark as written; a kill between any two of them is settled at the next start
+(`recover`).
 
 A failure is recorded in `_safely`, per file, and the others go on.
 """
@@ -15,10 +16,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,11 +41,12 @@ from genretagger.steps.knowledge import Knowledge
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import Planned, planned
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, interleave
+from genretagger.steps.schedule import Flow, Kept, Then, in_groups, interleave
+from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
 from genretagger.text import printable
-from genretagger.types import Decision, Heard, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.limits import too_little_memory
@@ -102,18 +104,31 @@ class Pipeline:
         """End a run."""
         self.store.finish_run(run.id)
 
-    def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
+    def tag(
+        self, files: Iterable[Found], run: Run, *, stop: Future[None], grouping: Grouping | None = None
+    ) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
 
         Args:
-            files: what to listen to; may be endless.
+            files: what to listen to; may be endless. Those of an album come one after the other.
             run: from `begin`.
             stop: when done, the run ends soon, and with it the child processes; writes that were begun are finished.
+            grouping: knows the albums; None to find them by folder and tags, if the settings ask for it.
 
         Yields:
             What became of each file, in the order in which they end.
         """
-        yield from self._together((self._safely(file, run) for file in files), stop)
+        if self._settings.album is Albums.EACH:
+            albums: Grouping = Each()
+        else:
+            albums = grouping or ByFolder()
+        flows = in_groups(
+            files,
+            place=lambda file: albums.place(file.path),
+            begin=lambda file: self._first(file, run),
+            follow=lambda begun: self._rest(begun, albums, run),
+        )
+        yield from self._together(flows, stop)
 
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
@@ -130,27 +145,33 @@ class Pipeline:
         """
         yield from self._together((self._heard(file, worth) for file in files), stop)
 
-    def _together(self, flows: Iterable[Flow[_Result]], stop: Future[None]) -> Iterator[_Result]:
+    def _together(self, flows: Iterable[Flow[_Result | Then[_Result]]], stop: Future[None]) -> Iterator[_Result]:
         yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
         if stop.done():
             self._workers.close(finish=False)  # what they still decode, nobody waits for
 
-    def _one(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom."""
+    def _begin(self, file: Found, run: Run) -> Flow[Outcome | Track]:
+        """Find out what a file is, and listen to it if its genre is ours to write."""
         track = yield from self.knowledge.track(file.path, anew=run.force)
+        if not run.hear_only:
+            if reason := self.ownership.reason(track, run):
+                return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
+            if reason := self._unfit(file, track):
+                return _outcome(track, Status.SKIPPED, reason)
+            see_free(file.path)
+        try:
+            yield from self.knowledge.analysis(track, anew=run.force)
+        except TooShortError as error:
+            if run.hear_only:
+                raise
+            return _outcome(track, Status.SKIPPED, error.cause)
+        return (yield from self.knowledge.with_credits(track))
+
+    def _end(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
+        """Do what follows from a decision."""
         if run.hear_only:
-            decision = yield from self.knowledge.decision(track, anew=run.force)
             status = Status.TAGGED if decision.genres else Status.SKIPPED
             return _outcome(track, status, decision.reason, decision, genres=decision.genres)
-        if reason := self.ownership.reason(track, run):
-            return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
-        if reason := self._unfit(file, track):
-            return _outcome(track, Status.SKIPPED, reason)
-        see_free(file.path)
-        try:
-            decision = yield from self.knowledge.decision(track, anew=run.force)
-        except TooShortError as error:
-            return _outcome(track, Status.SKIPPED, error.cause)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
         wanted = self._wanted(track, decision)
@@ -179,13 +200,56 @@ class Pipeline:
         rules = self._settings
         return merged(track.genres.values, decision.genres, rules.policy, rules.protect, vocabulary())
 
-    def _safely(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom, whatever it is: a failure is recorded, and the others go on."""
-        started, stamp = time.monotonic(), _stamp(file.path)
+    def _first(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
+        """Take one file to where it waits for the others of its album."""
+        started = time.monotonic()
+
+        def begin() -> Flow[Outcome | Track]:
+            try:
+                return (yield from self._begin(file, run))
+            except FileChangedError:  # by somebody, perhaps another genretagger: once more
+                return (yield from self._begin(file, run))
+
+        end = yield from self._safely(file, run, begin())
+        seconds = time.monotonic() - started
+        return self._told(end, run, seconds) if isinstance(end, Outcome) else Kept(_Begun(file, end, seconds))
+
+    def _rest(self, begun: Sequence[_Begun], albums: Grouping, run: Run) -> list[Flow[Outcome]]:
+        """Take the files of an album, all of which were heard, to their ends."""
+        group = self._group([each.track for each in begun], albums, run)
+        return [self._last(each, group, albums, run) for each in begun]
+
+    def _last(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome]:
+        """Take one file that was heard to its end."""
+        started, file = time.monotonic(), begun.file
+
+        def end() -> Flow[Outcome]:
+            try:
+                return (yield from self._end(file, begun.track, group.decision(begun.track), run))
+            except FileChangedError:  # once more, from the top
+                track = yield from self._begin(file, run)
+                if isinstance(track, Outcome):
+                    return track
+                decision = self._group([track], albums, run).decision(track)
+                return (yield from self._end(file, track, decision, run))
+
+        outcome = yield from self._safely(file, run, end())
+        return self._told(outcome, run, begun.seconds + time.monotonic() - started)
+
+    def _group(self, tracks: Iterable[Track], albums: Grouping, run: Run) -> Together:
+        is_written = (lambda _: False) if run.hear_only else self.ownership.is_written
+        return Together(self.knowledge, albums, tracks, is_written=is_written, anew=run.force)
+
+    def _told(self, outcome: Outcome, run: Run, seconds: float) -> Outcome:
+        return replace(outcome, model=self.listener.name, seconds=seconds, dry_run=run.dry_run)
+
+    def _safely(self, file: Found, run: Run, flow: Flow[_Result]) -> Flow[_Result | Outcome]:
+        """Carry one file on, whatever it is: a failure is recorded, and the others go on."""
+        stamp = _stamp(file.path)
         try:
-            outcome = yield from self._patiently(file, run)
+            return (yield from flow)
         except FileError as error:
-            outcome = self.failed(file.path, error, run, stamp)
+            return self.failed(file.path, error, run, stamp)
         except GenretaggerError:
             raise  # the database or the model: no other file would fare better
         except Exception as error:
@@ -193,16 +257,7 @@ class Pipeline:
                 raise starved from error
             _log.exception("%s", printable(file.path))
             bug = FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
-            outcome = self.failed(file.path, bug, run, stamp)
-        seconds = time.monotonic() - started
-        return replace(outcome, model=self.listener.name, seconds=seconds, dry_run=run.dry_run)
-
-    def _patiently(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom, and once more where somebody, perhaps another genretagger, changed it."""
-        try:
-            return (yield from self._one(file, run))
-        except FileChangedError:
-            return (yield from self._one(file, run))
+            return self.failed(file.path, bug, run, stamp)
 
     def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError]:
         try:
@@ -230,6 +285,15 @@ class Pipeline:
     def provider(self) -> str:
         """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
         return self.listener.provider
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A file that was heard, and waits for the others of its album; `seconds` were spent on it."""
+
+    file: Found
+    track: Track
+    seconds: float
 
 
 def _stamp(path: Path) -> Stamp | None:

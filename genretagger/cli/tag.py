@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli.options import AsJson, ModelName, Paths, any_path
-from genretagger.types import Outcome, Policy, Status
+from genretagger.types import Albums, Outcome, Policy, Status
 
 if TYPE_CHECKING:
     from genretagger.steps.run import Run
@@ -36,6 +36,12 @@ def tag(
     windows: Annotated[
         str | None,
         typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False),
+    ] = None,
+    album: Annotated[
+        Albums | None,
+        typer.Option(
+            help="Tracks of one album by one artist: decide together or one by one. [default: pool]", show_default=False
+        ),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores, at most 4]")
@@ -79,12 +85,14 @@ def tag(
     from genretagger.errors import FileError
     from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
+    from genretagger.steps.album import beside_each_other
 
     output.quieten()
     settings = load(
         policy=policy,
         model=model,
         windows=windows,
+        album=album,
         jobs=jobs,
         device=device,
         min_score=min_score,
@@ -109,6 +117,8 @@ def tag(
                 passed_over=pass_over,
             )
         )
+        if settings.album is Albums.POOL:
+            files = beside_each_other(files)
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,

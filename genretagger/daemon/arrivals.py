@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from genretagger.config import Albums, Settings
+from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.gathering import LONGEST, Gathering
 from genretagger.daemon.roots import Roots
@@ -23,6 +23,7 @@ from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion, is_arriving
 from genretagger.steps.album import home
+from genretagger.types import Albums
 
 _AT_ONCE = 100
 """How many files are looked at before the loop does something else."""

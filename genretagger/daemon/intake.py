@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from genretagger.config import Albums, Settings
+from genretagger.config import Settings
 from genretagger.daemon.gathering import LONGEST
 from genretagger.daemon.scan import Scan, Unhandled, is_handled
 from genretagger.database.store import Store
@@ -24,6 +24,7 @@ from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion, is_arriving
 from genretagger.steps.album import MOST_FILES, home
+from genretagger.types import Albums
 
 _BATCH = 500
 MOST_UNSETTLED = 1000

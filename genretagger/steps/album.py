@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from genretagger.files.discover import is_audio_name
+from genretagger.files.discover import Found, is_audio_name
 from genretagger.types import Credits
 from genretagger.vocabulary.names import key
 
@@ -103,12 +103,12 @@ def files_at(folder: Path) -> list[Path] | None:
     return sorted(found, key=os.fsencode)
 
 
-def in_order_of_albums(paths: Iterable[_Name], path_of: Mapping[_Name, Path]) -> list[_Name]:
-    """Bring files of one album together, where its first one stands."""
-    places: dict[Path, list[_Name]] = {}
-    for name in paths:
-        places.setdefault(home(path_of[name]), []).append(name)
-    return [name for names in places.values() for name in names]
+def beside_each_other(files: Iterable[Found]) -> list[Found]:
+    """Bring the files of an album's folder together, to where the first of them stands."""
+    folders: dict[Path, list[Found]] = {}
+    for file in files:
+        folders.setdefault(home(file.path), []).append(file)
+    return [file for those in folders.values() for file in those]
 
 
 def _by_one_artist(names: list[_Name], credits: Mapping[_Name, Credits | None]) -> list[_Name]:

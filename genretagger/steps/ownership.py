@@ -43,6 +43,13 @@ class Ownership:
             return "it was handled before, and its tags were edited by another program since"
         return ""
 
+    def is_written(self, track: Track) -> bool:
+        """Whether a file has just the genres that we wrote, by a decision of ours."""
+        last = self._store.last_write(track.path, track.payload_hash)
+        if last is None or last.is_undone or not last.model or last.path != track.path:
+            return False
+        return bool(track.genres.values) and last.after.values == track.genres.values
+
     def _reason_of_history(self, last: StoredWrite, track: Track) -> str:
         if last.path != track.path and (
             os.path.lexists(last.path) or not (last.is_undone or self._was_moved(last, track))
