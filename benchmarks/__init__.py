@@ -1,1 +1,4 @@
-"""Measurements that anyone can repeat: `python -m benchmarks.stages` (`make bench`). Not part of the package."""
+"""Measurements that anyone can repeat: `python -m benchmarks.stages` (`make bench`).
+
+They are not part of the package.
+"""

@@ -1,7 +1,8 @@
-"""What the plugin adds to the start of every `beet` command: `python -m benchmarks.beets_startup`.
+"""The time that the plugin adds to every `beet` command: `python -m benchmarks.beets_startup`.
 
-`beet version` runs in turn without plugins and with ours, on an empty library; the medians are compared, and the least
-times, which other work on the machine disturbs less. The goal is under 50 ms.
+`beet version` runs by turns without plugins and with ours, on an empty library. The medians are
+compared, and the least times, which other work on the machine disturbs less. The goal is under 50
+ms.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""A library whose genres are known: ten kinds of synthesised music by made-up artists.
+"""A library with known genres: ten kinds of synthesised music by made-up artists.
 
-Each genre is a recipe for rhythm, harmony and sound; each artist has a tempo, a key and a timbre of its own within it,
-and each track its own notes. So a learner can be asked the question that matters: does it know the genre of artists
-that it never heard? The music is no more than that: it says nothing about real recordings.
+Each genre is a recipe for rhythm, harmony and sound; each artist has a tempo, a key and a timbre
+within it, and each track its own notes. So a learner can be tested on the question that matters:
+does it know the genre of artists that it was not trained on? The music is no more than that: it
+says nothing about real recordings.
 
     python -m benchmarks.genres FOLDER --artists 0 1 2 --tracks 3
 
@@ -224,7 +225,7 @@ RECIPES: Mapping[str, tuple[Callable[[_Artist], _Wave], tuple[float, float]]] = 
     "Chiptune": (_chiptune, (130, 170)),
     "Dub": (_dub, (68, 82)),
 }
-"""Genre → how it is made, and between which beats a minute."""
+"""Genre → its recipe, and its range of beats a minute."""
 
 
 def compose(genre: str, artist: int, track: int, seconds: float = 8.0) -> npt.NDArray[np.float32]:
@@ -254,12 +255,12 @@ def write_track(path: Path, genre: str, artist: int, track: int, *, seconds: flo
     """Write a FLAC file with the tags of a track of an album.
 
     Args:
-        path: where; its folder is made.
+        path: the file; its folder is created.
         genre: what it sounds like.
         artist: who plays.
         track: number of the track.
         seconds: its length.
-        tag: the genre in its tag: the true one where it is empty, none where it is None.
+        tag: the genre in its tag; empty for the true one, None for no tag.
     """
     import soundfile
     from mutagen.flac import FLAC
@@ -300,7 +301,7 @@ def make_library(
 
 def main() -> None:
     """Write a library by the arguments of the command line."""
-    parser = argparse.ArgumentParser(description="Write a library of synthesised music whose genres are known.")
+    parser = argparse.ArgumentParser(description="Write a library of synthesised music with known genres.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--artists", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tracks", type=int, default=3)

@@ -1,9 +1,10 @@
-"""How well and how fast genres are learned: the acceptance run, on a synthesised library, by the real command.
+"""How well and how fast genres are learned: the acceptance run, on a synthesised library.
 
     python -m benchmarks.learning [--wheel FILE]
 
-Learns ten genres from nine tracks each, evaluates on other artists, learns 200 tracks that were heard before, and again
-after a tenth of their genres were changed, to see how many of the changed ones are listed as mislabelled.
+The real command learns ten genres from nine tracks each, evaluates on other artists, and learns 200
+tracks with stored activations. It learns those again after a tenth of their genres were changed, to
+see how many of the changed ones are listed as mislabelled.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks.genres import RECIPES, make_library
 
 
 class _Command:
-    """The real command with a data folder of its own."""
+    """The real command with its own data folder."""
 
     def __init__(self, folder: Path) -> None:
         self._environment = {
@@ -34,7 +35,7 @@ class _Command:
         }
 
     def __call__(self, *arguments: str | Path) -> tuple[Any, float]:
-        """Run it; gives the last JSON line, where there is one, and the seconds that it took."""
+        """Run it; returns the last JSON line, if there is one, and the seconds that it took."""
         started = time.monotonic()
         ended = subprocess.run(
             [sys.executable, "-m", "genretagger", *arguments],
@@ -48,7 +49,7 @@ class _Command:
 
 
 def plant(files: Sequence[Path], seed: int) -> set[Path]:
-    """Give a tenth of the files the genre of another, and say which."""
+    """Give a tenth of the files the genre of another; returns these files."""
     from mutagen.flac import FLAC
 
     dice = random.Random(seed)
@@ -63,7 +64,7 @@ def plant(files: Sequence[Path], seed: int) -> set[Path]:
 def main() -> None:
     """Measure by the arguments of the command line."""
     parser = argparse.ArgumentParser(description="Measure how well and how fast genres are learned.")
-    parser.add_argument("--wheel", type=Path, help="the default model's wheel, where it was fetched already")
+    parser.add_argument("--wheel", type=Path, help="the default model's wheel, if it was fetched already")
     parser.add_argument("--seed", type=int, default=11, help="of the planted mistakes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -73,7 +74,7 @@ def main() -> None:
         make_library(folder / "known", (0, 1, 2), 3)
         make_library(folder / "unseen", (3, 4, 5), 2)
         said, seconds = run("train", folder / "known", "--json")
-        print(f"train, 90 tracks that nobody heard: {seconds:.1f} s")
+        print(f"train, 90 new tracks: {seconds:.1f} s")
         _print("  held out", said["held_out"])
         run("models", "use", "mine")
         said, seconds = run("evaluate", folder / "unseen", "--json")
@@ -81,7 +82,7 @@ def main() -> None:
         many = make_library(folder / "many", (20, 21, 22, 23, 24), 4)
         run("train", folder / "many", "--name", "many", "--json")
         times = [run("train", folder / "many", "--name", "many", "--json")[1] for _ in range(3)]
-        print(f"train, 200 tracks that were heard: {min(times):.1f} s (the whole command, best of 3)")
+        print(f"train, 200 tracks with stored activations: {min(times):.1f} s (the whole command, best of 3)")
         planted = plant(many, options.seed)
         said, _ = run("train", folder / "many", "--name", "many", "--json")
         listed = {Path(each["path"]) for each in said["mislabelled"]}

@@ -1,23 +1,28 @@
-"""How often listeners gave each label to the recordings that the default model's first network learned from.
+"""Estimates how often each label was given in the training data of musicnn's first network.
 
-Nobody published these counts, but the checkpoint remembers them. It was trained on 201,680 excerpts of the Million Song
-Dataset with Adam, which keeps, for each bias of the last layer, a mean over the last thousand batches of the squared
-gradient. That gradient is the mean over a batch of (probability given - label), so
+These counts were not published, but the checkpoint remembers them. The network was trained on
+201,680 excerpts of the Million Song Dataset with Adam, which keeps, for each bias of the last
+layer, a mean over the last thousand batches of the squared gradient. That gradient is the mean over
+a batch of (probability given - label), so
 
-    mean squared gradient = B / (batch * labels²),    B = mean of (probability given - label)², the Brier score
+    mean squared gradient = B / (batch * labels²)
+    B = mean of (probability given - label)², the Brier score
 
 with 32 excerpts a batch and 50 labels. For a label that was given to a share p of the recordings,
-B = p (1 - p) (1 - r), where r is the share that the network explains. r follows from how far its logits spread: their
-mean over the training data is known exactly, because the last batch normalization has the mean `beta`; with a normal
-distribution around it and probabilities that mean what they say, one spread fits B. Where none fits (the most frequent
-labels, whose logits are skewed), r = 0.2.
+B = p (1 - p) (1 - r), where r is the share that the network explains. r follows from the spread of
+its logits: their mean over the training data is known exactly, because the last batch normalization
+has the mean `beta`. With a normal distribution around it and calibrated probabilities, one spread
+fits B. If none fits (the most frequent labels, because their logits are skewed), r = 0.2.
 
     python -m benchmarks.levels musicnn-0.1.0-py3-none-any.whl
 
-prints the levels of `genretagger/vocabulary/musicnn.toml`. They are right to about a third: counted by eye in 192 of
-the 11,774 published validation labels (jordipons/musicnn-training), rock has 20 %, pop 13, jazz 12, alternative 9,
-indie 9, female vocalists 6, electronic 5, dance 3, metal 3 and 00s 1 %; this says 26, 13, 8, 10, 13, 9, 10, 5, 3, 1.
-MagnaTagATune's network learned its 19,000 clips by heart, so its Brier scores say nothing; its counts are published.
+prints the background levels of `genretagger/vocabulary/musicnn.toml`. They are right to about a
+third: counted by eye in 192 of the 11,774 published validation labels (jordipons/musicnn-training),
+rock has 20 %, pop 13, jazz 12, alternative 9, indie 9, female vocalists 6, electronic 5, dance 3,
+metal 3 and 00s 1 %; this estimate says 26, 13, 8, 10, 13, 9, 10, 5, 3, 1.
+
+MagnaTagATune's network memorised its 19,000 clips, so its Brier scores say nothing; its
+counts are published.
 """
 
 from __future__ import annotations
@@ -36,7 +41,7 @@ from genretagger.model.musicnn import EMBEDDING, LABELS, MEMBERS, WHEEL_SHA256, 
 
 BATCH = 32
 UNKNOWN = 0.2
-"""What a network explains of a label whose spread cannot be found."""
+"""The share that a network is assumed to explain of a label if no spread fits."""
 
 _WIDEST = 2.6
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(81)
@@ -74,7 +79,7 @@ def _share(mean: float, brier: float) -> float:
 
 def main() -> None:
     """Print the levels."""
-    parser = argparse.ArgumentParser(description="How often each label was given where the default model learned it.")
+    parser = argparse.ArgumentParser(description="How often each label was given in the default model's training data.")
     parser.add_argument("wheel", type=Path, help="the wheel of musicnn 0.1.0")
     members = read_members(parser.parse_args().wheel, WHEEL_SHA256, MEMBERS)
     checkpoint = Checkpoint(*(members[f"musicnn/MSD_musicnn/{name}"] for name in (".index", ".data-00000-of-00001")))

@@ -1,7 +1,8 @@
 """The seconds of each stage on one track, with the real rooms, in this process.
 
-Decoding and tags run in child processes in earnest; here they are called directly, so that a stage is measured and not
-its transport, which is a ratio of its own (`Bench.in_a_child`).
+The program runs decoding and tags in child processes. Here they are called directly, so that the
+stage is measured without the transport between processes, which has its own ratio
+(`Bench.in_a_child`).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ STAGES = ("inspect", "decode", "mel", "inference", "decide", "database", "write"
 """In the order of the flow."""
 
 HEARING = ("decode", "mel", "inference")
-"""Those whose cost depends on how much of the track is listened to."""
+"""The stages with a cost that depends on how much of the track is decoded."""
 
 _T = TypeVar("_T")
-_ALWAYS = Rules(min_score=1e-9)  # synthesised music need not sound like any genre, and the write is to be measured
+# synthesised music may sound like no genre, but the write has to be measured
+_ALWAYS = Rules(min_score=1e-9)
 
 
 class Bench:
@@ -50,7 +52,7 @@ class Bench:
         model: an installed model.
         store: an empty database.
         scratch: a folder for the copies that are written to.
-        windows: how many windows are listened to.
+        windows: how many windows are used.
     """
 
     def __init__(self, model: InstalledModel, store: Store, scratch: Path, windows: int) -> None:
@@ -67,10 +69,10 @@ class Bench:
         self._seconds: dict[str, float] = {}
 
     def stages(self, path: Path) -> dict[str, float]:
-        """Take a copy of a track through all stages, and give the seconds of each.
+        """Take a copy of a track through all stages; returns the seconds of each.
 
         Raises:
-            FileError: the file cannot be read, heard or written.
+            FileError: the file cannot be read, decoded or written.
         """
         self._seconds = {}
         copy = Path(shutil.copy(path, self._scratch / f"copy{path.suffix}"))
@@ -90,7 +92,7 @@ class Bench:
         return self._seconds
 
     def hearing(self, path: Path, windows: int | None) -> dict[str, float]:
-        """Listen to a track; the seconds of each stage of `HEARING`.
+        """Run the stages of `HEARING` on a track; returns the seconds of each.
 
         Args:
             path: the track.
@@ -101,10 +103,10 @@ class Bench:
         return self._seconds
 
     def whole_track(self, path: Path) -> float | None:
-        """Seconds of what a script would do: librosa.load, the mel of the whole track, the same model.
+        """Seconds of a simple script: librosa.load, the mel of the whole track, the same model.
 
         Returns:
-            None where librosa cannot read the file without other programs.
+            None if librosa cannot read the file without other programs.
         """
         import librosa
         import soundfile
@@ -132,7 +134,7 @@ class Bench:
         return time.perf_counter() - started
 
     def in_a_child(self, path: Path, workers: WorkerPool) -> float:
-        """Seconds to have a track decoded by a child process, its samples brought here."""
+        """Seconds until a child process has decoded a track and its samples are here."""
         ours = self._front_end
         started = time.perf_counter()
         workers.decode(
@@ -186,7 +188,7 @@ class Bench:
         return decide(scores, _ALWAYS, vocabulary())
 
     def _announce(self, track: Track, activations: Activations, decision: Decision, temporary_name: str) -> int:
-        """Ask and tell the database what the pipeline does before a write; gives the number of the write."""
+        """Make the pipeline's database requests before a write; returns the write's number."""
         store, key = self._store, plan_key(self.windows)
         store.known_track(track.path, track.stamp)
         store.save_track(track)
@@ -205,7 +207,8 @@ class Bench:
         )
 
     def _write(self, track: Track, decision: Decision, temporary_name: str) -> TagChange:
-        # a name that no file has yet, so that something is written also where the owner's file has just these genres
+        # a name that no file has yet, so that something is written even if the file has just these
+        # genres
         return api.write(
             track.path,
             root=self._scratch,

@@ -1,7 +1,9 @@
-"""The peak memory of a run, of the parent and of its largest child: `python -m benchmarks.memory MODELS DATA FOLDER`.
+"""The peak memory of a run, of the parent and of its largest child.
 
-A program of its own, because the peak of a process never falls again, and the one that measures the stages holds whole
-tracks. It prints one line of JSON.
+Run it as `python -m benchmarks.memory MODELS DATA FOLDER`.
+
+This is a separate program because the peak of a process never falls, and the process that measures
+the stages holds whole tracks. It prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ _MB = 1 << 20
 def peak_mb(process_id: int | None = None) -> float | None:
     """The most memory that a process has had in use at once.
 
-    Linux tells it of every process. Elsewhere it is known of this one at most, and None stands for the rest.
+    Linux reports it for every process. Other systems report it at most for this process; for others
+    the result is None.
 
     Args:
         process_id: which process; None for this one.
@@ -43,7 +46,7 @@ def _own_peak_mb() -> float | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Listen to a folder, write nothing, and print the peaks."""
+    """Run on a folder without writing, and print the peaks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path)
     parser.add_argument("data", type=Path)

@@ -1,8 +1,8 @@
 """Tracks to measure: synthesised, stereo, 44.1 kHz, one for each common container.
 
-The music is no more than chords, a bass line, drums and a melody, but it keeps an encoder as busy as a pop song does:
-silence or a sine would be decoded faster than any real track. Each number gives another track, because a track whose
-audio is known is not listened to again.
+The music has only chords, a bass line, drums and a melody, but it keeps an encoder as busy as a pop
+song does: silence or a sine would be decoded faster than any real track. Each number gives another
+track, because known audio is not decoded again.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ def _encode(path: Path, suffix: str, samples: _Samples) -> None:
     muxer, codec, bit_rate, rate_hz = FORMATS[suffix]
     if not muxer:
         with soundfile.SoundFile(path, "w", rate_hz, 2, format="OGG", subtype="VORBIS") as file:
-            for start in range(0, samples.shape[1], _BLOCK):  # all at once would overflow libsndfile's stack
+            # all at once would overflow libsndfile's stack
+            for start in range(0, samples.shape[1], _BLOCK):
                 file.write(samples[:, start : start + _BLOCK].T)
         return
     with av.open(str(path), "w", format=muxer) as output:

@@ -21,11 +21,11 @@ _LAST_WORDS = 2000
 
 @dataclass(frozen=True, slots=True)
 class WholeRun:
-    """What a run of `genretagger tag` took.
+    """The result of a run of `genretagger tag`.
 
     Attributes:
         seconds: from the start of the program to its end.
-        statuses: how many tracks ended how.
+        statuses: how many tracks ended with each status.
     """
 
     seconds: float
@@ -44,13 +44,14 @@ class WholeRun:
     def further_tracks_per_s(self, single: WholeRun) -> float | None:
         """Tracks a second once Python, the libraries, the database and the model are loaded.
 
-        When the first track is told of does not show it: the first few are under way together.
+        The time of the first report does not show it: the first few tracks are handled at the same
+        time.
 
         Args:
             single: a run over one of the tracks.
 
         Returns:
-            None where there was only one, or the difference is lost in the noise.
+            None if there was only one track, or if the difference is lost in the noise.
         """
         further, further_s = self.tracks - single.tracks, self.seconds - single.seconds
         return further / further_s if further > 0 and further_s > 0 else None
@@ -61,9 +62,9 @@ class Runs:
 
     Args:
         model: an installed model.
-        tracks: what to tag; copies are written to, never these.
+        tracks: what to tag; only copies are written to.
         scratch: an existing folder.
-        windows: how many windows are listened to.
+        windows: how many windows are used.
     """
 
     def __init__(self, model: InstalledModel, tracks: Sequence[Path], scratch: Path, windows: int) -> None:
@@ -73,14 +74,14 @@ class Runs:
         self._windows = windows
 
     def tag(self, workers: int, most: int | None = None) -> WholeRun:
-        """Tag copies of the tracks, from nothing.
+        """Tag copies of the tracks, from an empty database.
 
         Args:
             workers: how many children decode.
             most: only so many of the tracks; None for all.
 
         Raises:
-            RuntimeError: the command could not do it.
+            RuntimeError: the command failed.
         """
         home, music = self._fresh(most)
         shutil.copytree(self._model.folder, home / "data" / "models" / self._model.name)
@@ -100,7 +101,7 @@ class Runs:
         return WholeRun(seconds, dict(sorted(statuses.items())))
 
     def memory(self, windows: int | None) -> dict[str, Any]:
-        """Peak memory of a run with one worker, as `benchmarks.memory` tells it.
+        """Peak memory of a run with one worker, from `benchmarks.memory`.
 
         Raises:
             RuntimeError: it could not be measured.
@@ -130,7 +131,7 @@ def _environment(home: Path) -> dict[str, str]:
     """The environment, without the owner's configuration, and with this genretagger."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GENRETAGGER_")}
     config = home / "config.toml"
-    # whatever the model hears, every track is written
+    # every track is written, whatever the model infers
     config.write_text("min_score = 1e-9\n", encoding="utf-8")
     repository = str(Path(__file__).resolve().parents[1])
     return {

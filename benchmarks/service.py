@@ -1,8 +1,9 @@
-"""What the service costs: a look at a library in which nothing changed, beside a bare walk; and its idle process.
+"""The cost of the service: a scan of an unchanged library beside a bare walk, and the idle process.
 
     python -m benchmarks.service [FILES]
 
-The library is made of empty files (100,000 by default, in folders of twelve), which the database knows as handled.
+The library consists of empty files (100,000 by default, in folders of twelve), which the database
+knows as handled.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ IDLE_S = 40.0
 
 
 def build(music: Path, store: Store, files: int) -> None:
-    """Make the library, and let the database know all of it."""
+    """Make the library, and record all of it in the database."""
     for start in range(0, files, FOLDER_FILES):
         folder = music / f"artist {start // 600:04}" / f"album {start // FOLDER_FILES:05}"
         folder.mkdir(parents=True)
@@ -41,7 +42,7 @@ def build(music: Path, store: Store, files: int) -> None:
 
 
 def bare_walk(folder: str) -> int:
-    """Names and stamps by nothing but the system's own calls."""
+    """Names and stamps by the system's own calls alone."""
     count = 0
     pending = [folder]
     while pending:
@@ -61,13 +62,13 @@ def resident_mb() -> float:
 
 
 def idle(music: Path, scratch: Path) -> None:
-    """Let the real command watch a library in which nothing happens, and print what it takes."""
+    """Let the real command watch a library without changes, and print what it uses."""
     environment = {**os.environ, "GENRETAGGER_DATA_DIR": str(scratch / "data"), "GENRETAGGER_IGNORE": "*"}
     with subprocess.Popen(
         [sys.executable, "-m", "genretagger", "watch", music], env=environment, stderr=subprocess.PIPE
     ) as watcher:
         assert watcher.stderr is not None
-        watcher.stderr.readline()  # it watches
+        watcher.stderr.readline()  # now it watches
         time.sleep(5)
         before = taken(watcher.pid)
         time.sleep(IDLE_S)
@@ -81,7 +82,7 @@ def idle(music: Path, scratch: Path) -> None:
 
 
 def taken(process_id: int) -> dict[str, int]:
-    """What a process holds and has used, its threads included."""
+    """The memory and CPU time of a process, its threads included."""
     folder = Path(f"/proc/{process_id}")
     status = (folder / "status").read_text("utf-8")
     kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
@@ -100,7 +101,7 @@ def main(files: int) -> None:
     with tempfile.TemporaryDirectory() as scratch, Store.open(Path(scratch) / "library.sqlite3") as store:
         music = Path(scratch) / "music"
         build(music, store, files)
-        bare_walk(str(music))  # the names are in memory now, for both
+        bare_walk(str(music))  # now the names are in memory for both
         started = time.perf_counter()
         count = bare_walk(str(music))
         bare_s = time.perf_counter() - started
@@ -118,7 +119,7 @@ def main(files: int) -> None:
         scan = Scan(music, store.seen_below(music), rules_key="other rules")
         jobs = [NewJob(found.path, music, 1) for found in scan.unhandled()]
         store.add_jobs(jobs)
-        print(f"all of it queued anew, after a change of the rules {time.perf_counter() - started:.1f} s")
+        print(f"all of it queued again, after a change of the rules {time.perf_counter() - started:.1f} s")
         idle(music, Path(scratch))
 
 

@@ -1,8 +1,11 @@
-"""How long a track takes, stage by stage, and how much memory: `python -m benchmarks.stages [FOLDER…]`.
+"""How long a track takes, stage by stage, and how much memory.
 
-Without a folder, 4-minute tracks of five containers are synthesised. All that is compared is measured in turns within
-one run, and what is printed are medians, because the speed of a machine changes from minute to minute: trust the ratios
-more than the seconds. Nothing outside a temporary folder is written, except the model where it is not installed yet.
+Run it as `python -m benchmarks.stages [FOLDER…]`.
+
+Without a folder, 4-minute tracks of five containers are synthesised. All that is compared is
+measured by turns within one run, and medians are printed, because the speed of a machine changes
+from minute to minute: trust the ratios more than the seconds. Nothing outside a temporary folder is
+written, except the model if it is not installed yet.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ _RATES = ("tracks_per_s", "further_tracks_per_s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; gives the exit status."""
+    """Measure and print; returns the exit status."""
     options = _options(arguments)
     try:
         with tempfile.TemporaryDirectory(prefix="genretagger-bench-") as folder:
@@ -126,11 +129,11 @@ def _usable(bench: Bench, tracks: Iterable[Path]) -> list[Path]:
 
 
 def _stages(bench: Bench, tracks: Sequence[Path], repetitions: int) -> tuple[list[Report], list[Report]]:
-    """Measure everything in turns; gives a row for each track and one for each ratio."""
+    """Measure everything by turns; returns a row for each track and one for each ratio."""
     seconds: dict[Path, dict[str, list[float]]] = {track: defaultdict(list) for track in tracks}
     ratios: dict[str, list[float]] = defaultdict(list)
     with WorkerPool(1) as workers, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # librosa's, about how it opens a file
+        warnings.simplefilter("ignore")  # librosa's warnings about how it opens a file
         bench.in_a_child(tracks[0], workers)
         some = f"{bench.windows} windows"
         for repetition in range(repetitions):
@@ -263,7 +266,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    """Columns under their heads: the first to the left, numbers to the right."""
+    """Columns under their heads, the first aligned to the left, numbers to the right."""
     lines = [head, *([row[0][:_NAME_WIDTH] if len(head) > 4 else row[0], *row[1:]] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "".join(

@@ -1,15 +1,18 @@
-"""A library of arrangements whose genres other musicians named: MMA's styles, played by sampled instruments.
+"""A library of arrangements with genres that other musicians named: MMA's styles.
 
-MMA (Musical MIDI Accompaniment, by Bob van der Poel) comes with some hundred arrangements for a band, written by
-several hands and named by them: heavy metal, slow blues, jazz trio. Here each plays chords of ours at some tempo and in
-some key, and FluidSynth plays that with the recorded instruments of a sound font. So nobody of us chose what a genre
-sounds like. There are no voices and no studio, and the drums of one font are always the same: it is nearer to real
-music than `genres.py`, and still not it.
+MMA (Musical MIDI Accompaniment, by Bob van der Poel) comes with some hundred arrangements for a
+band. Several authors wrote and named them: heavy metal, slow blues, jazz trio. Here each plays
+chords of ours in some tempo and key, and FluidSynth plays that with the recorded instruments of a
+sound font. So we did not choose what a genre sounds like. There are no voices and no studio, and
+the drums of one font are always the same: it is closer to real music than `genres.py`, but still
+not real.
 
-    apt install mma fluidsynth fluid-soundfont-gm timgm6mb-soundfont musescore-general-soundfont-small
+    apt install mma fluidsynth fluid-soundfont-gm timgm6mb-soundfont
+    apt install musescore-general-soundfont-small
     python -m benchmarks.styles FOLDER --makers casio
 
-The same programs and numbers always give the same samples. `styles.toml` says which genres are right, and why.
+The same programs and numbers always give the same samples. `styles.toml` says which genres are
+right, and why.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ HARMONY: Mapping[str, tuple[str, ...]] = {
     ),
     "country": ("C F C G", "C C G G G G C C", "G C D G", "C F G C", "D G A D"),
 }
-"""Chords that go round, one a bar; `Transpose` puts them in another key."""
+"""Chords in a loop, one a bar; `Transpose` puts them in another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Piece:
         maker: who wrote the arrangement.
         style: its file.
         groove: its name in there.
-        genres: which are right; none where the default model has no word for it.
+        genres: which are right; empty if the default model has no word for it.
         kind: of `styles.toml`.
         number: which piece of this groove.
         font: the sound font, below `/usr/share/sounds`.
@@ -87,12 +90,12 @@ class Piece:
 
 
 def table() -> dict[str, Any]:
-    """What `styles.toml` says."""
+    """The content of `styles.toml`."""
     return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def pieces(makers: Iterable[str], fonts: Iterable[str] = FONTS, *, each: int = 3) -> Iterator[Piece]:
-    """What there is to play: so many pieces of each arrangement, of its grooves and fonts in turn.
+    """The pieces to play: `each` for every arrangement, with its grooves and the fonts in turn.
 
     Args:
         makers: keys of `makers` in `styles.toml`.
@@ -115,7 +118,7 @@ def _file(maker: str, style: str) -> Path:
 
 
 def score(piece: Piece) -> str:
-    """What MMA is told to play."""
+    """The input of MMA."""
     kind = table()["kinds"][piece.kind]
     dice = random.Random(piece.name)
     slow, fast = kind["bpm"]
@@ -137,7 +140,7 @@ def score(piece: Piece) -> str:
 
 
 def play(piece: Piece, path: Path) -> Path:
-    """Write a piece as a FLAC file with the tags of an album track; what is there already is left.
+    """Write a piece as a FLAC file with the tags of an album track; an existing file is kept.
 
     Raises:
         subprocess.CalledProcessError: MMA or FluidSynth refuses.
@@ -177,7 +180,7 @@ def make_library(folder: Path, wanted: Iterable[Piece], *, jobs: int = 2) -> lis
 
 def main() -> None:
     """Write a library by the arguments of the command line."""
-    parser = argparse.ArgumentParser(description="Write a library of arrangements whose genres their authors named.")
+    parser = argparse.ArgumentParser(description="Write a library of arrangements with genres named by their authors.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--makers", nargs="+", default=list(table()["makers"]))
     parser.add_argument("--each", type=int, default=3)

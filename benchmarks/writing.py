@@ -1,11 +1,12 @@
-"""What a safe write costs beside mutagen's own save, as a ratio, by the size of the file.
+"""The cost of a safe write relative to mutagen's own save, by the size of the file.
 
     python -m benchmarks.writing [FOLDER]
 
-Both add a genre to the same FLAC file, in turn, from the page cache: where there is room for it in the padding, and
-where all of the audio has to move. mutagen saves in place, makes nothing durable, and does not ask whether the audio
-is still the same; a safe write copies, checks, decodes parts of both and waits for the disk twice. The folder says
-which file system is measured (default: a temporary one).
+Both add a genre to the same FLAC file, by turns, from the page cache: once with room for it in the
+padding, and once so that all of the audio has to move. mutagen saves in place, makes nothing
+durable, and does not check whether the audio is still the same. A safe write copies, checks,
+decodes parts of both and waits for the disk twice. The folder decides which file system is measured
+(default: a temporary one).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ FLAC: Any = importlib.import_module("mutagen.flac").FLAC
 
 
 def make(path: Path, size_mb: int) -> Path:
-    """A FLAC file of noise, about this large."""
+    """A FLAC file of noise, of about this size."""
     noise = np.random.default_rng(0).standard_normal((10 * RATE_HZ, 2)).astype(np.float32) * 0.1
     with soundfile.SoundFile(path, "w", RATE_HZ, 2, format="FLAC", subtype="PCM_16", compression_level=0) as file:
         while path.stat().st_size < size_mb << 20:
@@ -42,7 +43,7 @@ def make(path: Path, size_mb: int) -> Path:
 
 
 def prepare(path: Path, padding: int) -> None:
-    """Take the genre away, and leave this much padding."""
+    """Remove the genre, and leave this much padding."""
     file = FLAC(path)
     file["title"] = ["A title"]
     file.pop("genre", None)
@@ -50,7 +51,10 @@ def prepare(path: Path, padding: int) -> None:
 
 
 def save_by_mutagen(path: Path, padding: int) -> float:
-    """Seconds that other taggers take; they see to it that the next change finds room, as mutagen does by default."""
+    """Seconds that mutagen's own save takes.
+
+    As by mutagen's default, it leaves room for the next change.
+    """
     prepare(path, padding)
     started = time.perf_counter()
     file = FLAC(path)
@@ -60,7 +64,7 @@ def save_by_mutagen(path: Path, padding: int) -> float:
 
 
 def write_safely(workers: WorkerPool, path: Path, padding: int) -> float:
-    """Seconds of the write alone, in a child process that is warm; what it takes to know the file comes before."""
+    """Seconds of the write alone, in a warm child process; reading the file comes before."""
     prepare(path, padding)
     track = workers.inspect(path).result()
     started = time.perf_counter()

@@ -18,6 +18,7 @@ import re
 import shlex
 import tomllib
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -32,7 +33,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from genretagger.errors import ConfigError
+from genretagger.errors import ConfigError, OptionError
 from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
 from genretagger.types import Albums, Policy
@@ -387,16 +388,18 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     field = Settings.model_fields.get(option)
     hint = f"It is: {field.description}" if field is not None else ""
     got = "" if option == "database_url" else f", got {_shown(first['input'])}"  # it may hold a password
-    return ConfigError(f"{place}: {_said(first['type'], first['msg'])}{got}", hint=hint)
+    is_flag = flags.get(option) is not None
+    return OptionError(option, place, f"{_said(first)}{got}", is_flag=is_flag, hint=hint)
 
 
-def _said(kind: str, message: str) -> str:
+def _said(fault: Mapping[str, Any]) -> str:
     """What is wrong with a value, without words that only programmers use."""
+    kind = str(fault["type"])
     if kind in _WORDS:
         return f"it should be {_WORDS[kind]}"
-    if kind == "value_error":
-        return message.removeprefix("Value error, ")
-    return re.sub("^(Input|String) ", "it ", message)
+    if kind == "value_error":  # one of our own validators
+        return str(fault["ctx"]["error"])
+    return re.sub("^(Input|String) ", "it ", fault["msg"])
 
 
 def _shown(value: object) -> str:

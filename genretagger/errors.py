@@ -7,6 +7,8 @@ is expected to happen to a user is a `GenretaggerError`; anything else that surf
 `retry` tells whether the same file may succeed later without having changed (a full disk may be emptied; a
 damaged file stays damaged).
 
+A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into its words.
+
 `SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or failing disk, no
 memory. Such a failure is never stored as the file's own and never quarantines it; work may pause until it is over.
 """
@@ -16,6 +18,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 from typing import ClassVar
+
+from genretagger.causes import Cause, Reason, because
 
 
 class GenretaggerError(Exception):
@@ -43,6 +47,25 @@ class ConfigError(GenretaggerError):
     """The configuration, the environment or a flag is wrong."""
 
 
+class OptionError(ConfigError):
+    """An option has a wrong value.
+
+    Args:
+        option: its name.
+        place: where it was set, for people.
+        says: what is wrong with the value.
+        is_flag: whether the caller gave it, and no file and no variable.
+        path: the configuration file.
+        hint: what the option is.
+    """
+
+    def __init__(
+        self, option: str, place: str, says: str, *, is_flag: bool = False, path: Path | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(f"{place}: {says}", path=path, hint=hint)
+        self.option, self.says, self.is_flag = option, says, is_flag
+
+
 class ModelError(GenretaggerError):
     """A model cannot be fetched, converted, verified or run."""
 
@@ -64,46 +87,68 @@ class FileError(GenretaggerError):
 
     exit_code: ClassVar[int] = 1
     retry: ClassVar[bool] = False
+    why: ClassVar[Cause] = Cause.FAILED
+
+    @property
+    def reason(self) -> Reason:
+        """What happened, as a value."""
+        return because(self.why, says=self.cause, hint=self.hint)
 
 
 class UnsupportedFileError(FileError):
     """The content is no audio that genretagger knows, or of a kind that cannot hold a genre."""
 
+    why: ClassVar[Cause] = Cause.UNSUPPORTED
+
 
 class AudioError(FileError):
     """The audio cannot be decoded: damaged, truncated or empty."""
+
+    why: ClassVar[Cause] = Cause.UNDECODABLE
 
 
 class TooShortError(AudioError):
     """There is too little audio to hear anything in it; nothing is wrong with the file."""
 
+    why: ClassVar[Cause] = Cause.TOO_SHORT
+
 
 class TagError(FileError):
     """The tags cannot be read."""
+
+    why: ClassVar[Cause] = Cause.TAGS_UNREADABLE
 
 
 class WriteRefusedError(FileError):
     """The write would have endangered the file, so the original was left as it is."""
 
+    why: ClassVar[Cause] = Cause.WRITE_REFUSED
+
 
 class NotAllowedError(WriteRefusedError):
     """This user may not write the file, or could not leave it to its owner."""
+
+    why: ClassVar[Cause] = Cause.NOT_WRITABLE
 
 
 class FileChangedError(FileError):
     """Another program changed, replaced or removed the file meanwhile; its version wins."""
 
     retry: ClassVar[bool] = True
+    why: ClassVar[Cause] = Cause.CHANGED_MEANWHILE
 
 
 class FileBusyError(FileChangedError):
     """Another program has the file open for writing: what it writes must not go to a file without a name."""
+
+    why: ClassVar[Cause] = Cause.BUSY
 
 
 class AccessError(FileError):
     """The system refused: permission, no space, read-only, input/output error."""
 
     retry: ClassVar[bool] = True
+    why: ClassVar[Cause] = Cause.NO_ACCESS
 
 
 class SystemFaultError(AccessError):
@@ -114,15 +159,50 @@ class SystemFaultError(AccessError):
     should go on; and a disk can be away for days.
     """
 
+    why: ClassVar[Cause] = Cause.SYSTEM_FAULT
+
+
+class NoSpaceError(SystemFaultError):
+    """No space is left on the file system."""
+
+    why: ClassVar[Cause] = Cause.NO_SPACE
+
+
+class ReadOnlyError(SystemFaultError):
+    """The file system is read-only."""
+
+    why: ClassVar[Cause] = Cause.READ_ONLY
+
 
 class WorkerError(FileError):
     """The child process that handled the file crashed, hung or ran out of its limits."""
+
+    why: ClassVar[Cause] = Cause.CRASHED
+
+
+class WorkerTimeoutError(WorkerError):
+    """The child process took longer than it may."""
+
+    why: ClassVar[Cause] = Cause.TIMED_OUT
+
+
+class WorkerMemoryError(WorkerError):
+    """The child process needed more memory than it may have."""
+
+    why: ClassVar[Cause] = Cause.OUT_OF_MEMORY
+
+
+class BugError(WorkerError):
+    """Our own code failed at this file, in a child process or outside of one."""
+
+    why: ClassVar[Cause] = Cause.BUG
 
 
 class WorkerLostError(WorkerError):
     """The child process was killed from outside; the file may be to blame, if the system ran out of memory."""
 
     retry: ClassVar[bool] = True
+    why: ClassVar[Cause] = Cause.KILLED
 
 
 FILE_ERRORS: dict[str, type[FileError]] = {
@@ -139,7 +219,12 @@ FILE_ERRORS: dict[str, type[FileError]] = {
         FileBusyError,
         AccessError,
         SystemFaultError,
+        NoSpaceError,
+        ReadOnlyError,
         WorkerError,
+        WorkerTimeoutError,
+        WorkerMemoryError,
+        BugError,
         WorkerLostError,
     )
 }

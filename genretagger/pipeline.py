@@ -23,9 +23,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import (
+    BugError,
     FileChangedError,
     FileError,
     GenretaggerError,
@@ -122,12 +124,14 @@ class Pipeline:
             albums: Grouping = Each()
         else:
             albums = grouping or ByFolder()
-        flows = in_groups(
-            files,
-            place=lambda file: albums.place(file.path),
-            begin=lambda file: self._first(file, run),
-            follow=lambda begun: self._rest(begun, albums, run),
-        )
+
+        def first(file: Found) -> Flow[Outcome | Kept[_Begun]]:
+            return self._first(file, run)
+
+        def rest(begun: list[_Begun]) -> list[Flow[Outcome | Then[Outcome]]]:
+            return self._rest(begun, albums, run)
+
+        flows = in_groups(files, place=lambda file: albums.place(file.path), begin=first, follow=rest)
         yield from self._together(flows, stop)
 
     def hear(
@@ -143,7 +147,8 @@ class Pipeline:
         Yields:
             Each track, or why it cannot be heard, in the order in which they end.
         """
-        yield from self._together((self._heard(file, worth) for file in files), stop)
+        heard: Iterator[Heard | FileError] = self._together((self._heard(file, worth) for file in files), stop)
+        yield from heard
 
     def _together(self, flows: Iterable[Flow[_Result | Then[_Result]]], stop: Future[None]) -> Iterator[_Result]:
         yield from interleave(flows, width=2 * self._settings.worker_count + 1, stop=stop)
@@ -164,7 +169,7 @@ class Pipeline:
         except TooShortError as error:
             if run.hear_only:
                 raise
-            return _outcome(track, Status.SKIPPED, error.cause)
+            return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
         return (yield from self.knowledge.with_credits(track))
 
     def _end(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
@@ -178,7 +183,7 @@ class Pipeline:
         if wanted == track.genres.values:
             return _outcome(track, Status.UNCHANGED, decision.reason, decision)
         if fault := fault_of_names(wanted):
-            return _outcome(track, Status.SKIPPED, f"its genres cannot be written: {fault}", decision)
+            return _outcome(track, Status.SKIPPED, because(Cause.BAD_NAMES, fault=fault), decision)
         if run.plan is not None:
             run.plan(planned(file.root, track, wanted, decision, model=self.listener.name))
         elif not run.dry_run:
@@ -186,13 +191,13 @@ class Pipeline:
             try:
                 yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
             except NotAllowedError as refusal:  # which only a try could tell
-                return _outcome(track, Status.SKIPPED, str(refusal))
+                return _outcome(track, Status.SKIPPED, refusal.reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
-    def _unfit(self, file: Found, track: Track) -> str:
-        """Say why a file is left out by the settings or the container; empty where nothing speaks against it."""
+    def _unfit(self, file: Found, track: Track) -> Reason | None:
+        """Say why a file is left out by the settings or the container; None where nothing speaks against it."""
         if track.duration_s is not None and track.duration_s < self._settings.min_duration_s:
-            return f"it is shorter than {self._settings.min_duration_s:g} s"
+            return because(Cause.TOO_SHORT, least_s=self._settings.min_duration_s)
         return self.writer.refusal(file, track)
 
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
@@ -214,12 +219,12 @@ class Pipeline:
         seconds = time.monotonic() - started
         return self._told(end, run, seconds) if isinstance(end, Outcome) else Kept(_Begun(file, end, seconds))
 
-    def _rest(self, begun: Sequence[_Begun], albums: Grouping, run: Run) -> list[Flow[Outcome]]:
+    def _rest(self, begun: Sequence[_Begun], albums: Grouping, run: Run) -> list[Flow[Outcome | Then[Outcome]]]:
         """Take the files of an album, all of which were heard, to their ends."""
         group = self._group([each.track for each in begun], albums, run)
         return [self._last(each, group, albums, run) for each in begun]
 
-    def _last(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome]:
+    def _last(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome | Then[Outcome]]:
         """Take one file that was heard to its end."""
         started, file = time.monotonic(), begun.file
 
@@ -256,10 +261,10 @@ class Pipeline:
             if starved := _starved(error):
                 raise starved from error
             _log.exception("%s", printable(file.path))
-            bug = FileError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
+            bug = BugError(f"a bug: {type(error).__name__}: {error}", hint="Report it")
             return self.failed(file.path, bug, run, stamp)
 
-    def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError]:
+    def _heard(self, file: Found, worth: Callable[[Heard], bool]) -> Flow[Heard | FileError | Then[Heard | FileError]]:
         try:
             return (yield from self.knowledge.everything(file.path, worth))
         except FileError as error:
@@ -279,7 +284,7 @@ class Pipeline:
         of_file = not isinstance(error, SystemFaultError)
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.save_failure(path, stamp, error)
-        return Outcome(path, Status.FAILED, str(error), model=self.listener.name, dry_run=run.dry_run, error=error)
+        return Outcome(path, Status.FAILED, error.reason, model=self.listener.name, dry_run=run.dry_run, error=error)
 
     @property
     def provider(self) -> str:
@@ -320,7 +325,7 @@ def _starved(error: Exception) -> GenretaggerError | None:
 def _outcome(
     track: Track,
     status: Status,
-    reason: str,
+    reason: Reason,
     decision: Decision | None = None,
     *,
     genres: tuple[str, ...] | None = None,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from genretagger.causes import Reason
 from genretagger.errors import FileError
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
@@ -159,12 +160,12 @@ class Decision:
     Attributes:
         genres: chosen names, best first; empty where none is confident enough.
         scores: every genre of the vocabulary with its calibrated score, 0 to 1, best first.
-        reason: why, in words.
+        reason: why; `sentences` puts it into words.
     """
 
     genres: tuple[str, ...]
     scores: Mapping[str, float]
-    reason: str
+    reason: Reason
 
 
 class Policy(StrEnum):
@@ -211,7 +212,7 @@ class Outcome:
         genres_before: the genres that it had.
         genres: the genres that it has now, or would have after a run that is not dry.
         scores: every genre of the vocabulary with its score; empty where nobody listened.
-        reason: why it ended so, in words.
+        reason: why it ended so; `sentences` puts it into words.
         model: name of the model.
         seconds: time spent on it.
         dry_run: whether writing was off.
@@ -220,7 +221,7 @@ class Outcome:
 
     path: Path
     status: Status
-    reason: str
+    reason: Reason
     genres_before: tuple[str, ...] = ()
     genres: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)

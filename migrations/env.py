@@ -1,7 +1,8 @@
-"""Runs the migrations for Alembic on the connection that `genretagger.database.upgrade` hands over.
+"""Runs the migrations for Alembic on the connection from `genretagger.database.upgrade`.
 
-The caller owns the connection and its transaction: all migrations up to the newest happen in one, or none does.
-A developer's own `alembic` command names its database instead: `alembic -x url=sqlite:///scratch.sqlite3 …`.
+The caller owns the connection and its transaction: either all migrations up to the newest happen in
+it, or none does. For a developer's own `alembic` command, an argument names the database: `alembic
+-x url=sqlite:///scratch.sqlite3 …`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from genretagger.database.models import Base
 
 
 def run(connection: Connection) -> None:
-    """Run what Alembic was asked to, on this connection."""
-    # SQLite alters few things in place: Alembic's batch mode copies the table instead.
+    """Run Alembic's task on this connection."""
+    # SQLite can alter little in place, so Alembic's batch mode copies the table instead.
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

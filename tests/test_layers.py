@@ -13,7 +13,7 @@ PACKAGE = ROOT / "genretagger"
 PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "types", "text", "textfile", "places"}),
+    frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "places"}),
     frozenset({"config", "files", "vocabulary", "database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
@@ -23,10 +23,13 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
 
-BESIDE = {("types", "errors"), ("places", "errors"), ("cli", "daemon"), ("__main__", "cli"), ("__main__", "daemon")}
+BESIDE = {
+    *(("sentences", "causes"), ("errors", "causes"), ("types", "causes"), ("types", "errors"), ("places", "errors")),
+    *(("cli", "daemon"), ("__main__", "cli"), ("__main__", "daemon")),
+}
 """The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""
 
-PLUGINS_MAY = {"beets", "cli", "config", "errors", "text", "types", "vocabulary"}
+PLUGINS_MAY = {"beets", "causes", "cli", "config", "errors", "sentences", "text", "types", "vocabulary"}
 """Rooms that a plugin may use: its own front end, the progress bar, and the ground."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))

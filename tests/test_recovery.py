@@ -23,12 +23,14 @@ import numpy.typing as npt
 import pytest
 from audio_factory import make
 
+from genretagger.causes import recorded
 from genretagger.config import Settings
 from genretagger.database import Store, WriteState
 from genretagger.files.discover import find
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
+from genretagger.sentences import sentence
 from genretagger.steps.undo import undo
 from genretagger.types import GenreField, Outcome, Status
 from genretagger.worker.pool import WorkerPool
@@ -194,7 +196,7 @@ def pending(data_dir: Path, song: Path, *, temporary_name: str = LEFT_OVER) -> i
         run = store.begin_run("tag", {})
         payload = known.track.payload_hash
         return store.begin_write(
-            run, song, payload, BEFORE, AFTER, model="musicnn", reason="r", temporary_name=temporary_name
+            run, song, payload, BEFORE, AFTER, model="musicnn", reason=recorded("r"), temporary_name=temporary_name
         )
 
 
@@ -409,7 +411,7 @@ def test_a_child_killed_in_a_write(heard: Path, music: Path, make_techno: MakeTe
     assert write.state is (WriteState.DONE if took_place else WriteState.ABANDONED)
     assert sorted(music.iterdir()) == [song]
     if not took_place:
-        assert "killed (signal 9)" in outcome.reason
+        assert "killed (signal 9)" in sentence(outcome.reason)
 
     # The file is not to blame, and the next run does what is left to do.
     again = helpers.tag(helpers.settings(heard), music)["song.flac"]

@@ -18,6 +18,7 @@ from genretagger.database import Store, WriteState
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
+from genretagger.sentences import sentence
 from genretagger.types import Status
 from genretagger.worker.pool import WorkerPool
 
@@ -138,7 +139,7 @@ def test_an_owner_that_a_try_finds_cannot_be_kept(heard: Path, music: Path, make
         )
         outcome = helpers.outcomes(opened, music)["song.flac"]
     assert outcome.status is Status.SKIPPED
-    assert "the owner, the ACLs or the attributes of the file cannot be kept" in outcome.reason
+    assert "the owner, the ACLs or the attributes of the file cannot be kept" in sentence(outcome.reason)
     assert song.read_bytes() == old
     assert [write.state for write in helpers.writes(heard)] == [WriteState.ABANDONED]
     assert helpers.failures(heard) == []  # or it would never be tried again
@@ -186,7 +187,7 @@ def test_a_read_only_file_system_leaves_no_pending_writes(heard: Path, music: Pa
             after = GenreField(("Electronic", "Techno") if name == "Techno" else (name,), None, "Vorbis comment")
             run = store.begin_run("tag", {})
             store.begin_write(run, known.path, known.payload_hash, GenreField((), None, "Vorbis comment"), after,
-                              model="musicnn", reason="r", temporary_name=".genretagger-00112233445566ff.tmp")
+                              model="musicnn", reason=recorded("r"), temporary_name=".genretagger-00112233445566ff.tmp")
     helpers.bury_runs(data)
     print("pending writes" in command("doctor", music)[1])
     elsewhere = music.with_name("elsewhere")
@@ -200,7 +201,7 @@ def test_a_read_only_file_system_leaves_no_pending_writes(heard: Path, music: Pa
     copy.write_text("half a copy")
     with Store.open(data / "library.sqlite3") as store:
         store.begin_write(store.begin_run("tag", {}), known.path, known.payload_hash, after, after, model="musicnn",
-                          reason="r", temporary_name=copy.name)
+                          reason=recorded("r"), temporary_name=copy.name)
     helpers.bury_runs(data)
     for how in ("ro", "rw"):
         remount(how)

@@ -1,13 +1,13 @@
-"""FFmpeg, through PyAV: the reader of nearly everything.
+"""FFmpeg, through PyAV: the reader for nearly all files.
 
-How it stays exact: packets are chosen by their time stamps and never by where a seek lands. After a seek to a little
-before the goal, packets are thrown away up to a fixed distance before the goal; decoding starts there with a fresh
-decoder. So the same audio gives the same samples whatever tags of whatever size surround it, also for codecs that
-carry state from packet to packet (Opus, MP3's bit reservoir).
+How it stays exact: packets are chosen by their time stamps and never by where a seek lands. A seek
+goes to a little before the goal; packets are dropped up to a fixed distance before the goal, and a
+fresh decoder starts there. So the same audio gives the same samples with any tags of any size
+around it, also for codecs that carry state from packet to packet (Opus, MP3's bit reservoir).
 
-How it stays right: time stamps place the first frame after a seek, and later ones only where they disagree by more
-than `_DRIFT_S` (a packet was lost; ASF and some MP4 files round to milliseconds). Where seeking does not work, and
-after `count`, samples are counted from the start instead.
+How it stays right: time stamps place the first frame after a seek, and later ones only if they
+disagree by more than `_DRIFT_S` (a packet was lost; ASF and some MP4 files round to milliseconds).
+If seeking does not work, and after `count`, samples are counted from the start instead.
 """
 
 from __future__ import annotations
@@ -41,32 +41,37 @@ if TYPE_CHECKING:
     _Piece = tuple[int, int, av.AudioFrame | FloatArray]  # position, length, samples
 
 _PREROLL_S = 0.5
-"""Decoded before a goal and thrown away. Opus asks for 80 ms, MP3's reservoir reaches back 9 frames (0.24 s)."""
+"""Decoded before a goal and dropped. Opus asks for 80 ms, MP3's reservoir reaches back 9 frames
+(0.24 s).
+"""
 _SLACK_S = 0.5
-"""Sought before that, for demuxers that land late by a page."""
+"""The seek goes so much further back, for demuxers that land late by a page."""
 _STRIDE_S = 2.0
-"""A goal no further ahead than this is reached by decoding on: a seek costs as much."""
+"""A goal that is not further ahead than this is reached by decoding on: a seek costs as much."""
 _DRIFT_S = 0.015
-"""Less than a packet of any codec (Opus and AAC: 20 ms and more), more than milliseconds rounded twice."""
+"""Less than a packet of any codec (Opus and AAC: 20 ms and more), more than milliseconds rounded
+twice.
+"""
 _UNREADABLE_SHARE = 0.1
-"""Of the packets: above this a track is damaged."""
+"""A track is damaged if a larger share of its packets is unreadable."""
 
 _COUNTED = frozenset({"mp3", "aac", "ac3", "eac3", "caf"})
-"""Kinds whose length FFmpeg guesses or may guess: their packets are counted (30 ms for 4 minutes)."""
+"""Kinds for which FFmpeg may guess the length: their packets are counted (30 ms for 4 minutes)."""
 _HEADERS = {"mp3": mp3_declared_s, "wav": wav_declared_s}
-"""Kinds of which FFmpeg tells how long the file is, and not how long it should be."""
+"""Kinds for which FFmpeg gives the length of the file as it is, not as it should be."""
 _STUMBLES = 64
-"""Times that a demuxer may lose its way in one pass and be asked to go on."""
+"""How often a demuxer may fail in one pass and still go on."""
 
-# FFmpeg writes to standard error from C; nobody has asked for it
+# FFmpeg writes to standard error from C, which nothing here reads
 av.logging.set_level(None)
 
 
 class _Source:
-    """What FFmpeg sees of the file: a position of its own, and errors that can be told apart.
+    """The file as FFmpeg sees it: with its own position, and with errors of the disk kept apart.
 
-    PyAV prints exceptions of its callbacks that it cannot pass on. Seeks to impossible places are FFmpeg's way to try
-    things on damaged and on some healthy WMA files, and get an answer instead; what the disk says is kept for later.
+    PyAV prints exceptions of its callbacks that it cannot pass on. FFmpeg seeks to impossible
+    places to try things on damaged and on some healthy WMA files, so such a seek returns an error
+    code; an error of the disk is kept for later.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -98,7 +103,7 @@ class _Source:
         return data
 
     def tell_of_the_disk(self) -> None:
-        """Raise what the disk said, if it said anything.
+        """Raise the error of the disk, if there was one.
 
         Raises:
             AccessError: the file could not be read.
@@ -112,7 +117,7 @@ class FfmpegReader(Reader):
     """A track that FFmpeg reads."""
 
     def __init__(self, file: BinaryIO, kind: Kind) -> None:
-        """Open it and decode its first frame.
+        """Open the file and decode its first frame.
 
         Raises:
             AudioError: there is no audio in it, or it is damaged.
@@ -129,18 +134,19 @@ class FfmpegReader(Reader):
         with _translated(self._source):
             self._restart(first=True)
         length_s = float((self._stream.duration or 0) * self._time_base)
-        # what FFmpeg says of an Ogg file is where its last page ends: right, but no promise that could be broken
+        # for an Ogg file FFmpeg gives the end of the last page: correct, but not a promise of the
+        # file
         self._found_s = length_s if kind.demuxer == "ogg" and not guessed and length_s > 0 else None
         ffmpeg_s = None if guessed or self._found_s or length_s <= 0 else length_s
         stated = from_header or ffmpeg_s
         self.declared_s = stated
-        # the play time of ASF is written before the end is known
+        # ASF writes the play time before the end is known
         self.tolerance_s = max(5.0, 0.05 * (stated or 0)) if kind.name == "asf" else 1.0 + 0.005 * (stated or 0)
 
     # Packets and frames
 
     def _restart(self, *, first: bool = False) -> None:
-        """Open the container and decode its first frame, which is where time begins."""
+        """Open the container and decode its first frame, at which time zero lies."""
         self.close()
         self._source.seek(0)
         # no protocol: nothing but this file is ever opened
@@ -151,7 +157,9 @@ class FfmpegReader(Reader):
             raise AudioError("there is no audio in it")
         self._stream = stream
         context: CodecContext | None = stream.codec_context
-        if context is None:  # PyAV's types do not say so: 36 bits a sample, a codec that came after this FFmpeg
+        # PyAV's types do not mention it: 36 bits a sample, or a codec that is newer than this
+        # FFmpeg
+        if context is None:
             raise UnsupportedFileError("it cannot be decoded", hint="This FFmpeg has no decoder for what it holds.")
         context.thread_count = 1  # several files are decoded at once, in processes
         self._time_base = stream.time_base or 1 / 90_000
@@ -167,7 +175,7 @@ class FfmpegReader(Reader):
         self._append(frame)
 
     def _demux(self) -> Iterator[av.Packet[Any]]:
-        """Packets from where the container stands, over places where the demuxer stumbles."""
+        """Packets from the container's position on; goes on if the demuxer fails at a place."""
         container = self._opened()
         for _ in range(_STUMBLES):
             try:
@@ -182,7 +190,10 @@ class FfmpegReader(Reader):
         return self._container
 
     def _decode(self, wanted: int | None = None) -> Iterator[av.AudioFrame]:
-        """Frames of the packets that reach beyond `wanted`, a time stamp; unreadable packets are left out."""
+        """Frames of the packets that reach beyond the time stamp `wanted`.
+
+        Unreadable packets are left out.
+        """
         for packet in self._demux():
             if wanted is not None and packet.size:
                 if packet.pts is None:
@@ -197,16 +208,17 @@ class FfmpegReader(Reader):
                 self._unreadable += 1
                 continue
             for frame in frames:
-                audio: object = frame  # PyAV types it as a frame of a picture too
+                audio: object = frame  # PyAV's type includes video frames
                 if isinstance(audio, av.AudioFrame) and audio.samples > 0:
                     yield audio
 
     def _append(self, frame: av.AudioFrame, *, placed: bool = False) -> None:
-        """Put a frame at its place, which is right behind the last one unless its time stamp says otherwise."""
+        """Put a frame behind the last one, or elsewhere if its time stamp says so."""
         piece: av.AudioFrame | FloatArray = frame
         length = frame.samples
         if frame.sample_rate != self.rate_hz:
-            # joined files; the seam of two frames is not heard by a model, and a wrong pitch would be
+            # joined files; a model does not notice the seam of two frames, but it would notice a
+            # wrong pitch
             rate_hz = plausible(frame.sample_rate)
             resampled: FloatArray = soxr.resample(_mono([frame]), rate_hz, self.rate_hz, quality="HQ")
             piece, length = resampled, len(resampled)
@@ -215,7 +227,7 @@ class FfmpegReader(Reader):
             if placed or stamped > self._position + _DRIFT_S * self.rate_hz:
                 self._position = stamped
             elif stamped + length < self._position - _DRIFT_S * self.rate_hz:
-                return  # heard already
+                return  # decoded already
         if length:
             self._recent.append((self._position, length, piece))
             self._position += length
@@ -228,7 +240,7 @@ class FfmpegReader(Reader):
         return frame is not None
 
     def _seek(self, start: int) -> None:
-        """Make `start` the next sample that matters."""
+        """Make `start` the next sample that will be read."""
         goal_s = start / self.rate_hz - _PREROLL_S
         if self._sequential or goal_s <= _SLACK_S or self._origin is None:
             self._restart()
@@ -246,7 +258,7 @@ class FfmpegReader(Reader):
             self._append(frame, placed=True)
             if self._recent and self._recent[0][0] <= start:
                 return
-        # the end, a hole, or a demuxer that cannot seek: the long way tells which
+        # the end, a hole, or a demuxer that cannot seek: decoding from the start shows which
         self._sequential = True
         self._restart()
 
@@ -277,7 +289,10 @@ class FfmpegReader(Reader):
         return Stretch(samples, len(samples) - found)
 
     def _runs(self) -> Iterator[tuple[int, FloatArray]]:
-        """What is at hand, as long runs: converting each frame by itself costs more than decoding it."""
+        """The decoded frames, joined to long runs.
+
+        Converting each frame by itself costs more than decoding it.
+        """
 
         def belongs(previous: _Piece, piece: _Piece) -> bool:
             one, other = previous[2], piece[2]
@@ -300,7 +315,7 @@ class FfmpegReader(Reader):
                 run.append(piece)
 
     def _forget(self, start: int) -> None:
-        """Let go of what lies before `start`, but keep the last frame: it tells where we are."""
+        """Drop what lies before `start`, except the last frame, which marks the position."""
         while len(self._recent) > 1 and sum(self._recent[0][:2]) <= start:
             self._recent.popleft()
 
@@ -346,14 +361,14 @@ class FfmpegReader(Reader):
 
 
 def _mono(frames: list[av.AudioFrame]) -> FloatArray:
-    """Frames of the same form, one after the other."""
+    """The mono samples of frames of the same form, in order."""
     planes = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
     planar = frames[0].format.is_planar
     return to_mono(planes.T if planar else planes.reshape(-1, frames[0].layout.nb_channels))
 
 
 def _is_guessed(file: BinaryIO, kind: Kind) -> bool:
-    """Whether the duration that FFmpeg will give is none that the file declares."""
+    """Whether FFmpeg will guess the duration because the file does not declare it."""
     if kind.name == "flac":
         return not flac_declares(file)
     if kind.name == "mp4":
@@ -363,7 +378,7 @@ def _is_guessed(file: BinaryIO, kind: Kind) -> bool:
 
 @contextlib.contextmanager
 def _translated(source: _Source) -> Iterator[None]:
-    """The one place where FFmpeg's errors become ours."""
+    """Translate FFmpeg's errors into ours; nothing else does."""
     try:
         yield
         source.tell_of_the_disk()

@@ -1,11 +1,12 @@
-"""What the file itself says of its length, where FFmpeg mixes it with guesses.
+"""The length that a file itself declares, if FFmpeg mixes that with guesses.
 
-FFmpeg gives a duration for nearly everything, and does not tell whether the file declared it or whether it was guessed
-from the bit rate. Only a declared one can show that a file was cut off.
+FFmpeg gives a duration for nearly every file, and does not say whether the file declared it or
+FFmpeg guessed it.
 
 Contents: `mp3_declared_s`, `wav_declared_s`, `flac_declares`, `is_chained`, `is_fragmented`.
-Sources: RFC 9639 (STREAMINFO), RFC 3533 (Ogg), ISO 14496-12 (`moof`), the Xing and VBRI headers as LAME
-and Fraunhofer write them.
+
+Sources: RFC 9639 (STREAMINFO), RFC 3533 (Ogg), ISO 14496-12 (`moof`), the Xing and VBRI headers as
+LAME and Fraunhofer write them.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ from genretagger.files.kinds import id3v2_end, mpeg_frame
 
 _SEARCH_BYTES = 8192
 _CUT = 0.99
-"""A file with less than this share of the bytes that its header counts was cut off; a header that only its frame count
-contradicts is a wrong header."""
+"""A file with less than this share of the bytes that its header counts was cut off.
+
+If only the count of frames disagrees, the header is wrong.
+"""
 
 _PIPED_BYTES = 0x7FFF0000
 
 
 def mp3_declared_s(file: BinaryIO) -> float | None:
-    """The length that a Xing, Info or VBRI header declares and that can be believed.
+    """The length that a Xing, Info or VBRI header declares, if it can be believed.
 
-    Stale headers are common: editors cut a file and keep the header. So a header is only believed to show a cut
-    where its count of bytes is missed as well; otherwise the audio is counted, and None is returned.
+    Stale headers are common: editors cut a file and keep the header. So a header only proves a cut
+    if its count of bytes is too large as well. If not, None is returned, and the audio is counted.
     """
     start = id3v2_end(file, 0)
     available = file.seek(0, os.SEEK_END) - start
@@ -50,7 +53,7 @@ def mp3_declared_s(file: BinaryIO) -> float | None:
 
 
 def _mp3_frame_s(head: bytes) -> float | None:
-    """Seconds of the frame nearest before a Xing header, by its MPEG version and rate."""
+    """Seconds of the last frame before a Xing header, by its MPEG version and rate."""
     position = head.rfind(b"\xff")
     while position >= 0:
         header = head[position : position + 4]
@@ -63,7 +66,7 @@ def _mp3_frame_s(head: bytes) -> float | None:
 
 
 def wav_declared_s(file: BinaryIO) -> float | None:
-    """The length that a WAV file declares where it is longer than the file; FFmpeg then gives that of the file.
+    """The length that a WAV file declares if it is longer than the file; FFmpeg reports the file's.
 
     Programs that write to a pipe leave the largest number, or one near it.
     """
@@ -96,7 +99,7 @@ def flac_declares(file: BinaryIO) -> bool:
 def is_chained(file: BinaryIO) -> bool:
     """Whether an Ogg file holds several streams one after the other: recorded radio, joined files.
 
-    Their granules start again, so durations and seeking mean nothing.
+    Their granules start again at zero, so durations and seeking mean nothing.
     """
     file.seek(0)
     tail, seen_other, position = b"", False, 0
@@ -108,14 +111,14 @@ def is_chained(file: BinaryIO) -> bool:
             if begins and seen_other:
                 return True
             seen_other = seen_other or not begins
-            # the first pages tell the start of the file; later only a page that begins a stream matters
+            # after the pages at the start, only a page that begins a stream matters
             position = data.find(b"OggS\x00\x02" if seen_other else b"OggS\x00", position + 6)
         tail = data[-6:]
     return False
 
 
 def is_fragmented(file: BinaryIO) -> bool:
-    """Whether an MP4 file is a chain of fragments, whose lengths FFmpeg does not add up."""
+    """Whether an MP4 file is a chain of fragments; FFmpeg does not add up their lengths."""
     end = file.seek(0, os.SEEK_END)
     position = 0
     for _ in range(64):

@@ -1,8 +1,9 @@
-"""Windows of a track at a model's rate, its length, and a fingerprint of how it decodes.
+"""Windows of a track at a model's rate, its length, and a fingerprint of its decoded audio.
 
-The flow of `decode`: open → length → plan → read each window with some context → resample → cut. Where a window turns
-out empty, or the end is not where the file says, everything is decoded once to learn the truth: a file that is shorter
-than it declares is truncated and is refused; a length that was only a guess is planned again.
+The flow of `decode`: open → length → plan → read each window with some context → resample → cut. If
+a window is empty, or the end is not where the file says, everything is decoded once to count it. If
+a file is shorter than it declares, it is truncated and refused; if the length was only a guess, the
+windows are planned again.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
 SHORTEST_S = 0.3
-"""Shorter than any music; a model would hear only the repetition."""
+"""Shorter than any music; a model would only see repetition."""
 
 _CONTEXT = 512
-"""Samples at the model's rate, on both sides of a window, that only the resampler sees. Its filter reaches 200."""
+"""Samples at the model's rate on both sides of a window, for the resampler only. Its filter reaches
+200.
+"""
 _HEARD = 0.5
 """Share of a window that must have been decoded."""
 _PROBE_S = 0.1
@@ -45,18 +48,19 @@ def decode(
 ) -> Sound:
     """Decode the windows of a track.
 
-    A window of `window_samples` begins `margin_samples` before its `start_s`, for models whose frames are centred;
-    before the start of the track there are zeros.
+    A window of `window_samples` begins `margin_samples` before its `start_s`, for models with
+    centred frames; before the start of the track there are zeros.
 
-    A track shorter than one window is repeated until it fills it. The original musicnn was trained so
-    ("repeat-pad"), and as it takes the maximum and the mean over time, repeating leaves both as they are, while padding
-    with zeros would lower the mean and add an edge that is not in the music.
+    A track shorter than one window is repeated until it fills the window. The original musicnn was
+    trained like that ("repeat-pad"). As it takes the maximum and the mean over time, repeating
+    leaves both as they are, while padding with zeros would lower the mean and add an edge that is
+    not in the music.
 
     Args:
-        file: opened for reading; nothing else is ever opened.
+        file: opened for reading; no other file is opened.
         kind: what it is.
         plan: length in seconds → windows, in order.
-        rate_hz: the rate that the model hears.
+        rate_hz: the sample rate of the model's input.
         window_samples: length of a row.
         margin_samples: samples of a row before the start of the window.
 
@@ -64,8 +68,8 @@ def decode(
         One row for each window.
 
     Raises:
-        AudioError: damaged, truncated or empty; `TooShortError` if there are too few samples to hear anything.
-        UnsupportedFileError: nothing here can decode it.
+        AudioError: damaged, truncated or empty; `TooShortError` if it has too few samples.
+        UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
     reader = _open(file, kind)
@@ -83,7 +87,7 @@ def decode(
                 hint="Get the file again.",
             )
         if not _usable(length_s):
-            raise TooShortError(f"it is too short to hear anything in it ({length_s:.2f} s)")
+            raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
         sound = listener.listen(plan(length_s))
         if sound is None:
             raise AudioError("damaged: parts of it cannot be decoded", hint="Get the file again.")
@@ -93,11 +97,11 @@ def decode(
 
 
 def duration(file: BinaryIO, kind: Kind) -> float | None:
-    """How long the track says it is, in seconds; None where it neither says nor can be counted by its packets.
+    """The declared or counted length of the track in seconds; None if neither is possible.
 
     Raises:
         AudioError: there is no audio in it.
-        UnsupportedFileError: nothing here can decode it.
+        UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
     reader = _open(file, kind)
@@ -109,13 +113,14 @@ def duration(file: BinaryIO, kind: Kind) -> float | None:
 
 
 def sample(file: BinaryIO, kind: Kind) -> bytes:
-    """A digest of the decoded start, middle and end: the same before and after tags were written, or damage was done.
+    """A digest of the decoded start, middle and end; a write that changes it did damage.
 
-    If the tag follows the audio, the very end is decoded too: there a decoder would take a tag for audio.
+    If the tag follows the audio, the very end is decoded too: a decoder could read the tag there as
+    audio.
 
     Raises:
         AudioError: it does not decode.
-        UnsupportedFileError: nothing here can decode it.
+        UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
     reader = _open(file, kind)
@@ -134,7 +139,7 @@ def sample(file: BinaryIO, kind: Kind) -> bytes:
 
 
 def _open(file: BinaryIO, kind: Kind) -> Reader:
-    """FFmpeg's reader, or libsndfile's where FFmpeg cannot."""
+    """FFmpeg's reader, or libsndfile's if FFmpeg cannot read the file."""
     from genretagger.audio.ffmpeg import FfmpegReader
 
     try:
@@ -155,7 +160,7 @@ def _usable(length_s: float) -> bool:
 
 
 def _reaches(reader: Reader, length_s: float) -> bool:
-    """Whether there is audio where the declared end, less the tolerance, should be."""
+    """Whether there is audio at the declared end, less the tolerance."""
     if reader.declared_s is None:
         return True
     start_s = length_s - reader.tolerance_s - _PROBE_S
@@ -173,8 +178,8 @@ def _clock(seconds: float) -> str:
 class _Listener:
     """Cuts windows out of a reader, at another rate.
 
-    Chunks begin where both rates have a sample (each 441st of 44.1 kHz is each 160th of 16 kHz), so that the result
-    is that of resampling the whole track.
+    Chunks begin where both rates have a sample (each 441st of 44.1 kHz is each 160th of 16 kHz), so
+    that the result equals resampling the whole track.
     """
 
     def __init__(self, reader: Reader, rate_hz: int, window_samples: int, margin_samples: int) -> None:
@@ -184,7 +189,7 @@ class _Listener:
         self.native_step, self.step = reader.rate_hz // common, rate_hz // common
 
     def listen(self, windows: tuple[Window, ...]) -> Sound | None:
-        """All windows; None as soon as one cannot be heard."""
+        """All windows; None as soon as too little of one can be decoded."""
         rows = np.zeros((len(windows), self.window_samples), np.float32)
         body = self.window_samples - self.margin_samples
         for row, window in zip(rows, windows, strict=True):

@@ -1,8 +1,9 @@
 """PyAV's `open`, called in a way that every release understands.
 
-Up to PyAV 18, tags that are not UTF-8 make `open` raise UnicodeDecodeError unless `metadata_errors` says otherwise.
-PyAV 19 dropped that argument: there such bytes always become surrogates. All that opens media files for reading, the
-tests included, goes through `open_input`, so this difference stands in one place.
+Up to PyAV 18, tags that are not UTF-8 make `open` raise UnicodeDecodeError unless `metadata_errors`
+says otherwise. PyAV 19 dropped that argument: such bytes always become surrogates. All code that
+opens media files for reading, including the tests, calls `open_input`, so only this module handles
+the difference.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _WITHOUT_METADATA_ERRORS = 19
-"""The first major release of PyAV that does not know the argument."""
+"""The first major release of PyAV without the argument."""
 
 
 def open_input(file: Any, demuxer: str | None = None, options: Mapping[str, str] | None = None) -> InputContainer:
-    """Open a media file for reading; no tag, whatever its bytes, makes this raise.
+    """Open a media file for reading; no bytes in a tag make this raise.
 
     Args:
         file: a path as text, or an object with `read`, and `seek` and `tell` if it can seek.

@@ -1,4 +1,4 @@
-"""What a reader of audio is: mono samples at the file's own rate, from any position.
+"""The interface of an audio reader: mono samples at the file's own rate, from any position.
 
 Contents: `Reader`, `Stretch`, `to_mono`, `PLAUSIBLE_RATES_HZ`.
 """
@@ -21,7 +21,7 @@ PLAUSIBLE_RATES_HZ = range(2_000, 6_000_001)
 """From below telephone to DSD1024 (FFmpeg gives an eighth of the bit rate: 5.6 MHz)."""
 
 _LOUDEST = 8.0
-"""Float files may pass 1.0 honestly; 1e30 would overflow the squares of a spectrum."""
+"""Valid float files may pass 1.0; 1e30 would overflow the squares of a spectrum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +29,9 @@ class Stretch:
     """Samples that were read.
 
     Attributes:
-        samples: (n,) float32 mono at the file's rate; shorter than asked for where the audio ends.
-        gaps: how many of them are zeros that stand for what could not be decoded.
+        samples: (n,) float32 mono at the file's rate; shorter than requested at the end of the
+            audio.
+        gaps: how many of them are zeros in place of samples that could not be decoded.
     """
 
     samples: FloatArray
@@ -42,7 +43,7 @@ class Reader(ABC):
 
     Attributes:
         rate_hz: the rate of the samples that `read` gives.
-        declared_s: the length that the file claims; None where it claims none.
+        declared_s: the length that the file claims; None if it claims none.
         tolerance_s: by how much the audio may be shorter than that without being truncated.
     """
 
@@ -58,12 +59,15 @@ class Reader(ABC):
     def read(self, start: int, count: int) -> Stretch:
         """Samples `start` to `start + count`, counted from the first one.
 
-        Fastest in ascending order. Memory in proportion to `count`, not to the file.
+        Reading is fastest in ascending order. It needs memory for `count` samples, not for the
+        whole file.
         """
 
     @abstractmethod
     def count(self) -> int:
-        """Decode everything, keep nothing, and say how many samples there are; later reads are sequential too.
+        """Decode everything, keep nothing, and return the number of samples.
+
+        Later reads are sequential as well.
 
         Raises:
             AudioError: too much of it is damaged.
@@ -71,14 +75,14 @@ class Reader(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the decoder; the file stays open."""
+        """Free the decoder; the file stays open."""
 
 
 def plausible(rate_hz: int) -> int:
-    """The rate, if a recording can have it.
+    """Return the rate, if a recording can have it.
 
     Raises:
-        AudioError: it cannot.
+        AudioError: no recording has this rate.
     """
     if rate_hz not in PLAUSIBLE_RATES_HZ:
         raise AudioError(f"damaged: no recording has a sample rate of {rate_hz} Hz")
@@ -86,7 +90,7 @@ def plausible(rate_hz: int) -> int:
 
 
 def to_mono(samples: npt.NDArray[np.generic]) -> FloatArray:
-    """Mean over the channels, with what is no number as silence.
+    """Mean over the channels, with silence in place of NaN and infinity.
 
     Args:
         samples: (n, channels), integers at full scale (unsigned bytes around 128) or floats.

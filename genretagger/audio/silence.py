@@ -1,4 +1,4 @@
-"""How loud the windows are, so that silence never reaches a model: musicnn hears genres in digital zero too."""
+"""Keeps silence away from the model: musicnn infers genres even from digital zero."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
 SILENCE_PEAK = 1e-4
-"""-80 dB: three steps of a 16-bit recording, which is dither and no music."""
+"""-80 dB: three steps of a 16-bit recording, which is dither, not music."""
 
 
 def peaks(sound: Sound) -> FloatArray:
@@ -25,10 +25,10 @@ def peaks(sound: Sound) -> FloatArray:
 
 
 def silent_windows(sound: Sound) -> npt.NDArray[np.bool_]:
-    """Which windows hold nothing to hear, (windows,) bool."""
+    """Which windows are silent, (windows,) bool."""
     return peaks(sound) < SILENCE_PEAK
 
 
 def is_silent(sound: Sound) -> bool:
-    """Whether there is nothing to hear in the whole of it."""
+    """Whether all windows are silent."""
     return bool(silent_windows(sound).all())

@@ -1,4 +1,4 @@
-"""libsndfile: reads real Ogg files that FFmpeg refuses ("Header processing failed"), and is asked for a few more."""
+"""libsndfile: reads some Ogg and other files that FFmpeg refuses ("Header processing failed")."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from genretagger.files.kinds import Kind
 from genretagger.files.replace import access_errors
 
 READABLE = frozenset({"ogg", "opus", "oggflac", "flac", "wav", "aiff", "mp3", "caf"})
-"""Kinds that libsndfile knows."""
+"""Kinds that libsndfile supports."""
 
 _BLOCK = 1 << 16
 
 
 class _Source:
-    """The file as libsndfile sees it. Its callbacks cannot raise: what the disk said is kept for later."""
+    """The file as libsndfile sees it.
+
+    Its callbacks cannot raise, so an error of the disk is kept for later.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -40,7 +43,7 @@ class SndfileReader(Reader):
     """A track that libsndfile reads."""
 
     def __init__(self, file: BinaryIO, kind: Kind) -> None:
-        """Open it.
+        """Open the file.
 
         Raises:
             AudioError: libsndfile cannot read it either.
@@ -58,7 +61,7 @@ class SndfileReader(Reader):
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """The one place where libsndfile's errors become ours."""
+        """Translate libsndfile's errors into ours; nothing else does."""
         damage: Exception | None = None
         try:
             yield

@@ -1,13 +1,14 @@
-"""Which stretches of a track to listen to. Pure: no file is touched.
+"""Chooses the stretches of a track that the model infers from. Pure: no file is touched.
 
-A genre needs no whole track: 16 windows of 3 s agree with all of them on the top genre for 93 % of tracks and cost a
-fifth of the decoding. The track is cut into as many equal segments as there are windows, and each window lies in the
-middle of its segment, so that fades and silence at both ends weigh little (16 windows in 4 minutes: the first one
-starts at 6 s) and the same duration always gives the same windows.
+A genre needs only part of a track: 16 windows of 3 s agree with all of them on the top genre for 93
+% of tracks and cost a fifth of the decoding. The track is cut into as many equal segments as there
+are windows, and each window lies in the middle of its segment, so that fades and silence at both
+ends weigh little (16 windows in 4 minutes: the first one starts at 6 s) and the same duration
+always gives the same windows.
 
-Starts are whole milliseconds, which are whole samples at the rates that models use (8, 16, 32, 48 kHz), and the frame
-grid of a model survives: 187 frames of 256 samples at 16 kHz are 2992 ms, so consecutive windows are exactly those of a
-reference that cuts the whole track.
+Starts are whole milliseconds, which are whole samples at the rates that models use (8, 16, 32, 48
+kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
+so consecutive windows are exactly those of a reference that cuts the whole track.
 
 Contents: `plan`, `plan_key`, `LONGEST_LISTENING_S`.
 """
@@ -17,10 +18,15 @@ from __future__ import annotations
 from genretagger.types import Window
 
 PLAN_VERSION = 1
-"""Raise it when planning or decoding changes what a model hears: stored results are then not used again."""
+"""Raise it if planning or decoding changes the model's input, so that stored results are not
+reused.
+"""
 
 LONGEST_LISTENING_S = 3600.0
-"""The most audio of one track, in seconds: 230 MB of samples at 16 kHz. Longer mixes are spread over by that much."""
+"""The most audio of one track, in seconds: 230 MB of samples at 16 kHz.
+
+In longer mixes the same amount is spread over the whole length.
+"""
 
 
 def plan(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
@@ -29,12 +35,12 @@ def plan(duration_s: float, window_s: float, count: int | None) -> tuple[Window,
     Args:
         duration_s: length of the track.
         window_s: length of a window.
-        count: how many, spread evenly; None for all, consecutive from the start (a rest shorter than a window is not
-            heard, as in the original musicnn).
+        count: how many, spread evenly; None for all, consecutive from the start (a rest shorter
+            than a window is left out, as in the original musicnn).
 
     Returns:
-        In order, never overlapping, never past the end; fewer than `count` where the track has no room for them. A
-        track shorter than a window has one window, of the track's length.
+        In order, never overlapping, never past the end; fewer than `count` if the track has no room
+        for them. A track shorter than a window has one window, of the track's length.
 
     Raises:
         ValueError: a length or the count is not positive.

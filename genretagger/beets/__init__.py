@@ -1,1 +1,4 @@
-"""What the beets plugin stands on, without beets: one pipeline in a thread of its own, options, the album's genres."""
+"""The parts of the beets plugin that do not need beets.
+
+A pipeline in a thread, the options, and the genres of albums.
+"""

@@ -1,13 +1,14 @@
-"""The pipeline for a program with threads of its own: one of ours owns the database, the children and the model.
+"""The pipeline for a program with threads: one thread owns the database, children and model.
 
     ears = Ears(settings, notice=print, progress=bar.update)
     for heard in ears.hear(paths):
         ...
     ears.close()
 
-beets imports in several threads, and a pipeline belongs to the one that opened it. So a single thread, started when
-first needed, does everything, one request after the other; short requests are served between two tracks of a long one.
-All that one program does is one run, which `genretagger undo` takes back at once.
+beets imports in several threads, and a pipeline belongs to the thread that opened it. So a single
+thread, started when first needed, does everything, one request after the other; short requests are
+served between two tracks of a long one. All that one program does is one run, which `genretagger
+undo` takes back at once.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from typing import TypeVar
 
 from genretagger.beets import history
 from genretagger.beets.history import Account, spelt
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Progress, open_pipeline
+from genretagger.sentences import sentence
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import wait_for
 from genretagger.types import Decision, Outcome, Status, Track
@@ -37,11 +40,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """Something to be done in our thread.
+    """A request for our thread.
 
     Attributes:
         serve: does it; raises nothing.
-        fail: is told instead why it cannot be done.
+        fail: gets the reason if it cannot be done.
     """
 
     serve: Callable[[Pipeline, Run], None]
@@ -50,32 +53,33 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard in one file.
+    """The result for one file.
 
     Attributes:
-        outcome: `genres` are the chosen ones, none where nothing is confident enough; `genres_before` the file's own.
+        outcome: `genres` are the chosen ones, empty if none is confident enough; `genres_before`
+            the file's own.
         ours: whether genretagger chose all of the file's genres.
-        owned: why the history leaves the genre to its owner; empty where it does not.
+        owned: why the history leaves the genre to its owner; None where it does not.
     """
 
     outcome: Outcome
     ours: bool = False
-    owned: str = ""
+    owned: Reason | None = None
 
 
 class Ears:
-    """Listens for a front end that writes by rules of its own.
+    """Infers genres for a front end that writes by its own rules.
 
     Args:
-        settings: how to listen and decide.
-        notice: is told what a person should know; from our thread.
-        progress: is told how far the installation of the model is; from our thread.
+        settings: how to decode and decide.
+        notice: gets messages for a person, from our thread.
+        progress: gets the progress of installing the model, from our thread.
     """
 
     def __init__(self, settings: Settings, *, notice: Callable[[str], None], progress: Progress) -> None:
         self.settings = settings
         self.run_id: int | None = None
-        """Number of the run; None until it began."""
+        """Number of the run; None until it has begun."""
         self._notice = notice
         self._progress = progress
         self._stop: Future[None] = Future()
@@ -85,20 +89,20 @@ class Ears:
         self._closed = False
         self._failure: BaseException | None = None
         self._given: set[tuple[str, ...]] | None = None
-        # A daemon: whoever forgets `close` must not hang at exit.
+        # A daemon: a program that forgets `close` must not hang at exit.
         self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
 
     def hear(self, paths: Sequence[Path]) -> Iterator[Heard]:
-        """Listen to files and decide, several at a time; nothing is written.
+        """Infer and decide for files, several at a time; nothing is written.
 
         Args:
             paths: absolute.
 
         Yields:
-            What was heard, in the order of the paths.
+            The results, in the order of the paths.
 
         Raises:
-            GenretaggerError: the database or the model cannot be had.
+            GenretaggerError: the database or the model cannot be opened.
         """
         results: queue.SimpleQueue[Heard | BaseException | None] = queue.SimpleQueue()
 
@@ -127,10 +131,12 @@ class Ears:
             yield waiting[path] if left[path] else waiting.pop(path)
 
     def decide_together(self, paths: Iterable[Path]) -> Decision:
-        """Choose genres for an album, from what was heard in all of its tracks; each counts the same.
+        """Choose genres for an album, from the activations of all its tracks.
+
+        Each track counts the same.
 
         Args:
-            paths: files that were heard before; those in which nothing could be heard have no say.
+            paths: files that were handled before; those without activations do not count.
         """
 
         def work(pipeline: Pipeline, _: Run) -> Decision:
@@ -145,12 +151,12 @@ class Ears:
                 if analysis is not None and analysis.activations is not None:
                     heard.append(analysis.activations)
             if not heard:
-                return Decision((), {}, "nothing was heard in any of its tracks")
+                return Decision((), {}, because(Cause.NOTHING_HEARD))
             return listener.decide(*heard)
 
         return self._call(work)
 
-    def refusal(self, path: Path) -> str:
+    def refusal(self, path: Path) -> Reason | None:
         """Say why beets should not write a file: hard links, links that lead elsewhere, tags that are damaged.
 
         Raises:
@@ -159,19 +165,19 @@ class Ears:
         file = Found(path, path.parent)
         return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path), in_place=True))
 
-    def announce(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
+    def announce(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
 
         Args:
             path: the file.
             genres: as they will be read back.
-            reason: why, in words.
+            reason: why.
 
         Returns:
-            The number of the write, for `settle`; None where the file has these genres already.
+            The number of the write, for `settle`; None if the file has these genres already.
 
         Raises:
-            FileError: the file cannot be read, so that what it holds could not be put back.
+            FileError: the file cannot be read, so its old genres could not be put back.
         """
 
         def work(pipeline: Pipeline, run: Run) -> int | None:
@@ -184,17 +190,17 @@ class Ears:
         return self._call(work)
 
     def settle(self, write_id: int) -> None:
-        """Look whether a write that was announced took place, and record what the file holds now."""
+        """Check whether an announced write took place, and record what the file holds now."""
         self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
-    def write(self, path: Path, genres: tuple[str, ...], *, reason: str) -> int | None:
+    def write(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Write genres by genretagger's own protocol: a copy takes the place of the file.
 
         Returns:
             The number of the write; None if the file has these genres already.
 
         Raises:
-            FileError: nothing was written, and the reason.
+            FileError: nothing was written; the error has the reason.
         """
 
         def work(pipeline: Pipeline, run: Run) -> int | None:
@@ -202,7 +208,7 @@ class Ears:
             file = Found(path, path.parent)
             track = _read(pipeline, path)
             if refusal := writer.refusal(file, track):
-                raise WriteRefusedError(refusal, path=path)
+                raise WriteRefusedError(sentence(refusal), path=path)
             if track.genres.values == genres:
                 return None
             wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
@@ -212,7 +218,12 @@ class Ears:
         return self._call(work)
 
     def may_have_given(self, genres: tuple[str, ...]) -> bool:
-        """Whether genretagger ever wrote these genres into any file; asked before a file is read to find out more."""
+        """Whether genretagger ever wrote these genres into any file.
+
+        If not, the caller need not read the file to find out more.
+
+        This is quick, and comes before a file is read.
+        """
         database = self.settings.database
         if isinstance(database, Path) and not database.exists():
             return False
@@ -225,13 +236,14 @@ class Ears:
         return self._call(work)
 
     def account(self, path: Path, number: int, genres: tuple[str, ...]) -> Account:
-        """Say whose the genres of a file are, by the history of its audio.
+        """Say who gave a file its genres, by the history of its audio.
 
         Args:
             path: the file.
-            number: of our last write to it, as another program noted it; 0 if it did not. It finds the history of a
-                file whose audio was converted since.
-            genres: as the other program spells them, which may have read a joined field as several values.
+            number: of our last write to it, if another program noted it; 0 if not. With it, the
+                history of a converted file is found.
+            genres: as the other program spells them; it may have read a joined field as several
+                values.
 
         Raises:
             FileError: the file cannot be read.
@@ -247,22 +259,24 @@ class Ears:
     def undo(
         self, path: Path, genres: tuple[str, ...], number: int, *, write: bool, pretend: bool = False
     ) -> tuple[str, ...]:
-        """Put back the genre that a file had before genretagger first wrote it, unless somebody changed it since.
+        """Put back the genre from before genretagger's first write, unless it changed since.
 
-        What somebody chose between two of our writes is what comes back. The file may have been moved or converted.
+        If the owner chose a genre between two of our writes, that genre comes back. The file may
+        have been moved or converted.
 
         Args:
             path: the file.
             genres: ours, as the other program has them.
             number: of our last write to it, see `account`.
-            write: put it back in the file; otherwise only say what the file had.
-            pretend: check whether that can be done, and do not do it.
+            write: put it back in the file; if not, only return what the file had.
+            pretend: check whether this is possible, and change nothing.
 
         Returns:
             The genres that the file had; those that it has, if ours are not in it.
 
         Raises:
-            FileError: nothing was written, and the reason: it cannot be, or the history knows nothing of these genres.
+            FileError: nothing was written: it is not possible, or the history does not know these
+                genres.
         """
 
         def work(pipeline: Pipeline, run: Run) -> tuple[str, ...]:
@@ -280,7 +294,7 @@ class Ears:
                 return now
             file = Found(path, path.parent)
             if write and (refusal := pipeline.writer.refusal(file, track)):
-                raise WriteRefusedError(refusal, path=path)
+                raise WriteRefusedError(sentence(refusal), path=path)
             if write and not pretend:
                 for back in history.ways_back(trail, track, steps):
                     again = _read(pipeline, path)
@@ -290,7 +304,7 @@ class Ears:
         return self._call(work)
 
     def close(self) -> None:
-        """End the run, the children and the thread; what is being heard is dropped."""
+        """End the run, the children and the thread; files in progress are dropped."""
         with self._changed:
             self._closed = True
             if not self._stop.done():
@@ -301,7 +315,7 @@ class Ears:
             self._thread.join()
 
     def _call(self, work: Callable[[Pipeline, Run], _Result]) -> _Result:
-        """Have a short request served, and wait for it."""
+        """Send a short request, and wait for its answer."""
         answer: Future[_Result] = Future()
 
         def serve(pipeline: Pipeline, run: Run) -> None:
@@ -351,7 +365,7 @@ class Ears:
             return None
 
     def _serve(self, pipeline: Pipeline, run: Run) -> None:
-        """Serve the short requests that came meanwhile: writes must not wait for the next album to be heard."""
+        """Serve the short requests that came meanwhile: writes must not wait for the next album."""
         while True:
             with self._changed:
                 if not self._short:
@@ -361,7 +375,7 @@ class Ears:
 
 
 def _read(pipeline: Pipeline, path: Path) -> Track:
-    """Read what a file is, unless the database knows.
+    """Read a track, unless the database knows it.
 
     Raises:
         FileError: it cannot be read.
@@ -370,7 +384,7 @@ def _read(pipeline: Pipeline, path: Path) -> Track:
 
 
 def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
-    """Add what the history and the settings say of a file."""
+    """Add what the history and the settings say about a file."""
     if outcome.status is Status.FAILED:
         return Heard(outcome)
     store = pipeline.store

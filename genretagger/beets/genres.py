@@ -1,4 +1,4 @@
-"""Pure rules about genres: what an album has by its tracks, and how sure the first genre of a decision is."""
+"""Pure rules about genres: an album's genres from its tracks, and the score of a decision."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from genretagger.vocabulary.names import key, vocabulary
 
 
 def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
-    """Choose an album's genres by those of its tracks.
+    """Choose an album's genres from those of its tracks.
 
-    The genre that most tracks have comes first; another one must be that of at least half as many tracks. Among equals
-    comes first what stands further in front in the tracks, then what an earlier track has.
+    The genre that most tracks have comes first; another one counts if at least half as many tracks
+    have it. Among equals, the genre that stands further in front in the tracks comes first, then
+    that of an earlier track.
 
     Args:
         tracks: the genres of each track, best first.
@@ -29,7 +30,7 @@ def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
 
 
 def score_of(genre: str, scores: Mapping[str, float], settings: Settings) -> float:
-    """Say how sure a chosen genre is, which the owner may have named otherwise.
+    """The score of a chosen genre; the owner may have renamed it.
 
     Args:
         genre: the first genre of a decision, as it is written.

@@ -1,7 +1,8 @@
-"""What genretagger's history says of a file that another program moves, renames and converts as it likes.
+"""The history of a file that another program moves, renames and converts.
 
-A file is known by its audio, so a move or a rename changes nothing. Audio that was converted is other audio; then the
-number of our last write, which the other program keeps, leads to what was written to the audio before.
+A file is identified by its audio, so a move or a rename changes nothing. Conversion changes the
+audio. Then the number of our last write, which the other program keeps, leads to the history of the
+audio before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import DatabaseError, FileError
@@ -22,15 +24,15 @@ from genretagger.types import GenreField, Track
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Whose the genres of a file are.
+    """Who gave a file its genres.
 
     Attributes:
         genres: those that the file has, in the caller's spelling if they are the same.
         kept: the owner's, in front of ours.
-        given: ours; none if the history does not know them as ours.
+        given: ours; empty if the history does not know them as ours.
         write: number of our write that led to them; 0 if there is none.
         model: name of the model that they come from.
-        owned: why the history leaves the genre to its owner; empty if it does not.
+        owned: why the history leaves the genre to its owner; None if it does not.
     """
 
     genres: tuple[str, ...]
@@ -38,7 +40,7 @@ class Account:
     given: tuple[str, ...] = ()
     write: int = 0
     model: str = ""
-    owned: str = ""
+    owned: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Trail:
 
     Attributes:
         writes: those that took place, oldest first.
-        moved: the paths of those writes at which their audio does not lie any more.
+        moved: the paths of those writes that their audio has left.
         same_audio: whether the file has the audio that was written to; if not, it was converted.
     """
 
@@ -56,17 +58,18 @@ class Trail:
     same_audio: bool
 
     def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
-        """Our writes that stand and led to a file's genres, newest first, back to what somebody else chose.
+        """Our writes in effect that led to a file's genres, newest first, back to another's choice.
 
         Args:
-            genres: what the file has now.
+            genres: those that the file has now.
         """
         return list(self._steps(genres))
 
     def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
         undos: set[int] = set()
         for write in self.writes:
-            if write.undo_of is not None and write.undo_of not in undos:  # the undo of an undo is a write again
+            # the undo of an undo is a write again
+            if write.undo_of is not None and write.undo_of not in undos:
                 undos.add(write.id)
         for write in reversed(self.writes):
             if write.state is WriteState.UNDONE or write.id in undos:
@@ -84,7 +87,8 @@ class WayBack:
     Attributes:
         field: what to write.
         step: the write that it takes back.
-        marks: whether that write counts as undone then; not if it was made to another copy, which stays as it is.
+        marks: whether that write then counts as undone; not if it was made to another copy, which
+            stays as it is.
     """
 
     field: GenreField | tuple[str, ...]
@@ -93,14 +97,14 @@ class WayBack:
 
     def noted(self) -> dict[str, Any]:
         """What the history is to note of it."""
-        reason = f"undo of write {self.step.id}"
+        reason = because(Cause.UNDO, write=self.step.id)
         if self.marks:
             return {"model": "", "reason": reason, "undo_of": self.step.id}
         return {"model": "", "reason": reason}
 
 
 def spelt(genres: Sequence[str]) -> tuple[str, ...]:
-    """Genres for a comparison: ID3v2.3 as beets writes it holds several in one, joined with a slash."""
+    """Genres for a comparison: in ID3v2.3, beets joins several with a slash."""
     return tuple(part for genre in genres for part in genre.split("/"))
 
 
@@ -109,8 +113,8 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
 
     Args:
         pipeline: the database, and how a file is read.
-        track: what the file is now.
-        number: of our last write to it, as another program noted it; 0 if it did not.
+        track: the file as it is now.
+        number: of our last write to it, if another program noted it; 0 if not.
     """
     store = pipeline.store
     writes = _writes_to(store, track.path, track.payload_hash)
@@ -118,18 +122,18 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
         return _chosen(pipeline, writes, track.path, same_audio=True)
     try:
         noted = store.write(number)
-    except DatabaseError:  # another history than the one that the number is from
+    except DatabaseError:  # the number comes from another history
         return Trail((), frozenset(), same_audio=False)
     writes = _writes_to(store, noted.path, noted.payload_hash)
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
-def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: str) -> Account:
+def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
     """Say whose a file's genres are.
 
     Args:
         found: the writes that led to it.
-        now: what the file has.
+        now: the genres in the file.
         genres: as another program reads them.
         owned: why the history leaves the genre to its owner.
     """
@@ -142,15 +146,16 @@ def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: 
     end = next((place for place, genre in enumerate(now) if ours.issuperset(spelt((genre,)))), len(now))
     kept, given = now[:end], now[end:]
     if not ours.issuperset(spelt(given)):
-        return Account(now, owned=owned)  # the owner put theirs among ours
+        return Account(now, owned=owned)  # the owner put other genres among ours
     return Account(now, kept, given, steps[0].id, steps[0].model, owned)
 
 
 def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[WayBack]:
     """The writes that take a file back, in their order.
 
-    The same audio goes back step by step, exactly as it came. Converted audio may be of another kind, so it gets the
-    names of the genres, in one step; so does a copy, whose original keeps its history.
+    The same audio goes back step by step, exactly as it came. Converted audio may be of another
+    kind, so it gets the names of the genres in one step. So does a copy; the history of its
+    original stays.
     """
     exact = found.same_audio and all(step.path == track.path or step.path in found.moved for step in steps)
     if exact:
@@ -163,7 +168,7 @@ def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[
 
 
 def _writes_to(store: Store, path: Path, payload_hash: str) -> list[StoredWrite]:
-    """The writes to some audio that took place, wherever it lay, oldest first."""
+    """The writes to some audio that took place, at any path, oldest first."""
     known = store.describe(path)
     writes = known.writes if known is not None else ()
     took_place = (WriteState.DONE, WriteState.UNDONE)
@@ -171,7 +176,7 @@ def _writes_to(store: Store, path: Path, payload_hash: str) -> list[StoredWrite]
 
 
 def _chosen(pipeline: Pipeline, writes: Sequence[StoredWrite], path: Path, *, same_audio: bool) -> Trail:
-    """Leave out what was written to other copies; if nothing else was, those to the newest copy count."""
+    """Leave out writes to other copies; if no others are left, those to the newest copy count."""
     places = {write.path for write in writes}
     moved = frozenset(place for place in places if not _lies_at(pipeline, place, writes[0].payload_hash))
     chosen = [write for write in writes if write.path == path or write.path in moved]
@@ -185,7 +190,7 @@ def _lies_at(pipeline: Pipeline, path: Path, payload_hash: str) -> bool:
     try:
         track: Track = wait_for(pipeline.knowledge.track(path, anew=False))
     except FileError:
-        return True  # nobody knows, so it is taken to be as it was
+        return True  # it cannot be read, so it is taken to be unchanged
     return track.payload_hash == payload_hash
 
 

@@ -1,4 +1,4 @@
-"""Where another program moved files to, so that `genretagger undo` finds them."""
+"""Records where another program moved files to, so that `genretagger undo` finds them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genretagger.database.store import Store
 
 
 def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
-    """Note in the database that files were moved; the model is not needed for that.
+    """Note in the database that files were moved; this does not need the model.
 
     Args:
         settings: where the database is.

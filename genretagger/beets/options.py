@@ -1,6 +1,6 @@
-"""The plugin's options, in lastgenre's words where the meaning is the same, as genretagger's settings.
+"""The plugin's options as genretagger's settings; those that lastgenre has too keep its names.
 
-An option that is not given in beets' configuration is what genretagger's own configuration says.
+If beets' configuration does not set an option, genretagger's own configuration counts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genretagger.config import Settings, load
-from genretagger.errors import ConfigError
+from genretagger.errors import ConfigError, OptionError
 from genretagger.textfile import read_text
 
 _SAME = {
@@ -25,7 +25,7 @@ _SAME = {
     "windows": "windows",
     "hard_links": "hard_links",
 }
-"""What each option is called in genretagger's settings."""
+"""The name of each option in genretagger's settings."""
 
 _MOST_BYTES = 1 << 20
 
@@ -34,7 +34,7 @@ def settings_for(options: Mapping[str, Any]) -> Settings:
     """Make the settings.
 
     Args:
-        options: as beets' configuration has them, by name.
+        options: by name, from beets' configuration.
 
     Raises:
         ConfigError: an option makes no sense.
@@ -48,17 +48,15 @@ def settings_for(options: Mapping[str, Any]) -> Settings:
         raise _wrong("canonical", options["canonical"], "yes adds the parents of a genre; genretagger has its own tree")
     try:
         return load(**flags)
-    except ConfigError as error:
-        for name, setting in _SAME.items():
-            flag = f"--{setting.replace('_', '-')}: "
-            if error.cause.startswith(flag):
-                cause = f"genretagger.{name} in beets' configuration: {error.cause.removeprefix(flag)}"
-                raise ConfigError(cause, hint=error.hint) from error
-        raise
+    except OptionError as error:
+        name = next((name for name, setting in _SAME.items() if setting == error.option), None)
+        if name is None or not error.is_flag:
+            raise
+        raise ConfigError(f"genretagger.{name} in beets' configuration: {error.says}", hint=error.hint) from error
 
 
 def _whitelist(value: Any) -> tuple[str, ...] | None:
-    """Yes and no mean every genre that genretagger's configuration allows; a text is a file, as in lastgenre."""
+    """Yes and no mean every genre that genretagger's configuration allows; a text names a file."""
     if value is None or isinstance(value, bool) or value == "":
         return None
     if isinstance(value, list):
@@ -74,7 +72,10 @@ def _whitelist(value: Any) -> tuple[str, ...] | None:
 
 
 def _aliases(value: Any) -> dict[str, str] | None:
-    """Turn lastgenre's `{Rap: [Hip-Hop]}`, the wanted name first, into ours; no turns the owner's own names off."""
+    """Turn lastgenre's `{Rap: [Hip-Hop]}`, the wanted name first, into ours.
+
+    `no` removes the owner's names.
+    """
     if value is False:
         return {}
     if value is None or value is True or value == "":

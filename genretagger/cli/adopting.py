@@ -20,6 +20,7 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
         GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be used.
         typer.Exit: interrupted, or files failed.
     """
+    from genretagger.causes import Cause, because
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.cli.known import tell_failures
@@ -67,8 +68,7 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
                 if yes:
                     run_id = run_id or store.begin_run("adopt", settings.recorded())
                     before = GenreField((), None, track.genres.form)
-                    reason = "adopted: it has the genres that the model chooses, and its record was lost"
-                    store.adopt(run_id, track, before, model=pipeline.listener.name, reason=reason)
+                    store.adopt(run_id, track, before, model=pipeline.listener.name, reason=because(Cause.ADOPTED))
                 if as_json:
                     output.say_json(
                         {"path": str(track.path), "genres": list(track.genres.values), "adopted": yes, "run": run_id}

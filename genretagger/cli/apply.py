@@ -165,12 +165,12 @@ def _agreed(total: int) -> bool:
 
 def _row(outcome: Outcome) -> str:
     from genretagger.cli.describe import joined
+    from genretagger.sentences import sentence
     from genretagger.text import printable
 
     if outcome.status is Status.TAGGED:
         state = "would tag" if outcome.dry_run else "tagged"
         return f"{state:<10} {printable(joined(outcome.genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
     genres = printable(", ".join(outcome.genres_before))
-    return (
-        f"{outcome.status:<10} {genres:<{_GENRES_WIDTH}} {printable(outcome.path)}\n{'':<11}{printable(outcome.reason)}"
-    )
+    head = f"{outcome.status:<10} {genres:<{_GENRES_WIDTH}} {printable(outcome.path)}"
+    return f"{head}\n{'':<11}{printable(sentence(outcome.reason))}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from genretagger.sentences import sentence
 from genretagger.text import plural, printable
 from genretagger.types import Json, Status
 
@@ -36,7 +37,7 @@ def lines(view: View, *, all_scores: bool) -> Iterator[str]:
             yield _line("track", named)
         yield _line("genre", f"{joined(view.now.genres.values)}  ({view.now.genres.form})")
         yield _line("file", f"{_kind(view.now.kind)}, {_length(view.now.duration_s)}")
-    yield _line(view.status.value, view.reason)
+    yield _line(view.status.value, sentence(view.reason))
     decided, heard = view.decided, view.analysis
     if decided is not None:
         yield _line("decided", f"{joined(decided.decision.genres)}, {when(decided.decided_at)}")
@@ -107,17 +108,26 @@ def _bar(score: float) -> str:
 def _write(write: StoredWrite, view: View) -> str:
     change = f"{joined(write.before.values)} → {joined(write.after.values)}"
     elsewhere = f", at {write.path}" if write.path != view.path else ""
-    told = state(write).removeprefix("done").removeprefix(", ")
-    return f"{when(write.started_at)} run {write.run_id}: {change}{', ' if told else ''}{told}{elsewhere}"
+    state = "" if write.state.value == "done" else write.state.value
+    told = "".join(f", {each}" for each in (_what(write), _end(write) or state) if each)
+    return f"{when(write.started_at)} run {write.run_id}: {change}{told}{elsewhere}"
 
 
 def state(write: StoredWrite) -> str:
     """Word what a write did and what became of it: "done", "undone by run 4", "done, undo of run 3" …"""
-    what = "" if write.of_run is None else f"{write.kind.value} of run {write.of_run}"
-    if write.undone_by is None:
-        return f"{write.state.value}, {what}" if what else write.state.value
-    ended = f"{'redone' if write.kind.value == 'undo' else 'undone'} by run {write.undone_by}"
-    return f"{what}, {ended}" if what else ended
+    what, end = _what(write), _end(write)
+    return ", ".join(part for part in ((what, end) if end else (write.state.value, what)) if part)
+
+
+def _what(write: StoredWrite) -> str:
+    """Word what a write took back or put back; empty if it did neither."""
+    return "" if write.of_run is None else f"{write.kind.value} of run {write.of_run}"
+
+
+def _end(write: StoredWrite) -> str:
+    """Word which run took a write back; empty if none did."""
+    did = "redone" if write.kind.value == "undo" else "undone"
+    return "" if write.undone_by is None else f"{did} by run {write.undone_by}"
 
 
 def as_json(view: View) -> Json:
@@ -133,7 +143,8 @@ def as_json(view: View) -> Json:
         "genres_before": before,
         "genres": genres,
         "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
-        "reason": printable(view.reason),
+        "cause": view.reason.cause.value,
+        "reason": printable(sentence(view.reason)),
         "model": decided.model if decided else heard.model if heard else "",
         "seconds": round(heard.seconds, 3) if heard else 0.0,
         "decided": list(decided.decision.genres) if decided else [],
@@ -164,7 +175,8 @@ def write_json(write: StoredWrite) -> dict[str, Json]:
         "of_run": write.of_run,
         "undone_by": write.undone_by,
         "model": "" if write.kind.value == "undo" else write.model,
-        "reason": printable(write.reason),
+        "cause": write.reason.cause.value,
+        "reason": printable(sentence(write.reason)),
         "at": moment(write.started_at),
     }
 

@@ -32,6 +32,7 @@ import typer
 from genretagger.cli.describe import credited
 from genretagger.cli.options import any_path
 from genretagger.errors import ConfigError
+from genretagger.sentences import sentence
 from genretagger.text import plural, printable, quoted
 from genretagger.types import Json
 
@@ -252,7 +253,8 @@ def facts(known: Known) -> Json:
         "genres": list(track.genres.values) if track is not None else [],
         "decided": list(decided.decision.genres) if decided else [],
         "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
-        "reason": decided.decision.reason if decided else "",
+        "cause": decided.decision.reason.cause.value if decided else None,
+        "reason": sentence(decided.decision.reason) if decided else "",
         "model": decided.model if decided else "",
         "plan": decided.plan if decided else "",
         "kind": track.kind if track is not None else None,

@@ -86,9 +86,11 @@ def _head(run: StoredRun) -> str:
 def _lines(write: StoredWrite) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
     from genretagger.cli.describe import joined, state
+    from genretagger.sentences import sentence
     from genretagger.text import printable
 
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
+    why = sentence(write.reason)
     model = "" if write.kind.value == "undo" else write.model  # an undo is nobody's opinion
-    yield f"          {printable(f'{model}: {write.reason}' if model else write.reason)}"
+    yield f"          {printable(f'{model}: {why}' if model else why)}"

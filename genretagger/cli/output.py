@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from genretagger.cli.time_left import TimeLeft
 from genretagger.errors import GenretaggerError
+from genretagger.sentences import sentence
 from genretagger.text import printable
 from genretagger.types import Json, Outcome
 
@@ -72,7 +73,8 @@ def outcome_json(outcome: Outcome) -> Json:
         "genres_before": list(outcome.genres_before),
         "genres": list(outcome.genres),
         "scores": rounded(outcome.scores),
-        "reason": printable(outcome.reason),
+        "cause": outcome.reason.cause.value,
+        "reason": printable(sentence(outcome.reason)),
         "model": outcome.model,
         "seconds": round(outcome.seconds, 3),
         "dry_run": outcome.dry_run,

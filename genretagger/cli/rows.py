@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genretagger.sentences import brief, sentence
 from genretagger.text import printable, relative
 from genretagger.types import Outcome, Status
 
@@ -86,7 +87,7 @@ class Rows:
         line = f"{self._state(outcome):<{_STATE_WIDTH}}  {printable(genres):<{_GENRES_WIDTH}}  "
         line += self._shown(outcome.path)
         if outcome.status is not Status.TAGGED:
-            line += f": {printable(outcome.reason)}"
+            line += f": {printable(sentence(outcome.reason))}"
         yield Text(line)
         if self._verbose and outcome.status is Status.TAGGED:
             for text in self._details(outcome):
@@ -115,8 +116,8 @@ class Rows:
         if outcome.scores:
             best = list(outcome.scores.items())[:3]
             yield "scores: " + ", ".join(f"{printable(name)} {score:.2f}" for name, score in best)
-        if outcome.reason:
-            yield printable(outcome.reason)
+        if why := sentence(outcome.reason):
+            yield printable(why)
 
     def _state(self, outcome: Outcome) -> str:
         if outcome.status is Status.TAGGED:
@@ -141,12 +142,6 @@ class Rows:
     def _from(self, path: Path, root: Path) -> str:
         """A path from the folder that was named; with that folder's own name if several were named."""
         return relative(path, root.parent if len(self._roots) > 1 else root)
-
-
-def brief(reason: str) -> str:
-    """A reason without its figures and without what to do next."""
-    short = reason.split(" (")[0].split(". ")[0].split(": ")[0]
-    return short.removeprefix("it ").removeprefix("is ")
 
 
 def given(counts: Iterable[tuple[str, int]]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
 from genretagger.errors import FileChangedError, FileError
@@ -178,42 +179,41 @@ class _Library:
         analysis: AnalysisNote | None,
         decided: StoredDecision | None,
         writes: tuple[StoredWrite, ...],
-    ) -> tuple[Status, str]:
+    ) -> tuple[Status, Reason]:
         """Say how a file stands, and why."""
         from genretagger.database import Hearing
 
         if now is None or error is not None:
             if isinstance(error, FileChangedError) and not path.exists():
-                return Status.FAILED, "the file is gone; this is what was known of it"
+                return Status.FAILED, because(Cause.GONE)
             if error is None:
-                return Status.FAILED, "it cannot be read"
-            again = "it is tried again next time" if error.retry else "it is not tried again as it is"
-            return Status.FAILED, f"{str(error).rstrip('.')}; {again}"
+                return Status.FAILED, because(Cause.NO_ACCESS, says="it cannot be read")
+            return Status.FAILED, because(error.why, **error.reason.figures, retry=error.retry)
         ours = _ours(path, now, writes)
         if ours is not None:
             return ours
         if now.refusal is not None:
-            return Status.SKIPPED, now.refusal
+            return Status.SKIPPED, because(Cause.CONTAINER, says=now.refusal)
         if decided is not None and not decided.decision.genres:
             return Status.SKIPPED, decided.decision.reason
         keeps = bool(now.genres.values) and self._settings.policy is Policy.KEEP
         if decided is not None:
-            state = "it has a genre, which stays" if keeps else "decided, but not written"
-            return Status.UNCHANGED, f"{state}: {decided.decision.reason}"
+            state = Cause.HAS_GENRE if keeps else Cause.NOT_WRITTEN
+            return Status.UNCHANGED, because(state, decision=decided.decision.reason)
         if analysis is not None and analysis.hearing is Hearing.SILENT:
-            return Status.SKIPPED, "nothing but silence or steady noise"
+            return Status.SKIPPED, because(Cause.SILENT)
         if analysis is not None and analysis.hearing is Hearing.UNDECODABLE:
-            return Status.FAILED, analysis.cause
+            return Status.FAILED, because(Cause.UNDECODABLE, says=analysis.cause)
         if keeps:
-            return Status.UNCHANGED, "not listened to, as it has a genre and policy = keep leaves it"
-        return Status.UNCHANGED, "not listened to yet; `genretagger tag` does"
+            return Status.UNCHANGED, because(Cause.HAS_GENRE, heard=False)
+        return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
 
 
 def _payload(known: Known) -> str:
     return known.track.payload_hash if known.track is not None else ""
 
 
-def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Status, str] | None:
+def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Status, Reason] | None:
     """Say what became of the last write to this file; None where there was none, or it took place in another audio."""
     from genretagger.database import WriteState
 
@@ -226,12 +226,9 @@ def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Stat
             return None
         return Status.TAGGED, elsewhere.reason
     if last.is_undone:
-        return Status.UNCHANGED, "its genre was undone, so it is left alone; `genretagger tag --force` tags it again"
+        return Status.UNCHANGED, because(Cause.UNDONE)
     if last.after.values != now.genres.values:
-        return (
-            Status.UNCHANGED,
-            "its genre was changed after genretagger wrote it, so it is yours; `genretagger tag --force` tags it again",
-        )
+        return Status.UNCHANGED, because(Cause.CHANGED_BY_OWNER)
     return Status.TAGGED, last.reason
 
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli.options import AsJson, ModelName, Paths, any_path
+from genretagger.sentences import matter, sentence
 from genretagger.types import Albums, Outcome, Policy, Status
 
 if TYPE_CHECKING:
+    from genretagger.causes import Reason
     from genretagger.steps.run import Run
 
 _FAILURES_SHOWN = 20
@@ -103,7 +105,7 @@ def tag(
     unreadable: list[FileError] = []
     odd: list[Outcome] = []
 
-    def pass_over(path: Path, reason: str) -> None:
+    def pass_over(path: Path, reason: Reason) -> None:
         odd.append(Outcome(path, Status.SKIPPED, reason, dry_run=dry_run or plan is not None))
 
     with output.Bar("tracks", shown=not as_json) as bar:
@@ -192,7 +194,7 @@ class _Tally:
         if outcome.status is Status.FAILED:
             self.failed.append(outcome)
         elif outcome.status is Status.SKIPPED:
-            self._skipped[outcome.reason.split(":")[0].split(" (")[0]] += 1
+            self._skipped[matter(outcome.reason)] += 1
 
     def summarise(self, run: Run, *, left: int | None = None, plan: Path | None = None) -> None:
         """Print the summary for people on standard error.
@@ -224,7 +226,7 @@ class _Tally:
         for reason, count in self._skipped.most_common():
             line(f"  skipped {count:,}: {printable(reason)}")
         for outcome in self.failed[:_FAILURES_SHOWN]:
-            line(f"  failed: {printable(outcome.path)}: {printable(outcome.reason)}")
+            line(f"  failed: {printable(outcome.path)}: {printable(sentence(outcome.reason))}")
         if len(self.failed) > _FAILURES_SHOWN:
             line(f"  … and {len(self.failed) - _FAILURES_SHOWN:,} more; `--json` lists them all")
         if left is not None:

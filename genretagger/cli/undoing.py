@@ -214,10 +214,11 @@ def _settled(outcome: Outcome) -> bool:
 
 
 def _row(outcome: Outcome, words: Words) -> str:
+    from genretagger.sentences import sentence
     from genretagger.text import printable
 
     if outcome.status is Status.TAGGED:
         state = f"would {words.command}" if outcome.dry_run else words.done
         genres = ", ".join(outcome.genres) or "(none)"
         return f"{state:<10} {printable(genres):<26} {printable(outcome.path)}"
-    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(outcome.reason)}"
+    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(sentence(outcome.reason))}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genretagger.causes import Reason
 from genretagger.types import Status
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class View:
         decided: the latest genres that were chosen for its audio.
         writes: what was written to it, newest first.
         status: how it stands.
-        reason: why, in words.
+        reason: why.
     """
 
     path: Path
@@ -36,4 +37,4 @@ class View:
     decided: StoredDecision | None
     writes: tuple[StoredWrite, ...]
     status: Status
-    reason: str
+    reason: Reason

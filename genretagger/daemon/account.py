@@ -1,4 +1,4 @@
-"""What became of the files: told in the log, counted for the summary, and kept for the status."""
+"""The outcomes of files: logged, counted for the summary, and kept for the status."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from genretagger.causes import Cause
 from genretagger.daemon import intake
 from genretagger.daemon.driver import PAUSED, UNSETTLED
 from genretagger.daemon.events import Events
@@ -15,19 +16,19 @@ from genretagger.types import Json
 
 _LAST_ERRORS = 20
 _LATELY_S = 600.0
-"""The rate is that of so many seconds."""
+"""The rate counts the files of the last so many seconds."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since a moment."""
+    """The outcomes since a moment."""
 
     since_s: float = field(default_factory=time.monotonic)
     outcomes: Counter[str] = field(default_factory=Counter)
 
 
 class Account:
-    """What happened.
+    """All outcomes so far.
 
     Args:
         events: the log.
@@ -35,7 +36,7 @@ class Account:
     Attributes:
         total: since the start.
         counters: what else was counted.
-        provider: that the model ran on last; empty before.
+        provider: the one that the model ran on last; empty before.
     """
 
     def __init__(self, events: Events) -> None:
@@ -54,7 +55,7 @@ class Account:
         return self._summary.since_s
 
     def outcome(self, details: Json) -> None:
-        """Note what became of a file, and tell it."""
+        """Count and log the outcome of a file."""
         status, path = details["status"], details["path"]
         if status in (UNSETTLED, PAUSED):
             self._events.debug(status, path=path, reason=details["reason"])
@@ -74,11 +75,14 @@ class Account:
             self._events.info("skipped", path=path, reason=details["reason"])
         else:
             self._events.debug(status, path=path, reason=details["reason"])
-            if details["reason"].startswith("its genre was changed after"):
+            if details["cause"] == Cause.CHANGED_BY_OWNER:
                 self._events.info("left alone", path=path, reason=details["reason"])
 
     def unreadable(self, error: OSError) -> None:
-        """Tell once that a folder cannot be read; one that is gone was deleted while it was looked at."""
+        """Log once that a folder cannot be read.
+
+        A folder that is gone was deleted while we looked at it.
+        """
         path, cause = os.fsdecode(error.filename or ""), error.strerror or str(error)
         gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
         tell = self._events.debug if gone or (path, cause) in self._unreadable else self._events.warning
@@ -91,14 +95,14 @@ class Account:
         self._errors.append({"at": datetime.now(UTC).isoformat(timespec="seconds"), "path": path, "cause": cause})
 
     def summarise(self, queue: intake.Queue | None) -> None:
-        """Tell what happened since the last summary, if anything did."""
+        """Log the outcomes since the last summary, if there are any."""
         if counts := self._summary.outcomes:
             waiting = queue.counts.new + queue.counts.backlog if queue is not None else 0
             self._events.info("summary", **dict(sorted(counts.items())), waiting=waiting)
         self._summary = Tally()
 
     def as_json(self, now_s: float) -> dict[str, Json]:
-        """All of it."""
+        """Everything that is kept, for the status."""
         up_s = now_s - self.total.since_s
         lately = sum(now_s - at <= _LATELY_S for at in self._ended_at)
         return {

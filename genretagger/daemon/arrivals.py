@@ -1,8 +1,10 @@
-"""What was heard of, until it is complete: names that matter wait in `Settling`, and then in `Gathering` for the other
-files of their folder; they go to the queue from there.
+"""Changed files, until they are complete and go to the queue.
 
-Only so many files are waited for one by one. If more arrive at once, their watched folder is looked through when things
-have calmed down, which finds them as well: a library that is moved or copied in costs no more memory than an album.
+They wait in `Settling`, and then in `Gathering` for the other files of their folder.
+
+Only a limited number of files waits one by one. If more arrive at once, their watched folder is
+scanned later, when the changes have calmed down, which finds them as well. So a library that is
+moved or copied in costs no more memory than an album.
 """
 
 from __future__ import annotations
@@ -29,16 +31,16 @@ _AT_ONCE = 100
 """How many files are looked at before the loop does something else."""
 
 MOST_WAITING = 2000
-"""How many files are waited for one by one."""
+"""How many files may wait one by one."""
 
 
 class Arrivals:
     """The files that may not be complete yet.
 
     Args:
-        settings: what is left out, and how long a file has to be quiet.
+        settings: what is ignored, and how long a file has to be quiet.
         roots: the watched folders.
-        ask: has something done in the database.
+        ask: passes an order to the thread of the database.
 
     Attributes:
         complete: how many files were found complete since the start.
@@ -57,18 +59,18 @@ class Arrivals:
         return len(self._settling) + len(self._gathering)
 
     def configure(self, settings: Settings) -> None:
-        """Go by other settings from now on."""
+        """Use other settings from now on."""
         self._ignored = settings.ignore, settings.ignore_folders
         self._settling.quiet_s = self._gathering.quiet_s = settings.quiet_s
         self._gathers = settings.album is Albums.POOL
 
     def next_s(self) -> float | None:
-        """When to look again; None while nothing is waited for."""
+        """When to look again; None if no file waits."""
         times = [self._settling.next_due_s(), self._gathering.next_due_s(), *self._look_at_s.values()]
         return min((each for each in times if each is not None), default=None)
 
     def heard(self, changed: Changed) -> None:
-        """Note what was heard of a file, or have a folder looked at."""
+        """Note a change of a file, or have a folder scanned."""
         path, root = changed.path, changed.root
         if changed.source is not None and (changed.is_folder or is_audio_name(changed.source.name)):
             self._ask(intake.Gone(changed.source, changed.is_folder))
@@ -99,11 +101,11 @@ class Arrivals:
             self.touch(path, root)
 
     def flooded(self, root: Path) -> None:
-        """Note that too much was heard of a watched folder: all of it is looked through when that has gone by."""
+        """Note that a watched folder has too many changes: it is scanned after the quiet period."""
         self._look_at_s.setdefault(root, time.monotonic() + self._settling.quiet_s)
 
     def look(self, now_s: float) -> None:
-        """Look at the files that have been quiet, and pass on those that are complete."""
+        """Check the files that have been quiet, and pass on those that are complete."""
         for root in [root for root, due_s in self._look_at_s.items() if due_s <= now_s]:
             if len(self) > MOST_WAITING // 2:
                 self._look_at_s[root] = now_s + max(0.5, self._settling.quiet_s / 4)

@@ -1,7 +1,8 @@
-"""How commands talk to a running service: a socket that says how it stands, and takes a word to look again.
+"""How commands talk to a running service: a socket that reports its state and accepts `wake`.
 
-On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and no path is too long.
-Elsewhere it is a file in the data folder. Only the same user, and root, get an answer.
+On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and
+no path is too long. On other systems it is a file in the data folder. Only the same user, and root,
+get an answer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from genretagger.types import Json
 
 DENIED = {"denied": True}
-"""What another user is answered."""
+"""The answer for another user."""
 
 _ANSWER_S = 5.0
 
@@ -38,21 +39,22 @@ class Control:
 
     Args:
         data_dir: of the service.
-        answer: gives the reply to a word; may raise TimeoutError.
+        answer: returns the reply to a word; may raise TimeoutError.
     """
 
     def __init__(self, data_dir: Path, answer: Callable[[str], Json]) -> None:
         self._answer = answer
         where = address(data_dir)
         if not where.startswith("\0"):
-            Path(where).unlink(missing_ok=True)  # the lock of the service says that nobody listens there
+            # we hold the lock of the service, so no other process listens there
+            Path(where).unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(where)
         self._socket.listen(8)
         threading.Thread(target=self._serve, name="genretagger-control", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -71,11 +73,11 @@ class Control:
 
 
 def ask(data_dir: Path, word: str) -> Json:
-    """Say a word to the service of a data folder: `status` or `wake`.
+    """Send a word to the service of a data folder: `status` or `wake`.
 
     Returns:
-        Its answer; an empty one if a service runs that does not answer, `DENIED` if it runs as another user, and None
-        if none runs.
+        Its answer; empty if a service runs but does not answer, `DENIED` if it runs as another
+        user, and None if none runs.
     """
     if not hasattr(socket, "AF_UNIX"):
         return None
@@ -83,7 +85,7 @@ def ask(data_dir: Path, word: str) -> Json:
         connection.settimeout(_ANSWER_S)
         try:
             connection.connect(address(data_dir))
-        except TimeoutError:  # so many have asked before
+        except TimeoutError:  # too many others ask at the same time
             return {}
         except PermissionError:
             return DENIED
@@ -98,7 +100,10 @@ def ask(data_dir: Path, word: str) -> Json:
 
 
 def _is_ours(connection: socket.socket) -> bool:
-    """Whether the process at the other end is the same user's or root's; systems that do not say are believed."""
+    """Whether the peer process runs as the same user or root.
+
+    If the system does not say, the peer is trusted.
+    """
     if not hasattr(socket, "SO_PEERCRED"):
         return True
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))

@@ -1,4 +1,4 @@
-"""The backup of the day: made in a thread of its own at the lowest priority, so that the queue never waits for it."""
+"""The daily backup: made in its own thread at the lowest priority; the queue never waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genretagger.daemon.events import Events
 from genretagger.errors import DatabaseError
 
 _LOOK_S = 900.0
-"""How often to look whether a backup is due: also on a machine that sleeps at night."""
+"""How often to check whether a backup is due; this also works on a machine that sleeps at night."""
 
 _LEAST_PRIORITY = 19
 
@@ -21,7 +21,7 @@ class DailyBackup(threading.Thread):
     """Makes a backup of the database once a day, if it changed.
 
     Args:
-        database: the SQLite file; None if the database is another engine's, which has its own backups.
+        database: the SQLite file; None for another engine, which has its own backups.
         events: the log.
     """
 
@@ -32,17 +32,21 @@ class DailyBackup(threading.Thread):
         self._told = ""
 
     def run(self) -> None:
-        """Look now and then, until `stop`."""
+        """Check again and again, until `stop`."""
         if self._database is None:
             return
-        with contextlib.suppress(AttributeError, OSError):  # on Linux, a thread has a priority of its own
+        # on Linux, each thread has its own priority
+        with contextlib.suppress(AttributeError, OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LEAST_PRIORITY)
         while not self._stopping.is_set():
             self._look(self._database)
             self._stopping.wait(_LOOK_S)
 
     def stop(self) -> None:
-        """End soon; a backup that is being made is given up with the process, and leaves no half of one."""
+        """End soon.
+
+        A backup that is under way is given up when the process ends, and leaves no partial file.
+        """
         self._stopping.set()
 
     def _look(self, database: Path) -> None:
@@ -52,7 +56,7 @@ class DailyBackup(threading.Thread):
             made = back_up_daily(database)
         except (DatabaseError, sqlite3.Error, OSError) as error:
             fault = error.cause if isinstance(error, DatabaseError) else str(error)
-            if fault != self._told:  # once, not at each look
+            if fault != self._told:  # once, not at each check
                 self._events.warning("no backup was made", path=database, cause=fault)
             self._told = fault
             return

@@ -1,8 +1,9 @@
-"""What is a disk's fault and no file's: full, read-only, not connected. Work on such a disk pauses until it is over.
+"""Faults of a disk, not of a file: full, read-only, not connected. Work on that disk pauses.
 
-The engine notices (`Faults`), says so and leaves the disk's files alone. The watcher looks again every few seconds
-(`Pauses`), and has work go on as soon as nothing speaks against it. A fault that no look can see, such as a call that a
-FUSE file system lacks, is waited for longer each time.
+The engine notices a fault (`Faults`), reports it and leaves the disk's files alone. The watcher
+checks again every few seconds (`Pauses`), and lets work go on as soon as it finds no fault. Some
+faults cannot be seen by a check, such as a call that a FUSE file system lacks; then each wait is
+longer than the last.
 """
 
 from __future__ import annotations
@@ -13,24 +14,31 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from genretagger.causes import Cause
+from genretagger.errors import NoSpaceError, ReadOnlyError, SystemFaultError
 from genretagger.files.system import mounted_read_only
 
 AGAIN_S = 2.0
-"""How often a disk is looked at that work waits for."""
+"""How often a paused disk is checked."""
 
 _LONGEST_WAIT_S = 60.0
 _IN_A_ROW = 3
-"""So many files that fail in a row for no reason that can be seen are the disk's fault; one may be a bad sector's."""
+"""So many files that fail in a row without a visible cause mean a fault of the disk; one file may
+lie on a bad sector.
+"""
+
+_CAN_BE_SEEN = (Cause.NO_SPACE, Cause.READ_ONLY)
+"""If a look finds nothing of these any more, they are over."""
 
 _ROOM_BYTES = 1 << 20
 _LARGE_BYTES = 64 << 20
-"""A larger file than this that finds no room says nothing about the others."""
+"""If a larger file than this finds no space, smaller files may still fit."""
 
 
 def place_of(path: Path) -> Path:
-    """The highest folder above a path, or the path itself, from which on down all lies on the same file system.
+    """The highest folder above a path, or the path itself, that lies on the same file system.
 
-    It is named as the path is, symbolic links included, so that it is the path or lies above it.
+    It is spelled as in the path, symbolic links included, so it is the path or lies above it.
     """
     place, device = path, None
     for each in (path, *path.parents):
@@ -39,7 +47,7 @@ def place_of(path: Path) -> Path:
         except OSError:
             if device is not None:
                 break
-            place = each.parent  # the path need not be there
+            place = each.parent  # the path need not exist
             continue
         if device is not None and found != device:
             break
@@ -47,10 +55,10 @@ def place_of(path: Path) -> Path:
     return place
 
 
-def fault_of(path: Path, *, copied: bool = True) -> str:
-    """Say what is wrong with the disk of a file, as far as a look tells; empty if nothing is.
+def fault_of(path: Path, *, copied: bool = True) -> SystemFaultError | None:
+    """Say what is wrong with the disk of a file, as far as a look tells; None if nothing is.
 
-    Nothing is written to find out. A file that is gone says nothing of its disk.
+    Nothing is written to find out. A file that is gone says nothing about its disk.
 
     Args:
         path: the file.
@@ -60,26 +68,26 @@ def fault_of(path: Path, *, copied: bool = True) -> str:
     folder = real.parent
     try:
         if mounted_read_only(folder):
-            return "the file system is read-only"
+            return ReadOnlyError("the file system is read-only", path=path)
         if not hasattr(os, "statvfs"):
-            return ""
+            return None
         disk = os.statvfs(folder)
         free = disk.f_frsize * (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail)
         needed = _ROOM_BYTES + (min(real.stat().st_size, _LARGE_BYTES) if copied and real.exists() else 0)
         if (disk.f_blocks and free < needed) or (disk.f_files and not disk.f_ffree):
-            return "no space is left on the file system"
+            return NoSpaceError("no space is left on the file system", path=path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return ""
+        return None
     except OSError as error:
-        return (error.strerror or str(error)).lower()
-    return ""
+        return SystemFaultError((error.strerror or str(error)).lower(), path=path)
+    return None
 
 
 class Faults:
     """The faults that an engine met.
 
     Attributes:
-        places: the disks that are left alone for now, by their top folders.
+        places: the top folders of the disks that are left alone for now.
     """
 
     def __init__(self) -> None:
@@ -92,18 +100,22 @@ class Faults:
         self._in_a_row.clear()
 
     def well(self, path: Path) -> None:
-        """Note that a file was handled."""
+        """Note that a file was handled without a fault."""
         if self._in_a_row:
             self._in_a_row.pop(place_of(path), None)
 
-    def look(self, path: Path) -> str:
+    def look(self, path: Path) -> SystemFaultError | None:
         """See whether a file's disk can be worked on; if not, leave the disk alone from now on, and say why."""
-        if cause := fault_of(path):
+        if fault := fault_of(path):
             self._leave(place_of(path))
-        return cause
+        return fault
 
     def met(self, path: Path) -> bool:
-        """Note that the system failed at a file without a reason that can be seen; says if its disk is left alone."""
+        """Note that the system failed at a file without a visible cause.
+
+        Returns:
+            Whether its disk is left alone from now on.
+        """
         place = place_of(path)
         self._in_a_row[place] += 1
         if self._in_a_row[place] < _IN_A_ROW:
@@ -118,12 +130,13 @@ class Faults:
 
 @dataclass(slots=True)
 class Pause:
-    """Work on a disk waits.
+    """A pause of the work on a disk.
 
     Attributes:
         place: the top folder of the disk.
         path: the file that met the fault.
-        cause: what is wrong.
+        says: what is wrong, for people.
+        cause: the same, as a cause.
         look_at_s: when to look again, by the monotonic clock.
         wait_s: how long at least, if nothing can be seen.
         since_s: when it began.
@@ -131,14 +144,15 @@ class Pause:
 
     place: Path
     path: Path
-    cause: str
+    says: str
+    cause: Cause
     look_at_s: float
     wait_s: float
     since_s: float
 
 
 class Pauses:
-    """The disks that work waits for, as the watcher keeps them."""
+    """The paused disks, as the watcher keeps them."""
 
     def __init__(self) -> None:
         self._now: dict[Path, Pause] = {}
@@ -153,23 +167,24 @@ class Pauses:
         return tuple(self._now)
 
     def next_s(self) -> float | None:
-        """When to look again; None if nothing waits."""
+        """When to check again; None if nothing is paused."""
         return min((pause.look_at_s for pause in self._now.values()), default=None)
 
-    def begin(self, place: Path, path: Path, cause: str) -> bool:
+    def begin(self, place: Path, path: Path, says: str, cause: Cause = Cause.SYSTEM_FAULT) -> bool:
         """Note that work on a disk waits; says whether that is new."""
         if place in self._now:
             return False
         now_s = time.monotonic()
         wait_s = AGAIN_S
         last = self._before.pop(place, None)
-        if last is not None and now_s - last.look_at_s < 2 * last.wait_s + AGAIN_S:  # going on was of no use
+        # work went on and met the fault again
+        if last is not None and now_s - last.look_at_s < 2 * last.wait_s + AGAIN_S:
             wait_s = min(2 * last.wait_s, _LONGEST_WAIT_S)
-        self._now[place] = Pause(place, path, cause, now_s + AGAIN_S, wait_s, now_s)
+        self._now[place] = Pause(place, path, says, cause, now_s + AGAIN_S, wait_s, now_s)
         return True
 
     def over(self, now_s: float) -> list[Pause]:
-        """Look at what is due; gives the disks on which work may go on."""
+        """Check the disks that are due; returns the pauses that are over."""
         found = []
         for pause in list(self._now.values()):
             if now_s < pause.look_at_s:
@@ -177,8 +192,8 @@ class Pauses:
             seen = fault_of(pause.path)
             pause.look_at_s = now_s if not seen else now_s + AGAIN_S
             if seen:
-                pause.cause = seen
-            elif now_s - pause.since_s < pause.wait_s and not _could_be_seen(pause.cause):
+                pause.says, pause.cause = seen.cause, seen.why
+            elif now_s - pause.since_s < pause.wait_s and pause.cause not in _CAN_BE_SEEN:
                 pause.look_at_s = pause.since_s + pause.wait_s
             else:
                 found.append(pause)
@@ -187,8 +202,4 @@ class Pauses:
 
     def as_json(self) -> list[dict[str, str]]:
         """How they stand."""
-        return [{"path": str(pause.place), "cause": pause.cause} for pause in self._now.values()]
-
-
-def _could_be_seen(cause: str) -> bool:
-    return "read-only" in cause or "no space" in cause
+        return [{"path": str(pause.place), "cause": pause.says} for pause in self._now.values()]

@@ -1,4 +1,4 @@
-"""The engine, as the watcher sees it: started when something is due, listened to, ended, killed when it hangs."""
+"""The engine, as the watcher sees it: start it, read its messages, end it, kill it if it hangs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from genretagger.daemon.notify import without_manager
 from genretagger.types import Json
 
 UNSETTLED = "unsettled"
-"""How a file ended that somebody is at: the watcher waits until it is complete again."""
+"""The end of a file that another program is changing: the watcher waits until it is complete
+again.
+"""
 
 PAUSED = "paused"
-"""How a file ended that the system failed at: it is tried again when that is over."""
+"""The end of a file at which the system failed: it is tried again when the fault is over."""
 
 RESUME = "resume"
-"""The line that has an engine try all disks again."""
+"""The line that makes an engine try all disks again."""
 
 _LAST_WORDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line of the engine's: an event and its details."""
+    """A line from the engine: an event and its details."""
 
     engine: Driver
     event: str
@@ -44,7 +46,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The engine has ended: how, and what it printed last."""
+    """The engine has ended: its exit status, and the last line that it printed."""
 
     engine: Driver
     status: int
@@ -55,13 +57,13 @@ class Driver:
     """One engine, from its start to its end.
 
     Args:
-        settings: what it shall work by.
-        tell: is given what it says, in another thread.
+        settings: for the engine.
+        tell: gets its messages, in another thread.
         keep_open: descriptors that it inherits, such as the lock of the service.
 
     Attributes:
-        busy: the files that it is at, and since when.
-        is_loading: whether it loads the model or itself, which may keep it from saying anything for long.
+        busy: the files that it handles now, and since when.
+        is_loading: whether it loads the model or itself, and so may be silent for long.
     """
 
     def __init__(
@@ -81,10 +83,11 @@ class Driver:
             text=True,
             encoding="utf-8",
             errors="backslashreplace",
-            cwd=Path(sys.executable).anchor,  # ours may be a disk that somebody wants to unmount
+            # ours may be on a disk that the owner wants to unmount
+            cwd=Path(sys.executable).anchor,
             env=_environment(),
             pass_fds=keep_open,
-            process_group=0,  # the keyboard's Ctrl-C is for the watcher
+            process_group=0,  # Ctrl-C on the keyboard is for the watcher
         )
         self._write(json.dumps(settings.model_dump(mode="json")))
         self._aside = threading.Thread(target=self._keep_words, args=(self._process.stderr,), daemon=True)
@@ -93,7 +96,7 @@ class Driver:
 
     @property
     def process_id(self) -> int:
-        """Its number."""
+        """Its process number."""
         return self._process.pid
 
     @property
@@ -102,7 +105,7 @@ class Driver:
         return self._stopping
 
     def note(self, said: Said) -> None:
-        """Keep the account of what it is at."""
+        """Keep track of what the engine does."""
         self.heard_s = time.monotonic()
         if said.event in ("ready", "loading", "loaded"):
             self.is_loading = said.event == "loading"
@@ -112,19 +115,19 @@ class Driver:
             self.busy.pop(Path(said.details["path"]), None)
 
     def silent_s(self) -> float:
-        """For how long nothing was heard of it; it says something every second."""
+        """How long the engine has been silent; it sends a message every second."""
         return time.monotonic() - self.heard_s
 
     def wake(self) -> None:
-        """Tell it that there is something to do."""
+        """Tell the engine that there is something to do."""
         self._write("")
 
     def resume(self) -> None:
-        """Have it try the disks again on which work paused."""
+        """Make the engine try the paused disks again."""
         self._write(RESUME)
 
     def stop(self) -> None:
-        """Ask it to finish what it writes, and to end."""
+        """Ask the engine to finish its writes, and to end."""
         self._stopping = True
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
@@ -133,7 +136,7 @@ class Driver:
             self._process.send_signal(signal.SIGTERM)
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for its end; says whether it came."""
+        """Wait for its end; returns whether it ended in time."""
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -141,7 +144,10 @@ class Driver:
         return True
 
     def kill(self) -> None:
-        """End it at once. Its children finish a write that they are in, and end when they see that it is gone."""
+        """End it at once.
+
+        Its children finish a write that is under way, and end when the engine is gone.
+        """
         self._process.kill()
 
     def _write(self, line: str) -> None:
@@ -171,7 +177,7 @@ class Driver:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, where the engine finds the same genretagger."""
+    """Our environment, changed if needed so that the engine imports the same genretagger."""
     environment = without_manager()
     package = str(Path(genretagger.__file__).resolve().parents[1])
     if package not in {str(Path(folder).resolve()) for folder in (*site.getsitepackages(), site.getusersitepackages())}:

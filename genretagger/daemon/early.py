@@ -1,7 +1,8 @@
-"""Signals from the first moment: what `genretagger watch` does with them before the service itself is ready for them.
+"""Handles signals of `genretagger watch` until the service itself is ready for them.
 
-This is imported before everything else, so it imports next to nothing. Until the service takes over, SIGTERM and SIGINT
-end the process at once with status 0: nothing has begun that a kill could harm. A SIGHUP is remembered.
+This is imported before everything else, so it imports next to nothing. Until the service takes
+over, SIGTERM and SIGINT end the process at once with status 0: no work has begun that this could
+harm. A SIGHUP is remembered.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ _installed = False
 
 
 def is_installed() -> bool:
-    """Whether the signals are ours: nobody else should take them."""
+    """Whether this module handles the signals, so that no other code should."""
     return _installed
 
 
 def install(arguments: list[str]) -> None:
-    """Take the signals if these arguments start the service.
+    """Handle the signals if these arguments start the service.
 
     Args:
         arguments: of the command, without its name.
@@ -37,12 +38,12 @@ def install(arguments: list[str]) -> None:
 
 
 def was_asked_to_reload() -> bool:
-    """Whether a SIGHUP came meanwhile."""
+    """Whether a SIGHUP came before the service was ready."""
     return _asked_to_reload
 
 
 def ignore_all() -> None:
-    """Ignore the signals from now on: the service has ended, and only Python's own end is left."""
+    """Ignore the signals from now on: only the exit of the interpreter is left."""
     for number in (signal.SIGTERM, signal.SIGINT, *(() if sys.platform == "win32" else (signal.SIGHUP,))):
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,9 +1,10 @@
-"""The process that does the work: takes jobs from the queue through the pipeline, and ends when nothing is left to do.
+"""The engine process: takes jobs from the queue through the pipeline, and ends when none is left.
 
-It is started by the watcher, gets its settings on standard input, and says on standard output, one JSON object a line,
-what it does: `ready`, `loading`, `loaded`, `begun`, `ended`, `paused`, `notice`, `broken`, and a `beat` every second. A
-line `resume` has it try all disks again. A closed input or SIGTERM ends it: writes that were begun are finished,
-everything else is given back to the queue.
+The watcher starts it and sends its settings on standard input. The engine reports on standard
+output, one JSON object a line, what it does: `ready`, `loading`, `loaded`, `begun`, `ended`,
+`paused`, `notice`, `broken`, and a `beat` every second. A line `resume` makes it try all disks
+again. A closed input or SIGTERM ends it: writes that have begun are finished, everything else is
+given back to the queue.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings, restored
 from genretagger.daemon.disks import Faults, place_of
 from genretagger.daemon.driver import PAUSED, RESUME, UNSETTLED
 from genretagger.daemon.events import LEVELS
-from genretagger.daemon.scan import UNWRITABLE
 from genretagger.database.store import Store
 from genretagger.database.values import StoredJob
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found, is_ignored
-from genretagger.files.replace import stamp_of, unwritable
+from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion
 from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.sentences import sentence
 from genretagger.types import Json, Outcome, Status
 
 BEAT_S = 1.0
@@ -40,10 +42,13 @@ LONGEST_WAIT_S = 6 * 3600.0
 """The most seconds between two attempts."""
 
 GONE = "gone"
-"""How a file ended that was moved or deleted meanwhile: nothing failed."""
+"""The end of a file that was moved or deleted meanwhile: nothing failed."""
 
 DIED_FACTOR = 3
-"""How many more attempts a file gets that never failed itself: whoever was at it was killed, perhaps by a power cut."""
+"""How many times the usual attempts a file gets that never failed itself.
+
+The engines that handled it were killed, perhaps by a power cut.
+"""
 
 
 class Engine:
@@ -53,9 +58,9 @@ class Engine:
         settings: from the watcher.
         pipeline: open.
         store: the database of the pipeline.
-        stop: done when it shall end.
-        wake: set when there may be something new to do.
-        resume: set when disks on which work paused are to be tried again.
+        stop: done when the engine should end.
+        wake: set when there may be new work.
+        resume: set when the paused disks should be tried again.
     """
 
     def __init__(
@@ -73,11 +78,12 @@ class Engine:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._claimed: dict[Path, StoredJob] = {}
         self._alone: StoredJob | None = None
-        # reading, hearing and writing take one limit each at most, and a file may be taken up twice
+        # reading, inference and writing take one limit each at most, and a file may be handled
+        # twice
         self._lease_s = 8 * settings.time_limit_s + 600
 
     def run(self) -> None:
-        """Work until there is nothing to do, or the stop."""
+        """Work until nothing is left to do, or until `stop` is done."""
         run = self._pipeline.begin("watch", once=True)
         try:
             while not self._stop.done():
@@ -91,9 +97,10 @@ class Engine:
             self._pipeline.finish(run)
 
     def _files(self) -> Iterator[Found]:
-        """The files that are due; ends when none is.
+        """The files that are due; ends when there are none.
 
-        A file at which an engine died before is handled alone, so that it cannot take others with it again.
+        A file at which an engine died before is handled alone, so that it cannot take others with
+        it again.
         """
         given = 0
         while not self._stop.done():
@@ -110,18 +117,18 @@ class Engine:
                 )
             if job is None:
                 return
-            if cause := self._faults.look(job.path):
-                self._pause(job, SystemFaultError(cause, path=job.path))
+            if fault := self._faults.look(job.path):
+                self._pause(job, fault)
                 continue
             rules = self._settings
-            if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):  # since it was queued
+            # since it was queued
+            if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):
                 self._store.finish_job(job.path, None)
                 continue
-            if self._is_changing(job.path) or companion(
-                job.path, job.root
-            ):  # since it was queued, which may be hours ago
+            # since it was queued, perhaps hours ago
+            if self._is_changing(job.path) or companion(job.path, job.root):
                 self._store.finish_job(job.path, None)
-                self._say_ended(job, UNSETTLED, "somebody is at it")
+                self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
                 continue
             suspect = job.attempts > 1 and not job.cause
             if suspect and given:
@@ -137,7 +144,8 @@ class Engine:
     def _is_changing(self, path: Path) -> bool:
         """Whether a program has a file open for writing, or changed it a moment ago.
 
-        Whoever has it open would go on writing to a file that nobody finds any more once ours has its name.
+        After our rename, a program with the old file open would go on writing to a file that has no
+        name any more.
         """
         try:
             untouched_s = time.time() - stamp_of(path).ctime_ns / 1e9
@@ -165,17 +173,17 @@ class Engine:
         return False
 
     def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
-        """Leave a disk alone, the fault of which is no file's; the watcher says when to try it again."""
+        """Leave a disk with a fault alone; the watcher says when to try it again."""
         self._store.fail_job(job.path, error, again_in_s=0, attempted=False)
-        say("paused", place=str(place_of(job.path)), path=str(job.path), cause=error.cause)
+        where = {"place": str(place_of(job.path)), "path": str(job.path)}
+        say("paused", **where, cause=error.why.value, reason=error.cause)
 
     def _settle(self, outcome: Outcome) -> None:
         job = self._claimed.pop(outcome.path)
-        cause, status = outcome.reason, outcome.status.value
+        status = outcome.status.value
         quarantined = False
         if outcome.status is Status.FAILED:
-            error = outcome.error or FileError(outcome.reason, path=outcome.path)
-            cause = str(error)
+            error = outcome.error or FileError(sentence(outcome.reason), path=outcome.path)
             if isinstance(error, SystemFaultError):
                 status = PAUSED
             elif not os.path.lexists(outcome.path):
@@ -186,15 +194,11 @@ class Engine:
             quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
             self._faults.well(outcome.path)
-            refused = outcome.status is Status.SKIPPED and not outcome.scores
-            key = self._settings.rules_key
-            if refused:  # it may be possible after another change of the file, or of the rights
-                key += f" {UNWRITABLE if unwritable(outcome.path) else 'refused'}"
-            self._store.finish_job(outcome.path, key)
+            self._store.finish_job(outcome.path, self._settings.rules_key, outcome.reason.cause)
         self._say_ended(
             job,
             status,
-            cause,
+            outcome.reason,
             genres_before=list(outcome.genres_before),
             genres=list(outcome.genres),
             seconds=round(outcome.seconds, 3),
@@ -202,20 +206,22 @@ class Engine:
             model=outcome.model,
         )
 
-    def _say_ended(self, job: StoredJob, status: str, reason: str, **details: Json) -> None:
+    def _say_ended(self, job: StoredJob, status: str, reason: Reason, **details: Json) -> None:
         where = {"path": str(job.path), "root": str(job.root)}
-        say("ended", **where, status=status, reason=reason, provider=self._pipeline.provider, **details)
+        why = {"cause": reason.cause.value, "reason": sentence(reason)}
+        say("ended", **where, status=status, **why, provider=self._pipeline.provider, **details)
 
     def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
-        """Settle a job that failed; says whether the file is set aside."""
-        if isinstance(error, SystemFaultError):  # none of the file's attempts
+        """Settle a job that failed; returns whether the file is set aside."""
+        if isinstance(error, SystemFaultError):  # does not count as an attempt of the file
             if self._faults.look(job.path) or self._faults.met(job.path):
                 self._pause(job, error)
-            else:  # one bad sector, say: the other files go on
+            else:  # perhaps one bad sector: the other files go on
                 self._store.fail_job(job.path, error, again_in_s=self._settings.retry_s, attempted=False)
             return False
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
-            # whoever brings it back is heard of, or found by a scan; and who changes it is not to blame
+            # if the file comes back, an event or a scan finds it; and a change by others is no
+            # fault of the file
             self._store.finish_job(job.path, None)
             return False
         if retry and job.attempts < self._settings.attempts:
@@ -230,7 +236,7 @@ _output = threading.Lock()
 
 
 def say(event: str, **details: Json) -> None:
-    """Tell the watcher; when nobody listens any more, the closed input ends us soon."""
+    """Send a message to the watcher; if it is gone, the closed input ends this process soon."""
     with _output, contextlib.suppress(OSError, ValueError):
         sys.__stdout__.write(json.dumps({"event": event, **details}) + "\n")  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
@@ -249,7 +255,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, daemon=True).start())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform != "win32":
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the watcher reads the configuration again, and tells us to end
+        # the watcher reloads the configuration, and asks us to end
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = restored(json.loads(sys.stdin.readline()))
     threading.Thread(target=_listen, args=(end, wake, resume), daemon=True).start()
     threading.Thread(target=_beat, daemon=True).start()
@@ -269,7 +276,10 @@ def main() -> None:
 
 
 def _see_database(database: str | Path) -> None:
-    """See that the database is there: the watcher made it, and a new one in its place would know nothing."""
+    """Check that the database is there.
+
+    The watcher made it, and a new one in its place would be empty.
+    """
     if isinstance(database, Path) and not database.exists():
         raise DatabaseError("the database is gone", path=database, hint="Put its folder back")
 

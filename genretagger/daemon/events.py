@@ -1,11 +1,12 @@
-"""The log of the service: one line an event, as key=value or JSON, whatever bytes a name holds.
+"""The log of the service: one line an event, as key=value or JSON, safe for any bytes in a name.
 
     2026-11-25T03:00:00+0000 info tagged path="/music/a b.mp3" genres="Jazz, Bop"
 
-In the journal the time and the level are the journal's own (`<6>tagged path=…`).
+In the journal, the time and the level are the journal's own (`<6>tagged path=…`).
 
-Whoever reports an event never waits until it is written: a thread writes the lines, and may block when nobody reads
-them. Lines that do not fit into its queue are dropped and counted, and the count is logged once there is room again.
+The code that reports an event never waits until it is written: a thread writes the lines, and only
+that thread may block if no program reads them. Lines that do not fit into its queue are dropped and
+counted, and the count is logged once there is room again.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ MOST_LINES = 1000
 
 
 class Events:
-    """Where the service says what it does.
+    """The log that the service writes.
 
     Args:
-        level: the least level that is told.
+        level: the lowest level that is written.
         form: "text" or "json".
         stream: written to at once, by the caller; without one, a thread writes to standard error.
         journal: whether systemd's journal reads it.
@@ -50,28 +51,28 @@ class Events:
         self.configure(level, form)
 
     def configure(self, level: str, form: str) -> None:
-        """Change what is told and how."""
+        """Change the level and the form."""
         self._least = LEVELS.index(level)
         self._json = form == "json"
 
     def debug(self, event: str, **details: Json) -> None:
-        """Tell what only somebody who looks for a fault wants to know."""
+        """Log something that matters only to a person who looks for a fault."""
         self._say("debug", event, details)
 
     def info(self, event: str, **details: Json) -> None:
-        """Tell what the owner may want to know."""
+        """Log something that the owner may want to know."""
         self._say("info", event, details)
 
     def warning(self, event: str, **details: Json) -> None:
-        """Tell what the owner should look at."""
+        """Log something that the owner should look at."""
         self._say("warning", event, details)
 
     def error(self, event: str, **details: Json) -> None:
-        """Tell what keeps the service from its work."""
+        """Log something that keeps the service from working."""
         self._say("error", event, details)
 
     def close(self, within_s: float = 1.0) -> None:
-        """Give the lines that still wait a moment to be written; nobody may read them."""
+        """Give the waiting lines a moment to be written; perhaps no program reads them."""
         if self._log is not None:
             self._log.drain(within_s)
 
@@ -89,7 +90,7 @@ class Events:
             return  # a closed terminal or a full disk must not end the service
 
     def _lost(self, count: int) -> str:
-        details: dict[str, Json] = {"count": count, "cause": "nobody read the log in time"}
+        details: dict[str, Json] = {"count": count, "cause": "no program read the log in time"}
         return self._line("warning", "log lines were dropped", details)
 
     def _line(self, level: str, event: str, details: dict[str, Json]) -> str:
@@ -105,10 +106,10 @@ class Events:
 
 
 class _Log:
-    """Lines on their way to standard error; a thread writes them, and only that thread ever waits for a reader.
+    """Lines on their way to standard error; a thread writes them, and only that thread may block.
 
-    The descriptor is written to directly: the lock of a Python stream that a blocked thread holds would keep the
-    interpreter from ending.
+    It writes to the descriptor directly: if a blocked thread held the lock of a Python stream, the
+    interpreter could not end.
 
     Args:
         lost: makes the line that says how many were dropped.
@@ -144,7 +145,7 @@ class _Log:
                 self._changed.wait_for(lambda: bool(self._lines or self._dropped))
                 if self._lines:
                     line = self._lines.popleft()
-                else:  # those that did not fit came after all of these
+                else:  # the dropped lines came after all of these
                     dropped, self._dropped = self._dropped, 0
                     line = self._lost(dropped).encode("utf-8", "backslashreplace")
                 self._writing = True
@@ -155,7 +156,10 @@ class _Log:
 
 
 def _write(line: bytes) -> None:
-    """Write to standard error, however long it takes; a closed terminal or a full disk must not end the service."""
+    """Write to standard error, however long it takes.
+
+    A closed terminal or a full disk must not end the service.
+    """
     while line:
         try:
             line = line[os.write(2, line) :]
@@ -169,7 +173,10 @@ def _write(line: bytes) -> None:
 
 
 def _in_journal() -> bool:
-    """Whether standard error leads to the journal: what a service starts inherits the variable, not the stream."""
+    """Whether standard error leads to the journal.
+
+    A child of a service inherits the variable, but perhaps not the stream.
+    """
     try:
         found = os.fstat(2)
     except OSError:

@@ -1,7 +1,8 @@
-"""The owner's command after a write, such as one that tells a player to look at its library again.
+"""The owner's command after a write, such as one that makes a player scan its library again.
 
-It gets the path and the genres as arguments; no shell reads them. One at a time, in the order of the writes; one that
-takes too long is ended with all that it started, and one that fails is told of and changes nothing.
+It gets the path and the genres as arguments, without a shell. Commands run one at a time, in the
+order of the writes. A command that takes too long is ended, together with all that it started. A
+command that fails is logged, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from genretagger.daemon.notify import without_manager
 TIME_LIMIT_S = 60.0
 
 _KEPT_BYTES = 4096
-"""Of what a command says, so much is kept: it may say anything."""
+"""How much of a command's output is kept: it may print anything."""
 
 _LAST_WORDS_S = 1.0
-"""How long to wait for the last words of a command that has ended; what it left running may never end."""
+"""How long to wait for the last output of a command that has ended; a process that it left running
+may never end.
+"""
 
 
 class Hook:
     """A thread that runs the command.
 
     Args:
-        failed: is told of a failure: the path, and why.
+        failed: gets the path and the cause of a failure.
         time_limit_s: how long the command may take.
     """
 
@@ -41,7 +44,7 @@ class Hook:
         self._thread: threading.Thread | None = None
 
     def run(self, command: Sequence[str], path: Path, genres: Sequence[str]) -> None:
-        """Have the command run for a file, soon."""
+        """Run the command for a file soon."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="genretagger-hook", daemon=True)
             self._thread.start()
@@ -55,7 +58,7 @@ class Hook:
 
 
 def _fault(command: Sequence[str], time_limit_s: float) -> str:
-    """Run a command, and say what was wrong with it; empty where nothing was."""
+    """Run a command, and say what went wrong; empty if nothing did."""
     try:
         process = subprocess.Popen(
             command,
@@ -92,7 +95,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _keep_end(stream: IO[bytes], said: list[bytes]) -> None:
-    """Read all that a command says, which would wait otherwise, and keep the end of it."""
+    """Read all output of a command, which would block otherwise, and keep the end of it."""
     with stream:
         while more := os.read(stream.fileno(), 1 << 16):
             said[0] = (said[0] + more)[-_KEPT_BYTES:]

@@ -1,6 +1,7 @@
-"""The thread that fills the queue: files that are complete, and what scans find.
+"""The thread that fills the queue, with files that are complete and files that scans find.
 
-On the watcher's side only it uses the database, so that nothing that takes long there keeps the watcher from hearing.
+It is the only part of the watcher that uses the database, so slow work there never keeps the
+watcher from noticing changes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from genretagger.config import Settings
 from genretagger.daemon.gathering import LONGEST
 from genretagger.daemon.scan import Scan, Unhandled, is_handled
 from genretagger.database.store import Store
-from genretagger.database.values import JobCounts, JobState, NewJob
+from genretagger.database.values import Handled, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
@@ -28,7 +29,7 @@ from genretagger.types import Albums
 
 _BATCH = 500
 MOST_UNSETTLED = 1000
-"""How many files that may not be complete one look reports, before it asks for another look instead."""
+"""How many unsettled files one scan reports before it asks for another scan instead."""
 
 _FOREIGN_CLOCK_S = 3600.0
 """How far the clock of a file server may be from ours."""
@@ -43,13 +44,13 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A folder has to be compared with what is known.
+    """A folder has to be compared with the database.
 
     Attributes:
         root: the watched folder.
-        folder: where below it; the root itself for all of it.
-        priority: of what is found there.
-        remote: whether its times are those of another clock.
+        folder: the folder below it to scan; the root itself for all of it.
+        priority: of the files found there.
+        remote: whether its times come from another clock.
         why: for the log.
     """
 
@@ -62,7 +63,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A file or folder was moved away: nothing at or below its old path has to be done any more."""
+    """A file or folder was moved away: jobs at or below its old path are obsolete."""
 
     path: Path
     is_folder: bool
@@ -70,28 +71,28 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """The engine is gone: what it was at has to wait again."""
+    """The engine is gone: its jobs have to wait again."""
 
     attempted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """The settings are others now."""
+    """The settings changed."""
 
     settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The disks on which work pauses: what waits there is not due."""
+    """The disks on which work pauses: jobs there are not due."""
 
     places: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Somebody wants to know how the queue stands."""
+    """A request for the state of the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,14 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True)
 class Flooded:
-    """So many files may not be complete that the folder has to be looked through again later."""
+    """So many files may not be complete that the folder has to be scanned again later."""
 
     root: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A look at a folder is over: how many files it has, how many have to be handled, in what time."""
+    """A scan of a folder is over: its files, how many need work, and the seconds it took."""
 
     look: Look
     files: int
@@ -121,7 +122,10 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How the queue stands, and when the next job is due; `known` counts files that were not handled again."""
+    """The state of the queue, and when the next job is due.
+
+    `known` counts files that needed no work.
+    """
 
     counts: JobCounts
     next_at: datetime | None
@@ -147,11 +151,11 @@ Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
 class Intake:
-    """The thread, and how to ask it.
+    """The thread, and how to give it orders.
 
     Args:
-        settings: which database, by which rules.
-        tell: is given the reports, in the thread.
+        settings: the database and the rules.
+        tell: gets the reports, in this thread.
     """
 
     def __init__(self, settings: Settings, tell: Callable[[Report], None]) -> None:
@@ -164,15 +168,15 @@ class Intake:
         self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def ask(self, order: Order) -> None:
-        """Have something done, in turn."""
+        """Add an order; they are handled in turn."""
         self._orders.put(order)
 
     def stop(self, timeout_s: float) -> None:
-        """End, in the middle of a look if need be."""
+        """End, if needed in the middle of a scan."""
         self._stopping.set()
         self._orders.put(None)
         self._thread.join(timeout_s)
@@ -188,7 +192,7 @@ class Intake:
         return self._thread.is_alive()
 
     def busy_s(self) -> float:
-        """For how long it has been at what it does; 0 where it waits."""
+        """How long it has worked on its current orders; 0 if it waits."""
         since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
@@ -200,14 +204,14 @@ class Intake:
                     self._handle(store, orders)
                     self._busy_since_s = None
                     self._tell(self._queue(store))
-        except Exception as error:  # noqa: BLE001 - whatever it is: the watcher has to hear of it
+        except Exception as error:  # noqa: BLE001 - any error: the watcher has to know
             self._tell(Broken(error))
 
     def _queue(self, store: Store) -> Queue:
         return Queue(store.job_counts(), store.next_job_at(outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
-        """Wait for an order, and take those that follow it at once; None at the end."""
+        """Wait for an order, and take all others that wait already; None at the end."""
         orders: list[Order] = []
         order = self._orders.get()
         while order is not None:
@@ -231,7 +235,8 @@ class Intake:
         whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
-                if order is whole.get(order.root, order):  # which finds what the others would
+                # the scan of the whole root finds what the others would
+                if order is whole.get(order.root, order):
                     self._look(store, order)
             elif isinstance(order, Gone):
                 if order.is_folder:
@@ -244,25 +249,29 @@ class Intake:
                 self._outside = order.places
 
     def _drop_gone(self, store: Store, folder: Path) -> None:
-        """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
+        """Drop the jobs below a folder if their files are gone.
+
+        A moved file is found in its new place.
+        """
         for paths in store.waiting_below(folder):
             store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, path: Path, root: Path) -> bool:
-        """Whether a file is another one than was handled last, which also tells our own writes."""
+        """Whether a file differs from the one handled last; this also recognises our own writes."""
         try:
             stamp = stamp_of(path)
         except FileError:
             return False
         job = store.job(path)
         if job is not None and job.state is JobState.WORKING:
-            self._tell(Unsettled(path, root))  # it is being handled: look again when that is over
+            # it is being handled: look again when that is over
+            self._tell(Unsettled(path, root))
             return False
         track = store.known_track(path, stamp)
         failure = store.known_failure(path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
-        handled = store.handled(path, track.payload_hash) if track is not None else None
+        handled = store.handled(path, track.payload_hash) if track is not None else Handled()
         if is_handled(handled, self._settings.rules_key, path):
             self._known += 1
             return False
@@ -327,5 +336,5 @@ def _is_busy(path: Path, root: Path) -> bool:
 
 
 def explain(error: Exception) -> str:
-    """What is wrong with the database, for the log."""
+    """The cause of a database error, for the log."""
     return str(error) if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"

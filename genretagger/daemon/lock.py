@@ -1,4 +1,4 @@
-"""One watcher a database: whoever holds the lock in the data folder is it, and its engine holds it with it."""
+"""One watcher a database: it holds a lock in the data folder, and so does its engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ def take(data_dir: Path, *, wait_s: float) -> int:
     """Become the watcher of a data folder.
 
     Args:
-        data_dir: of the database; made where it is missing.
-        wait_s: for how long the engine of a watcher that was killed may go on: it holds the lock until it has ended.
+        data_dir: of the database; created if it is missing.
+        wait_s: how long to wait for the engine of a watcher that was killed: it holds the lock
+            until it has ended.
 
     Returns:
         The descriptor that holds the lock, for as long as it or a copy in a child process is open.
 
     Raises:
-        ConfigError: another watcher is at work, or the folder cannot be written.
+        ConfigError: another watcher is running, or the folder cannot be written.
     """
     deadline = time.monotonic() + wait_s
     while (descriptor := _lock(data_dir)) is None:

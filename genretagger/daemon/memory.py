@@ -1,4 +1,4 @@
-"""Memory that was freed, but that the C library keeps for later."""
+"""Gives back memory that was freed, but that the C library keeps for later."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def give_back_memory() -> None:
-    """Give it back to the system after a burst of work; only glibc can be asked to, and elsewhere nothing happens."""
+    """Give memory back to the system after a burst of work; does nothing without glibc."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
     if trim is not None:
         trim(0)

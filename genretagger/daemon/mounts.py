@@ -1,6 +1,7 @@
-"""Where the disks of the watched folders were mounted, remembered between two runs.
+"""Remembers between two runs where the disks of the watched folders were mounted.
 
-Without it, a service that starts before its disk is mounted would take the empty mount point for an empty library.
+Without it, a service that starts before its disk is mounted would mistake the empty mount point for
+an empty library.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Mounts:
     """The mount points of folders.
 
     Args:
-        data_dir: where they are kept, in a file of their own: losing it costs nothing but this caution.
+        data_dir: holds them in a separate file: losing it costs only this caution.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -29,7 +30,7 @@ class Mounts:
                 self._known = {str(folder): str(mount) for folder, mount in found.items()}
 
     def of(self, folder: Path) -> str:
-        """Where a folder's disk was mounted; empty if nobody knows."""
+        """Where a folder's disk was mounted; empty if that is not known."""
         return self._known.get(str(folder), "")
 
     def keep(self, folder: Path, mount: str) -> None:
@@ -38,7 +39,7 @@ class Mounts:
             return
         self._known[str(folder)] = mount
         new = self._file.with_suffix(".new")
-        with contextlib.suppress(OSError):  # a full disk, say: it is kept next time
+        with contextlib.suppress(OSError):  # for example a full disk: it is kept next time
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w", encoding="ascii") as file:
                 json.dump(self._known, file)

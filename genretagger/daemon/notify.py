@@ -1,4 +1,4 @@
-"""Word to the service manager, by the protocol of systemd's `sd_notify(3)`; without one, nothing happens."""
+"""Messages to the service manager, by systemd's `sd_notify(3)`; without one, nothing happens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Notifier:
     """The socket that `NOTIFY_SOCKET` names.
 
     Attributes:
-        watchdog_s: within how many seconds the manager wants to hear from us; None where it does not.
+        watchdog_s: how often the manager expects a message; None if it does not.
         next_s: when `feed` has something to do.
     """
 
@@ -23,7 +23,7 @@ class Notifier:
         self.next_s: float | None = None if self.watchdog_s is None else 0.0
 
     def feed(self, now_s: float, is_alive: bool) -> None:
-        """Tell the manager's watchdog now and then that all is well, only while it is."""
+        """Tell the manager's watchdog at intervals that all is well, if it is."""
         if self.watchdog_s is None or self.next_s is None or now_s < self.next_s:
             return
         self.next_s = now_s + self.watchdog_s / 4
@@ -42,5 +42,5 @@ class Notifier:
 
 
 def without_manager() -> dict[str, str]:
-    """Our environment without the service manager's socket, which is not that of the programs that we start."""
+    """Our environment without the service manager's socket, for programs that we start."""
     return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}

@@ -1,6 +1,7 @@
-"""The watched folders: how each is heard of, when each is looked at again, and which are away.
+"""The watched folders: how changes in each are noticed, when each is scanned, and which are away.
 
-A folder that is away (an unmounted disk) is waited for; what is known of its files stays.
+If a folder is away (an unmounted disk), the service waits for it and forgets nothing about its
+files.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from genretagger.daemon.watch import Tell, Watched, Way
 from genretagger.types import Json
 
 UPKEEP_S = 15.0
-"""How often it is asked whether the folders are there and the observers alive."""
+"""How often to check that the folders are there and the observers alive."""
 
 AWAY_S = 3.0
-"""The same while one is away."""
+"""The same while a folder is away."""
 
 _POLL_SHARE = 20
-"""A look at a folder that is polled takes at most this part of the time."""
+"""Scans of a polled folder take at most one part in so many of the time."""
 
 
 @dataclass(slots=True)
@@ -32,9 +33,9 @@ class Root:
     """A watched folder.
 
     Attributes:
-        watched: how it is heard of.
-        look_at_s: when to look at all of it again.
-        looking: whether a look is under way.
+        watched: how its changes are noticed.
+        look_at_s: when to scan all of it again.
+        looking: whether a scan is under way.
         took_s: how long the last one took.
         files: how many music files it found.
     """
@@ -47,7 +48,7 @@ class Root:
     _told: str = ""
 
     def news(self) -> tuple[bool, bool]:
-        """Whether the way in which it is heard of is another than was told, and whether anything was told."""
+        """Whether the way of watching differs from the logged one, and whether one was logged."""
         way = f"{self.watched.way} {self.watched.reason}"
         news, before = way != self._told, bool(self._told)
         self._told = way
@@ -61,9 +62,9 @@ class Roots:
         folders: absolute, none inside another.
         settings: how often to look.
         events: the log.
-        tell: is given what is heard.
-        look: has a folder looked at.
-        mounts: is given, and remembers between two runs, where the disk of each folder is mounted.
+        tell: gets the changes.
+        look: orders a scan of a folder.
+        mounts: remembers between two runs where the disk of each folder is mounted.
     """
 
     def __init__(
@@ -90,16 +91,16 @@ class Roots:
 
     @property
     def any_away(self) -> bool:
-        """Whether one is not there."""
+        """Whether a folder is not there."""
         return any(root.watched.way is Way.AWAY for root in self._roots)
 
     def start(self) -> None:
-        """Begin to listen, and look for what came before; that is the backlog."""
+        """Start watching, and scan for what came before; that is the backlog."""
         for root in self._roots:
             self._attach(root, "start", priority=1)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop watching."""
         for root in self._roots:
             root.watched.stop(within_s=1.0)
 
@@ -109,7 +110,7 @@ class Roots:
         return min([self._upkeep_at_s, *looks])
 
     def upkeep(self, now_s: float) -> None:
-        """Notice folders that went or came back and observers that died, and look at what is due."""
+        """Notice folders that went or came back and observers that died, and start due scans."""
         if now_s >= self._upkeep_at_s:
             for root in self._roots:
                 self._check(root)
@@ -120,23 +121,23 @@ class Roots:
                 self._look(root, "interval", priority=0)
 
     def look_at_all(self, why: str, *, priority: int) -> None:
-        """Look at every folder that is there."""
+        """Scan every folder that is there."""
         for root in self._roots:
             if root.watched.way is not Way.AWAY:
                 self._look(root, why, priority=priority)
 
     def look_at(self, folder: Path, why: str) -> None:
-        """Look at a watched folder, if it is there."""
+        """Scan a watched folder, if it is there."""
         root = self.of(folder)
         if root is not None and root.watched.way is not Way.AWAY:
             self._look(root, why, priority=0)
 
     def check_soon(self) -> None:
-        """Have `upkeep` see at once whether all is as it should be."""
+        """Make `upkeep` check all folders at once."""
         self._upkeep_at_s = 0.0
 
     def limit_reached(self) -> None:
-        """Rely on events no more: some folder below a root could not be watched."""
+        """Stop relying on events: some folder below a root could not be watched."""
         for root in self._roots:
             if root.watched.way is Way.EVENTS:
                 root.watched.poll_too(watch.LIMIT_REACHED)
@@ -144,7 +145,7 @@ class Roots:
                 self._look(root, "limit", priority=0)
 
     def configure(self, settings: Settings) -> None:
-        """Go by other settings from now on; the limits of the system may be others too."""
+        """Use other settings from now on; the limits of the system may have changed too."""
         self._settings = settings
         for root in self._roots:
             if root.watched.way is Way.POLLING and not root.watched.is_remote:
@@ -153,14 +154,14 @@ class Roots:
         self.look_at_all("configuration", priority=1)
 
     def looked(self, root: Root, found: intake.Looked) -> None:
-        """Note that a look at all of a root is over."""
+        """Note that a scan of a whole root is over."""
         root.looking, root.took_s, root.files = False, found.seconds, found.files
         polled = root.watched.way is Way.POLLING
         wait_s = max(self._settings.poll_s, _POLL_SHARE * root.took_s) if polled else self._settings.rescan_s
         root.look_at_s = time.monotonic() + wait_s
 
     def as_json(self) -> list[Json]:
-        """How they stand."""
+        """The state of the folders, for the status."""
         return [
             {
                 "path": str(root.watched.root),
@@ -185,7 +186,7 @@ class Roots:
             else:
                 self._attach(root, "another disk", priority=0)
         elif watched.is_deaf():
-            self._events.warning("observer died", path=watched.root, action="starting it anew")
+            self._events.warning("observer died", path=watched.root, action="starting it again")
             self._attach(root, "observer died", priority=0)
 
     def _attach(self, root: Root, why: str, *, priority: int) -> None:
@@ -201,7 +202,7 @@ class Roots:
         self._ask(intake.Look(folder, folder, priority, root.watched.is_remote, why))
 
     def _tell_way(self, root: Root) -> None:
-        """Say once how a folder is heard of, where that is not as it should be, and when it is well again."""
+        """Log once that a folder is not watched by events, and once when it is again."""
         watched = root.watched
         news, before = root.news()
         if not news:

@@ -1,7 +1,8 @@
-"""Comparing a folder with what is known of it, by names and stamps alone: no file is opened.
+"""Compares a folder with the database, by names and stamps alone: no file is opened.
 
-The walk meets the files in the order of their paths' bytes, in which the database gives them too, so that two streams
-are merged and nothing is held: a library of any size costs one `stat` a file and little memory.
+The walk finds the files in the byte order of their paths, and the database returns them in the same
+order. So two streams are merged and nothing is held in memory: a library of any size costs one
+`stat` a file and little memory.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from genretagger.database.values import JobState, Seen
+from genretagger.causes import Cause
+from genretagger.database.values import Handled, JobState, Seen
 from genretagger.files.discover import is_audio_name, is_ignored
 from genretagger.files.replace import unwritable
 
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """A file that is not known as it is now.
+    """A file that is new or differs from what the database knows.
 
     Attributes:
         path: the file.
-        stat: what `stat` says of it.
-        changed: whether another file lay there when it was last looked at.
+        stat: what `stat` returned for it.
+        changed: whether the path had another file when it was last looked at.
     """
 
     path: Path
@@ -33,33 +35,31 @@ class Unhandled:
     changed: bool
 
 
-UNWRITABLE = "unwritable"
-"""How a file was handled that this user may not write: it is looked at again when they may, which no stamp tells."""
-
-
-def is_handled(handled: str | None, rules_key: str, path: Path) -> bool:
+def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     """Whether a file was handled to its end by these rules, and nothing more can be done for it now.
 
+    A file that this user could not write is checked again: nothing in its metadata tells when they may.
+
     Args:
-        handled: what the database says: the key of the rules, and how it ended where it was refused.
+        handled: what the database says.
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    key, _, how = (handled or "").partition(" ")
-    return key == rules_key and (how != UNWRITABLE or bool(unwritable(path)))
+    return handled.key == rules_key and (handled.cause is not Cause.NOT_WRITABLE or unwritable(path) is not None)
 
 
 class Scan:
-    """One look at a folder.
+    """One scan of a folder.
 
     Args:
-        folder: the folder to look at.
+        folder: the folder to scan.
         known: what the database knows of the files below it, in the order of their paths.
-        rules_key: by which rules a file has to have been handled.
+        rules_key: the rules by which a file has to have been handled.
         ignore: patterns of what is left out.
         ignore_folders: names of folders that are left out.
-        root: the watched folder that it lies in, from which patterns are read; the folder itself by default.
-        failed: is told of folders that cannot be read.
+        root: the watched folder above it, to which patterns are relative; by default the folder
+            itself.
+        failed: gets the error of each folder that cannot be read.
 
     Attributes:
         files: how many music files were seen so far.
@@ -82,7 +82,7 @@ class Scan:
         self.files = 0
 
     def unhandled(self) -> Iterator[Unhandled]:
-        """The files that have to be handled."""
+        """The files that need work."""
         seen = next(self._known, None)
         for path in self._walk(os.fsencode(self._folder)):
             while seen is not None and seen.path < path:
@@ -90,10 +90,10 @@ class Scan:
             known = seen if seen is not None and seen.path == path else None
             try:
                 stat = os.stat(path)  # noqa: PTH116 - bytes
-            except OSError as error:  # a link that leads nowhere, or gone again
+            except OSError as error:  # a broken link, or deleted since
                 self._tell_of_length(error, path)
                 continue
-            if not S_ISREG(stat.st_mode):  # a FIFO or a device, which is never opened
+            if not S_ISREG(stat.st_mode):  # a FIFO or a device is never opened
                 continue
             self.files += 1
             same = known is not None and _same(known, stat)
@@ -101,12 +101,16 @@ class Scan:
                 yield Unhandled(Path(os.fsdecode(path)), stat, known is not None and not same)
 
     def _is_settled(self, known: Seen) -> bool:
-        if known.failure_retry is not None:  # it failed, and would fail again; what may pass has a job
+        # it failed, and would fail again; if the fault may pass, there is a job
+        if known.failure_retry is not None:
             return not known.failure_retry or known.job == JobState.QUARANTINED
         return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
 
     def _tell_of_length(self, error: OSError, path: bytes) -> bool:
-        """Report the folder that holds a path that is too long for the system: its other names would fail as well."""
+        """Report the folder of a path that is too long for the system.
+
+        Its other names would fail as well.
+        """
         if error.errno != errno.ENAMETOOLONG:
             return False
         self._failed(
@@ -115,7 +119,10 @@ class Scan:
         return True
 
     def _walk(self, folder: bytes) -> Iterator[bytes]:
-        """The music files below a folder, in the order of their paths' bytes; links to folders are not followed."""
+        """The music files below a folder, in the byte order of their paths.
+
+        Links to folders are not followed.
+        """
         open_folders = [(folder, iter(self._listing(folder)))]
         while open_folders:
             above, names = open_folders[-1]
@@ -129,9 +136,9 @@ class Scan:
                 yield above.rstrip(b"/") + b"/" + name
 
     def _listing(self, folder: bytes) -> list[bytes]:
-        """The names in a folder that matter, in order; those of folders end with a slash, which is their place.
+        """The names in a folder that matter, in order; a folder's name sorts with a final slash.
 
-        Nothing else is kept of an entry: a folder may hold a hundred thousand.
+        No more of an entry is kept: a folder may hold a hundred thousand.
         """
         names: list[bytes] = []
         try:

@@ -1,8 +1,9 @@
-"""The watcher: one loop that hears, waits, and has things done. Everything slow is in another thread or process.
+"""The watcher: one loop that receives events and passes on work; slow work runs elsewhere.
 
-    events, scans → arrivals → intake (database) → work (the engine, another process) → account, hook
+    events, scans → arrivals → intake (database) → work (the engine process) → account, hook
 
-The loop sleeps until something arrives or the next thing is due; without work that is a look at the roots now and then.
+The loop sleeps until a message arrives or the next task is due; without work that is only a check
+of the roots from time to time.
 """
 
 from __future__ import annotations
@@ -41,28 +42,31 @@ from genretagger.text import printable
 from genretagger.types import Json
 
 STOP_S = 5.5
-"""How long the engine may take to end; service managers give ten seconds and more, and the rest takes time as well."""
+"""How long the engine may take to end.
+
+Service managers give ten seconds or more, and the other steps of the end take time as well.
+"""
 
 ANSWER_S = 4.0
 """How long a command waits for an answer."""
 
 MOST_HEARD = 5000
-"""How many messages may wait for the loop before it is not told of further changes one by one."""
+"""If so many messages wait for the loop, further changes are only noted by folder."""
 
 _FULL_S = 0.2
-"""How long files stay where they are when the thread of the database has enough to do."""
+"""How long complete files wait if the thread of the database has enough to do."""
 
 _LONGEST_LOOK_S = 1800.0
-"""What the database or a folder takes longer for hangs."""
+"""The database or a scan hangs if it takes longer."""
 
 
 _DIED = object()
-"""The word that a thread died of an exception."""
+"""The message that a thread died of an exception."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a command wants to know."""
+    """A question of a command."""
 
     word: str
     answer: Future[Json] = field(default_factory=Future)
@@ -77,7 +81,7 @@ class Service:
         events: the log.
 
     Raises:
-        GenretaggerError: another watcher is at work on this database, or it cannot be used.
+        GenretaggerError: another watcher uses this database, or the database cannot be used.
     """
 
     def __init__(self, roots: Sequence[Path], load: Callable[[], Settings], events: Events) -> None:
@@ -88,7 +92,7 @@ class Service:
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
         migrate_aside(self._settings.database)
-        with Store.open(self._settings.database) as store:  # here, where an error ends the start
+        with Store.open(self._settings.database) as store:  # here, so that an error ends the start
             store.give_back_jobs(attempted=True)
             store.forget_jobs(outside=roots)
         self._storage = Storage(self._settings.database)
@@ -110,7 +114,7 @@ class Service:
         self._reloading = False
 
     def run(self) -> int:
-        """Watch until a signal; gives the exit status."""
+        """Watch until a signal; returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         if hasattr(signal, "SIGHUP"):
@@ -139,7 +143,8 @@ class Service:
     def _control(self) -> Control | None:
         try:
             return Control(self._settings.data_dir, self._pass_on)
-        except OSError as error:  # another program has the address: no reason to leave music without genres
+        # another program has the address: no reason to leave music without genres
+        except OSError as error:
             self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
             return None
 
@@ -154,23 +159,27 @@ class Service:
     def _on_death(self, died: threading.ExceptHookArgs) -> None:
         name = died.thread.name if died.thread is not None else ""
         cause = f"a bug: {died.exc_type.__name__}: {died.exc_value}"
-        self._events.error("thread died", name=name, cause=cause, action="looking after the observers")
+        self._events.error("thread died", name=name, cause=cause, action="checking the observers")
         self._inbox.put(_DIED)
 
     def _hear(self, message: Changed | Overflowed | LimitReached) -> None:
-        """Pass on what an observer hears, in its thread; more than the loop can take is only noted."""
+        """Pass on an observer's message, in its thread.
+
+        If the loop has too many messages, only the folder is noted.
+        """
         if isinstance(message, Changed) and self._inbox.qsize() >= MOST_HEARD:
             self._flooded.add(message.root)
         else:
             self._inbox.put(message)
 
     def _turn(self) -> None:
-        """Wait for what is next, and handle it."""
+        """Wait for the next message or task, and handle it."""
         now_s = time.monotonic()
         with contextlib.suppress(Empty):
             message = self._inbox.get(timeout=max(0.0, self._next_s(now_s) - now_s))
             self._receive(message)
-            for _ in range(1000):  # what follows at once, but never so much that nothing else is done
+            # what follows at once, but never so much that nothing else is done
+            for _ in range(1000):
                 self._reply()
                 self._receive(self._inbox.get_nowait())
         self._reply()
@@ -193,7 +202,7 @@ class Service:
             self._account.summarise(self._work.queue)
 
     def _next_s(self, now_s: float) -> float:
-        """When the loop has something to do by itself."""
+        """When the loop has something to do without a message."""
         times = [
             self._roots.next_s(),
             self._account.summary_since_s + self._settings.summary_s,
@@ -207,10 +216,10 @@ class Service:
 
     @property
     def _is_full(self) -> bool:
-        """Whether the thread of the database has enough to do: what is complete waits a little longer."""
+        """Whether the thread of the database has enough to do, so that complete files wait."""
         return self._intake.waiting >= MOST_HEARD
 
-    # What arrives
+    # Messages
 
     def _receive(self, message: object) -> None:
         if isinstance(message, Changed):
@@ -271,7 +280,8 @@ class Service:
         )
         if root is not None and whole:
             self._roots.looked(root, message)
-        if message.found >= MOST_HEARD // 5:  # a flood leaves pieces, which the system does not get by itself
+        # a flood leaves fragments, which the system does not get back by itself
+        if message.found >= MOST_HEARD // 5:
             give_back_memory()
 
     # The database
@@ -281,11 +291,11 @@ class Service:
 
     @property
     def _is_troubled(self) -> bool:
-        """Whether the database refused something lately."""
+        """Whether the database refused something recently."""
         return self._intake_at_s is not None or self._intake_failures > 0 or self._work.database_failed
 
     def _look_at_storage(self, now_s: float) -> None:
-        """Notice that the database went or came back, or that its disk can be used again."""
+        """Notice that the database went or came back, or that its disk works again."""
         before, self._fault = self._fault, self._storage.fault(troubled=self._is_troubled)
         if self._fault and not before:
             self._events.error("database cannot be used", cause=self._fault, action="waiting for it")
@@ -296,7 +306,7 @@ class Service:
             self._work.go_on()
             self._reopen_intake()
         elif not self._fault and self._storage.is_another():
-            self._events.warning("the database is another file now", action="going on with that one")
+            self._events.warning("the database is another file now", action="using that one")
             self._work.stop()
             self._reopen_intake()
         waiting = self._fault or self._intake_at_s is not None
@@ -308,7 +318,7 @@ class Service:
         self._restart_intake()
 
     def _restart_intake(self) -> None:
-        """Try the database again; what was to be done meanwhile, looks at all folders find."""
+        """Open the database again; scans of all folders find what was missed meanwhile."""
         self._intake_at_s = None
         self._intake = intake.Intake(self._settings, self._inbox.put)
         self._intake.start()
@@ -316,7 +326,7 @@ class Service:
         self._intake.ask(intake.GiveBack(attempted=False) if self._work.engine is None else intake.Count())
         self._roots.look_at_all("database", priority=0)
 
-    # What is asked
+    # Requests
 
     def _reload(self) -> None:
         self._reloading = False
@@ -324,7 +334,7 @@ class Service:
         try:
             settings = self._load()
             if (settings.data_dir, settings.database) != (self._settings.data_dir, self._settings.database):
-                raise ConfigError("the database is another one", hint="Restart the service to change that")
+                raise ConfigError("it names another database", hint="Restart the service to use that")
         except GenretaggerError as error:
             self._events.error("configuration is wrong", cause=str(error), action="keeping the old one")
         else:
@@ -334,33 +344,37 @@ class Service:
             self._events.configure(settings.log_level, settings.log_format)
             self._events.info("configuration loaded", rules_changed=rules)
             self._intake.ask(intake.Configure(settings))
-            self._work.stop()  # the next engine works by the new settings
+            self._work.stop()  # the next engine gets the new settings
             self._roots.configure(settings)
         self._notifier.tell("READY=1")
 
     @property
     def _is_alive(self) -> bool:
-        """Whether no part hangs: what the service manager wants to know, as it can mend nothing else.
+        """Whether no part hangs: the service manager asks this, as a restart fixes only that.
 
-        A database that cannot be used is tried again; a manager that killed us for it would start us again for nothing.
+        If the database cannot be used, we try again; a restart by the manager would not help.
         """
         intake_is_alive = self._intake.is_alive or self._intake_at_s is not None
         return intake_is_alive and self._intake.busy_s() <= _LONGEST_LOOK_S and self._work.is_alive
 
     @property
     def _is_well(self) -> bool:
-        """Whether all parts can do their work: what the owner wants to know."""
-        if fault := self._storage.fault(troubled=self._is_troubled):  # asked now, as it may have gone a moment ago
+        """Whether all parts can work: the owner asks this."""
+        # checked now, because it may have gone a moment ago
+        if fault := self._storage.fault(troubled=self._is_troubled):
             self._storage_at_s = 0.0
         works = self._intake.is_alive and not self._intake_failures and not self._work.is_failing
         waits = self._roots.any_away or fault or self._work.pauses
         return self._is_alive and works and not waits
 
     def _pass_on(self, word: str) -> Json:
-        """Have the loop answer a command: only it knows all, and who gets no answer knows that it hangs."""
+        """Make the loop answer a command.
+
+        Only the loop knows everything, and no answer means that it hangs.
+        """
         question = _Question(word)
         self._questions.put(question)
-        self._inbox.put(None)  # wakes the loop, which answers before it goes on with anything else
+        self._inbox.put(None)  # wakes the loop, which answers before it does anything else
         return question.answer.result(ANSWER_S)
 
     def _reply(self) -> None:

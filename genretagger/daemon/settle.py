@@ -1,7 +1,7 @@
-"""When a new file is complete; pure, with the time as an argument.
+"""Decides when a new file is complete; pure, with the time as an argument.
 
-A file is complete when nothing was heard of it for the quiet period, its size and times stayed the same for as long,
-and no program has it open for writing. Whatever changes meanwhile starts the wait anew.
+A file is complete if no event came for it during the quiet period, its size and times stayed the
+same for as long, and no program has it open for writing. Every change starts the wait again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from genretagger.types import Stamp
 
 
 class Verdict(StrEnum):
-    """What is to be done with a file that was looked at."""
+    """The result of a check."""
 
     COMPLETE = "complete"
     WAIT = "wait"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(slots=True)
 class _Waiting:
-    """A file that may not be complete; `stamp` was seen at `since_s`, `due_s` is when to look again."""
+    """A file that may not be complete; `stamp` was seen at `since_s`, `due_s` is the next check."""
 
     root: Path
     due_s: float
@@ -35,7 +35,7 @@ class _Waiting:
 
 
 class Settling:
-    """The files that are waited for.
+    """The files that wait until they are complete.
 
     Args:
         quiet_s: how long nothing may change.
@@ -59,7 +59,7 @@ class Settling:
         return self._homes[folder] > 0
 
     def touch(self, path: Path, root: Path, now_s: float) -> None:
-        """Note that something was heard of a file: it has to be quiet from now on."""
+        """Note an event for a file: it has to be quiet from now on."""
         due_s = now_s + self.quiet_s
         known = self._waiting.get(path)
         if known is None:
@@ -67,22 +67,25 @@ class Settling:
             self._homes[home(path)] += 1
             self._push(path, due_s)
         else:
-            known.due_s = max(known.due_s, due_s)  # its old place in the heap is passed over later
+            known.due_s = max(known.due_s, due_s)  # its old place in the heap is skipped later
 
     def forget(self, path: Path) -> None:
-        """Wait no longer."""
+        """Stop waiting for a file."""
         if self._waiting.pop(path, None) is not None:
             self._homes[home(path)] -= 1
             if not self._homes[home(path)]:
                 del self._homes[home(path)]
 
     def next_due_s(self) -> float | None:
-        """When to look again; None while nothing is waited for."""
+        """When to look again; None if no file waits."""
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
     def due(self, now_s: float, most: int = 1 << 30) -> list[tuple[Path, Path]]:
-        """The files to look at now, at most so many, with their roots; each has to get a `verdict` or a `wait`."""
+        """At most `most` files to check now, with their roots.
+
+        Each then needs a `verdict` or a `wait`.
+        """
         found: list[tuple[Path, Path]] = []
         self._drop_stale()
         while self._heap and self._heap[0][0] <= now_s and len(found) < most:
@@ -98,9 +101,9 @@ class Settling:
 
         Args:
             path: the file.
-            stamp: what `stat` says of it now; None where it is gone.
-            untouched_s: how long ago it was changed, by its own times and the clock of the system; not to be relied
-                on alone, as the clock may be set and a file server has its own.
+            stamp: what `stat` returns for it now; None if it is gone.
+            untouched_s: how long ago it was changed, by its own times and the clock of the system;
+                not reliable alone, because the clock may be set and a file server has its own.
             being_written: whether a program is known to write to it.
             now_s: the present.
         """
@@ -119,7 +122,7 @@ class Settling:
         return Verdict.WAIT
 
     def wait(self, path: Path, now_s: float) -> None:
-        """Look at a file again after another quiet period."""
+        """Check a file again after another quiet period."""
         waiting = self._waiting[path]
         waiting.due_s = now_s + self.quiet_s
         self._push(path, waiting.due_s)
@@ -129,7 +132,10 @@ class Settling:
         heapq.heappush(self._heap, (due_s, self._count, path))
 
     def _drop_stale(self) -> None:
-        """Bring the first entry up to date: files that were heard of again are due later, forgotten ones never."""
+        """Bring the first entry up to date.
+
+        Files with new events are due later, forgotten ones never.
+        """
         while self._heap:
             due_s, _, path = self._heap[0]
             waiting = self._waiting.get(path)

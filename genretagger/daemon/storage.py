@@ -1,4 +1,4 @@
-"""Whether the database is where it was: its folder may be moved away, its disk unmounted, full or read-only."""
+"""Whether the database is still there: its folder may move, its disk fail or be unmounted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from genretagger.daemon.disks import fault_of
 from genretagger.database.store import Store
 
 AGAIN_S = 2.0
-"""How often it is asked while something is wrong."""
+"""How often to check while something is wrong."""
 
 
 class Storage:
-    """The file of a database; any other database is never said to be gone.
+    """The file of a database; a database without a file always counts as there.
 
     Args:
         database: the file or address; it is there now.
@@ -25,7 +25,7 @@ class Storage:
         self._identity = self._seen()
 
     def fault(self, *, troubled: bool) -> str:
-        """Look, and say what is wrong; empty if nothing.
+        """Check, and say what is wrong; empty if nothing is.
 
         Args:
             troubled: whether the database refused something, so that the state of its disk matters.
@@ -34,10 +34,11 @@ class Storage:
             return ""
         if self._seen() is None:
             return f"the database is gone: {self._file}"
-        return fault_of(self._file, copied=False) if troubled else ""
+        fault = fault_of(self._file, copied=False) if troubled else None
+        return fault.cause if fault else ""
 
     def is_another(self) -> bool:
-        """Whether another file has the database's name since the last time that this was asked."""
+        """Whether another file has taken the database's name since the last call."""
         before, self._identity = self._identity, self._seen() or self._identity
         return before != self._identity
 
@@ -48,13 +49,14 @@ class Storage:
             found = self._file.stat()
         except OSError:
             return None
-        return (found.st_dev, found.st_ino) if found.st_size else None  # an empty file is no database
+        # an empty file is no database
+        return (found.st_dev, found.st_ino) if found.st_size else None
 
 
 def migrate_aside(database: str | Path) -> None:
-    """Bring the database up to date in a child process: what migrations load would stay in this one (15 MB).
+    """Bring the database up to date in a child process: migrations load 15 MB that would stay.
 
-    Errors are found again, and told, by whoever opens the database next.
+    Errors are not reported here: the next open of the database meets them again.
     """
     if not hasattr(os, "fork") or threading.active_count() > 1:
         return

@@ -1,10 +1,11 @@
-"""Hearing of changes below the watched folders, by watchdog; and knowing when nothing will be heard.
+"""Notices changes below the watched folders, by watchdog, and notices when events will not come.
 
-Events are hints: what they miss is found by scans. They are missed where the system tells of nothing (network file
-systems), where its limits are used up, when its queue overflows, when a disk is unmounted, and when a thread of the
-observer dies; all of these are noticed here, and told as a `Trouble`.
+Events are hints: scans find what they miss. They are missed if the system does not report changes
+(network file systems), if its limits are used up, if its queue overflows, if a disk is unmounted,
+and if a thread of the observer dies. All of these are noticed here and reported.
 
-The handler runs in a thread of watchdog's, which an exception would end; so it only puts words into a queue.
+The handler runs in a thread of watchdog's, which an exception would end; so it only puts messages
+into a queue.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ _BLIND = {
     "drvfs",
     "virtiofs",
 }
-"""File systems on which changes by other machines are not told of; those of FUSE begin with `fuse`."""
+"""File systems that do not report changes by other machines; the names of FUSE begin with
+`fuse`.
+"""
 _TELLING_FUSE = {"fuseblk"}
 """NTFS and exFAT by FUSE: only this machine changes them, through the kernel."""
 
@@ -72,7 +75,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Something was heard of a file, or of a folder with all that is in it.
+    """A change of a file, or of a folder with all that is in it.
 
     Attributes:
         path: the file or folder.
@@ -94,7 +97,7 @@ class Overflowed:
 
 @dataclass(frozen=True, slots=True)
 class LimitReached:
-    """The kernel watches no more folders for us."""
+    """The kernel will not watch more folders for us."""
 
 
 Tell = Callable[[Changed | Overflowed | LimitReached], None]
@@ -105,8 +108,12 @@ class _Handler(FileSystemEventHandler):
         self._root, self._real, self._tell = root, real, tell
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        """Pass on what matters, by the name that the folder was given; whether it does is decided elsewhere."""
-        if event.is_synthetic:  # watchdog walks through a folder that was moved; that folder is looked at anyway
+        """Pass on every event, with the path spelled as the owner gave it.
+
+        Other code decides what matters.
+        """
+        # watchdog walks through a moved folder; that folder is scanned anyway
+        if event.is_synthetic:
             return
         moved = isinstance(event, (FileMovedEvent, DirMovedEvent))
         name = event.dest_path if moved else event.src_path
@@ -123,14 +130,14 @@ class _Handler(FileSystemEventHandler):
 
 
 class Watched:
-    """A folder that is watched.
+    """A watched folder.
 
     Attributes:
-        root: the folder, absolute, with links in its own way followed when it is looked at.
+        root: the folder, absolute; symbolic links in its path are followed.
         way: how changes are noticed.
-        reason: why not by events; empty where they are.
-        is_remote: whether the times of its files may be those of another machine's clock.
-        mount: where the file system is mounted on which it lay when it was last there; empty if nobody knows.
+        reason: why not by events; empty if they are.
+        is_remote: whether the times of its files may come from another machine's clock.
+        mount: where its file system was mounted when the folder was last there; empty if not known.
     """
 
     refusals = 0
@@ -147,7 +154,7 @@ class Watched:
         self._mounts: frozenset[tuple[str, str]] = frozenset()
 
     def start(self) -> None:
-        """Begin to watch; `way` and `reason` say what came of it."""
+        """Start watching; `way` and `reason` show the result."""
         self.stop()
         if fault := self.missing():
             self.way, self.reason = Way.AWAY, fault
@@ -159,7 +166,8 @@ class Watched:
         blind = next(filter(is_blind, kinds), "")
         self.is_remote = bool(blind)
         refusals, before = Watched.refusals, set(threading.enumerate())
-        real = Path(os.path.realpath(self.root))  # the kernel would watch the link instead of where it leads
+        # the kernel would watch the link instead of its target
+        real = Path(os.path.realpath(self.root))
         observer: BaseObserver | None = None
         try:
             observer = Observer()
@@ -176,11 +184,11 @@ class Watched:
         self.way, self.reason = Way.EVENTS, ""
         if Watched.refusals > refusals:
             self.poll_too(LIMIT_REACHED)
-        if blind:  # what this machine itself changes is heard of even there
-            self.poll_too(f"on {blind} changes by other machines are not told of")
+        if blind:  # changes by this machine are reported even there
+            self.poll_too(f"{blind} does not report changes by other machines")
 
     def stop(self, *, within_s: float = 10.0) -> None:
-        """End the observer's threads, and wait for that, but not longer."""
+        """End the observer's threads, and wait for them up to this long."""
         observer, self._observer = self._observer, None
         if observer is not None:
             observer.stop()
@@ -188,32 +196,34 @@ class Watched:
                 observer.join(within_s)
 
     def poll_too(self, reason: str) -> None:
-        """Rely on events no more; those that come are welcome."""
+        """Stop relying on events; those that come are still used."""
         self.way, self.reason = Way.POLLING, reason
 
     def missing(self) -> str:
         """Say why the folder cannot be watched now; empty if it can.
 
-        An unmounted disk may leave its mount point, an empty folder, which must not be taken for an emptied library.
+        An unmounted disk may leave its mount point, an empty folder, which must not be mistaken for
+        an emptied library.
         """
         if identity(self.root) is None:
             return "it is not there"
         now = mount_of(self.root)
-        if self.mount.startswith(now) and self.mount != now and _is_empty(self.root):  # what is below has come to light
+        # the mount point is visible again
+        if self.mount.startswith(now) and self.mount != now and _is_empty(self.root):
             return f"it is empty: its disk is not mounted at {self.mount}"
         return ""
 
     def is_gone(self) -> bool:
-        """Whether it is missing, or another one than the one that is watched: a disk came or went, there or below."""
+        """Whether the folder is missing or was replaced: a disk came or went, there or below."""
         return identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
 
     def is_deaf(self) -> bool:
-        """Whether a thread that should hear of changes has died: the one that reads, that sorts, or that passes on."""
+        """Whether a thread of the observer has died: the one that reads, sorts, or passes on."""
         return self._observer is not None and not all(thread.is_alive() for thread in self._threads)
 
 
 def identity(root: Path) -> tuple[int, int] | None:
-    """What tells a folder from another one under its name: device and inode; None where there is none."""
+    """Device and inode of a folder, which change if another takes its name; None without one."""
     try:
         found = root.stat()
         return (found.st_dev, found.st_ino) if root.is_dir() else None
@@ -231,7 +241,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def mount_of(path: Path, *, table: Path = Path("/proc/self/mountinfo")) -> str:
-    """Where the file system is mounted on which a path lies, links followed; empty if the system does not say."""
+    """Where the file system of a path is mounted, links followed; empty if not known."""
     try:
         lines = table.read_bytes().splitlines()
     except OSError:
@@ -245,7 +255,7 @@ def mount_of(path: Path, *, table: Path = Path("/proc/self/mountinfo")) -> str:
 
 
 def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The kind of the file system that a path lies on; empty where the system does not say."""
+    """The kind of the file system that a path lies on; empty if the system does not say."""
     try:
         lines = mounts.read_bytes().splitlines()
     except OSError:
@@ -258,13 +268,14 @@ def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
             continue
         place = os.fsdecode(_unescaped(fields[1]))
         inside = real == place or real.startswith(place.rstrip("/") + "/")
-        if inside and len(place) >= len(best):  # of several mounts on one place, the last one is seen
+        # if several are mounted in one place, the last one is visible
+        if inside and len(place) >= len(best):
             best, kind = place, fields[2].decode("ascii", "replace")
     return kind
 
 
 def mounts_below(root: Path, *, table: Path = Path("/proc/self/mountinfo")) -> frozenset[tuple[str, str]]:
-    """What is mounted below a folder: the numbers and kinds of the mounts; nothing where the system does not say."""
+    """The numbers and kinds of the mounts below a folder; empty if the system does not say."""
     try:
         lines = table.read_bytes().splitlines()
     except OSError:
@@ -279,12 +290,12 @@ def mounts_below(root: Path, *, table: Path = Path("/proc/self/mountinfo")) -> f
 
 
 def _unescaped(name: bytes) -> bytes:
-    """A name as the kernel's tables spell it, where `\\040` is a space."""
+    """A name from the kernel's tables, decoded: they write a space as `\\040`."""
     return name.decode("unicode_escape").encode("latin-1")
 
 
 def is_blind(kind: str) -> bool:
-    """Whether a kind of file system tells of no changes that others make."""
+    """Whether a kind of file system does not report changes by other machines."""
     return kind in _BLIND or (kind.startswith("fuse") and kind not in _TELLING_FUSE)
 
 
@@ -303,13 +314,16 @@ def _why(error: OSError) -> str:
 
 
 LIMIT_REACHED = _why(OSError(errno.ENOSPC, ""))
-"""What is wrong where folders below the root could not be watched, over which watchdog passes in silence."""
+"""The reason if folders below the root could not be watched; watchdog ignores that silently."""
 
 _LIMIT_REACHED = LimitReached()  # there may be as many as folders
 
 
 def hear_of_losses(tell: Tell) -> None:
-    """Be told when the kernel's queue overflowed, and when it watches no more folders: watchdog has no event for it."""
+    """Report a full kernel queue and folders that the kernel will not watch.
+
+    watchdog has no event for them.
+    """
     if not sys.platform.startswith("linux"):
         return
     from watchdog.observers.inotify import InotifyWatchGroup

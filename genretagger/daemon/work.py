@@ -1,4 +1,4 @@
-"""When there is an engine: one is started when a job is due, told of new ones, and killed when it hangs."""
+"""Decides when an engine runs: starts one for due jobs, wakes it, and kills it if it hangs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.account import Account
@@ -15,39 +16,41 @@ from genretagger.daemon.driver import Driver, Ended, Said
 from genretagger.daemon.events import Events
 
 SILENT_S = 4.0
-"""An engine says something every second; one that was silent for longer is not well."""
+"""An engine sends a message every second; after this silence it is not well."""
 
 HANGS_S = 60.0
-"""An engine that was silent for longer is killed."""
+"""After this silence an engine is killed."""
 
 LOADING_S = 900.0
-"""The same while it loads: a slow disk, or a library that prepares itself for the first time, may take minutes."""
+"""The same while it loads: a slow disk, or a library that prepares itself for the first time, may
+take minutes.
+"""
 
 _DATABASE_WAIT_S = 10.0
-"""The longest wait before the next engine if it was the database that could not be used."""
+"""The longest wait before the next engine if the database could not be used."""
 
 _START_AGAIN_S = 30.0
 _LONGEST_WAIT_S = 600.0
 
 _FAILURES = 3
-"""A service whose engine fails as often in a row is not well."""
+"""After so many failures of the engine in a row, the service is not well."""
 
 
 class Work:
-    """The engine, or the want of one.
+    """The engine process, if one is running.
 
     Args:
-        settings: what the next one works by; may be replaced.
+        settings: for the next engine; may be replaced.
         events: the log.
-        account: of what happened.
-        tell: is given what an engine says, in another thread.
-        ask: has something done in the database.
+        account: of the outcomes.
+        tell: gets an engine's messages, in another thread.
+        ask: passes an order to the thread of the database.
         lock: the descriptor that each engine holds too.
 
     Attributes:
         engine: the one that runs.
-        queue: how the queue stands, as far as is known.
-        pauses: the disks that work waits for.
+        queue: the state of the queue, if it is known.
+        pauses: the paused disks.
         database_failed: whether the last engine ended because the database could not be used.
     """
 
@@ -77,7 +80,7 @@ class Work:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the engine, if there is one, says something."""
+        """Whether the engine, if there is one, still sends messages."""
         limit_s = LOADING_S if self.engine is not None and self.engine.is_loading else SILENT_S
         return self.engine is None or self.engine.silent_s() <= limit_s
 
@@ -87,7 +90,7 @@ class Work:
         return self._failures >= _FAILURES
 
     def next_s(self, now_s: float) -> float | None:
-        """When `drive` has something to do; None while nothing is due."""
+        """When `drive` has something to do; None if nothing is due."""
         times = [self.pauses.next_s()]
         if self.engine is not None:
             limit_s = LOADING_S if self.engine.is_loading else SILENT_S if self.is_alive else HANGS_S
@@ -97,11 +100,11 @@ class Work:
         return min((each for each in times if each is not None), default=None)
 
     def go_on(self) -> None:
-        """Start the next engine without a further wait: what kept the last one from its work is over."""
+        """Start the next engine without a further wait: what stopped the last one is over."""
         self._not_before_s = 0.0
 
     def drive(self, now_s: float) -> None:
-        """Start the engine when there is work, and kill one that hangs."""
+        """Start the engine if there is work, and kill one that hangs."""
         self._look_at_disks(now_s)
         if self.engine is not None:
             if self.engine.silent_s() > (LOADING_S if self.engine.is_loading else HANGS_S):
@@ -113,14 +116,14 @@ class Work:
         if due_s is not None and due_s <= now_s and now_s >= self._not_before_s:
             try:
                 self.engine = Driver(self.settings, self._tell, keep_open=(self._lock,))
-            except OSError as error:  # no memory, no more processes
+            except OSError as error:  # no memory, or too many processes
                 self._not_before_s = now_s + _START_AGAIN_S
                 self._events.error("engine cannot be started", cause=error.strerror or str(error))
             else:
                 self._account.counters["engines"] += 1
 
     def _look_at_disks(self, now_s: float) -> None:
-        """Let work go on where nothing speaks against it any more."""
+        """Let work go on on the disks that have no fault any more."""
         over = self.pauses.over(now_s)
         for pause in over:
             self._events.info("work goes on", path=pause.place, after_s=round(now_s - pause.since_s))
@@ -130,13 +133,13 @@ class Work:
                 self.engine.resume()
 
     def queued(self, queue: intake.Queue) -> None:
-        """Note how the queue stands."""
+        """Note the state of the queue."""
         self.queue = queue
         if self.engine is not None and queue.next_at is not None:
             self.engine.wake()
 
     def said(self, said: Said) -> None:
-        """Note what an engine says."""
+        """Handle a message of the engine."""
         said.engine.note(said)
         details = said.details
         if said.event == "ended":
@@ -145,10 +148,9 @@ class Work:
         elif said.event == "notice":
             self._events.warning("notice", text=details["text"])
         elif said.event == "paused":
-            if self.pauses.begin(Path(details["place"]), Path(details["path"]), details["cause"]):
-                self._events.warning(
-                    "work pauses", path=details["place"], cause=details["cause"], action="looking again every 2 s"
-                )
+            why, cause = details["reason"], Cause(details["cause"])
+            if self.pauses.begin(Path(details["place"]), Path(details["path"]), why, cause):
+                self._events.warning("work pauses", path=details["place"], cause=why, action="looking again every 2 s")
                 self._ask(intake.Outside(self.pauses.places))
         elif said.event == "broken":
             self.database_failed = bool(details.get("database"))
@@ -156,19 +158,21 @@ class Work:
             self._events.error("cannot work", cause=details["cause"], path=details["path"] or "")
 
     def ended(self, ended: Ended) -> None:
-        """Note that an engine has ended, and let what it was at wait again."""
+        """Note that an engine has ended, and let its jobs wait again."""
         if ended.engine is not self.engine:
             return
         self.engine = None
         if ended.status == 0 or ended.engine.is_stopping:
             self.database_failed = False
-        if self.queue is not None:  # what was due may be done: the answer to `GiveBack` says what is left
+        # its due jobs may be done: the answer to `GiveBack` says what is left
+        if self.queue is not None:
             self.queue = replace(self.queue, next_at=None)
         crashed = ended.status < 0 and not ended.engine.is_stopping
         if ended.status != 0 and not ended.engine.is_stopping:
             self._failures += 1
             longest_s = _DATABASE_WAIT_S if self.database_failed else _LONGEST_WAIT_S
-            wait_s = min(2.0 ** min(self._failures, 10), longest_s)  # it may go on for weeks
+            # the failures may go on for weeks
+            wait_s = min(2.0 ** min(self._failures, 10), longest_s)
             self._not_before_s = time.monotonic() + wait_s
             if ended.status != 2:
                 self._account.keep_error(None, f"the engine ended with status {ended.status}: {ended.last_words}")
@@ -178,12 +182,15 @@ class Work:
         self._ask(intake.GiveBack(attempted=crashed))
 
     def stop(self) -> None:
-        """Ask the engine to finish what it writes, and to end; the next one works by the settings of then."""
+        """Ask the engine to finish its writes, and to end.
+
+        The next one gets the settings of that time.
+        """
         if self.engine is not None:
             self.engine.stop()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for the end of an engine that was stopped, and kill it where it does not come."""
+        """Wait for the end of an engine that was stopped; kill it if it is late."""
         if self.engine is not None and not self.engine.wait(max(0.0, timeout_s)):
             self._events.warning("engine does not end", files=self.busy, action="killing it")
             self.engine.kill()

@@ -9,7 +9,14 @@ from sqlalchemy import bindparam, select, update
 from genretagger.database.access import Access, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import AnalysisRow, DecisionRow, ModelRow
-from genretagger.database.values import Hearing, StoredAnalysis, StoredDecision, rebuild_error
+from genretagger.database.values import (
+    Hearing,
+    StoredAnalysis,
+    StoredDecision,
+    reason_columns,
+    reason_of,
+    rebuild_error,
+)
 from genretagger.errors import DatabaseError, FileError
 from genretagger.types import Activations, Decision, Json
 
@@ -48,6 +55,8 @@ _DECISION = (
         DecisionRow.genres,
         DecisionRow.scores,
         DecisionRow.reason,
+        DecisionRow.cause,
+        DecisionRow.figures,
         DecisionRow.settings,
         DecisionRow.plan,
         DecisionRow.decided_at,
@@ -209,7 +218,7 @@ class Analyses(Access):
         row = {
             "genres": list(decision.genres),
             "scores": scores,
-            "reason": decision.reason,
+            **reason_columns(decision.reason),
             "settings": settings,
             "decided_at": now(),
         }
@@ -246,7 +255,7 @@ def model_name(row: Any) -> str:
 
 def decision_of(row: Any) -> StoredDecision:
     """The decision that a row with the columns of `decisions` and the model's name holds."""
-    decision = Decision(tuple(row.genres), dict(row.scores), row.reason)
+    decision = Decision(tuple(row.genres), dict(row.scores), reason_of(row))
     return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at)
 
 

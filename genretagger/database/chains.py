@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from genretagger.database.models import WriteRow
 from genretagger.database.rules import number
-from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json
+from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json, reason_of
 
 _Links: TypeAlias = Mapping[int, tuple[int | None, int]]
 """Number of a write → the write that it took back, and its run."""
@@ -71,7 +71,7 @@ def _stored(row: Any, links: _Links, undone_by: int | None) -> StoredWrite:
         before=field_from_json(row.before),
         after=field_from_json(row.after),
         model=row.model,
-        reason=row.reason,
+        reason=reason_of(row),
         temporary_name=None if row.temporary_name is None else str(row.temporary_name),
         state=WriteState(row.state),
         undo_of=row.undo_of,

@@ -28,11 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as change
 
+from genretagger.causes import Cause
 from genretagger.database.access import Access
 from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
 from genretagger.database.rules import word
-from genretagger.database.values import JobCounts, JobState, NewJob, Seen, StoredJob
+from genretagger.database.values import Handled, JobCounts, JobState, NewJob, Seen, StoredJob, cause_of
 from genretagger.database.writes import PAGE_ROWS, lies_under
 from genretagger.errors import FileError
 
@@ -156,17 +157,19 @@ class Jobs(Access):
             if sound or not rows:
                 return sound[0] if sound else None
 
-    def finish_job(self, path: Path, handled: str | None) -> None:
+    def finish_job(self, path: Path, handled: str | None, cause: Cause | None = None) -> None:
         """Note that a file was handled to its end.
 
         Args:
             path: the file.
             handled: the key of the rules by which; None where the file is gone.
+            cause: how it ended.
         """
         with self._write() as connection:
             connection.execute(delete(JobRow).where(JobRow.path == path))
             if handled is not None:
-                connection.execute(change(TrackRow).where(TrackRow.path == path).values(handled=handled))
+                ended = {"handled": handled, "handled_as": None if cause is None else cause.value}
+                connection.execute(change(TrackRow).where(TrackRow.path == path).values(**ended))
 
     def fail_job(self, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True) -> None:
         """Note that an attempt failed.
@@ -318,12 +321,12 @@ class Jobs(Access):
         with self._read() as connection:
             self._sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
 
-    def handled(self, path: Path, payload_hash: str) -> str | None:
-        """The key of the rules by which this audio at this path was handled to its end; None where it was not."""
-        wanted = select(TrackRow.handled).where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)
+    def handled(self, path: Path, payload_hash: str) -> Handled:
+        """By which rules this audio at this path was handled to its end, and how it ended."""
+        wanted = select(TrackRow.handled, TrackRow.handled_as)
         with self._read() as connection:
-            key = connection.execute(wanted).scalar()
-        return key if isinstance(key, str) else None
+            row = connection.execute(wanted.where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)).first()
+        return Handled() if row is None else _handled(row.handled, row.handled_as)
 
     def seen_below(self, folder: Path) -> Iterator[Seen]:
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
@@ -335,6 +338,7 @@ class Jobs(Access):
             TrackRow.ctime_ns,
             TrackRow.inode,
             TrackRow.handled,
+            TrackRow.handled_as,
             TrackRow.failure_retry,
             JobRow.state,
         )
@@ -350,11 +354,9 @@ class Jobs(Access):
             with self._read() as connection:
                 rows = connection.execute(page).all()
             for row in rows:
-                seen = Seen(*row)
-                yield seen._replace(
-                    handled=seen.handled if isinstance(seen.handled, str) else None,
-                    failure_retry=seen.failure_retry if isinstance(seen.failure_retry, bool) else None,
-                )
+                path, size, mtime, ctime, inode, key, cause, retry, state = row
+                failure_retry = retry if isinstance(retry, bool) else None
+                yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
             if len(rows) < SCAN_ROWS:
                 return
             last = rows[-1][0]
@@ -367,6 +369,10 @@ def _padded(paths: Sequence[Path]) -> list[Path]:
     """
     size = next(size for size in (1, 8, 64, _BATCH) if len(paths) <= size)
     return [*paths, *[paths[-1]] * (size - len(paths))]
+
+
+def _handled(key: object, cause: object) -> Handled:
+    return Handled(key if isinstance(key, str) else None, cause_of(cause))
 
 
 def _job(row: Any, **changes: Any) -> StoredJob:

@@ -57,6 +57,7 @@ class TrackRow(Base):
     The stamp (size to links) belongs to everything else in the row; it is empty where the file could not even be
     asked. `payload_hash` and its neighbours are empty where reading the file failed. `failure` is the cause in
     words, `failure_class` the name of the error's class, `failure_retry` whether to try the same file again.
+    `handled` is the key of the rules by which the file was handled to its end, `handled_as` the cause of how it ended.
     """
 
     __tablename__ = "tracks"
@@ -86,6 +87,7 @@ class TrackRow(Base):
     failure_retry: Mapped[bool | None]
     seen_at: Mapped[datetime]
     handled: Mapped[str | None]
+    handled_as: Mapped[str | None]
 
 
 class AnalysisRow(Base):
@@ -117,7 +119,10 @@ class AnalysisRow(Base):
 
 
 class DecisionRow(Base):
-    """The latest genres chosen for a payload from one model and plan; scores are [name, score] pairs, best first."""
+    """The latest genres chosen for a payload from one model and plan; scores are [name, score] pairs, best first.
+
+    `reason` is the sentence that was told, for people who read the table; `cause` and `figures` are what code looks at.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (UniqueConstraint("payload_hash", "model_id", "plan"),)
@@ -131,6 +136,8 @@ class DecisionRow(Base):
     reason: Mapped[str]
     settings: Mapped[str]
     decided_at: Mapped[datetime]
+    cause: Mapped[str | None]
+    figures: Mapped[Json] = mapped_column(Document, nullable=True)
 
 
 class RunRow(Base):
@@ -148,7 +155,7 @@ class RunRow(Base):
 
 
 class WriteRow(Base):
-    """One change of a file's genre field; before and after are {"values", "raw", "form"}."""
+    """One change of a file's genre field; before and after are {"values", "raw", "form"}, reason as in `decisions`."""
 
     __tablename__ = "writes"
 
@@ -165,6 +172,8 @@ class WriteRow(Base):
     undo_of: Mapped[int | None] = mapped_column(ForeignKey("writes.id"), index=True)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    cause: Mapped[str | None]
+    figures: Mapped[Json] = mapped_column(Document, nullable=True)
 
 
 class JobRow(Base):

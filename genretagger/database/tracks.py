@@ -53,13 +53,23 @@ _LAST_FAILURE = _FAILURE.where(TrackRow.path == bindparam("path"))
 _OTHER_AUDIO = (
     update(TrackRow)
     .where(TrackRow.path == bindparam("of"), TrackRow.payload_hash != bindparam("audio"))
-    .values(handled=None)
+    .values(handled=None, handled_as=None)
 )
 _CREDITS = tuple(field.name for field in fields(Credits))
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
 _NO_TRACK = dict.fromkeys(
     (
-        *("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal", "handled"),
+        *(
+            "kind",
+            "duration_s",
+            "payload_hash",
+            "genres",
+            "genre_raw",
+            "genre_form",
+            "refusal",
+            "handled",
+            "handled_as",
+        ),
         *_CREDITS,
     )
 )

@@ -22,13 +22,22 @@ from genretagger.database.models import Base
 from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
 
 _VERSION = "alembic_version"
 _REVISION = re.compile(r"[0-9]{4}")
 
 _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = (
+    (
+        "0005",
+        (),
+        {
+            "tracks": frozenset({"handled_as"}),
+            "decisions": frozenset({"cause", "figures"}),
+            "writes": frozenset({"cause", "figures"}),
+        },
+    ),
     ("0004", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}),
     ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
     ("0001", (), {}),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from genretagger.causes import Cause, Reason, recorded
 from genretagger.errors import FILE_ERRORS, FileError
+from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision, GenreField, Json, Track
 
 
@@ -150,7 +152,7 @@ class StoredWrite:
         before: the genre field as it was, enough to put it back.
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
-        reason: why it was written, in words.
+        reason: why it was written.
         temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
         state: where it stands.
         undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
@@ -168,7 +170,7 @@ class StoredWrite:
     before: GenreField
     after: GenreField
     model: str
-    reason: str
+    reason: Reason
     temporary_name: str | None
     state: WriteState
     undo_of: int | None
@@ -314,6 +316,13 @@ class JobCounts:
     quarantined: int
 
 
+class Handled(NamedTuple):
+    """By which rules a file was handled to its end, and how it ended; both are None where it was not."""
+
+    key: str | None = None
+    cause: Cause | None = None
+
+
 class Seen(NamedTuple):
     """What a scan compares a file with; `path` is in bytes."""
 
@@ -322,7 +331,7 @@ class Seen(NamedTuple):
     mtime_ns: int | None
     ctime_ns: int | None
     inode: int | None
-    handled: str | None
+    handled: Handled
     failure_retry: bool | None
     job: str | None
 
@@ -330,6 +339,28 @@ class Seen(NamedTuple):
 def rebuild_error(name: str | None, cause: str, *, path: Path | None, hint: str | None) -> FileError:
     """The stored error as one that can be raised again; a class that is gone becomes a plain FileError."""
     return FILE_ERRORS.get(name or "", FileError)(cause, path=path, hint=hint or "")
+
+
+def reason_columns(reason: Reason) -> dict[str, Json]:
+    """A reason as columns: the sentence for people, and what code looks at."""
+    told: dict[str, Json] = {"reason": sentence(reason), "cause": None, "figures": None}
+    if reason.cause is not Cause.RECORDED:  # of which the sentence is all
+        told |= {"cause": reason.cause.value, "figures": dict(reason.figures)}
+    return told
+
+
+def reason_of(row: Any) -> Reason:
+    """The reason that a row holds; the sentence alone if it is of a version that stored, or knows, other causes."""
+    cause = cause_of(row.cause)
+    return recorded(row.reason) if cause is None else Reason(cause, row.figures or {})
+
+
+def cause_of(value: object) -> Cause | None:
+    """The cause that a column holds; None if it is none of ours."""
+    try:
+        return Cause(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def field_to_json(field: GenreField) -> Json:

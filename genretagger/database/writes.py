@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy import update as change
 from sqlalchemy.orm import InstrumentedAttribute
 
+from genretagger.causes import Reason
 from genretagger.database.access import Access
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
@@ -36,7 +37,14 @@ from genretagger.database.models import RunRow, TrackRow, WriteRow
 from genretagger.database.place import count_on
 from genretagger.database.rules import number, word
 from genretagger.database.tracks import genre_columns, stamp_columns
-from genretagger.database.values import StoredRun, StoredWrite, WriteState, field_from_json, field_to_json
+from genretagger.database.values import (
+    StoredRun,
+    StoredWrite,
+    WriteState,
+    field_from_json,
+    field_to_json,
+    reason_columns,
+)
 from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Json, Stamp, Track
 
@@ -153,7 +161,7 @@ class Writes(Access):
         after: GenreField,
         *,
         model: str,
-        reason: str,
+        reason: Reason,
         temporary_name: str | None = None,
         undo_of: int | None = None,
     ) -> int:
@@ -166,7 +174,7 @@ class Writes(Access):
             before: the genre field as it is, enough to put it back.
             after: the genre field as it shall be.
             model: name of the model that the genres come from.
-            reason: why, in words.
+            reason: why.
             temporary_name: name of the copy that will be edited, in the file's folder.
             undo_of: number of the write that this one undoes.
 
@@ -180,7 +188,7 @@ class Writes(Access):
             "before": field_to_json(before),
             "after": field_to_json(after),
             "model": model,
-            "reason": reason,
+            **reason_columns(reason),
             "temporary_name": None if temporary_name is None else Path(temporary_name),
             "state": WriteState.PENDING.value,
             "undo_of": undo_of,
@@ -191,7 +199,7 @@ class Writes(Access):
         self._count_on(write=write_id)
         return write_id
 
-    def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: str) -> int:
+    def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: Reason) -> int:
         """Note a write that took place although its record was lost, so that it can be undone.
 
         Args:

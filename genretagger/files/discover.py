@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import AccessError, FileError
 from genretagger.files.kinds import AUDIO_SUFFIXES
 
@@ -40,7 +41,7 @@ def find(
     *,
     ignore: Sequence[str] = (),
     folders: Sequence[str] = (),
-    passed_over: Callable[[Path, str], None] = lambda *_: None,
+    passed_over: Callable[[Path, Reason], None] = lambda *_: None,
 ) -> Iterator[Found]:
     """Walk files and folders, each file once.
 
@@ -82,8 +83,8 @@ def is_audio_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
 
 
-def oddity(path: str | bytes | os.PathLike[str]) -> str:
-    """Say why a name leads to no regular file; empty if it leads to one, to a folder, or if that cannot be told.
+def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
+    """Say why a name leads to no regular file; None if it leads to one, to a folder, or if that cannot be told.
 
     Nothing is opened: to open a FIFO may wait for ever, and to open a device may start it.
     """
@@ -91,11 +92,11 @@ def oddity(path: str | bytes | os.PathLike[str]) -> str:
         mode = os.stat(path).st_mode  # noqa: PTH116 - bytes too
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            return "the symbolic link leads nowhere" if os.path.islink(path) else ""  # noqa: PTH114
-        return "the symbolic links lead in a circle" if error.errno == errno.ELOOP else ""
+            return because(Cause.DEAD_LINK) if os.path.islink(path) else None  # noqa: PTH114
+        return because(Cause.LINK_CIRCLE) if error.errno == errno.ELOOP else None
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-        return ""
-    return "it is no file but a FIFO, a socket or a device"
+        return None
+    return because(Cause.NO_REGULAR_FILE)
 
 
 def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequence[str] = ()) -> bool:
@@ -124,7 +125,7 @@ def _walk(
     failed: Callable[[FileError], None],
     ignore: Sequence[str],
     left_out: Sequence[str],
-    passed_over: Callable[[Path, str], None],
+    passed_over: Callable[[Path, Reason], None],
 ) -> Iterator[Path]:
     pending = [os.fspath(folder)]
     while pending:

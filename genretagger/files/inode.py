@@ -48,27 +48,27 @@ _GET_FLAGS = _READ | _LONG | ord("f") << 8 | 1
 _SET_FLAGS = _WRITE | _LONG | ord("f") << 8 | 2
 
 
-def locked(path: Path) -> str:
-    """Say which flag forbids to replace a file, and how to lift it; empty if none does.
+def locked(path: Path) -> tuple[str, str] | None:
+    """Say which flag forbids to replace a file, and how to lift it; None if none does.
 
     Args:
         path: a regular file or a folder; symbolic links are followed.
     """
     try:
         if stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
-            return ""
+            return None
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except OSError:  # then nobody can tell, and whoever reads it will say why
-        return ""
+        return None
     try:
         found = flags_of(descriptor)
     finally:
         os.close(descriptor)
     if found & IMMUTABLE:
-        return "locked by the flag i (chattr +i): `sudo chattr -i` unlocks it"
+        return "locked by the flag i (chattr +i)", "`sudo chattr -i` unlocks it"
     if found & APPEND_ONLY:
-        return "locked by the flag a, only to be appended to (chattr +a): `sudo chattr -a` unlocks it"
-    return ""
+        return "locked by the flag a, only to be appended to (chattr +a)", "`sudo chattr -a` unlocks it"
+    return None
 
 
 def flags_of(descriptor: int) -> int:

@@ -28,11 +28,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import (
     SYSTEM_FAULTS,
     AccessError,
     FileChangedError,
+    NoSpaceError,
     NotAllowedError,
+    ReadOnlyError,
     SystemFaultError,
     UnsupportedFileError,
     WriteRefusedError,
@@ -68,6 +71,7 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.ENOSYS: ("the file system lacks a call that is needed", "Look at how it is mounted (FUSE?)."),
     errno.ENOTCONN: ("the file system is not connected", "Mount it again."),
 }
+_KINDS: dict[int, type[AccessError]] = {errno.ENOSPC: NoSpaceError, errno.EROFS: ReadOnlyError}
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ESTALE}
 
 
@@ -90,7 +94,7 @@ def access_errors(path: Path | None) -> Iterator[None]:
         if code in _GONE:
             raise FileChangedError("the file is gone", path=path, hint="It was moved or deleted meanwhile.") from error
         cause, hint = _CAUSES.get(code, (error.strerror or type(error).__name__, "Look at the file system."))
-        kind = SystemFaultError if code in SYSTEM_FAULTS else AccessError
+        kind = _KINDS.get(code, SystemFaultError if code in SYSTEM_FAULTS else AccessError)
         raise kind(cause, path=path, hint=hint) from error
 
 
@@ -137,28 +141,34 @@ def see_unchanged(track: Track) -> None:
         raise FileChangedError("the file changed since it was read", path=track.path, hint="It will be read again.")
 
 
-def unwritable(path: Path) -> str:
-    """Say why this user cannot replace a file; empty where nothing is known to speak against it.
+def unwritable(path: Path) -> Reason | None:
+    """Say why this user cannot replace a file; None where nothing is known to speak against it.
 
     Nothing is written to find out. Where a file system does not tell, such as a server's, whoever writes will meet it.
     """
     file = Path(os.path.realpath(path))
     try:
         if mounted_read_only(file):
-            return "the file system is read-only: mount it for writing"
-        if lock := locked(file):
-            return f"it is {lock}"
-        if lock := locked(file.parent):
-            return f"its folder is {lock}"
+            return _not_writable("the file system is read-only", "mount it for writing")
+        for start, place in (("it is", file), ("its folder is", file.parent)):
+            if lock := locked(place):
+                flag, unlocking = lock
+                return _not_writable(f"{start} {flag}", unlocking)
         if not may_write(file):
-            return "this user may not write it: `chmod u+w` lets its owner have it tagged"
+            return _not_writable("this user may not write it", "`chmod u+w` lets its owner have it tagged")
         if not may_change_names(file.parent):
-            return "this user may not write in its folder: a write is a rename there"
+            return _not_writable("this user may not write in its folder", "a write is a rename there")
         if not may_keep_owner(file):
-            return "it belongs to another user or group, which could not be kept: run genretagger as its owner"
+            return _not_writable(
+                "it belongs to another user or group, which could not be kept", "run genretagger as its owner"
+            )
     except OSError:  # it is gone: whoever reads it will tell
         pass
-    return ""
+    return None
+
+
+def _not_writable(says: str, do: str) -> Reason:
+    return because(Cause.NOT_WRITABLE, says=says, do=do)
 
 
 def see_free(path: Path) -> None:
@@ -301,5 +311,5 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
             hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
         )
     if reason := unwritable(path):
-        cause, _, hint = reason.partition(": ")
-        raise NotAllowedError(cause, path=path, hint=f"{hint[:1].upper()}{hint[1:]}.")
+        hint = str(reason.figures["do"])
+        raise NotAllowedError(str(reason.figures["says"]), path=path, hint=f"{hint[:1].upper()}{hint[1:]}.")

@@ -19,6 +19,9 @@ _MAX_LABELS_BYTES = 1024 * 1024
 _PART = "genretagger"
 
 
+_NO_LIST = "The list of labels cannot be used: it is neither text nor a JSON list"
+
+
 def labelled(card: Card, labels: Path | None) -> Card:
     """The card with the labels of a file: one a line, or a JSON list.
 
@@ -30,12 +33,16 @@ def labelled(card: Card, labels: Path | None) -> Card:
     hint = "It holds one label a line, or a JSON list, in the order of the model's output."
     try:
         text = read_text(labels, most_bytes=_MAX_LABELS_BYTES)
-        names: Json = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
     except OSError as error:
         raise ModelError(f"The labels cannot be read: {error.strerror}", path=labels) from error
+    except UnicodeDecodeError as error:
+        raise ModelError(_NO_LIST, path=labels, hint=hint) from error
+    except ValueError as error:
+        raise ModelError(f"The list of labels cannot be used: {error}", path=labels, hint=hint) from error
+    try:
+        names: Json = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
     except (ValueError, RecursionError) as error:
-        why = str(error) if str(error).startswith("it is") else "it is neither text nor a JSON list"
-        raise ModelError(f"The list of labels cannot be used: {why}", path=labels, hint=hint) from error
+        raise ModelError(_NO_LIST, path=labels, hint=hint) from error
     if isinstance(names, list):
         names = [name.strip() if isinstance(name, str) else name for name in names]
         while names and names[-1] == "":

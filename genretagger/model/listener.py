@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, TypedDict
 
 from genretagger.audio.windows import plan_key
+from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS
@@ -197,7 +198,7 @@ class Listener:
             tracks: one, or all of an album, each of which counts the same however long it is.
         """
         if not self.labels:
-            return Decision((), {}, f"{self.name} gives no genres by itself: train some on it")
+            return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
         return decide(self.scores(*tracks), self._rules, vocabulary())
 
     def scores(self, *tracks: Activations) -> Scores:

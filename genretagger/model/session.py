@@ -40,8 +40,15 @@ _SAME_ORDER = 2
 _MAX_RUNS = 6
 """Windows that are listened to at once on the CPU: each costs 50 MB."""
 
-_NOT_LOADED = "The model cannot be loaded: "
 _OTHER_MODEL = "Choose another model, or tell its publisher that card and ONNX file do not match."
+
+
+class _NotLoadedError(ModelError):
+    """ONNX Runtime does not take the model; `said` is its reason."""
+
+    def __init__(self, said: str, path: Path) -> None:
+        super().__init__(f"The model cannot be loaded: {said}", path=path)
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Session:
             try:
                 return cls._start(onnx_path, card, provider, threads, warning)
             except ModelError as error:
-                cause = error.cause.removeprefix(_NOT_LOADED)
+                cause = error.said if isinstance(error, _NotLoadedError) else error.cause
                 warning = f"Device {provider.device} does not start: {cause}. Using the CPU, which takes longer"
         return cls._start(onnx_path, card, PROVIDERS[-1], threads, warning)
 
@@ -222,7 +229,7 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
             warnings.simplefilter("ignore", UserWarning)  # about providers; `Session.warning` says it better
             return runtime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
-        raise ModelError(f"{_NOT_LOADED}{explain(error)}", path=path) from error
+        raise _NotLoadedError(explain(error), path) from error
 
 
 def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[FloatArray]:

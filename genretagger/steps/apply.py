@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import FileChangedError, FileError, NotAllowedError
@@ -22,8 +23,6 @@ from genretagger.types import Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import key, vocabulary
 from genretagger.vocabulary.resolve import protected
 from genretagger.worker.pool import WorkerPool
-
-CHOSEN_BY_OWNER = "chosen by you in a plan"
 
 
 def apply(
@@ -55,7 +54,7 @@ def apply(
         try:
             outcome = yield from _patiently(planned)
         except FileError as error:
-            outcome = Outcome(planned.path, Status.FAILED, str(error))
+            outcome = Outcome(planned.path, Status.FAILED, error.reason, error=error)
         return replace(
             outcome,
             model=planned.model,
@@ -77,20 +76,22 @@ def apply(
         now = track.genres.values
         if track.payload_hash == planned.payload_hash and now == planned.after:
             # an apply that was interrupted may be run again
-            return Outcome(planned.path, Status.UNCHANGED, "it has these genres already", now, now)
+            return Outcome(planned.path, Status.UNCHANGED, because(Cause.HAS_THESE), now, now)
         if cause := _difference(planned, track):
-            return Outcome(planned.path, Status.FAILED, f"{cause}. Plan it anew", now, now)
+            return Outcome(planned.path, Status.FAILED, because(cause), now, now)
         file = Found(planned.path, planned.root)
         if reason := writer.refusal(file, track) or _loss(planned, settings.protect):
             return Outcome(planned.path, Status.SKIPPED, reason, now, now)
         see_free(planned.path)
         # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.
-        model, reason = ("", CHOSEN_BY_OWNER) if planned.edited else (planned.model, planned.reason)
+        model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
+        if planned.edited:
+            model, reason = "", because(Cause.EDITED_PLAN)
         if run_id is not None:
             try:
                 yield from writer.write(file, track, planned.after, run_id=run_id, model=model, reason=reason)
             except NotAllowedError as refusal:  # which only a try could tell
-                return Outcome(planned.path, Status.SKIPPED, str(refusal), now, now)
+                return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
 
     flows = (_safely(planned) for planned in plan)
@@ -99,15 +100,15 @@ def apply(
         workers.close(finish=False)  # what they still read, nobody waits for
 
 
-def _difference(planned: Planned, track: Track) -> str:
-    """Say how a file is not what was planned for; empty where it is."""
+def _difference(planned: Planned, track: Track) -> Cause | None:
+    """Say how a file is not what was planned for; None where it is."""
     if track.payload_hash != planned.payload_hash:
-        return "another recording lies there than when the plan was made"
+        return Cause.OTHER_THAN_PLANNED
     if track.genres != planned.before:
-        return "its genre was changed since the plan was made"
+        return Cause.GENRE_CHANGED_SINCE_PLAN
     if _touched(track.stamp) != _touched(planned.stamp):
-        return "it was changed since the plan was made"
-    return ""
+        return Cause.CHANGED_SINCE_PLAN
+    return None
 
 
 def _touched(stamp: Stamp) -> tuple[int, int, int]:
@@ -119,10 +120,10 @@ def _touched(stamp: Stamp) -> tuple[int, int, int]:
     return stamp.size_bytes, stamp.mtime_ns, stamp.ctime_ns
 
 
-def _loss(planned: Planned, protect: tuple[str, ...]) -> str:
-    """Say which protected genre the plan would remove; empty where it removes none."""
+def _loss(planned: Planned, protect: tuple[str, ...]) -> Reason | None:
+    """Say which protected genre the plan would remove; None where it removes none."""
     stays = {key(name) or name for name in planned.after}
     for name in protected(planned.before.values, protect, vocabulary()):
         if (key(name) or name) not in stays:
-            return f"it would lose the genre {name}, which the option protect keeps: add it to the plan"
-    return ""
+            return because(Cause.WOULD_LOSE, genre=name)
+    return None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from genretagger.causes import Cause, because
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, StoredAnalysis, ours_among
 from genretagger.errors import FileError
@@ -18,10 +19,11 @@ from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Activations, Credits, Decision, Heard, Sound, Track
+from genretagger.types import Credits, Decision, Heard, Sound, Track
 from genretagger.worker.pool import WorkerPool
 
-_SILENT = Decision((), {}, "nothing but silence or steady noise")
+SILENT = Decision((), {}, because(Cause.SILENT))
+"""What is decided on a track in which there is nothing to hear; it is not stored."""
 
 
 class Knowledge:
@@ -66,6 +68,8 @@ class Knowledge:
     def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
         """Give the decision that was made by the present model and windows, if there is one; it becomes the newest.
 
+        One of an earlier version, which stored no cause, does not count: what was heard is decided on again.
+
         Args:
             track: the file.
             key: by which rules, and from which evidence.
@@ -73,7 +77,9 @@ class Knowledge:
         """
         listener = self.listener
         stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
-        if stored is None or not (stored.settings == key or (or_below and stored.settings.startswith(f"{key}/"))):
+        if stored is None or stored.decision.reason.cause is Cause.RECORDED:
+            return None
+        if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
             return None
         self._store.renew_decision(track.payload_hash, self._model_id, listener.plan)
         return stored.decision
@@ -84,20 +90,14 @@ class Knowledge:
         stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
         return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
 
-    def decide(
-        self, track: Track, activations: Activations | None, *, key: str, decision: Decision | None = None
-    ) -> Decision:
-        """Choose the genres of a track from what was heard in it, and store them.
+    def keep(self, track: Track, decision: Decision, *, key: str) -> Decision:
+        """Store a decision, and give it back.
 
         Args:
             track: the file.
-            activations: what was heard; None if there was nothing to hear.
-            key: names the rules and the evidence.
-            decision: what was chosen already, from more evidence than this.
+            decision: on it.
+            key: names the rules and the evidence; see `known_decision`.
         """
-        if activations is None:
-            return _SILENT
-        decision = decision or self.listener.decide(activations)
         self._store.save_decision(track.payload_hash, self._model_id, self.listener.plan, decision, settings=key)
         return decision
 
@@ -113,13 +113,13 @@ class Knowledge:
         """
         track = yield from self.track(path, anew=False)
         ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
-        unheard = Heard(track, Credits(), None, _SILENT, ours)
+        unheard = Heard(track, Credits(), None, SILENT, ours)
         if not worth(unheard):
             return unheard
         track = yield from self.with_credits(track)
         analysis = yield from self.analysis(track, anew=False)
         activations = analysis.activations
-        decision = _SILENT if activations is None else self.listener.decide(activations)
+        decision = SILENT if activations is None else self.listener.decide(activations)
         return Heard(track, track.credits or Credits(), activations, decision, ours)
 
     def with_credits(self, track: Track) -> Flow[Track]:

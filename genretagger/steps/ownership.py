@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from genretagger.causes import REFUSALS, Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite
@@ -28,20 +29,20 @@ class Ownership:
         self._settings = settings
         self._store = store
 
-    def reason(self, track: Track, run: Run) -> str:
-        """Say why the genres are the owner's business and not ours; empty where they are not.
+    def reason(self, track: Track, run: Run) -> Reason | None:
+        """Say why the genres are the owner's business and not ours; None where they are not.
 
         Raises:
             FileChangedError: the file is no longer the one that was read.
         """
         if self._settings.policy is Policy.KEEP and track.genres.values and not run.hear_only:
-            return "it has a genre"
+            return because(Cause.HAS_GENRE)
         last = None if run.force else self._store.last_write(track.path, track.payload_hash)
         if last is not None and (reason := self._reason_of_history(last, track)):
             return reason
-        if run.once and self._store.handled(track.path, track.payload_hash) == self._settings.rules_key:
-            return "it was handled before, and its tags were edited by another program since"
-        return ""
+        if run.once and self._was_handled(track):
+            return because(Cause.HANDLED_BEFORE)
+        return None
 
     def is_written(self, track: Track) -> bool:
         """Whether a file has just the genres that we wrote, by a decision of ours."""
@@ -50,19 +51,24 @@ class Ownership:
             return False
         return bool(track.genres.values) and last.after.values == track.genres.values
 
-    def _reason_of_history(self, last: StoredWrite, track: Track) -> str:
+    def _was_handled(self, track: Track) -> bool:
+        """Whether its audio was handled to its end by the present rules, and not refused."""
+        key, cause = self._store.handled(track.path, track.payload_hash)
+        return key == self._settings.rules_key and cause not in REFUSALS
+
+    def _reason_of_history(self, last: StoredWrite, track: Track) -> Reason | None:
         if last.path != track.path and (
             os.path.lexists(last.path) or not (last.is_undone or self._was_moved(last, track))
         ):
-            return ""  # a copy is a file of its own
+            return None  # a copy is a file of its own
         if last.is_undone:
-            return "its genre was undone; --force tags it again"
+            return because(Cause.UNDONE)
         if not last.model:
-            return "you chose its genre in a plan; --force tags it again"
+            return because(Cause.CHOSEN_BY_OWNER)
         if last.after.values != track.genres.values:
             see_unchanged(track)  # another genretagger may have written it, after we read it
-            return "its genre was changed after genretagger wrote it, so it is yours; --force tags it again"
-        return ""
+            return because(Cause.CHANGED_BY_OWNER)
+        return None
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
         """Whether a track is the file that was written under a path where nothing lies now, and no newer copy of it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from genretagger.steps.album import albums, files_at, home
-from genretagger.steps.knowledge import Knowledge
+from genretagger.steps.knowledge import SILENT, Knowledge
 from genretagger.steps.pool import FORMULAS, Voice, members
 from genretagger.types import Activations, Decision, Track
 
@@ -144,9 +144,11 @@ class Together:
                 known = knowledge.known_decision(track, rules, or_below=True)
             if known is not None:
                 return known
-        decision = album.decision(track) if album is not None else None
         heard = knowledge.heard(track)
-        return knowledge.decide(track, heard.activations if heard else None, key=key, decision=decision)
+        if heard is None or heard.activations is None:
+            return SILENT
+        decision = album.decision(track, heard.activations) if album is not None else None
+        return knowledge.keep(track, decision or knowledge.listener.decide(heard.activations), key=key)
 
     def _find(self) -> dict[Path, _Album]:
         everyone = dict(self._tracks)
@@ -180,14 +182,24 @@ class _Album:
         self._decision: Decision | None = None
         self._members: frozenset[str] | None = None
 
-    def decision(self, track: Track) -> Decision | None:
-        """What the album says of a track; None if it says nothing."""
+    def decision(self, track: Track, heard: Activations) -> Decision | None:
+        """Choose the genres of one of the tracks: those of the album, or its own if it differs from the others.
+
+        Args:
+            track: of the album.
+            heard: in that track.
+
+        Returns:
+            The decision; None if the tracks have nothing in common.
+        """
         if self._members is None:
             self._members = self._decide()
-        if track.payload_hash not in self._members or self._decision is None:
+        if self._decision is None:
             return None
-        reason = f"with its album, {len(self._members)} of {self._count} tracks: {self._decision.reason}"
-        return replace(self._decision, reason=reason)
+        is_outside = track.payload_hash not in self._members
+        decision = self._knowledge.listener.decide(heard) if is_outside else self._decision
+        about = {"alike": len(self._members), "of": self._count, "outside": is_outside}
+        return replace(decision, reason=replace(decision.reason, figures={**decision.reason.figures, "album": about}))
 
     def _decide(self) -> frozenset[str]:
         evidence, self._evidence = self._evidence, {}  # not held longer than needed

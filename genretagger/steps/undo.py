@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteKind, WriteState
@@ -23,13 +24,12 @@ from genretagger.steps.writer import Writer
 from genretagger.types import Outcome, Status, Track
 from genretagger.worker.pool import WorkerPool
 
-_ANOTHER = "another recording lies there now"
-_CHANGED = "its genre was changed since"
+_THEIRS = (Cause.OTHER_RECORDING, Cause.CHANGED_SINCE_WRITE)
 
 
 def is_theirs(outcome: Outcome) -> bool:
     """Whether a file was skipped because somebody changed or replaced it after the write."""
-    return outcome.status is Status.SKIPPED and outcome.reason.startswith((_ANOTHER, _CHANGED))
+    return outcome.status is Status.SKIPPED and outcome.reason.cause in _THEIRS
 
 
 def undo(
@@ -70,7 +70,7 @@ def undo(
         try:
             outcome = yield from _patiently(write)
         except FileError as error:
-            outcome = Outcome(write.path, Status.FAILED, str(error))
+            outcome = Outcome(write.path, Status.FAILED, error.reason, error=error)
         model = _chooser(store, write) if write.kind is WriteKind.UNDO else ""
         return replace(outcome, model=model, seconds=time.monotonic() - started, dry_run=dry_run)
 
@@ -85,22 +85,20 @@ def undo(
         redo = write.kind is WriteKind.UNDO
         if store.write(write.id).state is WriteState.UNDONE:
             now = write.before.values
-            did = "put it back" if redo else "undid it"
-            return Outcome(write.path, Status.UNCHANGED, f"another genretagger {did} meanwhile", now, now)
+            return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
         path = _where_it_lies(store, write)
         track: Track = yield Step(workers.inspect(path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
-            return Outcome(write.path, Status.SKIPPED, _ANOTHER, now, now)
+            return Outcome(write.path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
         if now != write.after.values and not force:
-            does = "puts it back all the same" if redo else "undoes it too"
-            return Outcome(write.path, Status.SKIPPED, f"{_CHANGED}: --force {does}", now, now)
+            return Outcome(write.path, Status.SKIPPED, because(Cause.CHANGED_SINCE_WRITE, redo=redo), now, now)
         # The folder that the write was allowed in is the only one that its undo may touch.
         file = Found(path, Path(os.path.realpath(path)).parent)
         if reason := writer.forbidden(file, track):
             return Outcome(write.path, Status.SKIPPED, reason, now, now)
-        reason = f"redo of write {write.undo_of}" if redo else f"undo of write {write.id}"
+        reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
         if not dry_run:
             model = _chooser(store, write) if redo else ""
             try:
@@ -108,7 +106,7 @@ def undo(
                     file, track, write.before, run_id=run_id, model=model, reason=reason, undo_of=write.id
                 )
             except NotAllowedError as refusal:  # which only a try could tell
-                return Outcome(write.path, Status.SKIPPED, str(refusal), now, now)
+                return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
     # One at a time: two writes to one file must be undone in their order.

@@ -11,6 +11,7 @@ import os
 from concurrent.futures import Future
 from pathlib import Path
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
@@ -43,8 +44,8 @@ class Writer:
             preserve_mtime=settings.preserve_mtime,
         )
 
-    def refusal(self, file: Found, track: Track, *, in_place: bool = False) -> str:
-        """Say why the settings, the container or the rights keep us from writing to a file; empty where nothing does.
+    def refusal(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
+        """Say why the settings, the container or the rights keep us from writing to a file; None where nothing does.
 
         It is asked before anybody listens, and is never remembered: the settings and rights may be others next time.
 
@@ -54,17 +55,18 @@ class Writer:
             in_place: another program is about to write it by its own means, for which it needs other rights.
         """
         if beside := companion(file.path, file.root):
-            return f"it is not complete: {beside} says that its download is not finished"
-        return track.refusal or self.forbidden(file, track, in_place=in_place)
+            return because(Cause.UNFINISHED, beside=beside)
+        if track.refusal:
+            return because(Cause.CONTAINER, says=track.refusal)
+        return self.forbidden(file, track, in_place=in_place)
 
-    def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> str:
+    def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
         """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `refusal`."""
         if track.stamp.links > 1 and not self.options.allow_hard_links:
-            return f"it is hard-linked: it has {track.stamp.links} names, and hard_links = true would part them"
+            return because(Cause.HARD_LINKED, names=track.stamp.links)
         if not self.options.allow_outside and not inside(file.path, file.root):
-            real = os.path.realpath(file.path)
-            return f"it lies outside the folder: outside_links = true allows to write to {real}"
-        return "" if in_place else unwritable(file.path)
+            return because(Cause.OUTSIDE, real_path=os.path.realpath(file.path))
+        return None if in_place else unwritable(file.path)
 
     def write(
         self,
@@ -74,7 +76,7 @@ class Writer:
         *,
         run_id: int,
         model: str,
-        reason: str,
+        reason: Reason,
         undo_of: int | None = None,
     ) -> Flow[None]:
         """Change the genre field of one file.
@@ -85,7 +87,7 @@ class Writer:
             wanted: the new genres, or a field to put back exactly.
             run_id: the run that this write belongs to.
             model: name of the model that the genres come from.
-            reason: why, in words.
+            reason: why.
             undo_of: number of the write that this one undoes.
 
         Raises:
@@ -124,7 +126,7 @@ class Writer:
         if _removed(track.path, temporary_name):
             self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
 
-    def announce(self, track: Track, genres: tuple[str, ...], *, run_id: int, model: str, reason: str) -> int:
+    def announce(self, track: Track, genres: tuple[str, ...], *, run_id: int, model: str, reason: Reason) -> int:
         """Note a write that another program is about to make by its own rules; `settle` ends it.
 
         Args:
@@ -132,7 +134,7 @@ class Writer:
             genres: as they will be read back.
             run_id: the run that this write belongs to.
             model: name of the model that the genres come from.
-            reason: why, in words.
+            reason: why.
 
         Returns:
             The number of the write.

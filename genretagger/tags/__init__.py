@@ -1,1 +1,1 @@
-"""Reading and writing the genre of a file, and telling its audio from its tags. Start at `api.py`."""
+"""Reads and writes the genre of a file, and separates audio from tags. Start at `api.py`."""

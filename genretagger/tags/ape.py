@@ -1,21 +1,24 @@
-"""Monkey's Audio, Musepack, WavPack and TAK: the audio, then an APEv2 tag, then perhaps Lyrics3 and ID3v1.
+"""Monkey's Audio, Musepack, WavPack and TAK: audio, an APEv2 tag, then perhaps Lyrics3 and ID3v1.
 
-The tag is a list of items, and its header and footer tell their number and size. Only the Genre item is ever changed;
-the others keep their order, flags and bytes. Keys are compared without regard to case, and the spelling that the file
-has stays. Several genres are one item, with NUL between the values.
+The tag is a list of items; its header and footer give the number of items and their size. Only the
+Genre item is ever changed; the others keep their order, flags and bytes. Keys are compared without
+regard to case, and an existing key keeps its spelling. Several genres are one item, with NUL
+between the values.
 
-Not written: APEv1, which has no form for several values and none for letters beyond ASCII; and a tag whose sizes do not
-agree with each other, because what it claims beyond its items may be audio.
+Not written: APEv1, which cannot hold several values or letters beyond ASCII; and a tag with sizes
+that contradict each other, because the bytes that it claims beyond its items may be audio.
 
-A file with ID3v1 only gets a tag that carries its title, artist and so on over, because readers take the first tag they
-find. Not written either, because a common reader would not see the genre:
+If a file has only ID3v1, its new tag also gets the title, artist and so on from there, because
+readers stop at the first tag that they find. These files are not written either, because a common
+reader would not see the genre:
 
 - a file with ID3v2 in front, which some old taggers added: FFmpeg and mutagen do not open it;
-- a WavPack file with ID3v1 at the end: FFmpeg then looks at nothing else;
-- a file with Lyrics3, ID3v2 or anything else but ID3v1 behind the place of the tag: TagLib or mutagen do not find it.
+- a WavPack file with ID3v1 at the end: FFmpeg then ignores all other tags;
+- a file with Lyrics3, ID3v2 or anything else but ID3v1 behind the place of the tag: TagLib or
+  mutagen do not find it.
 
-If the audio is cut off, a decoder takes the tag for the missing part, so such a file is not written (`extents.py`).
-
+If the audio is cut off, a decoder reads the tag as the missing part, so such a file is not written
+(`extents.py`).
 Source: the APEv2 specification of the Hydrogenaudio wiki.
 """
 
@@ -47,14 +50,16 @@ from genretagger.types import GenreField, Json
 
 FORM = "APEv2"
 _END = struct.Struct("<8sIIII8s")
-"""Header and footer: the mark, version, bytes of the items and the footer, number of items, flags, reserved."""
+"""Header and footer: the mark, version, bytes of the items and the footer, number of items, flags,
+reserved.
+"""
 _MARK = b"APETAGEX"
 _VERSION_1, _VERSION_2 = 1000, 2000
 _HAS_HEADER, _IS_HEADER = 1 << 31, 1 << 29
 _NEW_HEADER = _END.pack(_MARK, _VERSION_2, 0, 0, _HAS_HEADER | _IS_HEADER, bytes(8))
 _NEW_FOOTER = _END.pack(_MARK, _VERSION_2, 0, 0, _HAS_HEADER, bytes(8))
 _NAMES = {"TIT2": "Title", "TPE1": "Artist", "TALB": "Album", "TDRC": "Year", "COMM": "Comment", "TRCK": "Track"}
-"""The frames that mutagen makes of ID3v1, and the keys of APEv2."""
+"""Frames that mutagen makes from ID3v1, and their keys in APEv2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,11 @@ class _Tag:
 
     Attributes:
         start: of the header.
-        end: of the footer; equal to `start` where there is no tag yet.
-        header: its bytes; empty where the tag has a footer only.
+        end: of the footer; equal to `start` if there is no tag yet.
+        header: its bytes; empty if the tag has a footer only.
         footer: its bytes.
         items: the bytes of each item, with its sizes and flags.
-        fault: why the tag must not be written; None where all of it is understood.
+        fault: why the tag must not be written; None if all of it is understood.
     """
 
     start: int
@@ -79,12 +84,12 @@ class _Tag:
 
     @property
     def form(self) -> str:
-        """What people call it."""
+        """The name that people use for this version of the tag."""
         return "APEv1" if _version(self.footer) == _VERSION_1 else FORM
 
     @property
     def marks(self) -> bytes:
-        """All of the header and the footer but what counts the items."""
+        """All of the header and the footer except the counts of bytes and items."""
         return b"".join(end[:12] + end[20:] for end in (self.header, self.footer))
 
     def render(self, items: Sequence[bytes]) -> bytes:
@@ -107,7 +112,10 @@ class Ape:
         self.separator, self.kind = separator, kind
 
     def read(self, file: BinaryIO) -> GenreField:
-        """APEv2 before ID3v2 before ID3v1; `raw` holds APEv2 items only, because only they are ever written."""
+        """Read APEv2 before ID3v2 before ID3v1.
+
+        `raw` holds APEv2 items only, because nothing else is ever written.
+        """
         tag = _tag(file)
         raw = taken(tag.form, tag.items, is_genre)
         values = meant([text for item in tag.items if is_genre(item) for text in _texts(item)])
@@ -115,7 +123,7 @@ class Ape:
         return field_or_around(field, file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A tag that is not understood to its last byte, audio that is cut off, or tags that would hide the genre."""
+        """Refuse a tag that is not fully understood, cut-off audio, or other tags in the way."""
         start, human = id3v2_end(file, 0), KINDS[self.kind].human
         if start:
             return f"an ID3 tag stands in front of the {human} file"
@@ -137,12 +145,12 @@ class Ape:
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """What lies between the tags in front and the tags at the end."""
+        """Feed what lies between the tags in front and the tags at the end."""
         start = id3v2_end(file, 0)
         feed(file, start, tails.tails_start(file, start), sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other items, and what lies around the tag without being audio."""
+        """Feed the other items, and the bytes around the tag that are not audio."""
         tag = _tag(file)
         feed_field(sink, tag.marks)
         items = [item for item in tag.items if not is_genre(item)]
@@ -155,7 +163,7 @@ class Ape:
         feed(file, tag.end, file.seek(0, os.SEEK_END), sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One Genre item."""
+        """Write one Genre item."""
         tag = _tag(file)
         items = list(tag.items) if tag.start < tag.end else _carried_over(file)
         key = next((_key(item) for item in items if is_genre(item)), b"Genre")
@@ -163,7 +171,7 @@ class Ape:
         _store(file, tag, replaced(items, is_genre, new))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The items as they were."""
+        """Put the items back as they were."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is not one of APEv2")
         tag = _tag(file)
@@ -171,7 +179,7 @@ class Ape:
         _store(file, tag, restored(items, is_genre, raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen reads them."""
+        """Return the genres as mutagen reads them."""
         apev2 = library("apev2")
         file.seek(0)
         try:
@@ -196,7 +204,7 @@ def _item(key: bytes, text: str) -> bytes:
 
 
 def _texts(item: bytes) -> list[str]:
-    """The values of an item; none where it is no text."""
+    """The values of an item; none if it is not text."""
     kind = item[4] & 6
     return item[8 + len(_key(item)) + 1 :].decode("utf-8", "replace").split("\x00") if not kind else []
 
@@ -238,7 +246,11 @@ _SEARCHED_BYTES = 1 << 20
 
 
 def _remains(file: BinaryIO, audio: int, start: int) -> str | None:
-    """24 bytes of an old header are what an early tagger left in front; a second tag would hide from some readers."""
+    """Look for parts of another tag in front of this one.
+
+    An early tagger left 24 bytes of an old header there. A second tag would be hidden from some
+    readers.
+    """
     return _REMAINS if _has_mark(file, max(audio, start - _END.size), start) else None
 
 
@@ -260,7 +272,7 @@ def _fault(version: int, flags: int, *, complete: bool) -> str | None:
 
 
 def _items(data: bytes, count: int) -> tuple[list[bytes], bytes]:
-    """The items as far as they make sense, and the bytes that are left."""
+    """The items that can be read, and the bytes that are left over."""
     items: list[bytes] = []
     position = 0
     while len(items) < count:
@@ -281,7 +293,7 @@ def _store(file: BinaryIO, tag: _Tag, items: Sequence[bytes]) -> None:
 
 
 def _carried_over(file: BinaryIO) -> list[bytes]:
-    """The items, all but the genre, that APEv2 has for what the file's ID3v1 tag says."""
+    """The contents of the file's ID3v1 tag, except the genre, as APEv2 items."""
     data = tails.id3v1(file)
     frames = (library("id3").ParseID3v1(data, v2_version=4) or {}).values() if data else ()
     texts = [(_NAMES[frame.FrameID], str(frame.text[0])) for frame in frames if frame.FrameID in _NAMES]

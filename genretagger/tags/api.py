@@ -1,15 +1,16 @@
-"""Genres in files: read them, know the audio they belong to, and write them so that nothing else changes.
+"""Genres in files: read them, identify the audio, and write genres without changing anything else.
 
-`write` is the only function that changes a file. It hands `files.replace` an edit and a check; the check lets the copy
-take the place of the original only when
+`write` is the only function that changes a file. It hands `files.replace` an edit and a check. The
+check lets the copy replace the original only if
 
 1. the payload hash of both is the expected one,
 2. everything that is neither audio nor genre is equal, byte for byte,
-3. the genre reads back as it was meant, by our reader and by mutagen,
-4. the kind is the same, and a sample of the audio decodes to the same samples, where the caller gives a decoder,
-5. it can be undone: the way back is tried in memory, see `wayback.py`.
+3. our reader and mutagen both read back the intended genre,
+4. the kind is the same, and, if the caller gives a decoder, a sample of the audio decodes to the
+  same samples,
+5. the write can be undone: the undo is tried in memory, see `wayback.py`.
 
-The formats are in one file a family; `container.py` has their contract and `registry.py` the list.
+Each family of formats has one file; `container.py` has their contract and `registry.py` the list.
 """
 
 from __future__ import annotations
@@ -66,14 +67,14 @@ _PAGED = {"ogg", "opus", "speex", "oggflac"}
 
 @dataclass(frozen=True, slots=True)
 class NewGenres:
-    """A change: these become the genres, best first; none removes the field."""
+    """A change: these become the genres, best first; an empty tuple removes the field."""
 
     values: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OldGenres:
-    """A change: what `read` gave as `raw` is put back."""
+    """A change: the field returns to what `read` gave as `raw`."""
 
     raw: Json
 
@@ -83,7 +84,7 @@ Change: TypeAlias = NewGenres | OldGenres
 
 @contextlib.contextmanager
 def tag_errors(path: Path | None = None) -> Iterator[None]:
-    """Translate what damaged tags raise: here, in mutagen, and in the system below.
+    """Translate the errors that damaged tags cause here, in mutagen and in the operating system.
 
     Raises:
         TagError: the bytes make no sense.
@@ -104,7 +105,8 @@ def tag_errors(path: Path | None = None) -> Iterator[None]:
                 raise cause from error
         raise _damaged(error, path) from error
     except (
-        # seen from mutagen on the broken files of its own and of TagLib's collections, or possible in it
+        # mutagen raised these on broken files of its own and TagLib's test collections, or could
+        # raise them
         ArithmeticError,
         AssertionError,
         AttributeError,
@@ -131,11 +133,11 @@ def read(file: BinaryIO, kind: Kind, options: WriteOptions = WriteOptions()) -> 
 
     Args:
         file: seekable, open for reading; the position is moved.
-        kind: what `kind_of` said of it.
+        kind: what `kind_of` returned for it.
         options: for the separator of ID3v2.3.
 
     Returns:
-        The field; empty for a kind whose tags are not known.
+        The field; empty for a kind with unknown tags.
 
     Raises:
         TagError: the tags are damaged.
@@ -151,8 +153,8 @@ def read(file: BinaryIO, kind: Kind, options: WriteOptions = WriteOptions()) -> 
 def payload_hash(file: BinaryIO, kind: Kind) -> str:
     """Hash the audio without the tags, reading the file once in pieces of 1 MB.
 
-    The digest does not depend on the version of any library. For a kind whose tags are not known it is that of the
-    whole file.
+    The digest does not depend on the version of any library. If the tags of a kind are not known,
+    the whole file is hashed.
 
     Raises:
         TagError: the structure of the container is damaged.
@@ -165,11 +167,11 @@ def payload_hash(file: BinaryIO, kind: Kind) -> str:
 
 
 def survey(file: BinaryIO, kind: Kind) -> tuple[str, str | None]:
-    """As `payload_hash`, and see in the same pass whether the sound is all there.
+    """Hash as `payload_hash` does, and check in the same pass whether audio is missing.
 
     Returns:
-        The hash, and why the file is not complete; None if nothing speaks for it, or if its tags are not known, as no
-        genre could be written to it anyway.
+        The hash, and why the file is not complete; None if no gap was found, or if the tags of its
+        kind are not known, because no genre could be written to it anyway.
 
     Raises:
         TagError: the structure of the container is damaged.
@@ -197,10 +199,11 @@ def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:
 
 
 def refusal(file: BinaryIO, kind: Kind) -> str | None:
-    """Say why the genre of this file cannot be written, or not be undone; None if both can be done.
+    """Say why the genre of this file cannot be written or undone; None if both are possible.
 
-    A write and its undo are tried in memory, so the answer is what a write would end with. Not of Ogg files: it would
-    renumber all their pages, which takes ten times as long as reading them. A real write tries the undo of any file.
+    A write and its undo are tried in memory, so a real write would end with the same answer. Ogg
+    files are not tried: that would renumber all their pages, which takes ten times as long as
+    reading them. A real write tries the undo of every file.
 
     Raises:
         AccessError: the file cannot be read.
@@ -249,19 +252,20 @@ def write(
         root: the library folder that it must lie in.
         change: new genres, or the field that an earlier `read` found.
         expected: the stamp of the file when the change was decided.
-        payload_hash: what `payload_hash` said of it then.
+        payload_hash: what `payload_hash` returned for it then.
         temporary_name: from `files.new_temporary_name`, written down before the call.
         options: how to write.
         audio_sample: decodes parts of a file, to compare before and after.
-        step: told of each step; see `swap.STEPS`.
+        step: is called at each step; see `swap.STEPS`.
 
     Returns:
-        The field before and after, and the stamp after. A change that would change nothing is not written.
+        The field before and after, and the stamp after. A change that would change nothing is not
+        written.
 
     Raises:
-        UnsupportedFileError: no audio, or a kind without tags that are known.
+        UnsupportedFileError: the file is not audio, or the tags of its kind are not known.
         WriteRefusedError: the write would have endangered the file; it is as it was.
-        FileChangedError: somebody else changed the file; theirs stays.
+        FileChangedError: another program changed the file; its version stays.
         TagError: the tags are damaged.
         AccessError: the system refuses, or there is no space.
     """
@@ -301,7 +305,7 @@ def write(
 
 
 def fault_of_names(values: tuple[str, ...]) -> str:
-    """Say why these cannot be the genres of a file; empty where they can."""
+    """Say why these cannot be the genres of a file; empty if they can."""
     for value in values:
         is_text = value == value.strip() and value and not any(unicodedata.category(c) in ("Cc", "Cs") for c in value)
         if not is_text or is_blank(value) or len(value) > _NAME_LENGTH:
@@ -362,9 +366,9 @@ class _Job:
         seen = self.container.second_opinion(temporary)
         if isinstance(self.change, NewGenres):
             if self.change.values and self.after.values != self.change.values:
-                return "the genres would not read back as they are meant"
+                return "the genres would not read back as intended"
             if seen != self.change.values:
-                return "another reader would not see the genres as they are meant"
+                return "another reader would not see the intended genres"
         elif self.after.form == (self.change.raw or {}).get("form") and not same_fields(
             self.after.raw, self.change.raw
         ):
@@ -374,7 +378,10 @@ class _Job:
         return None
 
     def _fault_of_undo(self, original: BinaryIO, temporary: BinaryIO) -> str | None:
-        """Say why the write could not be undone. An undo is not asked: it is done even if nobody could redo it."""
+        """Say why the write could not be undone.
+
+        An undo is not checked: it is done even if it could not be redone.
+        """
         if isinstance(self.change, OldGenres):
             return None
         return fault_of_undo(self.container, self.kind, original, temporary, self.container.read(original))

@@ -1,6 +1,6 @@
-"""Genres in tags that lie around a file and are not its own: ID3v2 in front, APEv2, ID3v1 and others behind.
+"""Genres in tags around a file that are not its own: ID3v2 in front; APEv2, ID3v1 behind.
 
-They are read if the container itself has no genre, so that a file that has one anywhere counts as having one. They are
+They are read if the container itself has no genre, so that a genre in any tag counts. They are
 never written.
 """
 
@@ -18,7 +18,7 @@ _TAGS = 8
 
 
 def field_or_around(field: GenreField, file: BinaryIO, separator: str) -> GenreField:
-    """The field of the container; without values, with those of a tag around it and the name of that tag.
+    """The field of the container; if it is empty, the values and the form of a tag around it.
 
     Args:
         field: of the container.

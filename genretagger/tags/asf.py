@@ -1,12 +1,14 @@
 """ASF, which is WMA: a header of objects, then the data, then perhaps an index.
 
-The genre is the attribute WM/Genre, once for each value. Three objects of the header can hold it, each in a form of its
-own: the Extended Content Description, the Metadata and the Metadata Library. It is changed where it is found; a new one
-goes into the Extended Content Description, which every reader knows. All other objects and attributes keep their order
-and their bytes. Behind the header nothing changes: ASF counts places in the data from the start of the data.
+The genre is the attribute WM/Genre, once for each value. Three objects of the header can hold it,
+each in its own form: the Extended Content Description, the Metadata and the Metadata Library. An
+existing genre is changed in its place; a new one goes into the Extended Content Description, which
+every reader knows. All other objects and attributes keep their order and their bytes. Nothing
+changes behind the header: ASF counts places in the data from the start of the data.
 
-WM/GenreID, a number that some programs write beside it, is not touched. An attribute named Genre counts, but FFmpeg
-then shows no other, so a file with it is not written. Neither is one with an ID3 tag in front.
+WM/GenreID, a number that some programs write beside it, is not touched. An attribute named Genre
+counts, but FFmpeg then shows no other, so a file with it is not written. A file with an ID3 tag in
+front is not written either.
 
 Source: Microsoft's Advanced Systems Format (ASF) Specification, revision 01.20.
 """
@@ -51,10 +53,10 @@ _HOLDERS = {_DESCRIPTION: b"D", _METADATA: b"M", _LIBRARY: b"L"}
 """The objects with attributes, and the letter in front of each of their attributes."""
 
 _HEADER_BYTES, _OBJECT_BYTES, _EXTENSION_BYTES, _DATA_BYTES = 30, 24, 22, 50
-"""The least that each takes: the header, any object, the content of the Header Extension, the data."""
+"""The least bytes of the header, any object, the Header Extension's content and the data."""
 _OBJECTS = 4096
 _PROPERTIES_BYTES, _FILE_SIZE = 80, slice(16, 24)
-"""The content of the File Properties, and in it the size of the whole file."""
+"""Bytes of the File Properties' content, and the place of the file size in it."""
 _TEXT = 0
 _MOST = 0xFFFF
 
@@ -65,7 +67,8 @@ class _Object:
 
     Attributes:
         guid: what it is.
-        content: its bytes without GUID and size; of the Header Extension the ones before its objects.
+        content: its bytes without GUID and size; for the Header Extension, the bytes before its
+            objects.
         inside: the objects of the Header Extension.
     """
 
@@ -87,11 +90,11 @@ class _Header:
     """The header of a file.
 
     Attributes:
-        size: that it has in the file.
+        size: its bytes in the file.
         objects: in it.
         fields: the attributes of all three objects, each with its letter in front.
         reserved: two bytes.
-        fault: why it must not be written; None where all of it is understood.
+        fault: why it must not be written; None if all of it is understood.
     """
 
     size: int
@@ -106,7 +109,7 @@ class _Header:
         return _HEADER + struct.pack("<QI", _HEADER_BYTES + len(body), len(self.objects)) + self.reserved + body
 
     def flat(self) -> list[_Object]:
-        """The objects with those of the extension behind it."""
+        """The objects in order, each followed by the objects inside it."""
         return [inner for found in self.objects for inner in (found, *found.inside)]
 
 
@@ -121,7 +124,10 @@ class Asf:
         self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The WM/Genre attributes that are text; or else the genre of other places, which are never written."""
+        """Read the WM/Genre attributes that are text; if there are none, other places.
+
+        The other places are never written.
+        """
         fields = _header(file).fields
         texts = [_text(record) for record in fields if is_genre(record)]
         others = [_text(record) for record in fields if _is_other_genre(record)]
@@ -129,7 +135,7 @@ class Asf:
         return field_or_around(field, file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A header that is not understood to its last byte, or data that does not follow it."""
+        """Refuse a header that is not fully understood, or data that does not follow it."""
         if id3v2_end(file, 0):
             return "an ID3 tag stands in front of the WMA file"
         header = _header(file)
@@ -143,12 +149,12 @@ class Asf:
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """The data object."""
+        """Feed the data object."""
         start, end = _data(file, _header(file))
         feed(file, start, end, sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other objects and attributes, and what follows the data."""
+        """Feed the other objects and attributes, and what follows the data."""
         header = _header(file)
         sink(header.reserved)
         for found in header.flat():
@@ -167,20 +173,20 @@ class Asf:
         feed(file, _data(file, header)[1], file.seek(0, os.SEEK_END), sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """Attributes like the first that the file has."""
+        """Write attributes of the same form as the first genre that the file has."""
         header = _header(file)
         model = next((record for record in header.fields if is_genre(record)), b"D")
         _store(file, header, replaced(header.fields, is_genre, [_attribute(model, value) for value in values]))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The attributes as they were."""
+        """Put the attributes back as they were."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is not one of WMA")
         header = _header(file)
         _store(file, header, restored(header.fields, is_genre, raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen reads them."""
+        """Return the genres as mutagen reads them."""
         file.seek(0)
         tags = library("asf").ASF(file).tags
         return meant([str(value) for value in tags.get(FORM, ())])
@@ -214,7 +220,7 @@ def _text(record: bytes) -> str:
 
 
 def _attribute(model: bytes, text: str) -> bytes:
-    """A genre in the object, the language and the stream of another."""
+    """A genre attribute with the object, language and stream of another attribute."""
     name, value = _GENRE + bytes(2), text.encode("utf-16-le") + bytes(2)
     if model[:1] == b"D":
         return b"D" + struct.pack("<H", len(name)) + name + struct.pack("<HH", _TEXT, len(value)) + value
@@ -271,7 +277,7 @@ def _objects(data: bytes, *, outside: bool) -> list[_Object]:
 
 
 def _records(content: bytes, letter: bytes) -> list[bytes]:
-    """The attributes of an object as far as they make sense, each with the letter of its object in front."""
+    """The attributes of an object that can be read, each with the letter of its object in front."""
     found: list[bytes] = []
     position = 2
     for _ in range(int.from_bytes(content[:2], "little")):
@@ -313,7 +319,7 @@ def _store(file: BinaryIO, header: _Header, fields: Sequence[bytes]) -> None:
     if not any(found.guid == _DESCRIPTION for found in header.flat()):
         objects = (*objects, empty)
     new = _with_fields(replace(header, objects=objects), fields)
-    if new.objects[-1] == empty:  # where the first write put it; taken away again, nothing of it stays
+    if new.objects[-1] == empty:  # the first write added it; once empty, it is removed completely
         new = replace(new, objects=new.objects[:-1])
     size = file.seek(0, os.SEEK_END)
     rendered = new.render()
@@ -323,7 +329,7 @@ def _store(file: BinaryIO, header: _Header, fields: Sequence[bytes]) -> None:
 
 
 def _with_size(found: _Object, size: int, new_size: int) -> _Object:
-    """The File Properties with the new size of the file, where they have the right one so far."""
+    """The File Properties with the new size of the file, if their size was right before."""
     if found.guid != _PROPERTIES or int.from_bytes(found.content[_FILE_SIZE], "little") != size:
         return found
     return replace(found, content=_with_file_size(found.content, new_size))
@@ -334,7 +340,7 @@ def _with_file_size(content: bytes, size: int) -> bytes:
 
 
 def _data(file: BinaryIO, header: _Header) -> tuple[int, int]:
-    """Where the data object starts, and where it ends by its size."""
+    """Where the data object starts, and where it ends according to its size."""
     start = id3v2_end(file, 0) + header.size
     file.seek(start)
     head = file.read(_OBJECT_BYTES)

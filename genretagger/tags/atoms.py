@@ -1,4 +1,4 @@
-"""The atoms (boxes) of MP4: finding them, and moving what points into the file.
+"""The atoms (boxes) of MP4: finding them, and correcting what points into the file.
 
 Source: ISO 14496-12.
 """
@@ -23,7 +23,10 @@ _OUTERMOST = frozenset(
         *(b"free", b"skip", b"wide", b"uuid", b"udta", b"meta", b"meco", b"pnot", b"PICT", b"junk"),
     )
 )
-"""The names of atoms that a file consists of. By any other name, a size that leads too far is no size."""
+"""The names of atoms at the outermost level.
+
+If any other name has a size that leads beyond the file, the bytes are not an atom.
+"""
 _STILLS = (b"jpeg", b"png ", b"tiff", b"gif ")
 
 
@@ -35,7 +38,7 @@ class Atom:
         name: its four letters.
         start: where its size stands.
         content: where its content starts, behind size and name.
-        end: where it ends by its size, at most at the end of the file.
+        end: where it ends according to its size, at most at the end of the file.
         cut_off: its size leads beyond the end of the file.
         open_ended: its size is 0, which means "to the end of the file".
     """
@@ -49,10 +52,11 @@ class Atom:
 
 
 def atoms(file: BinaryIO, start: int = 0, end: int | None = None) -> list[Atom]:
-    """The atoms between two places, or of the whole file; those inside them are not looked at.
+    """The atoms between two places, or of the whole file, without the atoms inside them.
 
-    At the level of the file the last one may lead too far, and bytes that are no atom may follow: the tag of a mistaken
-    tagger, or what a copy left. There the atoms start behind an ID3 tag, if one stands in front.
+    At the outermost level the last atom may lead beyond the end of the file, and bytes that are no
+    atom may follow, such as a tag that does not belong there or the remains of a copy. At that
+    level the atoms start behind an ID3 tag, if there is one.
 
     Raises:
         TagError: a size makes no sense.
@@ -90,7 +94,7 @@ def first(found: list[Atom], name: bytes) -> Atom | None:
 
 
 def inside_of(file: BinaryIO, atom: Atom) -> list[Atom]:
-    """The atoms in an atom that holds nothing but atoms."""
+    """The atoms in an atom that holds only atoms."""
     return atoms(file, atom.content, atom.end)
 
 
@@ -102,7 +106,7 @@ def inside_of_meta(file: BinaryIO, meta: Atom) -> list[Atom]:
 
 
 def content_of(file: BinaryIO, atom: Atom) -> bytes:
-    """What is in it.
+    """The content of an atom.
 
     Raises:
         TagError: it is too large to be read into memory.
@@ -124,7 +128,7 @@ def sample_tables(file: BinaryIO, moov: Atom) -> Iterator[list[Atom]]:
 
 
 def is_film(file: BinaryIO, moov: Atom) -> bool:
-    """Whether a track shows moving pictures; the pictures of an audiobook's chapters are a track of stills."""
+    """Whether a track shows moving pictures; chapter pictures are a track of stills."""
     for track in inside_of(file, moov):
         level: list[Atom] = [track] if track.name == _TABLE_PATH[0] else []
         for name in _TABLE_PATH[1:3]:
@@ -141,7 +145,7 @@ def is_film(file: BinaryIO, moov: Atom) -> bool:
 
 
 def chunk_offsets(file: BinaryIO, table: Atom) -> array[int]:
-    """The places in the file that `stco` or `co64` names."""
+    """The places in the file that `stco` or `co64` point to."""
     data = content_of(file, table)
     count = int.from_bytes(data[4:8], "big")
     offsets = array("I" if table.name == b"stco" else "Q")
@@ -154,7 +158,7 @@ def chunk_offsets(file: BinaryIO, table: Atom) -> array[int]:
 
 
 def fragment_bases(file: BinaryIO, moof: Atom) -> Iterator[tuple[int, int]]:
-    """Where each fragment of this `moof` says what it counts from, and the place in the file that it says."""
+    """For each fragment of this `moof`: where its base offset is stored, and the offset itself."""
     for traf in inside_of(file, moof):
         if traf.name != b"traf":
             continue
@@ -165,11 +169,11 @@ def fragment_bases(file: BinaryIO, moof: Atom) -> Iterator[tuple[int, int]]:
 
 
 def fragment_places(file: BinaryIO, top: list[Atom]) -> Iterator[tuple[int, int, int]]:
-    """What the indexes of fragments (`mfra`, `sidx`) say of places in the file.
+    """The places in the file that the indexes of fragments (`mfra`, `sidx`) point to.
 
     Yields:
-        Where the number stands, its bytes, and the place that it tells; of `sidx`, which counts from its own end, the
-        number is the place less that end.
+        Where the number is stored, its length in bytes, and the place that it points to. `sidx`
+        counts from its own end, so its number is the place minus that end.
     """
     for atom in top:
         if atom.name == b"sidx":
@@ -207,10 +211,10 @@ def pointer_fault(file: BinaryIO, top: list[Atom], moov: Atom) -> str | None:
 
 
 def move_offsets(file: BinaryIO, place: int, shift: int) -> None:
-    """Correct all that points to what lay at `place` or behind it, after it moved by `shift` bytes.
+    """Correct everything that points to `place` or behind it, after those bytes moved by `shift`.
 
     Raises:
-        TagError: there is a pointer that is not known how to correct, or one becomes too large for its field.
+        TagError: a pointer is of a kind that we cannot correct, or becomes too large for its field.
     """
     top = atoms(file)
     moov = first(top, b"moov")

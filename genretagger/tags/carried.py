@@ -1,13 +1,14 @@
-"""What an ID3v2 tag takes over from a tag that it would hide: ID3v1, APEv2 and RIFF INFO as frames of ID3v2.
+"""Copies what an ID3v2 tag would hide (ID3v1, APEv2, RIFF INFO) into frames of ID3v2.
 
-FFmpeg shows ID3v1 only if the ID3v2 tags have no text, and TagLib shows the first of ID3v2, APEv2 and ID3v1 that holds
-anything. So a tag with nothing but a genre takes all other fields away from players, although every byte is still
-there. The fields that such a reader showed are written in front of the genre, under the names by which it shows them
-again. Nothing is guessed: what cannot be shown again as it was raises `CarryError`, and the file is not written.
+FFmpeg shows ID3v1 only if the ID3v2 tags have no text, and TagLib shows the first of ID3v2, APEv2
+and ID3v1 that holds anything. So a tag with only a genre would hide all other fields from players,
+although every byte is still there. The fields that such a reader showed are written in front of the
+genre, under names that make it show them again. Nothing is guessed: if a field cannot be shown
+again as it was, `CarryError` is raised, and the file is not written.
 
 Fields have the names of TagLib's properties ("TITLE", "TRACKNUMBER"); genres are never among them.
-
-Measured with FFmpeg 8.1, TagLib 2 (pytaglib 3.2) and mutagen 1.48; `tests/tags/test_tags_carried.py` measures it again.
+Measured with FFmpeg 8.1, TagLib 2 (pytaglib 3.2) and mutagen 1.48;
+`tests/tags/test_tags_carried.py` measures it again.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from genretagger.errors import TagError
 from genretagger.tags.id3 import Id3Tag
 
 Fields: TypeAlias = dict[str, tuple[str, ...]]
-"""Values by the name of the property."""
+"""Values by the name of their property."""
 
 
 class CarryError(TagError):
-    """A reader would no longer show a field as it did; the cause says which. The file is skipped with it."""
+    """A reader would no longer show a field as it did; the cause names the field.
+
+    The file is skipped.
+    """
 
 
 _FRAMES = {
@@ -64,14 +68,14 @@ _FRAMES = {
     "MOVEMENTNAME": ("MVNM", "MVN"),
     "MOVEMENTNUMBER": ("MVIN", "MVI"),
 }
-"""The frame of ID3v2.3 and 2.4, and that of 2.2, that TagLib shows under this name; all others become TXXX."""
+"""The frames of ID3v2.3/2.4 and 2.2 that TagLib shows under this name; all others become TXXX."""
 
 PROPERTIES = {frame: name for name, frames in _FRAMES.items() for frame in frames if frame} | {
     "COMM": "COMMENT",
     "COM": "COMMENT",
     "TYER": "DATE",
 }
-"""The names of the fields that the frames are of."""
+"""The field name of each frame."""
 
 _OF_APE = {
     "TRACK": "TRACKNUMBER",
@@ -100,10 +104,11 @@ OF_INFO = {
 
 _PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
 _PICTURE_TYPES = {"FRONT": 3, "BACK": 4, "LEAFLET": 5, "MEDIA": 6, "ICON": 1, "OTHER": 0}
-_LANGUAGE = b"eng"  # as mutagen has it for the comment of ID3v1; FFmpeg and TagLib show it whatever it is
+# as mutagen writes it for the comment of ID3v1; FFmpeg and TagLib show the comment in any language
+_LANGUAGE = b"eng"
 _ID3V1_TEXTS = (("TITLE", 3, 30), ("ARTIST", 33, 30), ("ALBUM", 63, 30), ("DATE", 93, 4), ("COMMENT", 97, 30))
 _CUT_BYTES = 28
-"""The shortest field of ID3v1 that holds all it can: the comment, where a track number follows."""
+"""The length of the shortest ID3v1 field: the comment, if a track number follows it."""
 
 
 def of_id3v1(data: bytes) -> Fields:
@@ -113,7 +118,7 @@ def of_id3v1(data: bytes) -> Fields:
         data: the 128 bytes of the tag, or none.
 
     Raises:
-        CarryError: readers take a text for different letters.
+        CarryError: readers would decode a text differently.
     """
     if not data:
         return {}
@@ -178,11 +183,11 @@ def _ape_item(item: bytes) -> tuple[str, int, bytes]:
 
 
 def merged(fields: Fields, shorter: Fields) -> Fields:
-    """The fields of one tag with those that only ID3v1 has.
+    """The fields of one tag, with those that only ID3v1 has.
 
     Args:
         fields: of the tag that a reader prefers.
-        shorter: of ID3v1; a text that fills its place may be the start of a longer one.
+        shorter: of ID3v1; a text that fills its field may be the start of a longer one.
 
     Raises:
         CarryError: they contradict each other, so one of them would no longer be shown.
@@ -194,15 +199,15 @@ def merged(fields: Fields, shorter: Fields) -> Fields:
 
 
 def continues(text: str, start: str) -> bool:
-    """Whether a text says the same as another, or more than that had room for in ID3v1."""
-    if re.fullmatch(r"\d+", start):  # track 5 of "05/12", year 1999 of "1999-12-31"
+    """Whether a text equals another, or continues one that ID3v1 had no more room for."""
+    if re.fullmatch(r"\d+", start):  # "05/12" continues track 5, "1999-12-31" continues year 1999
         number = re.match(r"\d+", text)
         return number is not None and int(number[0]) == int(start)
     return text == start or (len(start) >= _CUT_BYTES and text.startswith(start))
 
 
 def frames(fields: Mapping[str, tuple[str, ...]], tag: Id3Tag) -> list[bytes]:
-    """Frames of the version of a tag for these fields."""
+    """Frames for these fields, in the version of the tag."""
     return [frame for name, values in fields.items() for frame in _frames_of(name, values, tag)]
 
 
@@ -210,7 +215,7 @@ def _frames_of(name: str, values: tuple[str, ...], tag: Id3Tag) -> list[bytes]:
     if name in ("COMMENT", "LYRICS"):
         long, short = {"COMMENT": ("COMM", "COM"), "LYRICS": ("USLT", "ULT")}[name]
         kind = short if tag.version == 2 else long
-        # two strings, each in the encoding of the frame: an empty description, and the text
+        # two strings in the encoding of the frame: an empty description, and the text
         contents = [tag.encoded(("", value)) for value in values]
         return [tag.frame(kind, content[:1] + _LANGUAGE + content[1:]) for content in contents]
     found = _frame_name(name, values, tag.version)
@@ -225,6 +230,7 @@ def _frame_name(name: str, values: tuple[str, ...], version: int) -> str:
     if long.startswith("TD") and any("T" in value for value in values):
         return ""  # TagLib shows "2001-02-03T04:05" of such a frame with a space
     if name == "DATE" and version == 3:
-        # FFmpeg takes a year of 2.3 only if it has four digits, and knows the frame of 2.4 in 2.3 as well
+        # FFmpeg accepts a year in 2.3 only if it has four digits, and reads the frame of 2.4 in 2.3
+        # too
         return "TYER" if all(re.fullmatch(r"\d{4}", value) for value in values) else long
     return short if version == 2 else long

@@ -1,9 +1,10 @@
 """What an ID3 tag around a FLAC stream shows, as Vorbis comments.
 
-TagLib and FFmpeg look into ID3 only as long as the Vorbis comments are empty. The first comment, our genre, would hide
-title, artist and all the rest from them. So the rest is carried over with it, under the name that TagLib has for a
-frame, and under FFmpeg's name as well if that differs. What no reader shows of such a file (pictures, private frames)
-stays where it is and needs no copy. A file with a frame that cannot be carried over is not written.
+TagLib and FFmpeg look into ID3 only as long as the Vorbis comments are empty. The first comment,
+our genre, would hide title, artist and all the rest from them. So the rest is copied as well, under
+TagLib's name for a frame, and also under FFmpeg's name if that differs. What no reader shows of
+such a file (pictures, private frames) stays where it is and needs no copy. If a frame cannot be
+copied, the file is not written.
 
 Sources: the documents of ID3v2 and ID3v1; for the names, what TagLib 2 and FFmpeg 8 show.
 """
@@ -32,7 +33,7 @@ _TAGLIB = {
     "TSOA": "ALBUMSORT", "TSOC": "COMPOSERSORT", "TSOP": "ARTISTSORT", "TSOT": "TITLESORT", "TSRC": "ISRC",
     "TSSE": "ENCODING", "TSST": "DISCSUBTITLE", "TYER": "DATE",
 }  # fmt: skip
-"""Text frames and TagLib's names of them."""
+"""TagLib's names of text frames."""
 _FFMPEG = {
     "TALB": "ALBUM", "TCMP": "COMPILATION", "TCOM": "COMPOSER", "TCOP": "COPYRIGHT", "TDEN": "CREATION_TIME",
     "TDRC": "DATE", "TDRL": "DATE", "TENC": "ENCODED_BY", "TIT1": "GROUPING", "TIT2": "TITLE", "TLAN": "LANGUAGE",
@@ -40,7 +41,7 @@ _FFMPEG = {
     "TRCK": "TRACKNUMBER", "TSOA": "ALBUM-SORT", "TSOP": "ARTIST-SORT", "TSOT": "TITLE-SORT", "TSSE": "ENCODER",
     "TYER": "DATE",
 }  # fmt: skip
-"""The comments that FFmpeg shows as it shows these frames; it shows others by the name of the frame."""
+"""FFmpeg's names of these frames; it shows others by the name of the frame."""
 _OLD = {
     "TT1": "TIT1", "TT2": "TIT2", "TT3": "TIT3", "TP1": "TPE1", "TP2": "TPE2", "TP3": "TPE3", "TP4": "TPE4",
     "TAL": "TALB", "TRK": "TRCK", "TPA": "TPOS", "TYE": "TYER", "TDA": "TDAT", "TCM": "TCOM", "TCR": "TCOP",
@@ -48,9 +49,9 @@ _OLD = {
     "TRC": "TSRC", "TKE": "TKEY", "TLE": "TLEN", "TMT": "TMED", "TFT": "TFLT", "TOA": "TOPE", "TOT": "TOAL",
     "TOR": "TORY", "TXX": "TXXX", "COM": "COMM", "ULT": "USLT",
 }  # fmt: skip
-"""The frames of ID3v2.2, and their names since."""
+"""The frames of ID3v2.2, and their names in later versions."""
 _FFMPEG_OLD = {"TAL", "TCP", "TT2", "TEN", "TP1", "TP2", "TP3", "TRK", "TYE"}
-"""Those of ID3v2.2 that FFmpeg shows as it shows the newer ones."""
+"""The frames of ID3v2.2 that FFmpeg shows under the same names as the newer ones."""
 _TAGLIB_TEXTS = {
     "MUSICBRAINZ ALBUM ID": "MUSICBRAINZ_ALBUMID",
     "MUSICBRAINZ ARTIST ID": "MUSICBRAINZ_ARTISTID",
@@ -65,7 +66,7 @@ _TAGLIB_TEXTS = {
     "ACOUSTID FINGERPRINT": "ACOUSTID_FINGERPRINT",
     "MUSICIP PUID": "MUSICIP_PUID",
 }
-"""Descriptions of TXXX that TagLib has names for."""
+"""TagLib's names for descriptions of TXXX."""
 _LINKS = {
     "WCOP": "COPYRIGHTURL", "WOAF": "FILEWEBPAGE", "WOAR": "ARTISTWEBPAGE", "WOAS": "AUDIOSOURCEWEBPAGE",
     "WORS": "RADIOSTATIONWEBPAGE", "WPAY": "PAYMENTWEBPAGE", "WPUB": "PUBLISHERWEBPAGE",
@@ -79,7 +80,7 @@ _NOT_SHOWN = frozenset(
         *("NCON", "XRVA"),
     )
 )
-"""Frames that neither shows of a FLAC file."""
+"""Frames that neither program shows for a FLAC file."""
 _LONGEST_NAME = 200
 
 
@@ -101,7 +102,7 @@ class _UnknownFrameError(Exception):
 
 
 def vorbis_comments(file: BinaryIO) -> Carried:
-    """What the first ID3v2 tag in front of a file says, or else the ID3v1 tag at its end; all but the genre."""
+    """The first ID3v2 tag in front of a file, else the ID3v1 tag at its end; without the genre."""
     file.seek(0)
     size = id3v2_size(file.read(10))
     if not size:

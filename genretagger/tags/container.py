@@ -1,14 +1,16 @@
-"""What every container family offers, and what they share: one contract, one file a family.
+"""The contract of every container family, and the functions that they share; one file a family.
 
-A family knows its bytes. It reads the genre field, tells its audio from everything else, and changes the field in an
-open copy. It never opens, copies or renames a file, and never decides whether a change is right: that is `api.py`.
+A family knows its bytes. It reads the genre field, separates its audio from everything else, and
+changes the field in an open copy. It never opens, copies or renames a file, and never decides
+whether a change is right: `api.py` does.
 
-To add a container: one file with a class that fulfils `Container`, one line in `registry.py`.
+To add a container: one file with a class that implements `Container`, one line in `registry.py`.
 
-Why the field is edited as bytes, and mutagen is the second opinion: a save by mutagen 1.48 re-serialises the whole
-tag, and not all of it survives. Measured: ID3v2.2 becomes v2.4, two equal frames become one, comment bytes that are
-not UTF-8 become U+FFFD, and the name of an MP4 cover is lost. Here everything but the genre is carried over as it is,
-and mutagen has to read the new genre from the copy before that may replace the original.
+Why we edit the field as bytes and use mutagen only as a check: mutagen 1.48 writes the whole tag
+again, and loses some of it. Measured: ID3v2.2 becomes v2.4, two equal frames become one, comment
+bytes that are not UTF-8 become U+FFFD, and the name of an MP4 cover is lost. We keep everything but
+the genre as it is, and mutagen has to read the new genre from the copy before the copy may replace
+the original.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from genretagger.text import is_blank
 from genretagger.types import GenreField, Json
 
 Sink: TypeAlias = Callable[[bytes], None]
-"""Takes bytes one piece after the other, such as the `update` of a hash."""
+"""Takes bytes piece by piece, such as the `update` of a hash."""
 
 TAG_BYTES = 128 << 20
 """The largest tag that is read into memory: an album's art in print resolution takes 20 MB."""
@@ -37,7 +39,8 @@ class WriteOptions:
     """How to write.
 
     Attributes:
-        id3v23_separator: joins several genres where the format holds one text only (ID3v2.2 and ID3v2.3).
+        id3v23_separator: joins several genres if the format holds one text only (ID3v2.2 and
+            ID3v2.3).
         allow_hard_links: write files that have several names.
         allow_outside: write what a symbolic link points to outside the library.
         preserve_mtime: keep the modification time; beets and others then do not notice the change.
@@ -50,25 +53,26 @@ class WriteOptions:
 
 
 class Container(Protocol):
-    """One family of containers. Files are open and seekable; their position is nobody's business.
+    """One family of containers. Files are open and seekable; each method may move their position.
 
-    Every method raises `TagError` (or what `tag_errors` of `api.py` translates) where the bytes make no sense.
+    Every method raises `TagError` (or an error that `tag_errors` of `api.py` translates) if the
+    bytes make no sense.
     """
 
     def read(self, file: BinaryIO) -> GenreField:
         """The genre field."""
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """Why this file must not be written; None where it may."""
+        """Why this file must not be written; None if it may be."""
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """Feed the audio without the tags, in an order and form that no retagging changes."""
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """Feed all that is neither audio nor genre nor padding: it must be equal before and after a write."""
+        """Feed all but audio, genre and padding: it must be equal before and after a write."""
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """Make these the genres; none removes the field."""
+        """Make these the genres; an empty sequence removes the field."""
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """Put back what `read` gave as `raw`."""
@@ -78,7 +82,7 @@ class Container(Protocol):
 
 
 def library(module: str) -> Any:
-    """A module of mutagen: imported when it is needed (30 to 60 ms), and untyped, as half of mutagen is."""
+    """A module of mutagen, imported only when needed (30 to 60 ms); untyped, as half of it is."""
     return importlib.import_module(f"mutagen.{module}")
 
 
@@ -88,13 +92,13 @@ def damaged(cause: str) -> TagError:
 
 
 def meant(texts: Sequence[str]) -> tuple[str, ...]:
-    """Texts that show something, each once, without surrounding space: what a person calls the genres."""
+    """The genres as a person sees them: each once, stripped, without texts that show nothing."""
     stripped = (text.strip("\x00 \t\r\n") for text in texts)
     return tuple(dict.fromkeys(text for text in stripped if not is_blank(text)))
 
 
 def feed(file: BinaryIO, start: int, end: int, sink: Sink) -> None:
-    """Feed a stretch of the file in pieces; a file that ends before is fed up to its end."""
+    """Feed a stretch of the file in pieces, up to the end of the file if that comes first."""
     file.seek(start)
     while start < end:
         piece = file.read(min(_CHUNK_BYTES, end - start))
@@ -113,7 +117,7 @@ def feed_field(sink: Sink, field: bytes) -> None:
 def splice(file: BinaryIO, start: int, length: int, new: bytes) -> None:
     """Replace a stretch of an open file by other bytes, moving what follows.
 
-    Not safe against a kill: only ever used on the copy.
+    A kill would leave the file damaged, so this is only ever used on the copy.
     """
     size = file.seek(0, 2)
     shift = len(new) - length
@@ -134,13 +138,13 @@ IsGenre: TypeAlias = Callable[[bytes], bool]
 
 
 def taken(form: str, fields: Sequence[bytes], is_genre: IsGenre) -> Json:
-    """The genre fields as JSON: the form of the tag, and each field with its place among all fields; None without."""
+    """The form of the tag and each genre field with its place, as JSON; None if there are none."""
     found = [[index, base64.b64encode(field).decode()] for index, field in enumerate(fields) if is_genre(field)]
     return {"form": form, "fields": found} if found else None
 
 
 def replaced(fields: Sequence[bytes], is_genre: IsGenre, new: Sequence[bytes]) -> list[bytes]:
-    """The fields with other genre fields, standing where the first one stood, or at the end."""
+    """The fields with new genre fields, in the place of the first old one, or at the end."""
     place = next((index for index, field in enumerate(fields) if is_genre(field)), len(fields))
     return [
         *(field for field in fields[:place] if not is_genre(field)),
@@ -150,7 +154,7 @@ def replaced(fields: Sequence[bytes], is_genre: IsGenre, new: Sequence[bytes]) -
 
 
 def restored(fields: Sequence[bytes], is_genre: IsGenre, raw: Json) -> list[bytes]:
-    """The fields with the genre fields that `taken` gave, each at its old place."""
+    """The fields with the genre fields from `taken`, each at its old place."""
     result = [field for field in fields if not is_genre(field)]
     for index, field in unpacked(raw):
         result.insert(index, field)
@@ -162,10 +166,10 @@ _FURTHER_PLACES = ("more", "info", "freeform")
 
 
 def same_fields(now: Json, then: Json) -> bool:
-    """Whether the fields that `taken` gave now are those that it gave then, wherever they stand by now.
+    """Whether the fields that `taken` gave now equal those that it gave then, at whatever place.
 
-    A TXXX of ID3 may be there besides: earlier versions did not store it, and so it stays. Nor did they store what
-    further places hold.
+    A TXXX of ID3 may be there in addition: earlier versions did not store it, so it stays. They did
+    not store the fields of further places either.
     """
     now, then = now or {}, then or {}
     if any((now.get(place) or []) != then[place] for place in _FURTHER_PLACES if place in then):

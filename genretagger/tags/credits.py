@@ -1,6 +1,8 @@
-"""Who plays, and on which album: what a learner keeps together, so that it is not asked about tracks that it knows.
+"""Artist, album and title of a file.
 
-Read with mutagen, and never written. Damaged tags have no credits; they are no reason to leave the track out.
+A learner keeps the tracks of one artist or album together, so that it is never tested on tracks
+like those that it learned from. Read with mutagen, never written. If the tags are damaged, the
+credits are empty; the track still counts.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ _LONGEST = 1000
 
 
 def read(file: BinaryIO) -> Credits:
-    """Read the credits of an open file, whatever it is; its position is moved.
+    """Read the credits of an open file of any kind; its position is moved.
 
     Raises:
         AccessError: the file cannot be read.
@@ -41,7 +43,7 @@ def read(file: BinaryIO) -> Credits:
 
 
 def _text(tags: Any, names: Sequence[str]) -> str:
-    """The first value of the first field that is there; "" where there is none."""
+    """The first value of the first field that is there; "" if there is none."""
     for name in names:
         try:
             values = tags.get(name)

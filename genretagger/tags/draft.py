@@ -1,8 +1,9 @@
-"""An open file with changes that are kept in memory: to try an edit, and the way back, without a second copy.
+"""An open file with changes kept in memory: tries an edit and its undo without a second copy.
 
-A draft is a list of stretches: of the file below it, or of new bytes. What is read from a draft remembers where it
-comes from. If it is written elsewhere in the draft, as every splice does, it stays a reference. So a tag that moves
-300 MB of audio costs a few numbers, and two drafts of one file are compared without hashing their audio.
+A draft is a list of stretches: of the file below it, or of new bytes. Bytes that are read from a
+draft remember where they come from. If they are written elsewhere in the draft, as every splice
+does, they stay a reference. So a tag that moves 300 MB of audio costs a few numbers, and two drafts
+of one file are compared without hashing their audio.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 from genretagger.tags.container import Sink
 
 _REMEMBERED_BYTES = 64 * 1024
-"""Shorter reads are bytes like any others; whoever moves a part of a file reads more at a time."""
+"""Shorter reads are plain bytes; code that moves a part of a file reads more at a time."""
 _HEAD_BYTES = 64
 """A page of Ogg that gets a new number changes in its first bytes only."""
 
@@ -25,19 +26,19 @@ Feeder: TypeAlias = Callable[[BinaryIO, Sink], None]
 
 
 class Stretch(NamedTuple):
-    """Some bytes: `data` from `offset` on, or the file below where `data` is None."""
+    """Some bytes: `data` from `offset` on, or the file below if `data` is None."""
 
     length: int
     data: bytes | None
     offset: int
 
     def part(self, start: int, end: int) -> Stretch:
-        """Some of them."""
+        """Part of this stretch."""
         return Stretch(end - start, self.data, self.offset + start)
 
 
 class Copied(bytes):
-    """Bytes that were read from a draft, with where they come from."""
+    """Bytes that were read from a draft, and where they come from."""
 
     stretches: tuple[Stretch, ...]
 
@@ -57,21 +58,21 @@ class Draft(io.RawIOBase):
         self._stretches = [Stretch(self._size, None, 0)] if self._size else []
 
     def fork(self) -> Draft:
-        """Another draft that begins where this one stands."""
+        """Another draft that starts in the same state."""
         other = Draft(self._below)
         other._size, other._starts, other._stretches = self._size, [*self._starts], [*self._stretches]
         return other
 
     def readable(self) -> bool:
-        """It can be read."""
+        """Return True: a draft can be read."""
         return True
 
     def writable(self) -> bool:
-        """It can be written."""
+        """Return True: a draft can be written."""
         return True
 
     def seekable(self) -> bool:
-        """It has places."""
+        """Return True: a draft can be sought."""
         return True
 
     def tell(self) -> int:
@@ -91,7 +92,8 @@ class Draft(io.RawIOBase):
         end = self._size if size is None or size < 0 else min(self._size, self._position + size)
         if end <= self._position:
             return b""
-        if end - self._position < _REMEMBERED_BYTES:  # the header of a page, ten thousand times
+        # common: the header of a page is read ten thousand times
+        if end - self._position < _REMEMBERED_BYTES:
             index = bisect.bisect_right(self._starts, self._position) - 1
             inside = self._position - self._starts[index]
             length, data, offset = self._stretches[index]
@@ -131,7 +133,7 @@ class Draft(io.RawIOBase):
         return length
 
     def truncate(self, size: int | None = None, /) -> int:
-        """Cut it off, or fill it with zeros, to this size."""
+        """Cut the draft off at this size, or fill it with zeros up to it."""
         size = self._position if size is None else size
         if size > self._size:
             self._replace(self._size, size, (Stretch(size - self._size, bytes(size - self._size), 0),))
@@ -160,7 +162,7 @@ class Draft(io.RawIOBase):
         return found
 
     def _replace(self, start: int, end: int, new: tuple[Stretch, ...]) -> None:
-        """Put stretches in place of those between; `start` is not behind the end of the file."""
+        """Replace what lies between two places; `start` is not behind the end of the file."""
         first = max(0, bisect.bisect_right(self._starts, start) - 1)
         last = bisect.bisect_left(self._starts, end)
         around = []
@@ -180,7 +182,7 @@ class Draft(io.RawIOBase):
 
 
 class _Account:
-    """A sink that notes what it gets: stretches of the file below by their place, all else by its hash."""
+    """A sink that notes places for stretches of the file below, and hashes for other bytes."""
 
     def __init__(self) -> None:
         self._items: list[Any] = []
@@ -212,7 +214,7 @@ class _Account:
 
 
 def same(feeder: Feeder, one: Draft, other: Draft) -> bool:
-    """Whether two drafts of one file are equal in what this feeds."""
+    """Whether the feeder gives the same bytes for two drafts of one file."""
     accounts = _Account(), _Account()
     for draft, account in zip((one, other), accounts, strict=True):
         feeder(draft, account)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""DSF: one-bit audio of Sony's; three chunks of fixed order, and an ID3v2 tag at the end of the file.
+"""DSF, Sony's one-bit audio: three chunks in fixed order, then an ID3v2 tag to the end of the file.
 
 | place | bytes | what |
 |---|---|---|
@@ -7,7 +7,7 @@
 | 80 | 12 + n | "data", this chunk's size, the samples |
 | behind | | the tag, up to the end |
 
-Numbers are stored the lowest byte first, sizes of 8 bytes count the chunk's head. The audio never moves.
+Numbers are little-endian, and the 8-byte sizes include the chunk's head. The audio never moves.
 
 Source: Sony's DSF File Format Specification 1.01.
 """
@@ -52,9 +52,9 @@ class Dsf(Id3Inside):
         elif declared != size:
             fault = "bytes lie behind the end of the DSF file, where the tag would have to be"
         elif not place and end != size:
-            fault = "the DSF file has bytes behind its audio that it does not tell of"
+            fault = "the DSF file has bytes behind its audio that its header does not mention"
         elif place and not end <= place < size:
-            fault = "the DSF file does not say rightly where its tag is"
+            fault = "the DSF file names a wrong place for its tag"
         end = min(end, size)
         inside = place if end <= place < size else size
         return Layout(

@@ -33,7 +33,7 @@ def genre(file: BinaryIO, audio: int, further: Iterable[Id3Tag], separator: str,
         file: the MP3.
         audio: where the ID3v2 tags in front end.
         further: the ID3v2 tags that follow the first one.
-        separator: of the genres of ID3v2.3.
+        separator: between the genres of ID3v2.3.
         raw: of the first tag.
     """
     for form, texts in _found(file, audio, further, separator):

@@ -1,9 +1,10 @@
-"""Where the audio of Monkey's Audio, Musepack, WavPack and TAK ends, as the audio itself tells.
+"""Where the audio of Monkey's Audio, Musepack, WavPack and TAK ends, according to its own headers.
 
-These carry their tag behind the audio. If the end of the audio is missing, a decoder takes the tag for the rest of it,
-so such a file is not written.
+The tag of these files stands behind the audio. If the end of the audio is missing, a decoder reads
+the tag as the rest of it, so such a file is not written.
 
 Contents: `audio_end`, by the name of the kind.
+
 Sources: the headers as FFmpeg reads them; WavPack 4 file format; Musepack SV8 specification.
 """
 
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 _BLOCKS = 1 << 20
 _DESCRIBED = 3980
-"""The first version of Monkey's Audio that tells how long its audio is."""
+"""The first version of Monkey's Audio that states how long its audio is."""
 _MONKEY_HEAD_BYTES = 36
 _SV7_HEAD_BITS = 24 * 8 + 8
 _SV7_LENGTH_BITS = 20
@@ -29,10 +30,10 @@ def audio_end(file: BinaryIO, kind: str, start: int, limit: int) -> int | None:
         file: any file of the kind.
         kind: name of a kind of `kinds.KINDS`.
         start: where the audio starts.
-        limit: where the tags start, beyond which nobody looks.
+        limit: where the tags start; nothing beyond it is read.
 
     Returns:
-        A place, which lies beyond `limit` if the file is cut off; None if nothing tells.
+        A place, which lies beyond `limit` if the file is cut off; None if the headers do not say.
     """
     return _ENDS[kind](file, start, limit) if kind in _ENDS else None
 
@@ -61,7 +62,7 @@ def _wavpack(file: BinaryIO, start: int, limit: int) -> int:
 
 
 def _musepack7(file: BinaryIO, start: int, limit: int) -> int | None:
-    """Each frame tells its length in bits, in words of 32 bits whose bytes are swapped."""
+    """Read the length of each frame in bits, from 32-bit words with swapped bytes."""
     if limit - start < _SV7_HEAD_BITS // 8:
         return limit + 1
     file.seek(start)

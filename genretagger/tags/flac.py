@@ -1,11 +1,13 @@
-"""FLAC: metadata blocks, then frames; perhaps an ID3v2 tag in front and ID3v1 behind, which are left alone.
+"""FLAC: metadata blocks, then frames; an ID3v2 tag in front and ID3v1 behind are left alone.
 
-The blocks keep their order and their bytes. The genre takes room from the padding where there is enough, so that the
-audio does not move; where there is not, `_PADDING_BYTES` of new padding spare the next tagger the move.
+The blocks keep their order and their bytes. The genre takes room from the padding if there is
+enough, so that the audio does not move. If there is not, `_PADDING_BYTES` of new padding are added,
+so that the next tagger need not move the audio.
 
-TagLib and FFmpeg show ID3 only as long as there are no comments. So the first genre brings along what ID3 says, and an
-undo takes that out again; see `comments_of_id3.py`. A file may have a second block of comments, against the format.
-FFmpeg shows both, so a genre in the second is taken out when another is written, and an undo puts it back.
+TagLib and FFmpeg show ID3 only as long as there are no comments. So the first genre brings along
+what ID3 says, and an undo takes that out again; see `comments_of_id3.py`. A file may have a second
+block of comments, against the format. FFmpeg shows both, so a write removes a genre from the second
+block, and an undo puts it back.
 
 Source: RFC 9639.
 """
@@ -58,7 +60,10 @@ class Flac:
         self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The GENRE comments; or else the genre of a tag around the stream, which is never written."""
+        """Read the GENRE comments; if there are none, a tag around the stream.
+
+        That tag is never written.
+        """
         found = _blocks(file)
         lists = _lists(file, found)
         field = lists[0].field()
@@ -73,7 +78,11 @@ class Flac:
         return field_or_around(GenreField(values, raw, FORM), file, self.separator)
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """Blocks of a wrong length: players find the audio by luck, and a write could cover some of it."""
+        """Refuse a file if its metadata is not fully understood.
+
+        With a wrong block length, players find the audio by luck, and a write could cover some of
+        it.
+        """
         found = _blocks(file)
         if not found.blocks or found.blocks[0][0] != _STREAMINFO:
             return "the FLAC file does not start with its stream information"
@@ -92,12 +101,12 @@ class Flac:
         return vorbis_comments(file).fault if _shows_id3(lists) else None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """The frames."""
+        """Feed the frames."""
         start = _blocks(file).audio
         feed(file, start, tails_start(file, start), sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other blocks and comments, and the tags around the FLAC stream."""
+        """Feed the other blocks and comments, and the tags around the FLAC stream."""
         found = _blocks(file)
         lists = iter(_lists(file, found))
         carried = vorbis_comments(file)
@@ -116,14 +125,14 @@ class Flac:
         feed(file, tails_start(file, found.audio), file.seek(0, os.SEEK_END), sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """GENRE comments in the first block of comments, and none in others."""
+        """Write GENRE comments into the first block of comments, and clear them from the others."""
         found = _blocks(file)
         lists = _lists(file, found)
         first = _with(lists[0], vorbis_comments(file)) if values and _shows_id3(lists) else lists[0]
         _store(file, found, [first.with_genres(values), *(more.with_genres(()) for more in lists[1:])])
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The comments as they were."""
+        """Put the comments back as they were."""
         found = _blocks(file)
         lists = _lists(file, found)
         first, others = lists[0], lists[1:]
@@ -141,7 +150,7 @@ class Flac:
         _store(file, found, [first.with_raw(raw), *others], (raw or {}).get("padding"))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen reads them."""
+        """Return the genres as mutagen reads them."""
         file.seek(0)
         tags = library("flac").FLAC(file).tags
         return tuple(tags.get("genre", [])) if tags is not None else ()
@@ -169,7 +178,7 @@ def _blocks(file: BinaryIO) -> _Blocks:
 
 
 def _lists(file: BinaryIO, found: _Blocks) -> list[Comments]:
-    """The comments of each block that has some; at least one list, which may be empty and of no block."""
+    """The comments of each block of comments; one empty list if there is no such block."""
     lists = []
     for kind, position, length in found.blocks:
         if kind == _COMMENT:
@@ -194,7 +203,7 @@ def _with(comments: Comments, carried: Carried) -> Comments:
 
 
 def _without(comments: Comments, carried: Carried) -> Comments:
-    """The comments, without what was carried over if that is all that there is beside the genre."""
+    """The comments without those copied from ID3, if nothing but genres was added to these."""
     others = tuple(entry for entry in comments.entries if not is_genre(entry))
     if not others or others != carried.entries:
         return comments
@@ -202,7 +211,10 @@ def _without(comments: Comments, carried: Carried) -> Comments:
 
 
 def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments], old_padding: Json = None) -> None:
-    """Write the blocks with these comments, and with padding where there was some, or as it was at an earlier time."""
+    """Write the blocks with these comments and the old padding.
+
+    The padding stays in its place, or returns to what it was at an earlier time.
+    """
     new: list[tuple[int, bytes]] = []
     place_of_padding: int | None = None
     contents = [None if comments.is_ours_and_empty else comments.render() for comments in lists]
@@ -221,7 +233,8 @@ def _store(file: BinaryIO, found: _Blocks, lists: Sequence[Comments], old_paddin
             new.append((kind, file.read(length)))
     place = len(new) if place_of_padding is None else place_of_padding
     if any(comments.rest for comments in lists) and new and new[-1][0] == _COMMENT:
-        place = min(place, len(new) - 1)  # mutagen takes what follows such comments for the next block
+        # mutagen reads what follows such comments as the next block
+        place = min(place, len(new) - 1)
     if not has_comments and contents[0] is not None:
         new.insert(place, (_COMMENT, contents[0]))
         place += 1

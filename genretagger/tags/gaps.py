@@ -1,16 +1,18 @@
-"""Files that have their full size and not all of their sound: what a download that reserved its space left unfilled.
+"""Finds files of full size that lack audio, such as an unfinished preallocated download.
 
-The missing stretches read as zeros. Whether zeros may be sound depends on the format:
+The missing stretches read as zeros. Whether zeros may be audio depends on the format:
 
-- Compressed sound holds no long run of zero bytes, silence included: every frame, packet or page begins with a header.
-  The longest that a coder in use makes are those of a FLAC without compression (about 12 KB of digital silence between
-  two headers) and the padding of a WMA packet. So 16 KiB are a gap, which is also the smallest piece that BitTorrent
-  asks for; for WMA a whole packet, if that is longer.
-- In PCM (WAV, AIFF, DSF, and MP4 with such a codec) zeros are digital silence, and `cp --sparse` or ZFS may store even
-  that as a hole. Only this is taken for a gap: zeros up to the very end, over a fifth of the sound or more, most of
-  which was never stored. A download that was not finished ends so; music with so much silence at its end, which was
-  also stored sparsely, is rare, and costs a tag and not a file. Missing pieces in the middle cannot be told from
-  silence there.
+- Compressed audio holds no long run of zero bytes, not even in silence: every frame, packet or page
+  begins with a header. The longest runs of common encoders are those of a FLAC without compression
+  (about 12 KB of digital silence between two headers) and the padding of a WMA packet. So 16 KiB of
+  zeros are a gap, which is also the smallest piece that BitTorrent requests; for WMA a whole
+  packet, if that is longer.
+- In PCM (WAV, AIFF, DSF, and MP4 with such a codec) zeros are digital silence, and `cp --sparse` or
+  ZFS may store even that as a hole. So a run of zeros counts as a gap only if it reaches the very
+  end, is at least a fifth of the audio, and was mostly never stored. An unfinished download ends
+  like that. Music with so much silence at its end that was also stored sparsely is rare; the
+  mistake costs it a tag and does no harm to the file. Missing pieces in the middle cannot be
+  distinguished from silence there.
 
 The zeros are counted while the payload is hashed, so nothing is read twice.
 """
@@ -29,7 +31,7 @@ from genretagger.tags.container import Sink
 GAP_BYTES = 16 << 10
 _PCM_GAP_BYTES = 64 << 10
 _PCM_SHARE = 5
-"""One part in so many of the sound has to be missing."""
+"""The gap has to be at least one part in so many of the audio."""
 _PCM_HEAD_BYTES = 4096
 
 _OGG_KINDS = {"ogg", "opus", "speex", "oggflac"}
@@ -46,7 +48,7 @@ _MOOV_BYTES = 64 << 20
 class Zeros:
     """A sink that passes bytes on, and notes the longest run of zeros among them.
 
-    Runs of less than two blocks may be missed.
+    It may miss runs of less than two blocks.
 
     Args:
         sink: where the bytes go.
@@ -60,7 +62,7 @@ class Zeros:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._open = 0
-        """Length of the run that the bytes so far end with."""
+        """Length of the run of zeros at the end of the bytes so far."""
         self.total = self.start = self.length = 0
 
     def __call__(self, piece: bytes) -> None:
@@ -76,7 +78,7 @@ class Zeros:
             if position == size:
                 return
         while position + _BLOCK_BYTES <= size:
-            # two looks that are nearly free; a piece without zeros costs 256 of them a megabyte
+            # two cheap checks: a piece without zeros needs 256 of them a megabyte
             if piece[position] or not piece.startswith(_ZEROS, position):
                 position += _BLOCK_BYTES
                 continue
@@ -96,7 +98,7 @@ class Zeros:
 
 
 def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
-    """Say that a file is not complete; None if nothing speaks for it.
+    """Say that a file is not complete; None if there is no sign of that.
 
     Args:
         file: seekable, open for reading; the position is moved.
@@ -119,26 +121,31 @@ def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
 
 
 def _is_lost_page(zeros: Zeros) -> bool:
-    """Whether zeros lie where a page of Ogg should begin, and more than hashes of the streams follows.
+    """Whether zeros lie in the place of an Ogg page, and more than stream hashes follows.
 
-    Of a damaged Ogg file the payload holds what follows the last whole page, and up to a page of the zeros is in that.
+    The payload of a damaged Ogg file holds what follows the last whole page, including up to a page
+    of the zeros.
     """
     return zeros.start == 0 and zeros.length >= _BLOCK_BYTES and zeros.total > zeros.length + _BLOCK_BYTES
 
 
 def _is_unfinished_pcm(file: BinaryIO, zeros: Zeros) -> bool:
     at_the_end = zeros.start + zeros.length == zeros.total
-    is_silent = zeros.start <= _PCM_HEAD_BYTES  # nothing but zeros: there is nothing to hear, and so nothing to write
+    # nothing but zeros: there is nothing to infer, and so nothing to write
+    is_silent = zeros.start <= _PCM_HEAD_BYTES
     if is_silent or not at_the_end or zeros.length < max(_PCM_GAP_BYTES, zeros.total // _PCM_SHARE):
         return False
     try:
         return holes_bytes(file.fileno(), file.seek(0, io.SEEK_END)) >= zeros.length // 2
-    except io.UnsupportedOperation:  # no file of a file system
+    except io.UnsupportedOperation:  # not a file of a file system
         return False
 
 
 def _media_bytes(file: BinaryIO) -> int:
-    """How much of the payload of an MP4 is media data, which comes first, each atom with eight bytes in front."""
+    """Bytes of media data in the payload of an MP4.
+
+    Media data comes first, each atom with eight bytes in front.
+    """
     return sum(8 + atom.end - atom.content for atom in atoms(file) if atom.name == b"mdat")
 
 
@@ -156,7 +163,7 @@ def _holds_pcm(file: BinaryIO) -> bool:
 
 
 def _packet_bytes(file: BinaryIO) -> int:
-    """The length of a packet of an ASF file; 0 if it does not tell."""
+    """The length of a packet of an ASF file; 0 if the header does not say."""
     file.seek(0)
     head = file.read(_ASF_HEAD_BYTES)
     place = head.find(_ASF_PROPERTIES)

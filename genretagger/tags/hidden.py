@@ -1,8 +1,9 @@
 """Which fields of an MP3 a genre would hide, and how its ID3v2 tag takes them over.
 
-Measured: FFmpeg shows the text frames of all ID3v2 tags in front, the first of equal names, and ID3v1 if there are
-none. TagLib shows the first ID3v2 tag if it has a frame, or else APEv2 right at the end or in front of ID3v1, or else
-ID3v1. mutagen shows the first ID3v2 tag, and of ID3v1 what that does not have.
+Measured: FFmpeg shows the text frames of all ID3v2 tags in front, the first of equal names, and
+ID3v1 if there are none. TagLib shows the first ID3v2 tag if it has a frame, or else APEv2 right at
+the end or in front of ID3v1, or else ID3v1. mutagen shows the first ID3v2 tag, and fills in from
+ID3v1 what that lacks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from genretagger.tags.id3 import Id3Tag, is_genre, is_protected, stops, text_of
 _APE_FOOT = struct.Struct("<8sIIII8x")
 _APE_ITEMS = 512
 _TAGLIB_END_BYTES = 10
-"""TagLib takes no frame that starts this close to the end of a tag of 2.2."""
+"""TagLib ignores frames that start this close to the end of a tag of 2.2."""
 
 
 class Hidden:
@@ -43,7 +44,7 @@ class Hidden:
         """The frames that the tag has to take over before it gets a genre.
 
         Args:
-            own: the frames that it has by itself.
+            own: the frames that are already in it.
 
         Raises:
             CarryError: a reader would no longer show a field as it did.
@@ -75,7 +76,7 @@ class Hidden:
         return [frame for frame in needed if self._said(frame)[0] not in there]
 
     def _needed(self, in_ffmpeg: bool, in_taglib: bool) -> list[bytes]:
-        """The frames for a tag that FFmpeg or TagLib show, or not."""
+        """The frames to take over, by whether FFmpeg and TagLib show the tag already."""
         known = self._known.get((in_ffmpeg, in_taglib))
         if known is None:
             known = self._known[in_ffmpeg, in_taglib] = self._made(in_ffmpeg=in_ffmpeg, in_taglib=in_taglib)
@@ -98,7 +99,7 @@ class Hidden:
         return [*carried.frames(fields, self._tag), *pictures]
 
     def parted(self, frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """The frames that were carried over, which stand first in a tag with a genre, and all others."""
+        """The copied frames, which stand first in a tag with a genre, and all others."""
         front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
         possible = list(self._possible()) if front else []
         known = {frame for needed in possible for frame in needed}
@@ -109,13 +110,13 @@ class Hidden:
         for needed in possible:
             names = [self._said(frame)[0] for frame in needed]
             for end in range(count, 0, -1):
-                # what the tag has of its own is not carried over
+                # a frame that the tag has itself was not copied
                 if [f for f, name in zip(needed, names, strict=True) if last.get(name, 0) < end] == list(frames[:end]):
                     return list(frames[:end]), list(frames[end:])
         return [], list(frames)
 
     def _possible(self) -> Iterator[list[bytes]]:
-        """What may have been carried over: how readers saw the tag before cannot be told from what it is now."""
+        """What may have been copied: the tag no longer shows how readers saw it before."""
         for in_ffmpeg, in_taglib in ((False, False), (False, True), (True, False)):
             try:
                 yield self._needed(in_ffmpeg, in_taglib)
@@ -134,7 +135,7 @@ def _ffmpeg_shows(tag: Id3Tag, frames: Sequence[bytes]) -> bool:
         if frame.startswith(b"T") and plain and "".join(text_of(tag.version, frame) or ()):
             return True
         if tag.protected and is_protected(frame):
-            return False  # it takes the sizes of what follows for too small
+            return False  # it takes the sizes of the following frames for too small
     return False
 
 
@@ -142,12 +143,12 @@ def _taglib_shows(tag: Id3Tag, frames: Sequence[bytes]) -> bool:
     if not frames or stops(frames[0]):
         return False
     if tag.version == 3 and tag.extended:
-        return False  # it takes the size of the extended header for four bytes less
+        return False  # it takes the extended header for four bytes shorter than it is
     return tag.version != 2 or tag.body_bytes > _TAGLIB_END_BYTES
 
 
 def _apev2(file: BinaryIO, audio: int) -> tuple[list[bytes], str | None]:
-    """The items of the APEv2 tag that TagLib finds, and why they are not all of it."""
+    """The items of the APEv2 tag that TagLib finds, and why some are missing; None if none are."""
     end = file.seek(0, os.SEEK_END)
     end -= len(tails.id3v1(file))
     if end - _APE_FOOT.size < audio:

@@ -1,25 +1,30 @@
-"""The ID3v2 tag as a list of frames, each kept as the bytes that it is; independent of where the tag lies.
+"""The ID3v2 tag as a list of frames, each kept as its bytes; independent of where the tag lies.
 
-MP3 has it in front, AIFF, WAV and DSF in a chunk: `Id3Tag.parse` takes the bytes of a whole tag and `render` gives them
-back with other genre frames. No other frame is decoded, decompressed or written anew.
+MP3 has it in front, AIFF, WAV and DSF in a chunk. `Id3Tag.parse` takes the bytes of a whole tag,
+and `render` returns them with other genre frames. No other frame is decoded, decompressed or
+rewritten.
 
 | version | several genres | text |
 |---|---|---|
-| 2.4 | several strings in one TCON | Latin-1 where ASCII, else UTF-8 |
-| 2.3 | one string, joined with the configured separator | Latin-1 where ASCII, else UTF-16 with a byte order mark |
+| 2.4 | several strings in one TCON | Latin-1 if ASCII, else UTF-8 |
+| 2.3 | one string, joined with the configured separator | Latin-1 if ASCII, else UTF-16 with BOM |
 | 2.2 | the same, in TCO | the same |
 
-When reading 2.2 and 2.3, texts are split at the separator (its surrounding space does not count) and at NUL. They are
-not split at "/", which 2.3 allows between values and people write inside one ("R/B", "Singer/Songwriter").
-References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version; a number that stands for nothing
-("255", "(999)") is no genre. A TXXX that is described as "genre" counts as a genre frame: FFmpeg and TagLib show it as
-one.
+When reading 2.2 and 2.3, texts are split at the separator (without its surrounding space) and at
+NUL. They are not split at "/", which 2.3 allows between values and people write inside one ("R/B",
+"Singer/Songwriter").
 
-The extended header (a checksum of the frames, and sizes) and a footer are not written again: they would be wrong. Nor
-is the unsynchronisation of a whole tag of 2.2 or 2.3: behind the first byte that it changes, FFmpeg and tinytag lose
-their way and see no genre. `layout` has what an undo needs to bring all of them back.
+References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version; a number without a
+meaning ("255", "(999)") is no genre. A TXXX with the description "genre" counts as a genre frame:
+FFmpeg and TagLib show it as one.
 
-Sources: the documents ID3v2.2.0, ID3v2.3.0 and ID3v2.4.0 of id3.org; for the exceptions, what files hold.
+The extended header (a checksum of the frames, and sizes) and a footer are not written back: they
+would be wrong. The unsynchronisation of a whole tag of 2.2 or 2.3 is not either: FFmpeg and tinytag
+lose their way behind the first byte that it changes, and see no genre. `layout` has what an undo
+needs to bring all of them back.
+
+Sources: the documents ID3v2.2.0, ID3v2.3.0 and ID3v2.4.0 of id3.org; for the exceptions, real
+files.
 """
 
 from __future__ import annotations
@@ -39,13 +44,15 @@ _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9\x00
 _REFERENCE = re.compile(r"\(([0-9]{1,9}|RX|CR)\)")
 _LETTERS = {"RX": "Remix", "CR": "Cover"}
 _NUMBER_DIGITS = 3
-"""A longer number is the name of a year, or of nothing that we know."""
+"""A longer number is a year or has no known meaning."""
 _FALSE_SYNC = re.compile(rb"\xff[\xe0-\xff]")
 _TO_PROTECT = re.compile(rb"\xff(?=[\x00\xe0-\xff])")
 _GENRE_TEXT_BYTES = 64 * 1024
 _PADDING_BYTES = 2048
 _SPARE_BYTES = {2: 10, 3: 0, 4: 0}
-"""TagLib takes no frame of 2.2 that starts in the last ten bytes of the tag, and a short frame is shorter."""
+"""TagLib ignores frames of 2.2 that start in the last ten bytes of the tag; a short frame fits
+there.
+"""
 _EXTENDED_BYTES = 64
 _LARGEST = (1 << 28) - 1
 
@@ -56,16 +63,16 @@ class Id3Tag:
 
     Attributes:
         version: 2, 3 or 4.
-        frames: each frame with its header, as it lies in the tag once the unsynchronisation of the whole tag (2.2, 2.3)
-            is undone.
-        room: bytes that the tag takes, header and padding included; 0 where there is no tag yet.
+        frames: each frame with its header, after the unsynchronisation of the whole tag (2.2, 2.3)
+            was undone.
+        room: bytes that the tag takes, header and padding included; 0 if there is no tag yet.
         flags: of the header.
         revision: of the version.
         extended: the extended header.
         protected: the unsynchronisation of the whole tag (2.2, 2.3) was undone.
-        body_bytes: what the frames and the padding take, once that is undone.
+        body_bytes: bytes of the frames and the padding, once that is undone.
         plain_sizes: frame sizes of 2.4 are written as in 2.3, which iTunes did.
-        fault: why the tag must not be written; None where all of it is understood.
+        fault: why the tag must not be written; None if all of it is understood.
     """
 
     version: int = 4
@@ -81,7 +88,7 @@ class Id3Tag:
 
     @property
     def form(self) -> str:
-        """What people call it."""
+        """The name that people use for this version of the tag."""
         return f"ID3v2.{self.version}"
 
     @classmethod
@@ -118,7 +125,8 @@ class Id3Tag:
             if not other_rest.strip(b"\x00"):
                 frames, rest, plain_sizes = other_frames, other_rest, True
         if rest.strip(b"\x00"):
-            # measured: a header that overstates the size by 20 kB cost 20 kB of audio in the next save
+            # measured: a header that overstates the size by 20 kB cost 20 kB of audio in the next
+            # save
             fault = fault or "the padding of the ID3 tag is not empty: its size may be overstated and cover audio"
         if fault is None and any(is_genre(frame) and text_of(version, frame) is None for frame in frames):
             fault = "the genre in the ID3 tag is encrypted, damaged or absurdly long"
@@ -126,7 +134,7 @@ class Id3Tag:
 
     @property
     def layout(self) -> Json:
-        """What else of a tag its bytes depend on, as JSON."""
+        """The other properties that an undo needs to rebuild the same bytes, as JSON."""
         extended = self.extended if len(self.extended) <= _EXTENDED_BYTES else b""
         return {
             "room": self.room,
@@ -137,7 +145,7 @@ class Id3Tag:
         }
 
     def render_as(self, frames: Sequence[bytes], layout: Json) -> bytes:
-        """The bytes of a tag with the layout of before, or as `render` gives them if they no longer fit into that."""
+        """The bytes of a tag with an earlier layout; as `render` if that is too small."""
         try:
             room, flags, revision = int(layout["room"]), int(layout["flags"]), int(layout["revision"])
             body = base64.b64decode(layout["extended"], validate=True) + b"".join(frames)
@@ -152,17 +160,18 @@ class Id3Tag:
             footer = b"3DI" + head
         size = room - 10 - len(footer)
         if protected and len(body) == size + 1:
-            body = body[:-1]  # not every writer protects the last byte, too
+            body = body[:-1]  # not every writer protects the last byte as well
         if not len(body) <= size <= _LARGEST:
             return self.render(frames)
         data = b"ID3" + head + body.ljust(size, b"\x00") + footer
         return data if Id3Tag.parse(data).frames == tuple(frames) else self.render(frames)
 
     def render(self, frames: Sequence[bytes]) -> bytes:
-        """The bytes of the tag with these frames: as long as before where they fit, else with some padding.
+        """The bytes of the tag with these frames: as long as before if they fit, else with padding.
 
         Raises:
-            TagError: the tag would be larger than the format allows, or would not be read back as it was meant.
+            TagError: the tag would be larger than the format allows, or would not be read back
+                correctly.
         """
         body = b"".join(frames)
         flags = self.flags & ((_UNSYNCHRONISED if self.version == 4 else 0) | _EXPERIMENTAL)
@@ -174,11 +183,11 @@ class Id3Tag:
         sizes = synchsafe(size).to_bytes(4, "big")
         data = b"ID3" + bytes((self.version, self.revision, flags)) + sizes + body.ljust(size, b"\x00")
         if Id3Tag.parse(data).frames != tuple(frames):
-            raise damaged("the ID3 tag would not be read back as it is meant")
+            raise damaged("the ID3 tag would not read back as intended")
         return data
 
     def genres(self, separator: str, frames: Iterable[bytes] | None = None) -> tuple[str, ...]:
-        """The genres that the frames of this tag, or others of its version, hold."""
+        """The genres in the frames of this tag, or in other frames of its version."""
         texts: list[str] = []
         for frame in self.frames if frames is None else frames:
             if is_genre(frame):
@@ -193,7 +202,7 @@ class Id3Tag:
         return self.frame("TCO" if self.version == 2 else "TCON", content)
 
     def encoded(self, texts: Sequence[str]) -> bytes:
-        """The encoding that all these strings need, and the strings."""
+        """These strings, after the byte of an encoding that can hold them all."""
         joined = "\x00".join(texts)
         if joined.isascii():
             return b"\x00" + joined.encode("ascii")
@@ -214,26 +223,27 @@ class Id3Tag:
 
 
 def synchsafe(size: int) -> int:
-    """A number whose four bytes have seven bits of the size each."""
+    """A number of four bytes, each with seven bits of the size."""
     return (size >> 21 & 127) << 24 | (size >> 14 & 127) << 16 | (size >> 7 & 127) << 8 | size & 127
 
 
 def is_genre(frame: bytes) -> bool:
     """Whether a frame holds the genre.
 
-    Some writers put the three letters of 2.2 into 2.3, with a NUL or a space. A TXXX described as "genre" holds it too.
+    Some writers put the three letters of 2.2 into 2.3, with a NUL or a space. A TXXX described as
+    "genre" holds it too.
     """
     return is_tcon(frame) or (frame.startswith(b"TXX") and _description(frame) == "genre")
 
 
 def is_tcon(frame: bytes) -> bool:
-    """Whether a frame is the one that a genre belongs into."""
+    """Whether a frame is the one that a genre is written to."""
     # the fourth byte of a 2.2 frame is the highest byte of its size, which is 0 below 64 kB
     return frame[:4] in (b"TCON", b"TCO\x00", b"TCO ")
 
 
 def _description(frame: bytes) -> str:
-    """What a TXXX is described as, in lower case; empty if that is not to be had without its version."""
+    """The description of a TXXX in lower case; empty if it depends on the version."""
     if frame[3:4] != b"X":
         texts = text_of(2, frame)
     elif frame[9] > 3:  # compressed, encrypted or grouped, which versions mark differently
@@ -244,39 +254,44 @@ def _description(frame: bytes) -> str:
 
 
 def with_genre(frames: Sequence[bytes], new: Sequence[bytes]) -> list[bytes]:
-    """The frames with other genre frames: where the first one stood, or at the end.
+    """The frames with new genre frames: in the place of the first old one, or at the end.
 
-    TagLib reads no further than to an empty frame, or to one whose name has a space; the genre goes before it.
+    TagLib stops reading at an empty frame, or at one with a space in its name; the genre goes
+    before it.
     """
     end = next((place for place, frame in enumerate(frames) if not is_genre(frame) and stops(frame)), len(frames))
     return [*replaced(frames[:end], is_genre, new), *(frame for frame in frames[end:] if not is_genre(frame))]
 
 
 def stops(frame: bytes) -> bool:
-    """Whether TagLib reads no further than to this frame."""
+    """Whether TagLib stops reading at this frame."""
     if frame[3:4].isalnum() or frame[3:4] == b" ":
         return len(frame) <= 10 or frame[3:4] == b" "
     return len(frame) <= 6
 
 
 def with_old_genre(frames: Sequence[bytes], raw: Json) -> list[bytes]:
-    """The frames with the genre frames of before.
+    """The frames with the genre frames of an earlier time.
 
-    A TXXX stays if no such frame was stored: it is none of ours, and earlier versions neither stored nor removed it.
+    A TXXX stays if no such frame was stored: we did not write it, and earlier versions neither
+    stored nor removed it.
     """
     has_txxx = any(not is_tcon(field) for _, field in unpacked(raw))
     return restored(frames, is_genre if has_txxx else is_tcon, raw)
 
 
 def resolved(version: int, texts: Iterable[str], separator: str) -> tuple[str, ...]:
-    """The genres that the texts of genre frames name, numbers of ID3v1 genres replaced by their names."""
+    """The genres in the texts of genre frames; names replace the numbers of ID3v1 genres."""
     mark = separator.strip() or separator
     parts = [part.strip() for text in texts for part in (text.split(mark) if version < 4 and mark else (text,))]
     return meant([name for part in parts for name in _named(part)])
 
 
 def _named(text: str) -> list[str]:
-    """The genres of one text: its references, and what follows them. A number that stands for nothing names none."""
+    """The genres of one text: its references, and what follows them.
+
+    A number without a meaning gives none.
+    """
     names: list[str] = library("_constants").GENRES
     if text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS:
         return names[int(text) : int(text) + 1]
@@ -290,7 +305,7 @@ def _named(text: str) -> list[str]:
 
 
 def text_of(version: int, frame: bytes) -> list[str] | None:
-    """The strings of a text frame; None where it is encrypted or damaged."""
+    """The strings of a text frame; None if it is encrypted or damaged."""
     content = _content(version, frame)
     if not content:
         return [] if content == b"" else None
@@ -299,14 +314,14 @@ def text_of(version: int, frame: bytes) -> list[str] | None:
         return None
     name, data = encodings[content[0]], content[1:]
     if name == "utf-16":
-        # each of several strings may have a byte order mark of its own
+        # each of several strings may have its own byte order mark
         name = "utf-16-be" if data.startswith(b"\xfe\xff") else "utf-16-le"
     text = data[: len(data) & ~1 if name.startswith("utf-16") else None].decode(name, "replace")
     return [part.lstrip("\ufeff") for part in text.split("\x00")]
 
 
 def _content(version: int, frame: bytes) -> bytes | None:
-    """What a frame holds, its encodings undone; None where that cannot be."""
+    """The decoded content of a frame; None if it cannot be decoded."""
     if version == 2:
         return frame[6:]
     flags, data = frame[9], frame[10:]
@@ -325,7 +340,7 @@ def _content(version: int, frame: bytes) -> bytes | None:
             data = inflater.decompress(data, _GENRE_TEXT_BYTES)
         except zlib.error:
             return None
-        if inflater.unconsumed_tail:  # 300 kB can be 300 MB
+        if inflater.unconsumed_tail:  # 300 kB can become 300 MB
             return None
     return data
 
@@ -336,13 +351,13 @@ def is_protected(data: bytes) -> bool:
 
 
 def _protected(body: bytes) -> bytes:
-    """Bytes that no decoder takes for the start of a frame of audio."""
+    """The bytes, changed so that no decoder mistakes them for the start of an audio frame."""
     body = _TO_PROTECT.sub(b"\xff\x00", body)
     return body + b"\x00" if body.endswith(b"\xff") else body
 
 
 def _extended_bytes(version: int, body: bytes) -> int:
-    """Length of the extended header; 0 where a writer set the flag and wrote none."""
+    """Length of the extended header; 0 if a writer set the flag but wrote no such header."""
     if _NAME[4].fullmatch(body[:4]):
         return 0
     size = int.from_bytes(body[:4], "big")
@@ -352,7 +367,7 @@ def _extended_bytes(version: int, body: bytes) -> int:
 
 
 def _frames(version: int, body: bytes, *, synchsafe: bool) -> tuple[list[bytes], bytes]:
-    """The frames one after the other, and what follows the last one that is understood."""
+    """The frames in order, and the bytes that follow the last readable one."""
     name_bytes, head = (3, 6) if version == 2 else (4, 10)
     position, frames = 0, []
     while position + head <= len(body):

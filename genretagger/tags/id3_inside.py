@@ -1,9 +1,10 @@
-"""ID3v2 inside another container: AIFF, WAV and DSF carry the whole tag of an MP3 in one place of their own.
+"""ID3v2 inside another container: AIFF, WAV and DSF hold a whole ID3v2 tag in one place.
 
-The tag is edited as in MP3; see `id3.py`. What differs between the containers is where the tag lies, what is audio, and
-how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets one of ID3v2.4; a tag that
-would hold nothing is taken out with its chunk, so that an undo gives the file back as it was. A new tag takes over the
-fields that it would hide (`carried`); a tag that was there and empty is noted in `raw`, and an undo makes it again.
+The tag is edited as in MP3; see `id3.py`. The containers differ in where the tag lies, what is
+audio, and how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets
+one of ID3v2.4. A tag that would be empty is removed with its chunk, so that an undo restores the
+file as it was. A new tag takes over the fields that it would hide (`carried`). If the file had an
+empty tag before, `raw` notes it, and an undo makes it again.
 """
 
 from __future__ import annotations
@@ -39,13 +40,14 @@ _EMPTY_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What lies where in a file.
+    """The parts of a file.
 
     Attributes:
-        audio: the samples and the header that says how to decode them; the same order for every file.
+        audio: the samples and the header that says how to decode them; in the same order for every
+            file.
         others: all else but the tag, in the order of the file.
-        tag: the place of the tag; None where the file has none.
-        fault: why the file must not be written; None where all of it is understood.
+        tag: the place of the tag; None if the file has none.
+        fault: why the file must not be written; None if all of it is understood.
     """
 
     audio: tuple[Stretch, ...]
@@ -69,22 +71,22 @@ class Id3Inside(abc.ABC):
 
     @abc.abstractmethod
     def layout(self, file: BinaryIO) -> Layout:
-        """Find everything.
+        """Find all parts of the file.
 
         Raises:
-            TagError: this is no such file.
+            TagError: the file is of another kind.
         """
 
     @abc.abstractmethod
     def put(self, file: BinaryIO, found: Layout, tag: bytes) -> None:
-        """Store this tag in place of the old one, or at the end of the file; no bytes: take the old one out."""
+        """Store this tag in place of the old one, or at the end; empty bytes remove the old one."""
 
     def elsewhere(self, file: BinaryIO, found: Layout) -> GenreField | None:  # noqa: ARG002 - for containers that have it
-        """The genre of a field that is read where ID3 has none."""
+        """The genre of a field that is read if ID3 has none."""
         return None
 
     def carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:  # noqa: ARG002 - as `elsewhere`
-        """Frames for what a tag would hide from some readers.
+        """Frames for the fields that a tag would hide from some readers.
 
         Raises:
             CarryError: a reader would no longer show a field as it did.
@@ -92,7 +94,10 @@ class Id3Inside(abc.ABC):
         return []
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The genre of the tag, or else of what the container has besides, or of tags around it; `raw` has ID3 only."""
+        """Read the genre of the tag, else of the container's own fields, else of tags around it.
+
+        `raw` has ID3 only.
+        """
         found = self.layout(file)
         tag, _ = _tag(file, found)
         raw = taken(tag.form, tag.frames, is_genre)
@@ -107,13 +112,14 @@ class Id3Inside(abc.ABC):
         return field_or_around(GenreField(values, raw, tag.form if tag.room else "no tag"), file, self.separator)
 
     def notes(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> dict[str, Json]:
-        """What an undo has to know beside the frames with the genre."""
+        """What an undo needs in addition to the frames with the genre."""
         notes: dict[str, Json] = {}
         if tag.frames or tag.fault:
             return notes
         if self._carried(file, found, tag):
             notes["bare"] = True
-        if found.tag is not None and not tag.room and found.tag[1] > found.tag[0]:  # a chunk of no bytes says nothing
+        # a chunk without bytes needs no note
+        if found.tag is not None and not tag.room and found.tag[1] > found.tag[0]:
             notes["zeros"] = found.tag[1] - found.tag[0]
         return notes
 
@@ -124,7 +130,7 @@ class Id3Inside(abc.ABC):
             return []
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A structure or a tag that is not understood to its last byte, or fields that a tag would hide."""
+        """Refuse what is not fully understood, and a tag that would hide other fields."""
         found = self.layout(file)
         tag, _ = _tag(file, found)
         fault = found.fault or tag.fault
@@ -138,11 +144,11 @@ class Id3Inside(abc.ABC):
         return fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """The samples and how to decode them."""
+        """Feed the samples, and how to decode them."""
         _feed_all(file, self.layout(file).audio, sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other parts of the file, and the other frames of the tag."""
+        """Feed the other parts of the file, and the other frames of the tag."""
         found = self.layout(file)
         self.feed_stretches(file, found.others, sink)
         tag, _ = _tag(file, found)
@@ -156,7 +162,7 @@ class Id3Inside(abc.ABC):
         _feed_all(file, stretches, sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One TCON frame, behind what the tag would hide."""
+        """Write one TCON frame, behind the frames that were taken over."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         new = [tag.genre_frame(values, self.separator)] if values else []
@@ -164,7 +170,7 @@ class Id3Inside(abc.ABC):
         self.put(file, found, tag.render(frames) + rest if frames else b"")
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The frames as they were; in a tag that has another version by now, their genres."""
+        """Put the frames back; only their genres if the tag now has another version."""
         found = self.layout(file)
         tag, rest = _tag(file, found)
         form = tag.form if raw is None else raw.get("form")
@@ -190,7 +196,10 @@ class Id3Inside(abc.ABC):
         self.put(file, found, new + rest if new else bytes(min((raw or {}).get("zeros", 0), _EMPTY_BYTES)))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen finds them; told of genre frames only, it inflates no others."""
+        """Return the genres as mutagen reads them.
+
+        It knows only genre frames here, so it inflates no others.
+        """
         module, name = self.reader
         id3 = library("id3")
         file.seek(0)
@@ -203,7 +212,7 @@ class Id3Inside(abc.ABC):
 
 
 def _tag(file: BinaryIO, found: Layout) -> tuple[Id3Tag, bytes]:
-    """The tag, and the empty bytes behind it that belong to its place."""
+    """The tag, and the zero bytes behind it that belong to its place."""
     if found.tag is None:
         return Id3Tag(), b""
     start, end = found.tag

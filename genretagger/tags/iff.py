@@ -1,21 +1,23 @@
 """AIFF and WAV: a list of chunks, each with its name and its size; one of them holds an ID3v2 tag.
 
-A new tag goes into a chunk at the end, so that the audio does not move; an old one is replaced where it stands. The
-other chunks keep their order and their bytes: LIST, bext, cue, NAME, AUTH, ANNO, MARK and so on. So do bytes behind the
-end of the file that belong to no chunk, such as the ID3v1 tag of a mistaken tagger.
+A new tag goes into a chunk at the end, so that the audio does not move; an old one is replaced in
+its place. The other chunks keep their order and their bytes: LIST, bext, cue, NAME, AUTH, ANNO,
+MARK and so on. Bytes behind the end of the file that belong to no chunk, such as an ID3v1 tag that
+does not belong there, stay as well.
 
 | | WAV | AIFF |
 |---|---|---|
-| numbers | the lowest byte first | the highest byte first |
+| numbers | little-endian | big-endian |
 | how to decode, samples | `fmt `, `data` | `COMM`, `SSND` |
 | tag | `id3 ` (new ones), `ID3 ` | `ID3 ` |
 | another genre | `IGNR` in LIST of type INFO, see `info.py` | none |
 
-A file is written only where its chunks fill it as it says. Others play well for as long as nothing follows the audio:
-players take a size of 0, or one beyond the end, for "up to the end of the file", and would play the tag.
+A file is written only if its chunks fill it exactly. Other files play well only as long as nothing
+follows the audio: players read a size of 0, or one beyond the end, as "up to the end of the file",
+and would play the tag.
 
-Sources: Microsoft's Multimedia Programming Interface 1.0 (RIFF), Apple's Audio Interchange File Format 1.3; for the
-names of the chunks, what FFmpeg, mutagen and TagLib read.
+Sources: Microsoft's Multimedia Programming Interface 1.0 (RIFF), Apple's Audio Interchange File
+Format 1.3; for the names of the chunks, what FFmpeg, mutagen and TagLib read.
 """
 
 from __future__ import annotations
@@ -45,7 +47,10 @@ _KNOWN = (b"fmt ", b"data", b"LIST", b"id3 ", b"ID3 ", b"COMM", b"SSND", b"bext"
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """One chunk; `end` is that of the file where the size leads beyond it, and does not count the padding byte."""
+    """One chunk.
+
+    `end` is at most the end of the file, and does not count the padding byte.
+    """
 
     name: bytes
     start: int
@@ -66,12 +71,12 @@ class _Iff(Id3Inside):
     human: str
     order: Literal["little", "big"]
     orders: ClassVar[Mapping[bytes, Literal["little", "big"]]] = {}
-    """The order of roots that differ."""
+    """The byte order of roots that differ."""
     roots: tuple[bytes, ...]
     format: bytes
     samples: bytes
     tags: tuple[bytes, ...]
-    """Names of the chunk with the tag, that of new ones first."""
+    """Names of the chunk with the tag; the first is used for new tags."""
 
     def layout(self, file: BinaryIO) -> Layout:
         """See `Id3Inside`."""
@@ -116,7 +121,7 @@ class _Iff(Id3Inside):
                 return chunks, f"the {self.human} file has bytes that belong to no chunk"
             end = position + _HEAD + length
             if name == self.samples and length in _UNKNOWN_SIZES:
-                return [*chunks, _Chunk(name, position, size)], f"the {self.human} file does not tell how long it is"
+                return [*chunks, _Chunk(name, position, size)], f"the {self.human} file does not say how long it is"
             if end > size:
                 whole = end <= file.seek(0, os.SEEK_END)
                 fault = f"the {self.human} file is {'not as long as it says' if whole else 'cut off'}"
@@ -127,7 +132,7 @@ class _Iff(Id3Inside):
 
     def _fault_of_length(self, length: int, end: int, size: int) -> str | None:
         if length in _UNKNOWN_SIZES:
-            return f"the {self.human} file does not tell how long it is"
+            return f"the {self.human} file does not say how long it is"
         if size > _LARGEST - _TAG_ROOM:
             return f"the {self.human} file has no room left for a tag: the format ends at 4 GB"
         padded = end + (end & 1)
@@ -139,7 +144,7 @@ class _Iff(Id3Inside):
         return None
 
     def _fault_behind(self, file: BinaryIO, behind: int, size: int) -> str | None:
-        """Chunks behind the end: some programs read them, others do not."""
+        """Refuse chunks behind the end: some programs read them, others do not."""
         file.seek(behind)
         head = file.read(_HEAD)
         fits = len(head) == _HEAD and behind + _HEAD + int.from_bytes(head[4:], self.order) <= size
@@ -151,7 +156,7 @@ class _Iff(Id3Inside):
             if len([chunk for chunk in chunks if chunk.name == name]) != 1:
                 return f"the {self.human} file has no {name.decode().strip()} chunk, or several"
         head = next(chunk for chunk in chunks if chunk.name == self.format)
-        if head.end - head.start > _FORMAT_BYTES:  # mutagen reads it at once
+        if head.end - head.start > _FORMAT_BYTES:  # mutagen reads it in one piece
             return f"the {self.human} file has an absurdly long {self.format.decode().strip()} chunk"
         tags = [chunk.name for chunk in chunks if chunk.name in (b"ID3 ", b"id3 ")]
         if len(tags) > 1:
@@ -175,7 +180,7 @@ class _Iff(Id3Inside):
         self.exchange(file, start, old, new)
 
     def exchange(self, file: BinaryIO, start: int, old: int, new: bytes) -> None:
-        """Replace a stretch of the file, and correct the size that the file tells."""
+        """Replace a stretch of the file, and correct the size in its header."""
         length = self._end(file) - old + len(new) - _HEAD
         if length >= _LARGEST:
             raise damaged(f"a {self.human} file cannot be larger than 4 GB")
@@ -184,7 +189,7 @@ class _Iff(Id3Inside):
         file.write(length.to_bytes(4, self.order))
 
     def _end(self, file: BinaryIO) -> int:
-        """Where the chunks end by the size that the file tells, with the padding byte of the last."""
+        """Where the chunks end by the size in the header, with the padding byte of the last."""
         file.seek(4)
         length = int.from_bytes(file.read(4), self.order)
         return min(file.seek(0, os.SEEK_END), _HEAD + length + (length & 1))
@@ -208,11 +213,11 @@ class Wav(_Iff):
         return GenreField(resolved(3, texts, self.separator), None, "RIFF INFO")
 
     def carried(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> list[bytes]:
-        """What INFO says, which TagLib shows only without ID3."""
+        """The fields of INFO, which TagLib shows only without ID3."""
         return carried_over.frames(info.fields(self._lists(file, found)), tag)
 
     def notes(self, file: BinaryIO, found: Layout, tag: Id3Tag) -> dict[str, Json]:
-        """The genres in INFO as well, each with the number of its list."""
+        """The notes of the base class, and the genres in INFO, each with the number of its list."""
         notes = super().notes(file, found, tag)
         places = [
             [number, *place]
@@ -222,12 +227,12 @@ class Wav(_Iff):
         return {**notes, "info": places} if places else notes
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """As the others, and INFO that is damaged."""
+        """Refuse what the base class refuses, and damaged INFO."""
         faults = (some.fault for some in self._lists(file, self.layout(file)))
         return super().refusal(file) or next((fault for fault in faults if fault), None)
 
     def feed_stretches(self, file: BinaryIO, stretches: Sequence[Stretch], sink: Sink) -> None:
-        """Of INFO all but the genre."""
+        """Feed stretches, without the genre of INFO."""
         for start, end in stretches:
             some = _info_at(file, start, end)
             if some is None:
@@ -237,7 +242,7 @@ class Wav(_Iff):
                 some.feed_others(sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """The tag, and the genre in INFO if the file has INFO."""
+        """Write the tag, and the genre in INFO if the file has INFO."""
         super().write(file, values)
         new = [info.entry(info.GENRE, self.separator.join(values))] if values else []
         lists = self._lists(file, self.layout(file))
@@ -246,7 +251,7 @@ class Wav(_Iff):
         )
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The tag and INFO as they were; a genre in INFO that is not known to be ours stays."""
+        """Put the tag and INFO back as they were; a genre in INFO that may not be ours stays."""
         ours = super().read(file)
         super().restore(file, raw)
         lists = self._lists(file, self.layout(file))
@@ -281,7 +286,7 @@ is_info = info.is_genre
 
 
 def _info_at(file: BinaryIO, start: int, end: int) -> info.Info | None:
-    """The list of type INFO that this chunk is; None if it is another chunk, or too large for a list of texts."""
+    """The list of type INFO in this chunk; None for another chunk, or a list that is too large."""
     file.seek(start)
     head = file.read(12)
     if head[:4] != b"LIST" or head[8:] != b"INFO" or end - start > _INFO_BYTES:

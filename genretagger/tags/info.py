@@ -1,11 +1,12 @@
 """RIFF INFO: the list of texts that WAV files have beside ID3, or instead of it.
 
-TagLib shows INFO only as long as the ID3 tag is empty, so a new tag takes the texts over. FFmpeg shows both, and of two
-genres the one that comes last; older versions show INFO alone. So the genre is written to INFO as well if there is one.
+TagLib shows INFO only as long as the ID3 tag is empty, so a new tag takes the texts over. FFmpeg
+shows both, and of two genres the last one; older versions show INFO alone. So the genre is also
+written to INFO if the file has INFO. No field states the encoding: UTF-8 is tried first, then
+Windows-1252.
 
-The encoding is nowhere said: UTF-8, or else Windows-1252.
-
-Source: Microsoft's Multimedia Programming Interface 1.0; for the names, what TagLib 2 and FFmpeg 8 show.
+Source: Microsoft's Multimedia Programming Interface 1.0; for the names, what TagLib 2 and FFmpeg 8
+show.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Info:
     """A list of type INFO.
 
     Attributes:
-        entries: each text with its name, its size and the padding byte of an odd one.
-        rest: what follows them in the list.
+        entries: each text with its name, its size and, if that is odd, the padding byte.
+        rest: the bytes behind the entries.
     """
 
     entries: tuple[bytes, ...] = ()
@@ -41,7 +42,7 @@ class Info:
 
     @classmethod
     def parse(cls, data: bytes) -> Info:
-        """Take the content of a LIST chunk apart, behind its type."""
+        """Split the content of a LIST chunk, behind its type, into entries."""
         position, entries = 0, []
         while position + _HEAD <= len(data) and data[position : position + 4].strip(b"\x00"):
             length = int.from_bytes(data[position + 4 : position + _HEAD], "little")
@@ -94,7 +95,7 @@ def text_of(found: bytes) -> str:
 
 
 def fields(lists: Sequence[Info]) -> Fields:
-    """What TagLib shows of these lists, without the genre: it reads the first, and of two equal names the last.
+    """What TagLib shows of these lists: the first list; of equal names the last text; no genre.
 
     Raises:
         CarryError: FFmpeg shows another text of that name, so one of them would no longer be shown.

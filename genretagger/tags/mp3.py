@@ -1,13 +1,12 @@
 """MP3: an ID3v2 tag in front, MPEG frames, and perhaps ID3v1, APEv2 and Lyrics3 at the end.
 
-Only the first ID3v2 tag is ever changed, the one that players read. What is appended stays byte for byte: it may then
-name another genre than ID3v2 does, and every reader prefers ID3v2.
+Only the first ID3v2 tag is ever changed, the one that players read. The appended tags stay byte for
+byte. They may then name another genre than ID3v2 does, but every reader prefers ID3v2.
 
-A tag with nothing but a genre would hide the title, artist and so on that readers take from ID3v1 or APEv2. So it takes
-them over (`hidden.py`). When the genre is taken away again, so are they, and with them a tag that was not there before.
-
-What would be hidden and cannot be taken over is a reason not to write: `write` raises it, so a rehearsal (`wayback.py`)
-knows it before anybody listens.
+A tag with only a genre would hide the title, artist and so on that readers take from ID3v1 or
+APEv2. So the tag takes these fields over (`hidden.py`). When the genre is removed, they are removed
+too, together with a tag that was not there before. If a field would be hidden and cannot be taken
+over, `write` raises. So a rehearsal (`wayback.py`) finds that out before the file is decoded.
 """
 
 from __future__ import annotations
@@ -37,9 +36,11 @@ class Mp3:
         self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """ID3v2 before all other places; `raw` holds the first ID3v2 tag's frames only, because only they are written.
+        """Read ID3v2 before all other places.
 
-        If there is such a tag, `raw` has its layout as well, also without a genre: then an undo gives its bytes back.
+        `raw` holds the frames of the first ID3v2 tag only, because nothing else is written. If
+        there is such a tag, `raw` also has its layout, even without a genre, so that an undo can
+        restore its bytes.
         """
         front = _Front(file)
         tag, raw = front.tag, front.raw
@@ -50,7 +51,7 @@ class Mp3:
         return found or GenreField((), raw, tag.form if tag.room else "no tag")
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A tag that is not understood to its last byte."""
+        """Refuse a tag that is not fully understood."""
         file.seek(0)
         head = file.read(10)
         if head.startswith(b"ID3") and not id3v2_size(head):
@@ -58,12 +59,15 @@ class Mp3:
         return _Front(file).fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """What lies between the tags in front and the tags at the end."""
+        """Feed what lies between the tags in front and the tags at the end."""
         start = id3v2_end(file, 0)
         feed(file, start, tails.tails_start(file, start), sink)
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other frames, further tags in front, the tags at the end; not what was carried over from these."""
+        """Feed the other frames, further tags in front and the tags at the end.
+
+        Frames that were copied from the tags at the end are left out.
+        """
         front = _Front(file)
         for frame in front.own:
             if not is_genre(frame):
@@ -72,17 +76,20 @@ class Mp3:
         feed(file, tails.tails_start(file, front.audio), file.seek(0, os.SEEK_END), sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One TCON frame, and in front of it what it would hide."""
+        """Write one TCON frame, and in front of it the fields that it would hide."""
         front = _Front(file)
         splice(file, 0, front.tag.room, self._written(front, values))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The frames as they were; in a tag that has another version by now, their genres."""
+        """Put the frames back; only their genres if the tag now has another version."""
         front = _Front(file)
         splice(file, 0, front.tag.room, self._restored(front, raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen finds them; told of genre frames only, it inflates no others."""
+        """Return the genres as mutagen reads them.
+
+        It knows only genre frames here, so it inflates no others.
+        """
         id3 = library("id3")
         file.seek(0)
         try:
@@ -94,7 +101,7 @@ class Mp3:
         return resolved(tag.version[1], texts, self.separator)
 
     def _written(self, front: _Front, values: Sequence[str]) -> bytes:
-        """The first tag with these genres; empty if there is to be none."""
+        """The first tag with these genres; empty if there will be no tag."""
         tag = front.tag
         own = with_genre(front.own, [tag.genre_frame(values, self.separator)] if values else [])
         if not values:
@@ -120,14 +127,14 @@ class Mp3:
 
 
 class _Front:
-    """The ID3v2 tags in front of an MP3: the first one, which is written, and what has to be known for that.
+    """The ID3v2 tags in front of an MP3, and what a write to the first one needs to know.
 
     Attributes:
         tag: the first tag, or an empty one.
         further: the tags that follow it.
         audio: where they end.
         hidden: what players show of the tags at the end.
-        carried: the frames of `tag` that were carried over from these.
+        carried: the frames of `tag` that were copied from the tags at the end.
         own: the other frames of `tag`.
     """
 
@@ -154,7 +161,7 @@ class _Front:
 
     @property
     def fault(self) -> str | None:
-        """Why the first tag must not be written; None if it may."""
+        """Why the first tag must not be written; None if it may be."""
         if self.tag.fault:
             return self.tag.fault
         genres = [frame for tag in self.further for frame in tag.frames if is_genre(frame)]
@@ -167,7 +174,10 @@ class _Front:
         return None
 
     def rendered(self, tag: Id3Tag, frames: Sequence[bytes]) -> bytes:
-        """The first tag with these frames; none at all if it would be empty and no other would then be the first."""
+        """The first tag with these frames.
+
+        Nothing if it would be empty, unless another tag would then become the first.
+        """
         return tag.render(frames) if frames or self.further else b""
 
 
@@ -186,7 +196,7 @@ def _tags(file: BinaryIO, end: int) -> Iterator[Id3Tag]:
 
 
 def _carried_over_before(file: BinaryIO) -> list[bytes]:
-    """The frames that earlier versions carried over from ID3v1, to take them away again."""
+    """The frames that earlier versions copied from ID3v1, so that they can be removed."""
     data = tails.id3v1(file)
     if not data:
         return []

@@ -1,10 +1,11 @@
 """MP4, M4A, M4B: iTunes metadata in `moov.udta.meta.ilst`.
 
-One `©gen` atom holds all genres, a `data` atom for each; the old numbered `gnre` atom is read, and replaced. If a file
-has the genre in the free form `----:com.apple.iTunes:GENRE`, it counts, and the new genre is written there as well. All
-other atoms keep their order and their bytes, and so does what follows the last atom. A `free` atom next to `ilst` gives
-room; if it does not suffice, everything behind moves and the tables that point there are corrected, those of fragments
-(`mfra`, `sidx`) among them.
+One `©gen` atom holds all genres, with a `data` atom for each; the old numbered `gnre` atom is read,
+and replaced. If a file has the genre in the free form `----:com.apple.iTunes:GENRE`, that counts,
+and the new genre is written there as well. All other atoms keep their order and their bytes, and so
+does what follows the last atom. A `free` atom next to `ilst` gives room. If it is too small,
+everything behind moves, and the tables that point there are corrected, including those of fragments
+(`mfra`, `sidx`).
 
 Sources: ISO 14496-12; Apple's QuickTime file format for the metadata; `gnre` is an ID3v1 number
 plus one.
@@ -90,7 +91,10 @@ class Mp4:
         self.separator = separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """`©gen`, or else `gnre`, or the free form; or else the genre of a tag around the file, never written."""
+        """Read `©gen`, else `gnre`, else the free form, else a tag around the file.
+
+        That tag is never written.
+        """
         place = _place(file)
         fields = _fields(file, place)
         raw = {"form": FORM, "fields": [], **(taken(FORM, fields, _is_plain) or {}), "room": _noted(place)}
@@ -104,7 +108,7 @@ class Mp4:
         )
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """A film, a file that ends too early, or metadata of another sort."""
+        """Refuse a film, a file that ends too early, or metadata of another sort."""
         place = _place(file)
         if place.top[0].start:
             return "an ID3 tag stands in front of the MP4 file"
@@ -121,7 +125,7 @@ class Mp4:
         return pointer_fault(file, place.top, place.moov)
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """The media data, the sample tables and the fragments, with all places counted from the media data."""
+        """Feed the media data, sample tables and fragments; places count from the media data."""
         place = _place(file)
         media = [atom for atom in place.top if atom.name == b"mdat"]
         for atom in media:
@@ -147,7 +151,7 @@ class Mp4:
                 sink(bytes(data))
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """All other atoms but padding and what belongs to the payload."""
+        """Feed all other atoms except padding and the payload."""
         place = _place(file)
         for atom in place.top:
             if atom.name == b"moov":
@@ -178,7 +182,7 @@ class Mp4:
                     _feed_atom(file, atom, sink)
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """One `©gen` atom, and the free form if the file has it."""
+        """Write one `©gen` atom, and the free form if the file has it."""
         place = _place(file)
         old = _fields(file, place)
         data = b"".join(_atom(b"data", _UTF8.to_bytes(4, "big") + bytes(4) + value.encode()) for value in values)
@@ -187,7 +191,7 @@ class Mp4:
         _store(file, place, replaced(fields, _is_free, [free] if values and free else []))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The atoms as they were."""
+        """Put the atoms back as they were."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is not one of MP4")
         place = _place(file)
@@ -199,7 +203,7 @@ class Mp4:
         _store(file, place, fields, (raw or {}).get("room"))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen reads them."""
+        """Return the genres as mutagen reads them."""
         file.seek(0)
         tags = library("mp4").MP4(file).tags
         return meant(tags.get("\xa9gen", [])) if tags is not None else ()
@@ -215,13 +219,13 @@ def _is_plain(field: bytes) -> bool:
 
 
 def _is_free(field: bytes) -> bool:
-    """Whether it is named GENRE in the form that is free for any name."""
+    """Whether it is a free-form atom with the name GENRE."""
     wanted = _atom(b"mean", bytes(4) + b"com.apple.iTunes") + _atom(b"name", bytes(4) + b"GENRE")
     return field[4:8] == b"----" and _name_of(field).upper() == wanted.upper()
 
 
 def _name_of(field: bytes) -> bytes:
-    """The two atoms that name an atom of free form."""
+    """The two atoms that hold the name of a free-form atom."""
     mean_end = 8 + int.from_bytes(field[8:12], "big")
     return field[8 : mean_end + int.from_bytes(field[mean_end : mean_end + 4], "big")]
 
@@ -280,7 +284,7 @@ def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
 
 
 def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None:
-    """An index of fragments, with each place told by the atom that it lies in."""
+    """Feed an index of fragments, with each place relative to the atom that it lies in."""
     data = bytearray(content_of(file, atom))
     starts = [one.start for one in top]
     for position, length, told in fragment_places(file, [atom]):
@@ -292,7 +296,7 @@ def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None
 
 
 def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
-    """A track without its sample table, which is of the payload."""
+    """Feed a track without its sample table, which belongs to the payload."""
     for inner in inside_of(file, atom):
         if inner.name in (b"mdia", b"minf"):
             _feed_track(file, inner, sink)
@@ -301,13 +305,13 @@ def _feed_track(file: BinaryIO, atom: Atom, sink: Sink) -> None:
 
 
 def _store(file: BinaryIO, place: _Place, fields: Sequence[bytes], noted: Json = None) -> None:
-    """Write the list of fields, in the room of the old one and the free atoms beside it where that suffices.
+    """Write the list of fields, in the room of the old one and its free atom if possible.
 
     Args:
         file: the copy.
         place: what `_place` found in it.
         fields: the atoms of the list.
-        noted: what `_noted` said of an earlier time, whose room is made again.
+        noted: what `_noted` returned at an earlier time, to restore the same room.
     """
     ilst = _atom(b"ilst", b"".join(fields))
     parents = place.parents
@@ -344,14 +348,14 @@ _WHOLE = 3
 
 
 def _noted(place: _Place) -> list[int]:
-    """How much of moov, udta, meta and ilst there is, and the bytes of the free atom behind ilst, for an undo."""
+    """For an undo: how many of moov, udta, meta and ilst exist, and the bytes of the free atom."""
     if place.ilst is None:
         return [len(place.parents) - 1, 0]
     return [_WHOLE, _room(place, place.ilst)[1] - place.ilst.end]
 
 
 def _checked(noted: Json) -> tuple[int, int]:
-    """What `_noted` said; -1 if it said nothing, as in older versions."""
+    """The values of `_noted`; -1 if there are none, as from older versions."""
     if noted is None:
         return -1, 0
     try:
@@ -364,7 +368,7 @@ def _checked(noted: Json) -> tuple[int, int]:
 
 
 def _made(file: BinaryIO, place: _Place, depth: int) -> Atom | None:
-    """The atom that was not there at that depth, if it holds nothing but what we made."""
+    """The atom that did not exist at that depth, if it holds only what we made."""
     if place.ilst is None or not 0 <= depth < _WHOLE:
         return None
     if depth == _WHOLE - 1:

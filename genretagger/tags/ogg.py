@@ -1,10 +1,11 @@
-"""Ogg: pages that carry packets; the comments of a stream are its second packet, whatever the codec.
+"""Ogg: pages of packets; the comments of a stream are its second packet, for every codec.
 
-Edited: the first audio stream that `kinds.kind_of` named. Other streams, muxed or chained behind it, are left alone;
-their genre counts if the first stream has none. A file with an ID3 tag in front is read and not written.
+Edited: the first audio stream that `kinds.kind_of` named. Other streams, muxed or chained behind
+it, are left alone; their genre counts if the first stream has none. A file with an ID3 tag in front
+is read and not written.
 
-The payload is made of packets and granule positions, stream by stream, without the comments: pages are cut and numbered
-anew when the comments grow, by us as by every other tagger.
+The payload consists of packets and granule positions, stream by stream, without the comments. Pages
+themselves do not count: every tagger cuts and numbers them again when the comments grow.
 
 Sources: RFC 3533 (Ogg), RFC 7845 (Opus), the Vorbis I and Speex manuals, RFC 9639 (FLAC in Ogg).
 """
@@ -34,14 +35,14 @@ _PAGES_BEFORE_COMMENTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """How a codec lies in Ogg.
+    """The form of a codec in Ogg.
 
     Attributes:
         magic: start of its first packet.
         prefix: start of its comment packet.
-        block: the prefix ends with the header of a FLAC block, whose length has to be right.
-        module: where mutagen reads it.
-        reader: the class there.
+        block: the prefix ends with the header of a FLAC block, with a length that has to be right.
+        module: the module of mutagen that reads it.
+        reader: the class in that module.
     """
 
     magic: bytes
@@ -72,7 +73,10 @@ class Ogg:
         self.codec, self.separator = codec, separator
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The GENRE comments; or else those of another stream, or a tag around the file, which are never written."""
+        """Read the GENRE comments, else another stream, else a tag around the file.
+
+        The other places are never written.
+        """
         field = self._comments(_packets(_comment_pages(file, self.codec))[0])[1].field()
         if not field.values and (values := self._genres_of_others(file)):
             return GenreField(values, field.raw, field.form)
@@ -90,7 +94,7 @@ class Ogg:
         return ()
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """An ID3 tag in front, which hides the stream from most readers."""
+        """Refuse an ID3 tag in front, which hides the stream from most readers."""
         file.seek(0)
         if file.read(4) != b"OggS":
             return "an ID3 tag stands in front of the Ogg stream"
@@ -98,12 +102,12 @@ class Ogg:
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """All packets but the comments, with their granule positions; then whatever is no page."""
+        """Feed all packets but the comments, with granule positions; then bytes of no page."""
         for stream in _scan(file, sink):
             sink(stream.hash.digest())
 
     def others(self, file: BinaryIO, sink: Sink) -> None:
-        """The other comments of this stream, and all of the other streams."""
+        """Feed the other comments of this stream, and the comments of the other streams."""
         pages = _comment_pages(file, self.codec)
         ours = False
         for stream in _scan(file, lambda _: None):
@@ -116,19 +120,19 @@ class Ogg:
                 feed_field(sink, bytes(stream.comments))
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
-        """GENRE comments."""
+        """Write GENRE comments."""
         pages = _comment_pages(file, self.codec)
         prefix, comments = self._comments(_packets(pages)[0])
         self._store(file, pages, prefix, comments.with_genres(values))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
-        """The comments as they were."""
+        """Put the comments back as they were."""
         pages = _comment_pages(file, self.codec)
         prefix, comments = self._comments(_packets(pages)[0])
         self._store(file, pages, prefix, comments.with_raw(raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
-        """As mutagen reads them."""
+        """Return the genres as mutagen reads them."""
         reader = getattr(library(self.codec.module), self.codec.reader)
         file.seek(0)
         return tuple(reader(file).tags.get("genre", []))
@@ -145,7 +149,8 @@ class Ogg:
     def _store(self, file: BinaryIO, pages: list[OggPage], prefix: bytes, comments: Comments) -> None:
         packets = _packets(pages)
         old_bytes = len(packets[0])
-        # zeros behind the comments are padding; anything else (Opus allows it) is somebody's and stays
+        # zeros behind the comments are padding; other bytes (Opus allows them) may have a meaning,
+        # and stay
         kept = comments.rest[: 1 if self.codec.prefix == b"\x03vorbis" else 0]
         padding = not comments.rest[len(kept) :].strip(b"\x00") and not self.codec.block
         content = replace(comments, rest=kept if padding else comments.rest).render()
@@ -161,7 +166,10 @@ class Ogg:
 
 
 def _comment_pages(file: BinaryIO, codec: Codec) -> list[OggPage]:
-    """The pages with the comments of the first stream of this codec, whatever else is on the last of them."""
+    """The pages with the comments of the first stream of this codec.
+
+    The last page may hold other packets too.
+    """
     serial: int | None = None
     pages: list[OggPage] = []
     size = 0
@@ -197,7 +205,10 @@ def _packets(pages: list[OggPage]) -> list[bytes]:
 
 
 def _same_pages(pages: list[OggPage], packet: bytes) -> list[OggPage]:
-    """The same pages with another first packet of the same length: nothing moves, and no granule position is lost."""
+    """The same pages with a new first packet of the same length.
+
+    Nothing moves, and no granule position is lost.
+    """
     new_pages = []
     for old in pages:
         new = library("ogg").OggPage()
@@ -240,7 +251,7 @@ class _Stream:
 
 
 def _scan(file: BinaryIO, sink: Sink) -> list[_Stream]:
-    """Go through all pages; the sink gets what is no page at the end of the file, or after damage."""
+    """Go through all pages; the sink gets bytes that are not pages, at the end or after damage."""
     size = file.seek(0, 2)
     streams: list[_Stream] = []
     by_serial: dict[int, _Stream] = {}
@@ -270,7 +281,7 @@ def _scan(file: BinaryIO, sink: Sink) -> list[_Stream]:
         if start < end or (lacing and lacing[-1] == 255):
             stream.take(body[start:end], False)
         if granule not in (0, -1):
-            # which packet the position belongs to is told by the packets before it
+            # the packets before a position decide which packet it belongs to
             stream.hash.update(b"granule" + granule.to_bytes(8, "big", signed=True))
         position += _PAGE.size + segments + len(body)
     feed(file, position, size, sink)

@@ -1,4 +1,4 @@
-"""Which family handles which kind: to add a container, write its file and add its line here."""
+"""Which family handles which kind. To add a container, write its file and add its line here."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
 
 
 def container_of(kind: Kind, options: WriteOptions) -> Container | None:
-    """The family that reads and writes files of this kind; None where their tags are not known."""
+    """The family that reads and writes files of this kind; None if its tags are not known."""
     family = _FAMILIES.get(kind.name)
     return family(options) if family else None

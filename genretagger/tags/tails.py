@@ -1,4 +1,4 @@
-"""What taggers append to a file: ID3v1, APEv2, Lyrics3. They are never changed, and they are no audio.
+"""Tags at the end of a file: ID3v1, APEv2, Lyrics3. They are not audio, and are never changed.
 
 ID3v1 and Lyrics3 by the documents of id3.org, APEv2 by the one of the Hydrogenaudio wiki.
 """
@@ -12,13 +12,13 @@ from typing import BinaryIO
 _ROUNDS = 8
 _APE_HEAD = struct.Struct("<8sIIII8x")
 APE_BYTES = 16 << 20
-"""A larger APEv2 tag is none: its size is damaged, or a trap."""
+"""A larger size of an APEv2 tag is not believed: it is damaged, or a trap."""
 _APE_ITEMS = 1024
 ID3V1_BYTES = 128
 
 
 def tails_start(file: BinaryIO, start: int) -> int:
-    """Where the appended tags begin, which is the size of the file where there are none.
+    """Where the appended tags begin; the size of the file if there are none.
 
     Args:
         file: any file.
@@ -34,7 +34,7 @@ def tails_start(file: BinaryIO, start: int) -> int:
 
 
 def parts(file: BinaryIO, start: int) -> list[bytes]:
-    """The appended tags, the last one first, as far as they are not absurdly long.
+    """The appended tags, the last one first, without those that are too long.
 
     Args:
         file: any file.
@@ -52,7 +52,7 @@ def parts(file: BinaryIO, start: int) -> list[bytes]:
 
 
 def _last_tail(file: BinaryIO, end: int) -> int:
-    """Bytes of the tag that ends at `end`; 0 where none does."""
+    """Bytes of the tag that ends at `end`; 0 if none does."""
     if _id3v1(file, end):
         return ID3V1_BYTES
     foot = _at(file, end - 32, 32)
@@ -67,7 +67,7 @@ def _last_tail(file: BinaryIO, end: int) -> int:
         block = _at(file, end - 5120, 5120)
         place = block.rfind(b"LYRICSBEGIN")
         return len(block) - place if place >= 0 else 0
-    if foot[-10:-7] == b"3DI":  # ID3v2.4 at the end, told by its footer
+    if foot[-10:-7] == b"3DI":  # ID3v2.4 at the end, identified by its footer
         sizes = foot[-4:]
         size = sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3]
         return size + 20 if max(sizes) < 128 and _at(file, end - size - 20, 3) == b"ID3" else 0
@@ -87,20 +87,22 @@ def _ape_size(foot: bytes) -> tuple[int, int]:
 
 
 def id3v1(file: BinaryIO) -> bytes:
-    """The ID3v1 tag at the end of the file; empty where there is none."""
+    """The ID3v1 tag at the end of the file; empty if there is none."""
     return _id3v1(file, file.seek(0, os.SEEK_END))
 
 
 def _id3v1(file: BinaryIO, end: int) -> bytes:
     around = _at(file, end - ID3V1_BYTES - 3, ID3V1_BYTES + 3)
     data = around[-ID3V1_BYTES:]
-    # the header of an APEv2 tag of 131 bytes: "APETAGEX" has "TAG" in it
+    # not the header of an APEv2 tag of 131 bytes: "APETAGEX" contains "TAG"
     is_tag = len(data) == ID3V1_BYTES and data.startswith(b"TAG") and not around.startswith(b"APETAGEX")
     return data if is_tag else b""
 
 
 def ape_end(file: BinaryIO, start: int) -> int:
-    """Where the last of the appended APEv2 tags ends, footer included, whatever its sizes say; 0 where there is none.
+    """Where the last of the appended APEv2 tags ends, footer included; 0 if there is none.
+
+    The sizes in the tag are not checked.
 
     Args:
         file: any file.

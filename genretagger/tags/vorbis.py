@@ -1,7 +1,8 @@
-"""Vorbis comments: a vendor text and a list of `KEY=value`, kept as the bytes that they are.
+"""Vorbis comments: a vendor text and a list of `KEY=value`, kept as their bytes.
 
-FLAC holds them in a metadata block, Ogg in the second packet of a stream. Every genre is a GENRE comment of its own;
-the key is written as the file spells it. Values that are not UTF-8 (old taggers wrote Latin-1) stay as they are.
+FLAC holds them in a metadata block, Ogg in the second packet of a stream. Every genre is its own
+GENRE comment; the key keeps the spelling of the file. Values that are not UTF-8 (old taggers wrote
+Latin-1) stay as they are.
 
 Source: the Vorbis I specification, section 5.
 """
@@ -25,9 +26,9 @@ class Comments:
     """A block of comments.
 
     Attributes:
-        vendor: what wrote the file.
+        vendor: the program that wrote the file.
         entries: each `KEY=value`.
-        rest: what follows the list in its packet or block: a framing bit, padding, or data of others.
+        rest: bytes behind the list in its packet or block: a framing bit, padding, or other data.
     """
 
     vendor: bytes = _OWN_VENDOR
@@ -36,10 +37,10 @@ class Comments:
 
     @classmethod
     def parse(cls, data: bytes) -> Comments:
-        """Take a block apart.
+        """Split a block into its comments.
 
         Raises:
-            TagError: a length leads beyond the end, or there are absurdly many comments.
+            TagError: a length leads beyond the end, or there are too many comments.
         """
         position = 0
 
@@ -79,13 +80,13 @@ class Comments:
         return GenreField(meant(values), taken(FORM, self.entries, is_genre), FORM)
 
     def with_genres(self, values: Sequence[str]) -> Comments:
-        """The same with other genres."""
+        """The same comments with other genres."""
         key = next((entry.partition(b"=")[0] for entry in self.entries if is_genre(entry)), b"GENRE")
         new = [key + b"=" + value.encode("utf-8") for value in values]
         return replace(self, entries=tuple(replaced(self.entries, is_genre, new)))
 
     def with_raw(self, raw: Json) -> Comments:
-        """The same with the genre comments that `field` gave once."""
+        """The same comments with the genre comments that `field` gave at an earlier time."""
         if raw is not None and raw.get("form") != FORM:
             raise damaged("the stored genre field is no Vorbis comment")
         return replace(self, entries=tuple(restored(self.entries, is_genre, raw)))
@@ -105,6 +106,6 @@ class Comments:
 
 
 def is_genre(entry: bytes) -> bool:
-    """Whether a comment is a genre; keys are equal whatever their case."""
+    """Whether a comment is a genre; the case of the key does not matter."""
     key, equals, _ = entry.partition(b"=")
     return bool(equals) and key.upper() == b"GENRE"

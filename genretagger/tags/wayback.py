@@ -1,7 +1,8 @@
-"""The way back, before anybody goes: whether a write could be undone, tried on a draft of the file.
+"""Checks that a write can be undone, before it happens: tries the undo on a draft of the file.
 
-`rehearse` tries a write and its undo on a file as it is, so that a dry run knows what a real run would refuse.
-`fault_of_undo` tries the undo on the copy that a real write has edited. Neither changes a file, nor copies its audio.
+`rehearse` tries a write and its undo on an unchanged file, so that a dry run knows what a real run
+would refuse. `fault_of_undo` tries the undo on the copy that a real write has edited. Neither
+changes a file or copies its audio.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from genretagger.tags.draft import Draft, same
 from genretagger.types import GenreField
 
 _GENRES = ("Electronic", "Drum and Bass")
-"""What a rehearsal writes."""
+"""The genres that a rehearsal writes."""
 
 _WHOLE_READERS = {
     "mp3": ("mp3", "MP3"),
@@ -25,14 +26,17 @@ _WHOLE_READERS = {
     "wavpack": ("wavpack", "WavPack"),
     "tak": ("tak", "TAK"),
 }
-"""Module and class of mutagen that open a file of this kind, audio and all; for others the second opinion does."""
+"""Module and class of mutagen that open a file of this kind with its audio.
+
+For other kinds the second opinion is enough.
+"""
 
 
 def rehearse(container: Container, kind: Kind, file: BinaryIO) -> str | None:
-    """Say why a genre could not be written to a file, or not be undone; None if both would go well.
+    """Say why a genre could not be written to a file or undone; None if both would work.
 
     Raises:
-        TagError: the tags are damaged, or what `tag_errors` of `api.py` translates.
+        TagError: the tags are damaged. `tag_errors` of `api.py` translates other errors.
     """
     original = Draft(file)
     tagged = original.fork()
@@ -41,7 +45,7 @@ def rehearse(container: Container, kind: Kind, file: BinaryIO) -> str | None:
     if kind_of(_open(tagged)) != kind:
         return "a genre would make it a file of another kind"
     if container.read(_open(tagged)).values != _GENRES or container.second_opinion(_open(tagged)) != _GENRES:
-        return "a genre would not read back as it is meant"
+        return "a genre would not read back as intended"
     if not same(container.payload, original, tagged):
         return "a genre would change the audio"
     if not same(container.others, original, tagged):
@@ -89,12 +93,12 @@ def fault_of_undo(
 
 
 def _opens(file: BinaryIO, kind: Kind) -> bool:
-    """Whether mutagen opens a file with its audio, as players do that are built on it."""
+    """Whether mutagen opens a file with its audio, as players based on mutagen do."""
     if kind.name not in _WHOLE_READERS:
         return True
     module, name = _WHOLE_READERS[kind.name]
     id3 = library("id3")
-    # told of genre frames only, it inflates no others
+    # it knows only genre frames here, so it inflates no others
     told = {"known_frames": {"TCON": id3.TCON}, "translate": False, "load_v1": False} if kind.name == "mp3" else {}
     file.seek(0)
     try:
@@ -105,6 +109,6 @@ def _opens(file: BinaryIO, kind: Kind) -> bool:
 
 
 def _open(draft: Draft) -> BinaryIO:
-    """A draft, for those who want an open file."""
+    """The draft from its start, as an open file."""
     draft.seek(0)
     return cast("BinaryIO", draft)

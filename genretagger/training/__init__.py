@@ -1,1 +1,1 @@
-"""Learning the owner's genres: labels → split → head → model, and how good it is, honestly."""
+"""Learns the owner's genres: labels → split → head → model, with a measure of its quality."""

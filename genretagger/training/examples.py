@@ -1,4 +1,4 @@
-"""What is learned from: tracks with their embedding, their genres, and what ties them to others."""
+"""The training data: tracks with their embedding, their genres, and their ties to other tracks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ID_DIGITS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A track whose genres are known.
+    """A track with known genres.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         id: of its audio, short.
         genres: the known genres.
-        ties: what holds it together with others; see `split.ties`.
+        ties: connect it with other tracks; see `split.ties`.
         heard: everything else.
     """
 
@@ -41,13 +41,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lessons:
-    """What there is to learn from.
+    """All training data.
 
     Attributes:
-        examples: tracks with a known genre that could be heard, in the order of their audio.
+        examples: tracks with a known genre and stored activations, ordered by their audio.
         own: how many tracks only have genres that genretagger wrote.
         unlabelled: how many others have no known genre.
-        unheard: how many have one and nothing to hear.
+        unheard: how many have a known genre but no activations.
     """
 
     examples: tuple[Example, ...]
@@ -57,7 +57,9 @@ class Lessons:
 
 
 def collect(heard: Iterable[Heard], files: Mapping[Path, Found], source: Source, names: NameMap) -> Lessons:
-    """Find the known genres of tracks; copies of one recording are one track, with the genres of all of them.
+    """Find the known genres of tracks.
+
+    Copies of one recording become one track with all their genres.
 
     Args:
         heard: tracks, in any order.
@@ -91,9 +93,10 @@ def collect(heard: Iterable[Heard], files: Mapping[Path, Found], source: Source,
 
 
 def frequent(examples: Sequence[Example], least: int) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The genres to learn, by name, and those left out: too rare, or of every track; with their counts.
+    """The genres to learn, by name, and the counts of those left out: too rare, or on every track.
 
-    A genre of every track tells nothing. Which tracks there are depends on the genres, so it is asked until it holds.
+    A genre on every track cannot be learned. Leaving out a genre may leave out tracks, so this
+    repeats until nothing changes.
     """
     counts = Counter(genre for example in examples for genre in example.genres)
     kept = {genre for genre, count in counts.items() if count >= least}

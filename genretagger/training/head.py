@@ -1,11 +1,13 @@
-"""The head: one logistic regression a genre on the frozen embedding, calibrated, with a measure of what is foreign.
+"""The head: calibrated regressions on the frozen embedding, and an out-of-distribution limit.
 
-Everything is judged out of fold: a model that never met an artist says what it thinks of their tracks, and from that
-come the calibration (Platt's: a line through the log-odds), the limit of what is foreign, and all figures. The figures
-are one step more honest still: the calibration of each fold comes from the other folds.
+Everything is judged out of fold: the tracks of an artist are scored by a model that never saw that
+artist. The calibration (Platt's: a line through the log-odds), the out-of-distribution limit and
+all figures come from these scores. For the figures, the calibration of each fold also comes from
+the other folds only.
 
-What is foreign is told by probabilistic principal components: the tracks are a cloud, long in a few directions
-and equally thin in all others, and a track's coordinates are divided by the cloud's spread in each direction.
+Out of distribution is measured by probabilistic principal components: the tracks are a cloud, long
+in a few directions and equally thin in all others, and a track's coordinates are divided by the
+cloud's spread in each direction.
 """
 
 from __future__ import annotations
@@ -28,25 +30,29 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 STRENGTH = 0.03
-"""scikit-learn's C for standardised embeddings: small, since there are more dimensions than tracks."""
+"""scikit-learn's C for standardised embeddings: small, because there are more dimensions than
+tracks.
+"""
 _MOST_COMPONENTS = 16
 _TRACKS_A_COMPONENT = 6
 _LEAST_SPREAD = 0.1
-"""Of the median spread: a dimension that the tracks never used would make every other track infinitely foreign."""
+"""A share of the median spread. Without it, a dimension in which the training tracks do not vary
+would put every other track infinitely far out of distribution.
+"""
 _QUANTILE, _SLACK = 0.95, 2.0
 _MOST_STEPS = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
-    """What goes into the ONNX file, d dimensions to k genres.
+    """The arrays of the ONNX file, d dimensions to k genres.
 
     Attributes:
         weights: (d, k) float32; the embedding times this, plus `bias`, is the calibrated log-odds.
         bias: (k,) float32.
         axes: (d, d) float32; the embedding times this, plus `origin`, is the coordinates.
         origin: (d,) float32.
-        limit: of what is foreign; see `vocabulary.learned`.
+        limit: beyond which a track is out of distribution; see `vocabulary.learned`.
     """
 
     weights: FloatArray
@@ -70,7 +76,7 @@ class _Cloud:
 
 
 def prepare() -> Thread:
-    """Import what fitting takes, two seconds of it, in a thread beside other work."""
+    """Import in a thread what fitting needs (two seconds), while other work goes on."""
     thread = Thread(target=lambda: import_module("sklearn.linear_model"), daemon=True)
     thread.start()
     return thread
@@ -86,7 +92,7 @@ def train(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Head, FloatArray]:
-    """Fit a head, and say how it judges tracks that it was not fitted on.
+    """Fit a head, and score each track by a head that was not fitted on it.
 
     Args:
         embeddings: (n, d) float32.
@@ -95,10 +101,11 @@ def train(
         is_music: (n,) float32.
         unmusical: (k,) bool: genres that need not sound like music.
         seed: of the solver.
-        progress: told how many fits are done, and of how many; None to tell nobody.
+        progress: gets the number of fits that are done, and of all; None for no reports.
 
     Returns:
-        The head, and (n, k) float32 scores of each track by heads and calibrations that never met its fold.
+        The head, and (n, k) float32 scores of each track by heads and calibrations that never saw
+        its fold.
     """
     import numpy as np
     from threadpoolctl import threadpool_limits
@@ -113,7 +120,8 @@ def train(
         if progress is not None:
             progress(done, total)
 
-    with threadpool_limits(1):  # the sums of several threads differ in their last bits, and with them the file
+    # sums of several threads differ in their last bits, and so would the file
+    with threadpool_limits(1):
         odds = np.full(truth.shape, -np.inf)
         distances = np.zeros(len(values))
         for fold in present:
@@ -126,7 +134,8 @@ def train(
             held = folds == fold
             slopes, shifts = _calibrate(odds[~held], truth[~held])
             limit = _limit(distances[~held])
-            finite = np.isfinite(odds[held])  # else the genre was not there to be learned, or all had it
+            # otherwise no training track had the genre, or all had it
+            finite = np.isfinite(odds[held])
             likely = np.where(finite, _sigmoid(np.where(finite, odds[held], 0) * slopes + shifts), odds[held] > 0)
             known = np.array([Learned.resemblance(float(each), limit) for each in distances[held]])
             musical = np.where(unmusical[None], 1.0, is_music[held, None])
@@ -145,7 +154,7 @@ def train(
 
 
 def _fit(values: Array, truth: Flags, seed: int, fitted: Callable[[], None]) -> tuple[Array, Array]:
-    """One against the rest: (d, k) weights and (k,) biases; -inf for a genre that no track has."""
+    """One against the rest: (d, k) weights and (k,) biases; ±inf for a genre of none or all."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
@@ -194,8 +203,9 @@ def _limit(distances: Array) -> float:
 def _calibrate(odds: Array, truth: Flags) -> tuple[Array, Array]:
     """Platt's line for each genre, (k,) slopes and (k,) shifts.
 
-    A genre that could not be judged out of fold, since one group has all of it, gets the median line of the others; one
-    whose odds say nothing gets a slope of 0 and its own frequency.
+    A genre that cannot be judged out of fold, because one group has all of it, gets the median line
+    of the others. If the odds of a genre say nothing about it, it gets a slope of 0 and its own
+    frequency.
     """
     import numpy as np
 
@@ -213,10 +223,11 @@ def _calibrate(odds: Array, truth: Flags) -> tuple[Array, Array]:
 
 
 def _platt(odds: Array, truth: Flags) -> tuple[float, float]:
-    """Fit a line by Newton's method, with a whisper of a prior, to targets just short of 0 and 1.
+    """Fit a line by Newton's method, with a very weak prior, to targets just short of 0 and 1.
 
-    Platt (1999) counts one track more on each side; half a track left scores of few tracks less timid (0.16 instead of
-    0.20 of calibration error on the synthesised library of `benchmarks.genres`).
+    Platt (1999) counts one more track on each side. Half a track makes the scores of genres with
+    few tracks less cautious (0.16 instead of 0.20 of calibration error on the synthesised library
+    of `benchmarks.genres`).
     """
     import numpy as np
 

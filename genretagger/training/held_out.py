@@ -1,4 +1,4 @@
-"""What scores of held-out tracks tell: how good the model is, what became better, and which tracks look mislabelled."""
+"""Findings from the scores of held-out tracks: limits, changes, and mislabelled tracks."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 _SUSPECT_OWN, _SUSPECT_OTHER, _SUSPECT_TIMES = 0.5, 0.3, 4.0
-"""A track looks mislabelled where its own genre scores less than the first, and another at least the second and this
-many times as much. Chosen on 200 synthesised tracks with planted mistakes; docs/data.md has how it does on others."""
+"""A track looks mislabelled if its own genre scores less than the first number, and another genre
+at least the second and so many times as much. Chosen on 200 synthesised tracks with planted
+mistakes; docs/data.md has the results on others.
+"""
 
 
 def unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]) -> tuple[str, ...]:
-    """Genres that lie in one fold, so that nobody who did not learn them could ever hear them."""
+    """Genres that lie in one fold, so that no model without them in training can be tested."""
     return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
 
 
@@ -46,7 +48,7 @@ def judged(
 def suspects(
     examples: Sequence[Example], genres: Sequence[str], truth: Flags, scores: FloatArray, beyond: Sequence[str]
 ) -> tuple[Suspect, ...]:
-    """Tracks whose own genre scores low and another one high, the plainest first."""
+    """Tracks with a low score of their own genre and a high one of another, the clearest first."""
     import numpy as np
 
     found = []
@@ -68,10 +70,11 @@ def changes(
     said: Mapping[str, Sequence[int]],
     before: Card | None,
 ) -> tuple[Change, ...]:
-    """Compare what the model that was there said of held-out tracks with what is said now, by the genres known now."""
+    """Compare the previous model's decisions with the new one's on held-out tracks, by genre."""
     if before is None or not said:
         return ()
-    earlier = [key(genre) for genre in before.document[KEY]["learned"]["genres"]]  # their spelling may have changed
+    # the spelling of genres may have changed
+    earlier = [key(genre) for genre in before.document[KEY]["learned"]["genres"]]
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):

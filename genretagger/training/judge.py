@@ -1,4 +1,4 @@
-"""How right an installed model is on tracks whose genres are known."""
+"""Measures how right an installed model is on tracks with known genres."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from genretagger.vocabulary.resolve import identity, own_names
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found.
+    """The result.
 
     Attributes:
-        measures: on the tracks that have a genre which the model can hear.
-        deaf_to: known genres that it cannot hear, with their number of tracks.
-        deaf_tracks: how many tracks have no other, and were left out.
-        deaf_given: how many of those get a genre all the same, which cannot be right.
-        learned_from: how many of the tracks the model was made of.
-        learned_artists: how many are by artists, or of albums, that it was made of.
+        measures: on the tracks with a genre that the model knows.
+        deaf_to: known genres that the model does not have, with their number of tracks.
+        deaf_tracks: how many tracks have no other genre, and were left out.
+        deaf_given: how many of those get a genre anyway, which cannot be right.
+        learned_from: how many of the tracks the model was trained on.
+        learned_artists: how many are by artists, or of albums, that it was trained on.
     """
 
     measures: Measures
@@ -40,13 +40,13 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
     """Measure a model.
 
     Args:
-        lessons: tracks that it heard, with its decisions.
-        genres: all that it can hear.
+        lessons: tracks with the model's decisions.
+        genres: all that the model can infer.
         card: of the model.
         aliases: the owner's names, which the decisions use.
 
     Raises:
-        ConfigError: no track has a genre that the model can hear.
+        ConfigError: no track has a genre that the model can infer.
     """
     import numpy as np
 
@@ -82,7 +82,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
             raise _without_genres(lessons)
         told = ", ".join(sorted(deaf)[:12])
         raise ConfigError(
-            f"no track has a known genre that the model can hear (known: {told})",
+            f"no track has a known genre that the model can infer (known: {told})",
             hint="Give them the model's names with --map, or choose another --model",
         )
     known_to_it = remembered(card)
@@ -99,10 +99,10 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
 
 
 def _without_genres(lessons: Lessons) -> ConfigError:
-    """Why there is nothing to measure."""
-    hint = "Name music whose genres are known, or say where they are: --labels folder, or a table"
+    """The error that says why there is nothing to measure."""
+    hint = "Name music with known genres, or say where they are: --labels folder, or a table"
     if lessons.unheard:
-        return ConfigError("no track with a genre has anything to hear", hint=hint)
+        return ConfigError("no track with a genre has audio that a model can use", hint=hint)
     if lessons.own:
-        return ConfigError("no track has a genre but those that genretagger wrote", hint=hint)
+        return ConfigError("the only genres of the tracks are those that genretagger wrote", hint=hint)
     return ConfigError("no track has a genre" if lessons.unlabelled else "no track was found", hint=hint)

@@ -1,8 +1,8 @@
-"""Where the known genres come from: tags, folders, a table, or beets' library; and the owner's own names for them.
+"""The sources of known genres: tags, folders, a table or beets' library; and the owner's names.
 
-A source never gives what genretagger itself wrote (`types.Heard.ours`). Genres are told apart by their letters and
-digits alone, and spelled as the owner most often does: `Hip Hop` and `hip-hop` are one, `Rap` is another unless a map
-says so.
+A source never returns what genretagger itself wrote (`types.Heard.ours`). Genres are compared by
+their letters and digits alone, and spelled as the owner most often does: `Hip Hop` and `hip-hop`
+are one, `Rap` is another unless a map says otherwise.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Tags:
 
 
 class Folders:
-    """The first folder below the one that was named; for files that lie right in that one, its own name."""
+    """The first folder below the named one; that one's own name for files directly in it."""
 
     name = "folders"
 
@@ -67,7 +67,8 @@ class Table:
     Attributes:
         name: for people.
         rows: path → genres.
-        ours_too: also count genres that genretagger wrote, because this table does not come from tags.
+        ours_too: also count genres that genretagger wrote, because this table does not come from
+            tags.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Table:
         return (genre for genre in genres if key(genre) not in ours)
 
     def knows(self, path: Path) -> bool:
-        """Whether the table says anything of a file; nobody needs to look at the others."""
+        """Whether the table has genres for a file; other files need not be read."""
         return os.fsencode(path) in self.rows or os.fsencode(os.path.realpath(path)) in self.rows
 
     def files(self) -> Iterator[Found]:
@@ -109,7 +110,7 @@ class NameMap:
         """Read a TOML file of lines such as `"Deep House" = "House"`; "" or [] leaves a label out.
 
         Raises:
-            ConfigError: it cannot be read, or holds something else.
+            ConfigError: the file cannot be read, or holds something else.
         """
         if path is None:
             return cls({})
@@ -127,7 +128,7 @@ class NameMap:
         return cls(names)
 
     def apply(self, labels: Iterable[str]) -> tuple[str, ...]:
-        """The genres of a track's labels: split, named as the map says, fit to be written, each once."""
+        """The genres of a track's labels: split, renamed by the map, cleaned, each once."""
         found: dict[str, str] = {}
         for label in labels:
             for part in parted(label):
@@ -139,7 +140,7 @@ class NameMap:
 
 
 def spelled(tracks: Iterable[tuple[str, ...]]) -> dict[str, str]:
-    """The name of each genre by its letters: the most frequent spelling, of equals the first in order."""
+    """The name of each genre by its letters: the most frequent spelling, or the first in order."""
     counts = Counter(name for names in tracks for name in names)
     chosen: dict[str, str] = {}
     for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
@@ -148,16 +149,16 @@ def spelled(tracks: Iterable[tuple[str, ...]]) -> dict[str, str]:
 
 
 def parted(text: str) -> list[str]:
-    """Take a joined field apart, as players and beets do."""
+    """Split a joined field, as players and beets do."""
     for mark in ("\\\u2400", "\x00"):
         text = text.replace(mark, ";")
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
 def _clean(name: str) -> str:
-    """A name that players do not split, without what no tag may hold."""
+    """A name that players do not split, without characters that no tag may hold."""
     for mark in "/,;":
         name = name.replace(mark, " & ")
-    name = unicodedata.normalize("NFC", name)  # the names of folders may come decomposed from macOS
+    name = unicodedata.normalize("NFC", name)  # macOS may give the names of folders decomposed
     name = "".join(mark for mark in name if unicodedata.category(mark) not in ("Cc", "Cs", "Cf"))
     return " ".join(name.split())[:_LONGEST_NAME].strip()

@@ -1,4 +1,4 @@
-"""From known tracks to a model folder's content, with an honest account of how good it is.
+"""Makes the content of a model folder from known tracks, with an honest measure of its quality.
 
 examples → genres frequent enough → groups → folds → head → ONNX and card
 """
@@ -47,17 +47,17 @@ def learn(
     before: Card | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Lesson:
-    """Learn.
+    """Train a head and measure it.
 
     Args:
         lessons: from `examples.collect`.
-        backbone: the model whose embeddings they have.
-        name: what the new model will be called.
+        backbone: the model that gave their embeddings.
+        name: of the new model.
         origin: where tracks and genres come from, for the card.
         least: tracks that a genre needs.
         rules: how genres are chosen.
-        before: the card of the model of that name, whose held-out tracks stay held out.
-        progress: told how many fits are done, and of how many; None to tell nobody.
+        before: the card of the previous model of that name; its held-out tracks stay held out.
+        progress: gets the number of fits that are done, and of all; None for no reports.
 
     Raises:
         ConfigError: there are too few tracks or genres.
@@ -81,7 +81,8 @@ def learn(
     unmeasured = held_out.unmeasured(genres, truth, folds)
     if unmeasured:
         warnings.append(
-            f"only one artist, album or folder has {_listed(unmeasured)}: how well that is heard cannot be measured"
+            f"only one artist, album or folder has {_listed(unmeasured)}: "
+            "how well the model infers that cannot be measured"
         )
     music = calibration(backbone.name, backbone.card.classes)
     is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
@@ -136,7 +137,7 @@ def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, 
         f"{plural(len(lessons.examples), 'track')} {_have(len(lessons.examples))} a genre that is not genretagger's own"
     )
     if lessons.own:
-        told += f", {lessons.own:,} {_have(lessons.own)} one that genretagger wrote and nobody changed"
+        told += f", {lessons.own:,} {_have(lessons.own)} only genres that genretagger wrote"
     rare = f"; too rare, or of every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
     raise ConfigError(
         f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {told}"
@@ -154,7 +155,7 @@ def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
 
     heard = example.heard.activations
     if heard is None:
-        raise ValueError("an example that was not heard")
+        raise ValueError("an example without activations")
     return track_activations(heard.values), heard.embedding
 
 
@@ -183,13 +184,14 @@ def _folds(
         warnings.append(f"{count:,} of {len(examples):,} tracks are tied together by shared artists and albums")
     genres, parts = [each.genres for each in examples], min(split.FOLDS, len(set(groups)))
     folds = split.dealt(groups, genres, known, parts)
-    if len(set(folds)) < 2:  # all that is left was held out together, and there would be nothing to learn from
+    # all remaining tracks lie in one fold, so no track would be left to learn from
+    if len(set(folds)) < 2:
         folds = split.dealt(groups, genres, {}, parts)
     return found, np.array(folds)
 
 
 def _figures(measures: Measures) -> Json:
-    """What the card says of them: not what is taken for what, which of 600 genres alone takes 6 MB."""
+    """The measures for the card, without the confusion table, which takes 6 MB with 600 genres."""
     return {name: value for name, value in measures.to_json().items() if name != "confusion"}
 
 
@@ -223,7 +225,7 @@ def _card(name: str, genres: Sequence[str], backbone: InstalledModel, size: int,
 
 
 def _now() -> str:
-    """The time in UTC; SOURCE_DATE_EPOCH, where it is set, makes files that can be made again byte for byte."""
+    """The time in UTC; if SOURCE_DATE_EPOCH is set, that time, so that builds are reproducible."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = datetime.fromtimestamp(int(fixed), UTC) if fixed.isdigit() else datetime.now(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The nouns of training: how genres are chosen, what was learned, and what that says of the tracks."""
+"""The nouns of training: the rules for choosing genres, and the training result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A track whose known genre the others contradict.
+    """A track with a known genre that the other tracks contradict.
 
     Attributes:
         example: the track.
-        own: the score of its own genre, by a model that never heard its artist.
+        own: the score of its own genre, by a model that was not trained on its artist.
         other: the genre that it sounds like.
-        score: the score of that.
+        score: the score of that genre.
     """
 
     example: Example
@@ -38,7 +38,7 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """F1 of a genre on the same held-out tracks, by the model that was there and by the new one."""
+    """F1 of a genre on the same held-out tracks, by the previous model and by the new one."""
 
     genre: str
     tracks: int
@@ -48,18 +48,19 @@ class Change:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What was learned.
+    """A training result.
 
     Attributes:
         onnx: content of `model.onnx`.
         card: its card.
-        genres: what it can hear, with the number of tracks of each.
+        genres: those that it can infer, with the number of tracks of each.
         dropped: genres that were left out, with their number of tracks.
-        unmeasured: genres that one group has all of, so that nothing is known of how well they are heard.
-        measures: on tracks of artists and albums that were held out; None where nothing could be held out.
-        judged: what those come from.
-        suspects: tracks that look mislabelled, the plainest first.
-        changes: against the model that was there; empty where there was none.
+        unmeasured: genres of one group only, so that their quality cannot be measured.
+        measures: on tracks of artists and albums that were held out; None if nothing could be held
+            out.
+        judged: the data of the measures.
+        suspects: tracks that look mislabelled, the clearest first.
+        changes: against the previous model; empty if there was none.
         groups: how many artists and albums that have nothing in common.
         warnings: for people.
     """

@@ -1,7 +1,8 @@
-"""How right genres are: pure measures of scores against known genres; nothing is read or written.
+"""How right genres are: pure measures of scores against known genres; no file is touched.
 
-Conventions: n tracks, k genres. `truth` says which genres a track has, `scores` how likely each is, `chosen` which ones
-would be written. A perfect prediction has 1.0 everywhere. A ratio of nothing is None, never 0 or 1.
+Conventions: n tracks, k genres. `truth` holds the genres that a track has, `scores` how likely each
+is, `chosen` the ones that would be written. A perfect prediction has 1.0 everywhere. If the
+denominator of a ratio is 0, the ratio is None, never 0 or 1.
 
 Contents: `Judged`, `choose`, `measure`, `Measures`, `digits`.
 """
@@ -29,7 +30,7 @@ NOTHING = "(none)"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judged:
-    """Tracks whose genres are known, and what was said of them.
+    """Tracks with known genres, and a model's answers.
 
     Attributes:
         genres: k names.
@@ -46,7 +47,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class GenreMeasures:
-    """One genre.
+    """The measures of one genre.
 
     Attributes:
         genre: its name.
@@ -54,7 +55,7 @@ class GenreMeasures:
         chosen: how many were given it.
         precision: share of those given it that have it.
         recall: share of those that have it that were given it.
-        f1: harmonic mean of both; 0 where there are such tracks and none was found.
+        f1: harmonic mean of both; 0 if there are such tracks and none was found.
     """
 
     genre: str
@@ -67,7 +68,7 @@ class GenreMeasures:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What would happen at a threshold: the share of tracks that get a genre, and the share of those that is right."""
+    """At a threshold: the share of tracks with a genre, and the share of those that is right."""
 
     threshold: float
     coverage: float
@@ -76,7 +77,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Tracks whose best score lies in a range: how many, their mean score, and the share where that genre is right."""
+    """Tracks with a best score in a range: number, mean score, and the share that is right."""
 
     count: int
     score: float
@@ -85,20 +86,22 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Everything that is known of how right a model is.
+    """All measures of a model.
 
     Attributes:
         tracks: how many were judged.
         genres: each genre.
         macro: precision, recall and F1, mean over the genres that any track has.
         micro: the same over all choices.
-        top1: share of tracks whose best-scored genre is right, whatever the score.
-        top3: share of tracks with a right one among the best three.
+        top1: share of tracks with the right genre first by score, at any score.
+        top3: share of tracks with a right genre among the best three.
         coverage: share of tracks that get a genre.
-        right: share of those whose first genre is right.
-        calibration_error: mean distance of the best score from the share that is right, over ten bins (ECE).
-        bins: those of the calibration error, empty ones left out.
-        confusion: rows are true genres, columns first chosen ones and then none; tracks are counted in one row each.
+        right: share of those with a right first genre.
+        calibration_error: mean distance of the best score from the share that is right, over ten
+            bins (ECE).
+        bins: those of the calibration error, without empty ones.
+        confusion: rows are true genres, columns first chosen ones and then none; tracks are counted
+            in one row each.
         sweep: coverage and rightness by the threshold.
     """
 
@@ -172,7 +175,7 @@ def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_gen
 
 
 def measure(judged: Judged) -> Measures:
-    """Measure.
+    """Compute all measures.
 
     Args:
         judged: at least one track; each with at least one known genre.
@@ -226,7 +229,11 @@ def measure(judged: Judged) -> Measures:
 
 
 def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
-    """A track that has the genre it was given counts there, any other at its first genre in order."""
+    """The confusion table; see `Measures`.
+
+    If a track has the genre that it was given, it counts there; if not, at its first genre in
+    order.
+    """
     import numpy as np
 
     size = len(judged.genres)

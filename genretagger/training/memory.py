@@ -1,4 +1,4 @@
-"""What a card remembers of its training, so that the next one holds out the same tracks and compares itself on them."""
+"""Remembers a training on the card, so that the next one holds out and compares the same tracks."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 _MOST_REMEMBERED = 20_000
-"""Tracks whose fold a card remembers, with their artists and albums: 2.7 to 3.4 MB of the 4 that a card may have."""
+"""For so many tracks a card remembers the fold, artists and albums: 2.7 to 3.4 MB of the 4 that a
+card may have.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What a card remembers of its training.
+    """The memory of a training.
 
     Attributes:
         ties: the fold of each artist and album.
-        tracks: places of the genres that each track was given when it was held out.
+        tracks: for each track, the indexes of the genres that it was given when it was held out.
     """
 
     ties: Mapping[str, int]
@@ -35,7 +37,7 @@ class Remembered:
 
 
 def remembered(card: Card) -> Remembered:
-    """The folds that a model's card tells of; nothing where it tells none, or nonsense."""
+    """The folds on a model's card; empty if the card has none, or if they make no sense."""
     try:
         folds = card.document[KEY]["learned"]["folds"]
         ties, tracks = folds["ties"].items(), folds["tracks"].items()
@@ -52,7 +54,7 @@ def _counts(value: Json) -> bool:
 
 
 def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chosen: Flags) -> Json:
-    """What the next training needs to hold out the same tracks, and to compare itself on them."""
+    """The memory for the next training: it holds out and compares the same tracks."""
     kept = sorted(zip(examples, folds.tolist(), chosen, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
     return {
         "ties": dict(sorted({tie: fold for each, fold, _ in kept for tie in each.ties[:-1]}.items())),
@@ -61,7 +63,7 @@ def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chose
 
 
 def as_before(card: Card, known: Card | None) -> Card:
-    """The card that is there already, if the new one differs in nothing but the time of training."""
+    """The existing card, if the new one differs from it only in the time of training."""
     if known is None:
         return card
 

@@ -1,7 +1,7 @@
-"""A report that can be read without genretagger: HTML with pictures, the same as JSON, and what to look at as a table.
+"""A report that needs no genretagger: HTML with pictures, JSON, and a table of suspects.
 
-Every name in it comes from strangers' tags, so everything is escaped. The pictures need matplotlib (the extra
-`report`); without it the rest is written all the same.
+Names come from the tags of unknown people, so everything is escaped. The pictures need matplotlib
+(the extra `report`); without it the rest is written anyway.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
     """Write a report.
 
     Args:
-        folder: where to; made where it is missing. Files of an earlier report are replaced.
+        folder: created if it is missing. Files of an earlier report are replaced.
         title: its heading.
-        summary: what goes into the JSON file.
-        measures: what is shown; None where nothing could be measured.
+        summary: the content of the JSON file.
+        measures: shown in the report; None if nothing could be measured.
         suspects: tracks that look mislabelled.
 
     Returns:
@@ -77,10 +77,10 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
 
 
 def prepare(folder: Path) -> None:
-    """See that a report can be written, before an hour of listening is spent on it.
+    """Check that a report can be written, before an hour of decoding and inference.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot be written.
     """
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def _table(suspects: Sequence[Suspect]) -> bytes:
 def _page(title: str, measures: Measures | None, suspects: Sequence[Suspect], pictures: Sequence[str]) -> str:
     parts = [f"<h1>{_text(title)}</h1>"]
     if measures is None:
-        parts.append("<p>Nothing could be held out, so nothing is known of how good it is.</p>")
+        parts.append("<p>No tracks could be held out, so the quality of the model is not known.</p>")
     else:
         parts += _figures(measures, pictures)
     if suspects:
@@ -149,11 +149,11 @@ def _figures(measures: Measures, pictures: Sequence[str]) -> list[str]:
             ]
             + [("macro", "", "", *map(_number, measures.macro)), ("micro", "", "", *map(_number, measures.micro))],
         ),
-        "<h2>What is taken for what</h2>",
+        "<h2>Confusions</h2>",
         '<p class="aside">Rows: the known genre. Columns: the first genre given.</p>',
         _confusion(measures),
         *(f'<p><img src="{_text(name)}" alt="{_text(name.removesuffix(".png"))}"></p>' for name in pictures),
-        "<h2>Coverage and rightness by the least score</h2>",
+        "<h2>Coverage and accuracy by the least score</h2>",
         _rows(
             ("least score", "tracks with a genre", "of those right"),
             [(f"{each.threshold:.2f}", _share(each.coverage), _share(each.right)) for each in measures.sweep],
@@ -252,7 +252,7 @@ def _pictures(measures: Measures) -> dict[str, bytes]:
 
 
 def _shown(name: str) -> str:
-    """A name that matplotlib does not take for a formula, and for which it has letters."""
+    """A name that matplotlib can draw and does not read as a formula."""
     return printable(name).replace("$", r"\$").encode("latin-1", "replace").decode("latin-1")
 
 

@@ -1,7 +1,8 @@
-"""Which tracks belong together, and which of them are held out: never are two tracks of an album or an artist parted.
+"""Decides which tracks belong together, and which are held out; an album or artist is never split.
 
-Tracks that share an artist or an album are one group, and so are those that share them with a third. Where tags name
-neither, the folder is the group. Groups are dealt to folds so that each fold has a bit of every genre.
+Tracks that share an artist or an album are one group, directly or through other tracks. If tags
+name neither, the folder is the group. Groups are dealt to folds so that each fold has some tracks
+of every genre.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _DIGITS = 16
 
 
 def ties(path: Path, credits: Credits, payload_hash: str) -> list[str]:
-    """What holds a track together with others, as hashes."""
+    """The ties of a track to others, as hashes."""
     folder = os.fsencode(path.parent).decode("utf-8", "surrogateescape")
     artists = {key(name) for name in (credits.artist, credits.album_artist)} - _VARIOUS
     found = [f"artist {name}" for name in sorted(artists)]
@@ -65,11 +66,11 @@ def dealt(groups: Sequence[str], genres: Sequence[Sequence[str]], known: Mapping
     Args:
         groups: the group of each track.
         genres: the genres of each track.
-        known: group → fold, from an earlier time; those stay where they are.
+        known: group → fold, from an earlier time; those stay.
         count: how many folds.
 
     Returns:
-        The fold of each track; all 0 where there is but one group.
+        The fold of each track; all 0 if there is only one group.
     """
     of_group: dict[str, Counter[str]] = defaultdict(Counter)
     for group, names in zip(groups, genres, strict=True):

@@ -18,22 +18,24 @@ _PATH_COLUMNS, _GENRE_COLUMNS = ("path", "file", "filename"), ("genres", "genre"
 _OWN_EXPORT = {"path", "genres", "decided", "plan", "decided_at"}
 _SEPARATORS = (",", ";", "\t")
 _EXAMPLE = "It begins with the line `path,genres`; several genres of a file are separated by `;`"
-_QUOTES = 'A cell that holds what parts the cells stands in quotes: "Sun, Moon.mp3"'
+_QUOTES = 'A cell that contains the separator needs quotes: "Sun, Moon.mp3"'
 _MOST_TRIED = 1_000
 
 
 def from_csv(path: Path) -> Table:
     """Read a table of paths and genres; relative paths begin at the table's folder.
 
-    Cells are parted by commas, semicolons or tabs: by what makes the first line name both columns.
+    Cells are separated by commas, semicolons or tabs; the first of these that makes the first line
+    name both columns is used.
 
     Raises:
-        ConfigError: it cannot be read, has no such columns, or a line that cannot be understood.
+        ConfigError: the table cannot be read, has no such columns, or has a line that makes no
+            sense.
     """
     rows: dict[bytes, tuple[str, ...]] = {}
     folder = path.absolute().parent
     try:
-        # names of files need not be UTF-8, so bytes that are not are let through; genres are checked
+        # file names need not be UTF-8, so other bytes pass; genres are checked
         with decoded(open_binary(path, most_bytes=LARGEST_TABLE_BYTES), errors="surrogateescape") as file:
             separator, heads = _heads(file.readline(), path)
             own = heads.keys() >= _OWN_EXPORT
@@ -48,12 +50,12 @@ def from_csv(path: Path) -> Table:
                 rows[place] = (*rows.get(place, ()), *parted(without_quote(genres) if own else genres))
     except (OSError, csv.Error, ValueError) as error:
         raise ConfigError(f"the table cannot be read: {error}", path=path, hint=_EXAMPLE) from error
-    # what `genretagger export` wrote is what the tags say, its own words among it
+    # `genretagger export` writes what the tags say, including genres that genretagger wrote
     return Table(f"the table {path.name}", rows, ours_too=not own)
 
 
 def _heads(line: str, path: Path) -> tuple[str, Mapping[str, int]]:
-    """What parts the cells, and the place of each column.
+    """The separator of the cells, and the place of each column.
 
     Raises:
         ConfigError: there are no columns of paths and genres.
@@ -81,22 +83,22 @@ def _rows(lines: Iterable[str], separator: str, heads: Mapping[str, int]) -> Ite
         if any(row[width:]):
             if separator != ";" or what != width - 1:
                 raise ValueError(f"line {number} has more cells than the first line; {_QUOTES}")
-            genres = row[what:]  # several genres, parted like the cells
+            genres = row[what:]  # several genres, with the separator of the cells
         if (name := "".join(row[where : where + 1])) and genres:
             yield number, name, ";".join(genres)
 
 
 def from_beets(library: Path | None = None, music: Sequence[Path] = ()) -> Table:
-    """Read the genres of beets' library, which is only looked at.
+    """Read the genres of beets' library; nothing is written.
 
     Args:
-        library: its database; None for the one that beets' own configuration names.
-        music: where its files may be. Since 2.10, beets keeps paths that begin at its music folder, which the database
-            does not tell.
+        library: its database; None for the one in beets' own configuration.
+        music: where its files may be. Since 2.10, beets stores paths relative to its music folder,
+            which the database does not name.
 
     Raises:
-        ConfigError: there is no such library, or beets is not installed here and no file was named, or the paths begin
-            at a folder that is not known.
+        ConfigError: there is no such library; or beets is not installed here and no file was named;
+            or the paths are relative to a folder that is not known.
     """
     folders = [place for path in music for place in (path.absolute(), *path.absolute().parents)]
     if library is None:
@@ -105,14 +107,14 @@ def from_beets(library: Path | None = None, music: Sequence[Path] = ()) -> Table
     elif (configured := _configured_for(library)) is not None:
         folders = [configured]
     if not library.is_file():
-        raise ConfigError("there is no such library of beets", path=library, hint="`beet config` tells where it is")
+        raise ConfigError("there is no such library of beets", path=library, hint="`beet config` shows where it is")
     rows: dict[bytes, tuple[str, ...]] = {}
     try:
         with closing(sqlite3.connect(f"{library.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             columns = {row[1] for row in connection.execute("PRAGMA table_info(items)")}
             column = next((name for name in ("genres", "genre") if name in columns), None)
             if column is None:
-                raise ConfigError("that is no library of beets", path=library, hint="`beet config` tells where it is")
+                raise ConfigError("it is not a library of beets", path=library, hint="`beet config` shows where it is")
             for place, genres in connection.execute(f"SELECT path, {column} FROM items"):  # noqa: S608 - one of two
                 name = place if isinstance(place, bytes) else os.fsencode(str(place))
                 rows[name] = tuple(parted(str(genres or "")))
@@ -124,10 +126,10 @@ def from_beets(library: Path | None = None, music: Sequence[Path] = ()) -> Table
 def _placed(
     rows: Mapping[bytes, tuple[str, ...]], folders: Sequence[Path], library: Path
 ) -> dict[bytes, tuple[str, ...]]:
-    """The rows with whole paths.
+    """The rows with absolute paths.
 
     Raises:
-        ConfigError: none of the folders is the one at which the others begin.
+        ConfigError: the relative paths begin at none of the folders.
     """
     relative = sorted(name for name in rows if not name.startswith(b"/"))
     if not relative:
@@ -136,7 +138,7 @@ def _placed(
     folder = next((each for each in folders if any((each / name).is_file() for name in tried)), None)
     if folder is None:
         raise ConfigError(
-            "its paths begin at beets' music folder, and that is not known",
+            "its paths are relative to beets' music folder, which is not known",
             path=library,
             hint="Name it: genretagger train /path/to/music --labels library.db",
         )
@@ -144,7 +146,7 @@ def _placed(
 
 
 def _configured_for(library: Path) -> Path | None:
-    """The music folder of a library, where it is the one of the owner's beets."""
+    """The music folder of a library, if it is the library of the owner's beets."""
     try:
         known, folder = _beets_library()
         return folder if known.samefile(library) else None

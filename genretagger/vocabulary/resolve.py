@@ -6,10 +6,10 @@ In order: only names that the rules allow, the best first; the best one must rea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.types import Decision, Policy
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.names import Vocabulary, key
@@ -43,7 +43,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
         if (not allowed or key(name) in allowed) and key(name) not in forbidden
     ]
     if not ranked:
-        return Decision((), scores.by_genre, "no genre that the model can hear is allowed")
+        return Decision((), scores.by_genre, because(Cause.NONE_ALLOWED))
     best, top = ranked[0]
     if top < rules.min_score:
         return Decision((), scores.by_genre, _not_confident(best, top, scores, rules))
@@ -52,7 +52,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
         for name, score in ranked[: rules.max_genres]
         if score >= max(rules.min_score, rules.share_of_top * top)
     ]
-    reason = "; ".join(f"{name} {score:.2f}: {scores.grounds[name]}" for name, score in chosen)
+    reason = because(Cause.CHOSEN, genres=[[name, float(score), scores.grounds[name]] for name, score in chosen])
     names = [name for name, _ in chosen]
     if rules.add_parents:
         parents = [parent for name in names for parent in _parents(name, scores, vocabulary)]
@@ -87,13 +87,14 @@ def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
     return {key(name) for spelling in spellings for name in (spelling, vocabulary.canonical(spelling) or spelling)}
 
 
-def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> str:
+def _not_confident(best: str, top: float, scores: Scores, rules: Rules) -> Reason:
+    score = float(top)
     if scores.is_music < 0.5:  # more likely not than so
-        return f"it does not sound like music ({best} would be the nearest, with {top:.2f})"
+        return because(Cause.NOT_MUSIC, nearest=best, score=score)
     if scores.is_known < 0.5:
-        return f"it resembles none of the tracks that were learned from ({best} would be the nearest, with {top:.2f})"
-    below = math.floor(100 * top) / 100  # rounded up, it would seem to reach the limit
-    return f"no genre reaches {rules.min_score:.4g}: {best} is nearest with {below:.2f} ({scores.grounds[best]})"
+        return because(Cause.UNLIKE_LEARNED, nearest=best, score=score)
+    least = rules.min_score
+    return because(Cause.NOT_CONFIDENT, nearest=best, score=score, least=least, grounds=scores.grounds[best])
 
 
 def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -24,7 +24,14 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO, TypeAlias
 
-from genretagger.errors import AudioError, FileChangedError, FileError, UnsupportedFileError, WorkerError
+from genretagger.errors import (
+    AudioError,
+    BugError,
+    FileChangedError,
+    FileError,
+    UnsupportedFileError,
+    WorkerMemoryError,
+)
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track
@@ -189,11 +196,11 @@ def _answer(
         return {"error": protocol.error_to_json(error), "retire": False}, b""
     except MemoryError:
         cause = f"needed more than {limits.memory_mb} MB of memory"
-        bomb = WorkerError(cause, hint="Raise memory_limit_mb and tag it with --force.")
+        bomb = WorkerMemoryError(cause, hint="Raise memory_limit_mb and tag it with --force.")
         return {"error": protocol.error_to_json(bomb), "retire": True}, b""
     except Exception as error:  # noqa: BLE001 - a bug, met in a file that may be hostile: the parent tells of it
         traceback.print_exc()
-        bug = WorkerError(f"a bug: {type(error).__name__}: {str(error)[:500]}", hint="Report it.")
+        bug = BugError(f"a bug: {type(error).__name__}: {str(error)[:500]}", hint="Report it.")
         return {"error": protocol.error_to_json(bug), "retire": True}, b""
 
 

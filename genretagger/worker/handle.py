@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import genretagger
-from genretagger.errors import ConfigError, FileError, SystemFaultError, WorkerError, WorkerLostError
+from genretagger.errors import (
+    ConfigError,
+    FileError,
+    SystemFaultError,
+    WorkerError,
+    WorkerLostError,
+    WorkerMemoryError,
+    WorkerTimeoutError,
+)
 from genretagger.types import Json
 from genretagger.worker import protocol
 from genretagger.worker.limits import SYSTEM_FAULT_STATUS, Limits, one_thread_each, own_group
@@ -89,7 +97,7 @@ class Child:
         self._last_words = bytearray()
         self._listener: threading.Thread | None = None
         self._number = 0
-        self._killed = ""
+        self._killed: WorkerError | None = None
         self.retired = False
 
     def ask(self, request: dict[str, Json], *, most_body: int = 0) -> Reply:
@@ -103,27 +111,29 @@ class Child:
         try:
             process = self._started()
         except RuntimeError as error:  # "can't start new thread"
-            self.kill("no thread for it")
+            self.kill(WorkerError("no thread for it"))
             self._bury()
             raise NotBegun(str(error)) from error
         self._number += 1
         request = {**request, "id": self._number, "limits": asdict(self._limits)}
         begun = False
         try:
-            with self._within(_START_S, f"the child process took longer than {_START_S:g} s to start"):
+            late = f"the child process took longer than {_START_S:g} s to start"
+            with self._within(_START_S, WorkerTimeoutError(late)):
                 if process.stdin is None or process.stdout is None:
                     raise EOFError
                 protocol.write_frame(process.stdin, request)
                 begun = protocol.read_frame(process.stdout)[0].get("begun") == self._number  # type: ignore[arg-type]
                 if not begun:
                     raise protocol.ProtocolError("no word that it began")
-            with self._within(self._limits.time_s, f"took longer than {self._limits.time_s:g} s"):
+            late = f"took longer than {self._limits.time_s:g} s"
+            with self._within(self._limits.time_s, WorkerTimeoutError(late, hint=_MORE_TIME)):
                 header, body = protocol.read_frame(process.stdout, most_body=most_body)  # type: ignore[arg-type]
                 if header.get("id") != self._number:
                     raise protocol.ProtocolError("an answer to another question")
         except (EOFError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET) and not self._killed:
-                self.kill("its pipe failed")
+                self.kill(WorkerError("its pipe failed"))
                 self._bury()
                 cause = f"the pipe to the child process failed: {error.strerror or error}"
                 raise SystemFaultError(cause, hint=_SYSTEM) from error
@@ -132,16 +142,16 @@ class Child:
                 raise self._epitaph() from error
             raise NotBegun(self.last_words()) from error
         except protocol.ProtocolError as error:
-            self.kill("its answer made no sense")
+            self.kill(WorkerError("its answer made no sense"))
             self._bury()
             raise WorkerError(f"the child process went astray: {error}", hint="The file may be hostile.") from error
         self.retired = self.retired or bool(self._killed) or header.get("retire") is not False
         return Reply(header, body)
 
     @contextlib.contextmanager
-    def _within(self, seconds: float, reason: str) -> Iterator[None]:
+    def _within(self, seconds: float, late: WorkerError) -> Iterator[None]:
         """Kill the child if the block takes longer."""
-        timer = threading.Timer(seconds, self.kill, [reason])
+        timer = threading.Timer(seconds, self.kill, [late])
         timer.daemon = True
         timer.start()
         try:
@@ -188,17 +198,17 @@ class Child:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return "".join(mark for mark in last if mark.isprintable())[:300]
 
-    def kill(self, reason: str) -> None:
-        """End it now; a call in progress fails for this reason."""
+    def kill(self, error: WorkerError) -> None:
+        """End it now; a call in progress fails with this error."""
         with self._lock:
-            self._killed = self._killed or reason
+            self._killed = self._killed or error
             if self._process is not None and self._process.poll() is None:
                 self._process.kill()
 
     def close(self) -> None:
         """Let it end by itself, and kill it where it does not."""
         with self._lock:
-            self._killed = self._killed or "stopped"
+            self._killed = self._killed or WorkerError("stopped")
             process = self._process
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -234,19 +244,18 @@ class Child:
     def _epitaph(self) -> FileError:
         """Why it died."""
         status: Any = self._process.returncode if self._process is not None else None
-        if self._killed:
-            hint = _MORE_TIME if self._killed.startswith("took") else ""
-            return WorkerError(self._killed, hint=hint)
+        if self._killed is not None:
+            return self._killed
         if any(mark in self._last_words for mark in _OUT_OF_MEMORY):
             cause = f"needed more than {self._limits.memory_mb} MB of memory"
-            return WorkerError(cause, hint="Raise memory_limit_mb and tag it with --force.")
+            return WorkerMemoryError(cause, hint="Raise memory_limit_mb and tag it with --force.")
         if status == SYSTEM_FAULT_STATUS:
             return SystemFaultError(self.last_words(), hint=_SYSTEM)
         if status is None or status >= 0:
             return WorkerError(f"the decoder ended by itself (status {status})")
         if status == -getattr(signal, "SIGXCPU", 0):
             cpu_s = self._limits.time_s if self._limits.cpu_s is None else self._limits.cpu_s
-            return WorkerError(f"needed more than {cpu_s:g} s of processor time", hint=_MORE_TIME)
+            return WorkerTimeoutError(f"needed more than {cpu_s:g} s of processor time", hint=_MORE_TIME)
         if status == -getattr(signal, "SIGKILL", 0):
             # Its own limits end a child otherwise: this was the system, short of memory, or a person.
             return WorkerLostError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")

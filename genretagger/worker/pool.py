@@ -176,7 +176,7 @@ class WorkerPool:
             return parse(reply)
         except (protocol.ProtocolError, KeyError) as error:
             if child is not None:
-                child.kill("its answer made no sense")
+                child.kill(WorkerError("its answer made no sense"))
                 child.retired = True
             raise WorkerError(
                 f"the child process went astray: {error}", path=path, hint="The file may be hostile."
@@ -232,10 +232,10 @@ class WorkerPool:
                 self._threads.shutdown(wait=False, cancel_futures=True)
                 for child, operation in self._busy.items():
                     if operation != "write":
-                        child.kill("stopped before it was done")
+                        child.kill(WorkerError("stopped before it was done"))
                 self._changed.wait_for(lambda: not self._busy, WRITE_GRACE_S)
                 for child in self._busy:
-                    child.kill("stopped before it was done")
+                    child.kill(WorkerError("stopped before it was done"))
         self._threads.shutdown(wait=True)
         with self._changed:
             self._closing = True

@@ -1,7 +1,7 @@
 """The first tables: models, tracks, analyses, decisions, runs and writes.
 
-A migration is history: it names plain types and columns and imports nothing of genretagger, so that it builds the
-same tables for ever, whatever the models become.
+A migration is history: it names plain types and columns and imports nothing from genretagger, so it
+always builds the same tables, however the models change.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is to be done (jobs), and by which rules a file was handled last.
+"""Adds jobs, and the rules by which each file was last handled.
 
-A migration is history: it names plain types and columns and imports nothing of genretagger.
+A migration is history: it names plain types and columns and imports nothing from genretagger.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove them."""
+    """Remove the table and the column."""
     op.drop_table("jobs")
     op.drop_column("tracks", "handled")

@@ -1,8 +1,9 @@
-"""What the system failed at was kept as the file's own failure: such files are tried again.
+"""Retries files with a stored failure that was the system's fault.
 
-Bugs are among them, as a later version may have fixed them: without a writable cache, numba was one for every file.
+Bugs count as well, because a later version may have fixed them: without a writable cache, numba
+raised one for every file.
 
-A migration is history: it names plain types and columns and imports nothing of genretagger.
+A migration is history: it names plain types and columns and imports nothing from genretagger.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _CAUSES = (
 
 
 def upgrade() -> None:
-    """Forget these failures, and let the files that were set aside for them be tried again."""
+    """Forget these failures, so that the files are tried again."""
     tracks = sa.table("tracks", sa.column("failure"), sa.column("failure_retry", sa.Boolean))
     op.execute(sa.update(tracks).where(_of_system(tracks)).values(failure_retry=True))
     analyses = sa.table("analyses", sa.column("failure"), sa.column("hearing"))
@@ -48,4 +49,4 @@ def _of_system(table: sa.TableClause) -> sa.ColumnElement[bool]:
 
 
 def downgrade() -> None:
-    """Nothing: a failure that is gone is found again."""
+    """Do nothing: the failures are found again."""

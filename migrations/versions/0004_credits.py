@@ -1,6 +1,6 @@
-"""Who plays a track and what it is called, as its tags say.
+"""Adds title, artist and album of a track, from its tags.
 
-A migration is history: it names plain types and columns and imports nothing of genretagger.
+A migration is history: it names plain types and columns and imports nothing from genretagger.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _COLUMNS = ("title", "artist", "album_artist", "album")
 
 
 def upgrade() -> None:
-    """Add the columns; they are filled when a file is read the next time."""
+    """Add the columns; they are filled the next time a file is read."""
     for name in _COLUMNS:
         op.add_column("tracks", sa.Column(name, sa.Text))
 
 
 def downgrade() -> None:
-    """Remove them."""
+    """Remove the columns."""
     for name in _COLUMNS:
         op.drop_column("tracks", name)

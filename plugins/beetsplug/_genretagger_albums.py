@@ -1,4 +1,4 @@
-"""The genres of albums: what most of their tracks have, unless the owner gave them others."""
+"""The genres of albums: what most of their tracks have, unless the owner set others."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Albums:
         self._session = session
 
     def parts(self, model: Item | Album, chosen: Sequence[str], *, add: bool) -> tuple[list[str], list[str]]:
-        """Say which of the owner's genres stay, and what we add; what we gave before counts for nothing.
+        """Split the new genres into the owner's that stay and ours; what we gave before is dropped.
 
         Args:
             model: a track or an album.
-            chosen: the genres that it shall have.
+            chosen: the genres that it should have.
             add: whether the owner's genres stay beside them.
         """
         from genretagger.types import Policy
@@ -47,13 +47,13 @@ class Albums:
         self.give(album, self._most_have(album), add=self._session.adds)
 
     def complete(self, lib: Library, album_id: int) -> None:
-        """Give an album genres that has none, as after an interruption."""
+        """Give an album genres if it has none, as after an interruption."""
         album = lib.get_album(album_id)
         if album is not None and not genres_of(album):
             self.follow(album)
 
     def follow_undo(self, album: Album) -> None:
-        """Take back what an album got from us, now that some of its tracks have no genres of ours any more.
+        """Take back an album's genres from us, after some of its tracks lost theirs.
 
         A genre that the owner gave a track is the owner's in the album too.
         """
@@ -62,21 +62,28 @@ class Albums:
         items = list(album.items())
         kept = whose(album)[0]
         most: tuple[str, ...] = ()
-        if not kept or any(map(is_ours, items)):  # else the owner gave the album its genres, and only those are left
+        # otherwise the owner set the album's genres, and only those stay
+        if not kept or any(map(is_ours, items)):
             most = self._most_have(album)
         theirs = {genre for item in items for genre in whose(item)[0]}
         kept += [genre for genre in most if genre in theirs and genre not in kept]
         self._store(album, kept, [genre for genre in most if genre not in kept])
 
     def give(self, album: Album, genres: Sequence[str], *, add: bool) -> None:
-        """Store an album's genres, unless all that it has are its owner's; its tracks keep theirs."""
+        """Store an album's genres, unless all of its old ones are its owner's.
+
+        Its tracks keep theirs.
+        """
         old = genres_of(album)
         if is_ours(album) or (genres and (not old or self._session.on("force"))):
-            kept, given = self.parts(album, genres, add=add or not genres)  # nothing never replaces something
+            # an empty result never replaces genres
+            kept, given = self.parts(album, genres, add=add or not genres)
             self._store(album, kept, given)
 
     def restore(self, task: ImportTask) -> None:
-        """Give an album that was imported again what it had; beets gave it the genres of its first track.
+        """Give an album that was imported again its old genres.
+
+        beets gave it those of its first track.
 
         If the import found new genres for that track, they stay.
         """
@@ -90,7 +97,7 @@ class Albums:
             self._store(album, *whose(old))
 
     def clean(self, album: Album) -> None:
-        """Take away blank genres, which beets gave an album because its first track has them."""
+        """Remove blank genres, which beets gave an album because its first track has them."""
         if has_blank(album) and not self._session.on("pretend"):
             album.genres = genres_of(album)
             album.store(inherit=False)

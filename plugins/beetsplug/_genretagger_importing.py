@@ -1,4 +1,4 @@
-"""Genres at import, be it the first one of some files or another one of what is in the library."""
+"""Genres at import, for new files and for files that are already in the library."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 
 
 class Importing:
-    """What the plugin does while beets imports.
+    """The plugin's work while beets imports.
 
     Args:
         session: gives the options and the ears.
         tracks: the rules for tracks.
         albums: the rules for albums.
         scribe: writes the files.
-        listens: whether to listen at all; if not, it only keeps what was known of files that are imported again.
-        late: whether to listen when all other plugins are done.
+        listens: whether to infer genres; if not, only the old genres of files that are imported
+            again are kept.
+        late: whether to wait until all other plugins are done.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class Importing:
         self._deaf = False
 
     def begun(self, session: ImportSession, **_: Any) -> None:
-        """Get the library ready before anything is imported."""
+        """Prepare the library before anything is imported."""
         with self.guarded():
             rename_album_notes(session.lib)
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
-        """Listen where the files came from, so that the plugins after us see the genres."""
+        """Infer genres before the files are moved, so that later plugins see them."""
         del session
         with self.guarded():
             self._keep_what_was_known(task)
@@ -67,7 +68,10 @@ class Importing:
                 self._hear(task)
 
     def files_in_place(self, task: ImportTask, **_: Any) -> None:
-        """Write what beets did not: it writes the tags of matches only, and before we listened if we come last."""
+        """Write the genres that beets did not write.
+
+        beets writes the tags of matches only, and it writes them before we infer if we come last.
+        """
         with self.guarded():
             if self._listens and self._late:
                 self._hear(task)
@@ -80,7 +84,10 @@ class Importing:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Whatever happens, the import goes on; what would happen with every album is told once."""
+        """Let the import go on after any error.
+
+        Errors that every album would meet are reported once.
+        """
         try:
             yield
         except GenretaggerError as error:
@@ -92,7 +99,10 @@ class Importing:
             self._session.warn(f"a bug, and no genres here: {type(error).__name__}: {error}")
 
     def _keep_what_was_known(self, task: ImportTask) -> None:
-        """Undo what beets did to an album that it imported again: its tracks took over what the album has."""
+        """Undo what beets did to an album that it imported again.
+
+        Its tracks took over the album's genres.
+        """
         if not task.is_album:
             return
         task.album.load()
@@ -126,14 +136,15 @@ class Importing:
     def _follow(self, task: ImportTask, first: Item | None, *, heard: bool) -> None:
         album = task.album
         if first is not None and not is_ours(album) and genres_of(album) == genres_of(first):
-            give(album, *whose(first))  # beets gave the album the genres of its first track, which are ours
+            # beets gave the album the genres of its first track, which are ours
+            give(album, *whose(first))
             album.store(inherit=False)
             heard = True
         if heard:
             self._albums.follow(album)
 
     def _is_recognised(self, item: Item) -> bool:
-        """Note genres in a file as ours if we wrote them, as after `beet remove` and another import."""
+        """Note genres in a file as ours if we wrote them, as on an import after `beet remove`."""
         genres = tuple(genres_of(item))
         if not genres or is_ours(item) or not self._session.listen().may_have_given(genres):
             return False

@@ -1,8 +1,9 @@
-"""What the plugin genretagger asks of beets' items and albums, and the notes that it keeps there.
+"""What the plugin genretagger reads from beets' items and albums, and its notes there.
 
-The notes of a track and of an album have names of their own. beets copies an album's flexible fields to its tracks when
-it stores the album, and gives a track the fields of its album when it has none itself; so with the same names, a note
-about the album would become one about its tracks. It is no plugin itself, hence the name.
+The notes of a track and of an album have different names. beets copies an album's flexible fields
+to its tracks when it stores the album, and a track without such a field shows the album's. So with
+the same names, a note about the album would become one about its tracks. This module is not a
+plugin, so its name begins with an underscore.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import beets
 from beets.library import Album, Item
 
+from genretagger.causes import Reason
 from genretagger.text import is_blank
 
 if TYPE_CHECKING:
@@ -22,40 +24,44 @@ if TYPE_CHECKING:
 
 
 class Choice(NamedTuple):
-    """The genres for a track, why, how sure the first one is, and whether they come from the track or its album."""
+    """The genres for a track, why, the first one's score, and whether track or album decided."""
 
     genres: tuple[str, ...]
-    reason: str
+    reason: Reason
     score: float
     source: str
 
 
 SOURCE = "genretagger_source"
-"""The flexible field that says what was heard for a track: `track` or `album`."""
+"""The flexible field with the source of a track's genres: `track` or `album`."""
 
 SCORE = "genretagger_score"
-"""The flexible field that says how sure the first genre is."""
+"""The flexible field with the score of the first genre."""
 
 MODEL = "genretagger_model"
 """The flexible field with the name of the model that chose."""
 
 GIVEN = "genretagger_genres"
-"""The flexible field with the genres that we gave a track, which stand behind those of `KEPT`."""
+"""The flexible field with the genres that we gave a track, which come after those of `KEPT`."""
 
 KEPT = "genretagger_kept"
 """The flexible field with the owner's genres that we added ours to; absent if there were none."""
 
 WRITE = "genretagger_write"
-"""The flexible field with the number of our last write to a track's file, in genretagger's history."""
+"""The flexible field with the number of our last write to a track's file, in genretagger's
+history.
+"""
 
 UNDONE = "genretagger_undone"
-"""The flexible field with the genres that were undone in the library only: the file may still have them."""
+"""The flexible field with the genres that were undone in the library only: the file may still have
+them.
+"""
 
 ALBUM_GIVEN = "genretagger_album_genres"
-"""What `GIVEN` is for a track, for an album."""
+"""For an album, the same as `GIVEN` for a track."""
 
 ALBUM_KEPT = "genretagger_album_kept"
-"""What `KEPT` is for a track, for an album."""
+"""For an album, the same as `KEPT` for a track."""
 
 _TRACK_FIELDS = (SOURCE, SCORE, MODEL, GIVEN, KEPT, WRITE, UNDONE)
 _ALBUM_FIELDS = (ALBUM_GIVEN, ALBUM_KEPT)
@@ -64,24 +70,24 @@ _ID3 = {"MP3", "AIFF", "WAVE", "WAV", "DSF"}
 
 
 def needs() -> str:
-    """Say what this beets lacks; empty if it will do. The field that we write tells, not the version."""
+    """Say what this beets lacks; empty if nothing. The field decides, not the version."""
     if "genres" in Item._fields:
         return ""
-    return f"genretagger needs beets 2.7 or newer, whose items have several genres; this is {beets.__version__}"
+    return f"genretagger needs beets 2.7 or newer, because its items have several genres; this is {beets.__version__}"
 
 
 def own(model: Item | Album, field: str) -> object:
-    """The value of a field, without what a track takes over from its album; None if there is none."""
+    """The value of a field, without one from a track's album; None if there is none."""
     return model.get(field, None, with_album=False) if isinstance(model, Item) else model.get(field, None)
 
 
 def named(genres: Iterable[str]) -> list[str]:
-    """The genres without those that are empty or blank, which are none."""
+    """The genres without those that are empty or blank."""
     return [genre for genre in genres if not is_blank(genre)]
 
 
 def genres_of(model: Item | Album) -> list[str]:
-    """The genres of a track without those of its album, or those of an album; blank ones are left out."""
+    """The genres of a track without its album's, or those of an album; blank ones are left out."""
     value = own(model, "genres")
     return named(map(str, value)) if isinstance(value, list | tuple) else []
 
@@ -98,12 +104,12 @@ def split(noted: object) -> list[str]:
 
 
 def joined(genres: Sequence[str]) -> str:
-    """Genres as a note: beets could not store a list in a field whose type it does not know."""
+    """Genres as a note: beets could not store a list in a field of unknown type."""
     return _SEPARATOR.join(genres)
 
 
 def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None:
-    """Set the genres, not yet stored, and note which are ours; if none is, nothing is noted any more.
+    """Set the genres without storing, and note which are ours; without ours, all notes are removed.
 
     Args:
         model: the track or album.
@@ -120,9 +126,10 @@ def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None
 
 
 def whose(model: Item | Album) -> tuple[list[str], list[str]]:
-    """The genres that are the owner's and those that we gave; all are the owner's once they changed any."""
+    """The owner's genres and ours; all are the owner's if the owner changed any."""
     genres = genres_of(model)
-    names = [(GIVEN, KEPT)] if isinstance(model, Item) else [_ALBUM_FIELDS, (GIVEN, KEPT)]  # the latter: as of old
+    # the latter from an earlier version
+    names = [(GIVEN, KEPT)] if isinstance(model, Item) else [_ALBUM_FIELDS, (GIVEN, KEPT)]
     for of_given, of_kept in names:
         noted = own(model, of_kept) or "", own(model, of_given)
         for end in range(len(genres)):
@@ -133,23 +140,23 @@ def whose(model: Item | Album) -> tuple[list[str], list[str]]:
 
 
 def is_ours(model: Item | Album) -> bool:
-    """Whether the genres are as we left them, some of them given by us."""
+    """Whether the genres are as we left them, with some of ours among them."""
     return bool(whose(model)[1])
 
 
 def is_noted(item: Item) -> bool:
-    """Whether there is a note about a track, be it still true or not."""
+    """Whether there is a note about a track, true or outdated."""
     return own(item, GIVEN) is not None
 
 
 def forget(item: Item) -> None:
-    """Drop what is noted of genres that are no longer ours."""
+    """Drop the notes about genres that are no longer ours."""
     if drop(item):
         item.store()
 
 
 def drop(model: Item | Album) -> bool:
-    """Drop what is noted, not yet stored; whether there was something."""
+    """Drop the notes without storing; returns whether there were any."""
     noted = [field for field in (*_TRACK_FIELDS, *_ALBUM_FIELDS) if own(model, field) is not None]
     for field in noted:
         del model[field]
@@ -166,7 +173,7 @@ def drop_album_notes(item: Item) -> None:
 
 
 def rename_album_notes(lib: Library) -> None:
-    """Give the notes about albums that an earlier version made the names that no track has."""
+    """Rename the album notes of an earlier version to names that no track has."""
     with lib.transaction() as transaction:
         rows = transaction.query("SELECT DISTINCT entity_id FROM album_attributes WHERE key IN (?, ?)", (GIVEN, KEPT))
     for (number,) in [tuple(row) for row in rows]:
@@ -180,7 +187,7 @@ def rename_album_notes(lib: Library) -> None:
 
 
 def number(item: Item) -> int:
-    """The number of an item that is in the library."""
+    """The number of an item in the library."""
     return int(item.id or 0)
 
 
@@ -194,11 +201,11 @@ def written(item: Item) -> int:
 
 
 def path_of(item: Item) -> Path:
-    """Where an item's file lies, absolute, whatever its name is made of."""
+    """The absolute path of an item's file, with any bytes in its name."""
     return Path(os.fsdecode(item.path))
 
 
 def as_read_back(item: Item, genres: tuple[str, ...]) -> tuple[str, ...]:
-    """How genretagger will read genres that beets writes: its ID3v2.3 joins them with a slash."""
+    """The genres as genretagger will read them after beets wrote them: its ID3v2.3 joins them."""
     in_one = beets.config["id3v23"].get(bool) and item.format in _ID3
     return ("/".join(genres),) if in_one else genres

@@ -26,17 +26,17 @@ DEFAULTS: dict[str, Any] = {
     "undo": False,
     "write": None,
 }
-"""Every option, the command's flags among them; None is "as genretagger's own configuration says"."""
+"""Every option, including the command's flags; None means genretagger's own configuration."""
 
 ORDERS = "`genretagger`, `genretagger lastgenre`, `lastgenre genretagger`"
-"""What `sources` may be."""
+"""The values of `sources`."""
 
 
 def add_flags(parser: OptionParser) -> None:
-    """Add the flags of `beet genretag`; each overrides the option of its name."""
+    """Add the flags of `beet genretag`; each overrides the option with the same name."""
     add = parser.add_option
     add("-p", "--pretend", action="store_true", help="show what would change, and change nothing")
-    add("-f", "--force", action="store_true", help="replace also genres that genretagger did not give")
+    add("-f", "--force", action="store_true", help="also replace genres that genretagger did not give")
     add("-k", "--keep-existing", action="store_true", dest="keep_existing", help="with --force, add to them")
     add("-q", "--quiet", action="store_true", help="show errors only")
     add("-a", "--albums", action="store_true", help="match albums: one decision for all tracks of each")
@@ -47,6 +47,6 @@ def add_flags(parser: OptionParser) -> None:
 
 
 def order_of(sources: Any) -> list[str]:
-    """Read the option `sources`: who comes first at import; empty where it makes no sense."""
+    """Read the option `sources`, the order at import; empty if it makes no sense."""
     names = sources.replace(",", " ").split() if isinstance(sources, str) else sources
     return names if names in (["genretagger"], ["genretagger", "lastgenre"], ["lastgenre", "genretagger"]) else []

@@ -1,4 +1,4 @@
-"""What all parts of the plugin genretagger share: its options, the ears, what is counted and what is told."""
+"""Shared by all parts of the plugin: its options, the ears, the counts and the messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from beets.util import displayable_path
 from beetsplug._genretagger_models import path_of
 from beetsplug._genretagger_options import DEFAULTS
 
+from genretagger.causes import Reason
 from genretagger.errors import FileError, GenretaggerError
+from genretagger.sentences import sentence
 from genretagger.text import printable
 
 if TYPE_CHECKING:
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
     from genretagger.config import Settings
 
 LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
-"""What beets raises if its library cannot be read or written; `DBAccessError` is no database error by its class."""
+"""The errors of beets if its library cannot be read or written.
+
+`DBAccessError` does not derive from a database error.
+"""
 
 
 class Session:
@@ -48,7 +53,7 @@ class Session:
         self.tally: Counter[str] = Counter()
         self.chatty = False
         self.before_close: Callable[[], None] = lambda: None
-        """Is called before the ears are closed, if there are any."""
+        """Called before the ears are closed, if there are any."""
         self._moves: list[tuple[Path, Path]] = []
         self._ears: Ears | None = None
         self._bar: Bar | None = None
@@ -65,18 +70,18 @@ class Session:
 
     @property
     def writes(self) -> bool:
-        """Whether files are to be written, by our options or else by beets'."""
+        """Whether files should be written, by our options or else by beets'."""
         return bool(ui.should_write(self.config["write"].get()))
 
     @property
     def asked_to_write(self) -> bool:
-        """Whether files are to be written by our own options, as with `-w`."""
+        """Whether our own options ask to write files, as with `-w`."""
         return self.config["write"].get() is True
 
     # The ears
 
     def listen(self) -> Ears:
-        """Give the ears, which open the pipeline when they are first asked something.
+        """Return the ears, which open the pipeline at their first request.
 
         Raises:
             ConfigError: an option makes no sense.
@@ -91,7 +96,7 @@ class Session:
 
     @contextmanager
     def hearing(self, items: Sequence[Item]) -> Iterator[Iterator[Heard]]:
-        """Listen to items in their order, with a bar on a terminal."""
+        """Infer genres of items in their order, with a bar on a terminal."""
         from genretagger.cli.output import Bar
 
         def stream() -> Iterator[Heard]:
@@ -119,7 +124,7 @@ class Session:
         self._record_moves()
 
     def moved(self, source: bytes, target: bytes) -> None:
-        """Note that beets moved a file of which genretagger knows something."""
+        """Note that beets moved a file with genres of ours."""
         self._moves.append((Path(os.fsdecode(source)), Path(os.fsdecode(target))))
 
     def _record_moves(self) -> None:
@@ -131,25 +136,26 @@ class Session:
         try:
             record(self._settings(), moves)
         except GenretaggerError as error:
-            self._log.debug("genretagger does not know what was moved: {}", printable(str(error)))
+            self._log.debug("the moves of files could not be recorded: {}", printable(str(error)))
 
     def _settings(self) -> Settings:
         from genretagger.beets.options import settings_for
 
         return settings_for({name: self.config[name].get() for name in DEFAULTS})
 
-    # What is told
+    # Messages
 
     @contextmanager
     def one(self, model: Item | Album) -> Iterator[None]:
-        """Whatever happens with one of many, the others go on; the bar is not in the way of what is printed."""
+        """Go on with the others after an error of one; hide the bar while something is printed."""
         with self._bar.hidden() if self._bar is not None else nullcontext():
             try:
                 yield
             except FileError as error:
                 self.failed(model, str(error))
             except (GenretaggerError, *LIBRARY_ERRORS):
-                raise  # the database, the model or beets' library: no other item would fare better
+                # the database, the model or beets' library: all other items would fail as well
+                raise
             except Exception as error:  # noqa: BLE001 - the boundary to beets
                 self.failed(model, f"a bug: {type(error).__name__}: {error}")
 
@@ -158,25 +164,26 @@ class Session:
         if self.chatty:
             ui.show_model_changes(item, fields=["genres"])
 
-    def say(self, state: str, item: Item, reason: str) -> None:
+    def say(self, state: str, item: Item, reason: Reason | str) -> None:
         """Count an item, and say what became of it and why."""
         self.tally[state] += 1
+        why = sentence(reason) if isinstance(reason, Reason) else reason
         tell = self._log.info if self.chatty else self._log.debug
         name = str(item) if item.title else displayable_path(item.path)
-        tell("{}: {}: {}", state, printable(name), printable(reason))
+        tell("{}: {}: {}", state, printable(name), printable(why))
 
     def failed(self, model: Item | Album, reason: str) -> None:
-        """Count a failure, and say why."""
+        """Count a failure, and log why."""
         self.tally["failed"] += 1
         name = displayable_path(model.path) if isinstance(model, Item) else str(model)
         self._log.error("{}: {}", printable(name), printable(reason))
 
     def inform(self, text: str) -> None:
-        """Say something that is worth knowing."""
+        """Log something that is worth knowing."""
         self._log.info("{}", printable(text))
 
     def warn(self, text: str) -> None:
-        """Say something that a person should know."""
+        """Log something that a person should know."""
         self._log.warning("{}", printable(text))
 
     def _progress(self, what: str, done: int, total: int | None) -> None:
@@ -185,10 +192,10 @@ class Session:
 
 
 def check_library(lib: Library) -> None:
-    """Find out whether beets' library can be written, before any file is.
+    """Check that beets' library can be written, before any file is.
 
     Raises:
-        sqlite3.Error, DBAccessError: it cannot: it is read-only, or another program holds it.
+        sqlite3.Error, DBAccessError: it is read-only, or another program holds it.
     """
     with lib.transaction() as transaction:
         transaction.mutate("UPDATE items SET id = id WHERE id = (SELECT min(id) FROM items)")
@@ -196,7 +203,7 @@ def check_library(lib: Library) -> None:
 
 @contextmanager
 def holding(lib: Library, item: Item) -> Iterator[None]:
-    """Take the library's lock, so that what is written into a file can be stored; a Ctrl-C waits until both are done.
+    """Hold the library's lock while a file and its item change; Ctrl-C waits until both are done.
 
     Raises:
         sqlite3.Error, DBAccessError: the library cannot be written.
@@ -208,7 +215,7 @@ def holding(lib: Library, item: Item) -> Iterator[None]:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put a Ctrl-C off; only a main thread gets any."""
+    """Put a Ctrl-C off; only the main thread gets any."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

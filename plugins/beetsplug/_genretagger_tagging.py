@@ -35,7 +35,10 @@ class Tagging:
         self._scribe = scribe
 
     def tag_items(self, lib: Library, items: Sequence[Item]) -> None:
-        """Tag items one by one; then their albums follow, those also that an interrupted run left without a genre."""
+        """Tag items one by one, then their albums.
+
+        Albums that an interrupted run left without a genre are included.
+        """
         kept = {number(item) for item in items if self._tracks.is_kept(item, "track")}
         todo = [item for item in items if number(item) not in kept]
         stood = [item for item in items if number(item) in kept and is_ours(item)]
@@ -53,7 +56,7 @@ class Tagging:
                             self._take(lib, item, choice)
 
     def tag_albums(self, lib: Library, albums: Sequence[Album]) -> None:
-        """Tag albums, each by what is heard in all of its tracks."""
+        """Tag albums, each by the activations of all its tracks."""
         todo = []
         for album in albums:
             items = list(album.items())
@@ -76,7 +79,7 @@ class Tagging:
                     self._albums.give(album, choice.genres, add=self._session.adds)
 
     def _take(self, lib: Library, item: Item, choice: Choice) -> None:
-        """Show, write and store what was chosen for an item."""
+        """Show, write and store the choice for an item."""
         old = genres_of(item)
         choice = self._tracks.set(item, choice)
         state = "tagged" if genres_of(item) != old else "kept"
@@ -87,12 +90,12 @@ class Tagging:
             with holding(lib, item):
                 if self._session.writes:
                     self._scribe.write(item, choice)
-                self._session.show(item)  # against what is stored
+                self._session.show(item)  # shows the difference to the stored item
                 item.store()
                 self._session.tally[state] += 1
 
     def _write_held(self, lib: Library, items: Iterable[Item]) -> None:
-        """Write what the library holds into files that lack it, if asked to."""
+        """Write the library's genres into files that lack them, if the owner asked for it."""
         if not self._session.asked_to_write:
             return
         for item in items:
@@ -105,7 +108,7 @@ class Tagging:
                     self._session.tally["written"] += 1
 
     def _lacks(self, item: Item) -> bool:
-        """Whether a file has neither the genres of its item nor any that somebody else gave it."""
+        """Whether a file has neither the genres of its item nor any from another program."""
         genres = tuple(genres_of(item))
         account = self._session.listen().account(path_of(item), written(item), genres)
         held = tuple(named(account.genres))
@@ -122,7 +125,10 @@ class Tagging:
 
     @contextmanager
     def _albums_at_the_end(self, lib: Library, taken: dict[int, None], stood: dict[int, None]) -> Iterator[None]:
-        """Have albums follow their tracks, also after a Ctrl-C, since no later run would look at these tracks again."""
+        """Update albums after their tracks, even after a Ctrl-C.
+
+        No later run would look at these tracks again.
+        """
         try:
             yield
         except KeyboardInterrupt:

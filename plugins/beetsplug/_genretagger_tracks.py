@@ -1,8 +1,8 @@
-"""Tracks: whose genre is whose, and what is chosen for a track, at import and by the command alike.
+"""Tracks: who gave which genre, and the choice for a track, at import and by the command.
 
-A note in the library says which genres are ours. It counts as long as it fits the genres that the track has, and as
-long as genretagger's history does not contradict it. If there is none, or one that does not fit, the history may still
-know the genres in the file as ours, by the file's audio.
+A note in the library says which genres are ours. It counts if it matches the track's genres and
+genretagger's history does not contradict it. If there is no such note, the history may still know
+the genres in the file as ours, by the file's audio.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ from beetsplug._genretagger_models import (
 )
 from beetsplug._genretagger_session import Session
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import FileError
+from genretagger.sentences import sentence
 
 if TYPE_CHECKING:
     from genretagger.beets.ears import Heard
@@ -56,11 +58,11 @@ class Tracks:
         self._albums = albums
 
     def is_kept(self, item: Item, source: str) -> bool:
-        """Whether an item's genre stays, without listening to it.
+        """Whether an item's genre stays, so that nothing is inferred.
 
         Args:
             item: the track.
-            source: `track` or `album`: what would be listened to.
+            source: `track` or `album`: what would be inferred.
         """
         session = self._session
         if session.on("force"):
@@ -81,11 +83,17 @@ class Tracks:
         return kept
 
     def has_ours(self, item: Item) -> bool:
-        """Whether some of an item's genres are ours; a note that does not fit them is put right if it can be."""
+        """Whether some of an item's genres are ours.
+
+        A note that does not match is corrected if possible.
+        """
         return is_ours(item) or (is_noted(item) and (self.recognise(item) or self._is_restored(item)))
 
     def recognise(self, item: Item) -> bool:
-        """Note an item's genres as ours if the history knows that we gave them; whether it does."""
+        """Note an item's genres as ours if the history knows that we gave them.
+
+        Returns whether it does.
+        """
         genres = genres_of(item)
         try:
             account = self._session.listen().account(path_of(item), written(item), tuple(genres))
@@ -104,7 +112,7 @@ class Tracks:
         return True
 
     def _is_restored(self, item: Item) -> bool:
-        """Give an item its genres back if beets stored those of its album over them; whether it was so.
+        """Restore an item's genres if beets replaced them by its album's; returns whether it did.
 
         They are not its owner's choice if we gave them to the album or to another of its tracks.
         """
@@ -129,11 +137,11 @@ class Tracks:
         return True
 
     def choice(self, heard: Heard) -> Choice:
-        """What was chosen for one track."""
+        """The choice for one track."""
         outcome = heard.outcome
         return self.made(outcome.genres, outcome.reason, outcome.scores, "track")
 
-    def made(self, genres: tuple[str, ...], reason: str, scores: Mapping[str, float], source: str) -> Choice:
+    def made(self, genres: tuple[str, ...], reason: Reason, scores: Mapping[str, float], source: str) -> Choice:
         """A choice from a decision."""
         from genretagger.beets.genres import score_of
 
@@ -141,17 +149,17 @@ class Tracks:
         return Choice(genres, reason, score, source)
 
     def held(self, item: Item) -> Choice:
-        """What the library holds for an item, as a choice."""
+        """The library's genres for an item, as a choice."""
         score = own(item, SCORE)
         source = str(own(item, SOURCE) or "track")
         known = float(score) if isinstance(score, int | float) else 0.0
-        return Choice(tuple(genres_of(item)), "it stood in beets' library", known, source)
+        return Choice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
 
     def accepts(self, item: Item, heard: Heard, choice: Choice) -> bool:
-        """Whether an item takes what was chosen for it; if it does not, the reason is told."""
+        """Whether an item takes the choice for it; if not, the reason is logged."""
         session, outcome = self._session, heard.outcome
         if outcome.status == "failed":
-            session.failed(item, outcome.reason)
+            session.failed(item, sentence(outcome.reason))
             return False
         before, forced = tuple(named(outcome.genres_before)), session.on("force")
         if heard.owned and not forced:
@@ -169,7 +177,10 @@ class Tracks:
         return False
 
     def set(self, item: Item, choice: Choice) -> Choice:
-        """Change an item, not yet stored; give the choice with what stays of its own genres."""
+        """Change an item without storing.
+
+        Returns the choice with the item's own genres that stay.
+        """
         kept, given = self._albums.parts(item, choice.genres, add=self._session.adds)
         write_id = written(item)
         give(item, kept, given)
@@ -182,11 +193,11 @@ class Tracks:
         return choice._replace(genres=(*kept, *given))
 
     def unset(self, item: Item, genres: tuple[str, ...], *, in_library_only: bool) -> None:
-        """Give an item back what it had before us, not yet stored.
+        """Give an item back its genres from before us, without storing.
 
         Args:
             item: the track.
-            genres: what it had.
+            genres: those that it had.
             in_library_only: its file was not written, so it may still have our genres.
         """
         write_id, given = written(item), whose(item)[1] or split(own(item, UNDONE))
@@ -197,7 +208,7 @@ class Tracks:
                 item[WRITE] = write_id
 
     def _is_contradicted(self, item: Item, heard: Heard) -> bool:
-        """Whether a note says that genres are ours which stand in the file and which the history does not know."""
+        """Whether a note calls genres in the file ours that the history does not know."""
         if heard.ours or not own(item, GIVEN) or not is_ours(item):
             return False
         genres = tuple(genres_of(item))

@@ -32,7 +32,7 @@ class Undoing:
     def undo(self, lib: Library, items: Sequence[Item]) -> None:
         """Undo items, and then their albums.
 
-        What was undone in the library only is undone in the file as soon as files are written.
+        If an item was undone in the library only, its file follows as soon as files are written.
         """
         if not self._session.on("pretend") and any(map(is_noted, items)):
             check_library(lib)
@@ -62,13 +62,14 @@ class Undoing:
             return
         with holding(lib, item):
             self._restore(item, back(), write=write)
-            item.mtime = item.current_mtime()  # or `beet update` would read what the file still has
+            # otherwise `beet update` would read the old genres from the file
+            item.mtime = item.current_mtime()
             item.store()
 
     def _restore(self, item: Item, genres: tuple[str, ...], *, write: bool) -> None:
         if is_ours(item):
             self._tracks.unset(item, genres, in_library_only=not write)
             self._session.show(item)
-        else:  # the library has what the owner wants, and only the file had ours
+        else:  # the library already has the owner's genres, and only the file had ours
             self._tracks.unset(item, tuple(genres_of(item)), in_library_only=False)
         self._session.tally["undone"] += 1

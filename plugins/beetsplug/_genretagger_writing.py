@@ -1,8 +1,9 @@
-"""Writing by beets' rules: beets writes the tags, and genretagger's history gets to know before and after.
+"""Writing by beets' rules: beets writes the tags, genretagger's history records each write.
 
-beets writes at many places, and tells of each with the events `write` and `after_write`. What we expect it to write is
-noted here by item; what the library notes as ours is recognised as well. So whoever makes beets write it, we, an import
-or `beet write`, it goes through the history and can be undone.
+beets writes in many places, and sends the events `write` and `after_write` for each. The writes
+that we expect are noted here by item; genres that the library notes as ours are recognised as well.
+So each write of our genres, by us, by an import or by `beet write`, goes through the history and
+can be undone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from beetsplug._genretagger_models import (
 )
 from beetsplug._genretagger_session import Session
 
+from genretagger.causes import Cause, because
 from genretagger.errors import FileError
 
 
@@ -31,7 +33,7 @@ class Scribe:
     """Makes sure that each genre of ours that beets writes can be undone.
 
     Args:
-        session: gives the ears, and is told what was left alone and what failed.
+        session: gives the ears, and logs what was left alone and what failed.
     """
 
     def __init__(self, session: Session) -> None:
@@ -46,21 +48,25 @@ class Scribe:
         self._expected[number(item)] = choice
 
     def unwritten(self, item: Item) -> Choice | None:
-        """Give what was expected and not written, and expect it no longer; nothing if the item has other genres."""
+        """Return the expected choice if it was not written, and stop expecting it.
+
+        None if the item has other genres.
+        """
         choice = self._expected.pop(number(item), None)
         self._settle(number(item))
         return choice if choice is not None and tuple(genres_of(item)) == choice.genres else None
 
     def write(self, item: Item, choice: Choice) -> None:
-        """Have beets write an item's tags, unless genretagger's rules keep us from its file.
+        """Have beets write an item's tags, unless genretagger's rules exclude its file.
 
         Raises:
-            FileError: the file cannot be read, or not be written.
+            FileError: the file cannot be read or written.
         """
         path, ears = path_of(item), self._session.listen()
         if refusal := ears.refusal(path):
             self._session.say("in the library only", item, refusal)
-        elif path.stat().st_nlink > 1:  # allowed by `hard_links`: beets would change all names, we part this one
+        elif path.stat().st_nlink > 1:
+            # allowed by `hard_links`: beets would change all names, we separate this one
             if write_id := ears.write(path, choice.genres, reason=choice.reason):
                 item[WRITE] = write_id
             item.mtime = item.current_mtime()
@@ -80,8 +86,9 @@ class Scribe:
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
         """Announce a write that beets is about to make; if that fails, the genre is left out of it.
 
-        It is left out as well if the path is a link to a file elsewhere, or one of several names of a file: beets
-        writes its other tags through them, and our genre waits until the import is over.
+        The genre is also left out if the path is a link to a file elsewhere, or one of several
+        names of a file: beets writes its other tags through them, and our genre waits until the
+        import is over.
         """
         if path != item.path or tags.get("genres") is None:
             return
@@ -96,7 +103,7 @@ class Scribe:
             write_id = self._session.listen().announce(path_of(item), shown, reason=choice.reason)
         except Exception as error:  # noqa: BLE001 - the boundary to beets
             tags.pop("genres")
-            cause = f"its genre is in the library only, as it could not be noted in the history: {error}"
+            cause = f"its genre is in the library only, because it could not be noted in the history: {error}"
             self._session.failed(item, cause)
             return
         if write_id is not None:
@@ -111,7 +118,7 @@ class Scribe:
             self._settle(number(item))
 
     def close(self) -> None:
-        """Settle what beets said it would write and never told the end of."""
+        """Settle the writes that beets announced and never ended."""
         for item_number in list(self._announced):
             self._settle(item_number)
 
@@ -119,17 +126,20 @@ class Scribe:
         if number(item) in self._allowed:
             return False
         path = path_of(item)
-        return path.stat().st_nlink > 1 or bool(self._session.listen().refusal(path))
+        return path.stat().st_nlink > 1 or self._session.listen().refusal(path) is not None
 
     def _settle(self, item_number: int) -> None:
-        """Record what became of a write that was announced, even if beets failed."""
+        """Record the result of an announced write, even if beets failed."""
         write_id = self._announced.pop(item_number, None)
         if write_id is not None:
             self._session.listen().settle(write_id)
 
 
 def _noted(item: Item) -> Choice | None:
-    """What the library notes as ours and the file does not hold yet; nothing of it is heard or asked elsewhere."""
+    """Genres that the library notes as ours and the file lacks.
+
+    Nothing is inferred, and the history is not asked.
+    """
     if not number(item) or not is_ours(item):
         return None
     genres = genres_of(item)
@@ -137,4 +147,4 @@ def _noted(item: Item) -> Choice | None:
         held = mediafile.MediaFile(syspath(item.path)).genres
     except mediafile.UnreadableFileError:
         return None  # beets meets the same error, and tells it
-    return None if held == genres else Choice(tuple(genres), "it stood in beets' library", 0.0, "")
+    return None if held == genres else Choice(tuple(genres), because(Cause.IN_LIBRARY), 0.0, "")

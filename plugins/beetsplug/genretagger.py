@@ -1,12 +1,13 @@
-"""Genres from the sound itself: `beet genretag`, and genres at import. See docs/beets.md.
+"""Genres from the audio itself: `beet genretag`, and genres at import. See docs/beets.md.
 
-This is beets' side of it: which items, whose genre is whose, what is shown and stored; beets writes the files by its
-own rules. Listening, deciding and the history are genretagger's (`genretagger.beets.ears`), of which nothing is
-imported until it is needed, because every `beet` command loads the plugins.
+This is the side of beets: which items, who gave which genre, what is shown and stored; beets writes
+the files by its own rules. Inference, decisions and the history are genretagger's
+(`genretagger.beets.ears`). None of that is imported until it is needed, because every `beet`
+command loads the plugins.
 
-The parts, each in a module of its own beside this one: the notes in the library (models), what all parts share
-(session), the rules for a track and for an album (tracks, albums), writing, and the three things that the plugin does:
-importing, tagging, undoing.
+Each part is a module beside this one: the notes in the library (models), what all parts share
+(session), the rules for a track and for an album (tracks, albums), writing, and the three tasks of
+the plugin: importing, tagging, undoing.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 UserError = ui.UserError  # type: ignore[attr-defined]  # its new home, beets.exceptions, is younger than 2.7
 
 FAILED, INTERRUPTED = 1, 130
-"""What `beet genretag` ends with if some files failed, and after a Ctrl-C."""
+"""The exit status of `beet genretag` if some files failed, and after a Ctrl-C."""
 
 
 class GenretaggerPlugin(BeetsPlugin):
@@ -62,7 +63,7 @@ class GenretaggerPlugin(BeetsPlugin):
         order = order_of(self.config["sources"].get())
         self._fault = needs() or ("" if order else f"genretagger.sources in beets' configuration is none of: {ORDERS}")
         if self._fault:
-            self._log.warning("{}", self._fault)  # to raise here would print a traceback
+            self._log.warning("{}", self._fault)  # an exception here would print a traceback
             return
         self._session = session = Session(self.config, self._log)
         albums = Albums(session)
@@ -92,23 +93,24 @@ class GenretaggerPlugin(BeetsPlugin):
         self.register_listener("cli_exit", self.close)
 
     def _set_log_level_and_params(self, base_log_level: int, func: Any) -> Any:
-        """Leave our functions as they are.
+        """Return our functions unchanged.
 
-        beets' own wrapper sets the level of a logger that all threads share and asserts that none of our functions runs
-        already, which fails an import: ours run in several of its threads, and inside each other.
+        beets' own wrapper sets the level of a logger that all threads share and asserts that none
+        of our functions runs already. That makes an import fail: ours run in several of its
+        threads, and inside each other.
         """
         del base_log_level
         return func
 
     def commands(self) -> list[ui.Subcommand]:
-        """Give `beet genretag`."""
+        """Return the command `beet genretag`."""
         command = ui.Subcommand("genretag", help="write genres by listening to the music")
         add_flags(command.parser)
         command.func = self.command
         return [command]
 
     def command(self, lib: Library, options: Any, query: list[str]) -> None:
-        """Do what `beet genretag` was asked to."""
+        """Run `beet genretag`."""
         if self._fault:
             raise UserError(self._fault)
         session = self._session
@@ -152,7 +154,7 @@ class GenretaggerPlugin(BeetsPlugin):
         self._log.info("{}{}", counts, " (pretended)" if session.on("pretend") else "")
 
     def _end_with(self, status: int) -> None:
-        """End `beet` with this status once every plugin did what it does at the end: the last listener says so."""
+        """End `beet` with this status after every plugin is done: the last listener does it."""
 
         def end(**_: Any) -> None:
             raise SystemExit(status)
@@ -160,16 +162,16 @@ class GenretaggerPlugin(BeetsPlugin):
         self.register_listener("cli_exit", end)
 
     def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
-        """Let the history know of genres of ours that beets is about to write."""
+        """Record in the history that beets is about to write genres of ours."""
         self._scribe.before_write(item, path, tags)
 
     def after_write(self, item: Item, path: bytes, **_: Any) -> None:
-        """Let the history know that they were written."""
+        """Record in the history that they were written."""
         with self._importing.guarded():
             self._scribe.after_write(item, path)
 
     def moved(self, item: Item, source: bytes, destination: bytes, **_: Any) -> None:
-        """Let the history know where a file went that has genres of ours."""
+        """Record the move of a file with genres of ours."""
         if is_ours(item):
             self._session.moved(source, destination)
 

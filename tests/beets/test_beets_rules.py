@@ -16,6 +16,7 @@ from conftest import REPOSITORY
 from genretagger.beets.ears import Ears
 from genretagger.beets.genres import album_genres, score_of
 from genretagger.beets.options import settings_for
+from genretagger.causes import recorded
 from genretagger.config import load
 from genretagger.errors import ConfigError, FileError, ModelError
 
@@ -128,7 +129,7 @@ def test_ears_answer_in_order_and_to_several_threads(
         thread.join()
     assert answers[0] == answers[1] == [techno, ("failed", ()), ("skipped", ()), *[techno] * 5]
     with pytest.raises(FileError, match="gone"):
-        ears.announce(absent, ("Techno",), reason="")
+        ears.announce(absent, ("Techno",), reason=recorded(""))
     ears.close()
     ears.close()
     with pytest.raises(FileError, match="stopped"):

@@ -68,7 +68,7 @@ def test_an_older_beets_is_told_what_is_needed(tmp_path: Path) -> None:
         'except beets.ui.UserError as error: print("refused:", error)'
     )
     ended = _python(tmp_path, older, command)
-    said = "genretagger needs beets 2.7 or newer, whose items have several genres; this is "
+    said = "genretagger needs beets 2.7 or newer, because its items have several genres; this is "
     assert f"refused: {said}" in ended.stdout
     assert "Traceback" not in ended.stderr
 

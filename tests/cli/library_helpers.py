@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 from genretagger.errors import FileError
 from genretagger.types import Activations, Decision, GenreField, Stamp, Track
@@ -53,7 +54,7 @@ class Library:
             heard = Activations(np.full((16, 2), 0.5, np.float16), np.zeros(4, np.float32), "CPUExecutionProvider")
             self.store.save_analysis(payload, self.model, PLAN, heard, seconds=0.5)
             ranked = scores if scores is not None else dict.fromkeys(decided, 0.9)
-            decision = Decision(tuple(decided), ranked, reason)
+            decision = Decision(tuple(decided), ranked, recorded(reason))
             self.store.save_decision(payload, self.model, PLAN, decision, settings="x")
         return track
 
@@ -61,7 +62,14 @@ class Library:
         """Note a finished write."""
         field = GenreField(tuple(after), None, "ID3v2.4")
         number = self.store.begin_write(
-            self.run, track.path, track.payload_hash, track.genres, field, model="musicnn", reason="r", undo_of=undo_of
+            self.run,
+            track.path,
+            track.payload_hash,
+            track.genres,
+            field,
+            model="musicnn",
+            reason=recorded("r"),
+            undo_of=undo_of,
         )
         self.store.finish_write(number, WriteState.DONE)
         return number

@@ -24,6 +24,7 @@ from audio_factory import make
 
 from genretagger.cli.plan_file import PlanFile, plan_file
 from genretagger.files.discover import Found, find
+from genretagger.sentences import sentence
 from genretagger.steps.plan.entry import Planned
 from genretagger.steps.plan.jsonl import header
 from genretagger.types import GenreField, Json, Stamp
@@ -140,7 +141,7 @@ def test_lines_may_be_deleted_and_genres_edited(genretagger: Command, plan: Path
     assert helpers.genres_of(music / ODD) == odd["after"]
     assert r"caf\xe9 \x1b[31m\n.flac" in applied.out
     (own,) = [write for write in helpers.writes(heard) if write.path.name == "a.flac"]
-    assert (own.model, own.reason) == ("", "chosen by you in a plan")
+    assert (own.model, sentence(own.reason)) == ("", "chosen by you in a plan")
 
     replaced = genretagger("tag", "--policy", "replace", "--json", music / "a.flac", music / "b.flac")
     assert states(replaced)["a.flac"] == ("unchanged", "you chose its genre in a plan; --force tags it again")

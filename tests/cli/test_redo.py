@@ -11,6 +11,7 @@ from typing import Any
 import command_helpers as helpers
 import pytest
 
+from genretagger.causes import recorded
 from genretagger.cli.undoing import Asked, Request, Words
 from genretagger.database import Store, WriteKind, WriteState
 
@@ -158,7 +159,7 @@ def test_a_second_try_takes_no_second_step(heard: Path, music: Path, make_techno
         run = store.begin_run("undo", {"asked": request.as_json()})
         write = store.write(newest)
         undo = store.begin_write(
-            run, song, write.payload_hash, write.after, write.before, model="", reason="r", undo_of=newest
+            run, song, write.payload_hash, write.after, write.before, model="", reason=recorded("r"), undo_of=newest
         )
         store.finish_write(undo, WriteState.DONE)
         assert chosen() == []  # as long as the rest of that run is not done
@@ -207,7 +208,14 @@ def test_an_old_database_with_an_undo_of_an_undo(heard: Path, music: Path, make_
             last = chain[-1]
             run = store.begin_run("undo", {})
             row = store.begin_write(
-                run, song, last.payload_hash, last.after, last.before, model="musicnn", reason="r", undo_of=last.id
+                run,
+                song,
+                last.payload_hash,
+                last.after,
+                last.before,
+                model="musicnn",
+                reason=recorded("r"),
+                undo_of=last.id,
             )
             store.finish_write(row, WriteState.DONE)
             chain.append(store.write(row))

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from genretagger.cli.rows import Rows, brief, given
+from genretagger.causes import Cause, Reason, because, recorded
+from genretagger.cli.rows import Rows, given
 from genretagger.cli.time_left import TimeLeft, said
+from genretagger.sentences import brief
 from genretagger.types import Outcome, Status
 
 ROOT = Path("/music")
@@ -16,7 +18,10 @@ SCORES = {"Jazz": 0.91, "Blues": 0.4}
 
 
 def outcome(
-    name: str, status: Status = Status.TAGGED, reason: str = "Jazz 0.91: jazz 0.5", **fields: object
+    name: str,
+    status: Status = Status.TAGGED,
+    reason: Reason = because(Cause.CHOSEN, genres=[["Jazz", 0.91, "jazz 0.5"]]),  # noqa: B008 - it is frozen
+    **fields: object,
 ) -> Outcome:
     genres = ("Jazz",) if status is Status.TAGGED else ()
     return Outcome(ROOT / name, status, reason, genres=genres, scores=SCORES, **fields)  # type: ignore[arg-type]
@@ -31,7 +36,7 @@ def test_a_terminal_has_folders_and_one_line_for_each_file() -> None:
     assert shown(
         outcome("a.mp3"),
         outcome("Album/01.mp3", dry_run=True),
-        outcome("Album/02.mp3", Status.SKIPPED, "it does not sound like music (Jazz would be the nearest, with 0.03)"),
+        outcome("Album/02.mp3", Status.SKIPPED, because(Cause.NOT_MUSIC, nearest="Jazz", score=0.03)),
     ) == [
         "/music/",
         "  tagged     a.mp3                          Jazz",
@@ -45,17 +50,17 @@ def test_a_terminal_has_folders_and_one_line_for_each_file() -> None:
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("name", ["x" * 300 + ".mp3", "日本の音楽" * 30 + ".flac", "[/]a\nb\x1b[31m.mp3"])
 def test_no_line_is_wider_than_the_terminal(width: int, name: str) -> None:
-    long = outcome(f"{'folder' * 40}/{name}", Status.FAILED, "a reason " * 40)
+    long = outcome(f"{'folder' * 40}/{name}", Status.FAILED, recorded("a reason " * 40))
     lines = shown(outcome(name), long, width=width)
     assert len(lines) == 5
     assert all(cell_len(line) <= width and line.isprintable() for line in lines)
 
 
 def test_a_pipe_has_everything_in_one_line() -> None:
-    reason = "it is shorter than 5 s"
+    reason = because(Cause.TOO_SHORT, least_s=5.0)
     assert shown(outcome("Album/01.mp3"), outcome("a.mp3", Status.SKIPPED, reason), terminal=False) == [
         "tagged     Jazz                        Album/01.mp3",
-        f"skipped{'':32}a.mp3: {reason}",
+        f"skipped{'':32}a.mp3: it is shorter than 5 s",
     ]
 
 
@@ -64,8 +69,11 @@ def test_details_on_demand() -> None:
 
 
 def test_reasons_are_brief() -> None:
-    assert brief("it is shorter than 5 s") == "shorter than 5 s"
-    assert brief("no genre reaches 0.5: Jazz is nearest with 0.41 (jazz 0.2)") == "no genre reaches 0.5"
+    assert brief(because(Cause.TOO_SHORT, least_s=5.0)) == "shorter than 5 s"
+    assert (
+        brief(because(Cause.NOT_CONFIDENT, least=0.5, nearest="Jazz", score=0.41, grounds="jazz 0.2"))
+        == "no genre reaches 0.5"
+    )
 
 
 def test_a_table_of_what_was_given() -> None:
@@ -97,5 +105,5 @@ def test_lengths_of_time() -> None:
 
 
 def test_the_usual_reasons_fit_into_80_columns() -> None:
-    line = shown(outcome("a.mp3", Status.SKIPPED, "nothing but silence or steady noise"))[-1]
+    line = shown(outcome("a.mp3", Status.SKIPPED, because(Cause.SILENT)))[-1]
     assert line.endswith("  nothing but silence or steady noise")

@@ -14,6 +14,7 @@ import pytest
 from audio_factory import make
 from library_helpers import Library
 
+from genretagger.causes import recorded
 from genretagger.database import Store
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import Decision, Stamp
@@ -79,7 +80,7 @@ def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
         assert known.track is not None
         tried = store.model_id("tried", "0" * 64, ["Waltz"])
         store.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=1.0)
-        nothing = Decision((), {"Waltz": 0.0}, "nothing like it")
+        nothing = Decision((), {"Waltz": 0.0}, recorded("nothing like it"))
         store.save_decision(known.track.payload_hash, tried, "spread-16.1", nothing, settings="x")
     copy = make_techno(tmp_path / "copy.flac", "flac")
     assert genretagger("tag", copy, "--json").lines[0]["status"] == "tagged"

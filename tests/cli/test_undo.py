@@ -13,7 +13,9 @@ import mutagen
 import pytest
 from audio_factory import decode, make
 
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
+from genretagger.sentences import sentence
 from genretagger.types import GenreField
 
 Command = Callable[..., Any]
@@ -97,10 +99,10 @@ def test_what_was_undone_is_left_alone(genretagger: Command, heard: Path, music:
     assert helpers.genres_of(song) == []
     outcome = helpers.tag(helpers.settings(heard, policy="replace"), music)["song.flac"]
     assert (outcome.status.value, outcome.genres) == ("unchanged", ())
-    assert "undone; --force" in outcome.reason
+    assert "undone; --force" in sentence(outcome.reason)
     song = song.rename(music / "renamed.flac")  # the owner's word holds for the music, not for its name
     outcome = helpers.tag(helpers.settings(heard), music)["renamed.flac"]
-    assert (outcome.status.value, "undone" in outcome.reason) == ("unchanged", True)
+    assert (outcome.status.value, "undone" in sentence(outcome.reason)) == ("unchanged", True)
     copy = music / "copy.flac"
     copy.write_bytes(song.read_bytes())
     song.rename(music / "song.flac")
@@ -222,7 +224,7 @@ def test_a_write_that_a_kill_interrupted_can_be_undone_at_once(
         assert known.track is not None
         before, after = GenreField((), None, "Vorbis comment"), known.track.genres
         run = store.begin_run("tag", {})
-        store.begin_write(run, song, known.track.payload_hash, before, after, model="musicnn", reason="r")
+        store.begin_write(run, song, known.track.payload_hash, before, after, model="musicnn", reason=recorded("r"))
     helpers.bury_runs(heard)
     ended = genretagger("undo", "--last")
     assert ended.status == 0

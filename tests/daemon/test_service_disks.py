@@ -297,7 +297,7 @@ def test_a_place_is_the_path_or_lies_above_it(tmp_path: Path) -> None:
     link.symlink_to("/proc")
     assert tmp_path.is_relative_to(place_of(tmp_path / "gone" / "song.flac"))
     assert place_of(link / "version") == link  # another file system, by the name that the path has
-    assert fault_of(tmp_path / "song.flac") == ""
+    assert fault_of(tmp_path / "song.flac") is None
 
 
 def test_one_bad_sector_leaves_the_others_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from database_helpers import EMPTY, ROCK, new_store, track
 
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 from genretagger.database.backups import DAY_S, KEPT, back_up_daily, backups, fault_of, put_back
 from genretagger.database.place import Lost, Note, note_of, read_note
@@ -36,7 +37,7 @@ def write(store: Store, name: str) -> int:
     """A run with one write."""
     run = store.begin_run("tag", {})
     store.save_track(track(f"/music/{name}.mp3"))
-    number = store.begin_write(run, Path(f"/music/{name}.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason="r")
+    number = store.begin_write(run, Path(f"/music/{name}.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason=recorded("r"))
     store.finish_write(number, WriteState.DONE)
     return number
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from database_helpers import activations, new_store
 
+from genretagger.causes import recorded
 from genretagger.database import Hearing, Store
 from genretagger.errors import AccessError, AudioError, DatabaseError
+from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision
 
 HASH, OTHER_HASH = "aa" * 32, "bb" * 32
@@ -122,8 +124,8 @@ def test_a_model_has_one_number_whatever_it_is_called(tmp_path: Path) -> None:
 
 def test_the_latest_decision_counts(store: Store) -> None:
     model = store.model_id("musicnn", MODEL, ["rock"])
-    first = Decision(("Rock",), {"Rock": 0.9, "Pop": 0.125, "Ambient": 0.5}, "why")
-    second = Decision((), {"Pop": 0.2, "Rock": 0.1}, "nothing sure in " + os.fsdecode(b"/m/\xff"))
+    first = Decision(("Rock",), {"Rock": 0.9, "Pop": 0.125, "Ambient": 0.5}, recorded("why"))
+    second = Decision((), {"Pop": 0.2, "Rock": 0.1}, recorded("nothing sure in " + os.fsdecode(b"/m/\xff")))
     store.save_decision(HASH, model, "16", first, settings="v1")
     stored = store.decision(HASH, MODEL)
     assert stored is not None
@@ -133,7 +135,7 @@ def test_the_latest_decision_counts(store: Store) -> None:
     stored = store.decision(HASH, MODEL)
     assert stored is not None
     assert stored.decision.genres == ()
-    assert stored.decision.reason == "nothing sure in /m/\\udcff"
+    assert sentence(stored.decision.reason) == "nothing sure in /m/\\udcff"
     assert store.decision(HASH, OTHER_MODEL) is None
     assert store.counts().decided == 1
 
@@ -141,7 +143,7 @@ def test_the_latest_decision_counts(store: Store) -> None:
 def test_decisions_from_two_plans_stand_side_by_side(store: Store) -> None:
     model = store.model_id("musicnn", MODEL, ["rock"])
     for plan, genre in (("16", "Rock"), ("all", "Jazz")):
-        store.save_decision(HASH, model, plan, Decision((genre,), {}, ""), settings="v1")
+        store.save_decision(HASH, model, plan, Decision((genre,), {}, recorded("")), settings="v1")
     newest, short = store.decision(HASH, MODEL), store.decision(HASH, MODEL, "16")
     assert newest is not None
     assert short is not None
@@ -151,7 +153,7 @@ def test_decisions_from_two_plans_stand_side_by_side(store: Store) -> None:
 
 def test_scores_may_be_numpy_numbers(store: Store) -> None:
     model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_decision(HASH, model, "16", Decision((), {"Rock": np.float32(0.5)}, ""), settings="")  # type: ignore[dict-item]
+    store.save_decision(HASH, model, "16", Decision((), {"Rock": np.float32(0.5)}, recorded("")), settings="")  # type: ignore[dict-item]
     stored = store.decision(HASH, MODEL)
     assert stored is not None
     assert stored.decision.scores == {"Rock": 0.5}
@@ -161,7 +163,7 @@ def test_scores_may_be_numpy_numbers(store: Store) -> None:
 def test_a_score_that_is_none_is_refused(store: Store, score: float) -> None:
     model = store.model_id("musicnn", MODEL, ["rock"])
     with pytest.raises(DatabaseError, match="outside of 0 to 1"):
-        store.save_decision(HASH, model, "16", Decision((), {"Rock": score}, ""), settings="")
+        store.save_decision(HASH, model, "16", Decision((), {"Rock": score}, recorded("")), settings="")
     assert store.decision(HASH, MODEL) is None
 
 

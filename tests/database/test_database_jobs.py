@@ -16,6 +16,7 @@ from sqlalchemy import event
 from genretagger.database import JobCounts, JobState, NewJob, Store
 from genretagger.database import jobs as module
 from genretagger.database.columns import now
+from genretagger.database.values import Handled
 from genretagger.errors import AccessError
 
 ROOT = Path("/music")
@@ -51,15 +52,15 @@ def test_what_is_done_is_known_by_its_audio(store: Store) -> None:
     path = ROOT / "song"
     store.add_jobs([job("song")])
     store.save_track(track(path))
-    assert store.handled(path, track().payload_hash) is None
+    assert store.handled(path, track().payload_hash) == Handled()
     claim(store)
     store.finish_job(path, "rules")
     assert (store.job(path), store.next_job_at()) == (None, None)
-    assert store.handled(path, track().payload_hash) == "rules"
+    assert store.handled(path, track().payload_hash) == Handled("rules")
     store.save_track(track(path, at=stamp(mtime_ns=5)))  # its tags were edited
-    assert store.handled(path, track().payload_hash) == "rules"
+    assert store.handled(path, track().payload_hash) == Handled("rules")
     store.save_track(track(path, payload_hash="bb" * 32))
-    assert store.handled(path, "bb" * 32) is None
+    assert store.handled(path, "bb" * 32) == Handled()
     store.finish_job(ROOT / "gone", None)
 
 
@@ -174,7 +175,7 @@ def test_what_a_scan_compares(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
     assert by_name["b"].job == "waiting"
     assert by_name["a0"].failure_retry is True
     assert by_name["z"][1:5] == (4_000_000, 1_700_000_000_123_456_789, 1_700_000_001_000_000_000, (1 << 64) - 1)
-    assert by_name["z"][5:] == (None, None, None)
+    assert by_name["z"][5:] == (Handled(), None, None)
 
 
 def test_many_workers_get_different_jobs(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ with Store.open(sys.argv[1]) as store:
         store.save_track(shared)
         if store.analysis(str(number), "f" * 64, "16") is None:
             store.save_analysis(str(number), model, "16", activations(), seconds=1)
-        store.save_decision(str(number), model, "16", Decision(("Rock",), {}, me), settings="s")
-        write = store.begin_write(run, own.path, own.payload_hash, EMPTY, ROCK, model="musicnn", reason=me)
+        store.save_decision(str(number), model, "16", Decision(("Rock",), {}, recorded(me)), settings="s")
+        write = store.begin_write(run, own.path, own.payload_hash, EMPTY, ROCK, model="musicnn", reason=recorded(me))
         store.finish_write(write, WriteState.DONE, stamp=stamp(number))
     store.finish_run(run)
     print(model)
@@ -63,8 +63,9 @@ with Store.open(sys.argv[1]) as store:
         store.save_track(known)
         store.save_analysis(str(number), model, "16", activations(seed=number), seconds=1)
         with store.group():
-            first = store.begin_write(run, known.path, str(number), EMPTY, ROCK, model="m", reason="r")
-            second = store.begin_write(run, known.path, str(number), ROCK, EMPTY, model="m", reason="r", undo_of=first)
+            first = store.begin_write(run, known.path, str(number), EMPTY, ROCK, model="m", reason=recorded("r"))
+            why = recorded("r")
+            second = store.begin_write(run, known.path, str(number), ROCK, EMPTY, model="m", reason=why, undo_of=first)
         store.finish_write(first, WriteState.DONE, stamp=stamp(5))
         store.finish_write(second, WriteState.DONE, stamp=stamp(6))
         print(number, flush=True)

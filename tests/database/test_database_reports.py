@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from database_helpers import EMPTY, ROCK, activations, new_store, stamp, track
 
+from genretagger.causes import recorded
 from genretagger.database import Hearing, Store, WriteState
 from genretagger.errors import AudioError
 from genretagger.types import Decision
@@ -27,9 +28,9 @@ def fill(store: Store, path: str, payload_hash: str) -> None:
     store.save_track(known)
     model = store.model_id("musicnn", MODEL, ["rock"])
     store.save_analysis(payload_hash, model, "16", activations(), seconds=1.5)
-    store.save_decision(payload_hash, model, "16", Decision(("Rock",), {"Rock": 0.9}, "loud"), settings="v1")
+    store.save_decision(payload_hash, model, "16", Decision(("Rock",), {"Rock": 0.9}, recorded("loud")), settings="v1")
     run = store.begin_run("tag", {})
-    number = store.begin_write(run, known.path, payload_hash, EMPTY, ROCK, model="musicnn", reason="loud")
+    number = store.begin_write(run, known.path, payload_hash, EMPTY, ROCK, model="musicnn", reason=recorded("loud"))
     store.finish_write(number, WriteState.DONE, stamp=stamp(5))
 
 
@@ -161,7 +162,7 @@ def test_counts(store: Store) -> None:
     fill(store, "/music/a.mp3", "aa")
     store.save_failure(Path("/music/b.mp3"), None, AudioError("no frames"))
     run = store.begin_run("tag", {})
-    store.begin_write(run, Path("/music/a.mp3"), "aa", EMPTY, ROCK, model="m", reason="r")
+    store.begin_write(run, Path("/music/a.mp3"), "aa", EMPTY, ROCK, model="m", reason=recorded("r"))
     counts = store.counts()
     assert (counts.tracks, counts.failed, counts.heard, counts.decided) == (2, 1, 1, 1)
     assert counts.writes == {WriteState.DONE: 1, WriteState.PENDING: 1}

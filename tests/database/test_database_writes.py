@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from database_helpers import EMPTY, JAZZ, ROCK, finish, new_store, stamp, start, track
 
+from genretagger.causes import recorded
 from genretagger.database import Store, StoredWrite, WriteState
 from genretagger.errors import DatabaseError
+from genretagger.sentences import sentence
 from genretagger.types import GenreField
 
 HASH = "aa" * 32
@@ -32,7 +34,7 @@ def begin(
     payload_hash: str = HASH,
 ) -> int:
     return store.begin_write(
-        run, path, payload_hash, before, after, model="musicnn", reason="rock 0.9", undo_of=undo_of
+        run, path, payload_hash, before, after, model="musicnn", reason=recorded("rock 0.9"), undo_of=undo_of
     )
 
 
@@ -40,11 +42,13 @@ def test_a_write_is_pending_until_it_is_settled(store: Store) -> None:
     run = store.begin_run("tag", {"policy": "keep"})
     odd = os.fsdecode(b".genretagger-\xff.tmp")
     path = Path(os.fsdecode(b"/music/\xff.mp3"))
-    number = store.begin_write(run, path, HASH, JAZZ, ROCK, model="musicnn", reason=f"for {odd}", temporary_name=odd)
+    number = store.begin_write(
+        run, path, HASH, JAZZ, ROCK, model="musicnn", reason=recorded(f"for {odd}"), temporary_name=odd
+    )
     (write,) = store.pending_writes()
     assert (write.id, write.run_id, write.path, write.payload_hash) == (number, run, path, HASH)
     assert (write.before, write.after, write.model) == (JAZZ, ROCK, "musicnn")
-    assert (write.temporary_name, write.reason) == (odd, "for .genretagger-\\udcff.tmp")
+    assert (write.temporary_name, sentence(write.reason)) == (odd, "for .genretagger-\\udcff.tmp")
     assert (write.state, write.finished_at, write.undo_of) == (WriteState.PENDING, None, None)
     assert store.last_write(path, HASH) is None
     store.finish_write(number, WriteState.DONE)
@@ -185,7 +189,7 @@ from database_helpers import EMPTY, ROCK
 from genretagger.database import Store
 with Store.open(sys.argv[1]) as store:
     run = store.begin_run("tag", {})
-    number = store.begin_write(run, Path("/music/a.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason="r")
+    number = store.begin_write(run, Path("/music/a.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason=recorded("r"))
     print(number, flush=True)
     sys.stdin.read() if len(sys.argv) < 3 else None
 """

@@ -16,6 +16,7 @@ from conftest import SHARED
 from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from typer.testing import CliRunner
 
+from genretagger.causes import recorded
 from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
@@ -63,14 +64,18 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             model = store.model_id(f"musicnn{number}", f"f{number}", ["rock", "jazz"])
             store.save_track(track(name, payload_hash=payload, genres=ROCK))
             store.save_analysis(payload, model, "16", activations(labels=2, seed=number), seconds=1.0)
-            decision = Decision(("Rock", "Hard Rock"), {"Rock": 0.9, "Hard Rock": 0.8, "Jazz": 0.1}, "it rocks")
+            decision = Decision(
+                ("Rock", "Hard Rock"), {"Rock": 0.9, "Hard Rock": 0.8, "Jazz": 0.1}, recorded("it rocks")
+            )
             store.save_decision(payload, model, "16", decision, settings="s")
             run = store.begin_run("tag", {"policy": "keep"})
             for before, after in ((EMPTY, JAZZ), (JAZZ, ROCK)):
-                write = store.begin_write(run, name, payload, before, after, model="musicnn", reason="heard")
+                write = store.begin_write(run, name, payload, before, after, model="musicnn", reason=recorded("heard"))
                 store.finish_write(write, WriteState.DONE)
             store.finish_run(run)
-        pending = store.begin_write(run, PATHS[0], HASHES[0], ROCK, JAZZ, model="m", reason="r", temporary_name="t")
+        pending = store.begin_write(
+            run, PATHS[0], HASHES[0], ROCK, JAZZ, model="m", reason=recorded("r"), temporary_name="t"
+        )
         assert pending == 5
         store.save_failure(FAILED, stamp(), AudioError("it is cut off", path=FAILED, hint="Copy it again"))
         store.add_jobs([NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])

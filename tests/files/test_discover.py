@@ -13,6 +13,7 @@ import pytest
 from genretagger.config import load
 from genretagger.errors import AccessError, FileError
 from genretagger.files.discover import Found, find, is_audio_name
+from genretagger.sentences import sentence
 from genretagger.text import printable
 
 
@@ -125,7 +126,7 @@ def test_dangling_links_circles_and_special_files_are_passed_over(tmp_path: Path
         opened.bind(os.fspath(tmp_path / "socket.mp3"))
     failures: list[FileError] = []
     told: dict[str, str] = {}
-    found = find([tmp_path], failures.append, passed_over=lambda path, why: told.__setitem__(path.name, why))
+    found = find([tmp_path], failures.append, passed_over=lambda path, why: told.__setitem__(path.name, sentence(why)))
     assert names(list(found), tmp_path) == ["song.mp3"]
     assert failures == []
     assert told == {

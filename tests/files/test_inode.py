@@ -17,6 +17,7 @@ from files_helpers import NEW, OLD, run
 from genretagger.errors import NotAllowedError
 from genretagger.files.inode import holes_bytes
 from genretagger.files.replace import unwritable
+from genretagger.sentences import sentence
 
 MakeTechno = Callable[..., Path]
 Command = Callable[..., Ended]
@@ -60,9 +61,11 @@ def song(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_locked_file_or_folder_is_refused_with_its_own_hint(song: Path, how: str, hint: str, what: str) -> None:
     place = song if what == "file" else song.parent
-    assert unwritable(song) == ""
+    assert unwritable(song) is None
     with flagged(how, place):
-        reason = unwritable(song)
+        found = unwritable(song)
+        assert found is not None
+        reason = sentence(found)
         assert hint in reason
         assert "chmod" not in reason
         assert reason.startswith("its folder is" if what == "folder" else "it is")
@@ -70,7 +73,7 @@ def test_a_locked_file_or_folder_is_refused_with_its_own_hint(song: Path, how: s
             run(song)
         assert os.listdir(song.parent) == ["song.mp3"]  # noqa: PTH208 - a copy could never be removed there
     assert song.read_bytes() == OLD
-    assert unwritable(song) == ""
+    assert unwritable(song) is None
 
 
 @pytest.mark.parametrize("how", ["+A", "+d", "+S", "+AdS", "+c", "+j"])

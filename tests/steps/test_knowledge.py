@@ -10,12 +10,14 @@ from typing import Any
 from audio_factory import make
 from command_helpers import outcomes, pipeline, tag, unexpected
 
+from genretagger.causes import recorded
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import AccessError, FileBusyError
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
+from genretagger.sentences import sentence
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Decision, Sound, Status, Track
 from genretagger.worker.pool import WorkerPool
@@ -102,7 +104,7 @@ def test_a_file_that_a_program_holds_is_tagged_when_it_lets_go(
     with song.open("r+b"):
         outcome = tag(settings, music)["song.flac"]
         assert outcome.status is Status.FAILED
-        assert "another program has the file open for writing" in outcome.reason
+        assert "another program has the file open for writing" in sentence(outcome.reason)
     assert (song.read_bytes(), list(music.iterdir())) == (before, [song])
     assert list(store.writes()) == []  # it is known before a write is announced
     failure = store.last_failure(song)
@@ -121,7 +123,9 @@ def test_what_decided_last_is_told_first_also_where_it_was_known_before(
     assert first is not None
     assert first.track is not None
     other = store.model_id("other", "0" * 64, ["Waltz"])
-    store.save_decision(first.track.payload_hash, other, "all", Decision((), {"Waltz": 0.0}, "other"), settings="x")
+    store.save_decision(
+        first.track.payload_hash, other, "all", Decision((), {"Waltz": 0.0}, recorded("other")), settings="x"
+    )
     make_techno(music / "copy.flac")
     assert tag(settings, music)["copy.flac"].status is Status.TAGGED
     found = store.describe(music / "copy.flac")

@@ -10,6 +10,7 @@ import command_helpers as helpers
 from genretagger.database import Store
 from genretagger.errors import AccessError
 from genretagger.files.replace import stamp_of
+from genretagger.sentences import sentence
 from genretagger.types import Status
 
 MakeTechno = Callable[..., Path]
@@ -24,8 +25,8 @@ def test_hard_links_and_links_that_lead_outside(heard: Path, music: Path, make_t
     for dry_run in (True, False):
         by_name = helpers.tag(helpers.settings(heard), music, dry_run=dry_run)
         assert {outcome.status for outcome in by_name.values()} == {Status.SKIPPED}  # the dry run tells the truth
-        assert "it is hard-linked: it has 2 names" in by_name["seeding.flac"].reason
-        assert str(outside) in by_name["outside.flac"].reason
+        assert "it is hard-linked: it has 2 names" in sentence(by_name["seeding.flac"].reason)
+        assert str(outside) in sentence(by_name["outside.flac"].reason)
     assert (helpers.snapshot(music), helpers.look(seeding), helpers.look(outside)) == before
     assert helpers.writes(heard) == []  # nothing was even begun
 
@@ -43,7 +44,7 @@ def test_a_container_without_genres_is_skipped(heard: Path, music: Path, make_te
     make_techno(music / "song.tta", "tta")
     outcome = helpers.tag(helpers.settings(heard), music)["song.tta"]
     assert outcome.status is Status.SKIPPED
-    assert "genres cannot be written to" in outcome.reason
+    assert "genres cannot be written to" in sentence(outcome.reason)
     assert outcome.scores == {}  # nobody listened in vain
 
 
@@ -61,7 +62,7 @@ def test_what_the_system_refused_is_tried_again(heard: Path, music: Path, make_t
 def test_a_link_is_written_to_when_it_leads_somewhere_again(heard: Path, music: Path, make_techno: MakeTechno) -> None:
     (music / "link.flac").symlink_to("target.bin")
     outcome = helpers.tag(helpers.settings(heard), music / "link.flac")["link.flac"]
-    assert (outcome.status, outcome.reason[:32]) == (Status.FAILED, "the symbolic link leads nowhere.")
+    assert (outcome.status, sentence(outcome.reason)[:32]) == (Status.FAILED, "the symbolic link leads nowhere.")
     make_techno(music / "song.flac").rename(music / "target.bin")
     assert helpers.tag(helpers.settings(heard), music)["link.flac"].status is Status.TAGGED
     assert helpers.failures(heard) == []

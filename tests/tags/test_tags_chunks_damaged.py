@@ -116,8 +116,8 @@ DSF_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "behind the end"),
     "no length": (lambda d: sized(d, 12, 0, "<Q"), "behind the end"),
     "junk behind": (lambda d: sized(d, 12, len(d) + 9, "<Q") + b"something", "behind"),
-    "the tag inside the audio": (lambda d: sized(d, 20, 2000, "<Q"), "where its tag"),
-    "the tag beyond the end": (lambda d: sized(d, 20, len(d), "<Q"), "where its tag"),
+    "the tag inside the audio": (lambda d: sized(d, 20, 2000, "<Q"), "wrong place"),
+    "the tag beyond the end": (lambda d: sized(d, 20, len(d), "<Q"), "wrong place"),
     "no tag there": (lambda d: sized(sized(d, 12, len(d) + 9, "<Q"), 20, len(d), "<Q") + b"something", "no ID3 tag"),
     "junk behind the tag": (
         lambda d: sized(sized(d, 12, len(d) + len(TAG) + 4, "<Q"), 20, len(d), "<Q") + TAG + b"more",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from genretagger.causes import recorded
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import ConfigError
 from genretagger.files.discover import Found
@@ -19,7 +20,9 @@ from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 
 def heard(path: str, genres: Sequence[str] = (), ours: Sequence[str] = ()) -> Heard:
     stamp, field = Stamp(1, 2, 3, 4, 5, 1), GenreField(tuple(genres), None, "ID3v2.4")
-    return Heard(Track(Path(path), stamp, "mp3", 1.0, "x", field), Credits(), None, Decision((), {}, ""), tuple(ours))
+    return Heard(
+        Track(Path(path), stamp, "mp3", 1.0, "x", field), Credits(), None, Decision((), {}, recorded("")), tuple(ours)
+    )
 
 
 def found(path: str, root: str = "/m") -> Found:
@@ -40,8 +43,8 @@ def write(number: int, before: Sequence[str], after: Sequence[str], **more: Any)
     fields = [GenreField(tuple(values), None, "") for values in (before, after)]
     options = {"model": "musicnn", "state": WriteState.DONE, "undo_of": None, **more}
     return StoredWrite(
-        id=number, run_id=1, path=Path("/m/1"), payload_hash="x", before=fields[0], after=fields[1], reason="",
-        temporary_name=None, started_at=datetime(2026, 1, 1), finished_at=None, **options,
+        id=number, run_id=1, path=Path("/m/1"), payload_hash="x", before=fields[0], after=fields[1],
+        reason=recorded(""), temporary_name=None, started_at=datetime(2026, 1, 1), finished_at=None, **options,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genretagger.causes import recorded
 from genretagger.errors import ConfigError
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Suspect
@@ -48,7 +49,7 @@ def measures() -> Any:
 def suspect(genre: str = NAMES[0]) -> Suspect:
     path = Path(os.fsdecode(b"/m/\xff<b>\n.mp3"))
     track = Track(path, Stamp(1, 2, 3, 4, 5, 1), "mp3", 1.0, "x", GenreField((), None, ""))
-    heard = Heard(track, Credits(), None, Decision((), {}, ""), ())
+    heard = Heard(track, Credits(), None, Decision((), {}, recorded("")), ())
     return Suspect(Example(path, "x", (genre, "Dub"), ("t",), heard), 0.1, NAMES[2], 0.9)
 
 
@@ -90,7 +91,7 @@ def test_without_matplotlib_there_is_a_report_without_pictures(tmp_path: Path, m
 
 def test_nothing_measured_is_said(tmp_path: Path) -> None:
     write(tmp_path, "title", {}, None, [])
-    assert "nothing is known of how good it is" in (tmp_path / "index.html").read_text("utf-8")
+    assert "the quality of the model is not known" in (tmp_path / "index.html").read_text("utf-8")
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from genretagger.causes import recorded
 from genretagger.errors import ConfigError
 from genretagger.files.discover import Found
 from genretagger.training.tables import from_beets, from_csv
@@ -21,7 +22,9 @@ def labels(source: Any, path: Path | str, ours: Sequence[str] = ()) -> list[str]
     stamp, field = Stamp(1, 2, 3, 4, 5, 1), GenreField(tuple(ours), None, "ID3v2.4")
     track = Track(Path(path), stamp, "mp3", 1.0, "x", field)
     return list(
-        source.labels(Heard(track, Credits(), None, Decision((), {}, ""), tuple(ours)), Found(track.path, Path("/")))
+        source.labels(
+            Heard(track, Credits(), None, Decision((), {}, recorded("")), tuple(ours)), Found(track.path, Path("/"))
+        )
     )
 
 

@@ -263,7 +263,7 @@ def test_music_without_genres_cannot_be_judged(genretagger: Command, data_dir: P
     assert (ended.status, "no track has a genre\n" in ended.err, "--map" in ended.err) == (2, True, False), ended.err
     helpers.retag(path, "Polka Noir")
     ended = genretagger("evaluate", path)
-    assert "that the model can hear (known: Polka Noir)" in ended.err
+    assert "that the model can infer (known: Polka Noir)" in ended.err
     assert "--map" in ended.err
 
 

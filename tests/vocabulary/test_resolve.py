@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genretagger.causes import Cause, because
+from genretagger.sentences import sentence
 from genretagger.types import Decision
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.names import key, vocabulary
@@ -98,33 +100,33 @@ def test_ties_are_settled_by_name() -> None:
 
 def test_the_reason_names_scores_and_what_was_heard() -> None:
     decision = decide(heard(HOUSE), Rules(), vocabulary())
-    assert decision.reason == "House 0.90: house heard; Techno 0.80: techno heard"
+    assert sentence(decision.reason) == "House 0.90: house heard; Techno 0.80: techno heard"
 
 
 def test_the_reason_keeps_the_names_of_the_vocabulary() -> None:
     rules = Rules(aliases={"House": "Haus"}, capitalisation="lower", max_genres=1, add_parents=True)
     assert decide(heard(HOUSE), rules, vocabulary()) == Decision(
-        ("Haus", "electronic"), heard(HOUSE).by_genre, "House 0.90: house heard"
+        ("Haus", "electronic"), heard(HOUSE).by_genre, because(Cause.CHOSEN, genres=[["House", 0.9, "house heard"]])
     )
 
 
 def test_nothing_is_confident() -> None:
     decision = decide(heard({"Hip-Hop": 0.26, "Rock": 0.2}), Rules(), vocabulary())
     assert decision.genres == ()
-    assert decision.reason == "no genre reaches 0.5: Hip-Hop is nearest with 0.26 (hip-hop heard)"
+    assert sentence(decision.reason) == "no genre reaches 0.5: Hip-Hop is nearest with 0.26 (hip-hop heard)"
     assert decision.scores == {"Hip-Hop": 0.26, "Rock": 0.2}
 
 
 def test_nothing_sounds_like_music() -> None:
     decision = decide(heard({"Hip-Hop": 0.26}, is_music=0.3), Rules(), vocabulary())
     assert decision.genres == ()
-    assert decision.reason == "it does not sound like music (Hip-Hop would be the nearest, with 0.26)"
+    assert sentence(decision.reason) == "it does not sound like music (Hip-Hop would be the nearest, with 0.26)"
 
 
 @pytest.mark.parametrize("rules", [Rules(allow=("Polka",)), Rules(forbid=tuple(HOUSE))], ids=["allow", "forbid"])
 def test_nothing_is_allowed(rules: Rules) -> None:
     decision = decide(heard(HOUSE), rules, vocabulary())
-    assert decision == Decision((), heard(HOUSE).by_genre, "no genre that the model can hear is allowed")
+    assert decision == Decision((), heard(HOUSE).by_genre, because(Cause.NONE_ALLOWED))
 
 
 def test_a_model_that_hears_no_genre() -> None:
@@ -164,7 +166,7 @@ def test_what_the_rules_promise(scores: dict[str, float], rules: Rules) -> None:
     assert len({key(name) for name in decision.genres}) == len(decision.genres), "each name once"
     assert not set(chosen) & set(rules.forbid)
     assert not rules.allow or set(chosen) <= set(rules.allow)
-    assert decision.reason
+    assert sentence(decision.reason)
     themselves = [name for name in chosen if name in scores and scores[name] >= rules.min_score]
     if chosen:
         assert chosen[0] in themselves, "a parent is never alone"
@@ -192,4 +194,4 @@ def test_a_genre_is_found_exactly_where_one_is_confident(scores: dict[str, float
 
 def test_a_score_below_the_limit_never_looks_as_if_it_reached_it() -> None:
     decision = decide(heard({"Jazz": 0.4999}), Rules(), vocabulary())
-    assert decision.reason.startswith("no genre reaches 0.5: Jazz is nearest with 0.49 ")
+    assert sentence(decision.reason).startswith("no genre reaches 0.5: Jazz is nearest with 0.49 ")

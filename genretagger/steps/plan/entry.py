@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from genretagger.errors import GenretaggerError
+from genretagger.sentences import sentence
 from genretagger.tags.api import fault_of_names
 from genretagger.types import Decision, GenreField, Json, Stamp, Track
 
@@ -84,7 +85,7 @@ def planned(root: Path, track: Track, after: tuple[str, ...], decision: Decision
         after=after,
         proposed=after,
         scores=decision.scores,
-        reason=decision.reason,
+        reason=sentence(decision.reason),
         model=model,
     )
 

@@ -1,0 +1,219 @@
+"""Causes in words, for people: the one place where a reason becomes a sentence.
+
+A sentence has three parts, so that nobody has to take one apart: `start` may be left out where room is short, `matter`
+says what it is and is the same for all files that it happened to, `rest` holds the figures of one file and what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from genretagger.causes import Cause, Reason
+
+
+class Sentence(NamedTuple):
+    """A sentence in its parts, which follow each other without a gap."""
+
+    start: str
+    matter: str
+    rest: str = ""
+
+
+def sentence(reason: Reason) -> str:
+    """The whole sentence, without a full stop at its end."""
+    return "".join(parts(reason))
+
+
+def matter(reason: Reason) -> str:
+    """What it is, without the figures of one file and without what to do: equal for files that count as one."""
+    start, what, _ = parts(reason)
+    return start + what
+
+
+def brief(reason: Reason) -> str:
+    """The same in as few words as can be, for a narrow place."""
+    return parts(reason).matter
+
+
+def parts(reason: Reason) -> Sentence:
+    """A sentence in its parts.
+
+    Figures that were stored by another version, or in a damaged database, may not be what the sentence needs; then the
+    cause's own name stands for it.
+    """
+    try:
+        told = SENTENCES[reason.cause](reason.figures)
+        return told._replace(rest=told.rest + _album(reason.figures)) if "album" in reason.figures else told
+    except (KeyError, TypeError, ValueError, IndexError):
+        return Sentence("", reason.cause.value.replace("_", " "))
+
+
+_Figures = Mapping[str, Any]
+_Words = Callable[[_Figures], Sentence]
+
+
+def _fixed(start: str, what: str, rest: str = "") -> _Words:
+    return lambda _: Sentence(start, what, rest)
+
+
+def _chosen(figures: _Figures) -> Sentence:
+    told = "; ".join(f"{name} {score:.2f}: {grounds}" for name, score, grounds in figures["genres"])
+    return Sentence("", told)
+
+
+def _album(figures: _Figures) -> str:
+    """Say that a decision was made with the album that a track belongs to, or why it was not."""
+    alike, of = figures["album"]["alike"], figures["album"]["of"]
+    if figures["album"]["outside"]:
+        return f"; decided by itself, as it differs from its album ({alike} of {of} tracks are alike)"
+    return f"; decided with its album ({alike} of {of} tracks are alike)"
+
+
+def _nearest(figures: _Figures) -> str:
+    return f" ({figures['nearest']} would be the nearest, with {figures['score']:.2f})"
+
+
+def _not_confident(figures: _Figures) -> Sentence:
+    below = math.floor(100 * figures["score"]) / 100  # rounded up, it would seem to reach the limit
+    nearest = f": {figures['nearest']} is nearest with {below:.2f} ({figures['grounds']})"
+    return Sentence("", f"no genre reaches {figures['least']:.4g}", nearest)
+
+
+def _too_short(figures: _Figures) -> Sentence:
+    if "says" in figures:
+        return _failure(figures)
+    return Sentence("it is ", f"shorter than {figures['least_s']:g} s")
+
+
+def _not_writable(figures: _Figures) -> Sentence:
+    if "do" not in figures:
+        return _failure(figures)
+    return Sentence("", str(figures["says"]), f": {figures['do']}")
+
+
+def _hard_linked(figures: _Figures) -> Sentence:
+    return Sentence(
+        "it is ", "hard-linked", f": it has {figures['names']} names, and hard_links = true would part them"
+    )
+
+
+def _outside(figures: _Figures) -> Sentence:
+    return Sentence(
+        "it lies ", "outside the folder", f": outside_links = true allows to write to {figures['real_path']}"
+    )
+
+
+def _unfinished(figures: _Figures) -> Sentence:
+    return Sentence("it is ", "not complete", f": {figures['beside']} says that its download is not finished")
+
+
+def _would_lose(figures: _Figures) -> Sentence:
+    return Sentence(
+        "it ", f"would lose the genre {figures['genre']}", ", which the option protect keeps: add it to the plan"
+    )
+
+
+def _changed_since_write(figures: _Figures) -> Sentence:
+    does = "puts it back all the same" if figures["redo"] else "undoes it too"
+    return Sentence("", "its genre was changed since", f": --force {does}")
+
+
+def _done_meanwhile(figures: _Figures) -> Sentence:
+    return Sentence("", f"another genretagger {'put it back' if figures['redo'] else 'undid it'} meanwhile")
+
+
+def _of_write(what: str) -> _Words:
+    return lambda figures: Sentence("", f"{what} of write {figures['write']}")
+
+
+def _not_written(figures: _Figures) -> Sentence:
+    return Sentence("", "decided, but not written", f": {sentence(figures['decision'])}")
+
+
+def _has_genre(figures: _Figures) -> Sentence:
+    if figures.get("heard") is False:
+        return Sentence("", "not listened to, as it has a genre", " and policy = keep leaves it")
+    stays = f", which stays: {sentence(figures['decision'])}" if "decision" in figures else ""
+    return Sentence("it ", "has a genre", stays)
+
+
+def _failure(figures: _Figures) -> Sentence:
+    rest = f". {hint}" if (hint := figures.get("hint")) else ""
+    if "retry" in figures:
+        again = "it is tried again next time" if figures["retry"] else "it is not tried again as it is"
+        rest = f"{rest.rstrip('.')}; {again}"
+    return Sentence("", str(figures["says"]), rest)
+
+
+def _words(figures: _Figures) -> Sentence:
+    return Sentence("", str(figures["words"]))
+
+
+_FORCE = "; --force tags it again"
+_FAILURES = (
+    *(Cause.FAILED, Cause.UNSUPPORTED, Cause.UNDECODABLE, Cause.TAGS_UNREADABLE, Cause.WRITE_REFUSED),
+    *(
+        Cause.CHANGED_MEANWHILE,
+        Cause.BUSY,
+        Cause.NO_ACCESS,
+        Cause.SYSTEM_FAULT,
+        Cause.NO_SPACE,
+        Cause.READ_ONLY,
+        Cause.CRASHED,
+        Cause.TIMED_OUT,
+    ),
+    *(Cause.OUT_OF_MEMORY, Cause.KILLED, Cause.BUG),
+)
+
+SENTENCES: Mapping[Cause, _Words] = {
+    Cause.CHOSEN: _chosen,
+    Cause.SILENT: _fixed("", "nothing but silence or steady noise"),
+    Cause.NOT_MUSIC: lambda figures: Sentence("it ", "does not sound like music", _nearest(figures)),
+    Cause.UNLIKE_LEARNED: lambda figures: Sentence(
+        "it ", "resembles none of the tracks that were learned from", _nearest(figures)
+    ),
+    Cause.NOT_CONFIDENT: _not_confident,
+    Cause.NONE_ALLOWED: _fixed("", "no genre that the model can hear is allowed"),
+    Cause.NO_GENRES_IN_MODEL: lambda figures: Sentence(
+        "", f"{figures['model']} gives no genres by itself", ": train some on it"
+    ),
+    Cause.NOTHING_HEARD: _fixed("", "nothing was heard in any of its tracks"),
+    Cause.HAS_GENRE: _has_genre,
+    Cause.HAS_THESE: _fixed("it ", "has these genres already"),
+    Cause.UNDONE: _fixed("", "its genre was undone", _FORCE),
+    Cause.CHOSEN_BY_OWNER: _fixed("", "you chose its genre in a plan", _FORCE),
+    Cause.CHANGED_BY_OWNER: _fixed("", "its genre was changed after genretagger wrote it, so it is yours", _FORCE),
+    Cause.HANDLED_BEFORE: _fixed("it ", "was handled before", ", and its tags were edited by another program since"),
+    Cause.TOO_SHORT: _too_short,
+    Cause.UNFINISHED: _unfinished,
+    Cause.CONTAINER: _failure,
+    Cause.HARD_LINKED: _hard_linked,
+    Cause.OUTSIDE: _outside,
+    Cause.NOT_WRITABLE: _not_writable,
+    Cause.BAD_NAMES: lambda figures: Sentence("", "its genres cannot be written", f": {figures['fault']}"),
+    Cause.DEAD_LINK: _fixed("", "the symbolic link leads nowhere"),
+    Cause.LINK_CIRCLE: _fixed("", "the symbolic links lead in a circle"),
+    Cause.NO_REGULAR_FILE: _fixed("it is ", "no file but a FIFO, a socket or a device"),
+    Cause.PLANNED: _words,
+    Cause.EDITED_PLAN: _fixed("", "chosen by you in a plan"),
+    Cause.WOULD_LOSE: _would_lose,
+    Cause.OTHER_THAN_PLANNED: _fixed("", "another recording lies there than when the plan was made", ". Plan it anew"),
+    Cause.GENRE_CHANGED_SINCE_PLAN: _fixed("", "its genre was changed since the plan was made", ". Plan it anew"),
+    Cause.CHANGED_SINCE_PLAN: _fixed("it ", "was changed since the plan was made", ". Plan it anew"),
+    Cause.UNDO: _of_write("undo"),
+    Cause.REDO: _of_write("redo"),
+    Cause.OTHER_RECORDING: _fixed("", "another recording lies there now"),
+    Cause.CHANGED_SINCE_WRITE: _changed_since_write,
+    Cause.DONE_MEANWHILE: _done_meanwhile,
+    Cause.ADOPTED: _fixed("", "adopted: it has the genres that the model chooses, and its record was lost"),
+    Cause.NOT_WRITTEN: _not_written,
+    Cause.NOT_LISTENED_TO: _fixed("", "not listened to yet", "; `genretagger tag` does"),
+    Cause.GONE: _fixed("", "the file is gone", "; this is what was known of it"),
+    Cause.IN_LIBRARY: _fixed("", "it stood in beets' library"),
+    Cause.IN_USE: _fixed("", "somebody is at it"),
+    **dict.fromkeys(_FAILURES, _failure),
+    Cause.RECORDED: _words,
+}
+"""Every cause in words; a test sees to it that none is missing."""
