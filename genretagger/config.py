@@ -142,7 +142,7 @@ class Settings(BaseSettings):
     )
 
     # Listening
-    model: str = Field("musicnn", min_length=1, description="name of the model to listen with")
+    model: str = Field("musicnn-yamnet", min_length=1, description="name of the model to listen with")
     device: Device = Field("auto", description="where the model runs; auto takes the best there is")
     windows: Annotated[int | None, BeforeValidator(_window_count)] = Field(
         16,

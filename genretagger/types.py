@@ -120,6 +120,19 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """The stretches of a track as a model takes them.
+
+    Attributes:
+        windows: where in the track they lie, in order; those in which nothing happens are left out.
+        mels: for each input of the model, (windows, frames, bands) float32, or (windows, patches, frames, bands).
+    """
+
+    windows: tuple[Window, ...]
+    mels: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Activations:
     """What the model said of a track.
 

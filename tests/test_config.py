@@ -26,7 +26,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("option", "default", "in_file", "from_file", "in_environment", "from_environment", "flag", "from_flag"),
     [
-        ("model", "musicnn", '"a"', "a", "b", "b", "c", "c"),
+        ("model", "musicnn-yamnet", '"a"', "a", "b", "b", "c", "c"),
         ("max_genres", 2, "3", 3, "4", 4, 5, 5),
         ("min_score", 0.5, "0.25", 0.25, "0.125", 0.125, 1, 1.0),
         ("add_parents", False, "true", True, "no", False, True, True),
@@ -254,7 +254,7 @@ def test_without_a_file_the_defaults_hold(config: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     assert home in config_path().parents
     assert not config_path().exists()
-    assert load().model == "musicnn"
+    assert load().model == "musicnn-yamnet"
 
 
 def test_where_things_lie(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_a_user_without_a_home_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_numba_cache(home: Path) -> None:
     """A model that an earlier version installed, on a system where nothing can be cached."""
-    folder = home / "data" / "models" / "musicnn"
+    folder = home / "data" / "models" / "musicnn-yamnet"
     files = {name: entry for name, entry in manifest.sums(folder).items() if name != manifest.BANK}
     (folder / manifest.MANIFEST).unlink()  # a hard link to the one that all tests share
     (folder / manifest.MANIFEST).write_bytes(manifest.dumped(files))

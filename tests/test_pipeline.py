@@ -45,8 +45,8 @@ def test_golden_clip(
     analysis = store.analysis(known.track.payload_hash, model.sha256, known.analyses[0].plan)
     assert analysis is not None
     assert analysis.activations is not None
-    assert analysis.activations.values.shape == (4, 100)  # twelve seconds hold four windows
-    assert analysis.activations.embedding.shape == (400,)
+    assert analysis.activations.values.shape == (4, 621)  # twelve seconds hold four windows
+    assert analysis.activations.embedding.shape == (1424,)
 
 
 @pytest.mark.parametrize("kind", ["mp3", "flac", "ogg", "opus", "mp4"])

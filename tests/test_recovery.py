@@ -29,9 +29,8 @@ from genretagger.database import Store, WriteState
 from genretagger.files.discover import find
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
-from genretagger.pipeline import Pipeline
+from genretagger.pipeline import Pipeline, Rewriting
 from genretagger.sentences import sentence
-from genretagger.steps.undo import undo
 from genretagger.types import GenreField, Outcome, Status
 from genretagger.worker.pool import WorkerPool
 
@@ -440,16 +439,8 @@ def test_a_stop_does_not_wait_for_a_child_that_hangs(
             pipeline = pipeline_of(options, store, workers)
             outcomes = pipeline.tag(find([music], helpers.unexpected), pipeline.begin("tag"), stop=stop)
         else:
-            outcomes = undo(
-                list(store.writes()),
-                settings=options,
-                store=store,
-                workers=workers,
-                run_id=store.begin_run("undo", {}),
-                dry_run=False,
-                force=False,
-                stop=stop,
-            )
+            rewriting = Rewriting(options, store, workers)
+            outcomes = rewriting.undo(list(store.writes()), rewriting.begin("undo"), stop=stop)
         assert list(outcomes) == []
     assert song.read_bytes() == before
     assert sorted(music.iterdir()) == [song]

@@ -139,3 +139,8 @@ def test_no_code_looks_into_a_sentence(file: Path) -> None:
 )
 def test_the_check_sees_code_that_looks_into_a_sentence(code: str) -> None:
     assert list(_looks_into_sentences(ast.parse(code))) == [1]
+
+
+def test_the_documentation_names_every_cause() -> None:
+    page = (ROOT / "docs" / "causes.md").read_text("utf-8")
+    assert [cause.value for cause in Cause if f"`{cause.value}`" not in page] == []

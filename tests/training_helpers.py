@@ -65,7 +65,7 @@ def learned(data_dir: Path, lessons: Lessons, *, least: int = 3, before: Install
     store = ModelStore(data_dir / "models")
     lesson = school.learn(
         lessons,
-        store.get("musicnn"),
+        store.get("musicnn-yamnet"),
         name="mine",
         origin=ORIGIN,
         least=least,

@@ -59,7 +59,7 @@ class Heard:
         outcome: `genres` are the chosen ones, empty if none is confident enough; `genres_before`
             the file's own.
         ours: whether genretagger chose all of the file's genres.
-        owned: why the history leaves the genre to its owner; None where it does not.
+        owned: why the history leaves the genre to its owner; None if it does not.
     """
 
     outcome: Outcome
@@ -157,13 +157,13 @@ class Ears:
         return self._call(work)
 
     def refusal(self, path: Path) -> Reason | None:
-        """Say why beets should not write a file: hard links, links that lead elsewhere, tags that are damaged.
+        """Say why beets should not write a file: hard links, links to elsewhere, damaged tags.
 
         Raises:
             FileError: the file cannot be read.
         """
         file = Found(path, path.parent)
-        return self._call(lambda pipeline, _: pipeline.writer.refusal(file, _read(pipeline, path), in_place=True))
+        return self._call(lambda pipeline, _: pipeline.writer.refusals.of(file, _read(pipeline, path), in_place=True))
 
     def announce(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
         """Note in the history that another program is about to write our genres into a file.
@@ -194,7 +194,7 @@ class Ears:
         self._call(lambda pipeline, _: wait_for(pipeline.writer.settle(write_id)))
 
     def write(self, path: Path, genres: tuple[str, ...], *, reason: Reason) -> int | None:
-        """Write genres by genretagger's own protocol: a copy takes the place of the file.
+        """Write genres by genretagger's own protocol: an edited copy replaces the file.
 
         Returns:
             The number of the write; None if the file has these genres already.
@@ -207,7 +207,7 @@ class Ears:
             listener, writer = pipeline.listener, pipeline.writer
             file = Found(path, path.parent)
             track = _read(pipeline, path)
-            if refusal := writer.refusal(file, track):
+            if refusal := writer.refusals.of(file, track):
                 raise WriteRefusedError(sentence(refusal), path=path)
             if track.genres.values == genres:
                 return None
@@ -293,7 +293,7 @@ class Ears:
                     )
                 return now
             file = Found(path, path.parent)
-            if write and (refusal := pipeline.writer.refusal(file, track)):
+            if write and (refusal := pipeline.writer.refusals.of(file, track)):
                 raise WriteRefusedError(sentence(refusal), path=path)
             if write and not pretend:
                 for back in history.ways_back(trail, track, steps):

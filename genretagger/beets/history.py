@@ -96,7 +96,7 @@ class WayBack:
     marks: bool
 
     def noted(self) -> dict[str, Any]:
-        """What the history is to note of it."""
+        """The fields for the entry in the history."""
         reason = because(Cause.UNDO, write=self.step.id)
         if self.marks:
             return {"model": "", "reason": reason, "undo_of": self.step.id}
@@ -129,7 +129,7 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
 
 
 def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
-    """Say whose a file's genres are.
+    """Say who gave a file its genres.
 
     Args:
         found: the writes that led to it.

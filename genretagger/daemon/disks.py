@@ -56,7 +56,7 @@ def place_of(path: Path) -> Path:
 
 
 def fault_of(path: Path, *, copied: bool = True) -> SystemFaultError | None:
-    """Say what is wrong with the disk of a file, as far as a look tells; None if nothing is.
+    """Say what is wrong with the disk of a file; None if nothing can be seen.
 
     Nothing is written to find out. A file that is gone says nothing about its disk.
 
@@ -105,7 +105,7 @@ class Faults:
             self._in_a_row.pop(place_of(path), None)
 
     def look(self, path: Path) -> SystemFaultError | None:
-        """See whether a file's disk can be worked on; if not, leave the disk alone from now on, and say why."""
+        """Check a file's disk; if it has a fault, leave the disk alone and return the fault."""
         if fault := fault_of(path):
             self._leave(place_of(path))
         return fault
@@ -137,8 +137,8 @@ class Pause:
         path: the file that met the fault.
         says: what is wrong, for people.
         cause: the same, as a cause.
-        look_at_s: when to look again, by the monotonic clock.
-        wait_s: how long at least, if nothing can be seen.
+        look_at_s: when to check again, by the monotonic clock.
+        wait_s: the least wait, if the fault cannot be seen.
         since_s: when it began.
     """
 
@@ -171,7 +171,7 @@ class Pauses:
         return min((pause.look_at_s for pause in self._now.values()), default=None)
 
     def begin(self, place: Path, path: Path, says: str, cause: Cause = Cause.SYSTEM_FAULT) -> bool:
-        """Note that work on a disk waits; says whether that is new."""
+        """Note that work on a disk pauses; returns whether that is new."""
         if place in self._now:
             return False
         now_s = time.monotonic()
@@ -201,5 +201,5 @@ class Pauses:
         return found
 
     def as_json(self) -> list[dict[str, str]]:
-        """How they stand."""
+        """The paused disks, for the status."""
         return [{"path": str(pause.place), "cause": pause.says} for pause in self._now.values()]

@@ -36,9 +36,9 @@ class Unhandled:
 
 
 def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
-    """Whether a file was handled to its end by these rules, and nothing more can be done for it now.
+    """Whether a file was handled completely by these rules, and needs nothing more now.
 
-    A file that this user could not write is checked again: nothing in its metadata tells when they may.
+    A file that this user could not write is checked again: nothing in its metadata says when it may.
 
     Args:
         handled: what the database says.

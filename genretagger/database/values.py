@@ -181,6 +181,11 @@ class StoredWrite:
     undone_by: int | None = None
 
     @property
+    def stands(self) -> bool:
+        """Whether it took place and was not taken back."""
+        return self.state is WriteState.DONE
+
+    @property
     def is_undone(self) -> bool:
         """Whether its genres were taken away again, by this write or after it."""
         return self.kind is WriteKind.UNDO or self.state is WriteState.UNDONE

@@ -118,6 +118,7 @@ def through(backbone: InstalledModel, onnx: bytes, card: Card) -> tuple[bytes, C
         version=card.version,
         classes=card.classes,
         input_shape=(frames or 0, mels or 0),
+        more_inputs=backbone.card.more_inputs,
         embedding=described.shape[-1] or 0 if described is not None and described.shape else 0,
         rate_hz=backbone.card.rate_hz,
         algorithm=backbone.card.algorithm,

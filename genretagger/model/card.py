@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from genretagger.errors import ModelError
 from genretagger.textfile import read_text
@@ -39,12 +41,14 @@ class Tensor:
         shape: sizes; None where the card says a word, such as "batch_size".
         purpose: "predictions", "embeddings" or "".
         operation: the operation that computes it, such as "Sigmoid", or "".
+        algorithm: of an input, the front end that gives it; "" if it is the card's `inference.algorithm`.
     """
 
     name: str
     shape: tuple[int | None, ...]
     purpose: str = ""
     operation: str = ""
+    algorithm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Card:
         inputs: what it eats.
         outputs: what it says.
         rate_hz: the sample rate that it listens at.
-        algorithm: the front end, `inference.algorithm`.
+        algorithm: the front end of the first input, `inference.algorithm`.
         licence: the weights' licence, or "".
         source: where the weights come from, or "".
         document: the whole JSON document.
@@ -147,6 +151,7 @@ class Card:
         algorithm: str,
         licence: str,
         source: str,
+        more_inputs: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType({}),
     ) -> Card:
         """Make the card of a model that genretagger exports itself.
 
@@ -160,7 +165,13 @@ class Card:
             algorithm: the front end.
             licence: the weights' licence.
             source: where the weights come from.
+            more_inputs: what it eats beside `mel`: name → shape and front end.
         """
+        inputs: list[Json] = [{"name": "mel", "type": "float", "shape": list(input_shape)}]
+        inputs += [
+            {"name": extra, "type": "float", "shape": list(shape), "algorithm": ear}
+            for extra, (shape, ear) in more_inputs.items()
+        ]
         outputs: list[Json] = [
             {"name": "activations", "type": "float", "shape": [len(classes)], "output_purpose": PREDICTIONS}
         ]
@@ -172,10 +183,7 @@ class Card:
                 "type": "auto-tagging",
                 "version": version,
                 "classes": list(classes),
-                "schema": {
-                    "inputs": [{"name": "mel", "type": "float", "shape": list(input_shape)}],
-                    "outputs": outputs,
-                },
+                "schema": {"inputs": inputs, "outputs": outputs},
                 "inference": {"sample_rate": rate_hz, "algorithm": algorithm},
                 "licence": licence,
                 "source": source,
@@ -186,6 +194,19 @@ class Card:
         """Give the card as JSON text, always the same for the same card."""
         text = json.dumps(self.document, indent=2, ensure_ascii=False) + "\n"
         return text.encode("utf-8", "backslashreplace")  # which is how JSON spells half a surrogate pair, too
+
+    @property
+    def ears(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+        """The front end of each input, and the shape that it has to give."""
+        return tuple((tensor.algorithm or self.algorithm, tensor.shape) for tensor in self.inputs)
+
+    @property
+    def more_inputs(self) -> Mapping[str, tuple[tuple[int, ...], str]]:
+        """The inputs but the first, as `build` takes them."""
+        return {
+            tensor.name: (tuple(size for size in tensor.shape if size is not None), algorithm)
+            for tensor, (algorithm, _) in zip(self.inputs[1:], self.ears[1:], strict=True)
+        }
 
     def output(self, purpose: str) -> Tensor | None:
         """Give the output of this purpose, None where the card names none."""
@@ -247,6 +268,7 @@ def _tensors(value: Json, where: str) -> tuple[Tensor, ...]:
                 shape=tuple(size if isinstance(size, int) and size > 0 else None for size in shape),
                 purpose=_text(tensor.get("output_purpose", ""), f"{where}.output_purpose"),
                 operation=_text(tensor.get("op", ""), f"{where}.op"),
+                algorithm=_text(tensor.get("algorithm", ""), f"{where}.algorithm"),
             )
         )
     return tuple(tensors)

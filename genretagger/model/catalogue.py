@@ -33,7 +33,7 @@ class Entry:
         terms: where that can be read.
         consent: whether the owner must agree first.
         size_bytes: about how much is fetched.
-        onnx: its network; None for the default model, which comes from the Python package index.
+        onnx: its network; None for those that are made of wheels, see `recipes`.
         card: its card.
     """
 

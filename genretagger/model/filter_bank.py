@@ -1,9 +1,9 @@
-"""The filter bank of a front end as it is kept with a model: computed once by librosa, in a child process.
+"""The filter banks of a model's front ends as they are kept with it: computed once by librosa, in a child process.
 
 numba, which librosa imports, compiles at import and wants a folder for it: as another user than the one who installed
 it, or on a read-only system, there is none. So the child does without its compiler.
 
-Contents: `bank_of` (for an installed model), `computed_bank`, `computed`, `packed`, `unpacked`.
+Contents: `ears_of` (for an installed model), `computed_bank`, `computed`, `packed`, `unpacked`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import genretagger
+from genretagger.audio.mel import Ear, FilterBank, FrontEnd
 from genretagger.errors import ModelError
 from genretagger.model import install
-from genretagger.model.front_ends import FilterBank, FrontEnd
+from genretagger.model.front_ends import front_ends
 from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sums
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from genretagger.model.installed import InstalledModel
 
 TIME_S = 300.0
@@ -35,33 +38,33 @@ TIME_S = 300.0
 _FORMAT = 1
 
 
-def bank_of(model: InstalledModel, front_end: FrontEnd, *, keep: bool = True) -> FilterBank:
-    """The numbers of an installed model's front end.
+def ears_of(model: InstalledModel, *, keep: bool = True) -> tuple[Ear, ...]:
+    """The front ends of an installed model, with their numbers; one for each input.
 
     A model that an earlier version installed lacks them: they are computed now, and kept with it if its folder may be
     written.
 
     Args:
         model: the model.
-        front_end: how it hears.
         keep: whether to keep what was computed.
 
     Raises:
-        ModelError: the file is damaged, or they cannot be computed.
+        ModelError: the file is damaged, they cannot be computed, or there is no such front end.
     """
+    kinds = front_ends(model.card)
     entry = sums(model.folder).get(BANK)
+    banks = None
     if entry is not None:
         content = read(model.folder / BANK, LIMITS_BYTES[BANK])
         if hashlib.sha256(content).hexdigest() != entry[1]:
             raise damaged(model.name, model.folder, f"{BANK} was changed")
-        bank = unpacked(content, front_end)
-        if bank is not None:
-            return bank
-    bank = computed_bank(front_end)
-    if keep:
-        with contextlib.suppress(ModelError):  # a read-only folder, or somebody is installing: the next one keeps it
-            _keep(model, packed(bank, front_end))
-    return bank
+        banks = unpacked(content, kinds)
+    if banks is None:
+        banks = tuple(computed_bank(kind) for kind in kinds)
+        if keep:
+            with contextlib.suppress(ModelError):  # a read-only folder, or somebody is installing: the next one does
+                _keep(model, packed(dict(zip(kinds, banks, strict=True))))
+    return tuple(map(Ear, kinds, banks))
 
 
 def _keep(model: InstalledModel, content: bytes) -> None:
@@ -86,31 +89,44 @@ def _keep(model: InstalledModel, content: bytes) -> None:
         install.rewrite(model.folder / MANIFEST, dumped(files))
 
 
-def packed(bank: FilterBank, front_end: FrontEnd) -> bytes:
-    """A bank as the bytes of its file; equal banks give equal bytes."""
+def packed(banks: Mapping[FrontEnd, FilterBank]) -> bytes:
+    """Banks as the bytes of their file; equal banks give equal bytes."""
     import numpy as np
 
-    file = io.BytesIO()
-    made_for = np.frombuffer(_made_for(front_end), np.uint8)
-    np.savez(file, made_for=made_for, window=bank.window, filters=bank.filters)
+    file, arrays = io.BytesIO(), {}
+    for number, (front_end, bank) in enumerate(banks.items()):
+        made_for = np.frombuffer(_made_for(front_end), np.uint8)
+        for name, values in (("made_for", made_for), ("window", bank.window), ("filters", bank.filters)):
+            arrays[_name(name, number)] = values
+    np.savez(file, **arrays)  # type: ignore[arg-type]
     return file.getvalue()
 
 
-def unpacked(content: bytes, front_end: FrontEnd) -> FilterBank | None:
-    """The bank of a file; None if it is damaged, or was made for another front end than this one."""
+def unpacked(content: bytes, kinds: Sequence[FrontEnd]) -> tuple[FilterBank, ...] | None:
+    """The banks of a file; None if it is damaged, or was made for other front ends than these."""
     import numpy as np
 
+    banks = []
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            made_for, window, filters = file["made_for"].tobytes(), file["window"], file["filters"]
+            for number, kind in enumerate(kinds):
+                made_for, window, filters = (file[_name(each, number)] for each in ("made_for", "window", "filters"))
+                sound = (
+                    made_for.tobytes() == _made_for(kind)
+                    and (window.dtype, window.shape) == (np.float64, (kind.win_length,))
+                    and (filters.dtype, filters.shape) == (np.float32, (kind.mels, kind.n_fft // 2 + 1))
+                )
+                if not sound:
+                    return None
+                banks.append(FilterBank(window, filters))
     except (BadZipFile, OSError, ValueError, KeyError, EOFError):
         return None
-    sound = (
-        made_for == _made_for(front_end)
-        and (window.dtype, window.shape) == (np.float64, (front_end.win_length,))
-        and (filters.dtype, filters.shape) == (np.float32, (front_end.mels, front_end.n_fft // 2 + 1))
-    )
-    return FilterBank(window, filters) if sound else None
+    return tuple(banks)
+
+
+def _name(part: str, number: int) -> str:
+    """What a part of the n-th bank is called in the file; the first is called as when there was only one."""
+    return f"{part}_{number}" if number else part
 
 
 def _made_for(front_end: FrontEnd) -> bytes:
@@ -126,21 +142,21 @@ def computed_bank(front_end: FrontEnd) -> FilterBank:
     Raises:
         ModelError: librosa cannot be loaded, or the child process cannot be started.
     """
-    bank = unpacked(computed(front_end.name), front_end)
-    if bank is None:
+    banks = unpacked(computed(front_end.name), [front_end])
+    if banks is None:
         raise ModelError(f"The filter bank of {front_end.name} came out damaged", hint=_HINT)
-    return bank
+    return banks[0]
 
 
 _HINT = "`genretagger doctor` looks for the cause."
 
 
 @functools.lru_cache(maxsize=8)
-def computed(algorithm: str) -> bytes:
-    """The bank of a front end as the bytes of its file, from librosa.
+def computed(*algorithms: str) -> bytes:
+    """The banks of front ends as the bytes of their file, from librosa.
 
     Args:
-        algorithm: one of `features.FRONT_ENDS`.
+        algorithms: names of `front_ends.FRONT_ENDS`.
 
     Raises:
         ModelError: librosa cannot be loaded, or the child process cannot be started.
@@ -152,7 +168,7 @@ def computed(algorithm: str) -> bytes:
         "NUMBA_DISABLE_JIT": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "genretagger.model.reference", algorithm]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "genretagger.model.reference", *algorithms]
     try:
         ended = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIME_S, check=False

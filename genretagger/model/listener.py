@@ -1,8 +1,8 @@
 """A listener: one model with its front end, its windows and its calibration, loaded when first needed.
 
-    sound → log-mel windows → activations → track scores → decision
+    log-mel windows → activations → track scores → decision
 
-The model and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
+The windows come from a child process, which is told how the model hears. The model and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations
@@ -20,25 +20,22 @@ from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
 from genretagger.model.store import ModelStore
-from genretagger.types import Activations, Decision, FloatArray, HalfArray, Sound
+from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.learned import KEY, Scorer, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 
 if TYPE_CHECKING:
-    from genretagger.model.front_ends import FilterBank
+    from genretagger.audio.mel import Ear
     from genretagger.model.session import Session
 
 
-class DecodeRequest(TypedDict):
-    """Arguments of `WorkerPool.decode`."""
+class HearRequest(TypedDict):
+    """Arguments of `WorkerPool.hear`."""
 
     count: int | None
-    window_s: float
-    rate_hz: int
-    window_samples: int
-    margin_samples: int
+    ears: Sequence[Ear]
 
 
 class Listener:
@@ -51,18 +48,18 @@ class Listener:
     """
 
     def __init__(self, settings: Settings, model: InstalledModel, notice: Callable[[str], None]) -> None:
-        from genretagger.model.front_ends import front_end
+        from genretagger.model.front_ends import front_ends
 
         self.name = model.name
         self.fingerprint = model.sha256
         self.labels = model.card.classes
         self.plan = plan_key(settings.windows)
-        self._front_end = front_end(model.card.algorithm, model.card.inputs[0].shape)
+        front_ends(model.card)  # a model that nothing here can hear for is told of now, and not at the first track
         self._settings = settings
         self._model = model
         self._notice = notice
         self._session: Session | None = None
-        self._bank: FilterBank | None = None
+        self._ears: Sequence[Ear] = ()
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
@@ -96,16 +93,17 @@ class Listener:
         return self._scorer.genres
 
     @property
-    def request(self) -> DecodeRequest:
-        """What to ask the decoder for."""
-        front_end = self._front_end
-        return {
-            "count": self._settings.windows,
-            "window_s": front_end.window_s,
-            "rate_hz": front_end.rate_hz,
-            "window_samples": front_end.window_samples,
-            "margin_samples": front_end.margin_samples,
-        }
+    def request(self) -> HearRequest:
+        """What to ask a child process for.
+
+        Raises:
+            ModelError: the filter banks that lie with the model are damaged.
+        """
+        from genretagger.model.filter_bank import ears_of
+
+        if not self._ears:
+            self._ears = ears_of(self._model)
+        return {"count": self._settings.windows, "ears": self._ears}
 
     @property
     def backbone(self) -> str:
@@ -153,37 +151,28 @@ class Listener:
             heard.provider,
         )
 
-    def hear(self, sound: Sound) -> Activations | None:
-        """Run the model over the windows in which anything happens.
+    def hear(self, frames: Frames) -> Activations:
+        """Run the model over the windows of a track.
 
         Args:
-            sound: decoded windows, at least one.
+            frames: as `request` asks for them, at least one window.
 
         Returns:
-            What it said; None where there is nothing but steady noise.
+            What it said.
         """
         if self._session is not None:
-            return self._heard(sound)
+            return self._heard(frames)
         self.on_loading(True)
         try:
-            return self._heard(sound)
+            return self._heard(frames)
         finally:
             self.on_loading(False)
 
-    def _heard(self, sound: Sound) -> Activations | None:
+    def _heard(self, frames: Frames) -> Activations:
         import numpy as np
 
-        from genretagger.model.filter_bank import bank_of
-        from genretagger.model.front_ends import STEADY, coherence, log_mel
-
-        if self._bank is None:
-            self._bank = bank_of(self._model, self._front_end)
-        mel = log_mel(sound.samples, self._front_end, self._bank)
-        mel = mel[coherence(mel, self._front_end) >= STEADY]
-        if not len(mel):
-            return None
         session = self._open()
-        activations, embeddings = session.run(mel)
+        activations, embeddings = session.run(*frames.mels)
         return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
 
     @property

@@ -1,7 +1,7 @@
 """A backbone and a head joined into one ONNX file: the same parts always give the same bytes.
 
 The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they never meet. The joined
-model has the input `mel`, and the outputs `activations` and `embeddings` as `Card.build` describes them.
+model has the input `mel`, further ones as its card names them, and the outputs `activations` and `embeddings` as `Card.build` describes them.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
     ]
     return _joined(
         model,
+        backbone_card,
         [link, *head_model.graph.node, *ends],
         [*head_model.graph.initializer],
         (len(head_card.classes), size),
@@ -132,7 +133,7 @@ def with_learned_head(
         helper.make_node("Sigmoid", [f"{_HEAD}odds"], [f"{_HEAD}own"], name=f"{_HEAD}own"),
         helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
     ]
-    return _joined(model, nodes, constants, (genres + labels, genres + size), None)
+    return _joined(model, backbone_card, nodes, constants, (genres + labels, genres + size), None)
 
 
 def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -153,24 +154,37 @@ def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, Fl
     return weights, bias, axes, origin
 
 
-def _joined(model: Any, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any) -> bytes:
-    """Serialize a prefixed backbone with more nodes, an input `mel` and the two outputs of these sizes."""
+def _joined(
+    model: Any, card: Card, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any
+) -> bytes:
+    """Serialize a prefixed backbone with more nodes, the inputs of its card and the two outputs of these sizes."""
     from onnx import TensorProto, helper
 
     graph = model.graph
     eaten = inputs(graph)
-    if len(eaten) != 1:
-        raise ModelError("The backbone does not take one input", hint="Choose another backbone.")
-    shape = [each.dim_value or "n" if place == 0 else each.dim_value or each.dim_param or None
-             for place, each in enumerate(eaten[0].type.tensor_type.shape.dim)]  # fmt: skip
-    start = helper.make_node("Identity", ["mel"], [eaten[0].name], name="mel")
+    names = ["mel", *(described.name for described in card.inputs[1:])]
+    if len(eaten) != len(names):
+        raise ModelError(f"The backbone does not take {len(names)} inputs, as its card says", hint="Choose another.")
+    if len(names) > 1:  # one is known by being alone, several by their names, which only a prefix was put before
+        wanted = {_BACKBONE + described.name: name for described, name in zip(card.inputs, names, strict=True)}
+        if wanted.keys() != {each.name for each in eaten}:
+            raise ModelError("The backbone's inputs are not those of its card", hint="Choose another backbone.")
+        names = [wanted[each.name] for each in eaten]
+    shapes = [[dim.dim_value or "n" if place == 0 else dim.dim_value or dim.dim_param or None
+               for place, dim in enumerate(each.type.tensor_type.shape.dim)] for each in eaten]  # fmt: skip
+    starts = [
+        helper.make_node("Identity", [name], [each.name], name=name) for name, each in zip(names, eaten, strict=True)
+    ]
     joined = helper.make_model(
         helper.make_graph(
-            [start, *graph.node, *nodes],
+            [*starts, *graph.node, *nodes],
             "joined",
-            [helper.make_tensor_value_info("mel", TensorProto.FLOAT, shape)],
             [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [shape[0], size])
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                for name, shape in zip(names, shapes, strict=True)
+            ],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [shapes[0][0], size])
                 for name, size in zip(("activations", "embeddings"), sizes, strict=True)
             ],
             [*graph.initializer, *constants],

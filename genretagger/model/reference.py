@@ -1,6 +1,6 @@
-"""The filter bank and the window of a front end, as librosa has them.
+"""The filter banks and the windows of front ends, as librosa has them.
 
-    python -m genretagger.model.reference ALGORITHM     writes them to standard output, as `filter_bank` reads them
+    python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as `filter_bank` reads them
 
 It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that listening never needs.
 """
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genretagger.model.front_ends import FRONT_ENDS, FilterBank, FrontEnd
+from genretagger.audio.mel import FilterBank, FrontEnd
+from genretagger.model.front_ends import FRONT_ENDS
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -23,7 +24,7 @@ def computed(front_end: FrontEnd) -> FilterBank:
     import librosa
 
     window = librosa.filters.get_window("hann", front_end.win_length, fftbins=not front_end.symmetric)
-    if front_end.htk:
+    if front_end.straight_in_mels:
         return FilterBank(window, _htk_filters(front_end))
     filters = librosa.filters.mel(
         sr=front_end.rate_hz,
@@ -31,6 +32,7 @@ def computed(front_end: FrontEnd) -> FilterBank:
         n_mels=front_end.mels,
         fmin=front_end.fmin_hz,
         fmax=front_end.fmax_hz,
+        htk=front_end.htk,
         norm="slaney" if front_end.slaney_norm else None,
     )
     return FilterBank(window, filters)
@@ -56,13 +58,12 @@ def _htk_filters(front_end: FrontEnd) -> FloatArray:
     return np.maximum(triangles, 0).astype(np.float32)
 
 
-def main(algorithm: str) -> None:
-    """Write the numbers of a front end to standard output."""
+def main(*algorithms: str) -> None:
+    """Write the numbers of front ends to standard output."""
     from genretagger.model.filter_bank import packed
 
-    front_end = FRONT_ENDS[algorithm]
-    sys.stdout.buffer.write(packed(computed(front_end), front_end))
+    sys.stdout.buffer.write(packed({FRONT_ENDS[name]: computed(FRONT_ENDS[name]) for name in algorithms}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

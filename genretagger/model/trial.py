@@ -18,7 +18,7 @@ import numpy as np
 import genretagger
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
-from genretagger.types import Json
+from genretagger.types import FloatArray, Json
 
 TIME_S = 120
 """The largest published model loads in 5 s, and hears a window of 30 s in 2 s."""
@@ -82,11 +82,15 @@ def _child(*arguments: str, content: bytes = b"") -> Json:
     return said
 
 
-def excitation(frames: int, mels: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
-    """Two windows, (2, frames, mels) float32: silence, and something in every band that is equal on every machine."""
-    frame, mel = np.arange(frames)[:, None], np.arange(mels)[None]
+def excitation(*shape: int) -> FloatArray:
+    """Two windows, (2, *shape) float32: silence, and something in every band that is equal on every machine.
+
+    Args:
+        shape: of a window, which ends with frames and bands.
+    """
+    frame, mel = np.arange(shape[-2])[:, None], np.arange(shape[-1])[None]
     lively = ((frame * 37 + mel * 101 + frame * mel * 7) % 257) / np.float32(64)
-    return np.stack([np.zeros((frames, mels)), lively]).astype(np.float32)
+    return np.stack([np.zeros(shape), np.broadcast_to(lively, shape)]).astype(np.float32)
 
 
 def check_range(onnx_path: Path, card: Card) -> None:
@@ -98,7 +102,7 @@ def check_range(onnx_path: Path, card: Card) -> None:
     from genretagger.model.session import Session
 
     session = Session.start(onnx_path, card, "cpu", threads=1)
-    activations, embeddings = session.run(excitation(*session.window))
+    activations, embeddings = session.run(*(excitation(*shape) for shape in session.windows))
     if activations.size and (activations.min() < -1e-3 or activations.max() > 1 + 1e-3):
         raise ModelError(
             "The model's predictions are not between 0 and 1",

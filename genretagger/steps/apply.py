@@ -5,19 +5,15 @@ Each write goes by the same protocol as those of `tag`, is recorded and can be u
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import replace
-
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.errors import FileChangedError, FileError, NotAllowedError
+from genretagger.errors import NotAllowedError
 from genretagger.files.discover import Found
 from genretagger.files.replace import see_free
 from genretagger.steps.plan.entry import Planned
-from genretagger.steps.schedule import Flow, Step, interleave
+from genretagger.steps.run import Run
+from genretagger.steps.schedule import Flow, Step
 from genretagger.steps.writer import Writer
 from genretagger.types import Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import key, vocabulary
@@ -25,54 +21,28 @@ from genretagger.vocabulary.resolve import protected
 from genretagger.worker.pool import WorkerPool
 
 
-def apply(
-    plan: Iterable[Planned],
-    *,
-    settings: Settings,
-    store: Store,
-    workers: WorkerPool,
-    run_id: int | None,
-    stop: Future[None],
-) -> Iterator[Outcome]:
-    """Write a plan.
+class Applying:
+    """Writes entries of a plan.
 
     Args:
-        plan: each file once.
         settings: how to write.
         store: the database.
         workers: the child processes.
-        run_id: the run that the writes belong to; None only says what would be done.
-        stop: when done, what was begun is finished and nothing new begins.
-
-    Yields:
-        What became of each file, in the order in which they end.
+        writer: writes.
     """
-    writer = Writer(settings, store, workers)
 
-    def _safely(planned: Planned) -> Flow[Outcome]:
-        started = time.monotonic()
-        try:
-            outcome = yield from _patiently(planned)
-        except FileError as error:
-            outcome = Outcome(planned.path, Status.FAILED, error.reason, error=error)
-        return replace(
-            outcome,
-            model=planned.model,
-            scores=planned.scores,
-            seconds=time.monotonic() - started,
-            dry_run=run_id is None,
-        )
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, writer: Writer) -> None:
+        self._settings, self._store, self._workers, self._writer = settings, store, workers, writer
 
-    def _patiently(planned: Planned) -> Flow[Outcome]:
-        """Take one file, and once more where it changes at this moment: another line may name it through a link."""
-        try:
-            return (yield from _one(planned))
-        except FileChangedError:
-            return (yield from _one(planned))
+    def one(self, planned: Planned, run: Run) -> Flow[Outcome]:
+        """Write one entry, or say what would be written.
 
-    def _one(planned: Planned) -> Flow[Outcome]:
-        track: Track = yield Step(workers.inspect(planned.path, options=writer.options))
-        store.save_track(track)
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+        writer = self._writer
+        track: Track = yield Step(self._workers.inspect(planned.path, options=writer.options))
+        self._store.save_track(track)
         now = track.genres.values
         if track.payload_hash == planned.payload_hash and now == planned.after:
             # an apply that was interrupted may be run again
@@ -80,24 +50,19 @@ def apply(
         if cause := _difference(planned, track):
             return Outcome(planned.path, Status.FAILED, because(cause), now, now)
         file = Found(planned.path, planned.root)
-        if reason := writer.refusal(file, track) or _loss(planned, settings.protect):
+        if reason := writer.refusals.of(file, track) or _loss(planned, self._settings.protect):
             return Outcome(planned.path, Status.SKIPPED, reason, now, now)
         see_free(planned.path)
         # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.
         model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
         if planned.edited:
             model, reason = "", because(Cause.EDITED_PLAN)
-        if run_id is not None:
+        if not run.dry_run:
             try:
-                yield from writer.write(file, track, planned.after, run_id=run_id, model=model, reason=reason)
+                yield from writer.write(file, track, planned.after, run_id=run.id, model=model, reason=reason)
             except NotAllowedError as refusal:  # which only a try could tell
                 return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
-
-    flows = (_safely(planned) for planned in plan)
-    yield from interleave(flows, width=2 * settings.worker_count + 1, stop=stop)
-    if stop.done():
-        workers.close(finish=False)  # what they still read, nobody waits for
 
 
 def _difference(planned: Planned, track: Track) -> Cause | None:

@@ -19,7 +19,7 @@ from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Credits, Decision, Heard, Sound, Track
+from genretagger.types import Credits, Decision, Frames, Heard, Track
 from genretagger.worker.pool import WorkerPool
 
 SILENT = Decision((), {}, because(Cause.SILENT))
@@ -182,17 +182,17 @@ class Knowledge:
         return self._store.analysis(track.payload_hash, self.listener.fingerprint, self.listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
-        """Decode, compute the mel windows, run the model, and store what it said."""
+        """Have the track decoded and made into mel windows, run the model, and store what it said."""
         started = time.monotonic()
         where = (track.payload_hash, self._model_id, self.listener.plan)
         try:
-            sound: Sound = yield Step(self._workers.decode(track.path, **self.listener.request))
+            frames: Frames = yield Step(self._workers.hear(track.path, **self.listener.request))
         except FileError as error:
             see_unchanged(track)
             self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
-        activations = self.listener.hear(sound) if sound.windows else None
+        activations = self.listener.hear(frames) if frames.windows else None
         if activations is None:
             self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:

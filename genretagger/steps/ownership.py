@@ -37,8 +37,7 @@ class Ownership:
         """
         if self._settings.policy is Policy.KEEP and track.genres.values and not run.hear_only:
             return because(Cause.HAS_GENRE)
-        last = None if run.force else self._store.last_write(track.path, track.payload_hash)
-        if last is not None and (reason := self._reason_of_history(last, track)):
+        if not run.force and (reason := self.by_history(track)):
             return reason
         if run.once and self._was_handled(track):
             return because(Cause.HANDLED_BEFORE)
@@ -56,7 +55,15 @@ class Ownership:
         key, cause = self._store.handled(track.path, track.payload_hash)
         return key == self._settings.rules_key and cause not in REFUSALS
 
-    def _reason_of_history(self, last: StoredWrite, track: Track) -> Reason | None:
+    def by_history(self, track: Track) -> Reason | None:
+        """Say why the genres are the owner's business by what was written before; None where they are not.
+
+        Raises:
+            FileChangedError: the file is no longer the one that was read.
+        """
+        last = self._store.last_write(track.path, track.payload_hash)
+        if last is None:
+            return None
         if last.path != track.path and (
             os.path.lexists(last.path) or not (last.is_undone or self._was_moved(last, track))
         ):

@@ -7,19 +7,15 @@ what the undo took away. If somebody changed the genre since, theirs stays unles
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
 from genretagger.causes import Cause, because
-from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteKind, WriteState
-from genretagger.errors import FileChangedError, FileError, NoSuchRowError, NotAllowedError
+from genretagger.errors import NoSuchRowError, NotAllowedError
 from genretagger.files.discover import Found
-from genretagger.steps.schedule import Flow, Step, interleave
+from genretagger.steps.run import Run
+from genretagger.steps.schedule import Flow, Step
 from genretagger.steps.writer import Writer
 from genretagger.types import Outcome, Status, Track
 from genretagger.worker.pool import WorkerPool
@@ -32,87 +28,55 @@ def is_theirs(outcome: Outcome) -> bool:
     return outcome.status is Status.SKIPPED and outcome.reason.cause in _THEIRS
 
 
-def undo(
-    writes: Iterable[StoredWrite],
-    *,
-    settings: Settings,
-    store: Store,
-    workers: WorkerPool,
-    run_id: int,
-    dry_run: bool,
-    force: bool,
-    stop: Future[None],
-) -> Iterator[Outcome]:
-    """Take back writes; undos as well, which is a redo.
+class Undoing:
+    """Takes back writes; undos as well, which is a redo.
 
     Args:
-        writes: newest first.
-        settings: how to write.
         store: the database.
         workers: the child processes.
-        run_id: the run that the undoing writes belong to.
-        dry_run: only say what would be done.
-        force: put the old genre back even where somebody changed it since.
-        stop: when done, what was begun is finished and nothing new begins.
-
-    Yields:
-        What became of each file.
+        writer: writes.
     """
-    writer = Writer(settings, store, workers)
 
-    def flows() -> Iterator[Flow[Outcome]]:
-        for write in writes:
-            if write.state is WriteState.DONE:
-                yield _safely(write)
+    def __init__(self, store: Store, workers: WorkerPool, writer: Writer) -> None:
+        self._store, self._workers, self._writer = store, workers, writer
 
-    def _safely(write: StoredWrite) -> Flow[Outcome]:
-        started = time.monotonic()
-        try:
-            outcome = yield from _patiently(write)
-        except FileError as error:
-            outcome = Outcome(write.path, Status.FAILED, error.reason, error=error)
-        model = _chooser(store, write) if write.kind is WriteKind.UNDO else ""
-        return replace(outcome, model=model, seconds=time.monotonic() - started, dry_run=dry_run)
+    def one(self, write: StoredWrite, run: Run) -> Flow[Outcome]:
+        """Take back one write, or say what would be done.
 
-    def _patiently(write: StoredWrite) -> Flow[Outcome]:
-        """Take one write, and once more where somebody, perhaps another genretagger, changed the file."""
-        try:
-            return (yield from _one(write))
-        except FileChangedError:
-            return (yield from _one(write))
-
-    def _one(write: StoredWrite) -> Flow[Outcome]:
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+        store, writer = self._store, self._writer
         redo = write.kind is WriteKind.UNDO
         if store.write(write.id).state is WriteState.UNDONE:
             now = write.before.values
             return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
         path = _where_it_lies(store, write)
-        track: Track = yield Step(workers.inspect(path, options=writer.options))
+        track: Track = yield Step(self._workers.inspect(path, options=writer.options))
         store.save_track(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
             return Outcome(write.path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
-        if now != write.after.values and not force:
+        if now != write.after.values and not run.force:
             return Outcome(write.path, Status.SKIPPED, because(Cause.CHANGED_SINCE_WRITE, redo=redo), now, now)
         # The folder that the write was allowed in is the only one that its undo may touch.
         file = Found(path, Path(os.path.realpath(path)).parent)
-        if reason := writer.forbidden(file, track):
+        if reason := writer.refusals.forbidden(file, track):
             return Outcome(write.path, Status.SKIPPED, reason, now, now)
         reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
-        if not dry_run:
-            model = _chooser(store, write) if redo else ""
+        if not run.dry_run:
+            model = self.chooser(write)
             try:
                 yield from writer.write(
-                    file, track, write.before, run_id=run_id, model=model, reason=reason, undo_of=write.id
+                    file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
                 )
             except NotAllowedError as refusal:  # which only a try could tell
                 return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
-    # One at a time: two writes to one file must be undone in their order.
-    yield from interleave(flows(), width=1, stop=stop)
-    if stop.done():
-        workers.close(finish=False)  # what they still read, nobody waits for
+    def chooser(self, write: StoredWrite) -> str:
+        """Name the model whose genres come back; empty if their owner chose them, or nobody did."""
+        return _chooser(self._store, write) if write.kind is WriteKind.UNDO else ""
 
 
 def _chooser(store: Store, undo: StoredWrite) -> str:

@@ -11,14 +11,14 @@ import os
 from concurrent.futures import Future
 from pathlib import Path
 
-from genretagger.causes import Cause, Reason, because
+from genretagger.causes import Reason
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite, WriteState
 from genretagger.errors import AccessError, FileError, WorkerError, WriteRefusedError
 from genretagger.files.discover import Found
-from genretagger.files.replace import inside, new_temporary_name, remove_left_over, unwritable
-from genretagger.files.unfinished import companion
+from genretagger.files.replace import new_temporary_name, remove_left_over
+from genretagger.steps.refusal import Refusals
 from genretagger.steps.schedule import Flow, Step, interleave
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import GenreField, TagChange, Track
@@ -37,36 +37,13 @@ class Writer:
     def __init__(self, settings: Settings, store: Store, workers: WorkerPool) -> None:
         self._store = store
         self._workers = workers
+        self.refusals = Refusals(settings)
         self.options = WriteOptions(
             id3v23_separator=settings.id3v23_separator,
             allow_hard_links=settings.hard_links,
             allow_outside=settings.outside_links,
             preserve_mtime=settings.preserve_mtime,
         )
-
-    def refusal(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
-        """Say why the settings, the container or the rights keep us from writing to a file; None where nothing does.
-
-        It is asked before anybody listens, and is never remembered: the settings and rights may be others next time.
-
-        Args:
-            file: where it lies, and the folder that a write must not leave.
-            track: what it is.
-            in_place: another program is about to write it by its own means, for which it needs other rights.
-        """
-        if beside := companion(file.path, file.root):
-            return because(Cause.UNFINISHED, beside=beside)
-        if track.refusal:
-            return because(Cause.CONTAINER, says=track.refusal)
-        return self.forbidden(file, track, in_place=in_place)
-
-    def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
-        """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `refusal`."""
-        if track.stamp.links > 1 and not self.options.allow_hard_links:
-            return because(Cause.HARD_LINKED, names=track.stamp.links)
-        if not self.options.allow_outside and not inside(file.path, file.root):
-            return because(Cause.OUTSIDE, real_path=os.path.realpath(file.path))
-        return None if in_place else unwritable(file.path)
 
     def write(
         self,

@@ -234,6 +234,10 @@ def _divergence(level: float, usual: float) -> float:
     return level * math.log(level / usual) + (1 - level) * math.log((1 - level) / (1 - usual))
 
 
+_HEARS_LIKE = {"musicnn-yamnet": "musicnn"}
+"""Models that are calibrated by the data of another one, whose labels they have among theirs."""
+
+
 def calibration(model: str, labels: Sequence[str]) -> Calibration:
     """Give the calibration of a model: its own where genretagger has one, else the plain one.
 
@@ -241,6 +245,7 @@ def calibration(model: str, labels: Sequence[str]) -> Calibration:
         model: the model's name.
         labels: its labels, in the order of its output.
     """
+    model = _HEARS_LIKE.get(model, model)
     file = resources.files("genretagger.vocabulary").joinpath(f"{model}.toml")
     if model.isidentifier() and file.is_file():
         content = file.read_text(encoding="utf-8")

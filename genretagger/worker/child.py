@@ -49,7 +49,7 @@ from genretagger.worker.limits import (
 )
 
 Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
-"""Path and request → result and samples."""
+"""Path and request → result, and samples or frames."""
 
 ORPHAN_GRACE_S = 30.0
 """How long a child may go on after its parent died."""
@@ -95,6 +95,22 @@ def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 
 def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Decode the windows that hold anything to hear."""
+    sound = _decoded(path, request)
+    return protocol.sound_to_json(sound), sound.samples.data
+
+
+def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Decode the windows in which anything happens, and give what a model's front ends make of them."""
+    from genretagger.audio.mel import heard
+
+    ears = protocol.ears_from_text(request["ears"])
+    sound = _decoded(path, request)
+    kept, frames = heard(sound.samples, request["margin_samples"], ears)
+    return protocol.frames_to_json([sound.windows[number] for number in kept]), frames.data
+
+
+def _decoded(path: Path, request: Json) -> Sound:
+    """The windows that are not silent."""
     from genretagger import audio
     from genretagger.audio.windows import plan
 
@@ -111,7 +127,7 @@ def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     if silent.any():
         windows = tuple(window for window, skip in zip(sound.windows, silent, strict=True) if not skip)
         sound = Sound(sound.samples[~silent], sound.rate_hz, windows)
-    return protocol.sound_to_json(sound), sound.samples.data
+    return sound
 
 
 def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
@@ -132,7 +148,13 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.tag_change_to_json(change), b""
 
 
-OPERATIONS: Mapping[str, Operation] = {"inspect": inspect, "credit": credit, "decode": decode, "write": write}
+OPERATIONS: Mapping[str, Operation] = {
+    "inspect": inspect,
+    "credit": credit,
+    "decode": decode,
+    "hear": hear,
+    "write": write,
+}
 
 
 def _kind(file: BinaryIO, path: Path) -> Kind:
@@ -177,10 +199,10 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
 
 def _load() -> None:
     """Import what every file needs, so that none pays for it with its memory and time."""
-    from genretagger.audio import ffmpeg
+    from genretagger.audio import ffmpeg, mel
     from genretagger.tags import registry
 
-    del ffmpeg, registry
+    del ffmpeg, mel, registry
 
 
 def _answer(

@@ -15,14 +15,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
+from math import prod
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from genretagger.audio.mel import Ear
 from genretagger.audio.windows import LONGEST_LISTENING_S
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.tags.api import Change, WriteOptions
-from genretagger.types import Credits, Json, Sound, TagChange, Track
+from genretagger.types import Credits, Frames, Json, Sound, TagChange, Track
 from genretagger.worker import protocol
 from genretagger.worker.handle import Child, NotBegun, Reply, child_command
 from genretagger.worker.limits import Limits
@@ -59,6 +61,7 @@ class WorkerPool:
         self._idle: list[Child] = []
         self._busy: dict[Child, str] = {}
         self._closing = False
+        self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as a child is told of them
 
     def inspect(self, path: Path, *, options: WriteOptions = _DEFAULTS) -> Future[Track]:
         """Read what is known of a file without listening to it: kind, length, payload hash, genres.
@@ -112,9 +115,37 @@ class WorkerPool:
             "window_samples": window_samples,
             "margin_samples": margin_samples,
         }
-        most = max(1, int(LONGEST_LISTENING_S / window_s))
         parse = partial(_sound, rate_hz=rate_hz, window_samples=window_samples)
-        most_body = 4 * window_samples * (most if count is None else min(count, most))
+        most_body = 4 * window_samples * _most_windows(count, window_s)
+        return self._submit(path.absolute(), request, parse, most_body=most_body)
+
+    def hear(self, path: Path, *, count: int | None, ears: Sequence[Ear]) -> Future[Frames]:
+        """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
+
+        Args:
+            path: the file.
+            count: how many windows, spread over the track; None for all.
+            ears: of the model, the first of which sets the length of the windows and the rate.
+
+        Returns:
+            A future of the frames: none of a track that is silent or nothing but steady noise. It may fail with a
+            `FileError`.
+        """
+        main = ears[0].front_end
+        if self._ears is None or self._ears[0] != ears:
+            self._ears = ears, protocol.ears_to_text(ears)
+        request = {
+            "op": "hear",
+            "ears": self._ears[1],
+            "count": count,
+            "window_s": main.window_s,
+            "rate_hz": main.rate_hz,
+            "window_samples": main.window_samples,
+            "margin_samples": main.margin_samples,
+        }
+        shapes = [ear.front_end.shape for ear in ears]
+        most_body = 4 * sum(map(prod, shapes)) * _most_windows(count, main.window_s)
+        parse = partial(_frames, shapes=shapes)
         return self._submit(path.absolute(), request, parse, most_body=most_body)
 
     def write(
@@ -256,6 +287,15 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(finish=error is None)
+
+
+def _most_windows(count: int | None, window_s: float) -> int:
+    most = max(1, int(LONGEST_LISTENING_S / window_s))
+    return most if count is None else min(count, most)
+
+
+def _frames(reply: Reply, *, shapes: Sequence[tuple[int, ...]]) -> Frames:
+    return protocol.frames_from_json(reply.header["result"], reply.body, shapes=shapes)
 
 
 def _sound(reply: Reply, *, rate_hz: int, window_samples: int) -> Sound:

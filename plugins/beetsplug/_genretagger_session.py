@@ -165,7 +165,7 @@ class Session:
             ui.show_model_changes(item, fields=["genres"])
 
     def say(self, state: str, item: Item, reason: Reason | str) -> None:
-        """Count an item, and say what became of it and why."""
+        """Count an item, and log its outcome and the reason."""
         self.tally[state] += 1
         why = sentence(reason) if isinstance(reason, Reason) else reason
         tell = self._log.info if self.chatty else self._log.debug

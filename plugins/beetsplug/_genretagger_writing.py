@@ -146,5 +146,5 @@ def _noted(item: Item) -> Choice | None:
     try:
         held = mediafile.MediaFile(syspath(item.path)).genres
     except mediafile.UnreadableFileError:
-        return None  # beets meets the same error, and tells it
+        return None  # beets meets the same error, and reports it
     return None if held == genres else Choice(tuple(genres), because(Cause.IN_LIBRARY), 0.0, "")

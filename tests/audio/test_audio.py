@@ -1,4 +1,4 @@
-"""Decoding: the right samples from every container, and the truth about damaged ones."""
+"""Decoding: the right samples from every container, and a true reason for damaged ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(whole: npt.NDArray[np.float32], window: Window) -> npt.NDArray[np.float32]:
-    """The row that a window must be, out of the whole track at the model's rate."""
+    """The expected row of a window, from the whole track at the model's rate."""
     padded = np.pad(whole, (MARGIN_SAMPLES, WINDOW_SAMPLES))
     start = round(window.start_s * RATE_HZ)
     return padded[start : start + WINDOW_SAMPLES]
@@ -72,14 +72,14 @@ def test_a_window_is_of_its_time(library: Path, name: str) -> None:
         expected = cut(source, Window(window.start_s - delay_s, window.duration_s))
         reach = 800  # 50 ms
         matches = np.correlate(row, expected[reach:-reach])
-        # at 44.1 kHz FFmpeg's clock of raw AC-3 is 0.02 % off: its frames are no whole number of ticks
+        # at 44.1 kHz, FFmpeg's clock of raw AC-3 is 0.02 % off: a frame is no whole number of ticks
         most = 160 if name in {"ac3", "eac3"} else 17
         assert abs(int(matches.argmax()) - reach) <= most, "more than a millisecond off"
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name not in {"aac", "ac3", "eac3", "mp4"}])
 def test_seeking_gives_the_samples_of_decoding_through(library: Path, name: str) -> None:
-    """But for three codecs that fill bands with random noise, and WMA, whose container counts in milliseconds."""
+    """Except three codecs that add random noise, and WMA, which counts in milliseconds."""
     path = track(library, name)
     sought, through = decode(path, 5), decode(path, None)
     whole = np.zeros(40 * RATE_HZ, np.float32)
@@ -216,7 +216,7 @@ def test_a_fragmented_mp4(tmp_path: Path) -> None:
 
 
 def test_chained_ogg_is_one_track(tmp_path: Path) -> None:
-    """Recorded radio: FFmpeg's duration and seeking know one link only."""
+    """Recorded radio: FFmpeg's duration and seeking know only one link of the chain."""
     first, second = tmp_path / "1.ogg", tmp_path / "2.ogg"
     make(first, "ogg", samples=clock(20))
     make(second, "ogg", samples=0.5 * clock(10))

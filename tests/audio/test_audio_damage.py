@@ -1,4 +1,4 @@
-"""Decoding of damaged, odd and hostile files: the truth about them, and never anything but a FileError."""
+"""Decoding of damaged, odd and hostile files: a true reason, and only ever a FileError."""
 
 from __future__ import annotations
 

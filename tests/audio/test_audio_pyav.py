@@ -1,4 +1,4 @@
-"""Opening media files with whichever PyAV is installed: tags that are not UTF-8 do no harm."""
+"""Opening media files with the PyAV that is installed: tags may be no valid UTF-8."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_in_id3v1(tmp_path: Path) -> None:
 
 
 def test_pyav_itself_needs_to_be_told_before_19(tmp_path: Path) -> None:
-    """The reason for the adapter; it can go when the oldest PyAV that is allowed is 19."""
+    """The reason for the adapter; remove it when the oldest allowed PyAV is 19."""
     path = str(latin1_title(make(tmp_path / "song.flac", "flac")))
     if int(av.__version__.split(".")[0]) < 19:
         with pytest.raises(UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Where the windows lie."""
+"""Where the windows are in a track."""
 
 from __future__ import annotations
 

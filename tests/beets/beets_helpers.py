@@ -1,4 +1,4 @@
-"""What the tests of the beets plugin share: the real `beet` on a scratch library with real files."""
+"""Helpers for the tests of the beets plugin: the real `beet` on a scratch library of real files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SOURCES = Path(__file__).parent / "sources"
 
 @dataclass(frozen=True)
 class Row:
-    """An item or an album as the library has it."""
+    """An item or an album in the library."""
 
     title: str
     genres: list[str]
@@ -40,10 +40,10 @@ class Row:
 
 
 class Beet:
-    """The real `beet`, with a configuration and a library of its own.
+    """The real `beet`, with its own configuration and library.
 
     Args:
-        folder: where all of it lies: `music` (what is imported), `library`, `beets` (configuration and database).
+        folder: holds `music` (to be imported), `library` and `beets` (configuration, database).
         data_dir: genretagger's data.
         recordings: techno of every kind, without a genre.
     """
@@ -57,7 +57,7 @@ class Beet:
         self.configure()
 
     def configure(self, plugins: str = "genretagger", importing: dict[str, Any] | None = None, **options: Any) -> None:
-        """Write beets' configuration; options go to sections of their own, as `genretagger={"auto": False}`."""
+        """Write beets' configuration; a keyword is a section: `genretagger={"auto": False}`."""
         document = {
             "directory": str(self.library),
             "library": str(self.database),
@@ -72,7 +72,7 @@ class Beet:
         (self.database.parent / "config.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def __call__(self, *arguments: str | Path, status: int = 0, environment: dict[str, str] | None = None) -> Ended:
-        """Run a command, which ends as expected."""
+        """Run a command and check its exit status."""
         ended = subprocess.run(
             [Path(sys.executable).with_name("beet"), *arguments],
             env={
@@ -105,7 +105,7 @@ class Beet:
         return made
 
     def add(self, *names: str, album: str = "Album") -> None:
-        """Put recordings into the library as one album, as an import does that has no plugins."""
+        """Put recordings into the library as one album, like an import without plugins."""
         library = Library(str(self.database), str(self.library))
         try:
             items = [Item.from_path(path) for path in self.copies(self.library / album, names or KINDS, album)]
@@ -169,13 +169,13 @@ def plays(path: Path) -> float:
 
 
 def scratch(folder: Path, data_dir: Path, samples: Samples, shared: Path) -> Beet:
-    """Give a `beet` whose genretagger heard the recordings already, so that no test loads the model.
+    """Make a `beet` whose genretagger knows the recordings already, so no test loads the model.
 
     Args:
-        folder: of the test.
-        data_dir: genretagger's data, with a model.
-        samples: what the recordings hold.
-        shared: a folder of this test session, for what is made once by whichever process comes first.
+        folder: the folder of the test.
+        data_dir: genretagger's data folder, with a model.
+        samples: the samples of the recordings.
+        shared: a folder of this test session; the first process makes what all of them share.
     """
     kept = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "beets"
     database = kept / "library.sqlite3"

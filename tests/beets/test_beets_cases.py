@@ -1,4 +1,4 @@
-"""What went wrong in trials with real libraries: each test has the name of the trial that it repeats."""
+"""Faults from trials with real libraries: each test has the name of the trial that it repeats."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OTHER = ["mtt & techno", "mtt & dance"]
 
 @pytest.fixture
 def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Beet:
-    """With a second model, which says something else."""
+    """With a second model, which chooses other genres."""
     beet = scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
     shutil.copytree(data_dir / "models" / "musicnn", data_dir / "models" / "other")
     return beet
@@ -181,12 +181,12 @@ def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> Non
 
 @pytest.mark.slow
 def test_notes_of_an_earlier_version_that_an_album_gave_its_tracks(beet: Beet) -> None:
-    """Libraries in which a re-import mixed up the notes: the history says whose genre it is."""
+    """Libraries in which a re-import mixed up the notes: the history knows who owns a genre."""
     beet.add("mp3", "flac")
     set_tags(path_of(beet, "mp3"), genre=["Jazz"])
     beet("modify", "-y", "title:mp3", "genres=Jazz")
     beet("genretag", "-q")
-    lend(beet, genretagger_genres="Jazz")  # now the owner's genre counts as ours, and ours as the owner's
+    lend(beet, genretagger_genres="Jazz")  # now the user's genre counts as ours, and ours as the user's
     beet("genretag", "--model", "other")
     assert beet.in_files() == beet.genres() == {"mp3": ["Jazz"], "flac": OTHER}
 
@@ -355,7 +355,7 @@ def test_locked_library(beet: Beet, how: str) -> None:
 
 
 def forbid(place: Path) -> bool:
-    """Make a file or folder one that this user cannot write; whether that could be done."""
+    """Make a file or folder unwritable for this user; says whether that was possible."""
     if os.geteuid() != 0:
         place.chmod(0o500)
         return True

@@ -1,4 +1,4 @@
-"""`beet genretag` on a library with real files: what it changes, what it leaves alone, and what it says."""
+"""`beet genretag` on a library of real files: what it changes, leaves alone, and prints."""
 
 from __future__ import annotations
 

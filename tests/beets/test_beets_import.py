@@ -1,4 +1,4 @@
-"""Imports by the real `beet`: the genres are in the library and in the files, however they came there."""
+"""Imports by the real `beet`, of every kind: the genres are in the library and in the files."""
 
 from __future__ import annotations
 

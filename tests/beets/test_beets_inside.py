@@ -1,4 +1,4 @@
-"""The plugin inside of this process, through the test helpers that beets brings."""
+"""The plugin in this process, through the test helpers of beets."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Beside the real lastgenre: whoever comes first, the other fills only what is left empty.
+"""Together with the real lastgenre: the second plugin fills only what the first left empty.
 
-The files name no artist, so that lastgenre asks nobody; what it would have found is its fallback.
+The files name no artist, so lastgenre asks no server; its fallback stands for what it would find.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TECHNO, POLKA = ["Electronic", "Techno"], ["Polka"]
 
 @pytest.fixture
 def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Beet:
-    """A folder with a track of techno and one in which nothing is to be heard."""
+    """A folder with a techno track and a silent one."""
     beet = scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
     (techno,) = beet.copies(beet.music / "album", ["flac"])
     silence = beet.music / "album" / SILENCE

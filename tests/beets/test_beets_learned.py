@@ -1,4 +1,4 @@
-"""A model that learned its owner's genres, in beets."""
+"""A model that was trained on the user's genres, in beets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose genres are whose in beets: genretagger's are those it added, and what was there before stays its owner's."""
+"""Who owns a genre in beets: genretagger owns what it added, the user what was there before."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OTHER = ["mtt & techno", "mtt & dance"]
 
 @pytest.fixture
 def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Beet:
-    """Two models: the other one knows its genres by no names of the vocabulary."""
+    """Two models; the genres of the second are not in the vocabulary."""
     beet = scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
     shutil.copytree(data_dir / "models" / "musicnn", data_dir / "models" / "other")
     return beet
 
 
 def other(beet: Beet, *arguments: str) -> Ended:
-    """Decide with a model that says something else."""
+    """Decide with a model that chooses other genres."""
     return beet("genretag", "--model", "other", *arguments)
 
 

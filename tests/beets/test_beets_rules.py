@@ -1,4 +1,4 @@
-"""The rules that need no beets: options as settings, an album's genres, and the thread that listens."""
+"""Rules that need no beets: options as settings, the genres of albums, the listening thread."""
 
 from __future__ import annotations
 

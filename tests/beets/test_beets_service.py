@@ -1,4 +1,4 @@
-"""beets and the service on one library: whoever comes first has the genre, and the other leaves it."""
+"""beets and the service on one library: the first one writes the genre, the other leaves it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 def test_the_service_watches_what_beets_imports(beet: Beet) -> None:
     beet.copies(beet.music / "first")
     with Watcher(beet.library, data_dir=beet.data_dir) as watcher:
-        beet("import", beet.music / "first")  # beets writes while the service hears of it
+        beet("import", beet.music / "first")  # beets writes while the service gets events
         settled(watcher, beet)
         assert beet.genres() == beet.in_files() == ALL
 
-        # What the service writes first, beets reads; and nobody writes it again.
+        # beets reads what the service wrote first; nobody writes it again.
         beet.configure(genretagger={"auto": False})
         beet.copies(beet.music / "second", album="Second")
         beet("import", beet.music / "second")

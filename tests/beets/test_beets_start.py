@@ -1,4 +1,4 @@
-"""What loading the plugin costs every `beet` command, and what an older beets is told."""
+"""What loading the plugin costs every `beet` command, and the message for an older beets."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_plan_then_apply(
     assert "Techno" in genres
     assert entries[0]["proposed"] == genres
     assert entries[0]["before"] == {"values": [], "raw": entries[0]["before"]["raw"], "form": "Vorbis comment"}
-    assert (entries[0]["root"], entries[0]["model"]) == (str(music), "musicnn")
+    assert (entries[0]["root"], entries[0]["model"]) == (str(music), "musicnn-yamnet")
     assert entries[0]["scores"]["Techno"] > 0.5
     assert "techno" in entries[0]["reason"]
 
@@ -118,7 +118,7 @@ def test_plan_then_apply(
     assert helpers.genres_of(music / "mine.mp3") == ["Mine"]
     written = genretagger("history", "--json").lines
     assert {line["command"] for line in written} == {"apply"}
-    assert {(line["model"], line["reason"]) for line in written} == {("musicnn", entries[0]["reason"])}
+    assert {(line["model"], line["reason"]) for line in written} == {("musicnn-yamnet", entries[0]["reason"])}
 
     again = genretagger("apply", file, "--yes", "--json")
     assert again.status == 0
@@ -316,7 +316,7 @@ def test_a_plan_that_is_there_is_not_replaced(genretagger: Command, plan: Path, 
 def planned(number: int) -> Planned:
     nothing = GenreField((), None, "ID3v2.4")
     stamp = Stamp(1, 2, 3, 4, 5, 1)
-    return Planned(Path(f"/m/{number}.mp3"), Path("/m"), stamp, "", nothing, ("A",), ("A",), {}, "", "musicnn")
+    return Planned(Path(f"/m/{number}.mp3"), Path("/m"), stamp, "", nothing, ("A",), ("A",), {}, "", "musicnn-yamnet")
 
 
 def test_lines_stand_in_the_order_of_the_files_whoever_ends_first() -> None:

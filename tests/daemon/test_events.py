@@ -1,4 +1,4 @@
-"""The log: one line an event, whatever bytes a name holds, for people, for programs and for the journal."""
+"""The log: one line for each event, with any file name, for people, programs and the journal."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_log_that_cannot_be_written_stops_nothing() -> None:
 
 
 def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
-    """The lines that fit are kept, the others are counted, and the count is told once somebody reads."""
+    """Lines that fit are kept, others are counted, and the count is logged once somebody reads."""
     script = """
         import sys
         from genretagger.daemon.events import Events
@@ -99,7 +99,7 @@ def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
         dropped = [int(match[1]) for line in read if (match := re.search(r" count=(\d+) ", line))]
         assert MOST_LINES <= len(kept) < 5000
         assert kept == sorted(set(kept))
-        assert len(kept) + sum(dropped) == 5000  # told in several parts if the queue ran empty in between
+        assert len(kept) + sum(dropped) == 5000  # logged in several parts if the queue ran empty in between
         assert read[-1].split()[-1] == "later"
 
 

@@ -1,4 +1,4 @@
-"""What would make the service deaf without a word: links, moved folders, limits that are reached later, disks below."""
+"""What could make the service miss events silently: links, moved folders, limits, disks below."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ def test_a_folder_that_is_named_by_a_link(heard: Path, music: Path, song: bytes)
 
 
 def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, make_techno: MakeTechno) -> None:
-    """watchdog 7.1 keeps two folders of one name apart badly: the thread that reads from the kernel dies of it."""
+    """watchdog 7.1 confuses two folders with one name, and the thread that reads events dies."""
     outside = music.with_name("outside")
-    # three recordings: the same one again, where a new file gets the number of a deleted one, would pass for it, moved
+    # three recordings: if a new file gets the inode of a deleted one, the same recording would
+    # look like that file after a move
     flac, mp3, ogg = (make_techno(music.with_name(f"song.{kind}"), kind).read_bytes() for kind in helpers.KINDS)
     (music / "album").mkdir()
     with Watcher(music, data_dir=heard) as watcher:
@@ -48,7 +49,7 @@ def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, ma
         for path, song in ((music / "album" / "1.flac", flac), (music / "1.mp3", mp3)):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(song)
-            watcher.wait_for("tagged", path=path)  # so what came before was heard of as well
+            watcher.wait_for("tagged", path=path)  # so earlier events have arrived too
             if path.parent != music:
                 shutil.rmtree(path.parent)
         outside.rmdir()
@@ -57,7 +58,7 @@ def test_a_folder_that_was_moved_out_and_made_again(heard: Path, music: Path, ma
         (music / "2.ogg").write_bytes(ogg)
         watcher.wait_for("tagged", path=music / "2.ogg")
         assert watcher.status()["healthy"] is True
-        assert not watcher.seen("text")  # a traceback is no line of the log
+        assert not watcher.seen("text")  # a traceback is not a line of the log
 
 
 def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The owner's command after a write, whatever it does: real programs."""
+"""The user's command after a write, with real programs that behave and misbehave."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_command_that_hangs_ends_with_all_that_it_started(
 ) -> None:
     hook = Hook(lambda path, fault: failed.put((path, fault)), time_limit_s=0.5)
     hook.run(program(tmp_path, f'exec 3> "{told}"; sleep 600; echo never'), ODD, [])
-    assert told.read_text() == ""  # nobody holds its end any more
+    assert told.read_text() == ""  # nobody holds the other end any more
     assert failed.get(timeout=60) == (ODD, "it took longer than 0.5 s")
 
 

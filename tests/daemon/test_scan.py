@@ -1,4 +1,4 @@
-"""A folder compared with what is known of it: by names and stamps, without opening a file."""
+"""Comparing a folder with the database by names and stamps, without opening a file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from genretagger.causes import Cause
 from genretagger.daemon.account import Account
 from genretagger.daemon.events import Events
 from genretagger.daemon.scan import Scan
@@ -61,9 +62,9 @@ def look(store: Store, music: Path, key: str = KEY, **options: object) -> dict[s
     return {str(found.path.relative_to(music)): found.changed for found in scan.unhandled()}
 
 
-def handle(store: Store, path: Path, key: str | None = KEY) -> None:
+def handle(store: Store, path: Path, key: str | None = KEY, cause: Cause | None = None) -> None:
     store.save_track(Track(path, Stamp.of(path.stat()), "mp3", 1.0, str(path), GenreField((), None, "no tag")))
-    store.finish_job(path, key)
+    store.finish_job(path, key, cause)
 
 
 def test_everything_is_new_at_first_and_comes_in_order(store: Store, music: Path) -> None:
@@ -87,7 +88,7 @@ def test_what_was_handled_is_passed_over_until_it_changes(store: Store, music: P
 
 def test_what_was_refused_is_handled_as_well(store: Store, music: Path) -> None:
     for name in ALL:
-        handle(store, music / name, f"{KEY} refused")
+        handle(store, music / name, cause=Cause.TOO_SHORT)
     assert look(store, music) == {}
 
 
@@ -142,7 +143,7 @@ def test_a_folder_that_is_deeper_than_python_may_call(store: Store, tmp_path: Pa
 
 
 def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) -> None:
-    """A folder whose path the system still takes, and in it files and folders whose paths it does not."""
+    """A folder with a path that the system accepts, and in it files and folders with longer."""
     failed: list[OSError] = []
     folder, depth = tmp_path / "music", 0
     folder.mkdir()

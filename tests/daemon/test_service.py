@@ -1,4 +1,4 @@
-"""The service as it runs: real processes, files and signals."""
+"""The running service: real processes, files and signals."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_way_of_arriving_is_found_once(heard: Path, music: Path, song: byt
 
 
 def test_nothing_is_touched_before_it_is_complete(heard: Path, music: Path, song: bytes) -> None:
-    """Slow writers with pauses, one that writes through memory, and one that is open and says nothing."""
+    """Slow writers with pauses, one that writes through memory, one that keeps a file open idly."""
     slow, mapped, half = music / "slow.flac", music / "mapped.flac", len(song) // 2
     with Watcher(music, data_dir=heard) as watcher:
         with slow.open("wb", buffering=0) as file, mapped.open("w+b") as other:
@@ -102,7 +102,7 @@ def test_own_writes_cause_no_work_and_edits_only_a_note(heard: Path, music: Path
         watcher.wait_for("tagged")
         first = watcher.status()
         assert first["counters"]["handled"] == 1
-        until_known(watcher, 1)  # our own write was heard of, and was known
+        until_known(watcher, 1)  # the event of our own write arrived, and was recognised
         assert watcher.status()["counters"]["handled"] == 1
 
         # Another program edits the title, and then takes the genre away.
@@ -112,7 +112,7 @@ def test_own_writes_cause_no_work_and_edits_only_a_note(heard: Path, music: Path
         watcher.wait_for("left alone", path=path)
         assert helpers.genres_of(path) == []
 
-        # A file that is moved is known by its audio, and what its owner did stays done.
+        # A moved file is recognised by its audio, and what the user did to it still counts.
         heard_before = helpers.rows(heard, "analyses")
         moved = path.rename(music / "moved.flac")
         assert watcher.wait_for("left alone", path=moved)
@@ -152,7 +152,7 @@ def until_known(watcher: Watcher, least: int) -> None:
 
 
 def test_bad_files_cost_themselves_only(heard: Path, music: Path, song: bytes, tmp_path: Path) -> None:
-    """Crashes, hangs and hunger for memory, in real children that misbehave by the name of the file."""
+    """Real children that crash, hang or eat memory, depending on the name of the file."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(MISBEHAVING)
@@ -169,13 +169,13 @@ def test_bad_files_cost_themselves_only(heard: Path, music: Path, song: bytes, t
         watcher.wait_for_all("tagged", good)
         status = watcher.status()
         assert (status["pid"], watcher.process.pid) == (pid, pid)
-        assert status["counters"]["engines"] == 1  # not even the engine was harmed
+        assert status["counters"]["engines"] == 1  # even the engine is unharmed
         causes = {Path(line["path"]).stem: line["cause"] for line in watcher.seen("quarantined")}
         assert "signal 11" in causes["segfault"]
         assert "took longer than 3 s" in causes["hang"]
         assert "needed more than 400 MB" in causes["eat"]
 
-        # They are set aside until the owner lets them be tried again.
+        # They stay in quarantine until the user lets them be tried again.
         shown = command("status", "--json", data_dir=heard)
         assert {Path(each["path"]).stem for each in json.loads(shown)["quarantine"]} == {"segfault", "hang", "eat"}
         said = command("retry", music / "segfault.flac", data_dir=heard)
@@ -325,7 +325,7 @@ def test_the_status_without_a_service(heard: Path) -> None:
 def test_what_is_left_out_later_is_left_alone_in_the_queue(
     heard: Path, music: Path, song: bytes, tmp_path: Path
 ) -> None:
-    """The whole library is queued at once; the owner sees the first tags, and wants some folders left out."""
+    """The whole library is in the queue; after the first tags the user excludes some folders."""
     (music / "books").mkdir()
     for number in range(30):
         (music / "books" / f"{number:02}.flac").write_bytes(song)
@@ -365,7 +365,7 @@ def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
         while helpers.state(watcher.process.pid) != "T":
             pass
         shown = json.loads(command("status", "--json", data_dir=heard))
-        assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn")
+        assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn-yamnet")
         assert "it runs, and does not answer" in command("status", data_dir=heard)
 
 
@@ -405,7 +405,7 @@ def test_a_file_that_somebody_opened_since_it_was_queued_is_waited_for(heard: Pa
         path.write_bytes(song)
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("looked", new=21)
-        with last.open("r+b") as file:  # as a tagger does that asks its user before it writes
+        with last.open("r+b") as file:  # like a tagger that asks its user before it writes
             watcher.wait_for_all("tagged", before)
             (music / "new.flac").write_bytes(song)
             watcher.wait_for("tagged", path=music / "new.flac")

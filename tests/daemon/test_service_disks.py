@@ -1,4 +1,4 @@
-"""What is the disk's fault is no file's: full, read-only, gone. Real file systems, in a mount namespace of a test."""
+"""Disks that are full, read-only or gone: no file is blamed. Real file systems in a namespace."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ if "genretagger.worker" in " ".join(sys.orig_argv):
 def test_what_no_look_can_see_quarantines_nothing(
     heard: Path, music: Path, song: bytes, tmp_path: Path, code: str
 ) -> None:
-    """A file system that lacks a call, as some of FUSE do, and a failing device: they are tried until they are well."""
+    """A file system that lacks a call (some of FUSE) or fails is tried again until it works."""
     import errno
 
     hooks, flag = tmp_path / "hooks", tmp_path / "flag"
@@ -172,7 +172,7 @@ def test_a_data_folder_that_is_moved_away_is_waited_for(heard: Path, music: Path
     with Watcher(music, data_dir=heard, idle_s=0) as watcher:
         watcher.wait_for("looked", why="start")
         heard.rename(elsewhere)
-        assert watcher.status()["healthy"] is False  # at once, although nothing was to be done
+        assert watcher.status()["healthy"] is False  # at once, although there was no work
         watcher.wait_for("database cannot be used")
         assert "gone" in watcher.status()["database"]
         (music / "1.flac").write_bytes(song)
@@ -188,7 +188,7 @@ def test_a_data_folder_that_is_moved_away_is_waited_for(heard: Path, music: Path
 
 @pytest.mark.slow
 def test_another_database_in_its_place_is_gone_on_with(heard: Path, music: Path, song: bytes) -> None:
-    """A backup that is put back while the service runs: nothing is written to the file without a name."""
+    """A backup is restored while the service runs: nothing is written to the unlinked old file."""
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("looked", why="start")
         database = heard / "library.sqlite3"
@@ -238,7 +238,7 @@ print(len(helpers.writes(data)))
 
 
 def test_an_emptied_folder_is_no_unmounted_disk(heard: Path, music: Path, song: bytes) -> None:
-    """Music that was moved on, out of a folder for what is new, leaves a folder that is there and well."""
+    """If all new music is moved elsewhere, the empty folder still counts as present and well."""
     (music / "1.flac").write_bytes(song)
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("tagged")
@@ -259,7 +259,7 @@ if "genretagger.daemon.engine" in " ".join(sys.orig_argv):
 
 @pytest.mark.slow
 def test_an_engine_that_loads_for_long_does_not_hang(heard: Path, music: Path, song: bytes, tmp_path: Path) -> None:
-    """Whatever keeps it from saying anything before it is ready: a slow disk, a library that compiles."""
+    """Something delays its first message: a slow disk, a library that compiles."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "sitecustomize.py").write_text(STOPPING)

@@ -1,4 +1,4 @@
-"""The service under load: thousands of files, kills, signals at any moment. Small here, large by `make load`."""
+"""The service under load: many files, kills, signals at any moment. `make load` makes it large."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ ALBUM = 12
 
 
 def sizes(name: str, small: int, large: int) -> pytest.MarkDecorator:
-    """A small number of what is done for `make test`, and a large one, or what LOAD_… says, for `make load`."""
+    """How often: a small number for `make test`, a large one or LOAD_… for `make load`."""
     wanted = int(os.environ.get(f"LOAD_{name.upper()}", large))
     return pytest.mark.parametrize(name, [small, pytest.param(wanted, marks=pytest.mark.load, id=f"load-{wanted}")])
 
 
 class Gauge:
-    """What the watcher takes and how it answers, sampled all the time."""
+    """What the watcher needs and how it answers, sampled all the time."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher, self._database = watcher, watcher.data_dir / "library.sqlite3"
@@ -68,7 +68,7 @@ class Gauge:
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
     def until_idle(self) -> None:
-        """Wait until nothing is waited for and nothing is to be done, twice in a row."""
+        """Wait until there is nothing to wait for and nothing to do, twice in a row."""
         calm = 0
         while calm < 2:
             time.sleep(1)
@@ -128,13 +128,14 @@ def test_arrivals(heard: Path, music: Path, make_techno: MakeTechno, tmp_path: P
         assert watcher.stop() == 0
     tagged_once(heard, set(paths))
     assert gauge.silent == 0
-    assert gauge.worst_answer_s < ANSWERS_WITHIN_S * (1 if arrivals > MOST_WAITING else 5)  # others' tests run beside
+    # other tests run at the same time
+    assert gauge.worst_answer_s < ANSWERS_WITHIN_S * (1 if arrivals > MOST_WAITING else 5)
     assert gauge.most_mb < MOST_MB
 
 
 @sizes("renames", 60, 20_000)
 def test_renames(heard: Path, music: Path, make_techno: MakeTechno, tmp_path: Path, renames: int) -> None:
-    """A folder is renamed while most of it waits, then each file: the queue never holds a file twice."""
+    """The folder, then each file is renamed while most files wait: no file is queued twice."""
     content = make_techno(tmp_path / "song.ogg", "ogg", genre="Mine").read_bytes()
     with Watcher(music, data_dir=heard, log_level="info", quiet_s=1) as watcher:
         gauge = Gauge(watcher)
@@ -191,7 +192,7 @@ def audio_of(path: Path) -> bytes:
 
 @sizes("kills", 4, 100)
 def test_kills(heard: Path, music: Path, song: bytes, tmp_path: Path, kills: int) -> None:
-    """The engine, the watcher, or all processes at once, at random moments: lost 0, twice 0, damaged 0, hung 0."""
+    """Random kills of one or all processes: nothing is lost, done twice, damaged or stuck."""
     chance = random.Random(11)
     (tmp_path / "same.flac").write_bytes(song)
     audio = audio_of(tmp_path / "same.flac")
@@ -244,10 +245,10 @@ def test_kills(heard: Path, music: Path, song: bytes, tmp_path: Path, kills: int
 @sizes("signals", 4, 40)
 @pytest.mark.parametrize("start", ["cold", "warm"])
 def test_signals(heard: Path, music: Path, song: bytes, start: str, signals: int) -> None:
-    """SIGTERM at random moments of a start: it ends with status 0, in time, and whatever it did is done once.
+    """SIGTERM at random moments of a start: it ends in time with status 0, and does nothing twice.
 
-    Cold means no database yet, so that it is made while the signal comes. A signal before Python runs our code is the
-    interpreter's, which dies of it.
+    "Cold" means that there is no database yet, so it is made while the signal comes. A signal that
+    comes before Python runs our code kills the interpreter.
     """
     chance, statuses, slowest = random.Random(f"{start}"), Counter[int](), 0.0
     kept = (heard / "library.sqlite3").read_bytes()
@@ -303,7 +304,7 @@ def caught(process_id: int) -> set[int]:
 
 
 def test_the_service_answers_while_it_hears_of_more_than_it_can_take(heard: Path, music: Path) -> None:
-    """What is heard waits in a queue of bounded length; the rest is found by a look."""
+    """Events wait in a queue of limited length; a scan finds the rest."""
     with Watcher(music, data_dir=heard, quiet_s=0.2) as watcher:
         watcher.wait_for("looked", why="start")
         for number in range(MOST_WAITING + 500):

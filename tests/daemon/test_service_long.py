@@ -1,4 +1,4 @@
-"""The service for long, and under load; see the marks."""
+"""The service for a long time, and under load; see the marks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 def test_two_thousand_files_and_ten_kills(
     heard: Path, tmp_path: Path, make_techno: MakeTechno, record_property: Callable[[str, object], None]
 ) -> None:
-    """They arrive in all ways while the service is killed and started again: each is tagged once, none is forgotten."""
+    """Files arrive in all ways while the service is killed and restarted: each is tagged once."""
     chance = random.Random(4)
     music, outside = tmp_path / "music", tmp_path / "outside"
     music.mkdir()
@@ -70,7 +70,7 @@ def test_two_thousand_files_and_ten_kills(
             arrive(200)
             for _ in range(chance.randrange(1, 150)):
                 watcher.wait_for("tagged")
-            time.sleep(chance.random() / 5)  # a moment that nothing foresees
+            time.sleep(chance.random() / 5)  # a random moment
             watcher.kill()
     assert len(songs) == 2000
     with Watcher(music, data_dir=heard, jobs=2, log_level="info") as watcher:
@@ -98,12 +98,12 @@ def held(process_id: int) -> dict[str, int]:
 
 
 class Library:
-    """A folder that changes as a person and their programs change it; remembers whose genre each file must have."""
+    """A folder that changes as a person changes it; remembers which genre each file must have."""
 
     def __init__(self, music: Path, samples: npt.NDArray[np.float32]) -> None:
         self.music, self._samples = music, samples
         self._chance = random.Random(7)
-        self.genres: dict[Path, list[str] | None] = {}  # the owner's, or None where it is for the service to choose
+        self.genres: dict[Path, list[str] | None] = {}  # the user's genre, or None if the service chooses
         self.counts = dict.fromkeys(("added", "moved", "retitled", "regenred", "touched", "deleted"), 0)
 
     def change(self, least: int) -> None:
@@ -156,7 +156,7 @@ class Library:
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_a_day_in_an_hour(data_dir: Path, tmp_path: Path, techno_samples: npt.NDArray[np.float32]) -> None:
-    """Files come, move, are edited and go, for SOAK_MINUTES (5): what the service holds stays the same."""
+    """Files come, move, are edited and go, for SOAK_MINUTES (5): the service does not grow."""
     minutes = float(os.environ.get("SOAK_MINUTES", "5"))
     library = Library(tmp_path / "music", techno_samples)
     library.music.mkdir()

@@ -1,4 +1,4 @@
-"""A model that learned its owner's genres, in the service."""
+"""A model that was trained on the user's genres, in the service."""
 
 from __future__ import annotations
 

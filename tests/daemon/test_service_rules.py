@@ -1,4 +1,4 @@
-"""What the service does with files by the owner's options, and by what others do to them: real processes and files."""
+"""How options, and what others do to files, change what the service does. Real processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 
 def test_what_is_left_out_is_never_handled(heard: Path, music: Path, song: bytes) -> None:
-    """Neither by what is heard of it nor by a look; links to folders and what is gone again are left out too."""
+    """Neither events nor scans take such files, links to folders, or files that are gone."""
     left_out = [music / name for name in ("Podcasts/1.flac", "a/Podcasts/2.flac", "b/3.LIVE.flac", "sub/dir/4.flac")]
     outside = music.with_name("outside")
     outside.mkdir()
@@ -34,7 +34,7 @@ def test_what_is_left_out_is_never_handled(heard: Path, music: Path, song: bytes
         (music / "gone.flac").unlink()
         (music / "1.flac").write_bytes(song)
         watcher.wait_for("tagged", path=music / "1.flac")
-        watcher.process.send_signal(signal.SIGHUP)  # which has all folders looked at
+        watcher.process.send_signal(signal.SIGHUP)  # which scans all folders
         watcher.wait_for("looked", why="configuration", files=1, new=0)
         assert watcher.status()["outcomes"] == {"tagged": 1}
         assert not any(watcher.seen(event) for event in ("warning", "error", "failed", "folder cannot be read"))
@@ -80,7 +80,7 @@ def test_a_file_that_was_set_aside_is_tried_when_it_changes(heard: Path, music: 
         watcher.wait_for("quarantined", path=path)
         path.write_bytes(song)
         watcher.wait_for("tagged", path=path)
-        # Another one in its place, of the same size and time.
+        # Another file in its place, with the same size and time.
         other = path.with_name("other.part")
         now = path.stat()
         other.write_bytes(bytes(now.st_size))

@@ -46,7 +46,7 @@ def watching(
 
 
 def until(true: Callable[[], object], within_s: float = STARTS_WITHIN_S) -> None:
-    """Wait for something that nobody tells of."""
+    """Wait for something that causes no event."""
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline
@@ -71,7 +71,7 @@ def test_a_signal_in_the_first_moment_ends_it_with_status_0(heard: Path, music: 
 
 
 def test_the_handlers_come_before_anything_heavy() -> None:
-    """The same in slow motion: what Python has imported by the time when the signals are ours."""
+    """The same in slow motion: what Python has imported before we handle the signals."""
     script = """
         import sys
         from genretagger.daemon import early

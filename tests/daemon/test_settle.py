@@ -1,4 +1,4 @@
-"""When a file is complete: decided from stamps and a clock that the tests turn."""
+"""When a file is complete, from stamps and a clock that the tests control."""
 
 from __future__ import annotations
 

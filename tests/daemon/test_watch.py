@@ -1,4 +1,4 @@
-"""What the service hears, and how it notices that it hears nothing: limits, unmounted disks, dead threads."""
+"""Events, and how the service notices that none come: limits, unmounted disks, dead threads."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_overflow_of_the_kernels_queue(heard: Path, music: Path, song: bytes)
 
 @pytest.mark.parametrize("limit", ["watches 0", "watches 3", "instances 0"])
 def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: str) -> None:
-    """At the root, or below it where watchdog says nothing: told once, with the way out; then it is polled."""
+    """At the root, or below it where watchdog is silent: logged once with a hint, then polled."""
     for name in ("a/b", "c", "d", "e"):
         (music / name).mkdir(parents=True)
     script = """
@@ -247,7 +247,7 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
 def test_a_database_that_others_hold_is_waited_for(
     heard: Path, music: Path, song: bytes, notify_socket: socket.socket
 ) -> None:
-    """It is not well meanwhile, and the service manager has no reason to kill it: it could not do better."""
+    """Meanwhile it is not well, but the service manager does not kill it: that would not help."""
     name = "@" + notify_socket.getsockname()[1:].decode()
     with Watcher(music, data_dir=heard, NOTIFY_SOCKET=name, WATCHDOG_USEC=1_000_000, retry_s=5) as watcher:
         watcher.wait_for("looked", why="start")
@@ -270,7 +270,7 @@ def test_a_database_that_others_hold_is_waited_for(
 
 
 def test_whoever_opens_a_file_while_we_look_at_it_does_not_end_us(tmp_path: Path) -> None:
-    """The kernel tells the holder of a lease by a signal, of which a process dies unless another one is chosen."""
+    """The kernel signals the holder of a lease; the default signal would kill the process."""
     path = tmp_path / "song.flac"
     path.write_bytes(b"being written")
     looking = """

@@ -24,7 +24,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def walk(*paths: Path) -> list[Found]:
-    """Find everything, and accept no failure."""
+    """Find everything; any failure is an error."""
     failures: list[FileError] = []
     found = list(find(paths, failures.append))
     assert failures == []
@@ -233,7 +233,7 @@ def test_a_tree_of_2000_levels(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def _deep(folder: Path, levels: int) -> Iterator[int]:
-    """Make a file and a folder in each folder, and take it all away in the end, by steps that need no long path."""
+    """Make a file and a folder in each folder; remove them later, in steps with short paths."""
     folder.mkdir()
     top = here = os.open(folder, os.O_RDONLY)
     for _ in range(levels):

@@ -1,4 +1,4 @@
-"""The write protocol: the old bytes or the new ones, whatever happens and whoever interferes."""
+"""The write protocol: the old bytes or the new ones, no matter what happens."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_nobody_can_read_the_copy_before_it_is_ready(song: Path) -> None:
 
 @contextlib.contextmanager
 def nobody(path: Path) -> Iterator[Path]:
-    """A copy of a file that belongs to an ordinary user, who we are meanwhile: root may write everything."""
+    """A copy of a file that belongs to an ordinary user. We become that user: root may do all."""
     if os.geteuid() != 0:
         yield path
         return

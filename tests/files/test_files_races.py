@@ -49,7 +49,7 @@ def test_an_error_at_any_step_leaves_the_original(song: Path, step: str, error: 
 
 @pytest.mark.parametrize("step", ["swapped", "confirmed", "folder-synced"])
 def test_an_error_after_a_rename_is_told_as_it_is(song: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rename cannot be taken back: what is in the file tells that the write took place."""
+    """A rename cannot be taken back: the content of the file shows that the write took place."""
     cannot_exchange(monkeypatch)
 
     def fail() -> None:
@@ -96,7 +96,7 @@ def test_a_kill_at_any_step_leaves_old_or_new(song: Path, step: str, way: str) -
 
 BEFORE_SWAP = swap.STEPS[: swap.STEPS.index("swapped")]
 LOOKED = BEFORE_SWAP[:-1]
-"""The steps after which the protocol still looks at the original, even where names cannot be exchanged."""
+"""The steps after which the original is still checked, even if names cannot be exchanged."""
 
 
 def overwrite(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Programs that have a file open for writing while it is replaced: none of their edits is lost without a word."""
+"""Programs that have a file open for writing while it is replaced lose no edit silently."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print("written", flush=True)
 
 
 class Editor:
-    """A program that opens a file for writing, holds it, and writes to it when it is told to."""
+    """A program that opens a file for writing, holds it, and writes to it on request."""
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
@@ -44,16 +44,16 @@ class Editor:
         )
 
     def begin_to_open(self) -> None:
-        """Have it open the file, which may take until somebody lets it."""
+        """Let it open the file, which may have to wait for somebody."""
         self._tell()
 
     def open(self) -> None:
-        """Have it open the file."""
+        """Let it open the file."""
         self.begin_to_open()
         self.wait_for("opened")
 
     def write(self) -> None:
-        """Have it write and close the file."""
+        """Let it write and close the file."""
         self._tell()
         self.wait_for("written")
 
@@ -144,7 +144,7 @@ def test_who_holds_it_from_the_start_costs_no_copy(song: Path, editor: Editor) -
 
 @pytest.fixture
 def asked() -> Iterator[threading.Event]:
-    """Is set when the kernel says that somebody waits for us to let go of a file."""
+    """Is set when the kernel says that somebody waits until we release a file."""
     event = threading.Event()
 
     def handler(_: int, __: FrameType | None) -> None:
@@ -171,7 +171,7 @@ def test_who_opens_it_just_before_the_swap_gets_the_original(
 
 @pytest.mark.parametrize("step", ["swapped", "confirmed", "folder-synced"])
 def test_who_was_on_the_way_to_the_original_gets_it_back(song: Path, step: str) -> None:
-    """A path is looked up first, and opened then; between the two, the original can get its other name."""
+    """A path is looked up before it is opened; in between, the original can get its other name."""
 
     def arrive() -> None:
         with pytest.raises(BlockingIOError):
@@ -184,7 +184,7 @@ def test_who_was_on_the_way_to_the_original_gets_it_back(song: Path, step: str) 
 
 
 def test_a_rename_is_not_taken_back(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is it said to be: the history must know that the write took place."""
+    """And it is not reported as lost: the history must know that the write took place."""
     cannot_exchange(monkeypatch)
 
     with song.open("rb") as same:
@@ -198,7 +198,7 @@ def test_a_rename_is_not_taken_back(song: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_program_that_edits_all_the_time_loses_nothing(song: Path) -> None:
-    """Without the lease it lost some of its edits here each time."""
+    """Without the lease, some edits were lost here every time."""
     command = [sys.executable, "-c", BUSY_EDITOR, str(song)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as editing:
         while editing.poll() is None:
@@ -225,7 +225,7 @@ def test_nobody_waits_for_us_afterwards(song: Path, step: str, ending: type[Base
         if ending is not None:
             raise ending
 
-    with song.open("rb") as same:  # the original, whatever becomes of its name
+    with song.open("rb") as same:  # the original, even if its name changes
         try:
             run(song, step=at(step, end))
         except KeyboardInterrupt:
@@ -240,7 +240,7 @@ def test_where_the_system_gives_no_lease_it_goes_on(song: Path, monkeypatch: pyt
 
 
 def test_where_a_refusal_tells_nothing_it_goes_on(song: Path, editor: Editor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on NFS and SMB, which refuse a lease for reasons of their own; what was written by then is still seen."""
+    """As on NFS and SMB, which may refuse a lease; what was written until then is still noticed."""
     monkeypatch.setattr(system, "_refuses_at_will", lambda _: True)
     editor.open()
     assert is_being_written(song) is None
@@ -262,7 +262,7 @@ def test_whether_a_file_is_being_written(song: Path, editor: Editor, held: bool)
 
 
 def test_without_the_right_to_leases_nothing_is_told_of_the_files_of_others(song: Path) -> None:
-    """As in a container: root has the files of all, and no lease on any of them."""
+    """As in a container: root can open all files, but gets no lease on any of them."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root has rights to give up, by setpriv")
     os.chown(song, 12345, 12345)

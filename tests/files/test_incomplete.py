@@ -1,4 +1,4 @@
-"""Files that have their full size and not all of their sound, and files whose silence only looks like that."""
+"""Files of full size that lack some sound, and files with silence that only looks like that."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gap(path: Path) -> str | None:
 
 
 def punch(path: Path, start: float, end: float) -> None:
-    """Make a part of a file, from 0 to 1, one that was never written."""
+    """Make a part of a file a hole, as if it had never been written; from 0 to 1."""
     data, size = path.read_bytes(), path.stat().st_size
     first, last = int(start * size), int(end * size)
     with path.open("wb") as file:
@@ -75,7 +75,7 @@ def test_an_end_that_was_never_written(tmp_path: Path, make_techno: MakeTechno, 
 
 @pytest.mark.parametrize("kind", [*COMPRESSED, *PCM])
 def test_digital_silence_is_sound(tmp_path: Path, kind: str) -> None:
-    """A minute of it in the middle, half a minute at the end, and stored as holes where the file system can."""
+    """A minute of silence in the middle and half a minute at the end, if possible as holes."""
     noise = np.random.default_rng(1).standard_normal(44100, np.float32) / np.float32(8)
     silence = np.zeros(44100, np.float32)
     sounds: dict[str, list[FloatArray]] = {

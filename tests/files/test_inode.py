@@ -1,4 +1,4 @@
-"""Flags of files (`chattr`) and holes, on the file system of the tests and on real images of others."""
+"""Flags of files (`chattr`) and holes, on the tests' file system and on real images of others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 
 
 def chattr(how: str, *paths: Path) -> None:
-    """Change flags by the real program."""
+    """Change flags with the real program."""
     if shutil.which("chattr") is None:
         pytest.skip("no chattr here")
     done = subprocess.run(["chattr", how, *paths], capture_output=True, text=True, check=False)
@@ -35,7 +35,7 @@ def chattr(how: str, *paths: Path) -> None:
 
 
 def lsattr(path: Path) -> set[str]:
-    """The letters of a file's flags, but those that the file system sets itself."""
+    """The letters of a file's flags, except those that the file system sets itself."""
     said = subprocess.run(["lsattr", "-d", path], capture_output=True, text=True, check=True).stdout
     return set(said.split()[0]) - set("-eIENV")
 
@@ -115,7 +115,7 @@ IMAGES = {"btrfs": (["mkfs.btrfs", "-q"], "+C", 128), "xfs": (["mkfs.xfs", "-q"]
 
 @pytest.mark.parametrize("kind", IMAGES)
 def test_flags_stay_on_other_file_systems(tmp_path: Path, kind: str) -> None:
-    """Btrfs takes the flag C for empty files only."""
+    """Btrfs allows the flag C only for empty files."""
     command, how, size_mb = IMAGES[kind]
     if shutil.which(command[0]) is None or os.geteuid() != 0:
         pytest.skip(f"{kind} cannot be made here")

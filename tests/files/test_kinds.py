@@ -1,4 +1,4 @@
-"""Kinds: told by content, whatever the name; and text is never audio."""
+"""Kinds depend on the content, not on the name; and text is never audio."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ import pytest
 from genretagger.errors import ModelError
 from genretagger.model import download, musicnn
 from genretagger.model.download import fetch, read_members
+from genretagger.model.recipes import MUSICNN
 
 WHEEL = "musicnn-0.1.0-py3-none-any.whl"
 
@@ -102,7 +103,7 @@ def test_fetches_from_the_owners_index_and_tells_how_far_it_is(
     index.content = wheel.read_bytes()
     pip_alone.setenv("PIP_INDEX_URL", index.url)
     told: list[tuple[str, int, int | None]] = []
-    fetched = fetch("musicnn==0.1.0", tmp_path, lambda *step: told.append(step))
+    fetched = fetch(MUSICNN.requirement, tmp_path, lambda *step: told.append(step))
     assert fetched.read_bytes() == index.content
     assert {stage for stage, _, _ in told} == {"fetching"}
     done = [done for _, done, _ in told]
@@ -113,7 +114,7 @@ def test_fetches_from_the_owners_index_and_tells_how_far_it_is(
 def test_fetches_from_the_owners_folder(wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pip_alone.setenv("PIP_NO_INDEX", "1")
     pip_alone.setenv("PIP_FIND_LINKS", str(wheel.parent))
-    assert fetch("musicnn==0.1.0", tmp_path, silent).read_bytes() == wheel.read_bytes()
+    assert fetch(MUSICNN.requirement, tmp_path, silent).read_bytes() == wheel.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_no_network_is_said_in_a_sentence(
     for name, value in settings.items():
         pip_alone.setenv(name, value)
     with pytest.raises(ModelError, match=cause) as caught:
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
     assert "--from FILE" in caught.value.hint
     assert len(caught.value.cause) < 100
 
@@ -142,7 +143,7 @@ def test_a_package_of_the_wrong_size_is_not_fetched_to_its_end(
     index.content = b"\0" * (65 * 1024 * 1024)
     pip_alone.setenv("PIP_INDEX_URL", index.url)
     with pytest.raises(ModelError, match="another file"):
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
 
 
 def test_an_interruption_ends_pip(index: Index, wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_an_interruption_ends_pip(index: Index, wheel: Path, pip_alone: pytest.M
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch("musicnn==0.1.0", tmp_path, interrupt)
+        fetch(MUSICNN.requirement, tmp_path, interrupt)
     assert index.given_up.wait(30)
 
 
@@ -169,7 +170,7 @@ def test_an_index_that_sends_too_slowly_is_given_up(
     pip_alone.setattr(download, "PIECE_WITHIN_S", 1.0)
     pip_alone.setattr(download, "BEGUN_WITHIN_S", 10.0)
     with pytest.raises(ModelError, match="sends too slowly") as caught:
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
     assert "The next try begins again" in caught.value.hint
     assert index.given_up.wait(30)
 
@@ -182,7 +183,7 @@ def test_a_place_without_room_is_no_broken_network(
     pip_alone.setenv("PIP_INDEX_URL", index.url)
     pip_alone.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
     with pytest.raises(ModelError, match="disk is full") as caught:
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
     assert caught.value.hint == "Free 100 MB and try again."
 
 
@@ -194,7 +195,7 @@ def test_a_failure_where_nothing_is_free_is_for_lack_of_room(tmp_path: Path, mon
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(ModelError, match="disk is full"):
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="writes a shell script")
@@ -216,13 +217,13 @@ def test_other_failures_of_pip_are_translated(
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
     with pytest.raises(ModelError, match=cause):
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
 
 
 def test_a_python_that_cannot_be_started_is_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
     with pytest.raises(ModelError, match="cannot be started"):
-        fetch("musicnn==0.1.0", tmp_path, silent)
+        fetch(MUSICNN.requirement, tmp_path, silent)
 
 
 def test_reads_the_members_of_the_right_wheel_only(wheel: Path, tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from genretagger.audio.mel import heard
 from genretagger.config import load
 from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.listener import Listener
-from genretagger.types import Sound, Window
+from genretagger.types import Frames, Window
 
 
 @pytest.fixture
@@ -28,29 +29,35 @@ def listener(models: ModelStore) -> Listener:
 
 
 @pytest.fixture
-def sound(models: ModelStore, techno_samples: npt.NDArray[np.float32]) -> Sound:
+def frames(models: ModelStore, techno_samples: npt.NDArray[np.float32]) -> Frames:
     """A window of something to hear."""
-    request = listener(models).request
-    return Sound(techno_samples[None, : request["window_samples"]], request["rate_hz"], (Window(0.0, 3.0),))
+    ears = listener(models).request["ears"]
+    main = ears[0].front_end
+    kept, rows = heard(techno_samples[None, : main.window_samples], main.margin_samples, ears)
+    assert list(kept) == [0]
+    parts = np.split(rows, [187 * 96], axis=1)
+    return Frames(
+        (Window(0.0, 3.0),), tuple(part.reshape(1, *ear.front_end.shape) for part, ear in zip(parts, ears, strict=True))
+    )
 
 
-def test_a_model_that_rotted_on_the_disk_is_not_listened_with(models: ModelStore, sound: Sound) -> None:
-    assert listener(models).hear(sound) is not None
+def test_a_model_that_rotted_on_the_disk_is_not_listened_with(models: ModelStore, frames: Frames) -> None:
+    assert listener(models).hear(frames) is not None
     onnx = models.get().onnx_path
     content = bytearray(onnx.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)  # the same size, and it still loads
     onnx.write_bytes(content)
     # what it heard would be stored under the sound model's fingerprint, and outlive its repair
-    with pytest.raises(ModelError, match=r"damaged.*pull musicnn --force"):
-        listener(models).hear(sound)
+    with pytest.raises(ModelError, match=r"damaged.*pull musicnn-yamnet --force"):
+        listener(models).hear(frames)
 
 
-def test_a_model_that_was_replaced_meanwhile_is_not_listened_with(models: ModelStore, sound: Sound) -> None:
+def test_a_model_that_was_replaced_meanwhile_is_not_listened_with(models: ModelStore, frames: Frames) -> None:
     early = listener(models)
     folder = models.get().folder
-    models.add(folder / "model.onnx", _other_card(folder), name="musicnn", force=True)
+    models.add(folder / "model.onnx", _other_card(folder), name=early.name, force=True)
     with pytest.raises(ModelError, match="replaced"):
-        early.hear(sound)
+        early.hear(frames)
 
 
 def _other_card(folder: Path) -> Path:

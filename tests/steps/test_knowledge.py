@@ -19,7 +19,7 @@ from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
 from genretagger.sentences import sentence
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Decision, Sound, Status, Track
+from genretagger.types import Decision, Frames, Status, Track
 from genretagger.worker.pool import WorkerPool
 
 
@@ -63,11 +63,11 @@ def test_what_is_heard_in_a_file_that_took_the_place_of_another_is_not_taken_for
     other = make(tmp_path / "other.flac", "flac", seconds=8)
 
     class Swapping(WorkerPool):
-        def decode(self, path: Path, **request: Any) -> Future[Sound]:
+        def hear(self, path: Path, **request: Any) -> Future[Frames]:
             if other.exists():  # after the first one was read, and before it is listened to
                 song.rename(music / "moved.flac")
                 other.rename(song)
-            return super().decode(path, **request)
+            return super().hear(path, **request)
 
     model = ModelStore(settings.models_dir).get()
     with Store.open(settings.database) as store, Swapping(1) as workers:
@@ -130,7 +130,7 @@ def test_what_decided_last_is_told_first_also_where_it_was_known_before(
     assert tag(settings, music)["copy.flac"].status is Status.TAGGED
     found = store.describe(music / "copy.flac")
     assert found is not None
-    assert [each.model for each in found.decisions] == ["musicnn", "other"]
+    assert [each.model for each in found.decisions] == ["musicnn-yamnet", "other"]
     assert found.decisions[0].decision == first.decisions[0].decision
 
 

@@ -1,4 +1,4 @@
-"""Files of chunks, taken apart and put together by the tests."""
+"""Files of chunks: tests take them apart and put them together."""
 
 from __future__ import annotations
 

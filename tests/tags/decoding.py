@@ -1,4 +1,4 @@
-"""A process that decodes what it is sent: the length in 8 bytes, then a file; it answers with a line for each.
+"""A process that decodes files: it gets the length in 8 bytes and a file, and answers a line.
 
 python decoding.py < files
 """
@@ -18,7 +18,7 @@ from audio_factory import decode
 
 
 def digest(data: bytes) -> str:
-    """What FFmpeg makes of a file."""
+    """The samples that FFmpeg decodes from a file."""
     try:
         return hashlib.blake2b(decode(io.BytesIO(data)), digest_size=16).hexdigest()
     except (av.error.FFmpegError, ValueError, IndexError) as error:

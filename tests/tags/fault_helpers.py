@@ -1,4 +1,4 @@
-"""Faults at each system call of a write, made by strace: a kill before the call, or an error instead of it."""
+"""Faults at each system call of a write, by strace: a kill before it, or an error instead."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ CHANGING = frozenset(
         "mkdir",
     }
 )
-"""The calls that can change a file or a folder; a kill at any other leaves what a kill at one of these leaves."""
+"""The calls that can change a file or a folder. A kill at any other call adds no new state."""
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "corpus"
 FROM_CORPUS = {
@@ -69,12 +69,12 @@ FROM_CORPUS = {
     "M4A, found": "beets/full.m4a",
     "MP3, found": "beets/full.mp3",
 }
-"""Containers that no encoder here makes, and files that other programs tagged; by a path in a folder of odd files."""
+"""Containers that no encoder here makes, and files that others tagged: paths of odd files."""
 
 
 @dataclass(frozen=True)
 class Song:
-    """A file to write to, where a write has something to do."""
+    """A file to write to, in which a write changes something."""
 
     name: str
     data: bytes
@@ -86,7 +86,7 @@ def containers() -> list[str]:
 
 
 def make_song(name: str, folder: Path) -> Song:
-    """Make a file of a container; skips where it would come from a folder that is absent."""
+    """Make a file of a container; skips if it would come from a folder that is missing."""
     path = folder / "made"
     if name == "speex":
         make_speex(path, 0.5, ["Old"])
@@ -126,7 +126,7 @@ class Call:
 
 
 class Writer:
-    """Writes to copies of a song, undisturbed or with a fault."""
+    """Writes to copies of a song, with or without a fault."""
 
     def __init__(self, song: Song, folder: Path) -> None:
         self.folder = folder
@@ -153,7 +153,7 @@ class Writer:
         self._server.wait()
 
     def write(self, *tracer: str) -> int:
-        """Write to a new copy of the song under a tracer; gives the status that `waitpid` gives."""
+        """Write to a new copy of the song under a tracer; returns the status from `waitpid`."""
         fork = int(self._ask())
         _wait_for(lambda: _status(fork)["State"].startswith(("T", "t")))
         with subprocess.Popen(
@@ -191,14 +191,18 @@ class Writer:
         }
 
     def trace(self, log: Path) -> list[Call]:
-        """Write undisturbed, and give the calls in their order."""
+        """Write without a fault, and return the calls in their order."""
         assert os.waitstatus_to_exitcode(self.write("-y", "-s0", f"--output={log}")) == WRITTEN
         lines = log.read_text("utf-8", "replace").splitlines()
         found = (re.match(r"([a-z_0-9]+)\(", line) for line in lines)
         return [Call(match[1], line) for match, line in zip(found, lines, strict=True) if match]
 
     def suffer(self, fault: Fault, new: bytes) -> str:
-        """Write with a fault; assert that the file is whole, that a restart cleans up, and say how it ended."""
+        """Write with a fault; assert that the file is whole and a restart cleans up.
+
+        Returns:
+            How the write ended.
+        """
         code = os.waitstatus_to_exitcode(self.write("--output=/dev/null", *fault.inject()))
         assert code != BUG, f"{fault}: a bug"
         content = self.path.read_bytes()
@@ -216,7 +220,7 @@ class Writer:
 
 
 def points(calls: Sequence[Call], only: frozenset[str] | None = None) -> Iterator[tuple[str, int]]:
-    """Each call by its name and its number among those of that name."""
+    """Each call by its name and its number among the calls with that name."""
     count: Counter[str] = Counter()
     for call in calls:
         count[call.name] += 1
@@ -230,6 +234,6 @@ def _status(process_id: int) -> dict[str, str]:
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
-    """Look again and again; the test's own time limit ends what never comes."""
+    """Check again and again; the time limit of the test ends it if it never comes true."""
     while not condition():
         os.sched_yield()

@@ -1,11 +1,12 @@
-"""A process that writes one genre for each line it is given, in a fork that waits to be traced.
+"""A process that writes one genre for each line that it gets, in a fork that waits to be traced.
 
-The first line is written in this process itself, so that all that is imported late is there, and a system call has the
-same number in every fork. A fork stops itself, so that a tracer can be attached; the parent lets it go on. It tells how
-it ended by its exit status.
+The process handles the first line itself, so that all late imports are done and a system call has
+the same number in every fork. A fork stops itself, so that a tracer can be attached; the parent
+lets it go on. Its exit status says how it ended.
 
-Run as `python fault_writer.py`; a line is the JSON of path and request, as a child process of genretagger gets it.
-The answer is the number of the fork; an empty line makes this process wait for it, and answers with its wait status.
+Run it as `python fault_writer.py`. A line is the JSON of path and request, as a child process of
+genretagger gets it. The answer is the process id of the fork. On an empty line, this process waits
+for the fork and answers with its wait status.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _write(path: Path, request: Json) -> int:
         child.write(path, request)
     except GenretaggerError:
         return REFUSED
-    except BaseException:  # noqa: BLE001 - whatever it is, the exit status tells
+    except BaseException:  # noqa: BLE001 - the exit status reports any error
         traceback.print_exc()
         return BUG
     return WRITTEN

@@ -1,7 +1,7 @@
-"""MP3 files of every layout: what may stand in front of the audio and behind it, and where the genre may be.
+"""MP3 files of every layout: what may be before and after the audio, and where the genre may be.
 
-Each part says one thing; `LAYOUTS` is their whole product, and `build` makes a file of one. `agrees` tells the layouts
-whose tags contradict each other, which may be refused.
+Each part says one thing. `LAYOUTS` has all combinations, and `build` makes a file of one. `agrees`
+says whether the tags of a layout agree; if they contradict each other, the file may be refused.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ ORDERS = ("APEv2, Lyrics3, ID3v1", "Lyrics3, APEv2, ID3v1", "ID3v1, APEv2", "APE
 
 @dataclass(frozen=True)
 class Layout:
-    """Which of the parts stand where."""
+    """Which parts are in which place."""
 
     first: str
     second: str
@@ -132,14 +132,14 @@ class Layout:
 
     @property
     def has_genre(self) -> bool:
-        """Whether a genre stands somewhere that every tagger of its time could read."""
+        """Whether a genre is in a place that every tagger of its time could read."""
         parts = (self.first, self.second, self.ape, self.lyrics, self.id3v1)
         known = any(part.endswith(" genre") and part not in ("undefined genre", "blank genre") for part in parts)
         return known and self.order != "ID3v1, APEv2"
 
 
 def layouts() -> Iterator[Layout]:
-    """All of them, without those that are others under another name."""
+    """All layouts, each only once."""
     for parts in product(FIRST, SECOND, APE, LYRICS, ID3V1, ORDERS):
         layout = Layout(*parts)
         if layout.second != "none" and layout.first == "none":

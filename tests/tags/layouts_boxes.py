@@ -1,7 +1,7 @@
-"""Files of every container but MP3, with every foreign tag around them that a tagger ever put there.
+"""Files of every container but MP3, with every foreign tag around them that taggers are known for.
 
-`CONTAINERS` make the bytes of a file by name; `FRONTS` and `BEHINDS` are what can lie around it. Their product is what
-`test_tags_layouts_boxes.py` goes through.
+`CONTAINERS` make the bytes of a file by name; `FRONTS` and `BEHINDS` make what can lie around it.
+`test_tags_layouts_boxes.py` tries all combinations.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _made(kind: str, genres: tuple[str, ...] = (), title: str | None = "Song") -
 
 
 def _flac(*blocks: bytes) -> Callable[[Path], bytes]:
-    """With these blocks of comments."""
+    """A FLAC file with these blocks of comments."""
 
     def make_it(folder: Path) -> bytes:
         path = folder / "made.flac"

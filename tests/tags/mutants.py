@@ -1,4 +1,4 @@
-"""Damaged copies of a file: bytes flipped, inserted, deleted, the end cut off; the same for the same number.
+"""Damaged copies of a file: bytes flipped, inserted, deleted, the end cut off. The number decides.
 
 Tags lie at the start and at the end, so most of the damage goes there.
 """
@@ -18,7 +18,7 @@ def mutant(data: bytes, number: int) -> bytes:
 
     Args:
         data: the sound file.
-        number: which of the endlessly many.
+        number: which copy; the same number always gives the same one.
     """
     random = np.random.default_rng([number, len(data)])
     damaged = bytearray(data)

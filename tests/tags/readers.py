@@ -1,7 +1,7 @@
 """What three common readers show of a file: FFmpeg, TagLib and mutagen.
 
-Each is asked for plain fields under plain names. A genre that is added to a file must not take a field away from any of
-the three, and each of them must show the genre; `hidden` says what was lost.
+Each is asked for plain fields under plain names. A new genre must not hide a field from any of the
+three, and each of them must show the genre; `hidden` says what was lost.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def mutagen_error() -> type[Exception]:
 
 
 def hidden(before: Mapping[str, Fields], after: Mapping[str, Fields], *genres: str) -> list[str]:
-    """Say what a reader no longer shows, or shows otherwise, and which reader does not show the genres.
+    """Say what a reader no longer shows or shows differently, and which one shows no genre.
 
     Args:
         before: `shown` before a genre was written.
         after: `shown` after.
-        genres: what was written; each reader must show at least one, and TagLib and mutagen all of them.
+        genres: what was written. Each reader must show one; TagLib and mutagen must show all.
     """
     faults = []
     for name, fields in before.items():
@@ -111,12 +111,12 @@ def _contains(now: tuple[str, ...], then: tuple[str, ...]) -> bool:
 
 
 def _garbled(text: str) -> bool:
-    """Whether letters of it were shown wrong, as FFmpeg does with ID3v1; they may be right by now."""
+    """Whether some letters were shown wrong, as FFmpeg does with ID3v1; they may be right now."""
     return any(mark == "\ufffd" or "\udc80" <= mark <= "\udcff" for mark in text)
 
 
 def _continues(text: str, old: str) -> bool:
-    """Whether a text says more than what ID3v1 had room for: a year, a track number, the start of a title."""
+    """Whether a text says more than ID3v1 had room for: a year, a track number, a cut title."""
     if old.isdigit():
         number = re.match(r"\d+", text)
         return number is not None and int(number[0]) == int(old)

@@ -1,4 +1,4 @@
-"""What the tests of tags share: one case a container, and a write with everything around it."""
+"""Helpers for the tests of tags: a case for each container, and a complete write."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write(path: Path, change: api.Change, **changes: object) -> TagChange:
 
 
 def only(path: Path) -> bool:
-    """Whether nothing else lies in its folder."""
+    """Whether nothing else is in its folder."""
     return [found.name for found in path.parent.iterdir()] == [path.name]
 
 
@@ -137,7 +137,7 @@ def _mp3_unsynchronised(path: Path, genres: list[str]) -> Path:
 
 
 def _mp4_media_first(path: Path, genres: list[str]) -> Path:
-    """The other layout: the media data behind the tags, so that they move when the tags grow."""
+    """The other layout: the media data after the tags, so it moves when the tags grow."""
     make(path, "alac", 1.0, genres)
     data = path.read_bytes()
     atoms, position = [], 0
@@ -157,7 +157,7 @@ def _mp4_media_first(path: Path, genres: list[str]) -> Path:
 
 
 def _wav_tag_first(path: Path, genres: list[str]) -> Path:
-    """A tag of ID3v2.3 under its other name, in front of the audio, and a LIST without genre behind."""
+    """An ID3v2.3 tag under its other name before the audio, and a LIST without a genre after it."""
     make(path, "wav", 1.0, title=None, artist=None)
     data = path.read_bytes()
     frames = [frame("TIT2", b"\x00A title")]

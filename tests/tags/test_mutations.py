@@ -1,8 +1,8 @@
-"""Damaged files of every container through the real child processes: tagged, compared and put back, or left alone.
+"""Damaged files of every container, in real child processes: tagged and undone, or left alone.
 
-`make mutations` tries 100,000 of them, the fast tests a few of each container. Whatever the damage is, this process
-goes on, a write that fails changes nothing, no temporary is left, the audio that FFmpeg decodes stays the same, and
-what was written can be undone.
+`make mutations` tries 100,000 of them, the fast tests a few of each container. Whatever the damage
+is, this process goes on, a failed write changes nothing, no temporary file stays, FFmpeg decodes
+the same audio, and what was written can be undone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GENRES = ("Doom Metal", "Späße")
 
 
 class Ears:
-    """Decodes files in a process of its own, which damaged audio may crash or hang."""
+    """Decodes files in its own process, because damaged audio may crash or hang it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,7 +98,7 @@ def test_many_mutants(case: Case, part: int, tmp_path: Path, ears: Ears) -> None
 
 
 def tried(case: Case, numbers: range, folder: Path, ears: Ears) -> Counter[str]:
-    """Try mutants, with and without a genre to begin with, and count what became of them."""
+    """Try mutants, with and without an old genre, and count the results."""
     originals = [case.make(folder / "original", genres).read_bytes() for genres in ([], ["Rock"])]
     place = folder / "music"
     place.mkdir()

@@ -17,7 +17,7 @@ from ape_factory import make_ape
 from audio_factory import decode, make, metadata
 from tags_helpers import field_of, frame, id3, id3v1, kind_at, only, payload_of, put, refusal_of, write
 
-from genretagger.audio.listen import sample  # copes with a tail, which FFmpeg's WavPack takes for a broken block
+from genretagger.audio.listen import sample  # accepts a tail, which FFmpeg's WavPack reads as a broken block
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.files import replace as files
 from genretagger.files import swap
@@ -366,7 +366,7 @@ def test_a_kill_leaves_a_whole_file(real: Path, step: str) -> None:
 
 
 def test_a_tag_of_131_bytes_is_no_id3v1(tmp_path: Path) -> None:
-    """The TAG of its APETAGEX lies where an ID3v1 tag would begin."""
+    """The TAG in its APETAGEX is where an ID3v1 tag would begin."""
     path = make_ape(tmp_path / "song")
     put(path, "A genre")
     size = len(path.read_bytes()) - len(path.read_bytes().partition(b"APETAGEX")[0])

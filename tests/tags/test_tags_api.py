@@ -1,4 +1,4 @@
-"""The write as a whole: what is refused, what is left after a kill, and that the checks catch a wrong edit."""
+"""The whole write: what is refused, what a kill leaves, and that checks catch a wrong edit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_is_no_audio(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_known_bytes() -> None:
-    """A digest that changes makes every track a stranger: raise the number in the prefix if it has to."""
+    """If the digest changes, no track is known any more: then raise the number in the prefix."""
     frame = b"\xff\xfb\x90\x00" + bytes(413)
     digest = api.payload_hash(io.BytesIO(b"ID3\x04\x00\x00\x00\x00\x00\x05" + bytes(5) + frame * 9), KINDS["mp3"])
     assert digest == "39a9f4c28a0d487a258ea5710556429292364b4001e8e0f2ed346e3be1b37433"

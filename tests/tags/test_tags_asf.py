@@ -1,4 +1,4 @@
-"""WMA: three objects that can hold the genre, their order and bytes, sizes, and headers that contradict themselves."""
+"""WMA: three objects that can hold the genre, their order, bytes and sizes, and wrong headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields that are carried over into an ID3v2 tag: TagLib shows each as it showed it in the tag of before."""
+"""Fields that are copied into an ID3v2 tag: TagLib shows each as it did in the old tag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that went wrong once, by the names of their folders; each is made here too, as it was made then."""
+"""Files that failed once, by the names of their folders; each is also made here in the same way."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def case(folder: Path, name: str) -> Path:
 
 
 def seen_and_undone(path: Path) -> None:
-    """Tag it: all that was shown is shown, and the genre by all readers; then take it back."""
+    """Tag it: readers still show all fields, and all of them show the genre; then undo it."""
     before, field, payload, sound = shown(path), field_of(path), payload_of(path), decode(path)
     assert refusal_of(path) is None
     for genres in (("Jazz", "Blues"), ("Späße",)):
@@ -43,7 +43,7 @@ def seen_and_undone(path: Path) -> None:
 
 
 def skipped(path: Path, reason: str) -> None:
-    """What inspects a file beforehand knows the reason; so a dry run gives the same status as a write."""
+    """The inspection before a write knows the reason, so a dry run gives the same status."""
     data = path.read_bytes()
     with path.open("rb") as file:
         kind = kind_of(file)
@@ -78,7 +78,7 @@ def test_flac_vc_trailing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trailing", [b"\x01", b"\x00", bytes(200), b"x" * 200], ids=["1", "NUL", "zeros", "200"])
 @pytest.mark.parametrize("last", [True, False], ids=["last", "not last"])
 def test_flac_vc_trailing_made_here(tmp_path: Path, trailing: bytes, last: bool) -> None:
-    """mutagen takes what follows the comments for the next block, so they must stay the last one."""
+    """mutagen reads what follows the comments as the next block, so they must stay the last one."""
     data = CONTAINERS["flac without comments"](tmp_path)
     audio_start = data.index(b"\xff\xf8")
     content = comments("TITLE=Own", "ARTIST=Somebody") + trailing
@@ -95,12 +95,12 @@ def test_flac_vc_trailing_made_here(tmp_path: Path, trailing: bytes, last: bool)
 
 
 def test_bw64_rifx(tmp_path: Path) -> None:
-    """No file lies in that folder: these are of the two kinds that it names."""
+    """That folder is empty: these files are of the two kinds that its name means."""
     path = make(tmp_path / "song.wav", "wav", 1.0)
     data = path.read_bytes()
     path.write_bytes(b"BW64" + data[4:])
     skipped(path, "of the form BW64")
-    # RIFX has all numbers the other way round, the samples as well
+    # RIFX has all numbers in the other byte order, samples too
     size = int.from_bytes(data[4:8], "little")
     turned = b"RIFX" + size.to_bytes(4, "big") + b"WAVEfmt " + (16).to_bytes(4, "big")
     form = data[20:36]

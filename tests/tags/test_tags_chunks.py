@@ -1,4 +1,4 @@
-"""WAV, AIFF and DSF: what lies around the ID3 tag stays, wherever and in whatever form the tag is."""
+"""WAV, AIFF and DSF: what is around the ID3 tag stays, wherever the tag is, in any form."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from genretagger.tags.registry import container_of
 
 
 def others_of(path: Path) -> bytes:
-    """What a family says of all that is neither audio nor genre."""
+    """What a family reports of all that is neither audio nor genre."""
     container = container_of(kind_at(path), api.WriteOptions())
     assert container is not None
     found = bytearray()
@@ -169,7 +169,7 @@ def test_the_genre_of_riff_info_counts_and_comes_back(tmp_path: Path, text: byte
 
 
 def test_what_an_older_version_stored_leaves_a_genre_in_riff_info(tmp_path: Path) -> None:
-    """It wrote ID3 only, so what INFO holds is not ours."""
+    """It wrote only ID3, so the genre in INFO is not ours."""
     path = tmp_path / "song.wav"
     old = wav(*parts(tmp_path), info((b"IGNR", b"Soul\x00")))
     path.write_bytes(wav(*chunks_of(old), (b"id3 ", id3(4, frame("TCON", b"\x03Jazz", 4)))))
@@ -243,7 +243,7 @@ def test_damaged_riff_info_is_no_genre_and_is_skipped(tmp_path: Path) -> None:
     assert field_of(path).values == ("Jazz",)
 
 
-# Sloppy, and understood
+# Sloppy, but readable
 
 
 @pytest.mark.parametrize("counted", [True, False], ids=["counted", "not counted"])

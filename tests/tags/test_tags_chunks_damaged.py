@@ -1,4 +1,4 @@
-"""WAV, AIFF and DSF: what could cost audio is refused, and damage anywhere in the structure never costs any."""
+"""WAV, AIFF and DSF: writes that could cost audio are refused; damage never costs any."""
 
 from __future__ import annotations
 

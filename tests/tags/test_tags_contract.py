@@ -1,4 +1,4 @@
-"""One contract that every container keeps: read, write, overwrite, undo; and nothing else changes."""
+"""One contract for every container: read, write, overwrite, undo; and nothing else changes."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_readers_of_others_see_it(case: Case, tmp_path: Path) -> None:
     assert seen["genre"].startswith("日本の音楽" if case.name == "asf" else "Doom Metal")
     assert seen["title"] == "A title"
     tags: Any = importlib.import_module("mutagen").File(path, easy=True).tags
-    key = next(key for key in tags.keys() if key.lower() in GENRE_KEYS)  # noqa: SIM118 - mutagen's keys are no mapping's
+    key = next(key for key in tags.keys() if key.lower() in GENRE_KEYS)  # noqa: SIM118 - mutagen's tags are not a mapping
     genres = [name for text in tags[key] for name in str(text).split("; ")]
     assert genres == list(GENRES)
 
@@ -85,7 +85,7 @@ def test_a_genre_hides_nothing(case: Case, tmp_path: Path, genres: list[str]) ->
     assert {name for fields in before.values() for name in fields} - {"genre"}, "without other tags it proves nothing"
     put(path, *GENRES)
     after = shown(path)
-    if case.name == "mp3 unsynchronised":  # FFmpeg reads on where it lost its way, so there is more
+    if case.name == "mp3 unsynchronised":  # FFmpeg reads on after an error, so there is more
         before["FFmpeg"] = {}
     assert hidden(before, after, *GENRES) == []
 

@@ -1,4 +1,4 @@
-"""The odd and broken files of two other projects: tagged, compared, and put back; or refused and untouched."""
+"""Odd and broken files of two other projects: tagged, compared and undone, or left untouched."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copy(source: Path, folder: Path) -> Path:
 
 
 def seen(path: Path) -> tuple[str, ...]:
-    """All tags but the genre in the eyes of mutagen; ID3 of whatever version as 2.4 without ID3v1."""
+    """All tags but the genre, as mutagen reads them; any ID3 as version 2.4 without ID3v1."""
     try:
         file = mutagen.File(path)
     except mutagen.MutagenError as error:
@@ -65,7 +65,7 @@ def test_tagged_compared_and_put_back(source: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     try:
         sound = decode(path)
-    except Exception:  # noqa: BLE001 - FFmpeg has a class of error for each way to be broken
+    except Exception:  # noqa: BLE001 - FFmpeg has a class of errors for each kind of damage
         sound = None
     try:
         with path.open("rb") as file:
@@ -114,7 +114,7 @@ GROWN = {
     "whitenoise.opus",
     "year.ogg",
 }
-"""Those that keep the room that their tag grew by: after an undo it is padding (Ogg pages, MP4, an APEv2 tag)."""
+"""Files that stay larger: after an undo, the added room is padding (Ogg, MP4, an APEv2 tag)."""
 
 REFUSED = {
     "106-invalid-streaminfo.flac",

@@ -1,4 +1,4 @@
-"""What a dry run says is what the real run does: the same status and reason, for all containers and hindrances."""
+"""A dry run gives the same status and reason as the real run, for all containers and obstacles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SHAPES: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _compare(genretagger: Command, music: Path, windows: str = "16") -> dict[str, Json]:
-    """Run both, and give what the real run said, by the path below the folder."""
+    """Run both, and return the results of the real run by the path below the folder."""
     before = helpers.snapshot(music)
     said = []
     for options in (["--dry-run"], []):
@@ -58,7 +58,7 @@ def _compare(genretagger: Command, music: Path, windows: str = "16") -> dict[str
         name: [(line["status"], line["reason"], line["genres"]) for line in (dry[name], real[name])]
         for name in real
         if any(dry[name][field] != real[name][field] for field in ("status", "genres", "genres_before"))
-        # copies of one recording are heard at the same time, and the last one's figures are kept
+        # copies of one recording run at the same time, and the figures of the last one stay
         or (dry[name]["reason"] != real[name]["reason"] and real[name]["status"] != "tagged")
     }
     assert different == {}
@@ -77,7 +77,7 @@ def test_shapes(genretagger: Command, heard: Path, music: Path, make_techno: Mak
     (music / f"song{suffix}").unlink()
     for shape, change in SHAPES.items():
         (music / f"{shape}{suffix}").write_bytes(change(data))
-    real = _compare(genretagger, music, windows="1")  # most of them have to be heard
+    real = _compare(genretagger, music, windows="1")  # the model has to listen to most of them
     plain = real[f"plain{suffix}"]
     assert plain["status"] == ("skipped" if kind == "tta" else "tagged"), plain["reason"]
     if kind not in ("wav", "aiff", "tta"):
@@ -137,7 +137,7 @@ def test_hindrances(
 
 
 def test_a_genre_that_no_tag_takes(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
-    """The policy `add` keeps what is there, and what is there may be longer than any name."""
+    """The policy `add` keeps the old genres, which may be longer than any name."""
     make_techno(music / "long.flac", genre="x" * 300)
     before = helpers.snapshot(music)
     said = []

@@ -1,4 +1,4 @@
-"""Where audio ends that a tag follows: a file without its last bytes is not written, or the tag would be played."""
+"""Audio with a tag after it: if its end is missing, no tag is written, as it would be played."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def wavpack(folder: Path) -> bytes:
 
 
 def musepack7(_: Path) -> bytes:
-    """Five frames of 1 to 90 bits, each behind its length, in words whose bytes are swapped."""
+    """Five frames of 1 to 90 bits, each after its length, in words with swapped bytes."""
     bits = "".join(f"{length:020b}" + "1" * length for length in (1, 90, 33, 32, 31))
-    bits = "0" * 8 + bits  # behind the 25th byte of the header
+    bits = "0" * 8 + bits  # after the 25th byte of the header
     words = bits.ljust(-(-len(bits) // 32) * 32, "0")
     body = b"".join(struct.pack("<I", int(words[at : at + 32], 2)) for at in range(0, len(words), 32))
     return b"MP+\x07" + struct.pack("<I", 5) + bytes(16) + body
@@ -106,7 +106,7 @@ def test_broken_blocks_of_wavpack_are_refused(tmp_path: Path) -> None:
 
 
 def test_part_of_a_tag_behind_wavpack_is_refused(tmp_path: Path) -> None:
-    """It would stand in front of our tag, and could then not be told from it."""
+    """It would be right in front of our tag, and look like a part of it."""
     path = tmp_path / "song"
     head = struct.pack("<8sIIII8x", b"APETAGEX", 2000, 155, 5, 0xA0000000)
     for kind in ("wavpack", "ape"):

@@ -1,7 +1,7 @@
-"""A write is killed, or meets an error, at its system calls: the file is the old one or the new one, byte for byte.
+"""A write is killed or fails at its system calls: the file is the old or the new one exactly.
 
-In the default run only at the calls that change something, for one container a family; `make torture` goes through each
-call of each container, and tells how many there were.
+The default run tries only the calls that change something, for one container of each family.
+`make torture` tries each call for each container, and reports how many there were.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_order_of_making_durable(container: str, folder: Path, tmp_path: Path) -
     leases = [number for number, call in enumerate(touching) if call.name == "fcntl" and "SETLEASE" in call.text]
     assert ["F_RDLCK" in touching[number].text for number in leases] == [True, False, True, False]
     look, look_before, taken, given_back = leases
-    assert look < look_before < order[0] < taken < order[1]  # nobody waits for us while the copy is made
+    assert look < look_before < order[0] < taken < order[1]  # nobody waits for us during the copy
     assert given_back > order[-1]
     looks = [number for number, call in enumerate(touching) if call.name == "fcntl" and "GETLEASE" in call.text]
     assert order[1] < looks[0] < order[2] < looks[1] < order[3]

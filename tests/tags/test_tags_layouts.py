@@ -1,6 +1,6 @@
-"""MP3 files of every layout: a genre hides no field from any reader, and taking it back gives the file of before.
+"""MP3 files of every layout: a genre hides no field from any reader, and undo restores the file.
 
-Or the file is refused, with a reason that a dry run tells as well.
+Or the file is refused, with a reason that a dry run gives as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def is_refused(layout: Layout, audio: bytes, path: Path) -> bool:
-    """Tag a file of this layout twice, and take it back; or say that it was refused."""
+    """Tag a file of this layout twice, and undo that; or say that it was refused."""
     data = layout.build(audio)
     path.write_bytes(data)
     before, field, reason = shown(path), field_of(path), refusal_of(path)
@@ -52,7 +52,7 @@ def is_refused(layout: Layout, audio: bytes, path: Path) -> bool:
         assert path.read_bytes() == data
         return True
     if layout.first == "unsynchronised":
-        before["FFmpeg"] = {}  # it loses its way in such a tag, and then reads ID3v1 or nothing
+        before["FFmpeg"] = {}  # it cannot read such a tag to the end, and then reads ID3v1 or nothing
     for genres in (("Jazz", "Blues"), ("Drum And Bass", "Späße")):
         put(path, *genres, audio_sample=None)
         faults = hidden(before, shown(path), *genres)
@@ -77,7 +77,7 @@ def test_all_layouts(audio: bytes, tmp_path: Path, first: str) -> None:
 
 
 def _faults(layouts: Sequence[Layout], audio: bytes, folder: Path) -> tuple[list[tuple[Layout, str]], int]:
-    """What went wrong with which, and how many were refused."""
+    """What failed with which layout, and how many were refused."""
     faults: list[tuple[Layout, str]] = []
     refused = 0
     for layout in layouts:

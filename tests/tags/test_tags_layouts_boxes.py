@@ -1,6 +1,6 @@
-"""Every container in every layout: a genre hides no field from any reader, and undo gives the file back.
+"""Every container in every layout: a genre hides no field, and undo gives the file back.
 
-Or the file is skipped, with a reason that is known before anything is heard.
+Or the file is skipped, with a reason that is known before the model listens.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def has_genre(layout: Layout, container: bytes) -> bool:
 
 
 def is_refused(layout: Layout, container: bytes, folder: Path) -> bool:
-    """Tag a file of this layout twice, take it back and do it again; or say that it is refused."""
+    """Tag a file of this layout twice, undo it and tag it again; or say that it is refused."""
     path = folder / f"song{layout.suffix}"
     data = layout.build(container)
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""MP4: atoms that stay, offsets that follow, and metadata that is not there yet."""
+"""MP4: atoms that stay, offsets that follow, and metadata that is missing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def data(content: bytes, sort: int = 1, locale: int = 0) -> bytes:
 
 
 def with_ilst(path: Path, content: bytes) -> Path:
-    """Give a file this list of metadata: as large as the old one, with free space behind it."""
+    """Give a file this list of metadata: as large as the old one, with free space after it."""
     file = MP4(path)
     file.tags["\xa9cmt"] = ["x" * (len(content) + 100)]
     file.save(padding=lambda _: 0)

@@ -1,4 +1,4 @@
-"""MP3: genres in odd places are seen, numbers that stand for nothing are no genre, and undo gives the file back."""
+"""MP3: genres in odd places count, undefined numbers do not, and undo gives the file back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tag, undo, tag again, for any genres in every container: nothing else ever changes, and undo is exact."""
+"""Tag, undo, tag again, with any genres in every container: nothing else changes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ALL = (
     Case("ape", lambda path, genres: make_ape(path, 1, genres)),
 )
 
-# What genres may be called in every container: ID3 takes numbers, RX and CR for genres of its list, and separators
-# part names. What cannot be written as it is meant is refused.
+# Names that genres may have in every container: ID3 reads numbers, RX and CR as genres of its list,
+# and separators split names. A name that cannot be written as intended is refused.
 _NUMBERS = re.compile(r"\d+\Z|\(|RX\Z|CR\Z")
 _LETTERS = st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cn"), exclude_characters=";/\x00\ufeff")
 _NAMES = (

@@ -1,4 +1,4 @@
-"""Vorbis comments in FLAC and Ogg: spelling, order, odd bytes, padding, paging, streams beside and behind."""
+"""Vorbis comments in FLAC and Ogg: spelling, order, odd bytes, padding, pages, other streams."""
 
 from __future__ import annotations
 

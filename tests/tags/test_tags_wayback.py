@@ -1,4 +1,4 @@
-"""Whatever is written can be taken back; what could not is refused, in the dry run as well, and nothing is touched."""
+"""Every write can be undone. One that could not be is refused, in a dry run too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ UNDO_IMPOSSIBLE = SHARED / "cases" / "undo-impossible"
 
 
 def refused_or_undone(path: Path) -> str:
-    """Tag a file and take that back; what is refused is refused beforehand, and leaves the file as it is."""
+    """Tag a file and undo it. A refusal comes before any change and leaves the file as it is."""
     data, reason = path.read_bytes(), refusal_of(path)
     if reason is not None:
         with pytest.raises(WriteRefusedError):
@@ -45,13 +45,13 @@ def empty_tag_in_front(folder: Path) -> bytes:
 
 
 def footers_in_front(folder: Path) -> bytes:
-    """Tags of ID3v2.4 with nothing in them but a footer: mutagen opens the file, and not once the first one grew."""
+    """ID3v2.4 tags with only a footer: mutagen opens the file until the first one grows."""
     empty = b"ID3\x04\x00\x10\x00\x00\x00\x003DI\x04\x00\x10\x00\x00\x00\x00"
     return empty + b"ID3\x04\x00\x10\xe0\xb1\x46\x74" + bare_mp3(folder)
 
 
 def remains_of_ape(folder: Path) -> bytes:
-    """The beginning of a header where a tag of APEv2 was cut off."""
+    """The beginning of a header, left over from an APEv2 tag that was cut off."""
     path = make(folder / "whole", "wavpack", 1.0, title=None, artist=None)
     data = path.read_bytes()
     path.unlink()
@@ -156,7 +156,7 @@ def test_a_draft_is_like_a_file(steps: list[tuple[str, int, int]], seed: int) ->
 
 
 def test_a_splice_moves_no_bytes(tmp_path: Path) -> None:
-    """300 MB of audio behind a tag that grows: the draft holds what is new, and compares without reading twice."""
+    """300 MB of audio after a tag that grows: the draft holds only new bytes, and reads once."""
     import tracemalloc
 
     path = tmp_path / "large"

@@ -1,4 +1,4 @@
-"""What an undo leaves: for tests that go over many files."""
+"""What an undo leaves, for tests of many files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from genretagger.tags.registry import container_of
 
 
 def undo_difference(path: Path, *genres: str) -> str:
-    """Tag a file, take that back, and say how the file differs from what it was.
+    """Tag a file, undo that, and say how the file differs from before.
 
     Args:
         path: a file that can be written; afterwards it is as the undo left it.
         genres: what is written in between.
 
     Returns:
-        "" if it is equal byte for byte, or "padding" if only the empty room for tags, and what counts it, differs.
+        "" if it is equal byte for byte, or "padding" if only the empty room for tags, and the sizes
+        that count it, differ.
 
     Raises:
         AssertionError: the genre field, the audio or another tag did not come back.
@@ -36,7 +37,7 @@ def undo_difference(path: Path, *genres: str) -> str:
 
 
 def _others(path: Path) -> list[bytes]:
-    """All that is neither audio nor genre nor padding, as the family feeds it."""
+    """Everything but audio, genre and padding, as the family feeds it."""
     fed: list[bytes] = []
     family = container_of(kind_at(path), api.WriteOptions())
     assert family is not None

@@ -1,4 +1,4 @@
-"""The head on embeddings that are made up, so that what is right is known."""
+"""The head on artificial embeddings, so that the right answers are known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIZE = 40
 
 
 def cloud(genres: int = 3, artists: int = 5, tracks: int = 6, noise: float = 0.6) -> tuple[Any, Any, Any]:
-    """Embeddings (n, 40) around a place for each genre and one for each artist, truth (n, genres) and folds (n,)."""
+    """Embeddings (n, 40) around points for genres and artists, truth (n, genres), folds (n,)."""
     dice = np.random.default_rng(1)
     centres = dice.normal(0, 1.2, (genres, SIZE))
     manners = dice.normal(0, 0.5, (genres, artists, SIZE))
@@ -30,7 +30,7 @@ def fit(values: Any, truth: Any, folds: Any, is_music: Any = None) -> tuple[Head
 
 
 def scores(head: Head, values: Any) -> tuple[Any, Any]:
-    """Likelihoods (n, k) and resemblances (n,), as the model's outputs and `Learned` give them."""
+    """Likelihoods (n, k) and similarities (n,), as the model's outputs and `Learned` give them."""
     odds = values @ head.weights + head.bias
     distances = ((values @ head.axes + head.origin) ** 2).mean(axis=1)
     return 1 / (1 + np.exp(-odds)), np.array([Learned.resemblance(float(each), head.limit) for each in distances])
@@ -69,7 +69,7 @@ def test_scores_are_calibrated_on_labels_that_are_often_wrong() -> None:
 def test_several_genres_of_a_track() -> None:
     values, truth, folds = cloud(genres=3, tracks=10)
     both = truth.copy()
-    both[:, 2] |= truth[:, 0]  # whatever is the first is the third as well
+    both[:, 2] |= truth[:, 0]  # the first one is always the third as well
     head, _ = fit(values, both, folds)
     likely, _ = scores(head, values)
     first = likely[truth[:, 0]]

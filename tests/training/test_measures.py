@@ -1,4 +1,4 @@
-"""Measures of made-up judgements whose values are known by heart."""
+"""Measures of artificial judgements, with values that are easy to check by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report is readable whatever the names in it, and without matplotlib."""
+"""A report is readable with any names in it, and without matplotlib."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_names_of_strangers_are_escaped(tmp_path: Path) -> None:
     assert os.fsencode(row["path"]) == b"/m/\xff<b>\n.mp3"
     assert row["sounds_like"] == NAMES[2]
     write(folder, "title", {}, measures(), [suspect(genre="=HYPERLINK(1)")])
-    assert b"'=HYPERLINK(1)" in (folder / "mislabelled.csv").read_bytes()  # text to a spreadsheet, and no formula
+    # a spreadsheet reads it as text, not as a formula
+    assert b"'=HYPERLINK(1)" in (folder / "mislabelled.csv").read_bytes()
     for name in ("confusion.png", "sweep.png", "calibration.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
         assert name in page
@@ -118,4 +119,4 @@ def test_every_row_of_the_confusion_table_keeps_its_colours(tmp_path: Path) -> N
     style = (tmp_path / "index.html").read_text("utf-8").split("<style>")[1].split("</style>")[0]
     striped = [rule for rule in style.split("}") if "nth-child" in rule]
     assert striped, "rows are striped"
-    assert all("td:not(.hit, .miss)" in rule for rule in striped)  # a stripe would beat the colour of a cell
+    assert all("td:not(.hit, .miss)" in rule for rule in striped)  # a stripe would override the colour of a cell

@@ -1,4 +1,4 @@
-"""Tracks of one album or artist are never parted."""
+"""Tracks of one album or artist are never separated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_compilation_ties_its_tracks_but_not_all_compilations() -> None:
     found = groups(
         ("/hits/1", Credits("A", "Various Artists", "Hits")),
         ("/hits/2", Credits("B", "Various Artists", "Hits")),
-        ("/best/1", Credits("C", "Various Artists", "Hits")),  # of the same name, in another folder
+        ("/best/1", Credits("C", "Various Artists", "Hits")),  # same name, another folder
         ("/best/2", Credits("D", "VA", "Others")),
     )
     assert found[0] == found[1]

@@ -1,4 +1,4 @@
-"""Known genres by path: tables as spreadsheets of many countries write them, and beets' library."""
+"""Known genres by path: tables from spreadsheets of many countries, and the library of beets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 
 
 def labels(source: Any, path: Path | str, ours: Sequence[str] = ()) -> list[str]:
-    """What a table says of a file for which genretagger wrote some genres."""
+    """What a table says about a file if genretagger wrote some of its genres."""
     stamp, field = Stamp(1, 2, 3, 4, 5, 1), GenreField(tuple(ours), None, "ID3v2.4")
     track = Track(Path(path), stamp, "mp3", 1.0, "x", field)
     return list(

@@ -1,4 +1,4 @@
-"""Learning that is interrupted, killed, out of space or meets itself: the old model stays, or the new one is whole."""
+"""Interrupted, killed, out of space or run twice at once: `train` leaves a whole model."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def other_names(tmp_path: Path) -> Path:
-    """A map with which the same music gives another model."""
+    """A map that makes another model from the same music."""
     (tmp_path / "map.toml").write_text('Dub = "Reggae"\n')
     return tmp_path / "map.toml"
 
 
 def train(data_dir: Path, *arguments: str | Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Begin to learn."""
+    """Start training."""
     return subprocess.Popen(
         [sys.executable, "-m", "genretagger", "train", "--min-tracks", "3", *arguments],
         env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir)},
@@ -81,7 +81,7 @@ def test_without_room_for_the_new_model_the_old_one_stays(data_dir: Path, known:
     assert child.returncode == 2, said
     assert b"no space left for the model" in said
     assert ModelStore(data_dir / "models").verify("mine") == before
-    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn"}
+    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn-yamnet"}
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_a_kill_at_any_moment_leaves_the_old_model_or_the_new(data_dir: Path, kn
     with train(data_dir, known) as child:
         child.communicate(timeout=100)
     assert "Dub" in models.verify("mine").card.classes
-    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn"}
+    assert {path.name for path in (data_dir / "models").iterdir()} == {".lock", "mine", "musicnn-yamnet"}
 
 
 @pytest.mark.slow
@@ -134,4 +134,4 @@ def test_a_model_that_is_gone_is_told(data_dir: Path, known: Path) -> None:
     ModelStore(data_dir / "models").remove("mine")
     with pytest.raises(ModelError, match="'mine' is not installed") as caught:
         helpers.tag(helpers.settings(data_dir, model="mine"), known)
-    assert "musicnn" in caught.value.hint
+    assert "musicnn-yamnet" in caught.value.hint

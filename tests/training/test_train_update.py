@@ -1,4 +1,4 @@
-"""Learning anew, and what is believed of a card that says what its model was learned from."""
+"""Training again, and how far a card is trusted that says what its model was trained on."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_update_goes_by_what_the_model_remembers(genretagger: Command, known: Pa
     assert "on the same held-out tracks" in ended.out
     assert "Chiptune" in ended.out
     assert "may be mislabelled" in ended.out
-    assert genretagger("train", "--update", "musicnn").status == 2
-    assert genretagger("train", known, "--name", "musicnn").status == 2
+    assert genretagger("train", "--update", "musicnn-yamnet").status == 2
+    assert genretagger("train", known, "--name", "musicnn-yamnet").status == 2
 
 
 @pytest.mark.slow

@@ -15,8 +15,11 @@ from audio_factory import make
 from audio_helpers import MARGIN_SAMPLES, RATE_HZ, SHARED, WINDOW_S, WINDOW_SAMPLES, clock
 from audio_helpers import decode as decode_here
 
+from genretagger.audio.mel import log_mel
 from genretagger.errors import AudioError, FileChangedError, FileError, UnsupportedFileError
 from genretagger.files.replace import new_temporary_name
+from genretagger.model import InstalledModel
+from genretagger.model.filter_bank import ears_of
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.types import Sound, Stamp
 from genretagger.worker.limits import Limits
@@ -60,6 +63,47 @@ def test_a_file_is_read_heard_and_written(tmp_path: Path) -> None:
         pool.write(written, OldGenres(track.genres.raw), root=tmp_path, temporary_name=name).result()
         assert pool.inspect(path).result().genres == track.genres
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_child_gives_the_frames_of_each_ear_and_where_they_lie(tmp_path: Path, model: InstalledModel) -> None:
+    """The same bits as the numbers of the windows make here, for both ears; a silent half is left out."""
+    samples = clock(12.0)
+    samples[: len(samples) // 2] = 0
+    path = make(tmp_path / "song.flac", "flac", samples=samples)
+    ears = ears_of(model)
+    with WorkerPool(1) as pool:
+        frames = pool.hear(path, count=4, ears=ears).result()
+        sound = listen(pool, path, count=4)
+        again = pool.hear(path, count=4, ears=ears).result()
+    assert 1 <= len(frames.windows) <= 2
+    assert frames.windows == sound.windows
+    assert all(window.start_s > 4 for window in frames.windows)
+    for ear, mel, same in zip(ears, frames.mels, again.mels, strict=True):
+        kind = ear.front_end
+        assert mel.shape == (len(frames.windows), *kind.shape)
+        expected = log_mel(sound.samples[:, : kind.window_samples], kind, ear.bank)
+        assert np.array_equal(mel, expected.reshape(mel.shape))
+        assert np.array_equal(mel, same)
+
+
+def test_a_track_of_steady_noise_gives_no_frames(tmp_path: Path, model: InstalledModel) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(44_100 * 8).astype(np.float32)
+    path = make(tmp_path / "noise.flac", "flac", samples=noise)
+    with WorkerPool(1) as pool:
+        assert len(listen(pool, path).windows) == 2
+        frames = pool.hear(path, count=16, ears=ears_of(model)).result()
+    assert frames.windows == ()
+    assert [mel.shape for mel in frames.mels] == [(0, 187, 96), (0, 3, 96, 64)]
+
+
+def test_a_long_track_is_heard_in_parts_to_its_end(tmp_path: Path, model: InstalledModel) -> None:
+    path = make(tmp_path / "mix.flac", "flac", samples=np.tile(clock(60.0, 8_000), 5), rate_hz=8_000)
+    with WorkerPool(1) as pool:
+        frames = pool.hear(path, count=None, ears=ears_of(model)).result()
+    assert len(frames.windows) == 100  # more than are made into frames at once
+    for mel in frames.mels:
+        assert len(mel) == 100
+        assert np.ptp(mel[-1]) > 1
 
 
 def test_names_of_any_bytes(tmp_path: Path) -> None:

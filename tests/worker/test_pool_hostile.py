@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from audio_factory import decode, make
-from audio_helpers import MARGIN_SAMPLES, RATE_HZ, WINDOW_S, WINDOW_SAMPLES
 
+from genretagger.audio.mel import Ear
 from genretagger.errors import FileError
 from genretagger.files.replace import new_temporary_name
+from genretagger.model import InstalledModel
+from genretagger.model.filter_bank import ears_of
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.worker.limits import Limits
 from genretagger.worker.pool import WorkerPool
@@ -26,25 +28,25 @@ mp4: Any = importlib.import_module("mutagen.mp4")
 LIMITS = Limits(memory_mb=400, time_s=60.0)
 
 
+class Pool(WorkerPool):
+    """Children that hear as the default model does."""
+
+    ears: tuple[Ear, ...] = ()
+
+
 @pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    with WorkerPool(1, LIMITS) as workers:
+def pool(model: InstalledModel) -> Iterator[Pool]:
+    with Pool(1, LIMITS) as workers:
+        workers.ears = ears_of(model)
         yield workers
 
 
-def attempt(pool: WorkerPool, path: Path) -> str:
+def attempt(pool: Pool, path: Path) -> str:
     """Read, hear and tag a file; assert that it is as it was, or tagged and sounding as before, and undo exactly."""
     data = path.read_bytes()
     try:
         track = pool.inspect(path).result()
-        pool.decode(
-            path,
-            count=4,
-            window_s=WINDOW_S,
-            rate_hz=RATE_HZ,
-            window_samples=WINDOW_SAMPLES,
-            margin_samples=MARGIN_SAMPLES,
-        ).result()
+        pool.hear(path, count=4, ears=pool.ears).result()
     except FileError as error:
         assert path.read_bytes() == data
         return str(error)
@@ -78,7 +80,7 @@ def heard(data: bytes, path: Path) -> object:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_cut_off_and_flipped(pool: WorkerPool, tmp_path: Path, kind: str) -> None:
+def test_cut_off_and_flipped(pool: Pool, tmp_path: Path, kind: str) -> None:
     path = make(tmp_path / "song", kind, 4.0, genre="Rock")
     data = path.read_bytes()
     chance = random.Random(kind)
@@ -100,7 +102,7 @@ def test_cut_off_and_flipped(pool: WorkerPool, tmp_path: Path, kind: str) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_cut_off_and_flipped_for_long(pool: WorkerPool, tmp_path: Path, kind: str) -> None:
+def test_cut_off_and_flipped_for_long(pool: Pool, tmp_path: Path, kind: str) -> None:
     path = make(tmp_path / "song", kind, 4.0, genre="Rock")
     data = path.read_bytes()
     chance = random.Random()
@@ -225,7 +227,7 @@ HOSTILE: tuple[Callable[[Path], Path], ...] = (
     [pytest.param(each, marks=pytest.mark.slow) if each is many_comments else each for each in HOSTILE],
     ids=lambda build: build.__name__,
 )
-def test_made_to_do_harm(pool: WorkerPool, tmp_path: Path, build: Callable[[Path], Path]) -> None:
+def test_made_to_do_harm(pool: Pool, tmp_path: Path, build: Callable[[Path], Path]) -> None:
     (tmp_path / "bad").mkdir()
     path = build(tmp_path / "bad" / "song")
     end = attempt(pool, path)
@@ -241,7 +243,7 @@ def test_made_to_do_harm(pool: WorkerPool, tmp_path: Path, build: Callable[[Path
 
 
 @pytest.mark.parametrize(("kind", "name"), [("mp3", "song.flac"), ("flac", "song.mp3"), ("ogg", "x.m4a"), ("mp4", "x")])
-def test_a_wrong_extension_is_no_matter(pool: WorkerPool, tmp_path: Path, kind: str, name: str) -> None:
+def test_a_wrong_extension_is_no_matter(pool: Pool, tmp_path: Path, kind: str, name: str) -> None:
     path = make(tmp_path / name, kind, 4.0, genre="Rock")
     track = pool.inspect(path).result()
     assert track.kind == kind

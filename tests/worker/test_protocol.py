@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genretagger.audio.mel import Ear, FilterBank
 from genretagger.errors import AudioError, WorkerError
+from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.types import GenreField, Json, Sound, Stamp, TagChange, Track, Window
 from genretagger.worker import protocol
@@ -137,6 +139,43 @@ def test_odd_sounds_are_refused(header: Json, samples: list[float]) -> None:
     body = bytearray(np.asarray(samples, np.float32).tobytes())
     with pytest.raises(ProtocolError):
         protocol.sound_from_json(header, body, rate_hz=16000, window_samples=4)
+
+
+def test_frames_survive() -> None:
+    windows = (Window(0.0, 1.0), Window(2.5, 1.0))
+    rows = np.arange(2 * (6 + 8), dtype=np.float32).reshape(2, 14)
+    header, body = across(protocol.frames_to_json(windows), rows.tobytes(), most_body=112)
+    found = protocol.frames_from_json(header, body, shapes=[(2, 3), (2, 2, 2)])
+    assert found.windows == windows
+    assert [mel.shape for mel in found.mels] == [(2, 2, 3), (2, 2, 2, 2)]
+    assert found.mels[1][1].ravel().tolist() == list(range(20, 28))
+
+
+@pytest.mark.parametrize(
+    ("header", "values"),
+    [
+        pytest.param({"windows": [[0, 1]]}, [0.0] * 13, id="too few"),
+        pytest.param({"windows": [[0, 1], [1, 1]]}, [0.0] * 14, id="too many windows"),
+        pytest.param({"windows": []}, [0.0] * 14, id="no windows for them"),
+        pytest.param({"windows": [[0, 1]]}, [float("nan")] + [0.0] * 13, id="nan"),
+        pytest.param({"windows": [[0, -1]]}, [0.0] * 14, id="no time"),
+        pytest.param({}, [0.0] * 14, id="no windows"),
+    ],
+)
+def test_odd_frames_are_refused(header: Json, values: list[float]) -> None:
+    body = bytearray(np.asarray(values, np.float32).tobytes())
+    with pytest.raises(ProtocolError):
+        protocol.frames_from_json(header, body, shapes=[(2, 3), (2, 2, 2)])
+
+
+def test_ears_survive_bit_for_bit() -> None:
+    dice = np.random.default_rng(1)
+    front_end = FRONT_ENDS["YAMNet"]
+    bank = FilterBank(dice.random(400), dice.random((64, 257)).astype(np.float32))
+    (found,) = protocol.ears_from_text(protocol.ears_to_text([Ear(front_end, bank)]))
+    assert found.front_end == front_end
+    assert np.array_equal(found.bank.window, bank.window)
+    assert np.array_equal(found.bank.filters, bank.filters)
 
 
 def test_stamps_are_plain() -> None:

@@ -23,7 +23,7 @@ def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
 
     store = ModelStore(settings.models_dir)
     if settings.model == DEFAULT and not (settings.models_dir / settings.model).exists():
-        mend = "`genretagger models pull` fetches it (29 MB); so does the first `genretagger tag`"
+        mend = "`genretagger models pull` fetches it (36 MB); so does the first `genretagger tag`"
         yield warn("model", f"{settings.model} is not installed yet", mend)
         return
     try:
@@ -39,8 +39,8 @@ def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     del paths
     import numpy as np
 
-    from genretagger.model.filter_bank import bank_of
-    from genretagger.model.front_ends import front_end, log_mel
+    from genretagger.audio.mel import heard
+    from genretagger.model.filter_bank import ears_of
     from genretagger.model.manifest import BANK, sums
     from genretagger.model.store import ModelStore
 
@@ -48,21 +48,22 @@ def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         installed = ModelStore(settings.models_dir).get(settings.model)
     except ModelError:
         return  # `model` has said so
-    kind = front_end(installed.card.algorithm, installed.card.inputs[0].shape)
     started = time.perf_counter()
-    bank = bank_of(installed, kind, keep=False)
+    ears = ears_of(installed, keep=False)
     where = f"computed in {time.perf_counter() - started:.1f} s"
-    noise = np.random.default_rng(0).standard_normal((1, kind.window_samples)).astype(np.float32)
+    main, names = ears[0].front_end, " and ".join(ear.front_end.name for ear in ears)
+    noise = np.random.default_rng(0).standard_normal((1, main.window_samples)).astype(np.float32)
+    noise *= np.linspace(0, 1, main.window_samples, dtype=np.float32)  # steady noise would not be heard to its end
     started = time.perf_counter()
-    log_mel(noise, kind, bank)
+    heard(noise, main.margin_samples, ears)
     seconds = time.perf_counter() - started
     if BANK in sums(installed.folder):
-        yield ok("front end", f"{kind.name}: its filter bank is kept with the model; {1000 * seconds:.1f} ms a window")
+        yield ok("front end", f"{names}: kept with the model; {1000 * seconds:.1f} ms a window")
     elif os.access(installed.folder, os.W_OK):
-        yield ok("front end", f"{kind.name}: its filter bank was {where}; the first `genretagger tag` keeps it")
+        yield ok("front end", f"{names}: {where}; the first `genretagger tag` keeps it")
     else:
         mend = "Run `genretagger tag --dry-run` on a file once as the owner of the models folder, which keeps it"
-        yield warn("front end", f"{kind.name}: its filter bank was {where}, as each start has to", mend)
+        yield warn("front end", f"{names}: {where}, as each start has to", mend)
 
 
 def device(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:

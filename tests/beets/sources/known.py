@@ -1,4 +1,4 @@
-"""A metadata source for beets that knows what the files say already, so that matched imports need no network."""
+"""A metadata source for beets that knows the tags of the files, so imports need no network."""
 
 # ruff: noqa: ARG002 - the signatures are beets'
 from __future__ import annotations

@@ -32,5 +32,5 @@ class LockingPlugin(BeetsPlugin):
         Transaction.__exit__ = left  # type: ignore[method-assign]
 
     def after_write(self, **_: Any) -> None:
-        """Know that the next change of the library is that of a track."""
+        """Note that the next change of the library is that of a track."""
         self.written = True
