@@ -17,18 +17,18 @@ from typing import TypeVar
 import numpy as np
 
 from genretagger import audio
+from genretagger.audio.mel import heard
 from genretagger.audio.windows import plan, plan_key
 from genretagger.database import Store, WriteState
 from genretagger.errors import UnsupportedFileError
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import new_temporary_name, open_for_reading, stamp_of
 from genretagger.model import InstalledModel
-from genretagger.model.filter_bank import bank_of
-from genretagger.model.front_ends import front_end, log_mel
+from genretagger.model.filter_bank import ears_of
 from genretagger.model.listener import track_activations
 from genretagger.model.session import Session
 from genretagger.tags import api
-from genretagger.types import Activations, Decision, GenreField, Sound, TagChange, Track
+from genretagger.types import Activations, Decision, FloatArray, GenreField, Sound, TagChange, Track
 from genretagger.vocabulary.calibration import calibration
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
@@ -59,8 +59,8 @@ class Bench:
         self._store = store
         self._scratch = scratch
         self._name = model.name
-        self._front_end = front_end(model.card.algorithm)
-        self._bank = bank_of(model, self._front_end)
+        self._ears = ears_of(model)
+        self._front_end = self._ears[0].front_end
         self.session = Session.open(model)
         self._calibration = calibration(model.name, model.card.classes)
         self._model_id = store.model_id(model.name, model.sha256, model.card.classes)
@@ -103,7 +103,7 @@ class Bench:
         return self._seconds
 
     def whole_track(self, path: Path) -> float | None:
-        """Seconds of a simple script: librosa.load, the mel of the whole track, the same model.
+        """Seconds of what a script would do: librosa.load, the mel of the whole track for each ear, the same model.
 
         Returns:
             None if librosa cannot read the file without other programs.
@@ -118,33 +118,31 @@ class Bench:
         ours = self._front_end
         started = time.perf_counter()
         samples, _ = librosa.load(path, sr=ours.rate_hz, mono=True)
-        mel = librosa.feature.melspectrogram(
-            y=samples,
-            sr=ours.rate_hz,
-            n_fft=ours.n_fft,
-            hop_length=ours.hop_length,
-            n_mels=ours.mels,
-            fmin=ours.fmin_hz,
-            fmax=ours.fmax_hz,
-        )
-        frames = ours.compress(mel).T
-        count = len(frames) // ours.window_frames
-        windows = frames[: count * ours.window_frames].reshape(count, ours.window_frames, ours.mels)
-        self.session.run(np.ascontiguousarray(windows, np.float32))
+        inputs = []
+        for kind in (ear.front_end for ear in self._ears):
+            mel = librosa.feature.melspectrogram(
+                y=samples,
+                sr=kind.rate_hz,
+                n_fft=kind.n_fft,
+                win_length=kind.win_length,
+                hop_length=kind.hop_length,
+                n_mels=kind.mels,
+                fmin=kind.fmin_hz,
+                fmax=kind.fmax_hz,
+                power=kind.power,
+            )
+            frames = np.log(kind.factor * mel + kind.shift).T.astype(np.float32)
+            size = kind.window_frames * kind.patches
+            count = len(frames) // size
+            inputs.append(frames[: count * size].reshape(count, *kind.shape))
+        count = min(map(len, inputs))
+        self.session.run(*(each[:count] for each in inputs))
         return time.perf_counter() - started
 
     def in_a_child(self, path: Path, workers: WorkerPool) -> float:
-        """Seconds until a child process has decoded a track and its samples are here."""
-        ours = self._front_end
+        """Seconds to have a track decoded and made into frames by a child process, and these brought here."""
         started = time.perf_counter()
-        workers.decode(
-            path,
-            count=self.windows,
-            window_s=ours.window_s,
-            rate_hz=ours.rate_hz,
-            window_samples=ours.window_samples,
-            margin_samples=ours.margin_samples,
-        ).result()
+        workers.hear(path, count=self.windows, ears=self._ears).result()
         return time.perf_counter() - started
 
     def _timed(self, stage: str, work: Callable[[], _T]) -> _T:
@@ -168,9 +166,15 @@ class Bench:
 
     def _heard(self, path: Path, windows: int | None) -> Activations:
         sound = self._timed("decode", partial(self._decode, path, windows))
-        mel = self._timed("mel", partial(log_mel, sound.samples, self._front_end, self._bank))
-        values, embeddings = self._timed("inference", partial(self.session.run, mel))
+        frames = self._timed("mel", partial(self._frames, sound))
+        values, embeddings = self._timed("inference", partial(self.session.run, *frames))
         return Activations(values.astype(np.float16), embeddings.mean(axis=0), self.session.provider)
+
+    def _frames(self, sound: Sound) -> list[FloatArray]:
+        _, rows = heard(sound.samples, self._front_end.margin_samples, self._ears)
+        shapes = [ear.front_end.shape for ear in self._ears]
+        parts = np.split(rows, np.cumsum([np.prod(shape) for shape in shapes])[:-1], axis=1)
+        return [part.reshape(len(rows), *shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def _decode(self, path: Path, windows: int | None) -> Sound:
         with open_for_reading(path) as file:

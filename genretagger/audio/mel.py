@@ -48,8 +48,8 @@ class FrontEnd:
         straight_in_mels: the bands are triangles in mels (Essentia's HTK); else in hertz, as librosa's.
         slaney_norm: bands of equal area; else of equal height.
         power: 2 for a power spectrum, 1 for magnitudes.
-        factor, shift, decimal: compression of a band's value x: the logarithm, decimal or natural, of factor · x + shift.
-        mean, spread: what is subtracted from that, and what it is divided by.
+        factor, shift, decimal: how a band's value x is compressed: log(factor · x + shift), to the base of ten or e.
+        mean, spread: what is subtracted from that, and what the difference is divided by.
         patches: stretches of `window_frames` that a window consists of, end to end; the model hears them side by side.
     """
 

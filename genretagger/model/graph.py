@@ -50,7 +50,7 @@ class Graph:
         Args:
             name: the graph's.
             inputs: name → shape of a window; a free number of windows comes before it.
-            outputs: name → the values that are concatenated to it, each (windows, part), and how many they are together.
+            outputs: name → the values that are concatenated to it, each (windows, part), and their sum.
         """
         from onnx import TensorProto, helper
 

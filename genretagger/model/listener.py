@@ -2,7 +2,8 @@
 
     log-mel windows → activations → track scores → decision
 
-The windows come from a child process, which is told how the model hears. The model and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
+The windows come from a child process, which is told how the model hears. The model and ONNX Runtime take a second to
+load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A backbone and a head joined into one ONNX file: the same parts always give the same bytes.
 
 The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they never meet. The joined
-model has the input `mel`, further ones as its card names them, and the outputs `activations` and `embeddings` as `Card.build` describes them.
+model has the input `mel`, further ones as its card names them, and the outputs `activations` and `embeddings` as
+`Card.build` describes them.
 """
 
 from __future__ import annotations

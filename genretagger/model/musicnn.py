@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +102,7 @@ class Network:
     checkpoint: Checkpoint
 
     def get(self, name: str, *shape: int) -> _Array:
+        """A tensor of this shape."""
         return self.checkpoint.tensor(name, shape).astype(np.float64)
 
     def convolution(self, number: int, frames: int, width: int, channels: int, filters: int) -> tuple[_Array, _Array]:
@@ -245,8 +246,8 @@ def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
             value = graph.add("Conv", layers[-1], graph.constant(weights[:, front.alive]), pads=[3, 3])
             value = graph.add("Relu", graph.add("Add", value, graph.constant(bias)))
         else:
-            kept, added = graph.constant(weights), graph.constant(bias)
-            value = graph.add("Relu", graph.add("Conv", layers[-1], kept, added, pads=[3, 3]))
+            both = graph.constant(weights), graph.constant(bias)
+            value = graph.add("Relu", graph.add("Conv", layers[-1], *both, pads=[3, 3]))
         value = graph.add("Mul", value, graph.constant(scale[:, None]))
         value = graph.add("Add", value, graph.constant(shift[:, None]))
         layers.append(graph.add("Add", value, layers[-1]) if number else value)

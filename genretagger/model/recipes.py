@@ -1,4 +1,4 @@
-"""What the models are made of that are converted here: wheels of the Python package index, and what is done with them."""
+"""Models that are converted here: the wheels of the package index that they come from, and how they are built."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from genretagger.errors import ModelError
 from genretagger.model import musicnn, yamnet
 from genretagger.model.card import Card
 from genretagger.model.graph import Graph
+from genretagger.types import FloatArray
 
 NAME = "musicnn-yamnet"
 FRONT_ENDS = ("musicnn", "YAMNet")
@@ -135,7 +136,7 @@ def check(onnx_path: Path, card: Card) -> None:
         )
 
 
-def check_input() -> musicnn.FloatArray:
+def check_input() -> FloatArray:
     """Fixed patches (1, 3, 96, 64) float32 for YAMNet, made of integers, so equal on every machine."""
     patch, frame, mel = np.ogrid[: yamnet.PATCHES, : yamnet.FRAMES, : yamnet.MELS]
     mixed = (patch * 61 + frame * 37 + mel * 101 + frame * mel * 7) % 257

@@ -119,8 +119,8 @@ def _weights(graph: bytes, data: bytes) -> Weights:
     except Exception as error:  # protobuf's DecodeError has no common base with what its C parts raise
         raise ValueError("no ONNX model") from error
     constants = {tensor.name: tensor for tensor in parsed.initializer}
-    rounded_from = {node.output[0]: node.input[0] for node in parsed.node if node.op_type.startswith("Dequantize")}
-    rounded_from |= {node.output[0]: node.input[0] for node in parsed.node if node.op_type == "QuantizeLinear"}
+    rounding = ("QuantizeLinear", "DequantizeLinear")
+    rounded_from = {node.output[0]: node.input[0] for node in parsed.node if node.op_type in rounding}
 
     def numbers(name: str) -> npt.NDArray[np.float32]:
         while name in rounded_from:  # the weight as it was before it would be rounded to 8 bits
@@ -140,10 +140,7 @@ def _weights(graph: bytes, data: bytes) -> Weights:
 
 def _numbers(tensor: Any, data: bytes) -> npt.NDArray[np.float32]:
     where = {entry.key: entry.value for entry in tensor.external_data}
-    if where:
-        raw = data[int(where["offset"]) :][: int(where["length"])]
-    else:
-        raw = tensor.raw_data
+    raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
     return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genretagger.audio.mel import FilterBank
 from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, ModelStore, filter_bank, manifest
-from genretagger.audio.mel import FilterBank
 from genretagger.model.filter_bank import computed_bank, ears_of, packed, unpacked
 from genretagger.model.front_ends import FRONT_ENDS
 

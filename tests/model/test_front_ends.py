@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genretagger.errors import AudioError, ModelError
 from genretagger.audio import mel
 from genretagger.audio.mel import FrontEnd
+from genretagger.errors import AudioError, ModelError
 from genretagger.model.filter_bank import computed_bank
 from genretagger.model.front_ends import FRONT_ENDS, front_end
 

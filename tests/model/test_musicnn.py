@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genretagger.audio.mel import log_mel
 from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, musicnn
 from genretagger.model.checkpoint import Checkpoint
-from genretagger.audio.mel import log_mel
 from genretagger.model.filter_bank import computed_bank
 from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.model.session import Session

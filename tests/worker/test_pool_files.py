@@ -97,7 +97,8 @@ def test_a_track_of_steady_noise_gives_no_frames(tmp_path: Path, model: Installe
 
 
 def test_a_long_track_is_heard_in_parts_to_its_end(tmp_path: Path, model: InstalledModel) -> None:
-    path = make(tmp_path / "mix.flac", "flac", samples=np.tile(clock(60.0, 8_000), 5), rate_hz=8_000)
+    lively = np.tile(clock(60.0, 8_000) * np.abs(np.sin(np.arange(480_000) * np.pi / 4_000)).astype(np.float32), 5)
+    path = make(tmp_path / "mix.flac", "flac", samples=lively, rate_hz=8_000)
     with WorkerPool(1) as pool:
         frames = pool.hear(path, count=None, ears=ears_of(model)).result()
     assert len(frames.windows) == 100  # more than are made into frames at once

@@ -36,7 +36,8 @@ class Pool(WorkerPool):
 
 @pytest.fixture(scope="module")
 def pool(model: InstalledModel) -> Iterator[Pool]:
-    with Pool(1, LIMITS) as workers:
+    workers = Pool(1, LIMITS)
+    with workers:
         workers.ears = ears_of(model)
         yield workers
 
