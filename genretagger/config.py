@@ -36,7 +36,7 @@ from pydantic_settings import (
 from genretagger.errors import ConfigError, OptionError
 from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
-from genretagger.types import Policy
+from genretagger.types import Albums, Policy
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
@@ -126,7 +126,7 @@ _MAKE_ONE = "`genretagger config init` makes a configuration file"
 
 _RULES = {
     *("model", "windows", "max_genres", "min_score", "share_of_top", "allow", "forbid", "aliases", "add_parents"),
-    *("capitalisation", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
+    *("capitalisation", "album", "policy", "protect", "hard_links", "outside_links", "min_duration_s"),
 }
 
 
@@ -168,6 +168,10 @@ class Settings(BaseSettings):
     capitalisation: Capitalisation = Field(
         Capitalisation.STANDARD,
         description='"standard" (Drum and Bass), "lower" (drum and bass) or "title" (Drum And Bass)',
+    )
+
+    album: Albums = Field(
+        Albums.POOL, description='"pool" decides tracks of one album by one artist together, "each" one by one'
     )
 
     # Writing

@@ -2,10 +2,11 @@
 
     path → audio → mel windows → activations → track scores → genres (with a reason) → database → tags
 
-Each file goes through `_one` from top to bottom: what is it (`knowledge`), is its genre ours to write (`ownership`),
-may we write to it (`writer`), what is to be heard in it (`knowledge` again), what follows for its tags, write them
-(`writer` again). The order at the end is always: store the result, announce the write, write the tags, mark as written;
-a kill between any two of them is settled at the next start (`recover`).
+Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`), may we write to it
+(`writer`), what is to be heard in it (`knowledge` again). There it waits for the others of its album. Then comes
+`_end`: decide on it, with its album (`together`), see what follows for its tags, write them (`writer` again). The order
+at the end is always: store the result, announce the write, write the tags, mark as written; a kill between any two of
+them is settled at the next start (`recover`).
 
 `Rewriting` holds the stages that need no model: writing what a plan says, and taking back what was written. Whatever
 happens with one file, the others go on: see `steps.one_file`.
@@ -15,9 +16,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -38,11 +41,12 @@ from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import Planned, planned
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, interleave, wait_for
+from genretagger.steps.schedule import Flow, Kept, Then, in_groups, interleave, wait_for
+from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.steps.undo import Undoing
 from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Decision, Heard, Json, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Heard, Json, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -129,7 +133,7 @@ class Rewriting:
         yield from self._together((flow(write) for write in writes if write.stands), stop, width=1)
 
     def _together(
-        self, flows: Iterable[Flow[_Result]], stop: Future[None], *, width: int | None = None
+        self, flows: Iterable[Flow[_Result | Then[_Result]]], stop: Future[None], *, width: int | None = None
     ) -> Iterator[_Result]:
         yield from interleave(flows, width=width or 2 * self._settings.worker_count + 1, stop=stop)
         if stop.done():
@@ -163,10 +167,13 @@ class Pipeline(Rewriting):
         """
         try:
             track = wait_for(self.knowledge.track(path.absolute(), anew=False))
-            return wait_for(self.knowledge.decision(track, anew=False))
+            wait_for(self.knowledge.analysis(track, anew=False))
+            track = wait_for(self.knowledge.with_credits(track))
         except FileError as error:
             error.path = error.path or path
             raise
+        albums = Each() if self._settings.album is Albums.EACH else ByFolder()
+        return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
@@ -184,18 +191,32 @@ class Pipeline(Rewriting):
         self.finish(run)
         return outcome
 
-    def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
+    def tag(
+        self, files: Iterable[Found], run: Run, *, stop: Future[None], grouping: Grouping | None = None
+    ) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
 
         Args:
-            files: what to listen to; may be endless.
+            files: what to listen to; may be endless. Those of an album come one after the other.
             run: from `begin`.
             stop: when done, the run ends soon, and with it the child processes; writes that were begun are finished.
+            grouping: knows the albums; None to find them by folder and tags. If the settings want each track decided by
+                itself, there are none.
 
         Yields:
             What became of each file, in the order in which they end.
         """
-        yield from self._together((self._tagged(file, run) for file in files), stop)
+        albums = Each() if self._settings.album is Albums.EACH else grouping or ByFolder()
+
+        def first(file: Found) -> Flow[Outcome | Kept[_Begun]]:
+            return self._heard(file, run)
+
+        def rest(begun: list[_Begun]) -> list[Flow[Outcome | Then[Outcome]]]:
+            group = self._group([each.track for each in begun], albums, run)
+            return [self._ended(each, group, albums, run) for each in begun]
+
+        flows = in_groups(files, place=lambda file: albums.place(file.path), begin=first, follow=rest)
+        yield from self._together(flows, stop)
 
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
@@ -214,37 +235,69 @@ class Pipeline(Rewriting):
         def flow(file: Found) -> Flow[Heard | FileError]:
             return safely(file.path, partial(self.knowledge.everything, file.path, worth), lambda error: error)
 
-        yield from self._together(map(flow, files), stop)
+        heard: Iterator[Heard | FileError] = self._together(map(flow, files), stop)
+        yield from heard
 
-    def _tagged(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file through all stages; a failure is recorded."""
+    def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
+        """Take one file to where it waits for the others of its album; a failure is recorded."""
+        started = time.monotonic()
+        end = yield from safely(file.path, partial(self._begin, file, run), self._failing(file, run))
+        seconds = time.monotonic() - started
+        if isinstance(end, Track):
+            return Kept(_Begun(file, end, seconds))
+        return replace(end, model=self.listener.name, dry_run=run.dry_run, seconds=seconds)
+
+    def _ended(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome | Then[Outcome]]:
+        """Take one file that was heard, as were the others of its album, to its end; a failure is recorded."""
+        started, file, known = time.monotonic(), begun.file, iter([begun.track])
+
+        def work() -> Flow[Outcome]:
+            track = next(known, None)
+            if track is not None:
+                return (yield from self._end(file, track, group, run))
+            again = yield from self._begin(file, run)  # somebody changed it while it waited
+            if isinstance(again, Outcome):
+                return again
+            return (yield from self._end(file, again, self._group([again], albums, run), run))
+
+        outcome = yield from safely(file.path, work, self._failing(file, run))
+        seconds = begun.seconds + time.monotonic() - started
+        return replace(outcome, model=self.listener.name, dry_run=run.dry_run, seconds=seconds)
+
+    def _failing(self, file: Found, run: Run) -> Callable[[FileError], Outcome]:
         stamp = _stamp(file.path)
-        work = safely(file.path, partial(self._one, file, run), lambda error: self.failed(file.path, error, run, stamp))
-        return timed(work, model=self.listener.name, dry_run=run.dry_run)
+        return lambda error: self.failed(file.path, error, run, stamp)
 
-    def _one(self, file: Found, run: Run) -> Flow[Outcome]:
-        """Take one file from top to bottom."""
+    def _group(self, tracks: Iterable[Track], albums: Grouping, run: Run) -> Together:
+        is_written = (lambda _: False) if run.hear_only else self.ownership.is_written
+        return Together(self.knowledge, albums, tracks, is_written=is_written, anew=run.force)
+
+    def _begin(self, file: Found, run: Run) -> Flow[Outcome | Track]:
+        """Find out what a file is, and listen to it if its genre is ours to write."""
         track = yield from self.knowledge.track(file.path, anew=run.force)
-        if run.hear_only:
-            return (yield from self._only_heard(track, run))
-        if reason := self.ownership.reason(track, run):
-            return _outcome(track, Status.UNCHANGED, reason, self.knowledge.known_decision(track))
-        if reason := self.writer.refusals.unfit(file, track):
-            return _outcome(track, Status.SKIPPED, reason)
-        see_free(file.path)
+        if not run.hear_only:
+            if reason := self.ownership.reason(track, run):
+                return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
+            if reason := self.writer.refusals.unfit(file, track):
+                return _outcome(track, Status.SKIPPED, reason)
+            see_free(file.path)
         try:
-            decision = yield from self.knowledge.decision(track, anew=run.force)
+            yield from self.knowledge.analysis(track, anew=run.force)
         except TooShortError as error:
+            if run.hear_only:
+                raise
             return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
+        return (yield from self.knowledge.with_credits(track))
+
+    def _end(self, file: Found, track: Track, group: Together, run: Run) -> Flow[Outcome]:
+        """Decide on a file that was heard, and do what follows."""
+        decision = group.decision(track)
+        if run.hear_only:
+            status = Status.TAGGED if decision.genres else Status.SKIPPED
+            return _outcome(track, status, decision.reason, decision, genres=decision.genres)
         if not decision.genres:
             return _outcome(track, Status.SKIPPED, decision.reason, decision)
         return (yield from self._changed(file, track, decision, run))
-
-    def _only_heard(self, track: Track, run: Run) -> Flow[Outcome]:
-        """Listen and decide, whatever the file has: the caller applies its own rules."""
-        decision = yield from self.knowledge.decision(track, anew=run.force)
-        status = Status.TAGGED if decision.genres else Status.SKIPPED
-        return _outcome(track, status, decision.reason, decision, genres=decision.genres)
 
     def _changed(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
         """Plan or write what follows from a decision for the tags of a file."""
@@ -287,6 +340,15 @@ class Pipeline(Rewriting):
     def provider(self) -> str:
         """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
         return self.listener.provider
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A file that was heard, and waits for the others of its album; `seconds` were spent on it."""
+
+    file: Found
+    track: Track
+    seconds: float
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -44,7 +44,8 @@ def parts(reason: Reason) -> Sentence:
     cause's own name stands for it.
     """
     try:
-        return SENTENCES[reason.cause](reason.figures)
+        told = SENTENCES[reason.cause](reason.figures)
+        return told._replace(rest=told.rest + _album(reason.figures)) if "album" in reason.figures else told
     except (KeyError, TypeError, ValueError, IndexError):
         return Sentence("", reason.cause.value.replace("_", " "))
 
@@ -60,6 +61,14 @@ def _fixed(start: str, what: str, rest: str = "") -> _Words:
 def _chosen(figures: _Figures) -> Sentence:
     told = "; ".join(f"{name} {score:.2f}: {grounds}" for name, score, grounds in figures["genres"])
     return Sentence("", told)
+
+
+def _album(figures: _Figures) -> str:
+    """Say that a decision was made with the album that a track belongs to, or why it was not."""
+    alike, of = figures["album"]["alike"], figures["album"]["of"]
+    if figures["album"]["outside"]:
+        return f"; decided by itself, as it differs from its album ({alike} of {of} tracks are alike)"
+    return f"; decided with its album ({alike} of {of} tracks are alike)"
 
 
 def _nearest(figures: _Figures) -> str:

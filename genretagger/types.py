@@ -195,6 +195,13 @@ class Policy(StrEnum):
     ADD = "add"
 
 
+class Albums(StrEnum):
+    """How the tracks of an album by one artist are decided."""
+
+    POOL = "pool"
+    EACH = "each"
+
+
 class Status(StrEnum):
     """How a file ended."""
 

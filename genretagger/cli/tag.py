@@ -16,7 +16,7 @@ import typer
 
 from genretagger.cli.options import AsJson, ModelName, Paths, any_path
 from genretagger.sentences import matter, sentence
-from genretagger.types import Outcome, Policy, Status
+from genretagger.types import Albums, Outcome, Policy, Status
 
 if TYPE_CHECKING:
     from genretagger.causes import Reason
@@ -38,6 +38,12 @@ def tag(
     windows: Annotated[
         str | None,
         typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False),
+    ] = None,
+    album: Annotated[
+        Albums | None,
+        typer.Option(
+            help="Tracks of one album by one artist: decide together or one by one. [default: pool]", show_default=False
+        ),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores, at most 4]")
@@ -81,12 +87,14 @@ def tag(
     from genretagger.errors import FileError
     from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
+    from genretagger.steps.album import beside_each_other
 
     output.quieten()
     settings = load(
         policy=policy,
         model=model,
         windows=windows,
+        album=album,
         jobs=jobs,
         device=device,
         min_score=min_score,
@@ -111,6 +119,8 @@ def tag(
                 passed_over=pass_over,
             )
         )
+        if settings.album is Albums.POOL:
+            files = beside_each_other(files)
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,

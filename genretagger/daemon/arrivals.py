@@ -1,4 +1,6 @@
-"""Changed files, until they are complete: they wait in `Settling`, and go to the queue from there.
+"""Changed files, until they are complete and go to the queue.
+
+They wait in `Settling`, and then in `Gathering` for the other files of their folder.
 
 Only a limited number of files waits one by one. If more arrive at once, their watched folder is
 scanned later, when the changes have calmed down, which finds them as well. So a library that is
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from genretagger.config import Settings
 from genretagger.daemon import intake
+from genretagger.daemon.gathering import LONGEST, Gathering
 from genretagger.daemon.roots import Roots
 from genretagger.daemon.settle import Settling, Verdict
 from genretagger.daemon.watch import Changed
@@ -20,7 +23,9 @@ from genretagger.errors import FileError
 from genretagger.files.discover import is_audio_name, is_ignored, oddity
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
-from genretagger.files.unfinished import companion
+from genretagger.files.unfinished import companion, is_arriving
+from genretagger.steps.album import home
+from genretagger.types import Albums
 
 _AT_ONCE = 100
 """How many files are looked at before the loop does something else."""
@@ -45,20 +50,23 @@ class Arrivals:
         self._roots, self._ask = roots, ask
         self._ignored = settings.ignore, settings.ignore_folders
         self._settling = Settling(settings.quiet_s)
+        self._gathering = Gathering(settings.quiet_s)
+        self._gathers = settings.album is Albums.POOL
         self.complete = 0
         self._look_at_s: dict[Path, float] = {}
 
     def __len__(self) -> int:
-        return len(self._settling)
+        return len(self._settling) + len(self._gathering)
 
     def configure(self, settings: Settings) -> None:
         """Use other settings from now on."""
         self._ignored = settings.ignore, settings.ignore_folders
-        self._settling.quiet_s = settings.quiet_s
+        self._settling.quiet_s = self._gathering.quiet_s = settings.quiet_s
+        self._gathers = settings.album is Albums.POOL
 
     def next_s(self) -> float | None:
         """When to look again; None if no file waits."""
-        times = [self._settling.next_due_s(), *self._look_at_s.values()]
+        times = [self._settling.next_due_s(), self._gathering.next_due_s(), *self._look_at_s.values()]
         return min((each for each in times if each is not None), default=None)
 
     def heard(self, changed: Changed) -> None:
@@ -81,10 +89,16 @@ class Arrivals:
 
     def touch(self, path: Path, root: Path) -> None:
         """Wait until a file is complete."""
-        if len(self._settling) >= MOST_WAITING and path not in self._settling:
+        if len(self) >= MOST_WAITING and path not in self._settling and path not in self._gathering:
             self.flooded(root)
         else:
+            self._gathering.forget(path)
             self._settling.touch(path, root, time.monotonic())
+
+    def found(self, path: Path, root: Path) -> None:
+        """Wait until a file is complete that a look has met; nobody says that it has changed."""
+        if path not in self._gathering:
+            self.touch(path, root)
 
     def flooded(self, root: Path) -> None:
         """Note that a watched folder has too many changes: it is scanned after the quiet period."""
@@ -93,7 +107,7 @@ class Arrivals:
     def look(self, now_s: float) -> None:
         """Check the files that have been quiet, and pass on those that are complete."""
         for root in [root for root, due_s in self._look_at_s.items() if due_s <= now_s]:
-            if len(self._settling) > MOST_WAITING // 2:
+            if len(self) > MOST_WAITING // 2:
                 self._look_at_s[root] = now_s + max(0.5, self._settling.quiet_s / 4)
             else:
                 del self._look_at_s[root]
@@ -112,4 +126,14 @@ class Arrivals:
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)
             if verdict is Verdict.COMPLETE:
                 self.complete += 1
-                self._ask(intake.Arrived(path, root))
+                self._gathering.add(path, root, now_s)
+            elif verdict is Verdict.GONE:
+                self._gathering.look_at(home(path), now_s)
+        for files in self._gathering.ready(now_s, self._is_arriving):
+            self._ask(intake.Arrived(tuple(files)))
+
+    def _is_arriving(self, folder: Path) -> bool:
+        """Whether something still arrives in the folder of an album, so that its files wait for each other."""
+        if not self._gathers:
+            return False
+        return self._settling.waits_in(folder) or is_arriving(folder, LONGEST * self._settling.quiet_s)

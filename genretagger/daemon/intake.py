@@ -9,20 +9,23 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from genretagger.config import Settings
-from genretagger.daemon.scan import Scan, is_handled
+from genretagger.daemon.gathering import LONGEST
+from genretagger.daemon.scan import Scan, Unhandled, is_handled
 from genretagger.database.store import Store
 from genretagger.database.values import Handled, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
-from genretagger.files.unfinished import companion
+from genretagger.files.unfinished import companion, is_arriving
+from genretagger.steps.album import MOST_FILES, home
+from genretagger.types import Albums
 
 _BATCH = 500
 MOST_UNSETTLED = 1000
@@ -34,10 +37,9 @@ _FOREIGN_CLOCK_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A file is complete."""
+    """Files of one folder are complete; each comes with its watched folder."""
 
-    path: Path
-    root: Path
+    files: tuple[tuple[Path, Path], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,8 @@ class Intake:
 
     def _handle(self, store: Store, orders: list[Order]) -> None:
         arrived = [order for order in orders if isinstance(order, Arrived)]
-        jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
+        files = [file for each in arrived for file in each.files]
+        jobs = [NewJob(path, root, 0, changed=True) for path, root in files if self._is_new(store, path, root)]
         if jobs:
             store.add_jobs(jobs)
         gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
@@ -253,23 +256,23 @@ class Intake:
         for paths in store.waiting_below(folder):
             store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
 
-    def _is_new(self, store: Store, arrived: Arrived) -> bool:
+    def _is_new(self, store: Store, path: Path, root: Path) -> bool:
         """Whether a file differs from the one handled last; this also recognises our own writes."""
         try:
-            stamp = stamp_of(arrived.path)
+            stamp = stamp_of(path)
         except FileError:
             return False
-        job = store.job(arrived.path)
+        job = store.job(path)
         if job is not None and job.state is JobState.WORKING:
             # it is being handled: look again when that is over
-            self._tell(Unsettled(arrived.path, arrived.root))
+            self._tell(Unsettled(path, root))
             return False
-        track = store.known_track(arrived.path, stamp)
-        failure = store.known_failure(arrived.path, stamp)
+        track = store.known_track(path, stamp)
+        failure = store.known_failure(path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
-        handled = store.handled(arrived.path, track.payload_hash) if track is not None else Handled()
-        if is_handled(handled, self._settings.rules_key, arrived.path):
+        handled = store.handled(path, track.payload_hash) if track is not None else Handled()
+        if is_handled(handled, self._settings.rules_key, path):
             self._known += 1
             return False
         return True
@@ -289,19 +292,23 @@ class Intake:
             root=look.root,
             failed=lambda error: self._tell(Unreadable(error)),
         )
-        for unhandled in scan.unhandled():
+        new_s = settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0)
+        for files in _beside_each_other(scan.unhandled()):
             if self._stopping.is_set():
                 return
-            found += 1
-            age_s = now_s - unhandled.stat.st_ctime
-            is_new = age_s < settings.quiet_s + (_FOREIGN_CLOCK_S if look.remote else 0)
-            path = unhandled.path
-            if is_new or is_being_written(path) or companion(path, look.root):
-                unsettled += 1
-                if unsettled <= MOST_UNSETTLED:
-                    self._tell(Unsettled(path, look.root))
-                continue
-            jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
+            found += len(files)
+            waiting = [each for each in files if now_s - each.stat.st_ctime < new_s or _is_busy(each.path, look.root)]
+            place = home(files[0].path)
+            is_album = settings.album is Albums.POOL and len(files) < MOST_FILES
+            if is_album and (waiting or is_arriving(place, LONGEST * settings.quiet_s)):
+                waiting = files  # an album is decided as a whole
+            unsettled += len(waiting)
+            for each in waiting[: max(0, MOST_UNSETTLED - unsettled + len(waiting))]:
+                self._tell(Unsettled(each.path, look.root))
+            left_out = {each.path for each in waiting}
+            jobs += [
+                NewJob(each.path, look.root, look.priority, each.changed) for each in files if each.path not in left_out
+            ]
             if len(jobs) >= _BATCH:
                 store.add_jobs(jobs)
                 jobs.clear()
@@ -310,6 +317,22 @@ class Intake:
         if unsettled > MOST_UNSETTLED:
             self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))
+
+
+def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
+    """The files that lie in the folder of one album, together; of a folder that is too large for an album, as many."""
+    beside: list[Unhandled] = []
+    for each in files:
+        if beside and (home(each.path) != home(beside[0].path) or len(beside) >= MOST_FILES):
+            yield beside
+            beside = []
+        beside.append(each)
+    if beside:
+        yield beside
+
+
+def _is_busy(path: Path, root: Path) -> bool:
+    return is_being_written(path) is True or bool(companion(path, root))
 
 
 def explain(error: Exception) -> str:

@@ -226,7 +226,7 @@ class Service:
         elif message is _DIED:
             self._roots.check_soon()
         elif isinstance(message, intake.Unsettled):
-            self._arrivals.touch(message.path, message.root)
+            self._arrivals.found(message.path, message.root)
         elif isinstance(message, intake.Flooded):
             self._arrivals.flooded(message.root)
         elif isinstance(message, intake.Queue):

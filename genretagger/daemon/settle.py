@@ -7,10 +7,12 @@ same for as long, and no program has it open for writing. Every change starts th
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from genretagger.steps.album import home
 from genretagger.types import Stamp
 
 
@@ -42,6 +44,7 @@ class Settling:
     def __init__(self, quiet_s: float) -> None:
         self.quiet_s = quiet_s
         self._waiting: dict[Path, _Waiting] = {}
+        self._homes: Counter[Path] = Counter()
         self._heap: list[tuple[float, int, Path]] = []
         self._count = 0
 
@@ -51,19 +54,27 @@ class Settling:
     def __contains__(self, path: Path) -> bool:
         return path in self._waiting
 
+    def waits_in(self, folder: Path) -> bool:
+        """Whether a file of an album's folder is waited for."""
+        return self._homes[folder] > 0
+
     def touch(self, path: Path, root: Path, now_s: float) -> None:
         """Note an event for a file: it has to be quiet from now on."""
         due_s = now_s + self.quiet_s
         known = self._waiting.get(path)
         if known is None:
             self._waiting[path] = _Waiting(root, due_s)
+            self._homes[home(path)] += 1
             self._push(path, due_s)
         else:
             known.due_s = max(known.due_s, due_s)  # its old place in the heap is skipped later
 
     def forget(self, path: Path) -> None:
         """Stop waiting for a file."""
-        self._waiting.pop(path, None)
+        if self._waiting.pop(path, None) is not None:
+            self._homes[home(path)] -= 1
+            if not self._homes[home(path)]:
+                del self._homes[home(path)]
 
     def next_due_s(self) -> float | None:
         """When to look again; None if no file waits."""

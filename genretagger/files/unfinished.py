@@ -11,8 +11,13 @@ add letters by chance, for which a whole folder would have to be read for each f
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+from itertools import islice
 from pathlib import Path
+
+from genretagger.files.discover import is_audio_name
 
 _ARIA2 = ".aria2"
 _BEHIND = (
@@ -22,7 +27,32 @@ _BEHIND = (
     *(".!qB", ".!ut", ".bc!", ".!bt"),  # qBittorrent, µTorrent, BitComet
     *(".filepart", ".fdmdownload", ".dtapart", ".jc!", ".td", ".xltd"),  # WinSCP, FDM, DownThemAll, FlashGet, Thunder
 )
+_MOST_NAMES = 5000
 _AROUND = ((".syncthing.", ".tmp"), ("~syncthing~", ".tmp"))
+
+
+def is_arriving(folder: Path, within_s: float) -> bool:
+    """Whether music is being downloaded into a folder under the name of a file that is not finished.
+
+    A download that was given up leaves such a file for ever; so only one that was written to a moment ago counts.
+
+    Args:
+        folder: whose names are looked at, but no more than `_MOST_NAMES` of them.
+        within_s: how long ago a download that goes on was written to at most, in seconds.
+    """
+    oldest = time.time() - within_s
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in islice(entries, _MOST_NAMES):
+            name = next((entry.name.removesuffix(end) for end in _BEHIND if entry.name.endswith(end)), "")
+            if not name:
+                name = next((_between(entry.name, *each) for each in _AROUND if _between(entry.name, *each)), "")
+            if name and is_audio_name(name) and entry.stat(follow_symlinks=False).st_mtime >= oldest:
+                return True
+    return False
+
+
+def _between(name: str, start: str, end: str) -> str:
+    return name[len(start) : -len(end)] if name.startswith(start) and name.endswith(end) else ""
 
 
 def companion(path: Path, root: Path) -> str:

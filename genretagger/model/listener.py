@@ -22,6 +22,7 @@ from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
+from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.learned import Scorer, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
@@ -186,14 +187,17 @@ class Listener:
         Args:
             tracks: one, or all of an album, each of which counts the same however long it is.
         """
-        import numpy as np
-
         if not self.labels:
             return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
+        return decide(self.scores(*tracks), self._rules, vocabulary())
+
+    def scores(self, *tracks: Activations) -> Scores:
+        """Score every genre, from what was heard in one track or in all of an album; see `decide`."""
+        import numpy as np
+
         means = np.stack([track_activations(track.values) for track in tracks])
         embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
-        scores = self._scorer.scores(means.mean(axis=0), embedding)
-        return decide(scores, self._rules, vocabulary())
+        return self._scorer.scores(means.mean(axis=0), embedding)
 
     def _open(self) -> Session:
         if self._session is None:

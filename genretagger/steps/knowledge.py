@@ -22,7 +22,8 @@ from genretagger.tags.api import WriteOptions
 from genretagger.types import Credits, Decision, Frames, Heard, Track
 from genretagger.worker.pool import WorkerPool
 
-_SILENT = Decision((), {}, because(Cause.SILENT))
+SILENT = Decision((), {}, because(Cause.SILENT))
+"""What is decided on a track in which there is nothing to hear; it is not stored."""
 
 
 class Knowledge:
@@ -38,7 +39,7 @@ class Knowledge:
     def __init__(self, store: Store, workers: WorkerPool, listener: Listener, options: WriteOptions) -> None:
         self._store = store
         self._workers = workers
-        self._listener = listener
+        self.listener = listener
         self._options = options
         self._model_id = store.model_id(listener.name, listener.fingerprint, listener.labels)
 
@@ -64,36 +65,41 @@ class Knowledge:
         self._store.save_track(track)
         return track
 
-    def decision(self, track: Track, *, anew: bool) -> Flow[Decision]:
-        """Choose the genres, listening only where nobody has listened by this plan.
-
-        Raises:
-            FileError: the track cannot be heard.
-        """
-        known = None if anew else self.known_decision(track)
-        if known is not None:
-            self._store.renew_decision(track.payload_hash, self._model_id, self._listener.plan)
-            return known
-        analysis = yield from self.analysis(track, anew=anew)
-        if analysis.activations is None:
-            return _SILENT
-        listener = self._listener
-        decision = listener.decide(analysis.activations)
-        self._store.save_decision(
-            track.payload_hash, self._model_id, listener.plan, decision, settings=listener.rules_key
-        )
-        return decision
-
-    def known_decision(self, track: Track) -> Decision | None:
-        """Give the decision that was made by the present model, windows and rules, if there is one.
+    def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
+        """Give the decision that was made by the present model and windows, if there is one; it becomes the newest.
 
         One of an earlier version, which stored no cause, does not count: what was heard is decided on again.
+
+        Args:
+            track: the file.
+            key: by which rules, and from which evidence.
+            or_below: also from any evidence that is named below that key.
         """
-        listener = self._listener
+        listener = self.listener
         stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
-        if stored is None or stored.settings != listener.rules_key or stored.decision.reason.cause is Cause.RECORDED:
+        if stored is None or stored.decision.reason.cause is Cause.RECORDED:
             return None
+        if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
+            return None
+        self._store.renew_decision(track.payload_hash, self._model_id, listener.plan)
         return stored.decision
+
+    def shown_decision(self, track: Track) -> Decision | None:
+        """Give the decision that was made by the present model, windows and rules, from whatever evidence."""
+        listener = self.listener
+        stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
+        return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
+
+    def keep(self, track: Track, decision: Decision, *, key: str) -> Decision:
+        """Store a decision, and give it back.
+
+        Args:
+            track: the file.
+            decision: on it.
+            key: names the rules and the evidence; see `known_decision`.
+        """
+        self._store.save_decision(track.payload_hash, self._model_id, self.listener.plan, decision, settings=key)
+        return decision
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
         """Learn all about a track: what it is, who plays, what the model says.
@@ -107,18 +113,33 @@ class Knowledge:
         """
         track = yield from self.track(path, anew=False)
         ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
-        unheard = Heard(track, Credits(), None, _SILENT, ours)
+        unheard = Heard(track, Credits(), None, SILENT, ours)
         if not worth(unheard):
             return unheard
-        credits = track.credits
-        if credits is None:  # a database of an earlier version, which did not keep them
-            found: Credits = yield Step(self._workers.credit(track.path))
-            credits = found
-            self._store.save_track(replace(track, credits=credits))
+        track = yield from self.with_credits(track)
         analysis = yield from self.analysis(track, anew=False)
         activations = analysis.activations
-        decision = _SILENT if activations is None else self._listener.decide(activations)
-        return Heard(track, credits, activations, decision, ours)
+        decision = SILENT if activations is None else self.listener.decide(activations)
+        return Heard(track, track.credits or Credits(), activations, decision, ours)
+
+    def with_credits(self, track: Track) -> Flow[Track]:
+        """Read who plays, if a database of an earlier version did not keep it.
+
+        Raises:
+            FileError: it cannot be read.
+        """
+        if track.credits is None:
+            found: Credits = yield Step(self._workers.credit(track.path))
+            track = replace(track, credits=found)
+            self._store.save_track(track)
+        return track
+
+    def known(self, path: Path) -> Track | None:
+        """What was read of a file, if it is still the same; it is not opened."""
+        try:
+            return self._store.known_track(path, stamp_of(path))
+        except FileError:
+            return None
 
     def analysis(self, track: Track, *, anew: bool) -> Flow[StoredAnalysis]:
         """Give what was heard in a track; its activations are None where there is nothing to hear.
@@ -126,8 +147,8 @@ class Knowledge:
         Raises:
             FileError: it cannot be heard.
         """
-        where = (track.payload_hash, self._listener.fingerprint, self._listener.plan)
-        analysis = None if anew else self._stored(where) or self._derived(track)
+        where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        analysis = None if anew else self.heard(track)
         if analysis is None:
             yield from self._listen(track)
             analysis = self._store.analysis(*where)
@@ -135,38 +156,43 @@ class Knowledge:
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
 
+    def heard(self, track: Track) -> StoredAnalysis | None:
+        """Give what was heard in a track by the present model before, or by the one below it; nobody listens for it."""
+        where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        return self._stored(where) or self._derived(track)
+
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
         """What the present model said; None if it said nothing yet, or what is stored cannot come from it."""
         stored = self._store.analysis(*where)
-        if stored is not None and stored.activations is not None and not self._listener.gave(stored.activations):
+        if stored is not None and stored.activations is not None and not self.listener.gave(stored.activations):
             return None
         return stored
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
         """What a learned model says of a track that its backbone heard already."""
-        below = self._listener.backbone
-        heard = self._store.analysis(track.payload_hash, below, self._listener.plan) if below else None
+        below = self.listener.backbone
+        heard = self._store.analysis(track.payload_hash, below, self.listener.plan) if below else None
         if heard is None or heard.activations is None:
             return heard
-        activations = self._listener.derive(heard.activations)
+        activations = self.listener.derive(heard.activations)
         if activations is None:
             return None
-        where = (track.payload_hash, self._model_id, self._listener.plan)
+        where = (track.payload_hash, self._model_id, self.listener.plan)
         self._store.save_analysis(*where, activations, seconds=0.0)
-        return self._store.analysis(track.payload_hash, self._listener.fingerprint, self._listener.plan)
+        return self._store.analysis(track.payload_hash, self.listener.fingerprint, self.listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
         """Have the track decoded and made into mel windows, run the model, and store what it said."""
         started = time.monotonic()
-        where = (track.payload_hash, self._model_id, self._listener.plan)
+        where = (track.payload_hash, self._model_id, self.listener.plan)
         try:
-            frames: Frames = yield Step(self._workers.hear(track.path, **self._listener.request))
+            frames: Frames = yield Step(self._workers.hear(track.path, **self.listener.request))
         except FileError as error:
             see_unchanged(track)
             self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
-        activations = self._listener.hear(frames) if frames.windows else None
+        activations = self.listener.hear(frames) if frames.windows else None
         if activations is None:
             self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:

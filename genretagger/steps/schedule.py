@@ -2,17 +2,21 @@
 
 A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it waits for a child
 process. `interleave` runs a bounded number of flows in the calling thread, so that inference and the database stay in
-one thread while the children decode the next files.
+one thread while the children decode the next files. A flow that others wait for, such as the last track of an album to
+be heard, ends with `Then` and gives what follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
+K = TypeVar("K")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +35,52 @@ class Step:
 Flow: TypeAlias = Generator[Step, Any, T]
 
 
-def interleave(flows: Iterable[Flow[T]], *, width: int, stop: Future[None]) -> Generator[T, None, None]:
+@dataclass(frozen=True, slots=True)
+class Then(Generic[T]):
+    """What a flow may end with instead of a result.
+
+    Attributes:
+        results: what it gives itself.
+        flows: what follows from it, and from flows that ended before it; they begin before any new flow is taken.
+    """
+
+    results: Sequence[T] = ()
+    flows: Sequence[Generator[Step, Any, T | Then[T]]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[K]):
+    """What a flow of a group may end with: a value that is needed when all of the group have ended."""
+
+    value: K
+
+
+_AnyFlow: TypeAlias = Generator[Step, Any, T | Then[T]]
+_Running: TypeAlias = dict[Future[Any], tuple[_AnyFlow[T], Step]]
+
+
+def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) -> Generator[T, None, None]:
     """Run flows, `width` at a time, and give their results in the order in which they end.
 
     Args:
-        flows: one for each file; taken as they are needed, so they may be endless.
+        flows: one for each file; taken as they are needed, so they may be endless. A flow that ended with `Then` holds
+            no place, so that a group of any size can be waited for.
         width: the most that are on their way at once.
         stop: as soon as it is done, nothing new begins, flows that are inside a step that must finish are seen to
             their end, and all others are closed without a result.
     """
     source = iter(flows)
-    running: dict[Future[Any], tuple[Flow[T], Step]] = {}
+    running: _Running[T] = {}
+    following: deque[_AnyFlow[T]] = deque()
     try:
         exhausted = False
         while True:
-            while not (exhausted or stop.done()) and len(running) < width:
-                flow = next(source, None)
+            while not stop.done() and len(running) < width and (following or not exhausted):
+                flow = following.popleft() if following else next(source, None)
                 if flow is None:
                     exhausted = True
                 else:
-                    yield from _advance(flow, None, running)
+                    yield from _advance(flow, None, running, following)
             if stop.done():
                 for future, (flow, step) in list(running.items()):
                     if not step.must_finish:
@@ -62,10 +92,70 @@ def interleave(flows: Iterable[Flow[T]], *, width: int, stop: Future[None]) -> G
             for future in wait(awaited, return_when=FIRST_COMPLETED).done:
                 if future is not stop:
                     flow, _ = running.pop(future)
-                    yield from _advance(flow, future, running)
+                    yield from _advance(flow, future, running, following)
     finally:
         for flow, _ in running.values():
             flow.close()
+        for flow in following:
+            flow.close()
+
+
+def in_groups(
+    items: Iterable[Item],
+    *,
+    place: Callable[[Item], Hashable],
+    begin: Callable[[Item], Flow[T | Kept[K]]],
+    follow: Callable[[list[K]], Sequence[_AnyFlow[T]]],
+) -> Iterator[_AnyFlow[T]]:
+    """Make flows for `interleave` that are waited for in groups: items at the same place that come one after the other.
+
+    Args:
+        items: taken as they are needed, so they may be endless. A group ends where the next item lies elsewhere, or
+            where the items end: it must not be long before either is known.
+        place: which group an item belongs to.
+        begin: makes the first flow of an item, which ends with a result, or with something to keep for the group.
+        follow: makes the flows that follow when all of a group have ended, from what they kept, if they kept anything.
+            The order is that in which they ended.
+    """
+    group: _Group[K] | None = None
+    here: Hashable = None
+
+    def first(item: Item, group: _Group[K]) -> _AnyFlow[T]:
+        end = yield from begin(item)
+        group.left -= 1
+        results: tuple[T, ...] = ()
+        if isinstance(end, Kept):
+            group.kept.append(end.value)
+        else:
+            results = (end,)
+        return Then(results, follow(group.kept) if group.is_over and group.kept else ())
+
+    def finish(group: _Group[K] | None) -> Sequence[_AnyFlow[T]]:
+        if group is None:
+            return ()
+        group.is_complete = True
+        return follow(group.kept) if group.is_over and group.kept else ()
+
+    for item in items:
+        if group is None or place(item) != here:
+            yield from finish(group)
+            group, here = _Group(), place(item)
+        group.left += 1
+        yield first(item, group)
+    yield from finish(group)
+
+
+@dataclass(slots=True)
+class _Group(Generic[K]):
+    """Items that are waited for together: how many have not ended, what the others kept, whether more may come."""
+
+    left: int = 0
+    kept: list[K] = field(default_factory=list)
+    is_complete: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_complete and not self.left
 
 
 def wait_for(flow: Flow[T]) -> T:
@@ -74,7 +164,7 @@ def wait_for(flow: Flow[T]) -> T:
 
 
 def _advance(
-    flow: Flow[T], future: Future[Any] | None, running: dict[Future[Any], tuple[Flow[T], Step]]
+    flow: _AnyFlow[T], future: Future[Any] | None, running: _Running[T], following: deque[_AnyFlow[T]]
 ) -> Iterator[T]:
     """Carry a flow to its next step, or to its end."""
     try:
@@ -87,6 +177,10 @@ def _advance(
         else:
             step = flow.send(future.result())
     except StopIteration as end:
-        yield end.value
+        if isinstance(end.value, Then):
+            following.extend(end.value.flows)
+            yield from end.value.results
+        else:
+            yield end.value
     else:
         running[step.future] = (flow, step)

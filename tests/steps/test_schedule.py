@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any
 
 import pytest
 
 from genretagger.steps import schedule
-from genretagger.steps.schedule import Flow, Step, interleave
+from genretagger.steps.schedule import Flow, Kept, Step, Then, in_groups, interleave
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -269,3 +269,91 @@ def test_a_stop_within_a_flow_still_gives_its_result(script: Script) -> None:
 
     assert list(interleave([flow(), script.flow("b")], width=1, stop=script.stop)) == ["last"]
     assert script.diary == []
+
+
+def test_flows_that_follow_begin_before_new_ones(script: Script) -> None:
+    def last() -> Flow[str | Then[str]]:
+        yield from script.flow("a")
+        return Then(["a is heard"], [*script.source("a1", "a2")])
+
+    results = interleave([last(), *script.source("b", "c")], width=2, stop=script.stop)
+    script.finish("a", "a1", "a2", "b", "c")
+    assert sorted(results) == sorted(["a is heard", *(f"{name}: done" for name in ("a1", "a2", "b", "c"))])
+    begun = [line for line in script.diary if line.endswith("begins")]
+    assert begun == [f"{name} begins" for name in ("a", "b", "a1", "a2", "c")]
+    assert script.most_on_their_way == 2
+
+
+def test_flows_that_follow_and_did_not_begin_are_closed_by_a_stop(script: Script) -> None:
+    def last() -> Flow[str | Then[str]]:
+        yield from ()
+        return Then((), [*script.source("a1", "a2")])
+
+    results = interleave([last()], width=1, stop=script.stop)
+    threading.Thread(target=script.stop.set_result, args=[None]).start()
+    assert list(results) == []
+    assert "a2 begins" not in script.diary
+
+
+class Albums:
+    """Items such as `a1`, `a2`, `b1`, in groups by their letter; each waits for a future, as does what follows."""
+
+    def __init__(self, script: Script, failing: str = "") -> None:
+        self.script, self.failing = script, failing
+        self.groups: list[list[str]] = []
+
+    def begin(self, name: str) -> Flow[str | Kept[str]]:
+        yield from self.script.flow(name)
+        return "failed" if name in self.failing.split() else Kept(name)
+
+    def follow(self, names: list[str]) -> list[Flow[str]]:
+        self.groups.append(sorted(names))
+        return [self.script.flow(f"write {name}") for name in sorted(names)]
+
+    def run(self, names: Iterable[str], *, width: int) -> Iterator[str]:
+        flows = in_groups(names, place=lambda name: name[0], begin=self.begin, follow=self.follow)
+        return interleave(flows, width=width, stop=self.script.stop)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 9])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_follows_waits_for_all_of_a_group(script: Script, width: int, order: int) -> None:
+    albums, names = Albums(script), ("a1", "a2", "a3", "b1", "c1", "c2")
+    results = albums.run(names, width=width)
+    script.finish(*(["write " + name for name in names] + list(names))[::order])
+    assert sorted(results) == sorted(f"write {name}: done" for name in names)
+    assert sorted(albums.groups) == [["a1", "a2", "a3"], ["b1"], ["c1", "c2"]]
+    assert script.most_on_their_way <= width
+    for letter in "abc":
+        begun = [line for line in script.diary if line.endswith("begins") and f"{letter}" in line.split()[-2]]
+        assert ["write" in line for line in begun] == sorted("write" in line for line in begun), "heard before written"
+
+
+def test_the_next_group_is_heard_while_one_is_waited_for(script: Script) -> None:
+    albums = Albums(script)
+    results = albums.run(["a1", "a2", "b1", "b2"], width=2)
+    script.finish("a2", "b1", "b2", "write b1", "write b2")
+    assert sorted([next(results), next(results)]) == ["write b1: done", "write b2: done"]  # a1 is not heard yet
+    script.finish("a1", "write a1", "write a2")
+    assert sorted(results) == ["write a1: done", "write a2: done"]
+
+
+@pytest.mark.parametrize("failing", ["a1", "a2", "a1 a2"])
+def test_an_item_of_a_group_that_fails_costs_only_itself(script: Script, failing: str) -> None:
+    albums, well = Albums(script, failing), [name for name in ("a1", "a2") if name not in failing]
+    results = albums.run(["a1", "a2", "b1"], width=2)
+    script.finish("a1", "a2", "b1", "write a1", "write a2", "write b1")
+    expected = [*("failed" for _ in failing.split()), *(f"write {name}: done" for name in well), "write b1: done"]
+    assert sorted(results) == sorted(expected)
+    assert albums.groups == [*([well] if well else []), ["b1"]]
+
+
+def test_a_stop_while_a_group_is_waited_for_ends_without_what_follows(script: Script) -> None:
+    def names() -> Iterator[str]:
+        yield from ("a1", "a2")
+        script.stop.set_result(None)
+
+    albums = Albums(script)
+    script.finish("a1")
+    assert list(albums.run(names(), width=2)) == []
+    assert (albums.groups, script.diary) == ([], ["a1 begins", "a2 begins", "a2 is closed"])

@@ -1,0 +1,137 @@
+"""Which tracks of an album sound alike, so that one decision is made for them, and which truly differ; pure.
+
+Each track is compared with the middle of the album, the median over its tracks. How far it is from there, in natural
+logs, is the sum of
+
+- the odds by which it prefers its own best genre to the album's, and those by which the album prefers the album's,
+- `DISTANCE_WEIGHT` times the log of how far its embedding is from the middle, over what is usual in this album.
+
+A track that is further away than `FARTHEST` is an outlier and keeps its own genres. So is one that does not sound like
+music, or like nothing that the model has learned. All others are members, also those whose best genre is of the same
+family as the album's (Techno on an album of House), and those that have no genre of their own. The middle is found
+again without the outliers until nothing changes.
+
+Both numbers were measured: `python -m benchmarks.albums` prints what other values give.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genretagger.vocabulary.names import vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+    from genretagger.vocabulary.calibration import Scores
+
+FORMULAS = 1
+"""Raise it when the formulas change: decisions that were made with an album are then made again."""
+
+FARTHEST = 4.0
+"""The distance up to which a track belongs to its album."""
+
+DISTANCE_WEIGHT = 2.0
+"""How much the distance of the embeddings counts."""
+
+FEWEST = 2
+"""Fewer tracks than this have no middle."""
+
+_ROUNDS = 8
+_FLOOR = 1e-4
+"""Scores are taken for no smaller than this, and for no larger than 1 minus this: the odds stay finite."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Voice:
+    """What one track of an album has to say.
+
+    Attributes:
+        scores: of the track by itself.
+        embedding: (dimensions,) float32, of the track.
+        has_answer: whether the track by itself gets a genre.
+    """
+
+    scores: Scores
+    embedding: FloatArray
+    has_answer: bool
+
+
+def members(voices: Sequence[Voice], *, farthest: float = FARTHEST, weight: float = DISTANCE_WEIGHT) -> list[bool]:
+    """Say which tracks of an album are decided together; the order of the tracks makes no difference.
+
+    Args:
+        voices: one for each track, all from one model.
+        farthest: see `FARTHEST`.
+        weight: see `DISTANCE_WEIGHT`.
+
+    Returns:
+        For each track, whether it is one of them; none is if most tracks differ from each other.
+    """
+    import numpy as np
+
+    heard = [number for number, voice in enumerate(voices) if is_evidence(voice.scores)]
+    if len(heard) < FEWEST:
+        return [False] * len(voices)
+    genres = sorted(voices[heard[0]].scores.by_genre)
+    odds = np.stack([_log_odds(voices[number].scores.by_genre, genres) for number in heard])
+    embeddings = np.stack([voices[number].embedding for number in heard]).astype(np.float64)
+    answers = np.array([voices[number].has_answer for number in heard])
+    families = [_family(genre, voices[heard[0]].scores) for genre in genres]
+    best = odds.argmax(axis=1)
+    inside = np.ones(len(heard), dtype=bool)
+    for _ in range(_ROUNDS):
+        middle = np.median(odds[inside], axis=0)
+        top = int(middle.argmax())
+        own = odds[np.arange(len(heard)), best] - odds[:, top]
+        away = own + middle[top] - middle[best] + weight * _log_ratio(embeddings, inside)
+        alike = np.array([families[each] == families[top] for each in best])
+        now: npt.NDArray[np.bool_] = (away <= _limit(len(heard), farthest)) | alike | ~answers
+        if 2 * now.sum() <= len(heard):
+            return [False] * len(voices)
+        if (now == inside).all():
+            break
+        inside = now
+    chosen = {number for number, is_inside in zip(heard, inside, strict=True) if is_inside}
+    return [number in chosen for number in range(len(voices))]
+
+
+def is_evidence(scores: Scores) -> bool:
+    """Whether a track says anything of its album: it sounds like music, and like what the model has learned."""
+    return scores.is_music >= 0.5 and scores.is_known >= 0.5
+
+
+def _limit(count: int, farthest: float) -> float:
+    """The middle of two tracks lies between them, so each is half as far from it."""
+    return farthest / 2 if count == 2 else farthest
+
+
+def _log_odds(scores: Mapping[str, float], genres: Sequence[str]) -> npt.NDArray[np.float64]:
+    import numpy as np
+
+    clipped = np.clip([scores.get(genre, 0.0) for genre in genres], _FLOOR, 1 - _FLOOR)
+    odds: npt.NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    return odds
+
+
+def _log_ratio(embeddings: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """The log of each track's distance from the middle over the median distance of those inside."""
+    import numpy as np
+
+    distances = np.linalg.norm(embeddings - np.median(embeddings[inside], axis=0), axis=1)
+    usual = float(np.median(distances[inside]))
+    if usual <= 0 or inside.sum() <= 2:
+        return np.zeros(len(embeddings))
+    ratio: npt.NDArray[np.float64] = np.log(np.maximum(distances / usual, math.exp(-2)))
+    return ratio
+
+
+def _family(genre: str, scores: Scores) -> str:
+    """The genre that a genre is a kind of, in the end; itself if it is of no kind."""
+    above = list(vocabulary().ancestors(genre)) or list(scores.parents.get(genre, ()))
+    return above[-1] if above else genre

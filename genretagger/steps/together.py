@@ -1,0 +1,216 @@
+"""Deciding on the tracks of an album together, from what the database knows of all of them.
+
+Evidence is what the present model said of the album's files, those of this run and those that were heard before; nobody
+is listened to for the sake of others. The members (see `pool`) get one decision, made from the mean over all of them;
+each outlier gets its own. Decisions are stored with a key that names the evidence: when a track is added, they are made
+again if somebody needs them. A file that has the genres that we wrote keeps its decision, so it is not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from genretagger.steps.album import albums, files_at, home
+from genretagger.steps.knowledge import SILENT, Knowledge
+from genretagger.steps.pool import FORMULAS, Voice, members
+from genretagger.types import Activations, Decision, Track
+
+
+class Grouping(Protocol):
+    """What knows which files may be one album."""
+
+    name: str
+    """Is a part of what decisions are stored by; empty if each is made by itself."""
+
+    def place(self, path: Path) -> Hashable:
+        """Which group a file belongs to; those of a group come one after the other."""
+
+    def beside(self, path: Path) -> Sequence[Path]:
+        """All files of a file's group, also those that are not in this run."""
+
+    def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
+        """The albums among files of one group."""
+
+
+class Each:
+    """No albums."""
+
+    name = ""
+
+    def place(self, path: Path) -> Hashable:
+        """Each file by itself."""
+        return path
+
+    def beside(self, path: Path) -> Sequence[Path]:
+        """None."""
+        del path
+        return ()
+
+    def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
+        """None."""
+        del tracks
+        return []
+
+
+class ByFolder:
+    """Albums by folder and tags, as `album` says."""
+
+    name = "pool"
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._files: Sequence[Path] | None = None
+
+    def place(self, path: Path) -> Hashable:
+        """The album's folder; in a folder that is too large for an album, each file by itself."""
+        if self._folder != home(path):
+            self._folder = home(path)
+            self._files = files_at(self._folder)
+        return path if self._files is None else self._folder
+
+    def beside(self, path: Path) -> Sequence[Path]:
+        """The files in an album's folder; none if it is too large."""
+        return files_at(home(path)) or ()
+
+    def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
+        """Those that have one album and one artist in their tags."""
+        return albums({path: track.credits for path, track in tracks.items()})
+
+
+class Given:
+    """Albums that another program knows.
+
+    Args:
+        groups: the files of each album.
+    """
+
+    name = "pool"
+
+    def __init__(self, groups: Iterable[Sequence[Path]]) -> None:
+        self._of = {path: tuple(group) for group in groups for path in group}
+
+    def place(self, path: Path) -> Hashable:
+        """The album; a file of no album by itself."""
+        return self._of.get(path, path)
+
+    def beside(self, path: Path) -> Sequence[Path]:
+        """The files of the same album."""
+        return self._of.get(path, ())
+
+    def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
+        """All of them; whoever groups them knows."""
+        return [sorted(tracks)]
+
+
+class Together:
+    """The decisions on files of one group, once all of them were heard.
+
+    Args:
+        knowledge: what is known of files.
+        grouping: knows the albums.
+        tracks: the files of this run in one group.
+        is_written: whether a file has the genres that were written to it by a decision.
+        anew: make decisions again that are known.
+    """
+
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        grouping: Grouping,
+        tracks: Iterable[Track],
+        *,
+        is_written: Callable[[Track], bool],
+        anew: bool,
+    ) -> None:
+        self._knowledge, self._grouping = knowledge, grouping
+        self._tracks = {track.path: track for track in tracks}
+        self._is_written, self._anew = is_written, anew
+        self._albums: dict[Path, _Album] | None = None
+
+    def decision(self, track: Track) -> Decision:
+        """Choose the genres of one of the files; it is stored."""
+        if self._albums is None:
+            self._albums = self._find()
+        knowledge, album = self._knowledge, self._albums.get(track.path)
+        rules = "/".join(filter(None, (knowledge.listener.rules_key, self._grouping.name)))
+        key = f"{rules}/{album.digest}" if album is not None else rules
+        if not self._anew:
+            known = knowledge.known_decision(track, key)
+            if known is None and self._is_written(track):
+                known = knowledge.known_decision(track, rules, or_below=True)
+            if known is not None:
+                return known
+        heard = knowledge.heard(track)
+        if heard is None or heard.activations is None:
+            return SILENT
+        decision = album.decision(track, heard.activations) if album is not None else None
+        return knowledge.keep(track, decision or knowledge.listener.decide(heard.activations), key=key)
+
+    def _find(self) -> dict[Path, _Album]:
+        everyone = dict(self._tracks)
+        for path in self._grouping.beside(next(iter(self._tracks))):
+            if path not in everyone and (track := self._knowledge.known(path)) is not None:
+                everyone[path] = track
+        found = (
+            _Album(self._knowledge, [everyone[path] for path in paths]) for paths in self._grouping.albums(everyone)
+        )
+        return {path: album for album in found for path in album.paths}
+
+
+class _Album:
+    """The tracks of one album, and what was heard in them; equal audio counts once.
+
+    Args:
+        knowledge: what is known of files.
+        tracks: of the album.
+    """
+
+    def __init__(self, knowledge: Knowledge, tracks: Sequence[Track]) -> None:
+        self._knowledge = knowledge
+        self.paths = [track.path for track in tracks]
+        self._evidence: dict[str, Activations] = {}
+        for track in sorted(tracks, key=lambda track: track.payload_hash):  # whatever the order of the files
+            heard = knowledge.heard(track)
+            if heard is not None and heard.activations is not None:
+                self._evidence[track.payload_hash] = heard.activations
+        self.digest = hashlib.sha256(" ".join([str(FORMULAS), *self._evidence]).encode()).hexdigest()
+        self._count = len(self._evidence)
+        self._decision: Decision | None = None
+        self._members: frozenset[str] | None = None
+
+    def decision(self, track: Track, heard: Activations) -> Decision | None:
+        """Choose the genres of one of the tracks: those of the album, or its own if it differs from the others.
+
+        Args:
+            track: of the album.
+            heard: in that track.
+
+        Returns:
+            The decision; None if the tracks have nothing in common.
+        """
+        if self._members is None:
+            self._members = self._decide()
+        if self._decision is None:
+            return None
+        is_outside = track.payload_hash not in self._members
+        decision = self._knowledge.listener.decide(heard) if is_outside else self._decision
+        about = {"alike": len(self._members), "of": self._count, "outside": is_outside}
+        return replace(decision, reason=replace(decision.reason, figures={**decision.reason.figures, "album": about}))
+
+    def _decide(self) -> frozenset[str]:
+        evidence, self._evidence = self._evidence, {}  # not held longer than needed
+        if len(evidence) < 2:
+            return frozenset()
+        voices = [self._voice(each) for each in evidence.values()]
+        inside = [name for name, belongs in zip(evidence, members(voices), strict=True) if belongs]
+        if inside:
+            self._decision = self._knowledge.listener.decide(*(evidence[name] for name in inside))
+        return frozenset(inside)
+
+    def _voice(self, activations: Activations) -> Voice:
+        listener = self._knowledge.listener
+        return Voice(listener.scores(activations), activations.embedding, bool(listener.decide(activations).genres))
