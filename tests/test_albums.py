@@ -30,10 +30,20 @@ from genretagger.steps.together import Given
 from genretagger.tags import api
 from genretagger.types import Activations, Albums, Outcome, Policy, Status
 
-ELECTRONIC = {"electronic": 0.6, "techno": 0.35, "dance": 0.3, "electronica": 0.3}
-JAZZY = {"electronic": 0.4, "techno": 0.1, "electronica": 0.2, "jazz": 0.35, "drums": 0.3, "guitar": 0.2}
-METAL = {"metal": 0.8, "heavy metal": 0.6, "rock": 0.5, "hard rock": 0.4}
-SPEECH: dict[str, float] = {}
+MUSIC = {"yamnet/Music": 0.9}
+ELECTRONIC = MUSIC | {
+    **{"electronic": 0.6, "techno": 0.35, "dance": 0.3, "electronica": 0.3, "jazz": 0.05},
+    **{"yamnet/Techno": 0.1, "yamnet/Electronic music": 0.3, "yamnet/Jazz": 0.01},
+}
+JAZZY = MUSIC | {
+    **{"electronic": 0.35, "techno": 0.1, "electronica": 0.15, "jazz": 0.4},
+    **{"yamnet/Jazz": 0.15, "yamnet/Electronic music": 0.15},
+}
+METAL = MUSIC | {
+    **{"metal": 0.8, "heavy metal": 0.6, "rock": 0.5, "hard rock": 0.4},
+    **{"yamnet/Heavy metal": 0.4, "yamnet/Rock music": 0.2},
+}
+SPEECH = {"yamnet/Speech": 0.9}
 ALBUM = {"1": ELECTRONIC, "2": ELECTRONIC, "3": JAZZY, "4": ELECTRONIC, "5": ELECTRONIC, "6": METAL}
 
 
@@ -81,11 +91,11 @@ class Library:
     @staticmethod
     def _said(listener: Listener, sound: Mapping[str, float], *, seed: str, size: int) -> Activations:
         chance = np.random.default_rng(sum(seed.encode()))
-        values = chance.uniform(0.0, 0.02, (4, len(listener.labels)))
+        values = chance.uniform(0.001, 0.003, (4, len(listener.labels)))
         for number, label in enumerate(listener.labels):
-            values[:, number] += sound.get(label.rpartition("/")[2], 0.0)
-        embedding = np.zeros(size) + chance.uniform(0, 0.1, size)
-        embedding[:10] += 5 * (sound == METAL)
+            values[:, number] += sound.get(label, sound.get(label.rpartition("/")[2], 0.0))
+        embedding = chance.uniform(0, 0.01, size)
+        embedding[:10] += 0.5 * (sound == METAL)
         return Activations(values.astype(np.float16), embedding.astype(np.float32), "CPUExecutionProvider")
 
     def open(self, **options: Any) -> Any:
@@ -192,18 +202,17 @@ def test_folders_are_albums_of_their_own_but_those_of_discs(library: Library) ->
 
 
 def test_a_track_that_is_added_later_does_not_rewrite_the_others(library: Library) -> None:
-    for name in "134":
+    for name in "1345":
         library.add(name, ALBUM[name])
     first = library.tag(policy=Policy.REPLACE)
     before = {path: path.stat() for path in library.music.iterdir()}
     library.add("7", JAZZY)
     library.add("8", JAZZY)
-    library.add("9", JAZZY)
     again = library.tag(policy=Policy.REPLACE)
     assert {again[name].status for name in first} == {Status.UNCHANGED}
     assert {path: path.stat() for path in before} == before
-    assert {again[name].status for name in "789"} == {Status.TAGGED}
-    assert len({again[name].genres for name in "789"}) == 1
+    assert {again[name].status for name in "78"} == {Status.TAGGED}
+    assert len({again[name].genres for name in "78"}) == 1
     assert len(writes(library.settings.data_dir)) == 6
     assert "(6 of 6 tracks are alike)" in sentence(again["7"].reason)
 

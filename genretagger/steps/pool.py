@@ -4,14 +4,15 @@ Each track is compared with the middle of the album, the median over its tracks.
 logs, is the sum of
 
 - the odds by which it prefers its own best genre to the album's, and those by which the album prefers the album's,
-- `DISTANCE_WEIGHT` times the log of how far its embedding is from the middle, over what is usual in this album.
+- a weight times the log of how far its embedding is from the middle, over what is usual in this album.
 
-A track that is further away than `FARTHEST` is an outlier and keeps its own genres. So is one that does not sound like
+A track that is further away than a limit is an outlier and keeps its own genres. So is one that does not sound like
 music, or like nothing that the model has learned. All others are members, also those whose best genre is of the same
 family as the album's (Techno on an album of House), and those that have no genre of their own. The middle is found
 again without the outliers until nothing changes.
 
-Both numbers were measured: `python -m benchmarks.albums` prints what other values give.
+The limit and the weight (`Measure`) belong to the kind of scores, as probabilities of a whole family of genres spread
+further than others. They were measured: `python -m benchmarks.albums` prints what other values give.
 """
 
 from __future__ import annotations
@@ -33,11 +34,25 @@ if TYPE_CHECKING:
 FORMULAS = 1
 """Raise it when the formulas change: decisions that were made with an album are then made again."""
 
-FARTHEST = 4.0
-"""The distance up to which a track belongs to its album."""
 
-DISTANCE_WEIGHT = 2.0
-"""How much the distance of the embeddings counts."""
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How far a track may be from the middle of its album.
+
+    Attributes:
+        farthest: the distance up to which a track belongs to its album.
+        weight: how much the distance of the embeddings counts.
+    """
+
+    farthest: float
+    weight: float
+
+
+NESTED = Measure(8.0, 6.0)
+"""If a genre's score covers those below it, as the default model's do."""
+
+PLAIN = Measure(4.0, 2.0)
+"""For all other scores."""
 
 FEWEST = 2
 """Fewer tracks than this have no middle."""
@@ -62,13 +77,12 @@ class Voice:
     has_answer: bool
 
 
-def members(voices: Sequence[Voice], *, farthest: float = FARTHEST, weight: float = DISTANCE_WEIGHT) -> list[bool]:
+def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[bool]:
     """Say which tracks of an album are decided together; the order of the tracks makes no difference.
 
     Args:
         voices: one for each track, all from one model.
-        farthest: see `FARTHEST`.
-        weight: see `DISTANCE_WEIGHT`.
+        measure: how far a track may be away; None for what belongs to their scores.
 
     Returns:
         For each track, whether it is one of them; none is if most tracks differ from each other.
@@ -78,6 +92,8 @@ def members(voices: Sequence[Voice], *, farthest: float = FARTHEST, weight: floa
     heard = [number for number, voice in enumerate(voices) if is_evidence(voice.scores)]
     if len(heard) < FEWEST:
         return [False] * len(voices)
+    measure = measure or (NESTED if voices[heard[0]].scores.nested else PLAIN)
+    limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two lies between them
     genres = sorted(voices[heard[0]].scores.by_genre)
     odds = np.stack([_log_odds(voices[number].scores.by_genre, genres) for number in heard])
     embeddings = np.stack([voices[number].embedding for number in heard]).astype(np.float64)
@@ -89,9 +105,9 @@ def members(voices: Sequence[Voice], *, farthest: float = FARTHEST, weight: floa
         middle = np.median(odds[inside], axis=0)
         top = int(middle.argmax())
         own = odds[np.arange(len(heard)), best] - odds[:, top]
-        away = own + middle[top] - middle[best] + weight * _log_ratio(embeddings, inside)
+        away = own + middle[top] - middle[best] + measure.weight * _log_ratio(embeddings, inside)
         alike = np.array([families[each] == families[top] for each in best])
-        now: npt.NDArray[np.bool_] = (away <= _limit(len(heard), farthest)) | alike | ~answers
+        now: npt.NDArray[np.bool_] = (away <= limit) | alike | ~answers
         if 2 * now.sum() <= len(heard):
             return [False] * len(voices)
         if (now == inside).all():
@@ -104,11 +120,6 @@ def members(voices: Sequence[Voice], *, farthest: float = FARTHEST, weight: floa
 def is_evidence(scores: Scores) -> bool:
     """Whether a track says anything of its album: it sounds like music, and like what the model has learned."""
     return scores.is_music >= 0.5 and scores.is_known >= 0.5
-
-
-def _limit(count: int, farthest: float) -> float:
-    """The middle of two tracks lies between them, so each is half as far from it."""
-    return farthest / 2 if count == 2 else farthest
 
 
 def _log_odds(scores: Mapping[str, float], genres: Sequence[str]) -> npt.NDArray[np.float64]:
