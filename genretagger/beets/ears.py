@@ -32,6 +32,7 @@ from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Progress, open_pipeline
 from genretagger.sentences import sentence
 from genretagger.steps.run import Run
+from genretagger.steps.together import Given
 from genretagger.types import Decision, Outcome, Status
 
 _Result = TypeVar("_Result")
@@ -91,11 +92,13 @@ class Ears:
         # A daemon: a program that forgets `close` must not hang at exit.
         self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
 
-    def hear(self, paths: Sequence[Path]) -> Iterator[Heard]:
+    def hear(self, paths: Sequence[Path], albums: Iterable[Sequence[Path]] = ()) -> Iterator[Heard]:
         """Infer and decide for files, several at a time; nothing is written.
 
         Args:
             paths: absolute.
+            albums: the files of each album by one artist, which are decided together if the settings say so. Files that
+                are not among `paths` count if their audio was analysed before.
 
         Yields:
             The results, in the order of the paths.
@@ -107,8 +110,9 @@ class Ears:
 
         def serve(pipeline: Pipeline, run: Run) -> None:
             try:
-                files = (Found(path, path.parent) for path in dict.fromkeys(paths))
-                for outcome in pipeline.tag(files, run, stop=self._stop):
+                grouping = Given(albums)
+                files = (Found(path, path.parent) for path in grouping.in_order(paths))
+                for outcome in pipeline.tag(files, run, stop=self._stop, grouping=grouping):
                     results.put(_heard(pipeline, run, outcome))
                     self._serve(pipeline, run)
                 results.put(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from genretagger.config import Settings
+from genretagger.steps.album import is_one_artist
 from genretagger.vocabulary.names import key, vocabulary
 
 
@@ -27,6 +28,11 @@ def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
             places[genre] = places.get(genre, 0) + place
     ranked = sorted(counts, key=lambda genre: (-counts[genre], places[genre]))
     return [genre for genre in ranked if 2 * counts[genre] >= counts[ranked[0]]][:most]
+
+
+def is_by_one_artist(album_artist: str) -> bool:
+    """Whether an album is by one artist, so that its tracks are decided together: not by "Various Artists"."""
+    return is_one_artist(album_artist)
 
 
 def score_of(genre: str, scores: Mapping[str, float], settings: Settings) -> float:

@@ -82,6 +82,11 @@ def albums(credits: Mapping[_Name, Credits | None]) -> list[list[_Name]]:
     return [names for names in found if len(names) > 1]
 
 
+def is_one_artist(name: str) -> bool:
+    """Whether a name is that of an artist, and not "Various Artists" or nothing."""
+    return bool(name.strip()) and _person(name) not in _NO_ONE
+
+
 def files_at(folder: Path) -> list[Path] | None:
     """The music files of an album's folder and its folders of discs; None if they are too many or cannot be listed."""
     found: list[Path] = []

@@ -93,6 +93,13 @@ class Given:
     def __init__(self, groups: Iterable[Sequence[Path]]) -> None:
         self._of = {path: tuple(group) for group in groups for path in group}
 
+    def in_order(self, paths: Iterable[Path]) -> list[Path]:
+        """Each file once, with those of an album one after the other."""
+        places: dict[Hashable, dict[Path, None]] = {}
+        for path in paths:
+            places.setdefault(self.place(path), {})[path] = None
+        return [path for files in places.values() for path in files]
+
     def place(self, path: Path) -> Hashable:
         """The album; a file of no album by itself."""
         return self._of.get(path, path)
@@ -102,8 +109,8 @@ class Given:
         return self._of.get(path, ())
 
     def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
-        """All of them; whoever groups them knows."""
-        return [sorted(tracks)]
+        """All of them, as the other program says so."""
+        return [sorted(tracks)] if len(tracks) > 1 else []
 
 
 class Together:

@@ -19,7 +19,7 @@ from beetsplug._genretagger_models import (
     rename_album_notes,
     whose,
 )
-from beetsplug._genretagger_session import LIBRARY_ERRORS, Session
+from beetsplug._genretagger_session import LIBRARY_ERRORS, Session, albums_of
 from beetsplug._genretagger_tracks import Tracks
 from beetsplug._genretagger_writing import Scribe
 
@@ -123,7 +123,8 @@ class Importing:
                 if self._is_recognised(item):
                     recognised.add(number(item))
         items = [item for item in everything if not self._tracks.is_kept(item, "track")]
-        for item, heard in zip(items, self._session.listen().hear([path_of(item) for item in items]), strict=False):
+        paths, albums = [path_of(item) for item in items], albums_of(items)
+        for item, heard in zip(items, self._session.listen().hear(paths, albums), strict=False):
             with self._session.one(item):
                 if self._tracks.accepts(item, heard, choice := self._tracks.choice(heard)):
                     self._scribe.expect(item, self._tracks.set(item, choice))

@@ -100,7 +100,8 @@ class Session:
         from genretagger.cli.output import Bar
 
         def stream() -> Iterator[Heard]:
-            for done, heard in enumerate(self.listen().hear([path_of(item) for item in items]), 1):
+            paths, albums = [path_of(item) for item in items], albums_of(items)
+            for done, heard in enumerate(self.listen().hear(paths, albums), 1):
                 yield heard
                 bar.update(heard.outcome.path.name, done, len(items))
 
@@ -189,6 +190,22 @@ class Session:
     def _progress(self, what: str, done: int, total: int | None) -> None:
         if self._bar is not None:
             self._bar.update(what, done, total)
+
+
+def albums_of(items: Sequence[Item]) -> list[list[Path]]:
+    """The files of each album by one artist that some items belong to, which are decided together."""
+    from genretagger.beets.genres import is_by_one_artist
+
+    albums = {item.album_id: item.get_album() for item in items if item.album_id}
+    found = []
+    for album in albums.values():
+        if album is None or album.comp:
+            continue
+        tracks = list(album.items())
+        artists = {album.albumartist or track.artist for track in tracks}
+        if len(artists) == 1 and is_by_one_artist(artists.pop()):
+            found.append([path_of(track) for track in tracks])
+    return found
 
 
 def check_library(lib: Library) -> None:
