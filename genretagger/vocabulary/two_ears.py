@@ -138,7 +138,8 @@ class Hearing:
         """The natural log of levels, finite where nothing is heard."""
         import numpy as np
 
-        return np.log(levels + np.array([each.floor for each in self.witnesses]))
+        logs: Array = np.log(levels + np.array([each.floor for each in self.witnesses]))
+        return logs
 
     def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
         """What the music test looks at: (tracks, labels) → (tracks, features), natural logs."""
@@ -245,13 +246,15 @@ class TwoEars:
             heard.setdefault(witness.genre, []).append(number)
         grounds = {}
         for genre, numbers in heard.items():
-            loudest = sorted(numbers, key=lambda number: -lifts[number] * self._hearing.witnesses[number].weight)
-            parts: dict[str, str] = {}
-            for number in loudest:
+            parts: dict[str, tuple[float, str]] = {}
+            for number in sorted(numbers, key=lambda number: -lifts[number] * self._hearing.witnesses[number].weight):
                 name = self._hearing.witnesses[number].labels[0].partition("/")[2].lower().removesuffix(" music")
-                text = f"{name} {min(levels[number], 1):.2f}, where {self._fitted.usual[number]:.2f} is usual"
-                parts.setdefault(name, text)
-            grounds[self.genres[genre]] = "sounds like " + " and ".join(list(parts.values())[:_LOUDEST])
+                level, usual = min(float(levels[number]), 1.0), float(self._fitted.usual[number])
+                text = f"{name} {level:.2f}, where {f'{usual:.2f}' if usual >= 0.01 else 'less than 0.01'} is usual"
+                if level > parts.get(name, (-1.0, ""))[0]:  # both ears know it: the one that hears more of it
+                    parts[name] = (level, text)
+            told = " and ".join([text for _, text in parts.values()][:_LOUDEST])
+            grounds[self.genres[genre]] = f"sounds like {told}"
         return grounds
 
 
@@ -272,8 +275,9 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
     size = len(first) - 1
     if embedding.shape[1] != size + len(second) - 1:
         raise ValueError(f"the embedding has {embedding.shape[1]} values, and not {size + len(second) - 1}")
-    odds = _product(embedding[:, :size], first[:-1]) + first[-1]
-    return (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+    odds: Array = _product(embedding[:, :size], first[:-1]) + first[-1]
+    both: Array = (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+    return both
 
 
 def _product(left: Array, right: Array) -> Array:
