@@ -17,8 +17,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
+from functools import partial
 from pathlib import Path
 
 from genretagger.causes import Cause, Reason, because
@@ -34,8 +35,9 @@ from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion
 from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.steps.album import files_at, home
 from genretagger.sentences import sentence
-from genretagger.types import Json, Outcome, Status
+from genretagger.types import Albums, Json, Outcome, Status
 
 BEAT_S = 1.0
 LONGEST_WAIT_S = 6 * 3600.0
@@ -78,6 +80,8 @@ class Engine:
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._claimed: dict[Path, StoredJob] = {}
         self._alone: StoredJob | None = None
+        self._home: Path | None = None
+        self._beside: Sequence[Path] = ()
         # reading, inference and writing take one limit each at most, and a file may be handled
         # twice
         self._lease_s = 8 * settings.time_limit_s + 600
@@ -109,12 +113,7 @@ class Engine:
                 self._resume.clear()
                 self._faults.forget()
             if job is None:
-                job = self._store.claim_job(
-                    self._worker,
-                    lease_s=self._lease_s,
-                    attempts=DIED_FACTOR * self._settings.attempts,
-                    outside=self._faults.places,
-                )
+                job = self._claim()
             if job is None:
                 return
             if fault := self._faults.look(job.path):
@@ -140,6 +139,22 @@ class Engine:
             yield Found(job.path, job.root)
             if suspect:
                 return
+
+    def _claim(self) -> StoredJob | None:
+        """Take the next job: another file of the album that is being handled, or else the first one of the queue."""
+        claim = partial(
+            self._store.claim_job,
+            self._worker,
+            lease_s=self._lease_s,
+            attempts=DIED_FACTOR * self._settings.attempts,
+            outside=self._faults.places,
+        )
+        job = claim(among=self._beside) if self._beside else None
+        job = job or claim()
+        if job is not None and home(job.path) != self._home:
+            self._home = home(job.path)
+            self._beside = (files_at(self._home) or ()) if self._settings.album is Albums.POOL else ()
+        return job
 
     def _is_changing(self, path: Path) -> bool:
         """Whether a program has a file open for writing, or changed it a moment ago.

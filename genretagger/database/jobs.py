@@ -98,7 +98,13 @@ class Jobs(Access):
         return added
 
     def claim_job(
-        self, worker: str, *, lease_s: float, attempts: int, outside: Sequence[Path] = ()
+        self,
+        worker: str,
+        *,
+        lease_s: float,
+        attempts: int,
+        outside: Sequence[Path] = (),
+        among: Sequence[Path] = (),
     ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, and in the order in which they came.
 
@@ -110,12 +116,14 @@ class Jobs(Access):
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
             outside: folders whose files are left alone.
+            among: only one of these files, at most 500; empty for any.
         """
         at = now()
         waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
         # its own it has, however long: the clock may have been set, or the machine asleep
         lost = and_(JobRow.state == JobState.WORKING.value, JobRow.lease_until < at, JobRow.worker != worker)
         allowed = [not_(lies_under(JobRow.path, folder)) for folder in outside]
+        allowed += [JobRow.path.in_(_padded(among))] if among else []
         waiting, lost = and_(waiting, *allowed), and_(lost, *allowed)
         with self._write() as connection:
             while True:

@@ -235,3 +235,12 @@ def test_numbers_of_jobs_leave_few_statements(store: Store) -> None:
         store.drop_waiting_jobs([each.path for each in jobs])
     assert len(said) < 12
     assert store.job_counts() == JobCounts(0, 0, 0, 0)
+
+
+def test_a_file_among_some(store: Store) -> None:
+    """An album is taken together, though other files are before it in the queue."""
+    store.add_jobs([job("a/1", 1), job("b/1"), job("a/2", 1), job("b/2")])
+    album = [ROOT / "a/1", ROOT / "a/2", ROOT / "a/unknown"]
+    taken = [store.claim_job("me", lease_s=60, attempts=3, among=album) for _ in range(3)]
+    assert [found and found.path for found in taken] == [ROOT / "a/1", ROOT / "a/2", None]
+    assert claim(store) == "1"
