@@ -35,8 +35,8 @@ from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
 from genretagger.files.unfinished import companion
 from genretagger.pipeline import Pipeline, open_pipeline
-from genretagger.steps.album import files_at, home
 from genretagger.sentences import sentence
+from genretagger.steps.album import files_at, home
 from genretagger.types import Albums, Json, Outcome, Status
 
 BEAT_S = 1.0
