@@ -75,7 +75,8 @@ class Judge:
     def _scores(self, rows: tuple[int, ...]) -> Scores:
         activations = self.data.activations[list(rows)].mean(axis=0).astype(np.float32)
         embedding = self.data.embedding[list(rows)].mean(axis=0).astype(np.float32)
-        return self._scorers[self.data.fold[rows[0]]].scores(activations, embedding)
+        scorer = self._scorers[int(self.data.fold[rows[0]])]
+        return scorer.scores(activations, embedding)
 
     def _voice(self, row: int) -> Voice:
         embedding = self.data.embedding[row].astype(np.float32)
