@@ -25,6 +25,8 @@ from genretagger.model import InstalledModel, ModelStore, install, musicnn
 from genretagger.model.download import fetch, read_members
 from genretagger.model.manifest import BANK, sums
 
+pytest_plugins = ("databases",)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / ".cache" / "test-models"
 SHARED = REPOSITORY.parent / "shared"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import site
 import subprocess
@@ -12,13 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 import genretagger
 from genretagger.config import Settings
 from genretagger.daemon.notify import without_manager
+from genretagger.database.values import Claimant
 from genretagger.types import Json
 
 UNSETTLED = "unsettled"
@@ -56,25 +58,33 @@ class Driver:
 
     Args:
         settings: what it shall work by.
+        service: whose jobs it does.
         tell: is given what it says, in another thread.
         keep_open: descriptors that it inherits, such as the lock of the service.
 
     Attributes:
+        claimant: the name that its jobs are known by, which no other engine has.
         busy: the files that it is at, and since when.
         is_loading: whether it loads the model or itself, which may keep it from saying anything for long.
     """
 
     def __init__(
-        self, settings: Settings, tell: Callable[[Said | Ended], None], *, keep_open: tuple[int, ...] = ()
+        self,
+        settings: Settings,
+        service: Claimant,
+        tell: Callable[[Said | Ended], None],
+        *,
+        keep_open: tuple[int, ...] = (),
     ) -> None:
         self._tell = tell
+        self.claimant = replace(service, name=f"{service.name}/{secrets.token_hex(4)}")
         self.busy: dict[Path, float] = {}
         self.heard_s = time.monotonic()
         self.is_loading = True
         self._stopping = False
         self._words: list[str] = []
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "genretagger.daemon.engine"],
+            [sys.executable, "-P", "-m", "genretagger.daemon.engine", self.claimant.name, *self.claimant.folders],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from genretagger.config import Settings
 from genretagger.daemon.scan import Scan, is_handled
 from genretagger.database.store import Store
-from genretagger.database.values import JobCounts, JobState, NewJob
+from genretagger.database.values import Claimant, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
@@ -68,8 +68,9 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """The engine is gone: what it was at has to wait again."""
+    """An engine is gone, or all of a service's: what they worked on has to wait again."""
 
+    claimant: Claimant
     attempted: bool
 
 
@@ -149,11 +150,12 @@ class Intake:
 
     Args:
         settings: which database, by which rules.
+        service: whose part of the queue it fills.
         tell: is given the reports, in the thread.
     """
 
-    def __init__(self, settings: Settings, tell: Callable[[Report], None]) -> None:
-        self._settings, self._tell = settings, tell
+    def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
+        self._settings, self._service, self._tell = settings, service, tell
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outside: tuple[Path, ...] = ()
@@ -202,7 +204,7 @@ class Intake:
             self._tell(Broken(error))
 
     def _queue(self, store: Store) -> Queue:
-        return Queue(store.job_counts(), store.next_job_at(outside=self._outside), self._known)
+        return Queue(store.job_counts(), store.next_job_at(self._service, outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
         """Wait for an order, and take those that follow it at once; None at the end."""
@@ -222,9 +224,9 @@ class Intake:
         arrived = [order for order in orders if isinstance(order, Arrived)]
         jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
         if jobs:
-            store.add_jobs(jobs)
+            store.add_jobs(self._service, jobs)
         gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
-        store.drop_waiting_jobs([path for path in gone if not os.path.lexists(path)])
+        store.drop_waiting_jobs(self._service, [path for path in gone if not os.path.lexists(path)])
         whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
@@ -234,7 +236,7 @@ class Intake:
                 if order.is_folder:
                     self._drop_gone(store, order.path)
             elif isinstance(order, GiveBack):
-                store.give_back_jobs(attempted=order.attempted)
+                store.give_back_jobs(order.claimant, attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
             elif isinstance(order, Outside):
@@ -243,7 +245,7 @@ class Intake:
     def _drop_gone(self, store: Store, folder: Path) -> None:
         """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
         for paths in store.waiting_below(folder):
-            store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
+            store.drop_waiting_jobs(self._service, [path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, arrived: Arrived) -> bool:
         """Whether a file is another one than was handled last, which also tells our own writes."""
@@ -294,10 +296,10 @@ class Intake:
                 continue
             jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
             if len(jobs) >= _BATCH:
-                store.add_jobs(jobs)
+                store.add_jobs(self._service, jobs)
                 jobs.clear()
                 self._tell(self._queue(store))
-        store.add_jobs(jobs)
+        store.add_jobs(self._service, jobs)
         if unsettled > MOST_UNSETTLED:
             self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))

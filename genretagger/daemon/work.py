@@ -13,6 +13,7 @@ from genretagger.daemon.account import Account
 from genretagger.daemon.disks import Pauses
 from genretagger.daemon.driver import Driver, Ended, Said
 from genretagger.daemon.events import Events
+from genretagger.database.values import Claimant
 
 SILENT_S = 4.0
 """An engine says something every second; one that was silent for longer is not well."""
@@ -38,6 +39,7 @@ class Work:
 
     Args:
         settings: what the next one works by; may be replaced.
+        service: whose jobs it does.
         events: the log.
         account: of what happened.
         tell: is given what an engine says, in another thread.
@@ -54,15 +56,16 @@ class Work:
     def __init__(
         self,
         settings: Settings,
+        service: Claimant,
         events: Events,
         account: Account,
-        *,
         tell: Callable[[Said | Ended], None],
+        *,
         ask: Callable[[intake.Order], None],
         lock: int,
     ) -> None:
         self.settings, self._events, self._account = settings, events, account
-        self._tell, self._ask, self._lock = tell, ask, lock
+        self._service, self._tell, self._ask, self._lock = service, tell, ask, lock
         self.engine: Driver | None = None
         self.queue: intake.Queue | None = None
         self.pauses = Pauses()
@@ -112,7 +115,7 @@ class Work:
         due_s = self._due_s(now_s)
         if due_s is not None and due_s <= now_s and now_s >= self._not_before_s:
             try:
-                self.engine = Driver(self.settings, self._tell, keep_open=(self._lock,))
+                self.engine = Driver(self.settings, self._service, self._tell, keep_open=(self._lock,))
             except OSError as error:  # no memory, no more processes
                 self._not_before_s = now_s + _START_AGAIN_S
                 self._events.error("engine cannot be started", cause=error.strerror or str(error))
@@ -175,7 +178,7 @@ class Work:
                 self._events.error(
                     "engine died", status=ended.status, said=ended.last_words, files=sorted(map(str, ended.engine.busy))
                 )
-        self._ask(intake.GiveBack(attempted=crashed))
+        self._ask(intake.GiveBack(ended.engine.claimant, attempted=crashed))
 
     def stop(self) -> None:
         """Ask the engine to finish what it writes, and to end; the next one works by the settings of then."""
