@@ -75,7 +75,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert pending == 5
         store.save_failure(FAILED, stamp(), AudioError("it is cut off", path=FAILED, hint="Copy it again"))
         store.add_jobs(ME, [NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])
+        while (job := store.claim_job(ME, lease_s=60, attempts=3)) is not None and job.path != FAILED:
+            continue
         store.fail_job(ME, FAILED, AudioError("it is cut off"), again_in_s=None)
+        store.give_back_jobs(ME, attempted=False)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
