@@ -16,6 +16,11 @@ from sqlalchemy.pool import NullPool
 
 from genretagger.database import Store
 
+SLOW_ON_POSTGRESQL = pytest.mark.parametrize(
+    "engine_name", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+"""For a test that takes seconds there: `make test-all` runs it."""
+
 
 @dataclass(frozen=True)
 class Place:

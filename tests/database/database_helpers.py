@@ -50,7 +50,7 @@ def new_store(path: Path) -> Store:
 
 def start(script: str, *arguments: Json) -> subprocess.Popen[str]:
     """Run a script in another Python, with its output in a pipe."""
-    paths = [str(Path(genretagger.__file__).parents[1]), str(Path(__file__).parent)]
+    paths = [str(Path(genretagger.__file__).parents[1]), *map(str, Path(__file__).parents[:2])]
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", script, *(str(argument) for argument in arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
