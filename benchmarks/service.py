@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 from genretagger.daemon.scan import Scan
-from genretagger.database import NewJob, Store
+from genretagger.database import Claimant, NewJob, Store
 from genretagger.database.jobs import SCAN_ROWS
 from genretagger.types import GenreField, Stamp, Track
 
 FOLDER_FILES = 12
+ME = Claimant("service/engine")
 KEY = "rules"
 IDLE_S = 40.0
 
@@ -38,7 +39,7 @@ def build(music: Path, store: Store, files: int) -> None:
                     path, Stamp.of(path.stat()), "flac", 200.0, f"{number:064x}", GenreField((), None, "none")
                 )
                 store.save_track(track)
-                store.finish_job(path, KEY)
+                store.finish_job(ME, path, KEY)
 
 
 def bare_walk(folder: str) -> int:
@@ -118,7 +119,7 @@ def main(files: int) -> None:
         started = time.perf_counter()
         scan = Scan(music, store.seen_below(music), rules_key="other rules")
         jobs = [NewJob(found.path, music, 1) for found in scan.unhandled()]
-        store.add_jobs(jobs)
+        store.add_jobs(ME, jobs)
         print(f"all of it queued again, after a change of the rules {time.perf_counter() - started:.1f} s")
         idle(music, Path(scratch))
 

@@ -144,7 +144,7 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
     """Change the row with this key, or add it.
 
     Update first and insert what was not there is plain SQL for every engine. SQLite's writing transactions exclude
-    each other; with other engines somebody may insert in between, which shows as a broken uniqueness.
+    each other; with other engines somebody may insert in between, which breaks the uniqueness of the key.
 
     Args:
         connection: in a transaction.
@@ -163,7 +163,8 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
         with connection.begin_nested():
             connection.execute(add, row)
     except IntegrityError:
-        connection.execute(change, row)
+        if not connection.execute(change, row).rowcount:
+            raise  # it was not for the key: the row refers to one that is not there, say
 
 
 @functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2

@@ -83,8 +83,7 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
         path, url = _split(database)
         try:
             if path is None:
-                engine, location = other_engine(url), make_url(url).render_as_string(hide_password=True)
-                _bring_up_to_date(engine, path=None, read_only=read_only)
+                engine, location = _open_server(url, read_only=read_only), make_url(url).render_as_string()
             else:
                 location = str(path)
                 engine = _open_file(path, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
@@ -161,6 +160,16 @@ def _split(database: str | Path) -> tuple[Path | None, str]:
         cause = "`database_url` names no plain SQLite file"
         raise DatabaseError(cause, hint="it looks like sqlite:////folder/library.sqlite3")
     return Path(url.database), ""
+
+
+def _open_server(url: str, *, read_only: bool) -> Engine:
+    engine = other_engine(url)
+    try:
+        _bring_up_to_date(engine, path=None, read_only=read_only)
+    except BaseException:
+        engine.dispose()  # its pool keeps connections
+        raise
+    return engine
 
 
 def _open_file(path: Path, *, create: bool, read_only: bool, busy_timeout_s: float) -> Engine:

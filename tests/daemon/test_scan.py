@@ -14,11 +14,12 @@ from genretagger.causes import Cause
 from genretagger.daemon.account import Account
 from genretagger.daemon.events import Events
 from genretagger.daemon.scan import Scan, is_handled
-from genretagger.database import NewJob, Store
+from genretagger.database import Claimant, NewJob, Store
 from genretagger.database.values import Handled
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import GenreField, Stamp, Track
 
+ME = Claimant("service/engine")
 KEY = "rules"
 
 
@@ -65,7 +66,7 @@ def look(store: Store, music: Path, key: str = KEY, **options: object) -> dict[s
 
 def handle(store: Store, path: Path, key: str | None = KEY, cause: Cause | None = None) -> None:
     store.save_track(Track(path, Stamp.of(path.stat()), "mp3", 1.0, str(path), GenreField((), None, "no tag")))
-    store.finish_job(path, key, cause)
+    store.finish_job(ME, path, key, cause)
 
 
 def test_everything_is_new_at_first_and_comes_in_order(store: Store, music: Path) -> None:
@@ -103,8 +104,9 @@ def test_what_failed_for_good_or_is_set_aside_is_passed_over(store: Store, music
         (aside, AccessError("denied")),
     ):
         store.save_failure(path, Stamp.of(path.stat()), error)
-    store.add_jobs([NewJob(aside, music)])
-    store.fail_job(aside, AccessError("denied"), again_in_s=None)
+    store.add_jobs(ME, [NewJob(aside, music)])
+    store.claim_job(ME, lease_s=60, attempts=3)
+    store.fail_job(ME, aside, AccessError("denied"), again_in_s=None)
     assert set(look(store, music)) == {"b.mp3", "link.mp3"} - {"link.mp3"}
     broken.write_bytes(b"mended")
     assert look(store, music) == {"a.mp3": True, "b.mp3": False}

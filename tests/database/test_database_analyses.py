@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from database_helpers import activations, new_store
+from database_helpers import activations
+from databases import Place
 
 from genretagger.causes import Cause, because, recorded
 from genretagger.database import Hearing, Store
@@ -20,8 +19,8 @@ MODEL, OTHER_MODEL = "1" * 64, "2" * 64
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path / "library.sqlite3") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
         yield opened
 
 
@@ -100,22 +99,19 @@ def test_listening_again_replaces_the_result(store: Store) -> None:
     assert store.counts().heard == 1
 
 
-def test_a_damaged_row_is_listened_to_again(store: Store) -> None:
+def test_a_damaged_row_is_listened_to_again(place: Place, store: Store) -> None:
     model = store.model_id("musicnn", MODEL, ["rock"])
     store.save_analysis(HASH, model, "16", activations(), seconds=1)
-    assert store.path is not None
-    with sqlite3.connect(store.path) as other:
-        other.execute("UPDATE analyses SET activations = x'0011'")
-    other.close()
+    place.execute("UPDATE analyses SET activations = :short", short=b"\0\x11")
     assert store.analysis(HASH, MODEL, "16") is None
 
 
-def test_a_model_has_one_number_whatever_it_is_called(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "library.sqlite3") as store:
+def test_a_model_has_one_number_whatever_it_is_called(place: Place) -> None:
+    with place.open() as store:
         first = store.model_id("musicnn", MODEL, ["rock", "pop"])
         assert store.model_id("other", OTHER_MODEL, ["rock"]) != first
         store.save_analysis(HASH, first, "16", activations(), seconds=1)
-    with Store.open(tmp_path / "library.sqlite3") as store:
+    with place.open() as store:
         assert store.model_id("renamed", MODEL, ["rock", "pop"]) == first
         stored = store.analysis(HASH, MODEL, "16")
     assert stored is not None

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from database_helpers import finish, new_store, stamp, start, track
+from databases import Place
+from postgres_server import Server
 
 from genretagger.database import Store
 from genretagger.database import store as store_module
@@ -260,6 +262,34 @@ def test_an_address_may_name_the_file(tmp_path: Path) -> None:
         assert store.path == path
     with Store.open(str(path)) as store:
         assert store.counts().tracks == 1
+
+
+def test_an_address_of_postgresql_needs_no_name_of_a_driver(postgres: Server) -> None:
+    with postgres.database() as address, Store.open(address.replace("+psycopg", "")) as store:
+        store.save_track(track())
+        assert (store.path, store.counts().tracks) == (None, 1)
+        assert store.location.startswith("postgresql://")
+
+
+def test_what_a_server_refuses_is_told_with_the_address_to_check(postgres: Server) -> None:
+    with pytest.raises(DatabaseError, match="the database failed") as caught:
+        Store.open(postgres.address("absent"))
+    assert "database_url" in caught.value.hint
+
+
+def test_reading_only_writes_nothing_on_a_server_either(place: Place) -> None:
+    with place.open(read_only=True) as store, pytest.raises(DatabaseError, match="reading only"):
+        store.save_track(track())
+
+
+def test_a_reader_of_a_server_sees_what_a_writer_saves_meanwhile(place: Place) -> None:
+    with place.open() as writer, place.open(read_only=True) as reader:
+        writer.save_track(track("/music/b.mp3"))
+        assert reader.known_track(Path("/music/b.mp3"), stamp()) is not None
+        with writer.group():
+            writer.save_track(track("/music/c.mp3"))
+            assert reader.known_track(Path("/music/c.mp3"), stamp()) is None
+        assert reader.known_track(Path("/music/c.mp3"), stamp()) is not None
 
 
 @pytest.mark.parametrize(

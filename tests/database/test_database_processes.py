@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from database_helpers import ROCK, finish, stamp, start
+from databases import Place
 
 from genretagger.database import Store, WriteState
 
@@ -34,11 +35,10 @@ with Store.open(sys.argv[1]) as store:
 """
 
 
-def test_processes_share_a_database_that_was_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite3"
-    outputs = [finish(process) for process in [start(SHARE, path, name) for name in ("a", "b", "c")]]
+def test_processes_share_a_database_that_was_not_there(vacant: Place) -> None:
+    outputs = [finish(process) for process in [start(SHARE, vacant.address, name) for name in ("a", "b", "c")]]
     assert len(set(outputs)) == 1  # one model, one number
-    with Store.open(path) as store:
+    with vacant.open() as store:
         counts = store.counts()
         assert (counts.tracks, counts.heard, counts.decided) == (160, 40, 40)
         assert counts.writes == {WriteState.DONE: 120}
@@ -73,18 +73,17 @@ with Store.open(sys.argv[1]) as store:
 
 
 @pytest.mark.parametrize(
-    "acknowledged", [1, 30, *(pytest.param(count, marks=pytest.mark.slow) for count in range(80, 480, 35))]
+    "acknowledged", [30, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, *range(80, 480, 35)))]
 )
-def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, acknowledged: int) -> None:
-    path = tmp_path / "library.sqlite3"
-    process = start(WORK, path)
+def test_a_kill_loses_nothing_that_was_acknowledged(place: Place, acknowledged: int) -> None:
+    process = start(WORK, place.address)
     assert process.stdout is not None
     for _ in range(acknowledged):
         last = int(process.stdout.readline())
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()
     last = max([last, *(int(line) for line in rest.split())])
-    with Store.open(path) as store:
+    with place.open() as store:
         assert store.integrity_check() == []
         for number in range(last + 1):
             assert store.known_track(Path(f"/music/{number}"), stamp(6)) is not None
@@ -128,7 +127,7 @@ def test_no_more_space_is_told_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_claims_of_two_writers_never_overlap(tmp_path: Path) -> None:
-    """Reading before writing inside of one transaction is safe, which default transactions are not."""
+    """Reading before writing inside of one transaction is safe on SQLite, which default transactions are not."""
     path = tmp_path / "library.sqlite3"
     with Store.open(path):
         pass

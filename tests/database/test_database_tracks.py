@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from database_helpers import EMPTY, JAZZ, ROCK, activations, new_store, stamp, track
+from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
+from databases import Place
 
 from genretagger.database import Store
 from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
@@ -14,8 +15,8 @@ from genretagger.types import GenreField, Stamp, Track
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path / "library.sqlite3") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
         yield opened
 
 
@@ -33,10 +34,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
         pytest.param(track(at=stamp(inode=2**64 - 1, device=2**63, links=65_000)), id="numbers of 64 bits"),
     ],
 )
-def test_what_was_read_comes_back_after_reopening(tmp_path: Path, known: Track) -> None:
-    with new_store(tmp_path / "library.sqlite3") as store:
+def test_what_was_read_comes_back_after_reopening(place: Place, known: Track) -> None:
+    with place.open() as store:
         store.save_track(known)
-    with Store.open(tmp_path / "library.sqlite3") as store:
+    with place.open() as store:
         assert store.known_track(known.path, known.stamp) == known
 
 

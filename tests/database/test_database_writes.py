@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from database_helpers import EMPTY, JAZZ, ROCK, finish, new_store, stamp, start, track
+from database_helpers import EMPTY, JAZZ, ROCK, finish, stamp, start, track
+from databases import SLOW_ON_POSTGRESQL, Place
 
 from genretagger.causes import recorded
 from genretagger.database import Store, StoredWrite, WriteState
@@ -19,8 +20,8 @@ A, B = Path("/music/a.mp3"), Path("/music/b.mp3")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path / "library.sqlite3") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
         yield opened
 
 
@@ -154,6 +155,7 @@ def test_writes_come_newest_first_by_run_and_folder(store: Store) -> None:
     assert len(names(store.writes(under=Path("/")))) == 6
 
 
+@SLOW_ON_POSTGRESQL
 def test_many_writes_come_in_pages_while_others_are_added(store: Store) -> None:
     run = store.begin_run("tag", {})
     with store.group():
@@ -185,6 +187,7 @@ def test_runs_tell_what_they_wrote(store: Store) -> None:
 BEGIN_AND_WAIT = """
 import sys
 from pathlib import Path
+from databases import SLOW_ON_POSTGRESQL, Place
 from database_helpers import EMPTY, ROCK
 from genretagger.database import Store
 with Store.open(sys.argv[1]) as store:
@@ -195,8 +198,8 @@ with Store.open(sys.argv[1]) as store:
 """
 
 
-def test_a_write_at_work_elsewhere_is_left_alone_and_one_left_behind_is_found(store: Store) -> None:
-    child = start(BEGIN_AND_WAIT.replace("sys.stdin.read()", "__import__('signal').pause()"), store.path)
+def test_a_write_at_work_elsewhere_is_left_alone_and_one_left_behind_is_found(place: Place, store: Store) -> None:
+    child = start(BEGIN_AND_WAIT.replace("sys.stdin.read()", "__import__('signal').pause()"), place.address)
     assert child.stdout is not None
     number = int(child.stdout.readline())
     assert store.pending_writes() == []
@@ -206,17 +209,11 @@ def test_a_write_at_work_elsewhere_is_left_alone_and_one_left_behind_is_found(st
     assert [write.id for write in store.pending_writes()] == [number]
 
 
-def test_an_old_pending_write_is_found_whoever_has_its_number_now(store: Store) -> None:
-    finish(start(BEGIN_AND_WAIT, store.path, "and end"))
-    import sqlite3
-
-    assert store.path is not None
-    with sqlite3.connect(store.path) as other:
-        other.execute("UPDATE runs SET pid = ?", (os.getppid(),))  # a process that lives
+def test_an_old_pending_write_is_found_whoever_has_its_number_now(place: Place, store: Store) -> None:
+    finish(start(BEGIN_AND_WAIT, place.address, "and end"))
+    place.execute("UPDATE runs SET pid = :pid", pid=os.getppid())  # a process that lives
     assert store.pending_writes() == []
-    with other:
-        other.execute("UPDATE writes SET started_at = '2020-01-01 00:00:00.000000'")
-    other.close()
+    place.execute("UPDATE writes SET started_at = :long_ago", long_ago="2020-01-01 00:00:00.000000")
     assert len(store.pending_writes()) == 1
 
 

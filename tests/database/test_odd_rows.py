@@ -20,7 +20,7 @@ from genretagger.causes import recorded
 from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
-from genretagger.database import JobState, NewJob, Store, WriteState
+from genretagger.database import Claimant, JobState, NewJob, Store, WriteState
 from genretagger.database.models import Base
 from genretagger.errors import AudioError, GenretaggerError
 from genretagger.types import Decision
@@ -28,6 +28,7 @@ from genretagger.types import Decision
 HASHES = ("aa" * 32, "bb" * 32)
 PATHS = (Path("/music/a.mp3"), Path("/music/b.mp3"))
 FAILED = Path("/music/failed.mp3")
+ME = Claimant("service/engine")
 COLUMNS = [
     (table.name, column.name)
     for table in Base.metadata.sorted_tables
@@ -78,8 +79,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         assert pending == 5
         store.save_failure(FAILED, stamp(), AudioError("it is cut off", path=FAILED, hint="Copy it again"))
-        store.add_jobs([NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])
-        store.fail_job(FAILED, AudioError("it is cut off"), again_in_s=None)
+        store.add_jobs(ME, [NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])
+        while (job := store.claim_job(ME, lease_s=60, attempts=3)) is not None and job.path != FAILED:
+            continue
+        store.fail_job(ME, FAILED, AudioError("it is cut off"), again_in_s=None)
+        store.give_back_jobs(ME, attempted=False)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
@@ -146,7 +150,7 @@ def read_all(store: Store) -> None:
     store.last_failure(FAILED)
     store.counts()
     store.job_counts()
-    store.next_job_at()
+    store.next_job_at(ME)
     assert [job.path for job in store.jobs(JobState.QUARANTINED)] == [FAILED]
     assert len(list(store.seen_below(Path("/music")))) >= 2
     store.count_unrecorded()
@@ -169,10 +173,10 @@ def test_an_odd_value_in_any_column_costs_its_row_alone(database: Path, table: s
                 continue
             with Store.open(database) as store:
                 claimed = []
-                while job := store.claim_job("worker", lease_s=60, attempts=3):
+                while job := store.claim_job(ME, lease_s=60, attempts=3):
                     claimed.append(job.path)
                 assert PATHS[1] in claimed
-                store.add_jobs([NewJob(path, Path("/music")) for path in PATHS])
+                store.add_jobs(ME, [NewJob(path, Path("/music")) for path in PATHS])
                 store.release_jobs()
 
 
@@ -253,7 +257,7 @@ def test_a_sound_database_has_no_odd_rows(database: Path, caplog: pytest.LogCapt
 def test_an_odd_job_is_replaced_when_its_file_is_met_again(database: Path) -> None:
     spoil(database, "jobs", "attempts", "many")
     with Store.open(database) as store:
-        store.add_jobs([NewJob(PATHS[0], Path("/music"))])
+        store.add_jobs(ME, [NewJob(PATHS[0], Path("/music"))])
         job = store.job(PATHS[0])
     assert job is not None
     assert (job.state, job.attempts) == (JobState.WAITING, 0)
