@@ -61,8 +61,8 @@ class Bench:
         self._bank = bank_of(model, self._front_end)
         self.session = Session.open(model)
         self._calibration = calibration(model.name, model.card.classes)
-        self._model_id = store.model_id(model.name, model.sha256, model.card.classes)
-        self._run_id = store.begin_run("bench", {})
+        self._model_id = store.models.save(model.name, model.sha256, model.card.classes)
+        self._run_id = store.runs.begin("bench", {})
         self.windows = windows
         self._seconds: dict[str, float] = {}
 
@@ -82,7 +82,7 @@ class Bench:
             write_id = self._timed("database", partial(self._announce, track, activations, decision, temporary_name))
             change = self._timed("write", partial(self._write, track, decision, temporary_name))
             settle = partial(
-                self._store.finish_write, write_id, WriteState.DONE, after=change.after, stamp=change.stamp
+                self._store.writes.finish, write_id, WriteState.DONE, after=change.after, stamp=change.stamp
             )
             self._timed("database", settle)
         finally:
@@ -188,12 +188,12 @@ class Bench:
     def _announce(self, track: Track, activations: Activations, decision: Decision, temporary_name: str) -> int:
         """Ask and tell the database what the pipeline does before a write; gives the number of the write."""
         store, key = self._store, plan_key(self.windows)
-        store.known_track(track.path, track.stamp)
-        store.save_track(track)
-        store.last_write(track.path, track.payload_hash)
-        store.save_analysis(track.payload_hash, self._model_id, key, activations, seconds=0.0)
-        store.save_decision(track.payload_hash, self._model_id, key, decision, settings="bench")
-        return store.begin_write(
+        store.tracks.get(track.path, track.stamp)
+        store.tracks.save(track)
+        store.writes.get_last(track.path, track.payload_hash)
+        store.analyses.save(track.payload_hash, self._model_id, key, activations, seconds=0.0)
+        store.decisions.save(track.payload_hash, self._model_id, key, decision, settings="bench")
+        return store.writes.begin(
             self._run_id,
             track.path,
             track.payload_hash,

@@ -95,12 +95,12 @@ class Pipeline:
         hear_only: bool = False,
     ) -> Run:
         """Begin a run, whose writes can be undone together; see `Run`."""
-        number = self.store.begin_run(command, self._settings.recorded())
+        number = self.store.runs.begin(command, self._settings.recorded())
         return Run(number, dry_run or plan is not None or hear_only, force, plan, once, hear_only)
 
     def finish(self, run: Run) -> None:
         """End a run."""
-        self.store.finish_run(run.id)
+        self.store.runs.finish(run.id)
 
     def tag(self, files: Iterable[Found], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take files through all stages, several at a time.
@@ -223,7 +223,7 @@ class Pipeline:
         # what the system failed at says nothing about the file, which is tried again as if nothing had been
         of_file = not isinstance(error, SystemFaultError)
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
-            self.store.save_failure(path, stamp, error)
+            self.store.tracks.save_failure(path, stamp, error)
         return Outcome(path, Status.FAILED, str(error), model=self.listener.name, dry_run=run.dry_run, error=error)
 
     @property

@@ -141,7 +141,7 @@ class Ears:
                     track = _read(pipeline, path)
                 except FileError:
                     continue
-                analysis = store.analysis(track.payload_hash, listener.fingerprint, listener.plan)
+                analysis = store.analyses.get(track.payload_hash, listener.fingerprint, listener.plan)
                 if analysis is not None and analysis.activations is not None:
                     heard.append(analysis.activations)
             if not heard:
@@ -206,7 +206,7 @@ class Ears:
             if track.genres.values == genres:
                 return None
             wait_for(writer.write(file, track, genres, run_id=run.id, model=listener.name, reason=reason))
-            last = pipeline.store.last_write(path, track.payload_hash)
+            last = pipeline.store.writes.get_last(path, track.payload_hash)
             return last.id if last is not None else None
 
         return self._call(work)
@@ -219,7 +219,7 @@ class Ears:
 
         def work(pipeline: Pipeline, _: Run) -> bool:
             if self._given is None:
-                self._given = {spelt(write.after.values) for write in pipeline.store.writes() if write.model}
+                self._given = {spelt(write.after.values) for write in pipeline.store.writes.get_all() if write.model}
             return spelt(genres) in self._given
 
         return self._call(work)
@@ -380,5 +380,5 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))
     genres = track.genres.values
-    ours = ours_among(genres, store.history(track.path, track.payload_hash))
+    ours = ours_among(genres, store.writes.get_history(track.path, track.payload_hash))
     return Heard(outcome, bool(ours) and ours == genres, owned)

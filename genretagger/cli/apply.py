@@ -67,7 +67,7 @@ def apply(
         ):
             Writer(settings, store, workers).recover()  # what a kill left of an earlier run may be in these files
             if not dry_run:
-                run_id = store.begin_run("apply", settings.recorded())
+                run_id = store.runs.begin("apply", settings.recorded())
             planned = read(stream, file)
             for outcome in apply_plan(
                 planned, settings=settings, store=store, workers=workers, run_id=run_id, stop=stop
@@ -79,7 +79,7 @@ def apply(
                     bar.above(_row(outcome))
                 bar.update(outcome.path.name, sum(counts.values()), total)
             if run_id is not None:
-                store.finish_run(run_id)
+                store.runs.finish(run_id)
     ended = sum(counts.values())
     output.say_aside()
     output.say_aside(

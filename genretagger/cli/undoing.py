@@ -105,7 +105,7 @@ class Request:
 
     def _earlier(self) -> Iterator[tuple[StoredRun, Json]]:
         """Earlier runs of the same command and what they were asked for, newest first."""
-        for run in self._store.runs():
+        for run in self._store.runs.get_all():
             asked = run.settings.get(_ASKED) if isinstance(run.settings, dict) else None
             if run.command == self.words.command and isinstance(asked, dict):
                 yield run, asked
@@ -129,7 +129,7 @@ class Request:
                 continue
             if run.finished_at is not None:
                 break
-            for write in self._store.writes(run_id=run.id):
+            for write in self._store.writes.get_all(run_id=run.id):
                 if write.state is not WriteState.ABANDONED:
                     done[write.path] = max(write.id, done.get(write.path, 0))
         return done
@@ -171,7 +171,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             return
         run_id = 0
         if not dry_run:
-            run_id = store.begin_run(words.command, {**settings.recorded(), _ASKED: request.as_json()})
+            run_id = store.runs.begin(words.command, {**settings.recorded(), _ASKED: request.as_json()})
         outcomes = take_back(
             writes,
             settings=settings,
@@ -190,7 +190,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             else:
                 output.say(_row(outcome, words))
         if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
-            store.finish_run(run_id)
+            store.runs.finish(run_id)
     verb = f"would be {words.done}" if dry_run else words.done
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
     output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")

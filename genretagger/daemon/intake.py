@@ -204,7 +204,7 @@ class Intake:
             self._tell(Broken(error))
 
     def _queue(self, store: Store) -> Queue:
-        return Queue(store.job_counts(), store.next_job_at(self._service, outside=self._outside), self._known)
+        return Queue(store.jobs.get_counts(), store.jobs.get_next_at(self._service, outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
         """Wait for an order, and take those that follow it at once; None at the end."""
@@ -224,9 +224,9 @@ class Intake:
         arrived = [order for order in orders if isinstance(order, Arrived)]
         jobs = [NewJob(each.path, each.root, 0, changed=True) for each in arrived if self._is_new(store, each)]
         if jobs:
-            store.add_jobs(self._service, jobs)
+            store.jobs.add(self._service, jobs)
         gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
-        store.drop_waiting_jobs(self._service, [path for path in gone if not os.path.lexists(path)])
+        store.jobs.drop_waiting(self._service, [path for path in gone if not os.path.lexists(path)])
         whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
@@ -236,7 +236,7 @@ class Intake:
                 if order.is_folder:
                     self._drop_gone(store, order.path)
             elif isinstance(order, GiveBack):
-                store.give_back_jobs(order.claimant, attempted=order.attempted)
+                store.jobs.give_back(order.claimant, attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
             elif isinstance(order, Outside):
@@ -244,8 +244,8 @@ class Intake:
 
     def _drop_gone(self, store: Store, folder: Path) -> None:
         """Drop what waits below a folder and is no longer there: it was moved, and is found where it is now."""
-        for paths in store.waiting_below(folder):
-            store.drop_waiting_jobs(self._service, [path for path in paths if not os.path.lexists(path)])
+        for paths in store.jobs.get_waiting_below(folder):
+            store.jobs.drop_waiting(self._service, [path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, arrived: Arrived) -> bool:
         """Whether a file is another one than was handled last, which also tells our own writes."""
@@ -253,15 +253,15 @@ class Intake:
             stamp = stamp_of(arrived.path)
         except FileError:
             return False
-        job = store.job(arrived.path)
+        job = store.jobs.get(arrived.path)
         if job is not None and job.state is JobState.WORKING:
             self._tell(Unsettled(arrived.path, arrived.root))  # it is being handled: look again when that is over
             return False
-        track = store.known_track(arrived.path, stamp)
-        failure = store.known_failure(arrived.path, stamp)
+        track = store.tracks.get(arrived.path, stamp)
+        failure = store.tracks.get_failure(arrived.path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
-        handled = store.handled(arrived.path, track.payload_hash) if track is not None else None
+        handled = store.tracks.get_handled(arrived.path, track.payload_hash) if track is not None else None
         if is_handled(handled, self._settings.rules_key, arrived.path):
             self._known += 1
             return False
@@ -275,7 +275,7 @@ class Intake:
         jobs: list[NewJob] = []
         scan = Scan(
             look.folder,
-            store.seen_below(look.folder),
+            store.tracks.get_seen_below(look.folder),
             rules_key=settings.rules_key,
             ignore=settings.ignore,
             ignore_folders=settings.ignore_folders,
@@ -296,10 +296,10 @@ class Intake:
                 continue
             jobs.append(NewJob(unhandled.path, look.root, look.priority, unhandled.changed))
             if len(jobs) >= _BATCH:
-                store.add_jobs(self._service, jobs)
+                store.jobs.add(self._service, jobs)
                 jobs.clear()
                 self._tell(self._queue(store))
-        store.add_jobs(self._service, jobs)
+        store.jobs.add(self._service, jobs)
         if unsettled > MOST_UNSETTLED:
             self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))

@@ -73,7 +73,7 @@ def apply(
 
     def _one(planned: Planned) -> Flow[Outcome]:
         track: Track = yield Step(workers.inspect(planned.path, options=writer.options))
-        store.save_track(track)
+        store.tracks.save(track)
         now = track.genres.values
         if track.payload_hash == planned.payload_hash and now == planned.after:
             # an apply that was interrupted may be run again

@@ -39,7 +39,7 @@ class Knowledge:
         self._workers = workers
         self._listener = listener
         self._options = options
-        self._model_id = store.model_id(listener.name, listener.fingerprint, listener.labels)
+        self._model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, anew: bool) -> Flow[Track]:
         """Read what a file is, unless the database knows and nobody touched the file since.
@@ -53,14 +53,14 @@ class Knowledge:
         """
         stamp = stamp_of(path)
         if not anew:
-            failure = self._store.known_failure(path, stamp)
+            failure = self._store.tracks.get_failure(path, stamp)
             if failure is not None and not failure.retry:
                 raise failure.error
-            known = self._store.known_track(path, stamp)
+            known = self._store.tracks.get(path, stamp)
             if known is not None and failure is None:
                 return known
         track: Track = yield Step(self._workers.inspect(path, options=self._options))
-        self._store.save_track(track)
+        self._store.tracks.save(track)
         return track
 
     def decision(self, track: Track, *, anew: bool) -> Flow[Decision]:
@@ -71,14 +71,14 @@ class Knowledge:
         """
         known = None if anew else self.known_decision(track)
         if known is not None:
-            self._store.renew_decision(track.payload_hash, self._model_id, self._listener.plan)
+            self._store.decisions.renew(track.payload_hash, self._model_id, self._listener.plan)
             return known
         analysis = yield from self.analysis(track, anew=anew)
         if analysis.activations is None:
             return _SILENT
         listener = self._listener
         decision = listener.decide(analysis.activations)
-        self._store.save_decision(
+        self._store.decisions.save(
             track.payload_hash, self._model_id, listener.plan, decision, settings=listener.rules_key
         )
         return decision
@@ -86,7 +86,7 @@ class Knowledge:
     def known_decision(self, track: Track) -> Decision | None:
         """Give the decision that was made by the present model, windows and rules, if there is one."""
         listener = self._listener
-        stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
+        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
         return stored.decision if stored is not None and stored.settings == listener.rules_key else None
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
@@ -100,7 +100,7 @@ class Knowledge:
             FileError: it cannot be read or heard.
         """
         track = yield from self.track(path, anew=False)
-        ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
+        ours = ours_among(track.genres.values, self._store.writes.get_history(track.path, track.payload_hash))
         unheard = Heard(track, Credits(), None, _SILENT, ours)
         if not worth(unheard):
             return unheard
@@ -108,7 +108,7 @@ class Knowledge:
         if credits is None:  # a database of an earlier version, which did not keep them
             found: Credits = yield Step(self._workers.credit(track.path))
             credits = found
-            self._store.save_track(replace(track, credits=credits))
+            self._store.tracks.save(replace(track, credits=credits))
         analysis = yield from self.analysis(track, anew=False)
         activations = analysis.activations
         decision = _SILENT if activations is None else self._listener.decide(activations)
@@ -124,14 +124,14 @@ class Knowledge:
         analysis = None if anew else self._stored(where) or self._derived(track)
         if analysis is None:
             yield from self._listen(track)
-            analysis = self._store.analysis(*where)
+            analysis = self._store.analyses.get(*where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
         """What the present model said; None if it said nothing yet, or what is stored cannot come from it."""
-        stored = self._store.analysis(*where)
+        stored = self._store.analyses.get(*where)
         if stored is not None and stored.activations is not None and not self._listener.gave(stored.activations):
             return None
         return stored
@@ -139,15 +139,15 @@ class Knowledge:
     def _derived(self, track: Track) -> StoredAnalysis | None:
         """What a learned model says of a track that its backbone heard already."""
         below = self._listener.backbone
-        heard = self._store.analysis(track.payload_hash, below, self._listener.plan) if below else None
+        heard = self._store.analyses.get(track.payload_hash, below, self._listener.plan) if below else None
         if heard is None or heard.activations is None:
             return heard
         activations = self._listener.derive(heard.activations)
         if activations is None:
             return None
         where = (track.payload_hash, self._model_id, self._listener.plan)
-        self._store.save_analysis(*where, activations, seconds=0.0)
-        return self._store.analysis(track.payload_hash, self._listener.fingerprint, self._listener.plan)
+        self._store.analyses.save(*where, activations, seconds=0.0)
+        return self._store.analyses.get(track.payload_hash, self._listener.fingerprint, self._listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
         """Decode, compute the mel windows, run the model, and store what it said."""
@@ -157,11 +157,11 @@ class Knowledge:
             sound: Sound = yield Step(self._workers.decode(track.path, **self._listener.request))
         except FileError as error:
             see_unchanged(track)
-            self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
+            self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
         activations = self._listener.hear(sound) if sound.windows else None
         if activations is None:
-            self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
+            self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:
-            self._store.save_analysis(*where, activations, seconds=time.monotonic() - started)
+            self._store.analyses.save(*where, activations, seconds=time.monotonic() - started)

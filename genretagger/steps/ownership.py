@@ -36,10 +36,10 @@ class Ownership:
         """
         if self._settings.policy is Policy.KEEP and track.genres.values and not run.hear_only:
             return "it has a genre"
-        last = None if run.force else self._store.last_write(track.path, track.payload_hash)
+        last = None if run.force else self._store.writes.get_last(track.path, track.payload_hash)
         if last is not None and (reason := self._reason_of_history(last, track)):
             return reason
-        if run.once and self._store.handled(track.path, track.payload_hash) == self._settings.rules_key:
+        if run.once and self._store.tracks.get_handled(track.path, track.payload_hash) == self._settings.rules_key:
             return "it was handled before, and its tags were edited by another program since"
         return ""
 
@@ -59,7 +59,7 @@ class Ownership:
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
         """Whether a track is the file that was written under a path where nothing lies now, and no newer copy of it."""
-        if track.stamp.inode == self._store.inode_at(last.path):
+        if track.stamp.inode == self._store.tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before
         return bool(now) and now not in (last.before.values, last.after.values)

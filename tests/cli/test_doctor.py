@@ -145,7 +145,7 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
     with Library.at(tmp_path) as known:
         track = known.track(tmp_path / "a.mp3", (), ("Rock",))
         known.write(track, ("Rock",))
-        known.store.begin_write(known.run, track.path, track.payload_hash, field, field, model="m", reason="r")
+        known.store.writes.begin(known.run, track.path, track.payload_hash, field, field, model="m", reason="r")
     settings = load(data_dir=tmp_path)
     # The run belongs to this very process, which is alive and so may still be at work, but asks from another store.
     found = {finding.check: finding for finding in storage.database(settings, ())}
