@@ -25,7 +25,7 @@ from genretagger.database.paths import lies_under
 from genretagger.database.values import Claimant, JobState, StoredJob
 from genretagger.errors import FileError
 
-_OWNER: ColumnElement[str] = func.coalesce(JobRow.worker, "")  # NULL is neither equal nor unequal
+_owner: ColumnElement[str] = func.coalesce(JobRow.worker, "")  # NULL is neither equal nor unequal
 
 
 class Claims(Repository):
@@ -196,7 +196,7 @@ def _allowed(claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[
 
 def is_of(claimant: Claimant) -> ColumnElement[bool]:
     """A condition: a job belongs to a process, or to a service or any of its processes."""
-    return or_(claimant.name == _OWNER, _OWNER.startswith(f"{claimant.name}/", autoescape=True))
+    return or_(_owner == claimant.name, _owner.startswith(f"{claimant.name}/", autoescape=True))
 
 
 def _has(claimant: Claimant) -> ColumnElement[bool]:
@@ -206,7 +206,7 @@ def _has(claimant: Claimant) -> ColumnElement[bool]:
 
 def _lent(to_others_than: str) -> ColumnElement[bool]:
     """A condition: another process works on a job."""
-    return and_(JobRow.state == JobState.WORKING.value, to_others_than != _OWNER)
+    return and_(JobRow.state == JobState.WORKING.value, _owner != to_others_than)
 
 
 def stored_job(row: Any) -> StoredJob:
