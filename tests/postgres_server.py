@@ -54,8 +54,8 @@ class Server:
         """Run a statement that concerns whole databases."""
         import psycopg
 
-        where = {"host": str(self._folder), "user": "genretagger", "dbname": "postgres"}
-        with psycopg.connect(**where, autocommit=True) as connection:
+        where = f"host={self._folder} user=genretagger dbname=postgres"
+        with psycopg.connect(where, autocommit=True) as connection:
             connection.execute(statement.encode())
 
     @contextmanager
@@ -98,10 +98,10 @@ def serve() -> Iterator[Server | str]:
     try:
         if user is not None:
             os.chown(folder, user, user)
-        make = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=genretagger", "-D", folder]
+        make = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=genretagger", f"-D{folder}"]
         subprocess.run([bin_folder / "initdb", *make], user=user, cwd="/", check=True, capture_output=True)
         options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
-        command = [bin_folder / "postgres", "-D", folder, "-k", folder, *options]
+        command = [f"{bin_folder}/postgres", f"-D{folder}", f"-k{folder}", *options]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCHED, "sh", *command],

@@ -74,9 +74,9 @@ class Library:
             kind = kind_of(file)
             assert kind is not None
             listener = opened.listener
-            model = opened.store.model_id(listener.name, listener.fingerprint, listener.labels)
+            model = opened.store.models.save(listener.name, listener.fingerprint, listener.labels)
             said = self._said(listener, sound, seed=path.name, size=self._size)
-            opened.store.save_analysis(api.payload_hash(file, kind), model, listener.plan, said, seconds=1)
+            opened.store.analyses.save(api.payload_hash(file, kind), model, listener.plan, said, seconds=1)
 
     @staticmethod
     def _said(listener: Listener, sound: Mapping[str, float], *, seed: str, size: int) -> Activations:
@@ -238,12 +238,12 @@ def test_a_decision_is_made_again_if_the_evidence_is_other(library: Library, sto
         library.add(name, ALBUM[name])
     together = library.tag(dry_run=True)["3"]
     assert "Jazz" not in together.genres
-    known = store.describe(song)
+    known = store.reports.get(song)
     assert known is not None
     assert known.decisions[0].decision.genres == together.genres
     made_at = known.decisions[0].decided_at
     assert library.tag(dry_run=True)["3"].genres == together.genres
-    again = store.describe(song)
+    again = store.reports.get(song)
     assert again is not None
     assert again.decisions[0].decided_at == made_at  # nothing changed, and nothing was decided again
 

@@ -93,7 +93,7 @@ class Engine:
                 if self._alone is None and not self._stop.done() and not self._more_to_come():
                     return
         finally:
-            self._store.give_back_jobs(self._me, attempted=False)
+            self._store.jobs.give_back(self._me, attempted=False)
             self._pipeline.finish(run)
 
     def _files(self) -> Iterator[Found]:
@@ -109,7 +109,7 @@ class Engine:
                 self._resume.clear()
                 self._faults.forget()
             if job is None:
-                job = self._store.claim_job(
+                job = self._store.jobs.claim(
                     self._me,
                     lease_s=self._lease_s,
                     attempts=DIED_FACTOR * self._settings.attempts,
@@ -123,11 +123,11 @@ class Engine:
             rules = self._settings
             # since it was queued
             if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):
-                self._store.finish_job(self._me, job.path, None)
+                self._store.jobs.finish(self._me, job.path, None)
                 continue
             # since it was queued, perhaps hours ago
             if self._is_changing(job.path) or companion(job.path, job.root):
-                self._store.finish_job(self._me, job.path, None)
+                self._store.jobs.finish(self._me, job.path, None)
                 self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
                 continue
             suspect = job.attempts > 1 and not job.cause
@@ -158,7 +158,7 @@ class Engine:
         idle_until = time.monotonic() + self._settings.idle_s
         while not self._stop.done():
             left_s = idle_until - time.monotonic()
-            due = self._store.next_job_at(self._me, outside=self._faults.places)
+            due = self._store.jobs.get_next_at(self._me, outside=self._faults.places)
             if due is not None and (due_s := due.timestamp() - time.time()) <= left_s:
                 if due_s <= 0 or not self._wake.wait(due_s):
                     return True
@@ -174,7 +174,7 @@ class Engine:
 
     def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
         """Leave a disk with a fault alone; the watcher says when to try it again."""
-        self._store.fail_job(self._me, job.path, error, again_in_s=0, attempted=False)
+        self._store.jobs.fail(self._me, job.path, error, again_in_s=0, attempted=False)
         where = {"place": str(place_of(job.path)), "path": str(job.path)}
         say("paused", **where, cause=error.why.value, reason=error.cause)
 
@@ -190,11 +190,11 @@ class Engine:
                 status = GONE
             elif isinstance(error, FileChangedError):
                 status = UNSETTLED
-            failure = self._store.last_failure(outcome.path)
+            failure = self._store.tracks.get_last_failure(outcome.path)
             quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
             self._faults.well(outcome.path)
-            self._store.finish_job(self._me, outcome.path, self._settings.rules_key, outcome.reason.cause)
+            self._store.jobs.finish(self._me, outcome.path, self._settings.rules_key, outcome.reason.cause)
         self._say_ended(
             job,
             status,
@@ -217,18 +217,18 @@ class Engine:
             if self._faults.look(job.path) or self._faults.met(job.path):
                 self._pause(job, error)
             else:  # perhaps one bad sector: the other files go on
-                self._store.fail_job(self._me, job.path, error, again_in_s=self._settings.retry_s, attempted=False)
+                self._store.jobs.fail(self._me, job.path, error, again_in_s=self._settings.retry_s, attempted=False)
             return False
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
             # if the file comes back, an event or a scan finds it; and a change by others is no
             # fault of the file
-            self._store.finish_job(self._me, job.path, None)
+            self._store.jobs.finish(self._me, job.path, None)
             return False
         if retry and job.attempts < self._settings.attempts:
             wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)
-            self._store.fail_job(self._me, job.path, error, again_in_s=wait_s)
+            self._store.jobs.fail(self._me, job.path, error, again_in_s=wait_s)
             return False
-        self._store.fail_job(self._me, job.path, error, again_in_s=None)
+        self._store.jobs.fail(self._me, job.path, error, again_in_s=None)
         return True
 
 

@@ -67,8 +67,8 @@ def take_over(database: str | Path, service: Claimant) -> None:
     """
     _migrate_aside(database)
     with Store.open(database) as store:
-        store.give_back_jobs(service, attempted=True)
-        store.forget_jobs(service)
+        store.jobs.give_back(service, attempted=True)
+        store.jobs.forget(service)
 
 
 def _migrate_aside(database: str | Path) -> None:

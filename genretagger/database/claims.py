@@ -19,20 +19,20 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, no
 from sqlalchemy import update as change
 
 from genretagger.causes import Cause
-from genretagger.database.access import Access
+from genretagger.database.access import Repository
 from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.paths import lies_under
 from genretagger.database.values import Claimant, JobState, StoredJob
-from genretagger.database.writes import lies_under
 from genretagger.errors import FileError
 
-_OWNER = func.coalesce(JobRow.worker, "")  # a comparison with NULL would be neither true nor false
+_owner: ColumnElement[str] = func.coalesce(JobRow.worker, "")  # NULL is neither equal nor unequal
 
 
-class Claims(Access):
+class Claims(Repository):
     """The table of jobs, as those who work on them see it."""
 
-    def claim_job(
+    def claim(
         self, claimant: Claimant, *, lease_s: float, attempts: int, outside: Sequence[Path] = ()
     ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, and in the order in which they came.
@@ -60,7 +60,7 @@ class Claims(Access):
             "lease_until": at + timedelta(seconds=lease_s),
             "updated_at": at,
         }
-        with self._write() as connection:
+        with self._access.write() as connection:
             while row := self._take(connection, queue, values) or self._take(connection, others, values):
                 if row.attempts <= attempts:
                     return stored_job(row)
@@ -87,7 +87,7 @@ class Claims(Access):
             taken = change(JobRow).where(JobRow.id == first.scalar_subquery()).values(**values)
             with connection.begin_nested() as attempt:
                 rows = connection.execute(taken.returning(*JobRow.__table__.columns)).all()
-                sound = self._sound(JobRow, rows)
+                sound = self._access.sound(JobRow, rows)
                 if sound or not rows:
                     return sound[0] if sound else None
                 attempt.rollback()
@@ -97,14 +97,14 @@ class Claims(Access):
         while True:
             odd = self._odd_ids()
             rows = connection.execute(wanted.where(JobRow.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
-            sound = self._sound(JobRow, rows)
+            sound = self._access.sound(JobRow, rows)
             if sound or not rows:
                 return sound[0] if sound else None
 
     def _odd_ids(self) -> list[int]:
-        return [number for table, number in self._left_out if table == JobRow.__tablename__]
+        return [number for table, number in self._access.left_out if table == JobRow.__tablename__]
 
-    def finish_job(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
+    def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
         """Note that a file was handled to its end. If somebody else has its job by now, that stays.
 
         Args:
@@ -113,13 +113,13 @@ class Claims(Access):
             handled: the key of the rules by which; None if the file is gone.
             cause: how it ended.
         """
-        with self._write() as connection:
+        with self._access.write() as connection:
             connection.execute(delete(JobRow).where(JobRow.path == path, _has(claimant)))
             if handled is not None:
                 ended = {"handled": handled, "handled_as": None if cause is None else cause.value}
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(**ended))
 
-    def fail_job(
+    def fail(
         self, claimant: Claimant, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True
     ) -> None:
         """Note that an attempt failed. If somebody else has the job by now, nothing changes.
@@ -144,10 +144,10 @@ class Claims(Access):
         }
         if not attempted:
             values["attempts"] = JobRow.attempts - 1
-        with self._write() as connection:
+        with self._access.write() as connection:
             connection.execute(change(JobRow).where(JobRow.path == path, _has(claimant)).values(**values))
 
-    def give_back_jobs(self, claimant: Claimant, *, attempted: bool) -> int:
+    def give_back(self, claimant: Claimant, *, attempted: bool) -> int:
         """Let everything that a process works on wait again, behind all else: it has ended, or is about to.
 
         Args:
@@ -165,10 +165,10 @@ class Claims(Access):
         }
         if not attempted:
             values["attempts"] = JobRow.attempts - 1
-        with self._write() as connection:
+        with self._access.write() as connection:
             return connection.execute(change(JobRow).where(_has(claimant)).values(**values)).rowcount
 
-    def next_job_at(self, claimant: Claimant, *, outside: Sequence[Path] = ()) -> datetime | None:
+    def get_next_at(self, claimant: Claimant, *, outside: Sequence[Path] = ()) -> datetime | None:
         """When there is a job for a claimant; None if there is none, as far as is known now.
 
         Args:
@@ -179,7 +179,7 @@ class Claims(Access):
         waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
         lost = and_(_lent(claimant.name), not_(is_of(claimant)), *allowed)
         at = now()
-        with self._read() as connection:
+        with self._access.read() as connection:
             due = self._first(connection, select(JobRow).where(waiting).order_by(JobRow.not_before))
             if due is not None and due.not_before > at:
                 ahead = select(JobRow.id).where(waiting, JobRow.updated_at > at).limit(1)
@@ -199,7 +199,7 @@ def _allowed(claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[
 
 def is_of(claimant: Claimant) -> ColumnElement[bool]:
     """A condition: a job belongs to a process, or to a service or any of its processes."""
-    return or_(claimant.name == _OWNER, _OWNER.startswith(f"{claimant.name}/", autoescape=True))
+    return or_(_owner == claimant.name, _owner.startswith(f"{claimant.name}/", autoescape=True))
 
 
 def _has(claimant: Claimant) -> ColumnElement[bool]:
@@ -209,7 +209,7 @@ def _has(claimant: Claimant) -> ColumnElement[bool]:
 
 def _lent(to_others_than: str) -> ColumnElement[bool]:
     """A condition: another process works on a job."""
-    return and_(JobRow.state == JobState.WORKING.value, to_others_than != _OWNER)
+    return and_(JobRow.state == JobState.WORKING.value, _owner != to_others_than)
 
 
 def stored_job(row: Any) -> StoredJob:

@@ -25,21 +25,19 @@ from sqlalchemy import update as change
 from genretagger.database.claims import Claims, is_of, stored_job
 from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.paths import PAGE_ROWS, lies_under
 from genretagger.database.rules import word
-from genretagger.database.values import Claimant, Handled, JobCounts, JobState, NewJob, Seen, StoredJob, cause_of
-from genretagger.database.writes import PAGE_ROWS, lies_under
+from genretagger.database.tracks import SCAN_ROWS
+from genretagger.database.values import Claimant, JobCounts, JobState, NewJob, StoredJob
 
 _BATCH = 500
 """How many jobs are added in one transaction."""
-
-SCAN_ROWS = 2000
-"""How many rows a scan takes at a time."""
 
 
 class Jobs(Claims):
     """The table of jobs, and what it says of files."""
 
-    def add_jobs(self, service: Claimant, jobs: Iterable[NewJob]) -> int:
+    def add(self, service: Claimant, jobs: Iterable[NewJob]) -> int:
         """Add what is to be done; a file that has a job keeps it, and the higher priority of the two.
 
         A file that failed stays quarantined, or waits as long as it has to, unless it is another one now
@@ -69,9 +67,9 @@ class Jobs(Claims):
             "updated_at": at,
         }
         known = select(JobRow).where(JobRow.path.in_(_padded(list(jobs))))
-        with self._write() as connection:
+        with self._access.write() as connection:
             found = connection.execute(known).all()
-            there = {row.path: row for row in self._sound(JobRow, found)}
+            there = {row.path: row for row in self._access.sound(JobRow, found)}
             odd = [row.id for row in found if row.path not in there]
             connection.execute(delete(JobRow).where(JobRow.id.in_(odd)))  # a row that says what is to be done is new
             new = [
@@ -94,7 +92,7 @@ class Jobs(Claims):
                     connection.execute(mine.values(priority=job.priority))
         return added
 
-    def forget_jobs(self, service: Claimant) -> int:
+    def forget(self, service: Claimant) -> int:
         """Drop the jobs of a service that lie in none of its folders: it does not watch them any more.
 
         Returns:
@@ -103,10 +101,10 @@ class Jobs(Claims):
         inside = [lies_under(JobRow.path, folder) for folder in service.folders]
         if not inside:
             return 0
-        with self._write() as connection:
+        with self._access.write() as connection:
             return connection.execute(delete(JobRow).where(_droppable(service), not_(or_(*inside)))).rowcount
 
-    def waiting_below(self, folder: Path) -> Iterator[list[Path]]:
+    def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
         """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
         stored, last = type_coerce(JobRow.path, LargeBinary), b""
         while True:
@@ -116,7 +114,7 @@ class Jobs(Claims):
                 .order_by(stored)
                 .limit(SCAN_ROWS)
             )
-            with self._read() as connection:
+            with self._access.read() as connection:
                 paths: list[bytes] = list(connection.execute(page).scalars())
             if paths:
                 yield [Path(os.fsdecode(path)) for path in paths]
@@ -124,16 +122,16 @@ class Jobs(Claims):
                 return
             last = paths[-1]
 
-    def drop_waiting_jobs(self, service: Claimant, paths: Sequence[Path]) -> None:
+    def drop_waiting(self, service: Claimant, paths: Sequence[Path]) -> None:
         """Drop those jobs of a service that are for these files and wait."""
         for start in range(0, len(paths), _BATCH):
             some = JobRow.path.in_(_padded(paths[start : start + _BATCH]))
-            with self._write() as connection:
+            with self._access.write() as connection:
                 connection.execute(
                     delete(JobRow).where(JobRow.state == JobState.WAITING.value, _droppable(service), some)
                 )
 
-    def release_jobs(self, paths: Sequence[Path] = ()) -> list[Path]:
+    def release(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.
 
         Args:
@@ -145,9 +143,9 @@ class Jobs(Claims):
         wanted: list[ColumnElement[bool]] = [JobRow.state == JobState.QUARANTINED.value]
         if paths:
             wanted.append(or_(*(lies_under(JobRow.path, path) for path in paths)))
-        with self._write() as connection:
+        with self._access.write() as connection:
             rows = connection.execute(select(JobRow.id, JobRow.path).where(*wanted).order_by(JobRow.path)).all()
-            found = [row.path for row in self._sound(JobRow, rows)]
+            found = [row.path for row in self._access.sound(JobRow, rows)]
             for path in found:
                 connection.execute(
                     change(JobRow)
@@ -158,21 +156,23 @@ class Jobs(Claims):
                 connection.execute(change(TrackRow).where(TrackRow.path == path).values(**forgiven))
         return found
 
-    def job(self, path: Path) -> StoredJob | None:
+    def get(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""
-        with self._read() as connection:
-            rows = self._sound(JobRow, connection.execute(select(JobRow).where(JobRow.path == path)).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(JobRow, connection.execute(select(JobRow).where(JobRow.path == path)).all())
         return stored_job(rows[0]) if rows else None
 
-    def jobs(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
+    def get_all(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
         """The jobs in a state, those that changed last first."""
         wanted = select(JobRow).where(JobRow.state == state.value).order_by(JobRow.updated_at.desc(), JobRow.id.desc())
-        with self._read() as connection:
-            return [stored_job(row) for row in self._sound(JobRow, connection.execute(wanted.limit(limit)).all())]
+        with self._access.read() as connection:
+            return [
+                stored_job(row) for row in self._access.sound(JobRow, connection.execute(wanted.limit(limit)).all())
+            ]
 
-    def job_counts(self) -> JobCounts:
+    def get_counts(self) -> JobCounts:
         """How many jobs there are of each kind."""
-        with self._read() as connection:
+        with self._access.read() as connection:
             rows = connection.execute(
                 select(JobRow.state, JobRow.priority, func.count()).group_by(JobRow.state, JobRow.priority)
             ).all()
@@ -189,48 +189,8 @@ class Jobs(Claims):
     def _name_odd_jobs(self) -> None:
         """Name the jobs whose state is no word of ours; nothing else asks for them."""
         odd = select(JobRow).where(or_(JobRow.state.not_in([each.value for each in JobState]), JobRow.state.is_(None)))
-        with self._read() as connection:
-            self._sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
-
-    def handled(self, path: Path, payload_hash: str) -> Handled:
-        """By which rules this audio at this path was handled to its end, and how it ended."""
-        wanted = select(TrackRow.handled, TrackRow.handled_as)
-        with self._read() as connection:
-            row = connection.execute(wanted.where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)).first()
-        return Handled() if row is None else _handled(row.handled, row.handled_as)
-
-    def seen_below(self, folder: Path) -> Iterator[Seen]:
-        """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
-        stored = type_coerce(TrackRow.path, LargeBinary)
-        columns = (
-            stored,
-            TrackRow.size_bytes,
-            TrackRow.mtime_ns,
-            TrackRow.ctime_ns,
-            TrackRow.inode,
-            TrackRow.handled,
-            TrackRow.handled_as,
-            TrackRow.failure_retry,
-            JobRow.state,
-        )
-        last = b""
-        while True:
-            page = (
-                select(*columns)
-                .outerjoin(JobRow, JobRow.path == TrackRow.path)
-                .where(lies_under(TrackRow.path, folder), stored > last)
-                .order_by(stored)
-                .limit(SCAN_ROWS)
-            )
-            with self._read() as connection:
-                rows = connection.execute(page).all()
-            for row in rows:
-                path, size, mtime, ctime, inode, key, cause, retry, state = row
-                failure_retry = retry if isinstance(retry, bool) else None
-                yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
-            if len(rows) < SCAN_ROWS:
-                return
-            last = rows[-1][0]
+        with self._access.read() as connection:
+            self._access.sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
 
 
 def _droppable(service: Claimant) -> ColumnElement[bool]:
@@ -245,7 +205,3 @@ def _padded(paths: Sequence[Path]) -> list[Path]:
     """
     size = next(size for size in (1, 8, 64, _BATCH) if len(paths) <= size)
     return [*paths, *[paths[-1]] * (size - len(paths))]
-
-
-def _handled(key: object, cause: object) -> Handled:
-    return Handled(key if isinstance(key, str) else None, cause_of(cause))

@@ -67,11 +67,11 @@ def test_a_service_that_was_killed_takes_up_its_own_jobs_at_once_and_no_others(p
     with taken(tmp_path / "a") as name:
         mine, other = Claimant(name, roots), Claimant("other", roots)
     with place.open() as store:
-        store.add_jobs(mine, jobs)
+        store.jobs.add(mine, jobs)
         for who in (Claimant(f"{name}/1", roots), Claimant("other/1")):
-            assert store.claim_job(who, lease_s=3600, attempts=3) is not None
+            assert store.jobs.claim(who, lease_s=3600, attempts=3) is not None
         with taken(tmp_path / "a") as again:
             take_over(place.address, Claimant(again, roots))
-        assert store.job_counts() == JobCounts(3, 0, 1, 0)
+        assert store.jobs.get_counts() == JobCounts(3, 0, 1, 0)
         take_over(place.address, other)
-        assert store.job_counts() == JobCounts(4, 0, 0, 0)
+        assert store.jobs.get_counts() == JobCounts(4, 0, 0, 0)

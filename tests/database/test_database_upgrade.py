@@ -103,9 +103,9 @@ def populated(tmp_path: Path) -> Path:
 
 def assert_populated(path: Path) -> None:
     with Store.open(path) as store:
-        (known,) = store.everything()
-        analysis = store.analysis("aa", "f1", "16")
-        assert store.integrity_check() == []
+        (known,) = store.reports.get_all()
+        analysis = store.analyses.get("aa", "f1", "16")
+        assert store.reports.check_integrity() == []
     assert known.track is not None
     assert str(known.path) == "/music/\udcff.mp3"
     assert (known.track.genres, known.track.stamp) == (ROCK, stamp())
@@ -127,7 +127,7 @@ def test_the_constant_is_the_newest_migration_and_there_is_one_line() -> None:
 
 
 def test_the_migrations_build_what_the_models_describe(place: Place) -> None:
-    with place.open() as store, store._read() as connection:
+    with place.open() as store, store._access.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
@@ -161,9 +161,9 @@ def test_an_old_database_of_a_server_is_brought_up_to_date(vacant: Place, tmp_pa
     assert vacant.execute("SELECT version_num FROM alembic_version") == [("0001",)]
     assert vacant.execute("SELECT to_regclass('jobs')") == [(None,)]
     with vacant.open() as store:
-        (write,) = store.writes()
+        (write,) = store.writes.get_all()
         assert (str(write.path), write.started_at.isoformat()) == ("/music/\udcff.mp3", f"{at.replace(' ', 'T')}+00:00")
-        assert store.job_counts().backlog == 0
+        assert store.jobs.get_counts().backlog == 0
     migrate_server(vacant, scripts_with(tmp_path), "test")
     assert vacant.execute("SELECT colour, run_id FROM writes") == [("blue", 1)]
     with pytest.raises(DatabaseError, match="newer genretagger"):
@@ -231,10 +231,10 @@ def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path
                 (number, name, at, failure, at, at),
             )
     with Store.open(path) as store:
-        failures = [store.last_failure(Path(name)) for name in ("/music/a.mp3", "/music/b.mp3")]
+        failures = [store.tracks.get_last_failure(Path(name)) for name in ("/music/a.mp3", "/music/b.mp3")]
         assert [failure is not None and failure.retry for failure in failures] == [True, False]
-        assert store.job_counts().quarantined == 1
-        job = store.job(Path("/music/a.mp3"))
+        assert store.jobs.get_counts().quarantined == 1
+        job = store.jobs.get(Path("/music/a.mp3"))
         assert job is not None
         assert (job.state, job.attempts) == (JobState.WAITING, 0)
     assert one(path, "SELECT group_concat(failure) FROM analyses") == "damaged: no frame"
@@ -256,8 +256,8 @@ def test_the_key_of_the_rules_loses_its_words_and_old_reasons_keep_theirs(tmp_pa
             ("aa" * 32, at),
         )
     with Store.open(path) as store:
-        known = {each.path: each.handled for each in store.seen_below(Path("/music"))}
-        decided = store.decision("aa" * 32, "f1")
+        known = {each.path: each.handled for each in store.tracks.get_seen_below(Path("/music"))}
+        decided = store.decisions.get("aa" * 32, "f1")
     assert known == {
         b"/music/done.mp3": Handled("key"),
         b"/music/locked.mp3": Handled("key", Cause.NOT_WRITABLE),
