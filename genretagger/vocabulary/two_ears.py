@@ -138,7 +138,8 @@ class Hearing:
         """The natural log of levels, finite where nothing is heard."""
         import numpy as np
 
-        return np.log(levels + np.array([each.floor for each in self.witnesses]))
+        logs: Array = np.log(levels + np.array([each.floor for each in self.witnesses]))
+        return logs
 
     def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
         """What the music test looks at: (tracks, labels) → (tracks, features), natural logs."""
@@ -273,7 +274,8 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
     if embedding.shape[1] != size + len(second) - 1:
         raise ValueError(f"the embedding has {embedding.shape[1]} values, and not {size + len(second) - 1}")
     odds = _product(embedding[:, :size], first[:-1]) + first[-1]
-    return (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+    mean: Array = (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+    return mean
 
 
 def _product(left: Array, right: Array) -> Array:

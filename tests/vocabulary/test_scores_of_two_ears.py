@@ -55,7 +55,8 @@ def no_opinion() -> FloatArray:
     """An embedding of which the head thinks the same for all genres, as closely as it can."""
     slopes = np.vstack([FITTED.head[0][:-1], FITTED.head[1][:-1]]).T / 2
     added = (FITTED.head[0][-1] + FITTED.head[1][-1]) / 2
-    return np.linalg.lstsq(slopes, -added, rcond=None)[0].astype(np.float32)
+    opinion: FloatArray = np.linalg.lstsq(slopes, -added, rcond=None)[0].astype(np.float32)
+    return opinion
 
 
 def test_the_model_of_that_name_is_scored_by_it() -> None:
