@@ -54,6 +54,19 @@ def test_each_file_once_and_new_ones_before_the_backlog(store: Store) -> None:
     assert (found.root, found.state, found.attempts) == (ROOT, JobState.WORKING, 1)
 
 
+def test_the_files_of_a_folder_are_claimed_one_after_the_other(store: Store) -> None:
+    """So that the tracks of an album are heard together, whoever else fills the queue."""
+    store.jobs.add(SERVICE, [job("b/2"), job("b/1")])
+    store.jobs.add(FOREIGN, [job("a/2"), job("a/1")])
+    store.jobs.add(SERVICE, [job("c/1", 1), job("b/1")])
+    assert [claim(store) for _ in range(2)] == ["2", "1"]
+    store.jobs.give_back(ME, attempted=False)  # behind all else, and still in their order
+    folders = []
+    while (found := store.jobs.claim(OTHER, lease_s=60, attempts=3)) is not None:
+        folders.append(f"{found.path.parent.name}/{found.path.name}")
+    assert folders == ["a/2", "a/1", "b/2", "b/1", "c/1"]
+
+
 def test_what_is_done_is_known_by_its_audio(store: Store) -> None:
     path = ROOT / "song"
     store.jobs.add(SERVICE, [job("song")])

@@ -15,6 +15,7 @@ SHARE = """
 import sys
 from pathlib import Path
 from database_helpers import EMPTY, ROCK, activations, stamp, track
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 from genretagger.types import Decision
 with Store.open(sys.argv[1]) as store:
@@ -54,6 +55,7 @@ def test_processes_share_a_database_that_was_not_there(vacant: Place) -> None:
 WORK = """
 import sys
 from database_helpers import EMPTY, ROCK, activations, stamp, track
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 with Store.open(sys.argv[1]) as store:
     model = store.models.save("musicnn", "f" * 64, ["rock"])

@@ -187,8 +187,8 @@ def test_runs_tell_what_they_wrote(store: Store) -> None:
 BEGIN_AND_WAIT = """
 import sys
 from pathlib import Path
-from databases import SLOW_ON_POSTGRESQL, Place
 from database_helpers import EMPTY, ROCK
+from genretagger.causes import recorded
 from genretagger.database import Store
 with Store.open(sys.argv[1]) as store:
     run = store.runs.begin("tag", {})
