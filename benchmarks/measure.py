@@ -63,8 +63,8 @@ class Bench:
         self._front_end = self._ears[0].front_end
         self.session = Session.open(model)
         self._calibration = calibration(model.name, model.card.classes)
-        self._model_id = store.model_id(model.name, model.sha256, model.card.classes)
-        self._run_id = store.begin_run("bench", {})
+        self._model_id = store.models.save(model.name, model.sha256, model.card.classes)
+        self._run_id = store.runs.begin("bench", {})
         self.windows = windows
         self._seconds: dict[str, float] = {}
 
@@ -84,7 +84,7 @@ class Bench:
             write_id = self._timed("database", partial(self._announce, track, activations, decision, temporary_name))
             change = self._timed("write", partial(self._write, track, decision, temporary_name))
             settle = partial(
-                self._store.finish_write, write_id, WriteState.DONE, after=change.after, stamp=change.stamp
+                self._store.writes.finish, write_id, WriteState.DONE, after=change.after, stamp=change.stamp
             )
             self._timed("database", settle)
         finally:
@@ -194,12 +194,12 @@ class Bench:
     def _announce(self, track: Track, activations: Activations, decision: Decision, temporary_name: str) -> int:
         """Make the pipeline's database requests before a write; returns the write's number."""
         store, key = self._store, plan_key(self.windows)
-        store.known_track(track.path, track.stamp)
-        store.save_track(track)
-        store.last_write(track.path, track.payload_hash)
-        store.save_analysis(track.payload_hash, self._model_id, key, activations, seconds=0.0)
-        store.save_decision(track.payload_hash, self._model_id, key, decision, settings="bench")
-        return store.begin_write(
+        store.tracks.get(track.path, track.stamp)
+        store.tracks.save(track)
+        store.writes.get_last(track.path, track.payload_hash)
+        store.analyses.save(track.payload_hash, self._model_id, key, activations, seconds=0.0)
+        store.decisions.save(track.payload_hash, self._model_id, key, decision, settings="bench")
+        return store.writes.begin(
             self._run_id,
             track.path,
             track.payload_hash,

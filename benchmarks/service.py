@@ -16,11 +16,12 @@ import time
 from pathlib import Path
 
 from genretagger.daemon.scan import Scan
-from genretagger.database import NewJob, Store
-from genretagger.database.jobs import SCAN_ROWS
+from genretagger.database import Claimant, NewJob, Store
+from genretagger.database.tracks import SCAN_ROWS
 from genretagger.types import GenreField, Stamp, Track
 
 FOLDER_FILES = 12
+ME = Claimant("service/engine")
 KEY = "rules"
 IDLE_S = 40.0
 
@@ -37,8 +38,8 @@ def build(music: Path, store: Store, files: int) -> None:
                 track = Track(
                     path, Stamp.of(path.stat()), "flac", 200.0, f"{number:064x}", GenreField((), None, "none")
                 )
-                store.save_track(track)
-                store.finish_job(path, KEY)
+                store.tracks.save(track)
+                store.jobs.finish(ME, path, KEY)
 
 
 def bare_walk(folder: str) -> int:
@@ -107,7 +108,7 @@ def main(files: int) -> None:
         bare_s = time.perf_counter() - started
         before_mb = resident_mb()
         started = time.perf_counter()
-        scan = Scan(music, store.seen_below(music), rules_key=KEY)
+        scan = Scan(music, store.tracks.get_seen_below(music), rules_key=KEY)
         unhandled = sum(1 for _ in scan.unhandled())
         look_s = time.perf_counter() - started
         assert (scan.files, count, unhandled) == (files, files, 0)
@@ -116,9 +117,9 @@ def main(files: int) -> None:
         print(f"look               {look_s:7.2f} s   {look_s / bare_s:5.1f}x")
         print(f"memory of the look {resident_mb() - before_mb:7.1f} MB")
         started = time.perf_counter()
-        scan = Scan(music, store.seen_below(music), rules_key="other rules")
+        scan = Scan(music, store.tracks.get_seen_below(music), rules_key="other rules")
         jobs = [NewJob(found.path, music, 1) for found in scan.unhandled()]
-        store.add_jobs(jobs)
+        store.jobs.add(ME, jobs)
         print(f"all of it queued again, after a change of the rules {time.perf_counter() - started:.1f} s")
         idle(music, Path(scratch))
 

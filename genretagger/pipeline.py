@@ -92,12 +92,12 @@ class Rewriting:
 
         `notes` are kept with the settings of the run.
         """
-        number = self.store.begin_run(command, {**self._settings.recorded(), **(notes or {})})
+        number = self.store.runs.begin(command, {**self._settings.recorded(), **(notes or {})})
         return Run(number, dry_run or plan is not None or hear_only, force, plan, once, hear_only)
 
     def finish(self, run: Run) -> None:
         """End a run."""
-        self.store.finish_run(run.id)
+        self.store.runs.finish(run.id)
 
     def apply(self, plan: Iterable[Planned], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Write a plan; for `stop` and what is yielded see `Pipeline.tag`.
@@ -333,7 +333,7 @@ class Pipeline(Rewriting):
         # what the system failed at says nothing about the file, which is tried again as if nothing had been
         of_file = not isinstance(error, SystemFaultError)
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
-            self.store.save_failure(path, stamp, error)
+            self.store.tracks.save_failure(path, stamp, error)
         return Outcome(path, Status.FAILED, error.reason, model=self.listener.name, dry_run=run.dry_run, error=error)
 
     @property

@@ -76,9 +76,9 @@ class Library:
             kind = kind_of(file)
             assert kind is not None
             listener = opened.listener
-            model = opened.store.model_id(listener.name, listener.fingerprint, listener.labels)
+            model = opened.store.models.save(listener.name, listener.fingerprint, listener.labels)
             said = self._said(listener, sound, seed=path.name, size=self._size)
-            opened.store.save_analysis(api.payload_hash(file, kind), model, listener.plan, said, seconds=1)
+            opened.store.analyses.save(api.payload_hash(file, kind), model, listener.plan, said, seconds=1)
 
     @staticmethod
     def _said(listener: Listener, sound: Mapping[str, float], *, seed: str, size: int) -> Activations:

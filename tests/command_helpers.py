@@ -103,7 +103,7 @@ def temporaries(folder: Path) -> list[str]:
 def writes(data_dir: Path) -> list[StoredWrite]:
     """The whole history, oldest first."""
     with Store.open(data_dir / "library.sqlite3", create=False, read_only=True) as store:
-        return list(store.writes())[::-1]
+        return list(store.writes.get_all())[::-1]
 
 
 def rows(data_dir: Path, *tables: str) -> dict[str, list[Any]]:

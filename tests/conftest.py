@@ -26,6 +26,8 @@ from genretagger.model.download import Wheel, fetch, read_members
 from genretagger.model.manifest import BANK, sums
 from genretagger.model.recipes import MUSICNN, YAMNET
 
+pytest_plugins = ("databases",)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / ".cache" / "test-models"
 SHARED = REPOSITORY.parent / "shared"

@@ -146,12 +146,12 @@ def test_a_decision_is_made_again_if_the_evidence_is_other(library: Library, sto
         library.add(name, ALBUM[name])
     together = library.tag(dry_run=True)["3"]
     assert "Jazz" not in together.genres
-    known = store.describe(song)
+    known = store.reports.get(song)
     assert known is not None
     assert known.decisions[0].decision.genres == together.genres
     made_at = known.decisions[0].decided_at
     assert library.tag(dry_run=True)["3"].genres == together.genres
-    again = store.describe(song)
+    again = store.reports.get(song)
     assert again is not None
     assert again.decisions[0].decided_at == made_at  # nothing changed, and nothing was decided again
 

@@ -51,14 +51,14 @@ def test_nothing_that_was_written_or_heard_is_lost(
     old: Settings, music: Path, store: Store, one_ear: InstalledModel
 ) -> None:
     song = music / "tagged.flac"
-    written, before = genres_of(song), store.describe(song)
+    written, before = genres_of(song), store.reports.get(song)
     assert written
     assert before is not None
     outcomes = tag(with_both(old), music)
     # what has a genre needs no decision, and is not listened to
     assert outcomes["tagged.flac"].status is Status.UNCHANGED
     assert genres_of(song) == written
-    after = store.describe(song)
+    after = store.reports.get(song)
     assert after is not None
     assert after.writes == before.writes
     assert [each.state for each in after.writes] == [WriteState.DONE]
@@ -71,14 +71,14 @@ def test_a_track_is_heard_again_when_its_next_decision_is_needed(
     old: Settings, music: Path, store: Store, model: InstalledModel, one_ear: InstalledModel
 ) -> None:
     assert tag(with_both(old), music)["unsure.flac"].status is Status.TAGGED
-    known = store.describe(music / "unsure.flac")
+    known = store.reports.get(music / "unsure.flac")
     assert known is not None
     assert {each.fingerprint for each in known.analyses} == {one_ear.sha256, model.sha256}
     assert {each.model for each in known.decisions} == {"musicnn", "musicnn-yamnet"}
     assert genres_of(music / "unsure.flac")
     # with another policy, a track that has a genre needs a decision as well
     tag(with_both(old).model_copy(update={"policy": Policy.REPLACE}), music)
-    known = store.describe(music / "tagged.flac")
+    known = store.reports.get(music / "tagged.flac")
     assert known is not None
     assert {each.fingerprint for each in known.analyses} == {one_ear.sha256, model.sha256}
 

@@ -35,14 +35,14 @@ def test_golden_clip(
     assert "trance" in sentence(outcome.reason)
     assert genres_of(song) == list(outcome.genres)
 
-    known = store.describe(song)
+    known = store.reports.get(song)
     assert known is not None
     assert known.track is not None
     assert known.track.genres.values == outcome.genres
     assert known.decisions[0].decision.genres == outcome.genres
     assert [write.state for write in known.writes] == [WriteState.DONE]
     assert known.analyses[0].fingerprint == model.sha256
-    analysis = store.analysis(known.track.payload_hash, model.sha256, known.analyses[0].plan)
+    analysis = store.analyses.get(known.track.payload_hash, model.sha256, known.analyses[0].plan)
     assert analysis is not None
     assert analysis.activations is not None
     assert analysis.activations.values.shape == (4, 621)  # twelve seconds hold four windows
@@ -86,7 +86,7 @@ def test_one_bad_file_costs_one_file(
     assert "silence" in sentence(by_name["silent.flac"].reason)
     assert "noise" in sentence(by_name["noise.flac"].reason)
     assert "short" in sentence(by_name["blip.flac"].reason)
-    silent = store.describe(music / "silent.flac")
+    silent = store.reports.get(music / "silent.flac")
     assert silent is not None
     assert silent.analyses[0].hearing is Hearing.SILENT
     assert {name: outcome.reason for name, outcome in tag(settings, music).items() if name != "good.flac"} == {

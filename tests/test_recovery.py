@@ -189,12 +189,12 @@ LEFT_OVER = ".genretagger-00112233445566ff.tmp"
 def pending(data_dir: Path, song: Path, *, temporary_name: str = LEFT_OVER) -> int:
     """Forge a write that a kill interrupted; the file must be known."""
     with Store.open(data_dir / "library.sqlite3") as store:
-        known = store.describe(song)
+        known = store.reports.get(song)
         assert known is not None
         assert known.track is not None
-        run = store.begin_run("tag", {})
+        run = store.runs.begin("tag", {})
         payload = known.track.payload_hash
-        return store.begin_write(
+        return store.writes.begin(
             run, song, payload, BEFORE, AFTER, model="musicnn", reason=recorded("r"), temporary_name=temporary_name
         )
 
@@ -440,7 +440,7 @@ def test_a_stop_does_not_wait_for_a_child_that_hangs(
             outcomes = pipeline.tag(find([music], helpers.unexpected), pipeline.begin("tag"), stop=stop)
         else:
             rewriting = Rewriting(options, store, workers)
-            outcomes = rewriting.undo(list(store.writes()), rewriting.begin("undo"), stop=stop)
+            outcomes = rewriting.undo(list(store.writes.get_all()), rewriting.begin("undo"), stop=stop)
         assert list(outcomes) == []
     assert song.read_bytes() == before
     assert sorted(music.iterdir()) == [song]

@@ -182,11 +182,11 @@ def test_a_read_only_file_system_leaves_no_pending_writes(heard: Path, music: Pa
     print(status, "read-only" in said, states())
     # what a kill left, or an earlier version
     with Store.open(data / "library.sqlite3") as store:
-        known = store.describe(music / "song.flac").track
+        known = store.reports.get(music / "song.flac").track
         for name in ("Techno", "Mine"):
             after = GenreField(("Electronic", "Techno") if name == "Techno" else (name,), None, "Vorbis comment")
-            run = store.begin_run("tag", {})
-            store.begin_write(run, known.path, known.payload_hash, GenreField((), None, "Vorbis comment"), after,
+            run = store.runs.begin("tag", {})
+            store.writes.begin(run, known.path, known.payload_hash, GenreField((), None, "Vorbis comment"), after,
                               model="musicnn", reason=recorded("r"), temporary_name=".genretagger-00112233445566ff.tmp")
     helpers.bury_runs(data)
     print("pending writes" in command("doctor", music)[1])
@@ -200,7 +200,7 @@ def test_a_read_only_file_system_leaves_no_pending_writes(heard: Path, music: Pa
     copy = music / ".genretagger-00112233445566ff.tmp"
     copy.write_text("half a copy")
     with Store.open(data / "library.sqlite3") as store:
-        store.begin_write(store.begin_run("tag", {}), known.path, known.payload_hash, after, after, model="musicnn",
+        store.writes.begin(store.runs.begin("tag", {}), known.path, known.payload_hash, after, after, model="musicnn",
                           reason=recorded("r"), temporary_name=copy.name)
     helpers.bury_runs(data)
     for how in ("ro", "rw"):

@@ -195,7 +195,7 @@ class Ears:
 
         def work(pipeline: Pipeline, _: Run) -> bool:
             if self._given is None:
-                self._given = {spelt(write.after.values) for write in pipeline.store.writes() if write.model}
+                self._given = {spelt(write.after.values) for write in pipeline.store.writes.get_all() if write.model}
             return spelt(genres) in self._given
 
         return self._call(work)
@@ -348,5 +348,5 @@ def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
     except FileError as error:
         return Heard(pipeline.failed(outcome.path, error, run))
     genres = track.genres.values
-    ours = ours_among(genres, store.history(track.path, track.payload_hash))
+    ours = ours_among(genres, store.writes.get_history(track.path, track.payload_hash))
     return Heard(outcome, bool(ours) and ours == genres, owned)

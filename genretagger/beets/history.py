@@ -121,7 +121,7 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     if writes or not number:
         return _chosen(pipeline, writes, track.path, same_audio=True)
     try:
-        noted = store.write(number)
+        noted = store.writes.get(number)
     except DatabaseError:  # the number comes from another history
         return Trail((), frozenset(), same_audio=False)
     writes = _writes_to(store, noted.path, noted.payload_hash)
@@ -169,7 +169,7 @@ def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[
 
 def _writes_to(store: Store, path: Path, payload_hash: str) -> list[StoredWrite]:
     """The writes to some audio that took place, at any path, oldest first."""
-    known = store.describe(path)
+    known = store.reports.get(path)
     writes = known.writes if known is not None else ()
     took_place = (WriteState.DONE, WriteState.UNDONE)
     return [each for each in reversed(writes) if each.payload_hash == payload_hash and each.state in took_place]

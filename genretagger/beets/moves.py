@@ -23,4 +23,4 @@ def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
         return
     with Store.open(settings.database, create=False) as store:
         for source, target in moves:
-            store.move(source, target)
+            store.tracks.save_move(source, target)

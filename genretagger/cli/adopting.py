@@ -51,7 +51,7 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
 
         def unrecorded(each: Heard) -> bool:
             path = each.track.path
-            writes = store.history(path, each.track.payload_hash)
+            writes = store.writes.get_history(path, each.track.payload_hash)
             # A write to the same audio at another path is that of a copy, unless the file was moved from there.
             known = any(write.path == path or not os.path.lexists(write.path) for write in writes)
             return bool(each.track.genres.values) and not known
@@ -66,9 +66,11 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
                     continue
                 adopted += 1
                 if yes:
-                    run_id = run_id or store.begin_run("adopt", settings.recorded())
+                    run_id = run_id or store.runs.begin("adopt", settings.recorded())
                     before = GenreField((), None, track.genres.form)
-                    store.adopt(run_id, track, before, model=pipeline.listener.name, reason=because(Cause.ADOPTED))
+                    store.writes.adopt(
+                        run_id, track, before, model=pipeline.listener.name, reason=because(Cause.ADOPTED)
+                    )
                 if as_json:
                     output.say_json(
                         {"path": str(track.path), "genres": list(track.genres.values), "adopted": yes, "run": run_id}
@@ -79,7 +81,7 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
             raise typer.Exit(130)
         if yes:
             if run_id:
-                store.finish_run(run_id)
+                store.runs.finish(run_id)
             store.settle_loss()
     if yes:
         output.notice(f"{plural(adopted, 'file')} recorded as written to an empty genre field")

@@ -141,7 +141,7 @@ def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
         if not any(path.is_relative_to(root) for root in roots if root is not None):
             roots.append(path)
     for root in roots or [None]:
-        yield from store.everything(root)
+        yield from store.reports.get_all(root)
 
 
 def genres_of(known: Known) -> tuple[str, ...]:

@@ -46,11 +46,13 @@ def history(
     told: StoredRun | None = None
     last_run = 0
     with Store.open(settings.database, create=False, read_only=True) as store:
-        if run is not None and not (0 < run < 1 << 63 and (store.run(run) is not None or store.took_place(run_id=run))):
+        if run is not None and not (
+            0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.took_place(run_id=run))
+        ):
             raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
         for write in _writes(store, paths or [], run):
             if write.run_id != last_run:
-                told, last_run = store.run(write.run_id), write.run_id
+                told, last_run = store.runs.get(write.run_id), write.run_id
                 if not as_json:
                     output.say(_head(told) if told is not None else f"run {last_run}: its row in the database is odd")
             if as_json:
@@ -64,7 +66,7 @@ def history(
 def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[StoredWrite]:
     """The writes to these paths, or to all, newest first, each once."""
     roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - stored as named, links and all
-    parts = [store.writes(run_id=run, under=root) for root in roots] or [store.writes(run_id=run)]
+    parts = [store.writes.get_all(run_id=run, under=root) for root in roots] or [store.writes.get_all(run_id=run)]
     last = 0
     for write in heapq.merge(*parts, key=lambda write: -write.id):
         if write.id != last:  # folders within one another give it several times, one after the other

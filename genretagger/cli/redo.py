@@ -40,19 +40,21 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     from genretagger.errors import ConfigError
 
     for path in request.paths:
-        if not any(write.kind is WriteKind.UNDO for write in store.writes(under=path)):
+        if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all(under=path)):
             raise ConfigError("nothing was undone there", path=path)
     if request.paths:
-        return request.newest(lambda path: store.redoable(under=path))
+        return request.newest(lambda path: store.writes.get_redoable(under=path))
     if request.last:
-        newest = request.name_last(store.last_undo)
+        newest = request.name_last(store.writes.get_last_undo)
         if newest is None:
-            if not any(write.kind is WriteKind.UNDO for write in store.writes()):
+            if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all()):
                 raise ConfigError("nothing was undone yet")
             return []
-        return (write for write in store.redoable(run_id=newest) if write.run_id == newest)
+        return (write for write in store.writes.get_redoable(run_id=newest) if write.run_id == newest)
     run = request.run
-    undone = any(write.kind is WriteKind.UNDO or write.undone_by is not None for write in store.writes(run_id=run))
+    undone = any(
+        write.kind is WriteKind.UNDO or write.undone_by is not None for write in store.writes.get_all(run_id=run)
+    )
     if not undone:
         raise ConfigError(f"run {run} has undone nothing", hint="`genretagger history` lists the runs")
-    return store.redoable(run_id=run or 0)
+    return store.writes.get_redoable(run_id=run or 0)

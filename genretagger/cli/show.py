@@ -96,10 +96,10 @@ class _Library:
         """Look at a file, or at the known files of a folder; gives nothing where there is nothing."""
         if path.is_dir():
             if self._store is not None:
-                for each in self._store.everything(path):
+                for each in self._store.reports.get_all(path):
                     yield self._view(each.path, each, path, anew=False)
             return
-        known = self._store.describe(path) if self._store is not None else None
+        known = self._store.reports.get(path) if self._store is not None else None
         if known is not None or path.exists() or path.is_symlink():
             yield self._view(path, known, path.parent, anew=True)
 
@@ -123,7 +123,7 @@ class _Library:
 
         try:
             stamp = stamp_of(path)
-            failure = self._store.known_failure(path, stamp) if self._store is not None else None
+            failure = self._store.tracks.get_failure(path, stamp) if self._store is not None else None
             if anew or known is None or known.track is None or known.track.stamp != stamp:
                 options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
                 now: Track | None = self._pool().inspect(path, options=options).result()
@@ -155,11 +155,11 @@ class _Library:
             self._models = ModelStore(self._settings.models_dir).installed()
         notes, decisions = [], []
         for model in sorted(self._models, key=lambda model: model.name != self._settings.model):
-            decided = store.decision(now.payload_hash, model.sha256)
+            decided = store.decisions.get(now.payload_hash, model.sha256)
             if decided is None:
                 continue
             decisions.append(decided)
-            heard = store.analysis(now.payload_hash, model.sha256, decided.plan)
+            heard = store.analyses.get(now.payload_hash, model.sha256, decided.plan)
             if heard is not None:
                 provider, windows = (
                     (heard.activations.provider, len(heard.activations.values)) if heard.activations else ("", 0)
@@ -167,7 +167,7 @@ class _Library:
                 cause = heard.error.cause if heard.error is not None else ""
                 known = (model.name, model.sha256, heard.plan, provider, heard.hearing, windows, cause)
                 notes.append(AnalysisNote(*known, heard.seconds, heard.analysed_at))
-        last = store.last_write(now.path, now.payload_hash)
+        last = store.writes.get_last(now.path, now.payload_hash)
         if last is not None and last.id not in {write.id for write in writes}:
             writes = (*writes, last)
         return tuple(notes), tuple(decisions), tuple(sorted(writes, key=lambda write: -write.id))

@@ -40,8 +40,8 @@ def status(as_json: AsJson = False) -> None:
     counts, quarantined = JobCounts(0, 0, 0, 0), []
     if settings.database_url or (settings.data_dir / "library.sqlite3").exists():
         with Store.open(settings.database, create=False, read_only=True) as store:
-            counts = store.job_counts()
-            quarantined = store.jobs(JobState.QUARANTINED, limit=1000)
+            counts = store.jobs.get_counts()
+            quarantined = store.jobs.get_all(JobState.QUARANTINED, limit=1000)
     well = bool(running) and running["healthy"]
     if as_json:
         output.say_json(
@@ -159,7 +159,7 @@ def retry(
     settings = load()
     named = [Path(os.path.abspath(path)) for path in paths or ()]  # noqa: PTH100 - resolve() follows links
     with Store.open(settings.database, create=False) as store:
-        released = store.release_jobs(named)
+        released = store.jobs.release(named)
     running = ask(settings.data_dir, "wake") is not None
     if as_json:
         for path in released:

@@ -41,21 +41,21 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     from genretagger.errors import ConfigError
 
     for path in request.paths:
-        if not store.took_place(under=path):
+        if not store.writes.took_place(under=path):
             raise ConfigError("nothing was written there that could be undone", path=path)
     if request.paths:
-        return request.newest(lambda path: store.undoable(under=path))
+        return request.newest(lambda path: store.writes.get_undoable(under=path))
     if request.last:
-        newest = request.name_last(store.last_run)
+        newest = request.name_last(store.writes.get_last_run)
         if newest is None:
-            if not store.took_place():
+            if not store.writes.took_place():
                 raise ConfigError("there is nothing to undo")
             return []
-        return store.undoable(run_id=newest)
+        return store.writes.get_undoable(run_id=newest)
     run = request.run
-    if not store.took_place(run_id=run):
+    if not store.writes.took_place(run_id=run):
         raise ConfigError(f"run {run} has written nothing", hint="`genretagger history` lists the runs")
-    if all(write.kind is WriteKind.UNDO for write in store.writes(run_id=run)):
+    if all(write.kind is WriteKind.UNDO for write in store.writes.get_all(run_id=run)):
         hint = f"`genretagger redo --run {run}` puts back what it took back"
         raise ConfigError(f"run {run} is an undo, which is not undone", hint=hint)
-    return store.undoable(run_id=run)
+    return store.writes.get_undoable(run_id=run)

@@ -105,7 +105,7 @@ class Request:
 
     def _earlier(self) -> Iterator[tuple[StoredRun, Json]]:
         """Earlier runs of the same command and what they were asked for, newest first."""
-        for run in self._store.runs():
+        for run in self._store.runs.get_all():
             asked = run.settings.get(_ASKED) if isinstance(run.settings, dict) else None
             if run.command == self.words.command and isinstance(asked, dict):
                 yield run, asked
@@ -129,7 +129,7 @@ class Request:
                 continue
             if run.finished_at is not None:
                 break
-            for write in self._store.writes(run_id=run.id):
+            for write in self._store.writes.get_all(run_id=run.id):
                 if write.state is not WriteState.ABANDONED:
                     done[write.path] = max(write.id, done.get(write.path, 0))
         return done

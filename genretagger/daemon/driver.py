@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from genretagger import launch
 from genretagger.config import Settings
 from genretagger.daemon.notify import without_manager
+from genretagger.database.values import Claimant
 from genretagger.types import Json
 
 UNSETTLED = "unsettled"
@@ -55,25 +57,33 @@ class Driver:
 
     Args:
         settings: for the engine.
+        service: whose jobs it does.
         tell: gets its messages, in another thread.
         keep_open: descriptors that it inherits, such as the lock of the service.
 
     Attributes:
+        claimant: the name that its jobs are known by, which no other engine has.
         busy: the files that it handles now, and since when.
         is_loading: whether it loads the model or itself, and so may be silent for long.
     """
 
     def __init__(
-        self, settings: Settings, tell: Callable[[Said | Ended], None], *, keep_open: tuple[int, ...] = ()
+        self,
+        settings: Settings,
+        service: Claimant,
+        tell: Callable[[Said | Ended], None],
+        *,
+        keep_open: tuple[int, ...] = (),
     ) -> None:
         self._tell = tell
+        self.claimant = replace(service, name=f"{service.name}/{secrets.token_hex(4)}")
         self.busy: dict[Path, float] = {}
         self.heard_s = time.monotonic()
         self.is_loading = True
         self._stopping = False
         self._words: list[str] = []
         self._process = subprocess.Popen(
-            launch.command("daemon.engine"),
+            launch.command("daemon.engine", self.claimant.name, *map(str, self.claimant.folders)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

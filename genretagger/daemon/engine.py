@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -28,7 +27,7 @@ from genretagger.daemon.disks import Faults, place_of
 from genretagger.daemon.driver import PAUSED, RESUME, UNSETTLED
 from genretagger.daemon.events import LEVELS
 from genretagger.database.store import Store
-from genretagger.database.values import StoredJob
+from genretagger.database.values import Claimant, StoredJob
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found, is_ignored
 from genretagger.files.replace import stamp_of
@@ -58,6 +57,7 @@ class Engine:
 
     Args:
         settings: from the watcher.
+        claimant: by which name and from which folders it takes jobs.
         pipeline: open.
         store: the database of the pipeline.
         stop: done when the engine should end.
@@ -68,16 +68,16 @@ class Engine:
     def __init__(
         self,
         settings: Settings,
+        claimant: Claimant,
         pipeline: Pipeline,
         store: Store,
         stop: Future[None],
         wake: threading.Event,
         resume: threading.Event,
     ) -> None:
-        self._settings, self._pipeline, self._store = settings, pipeline, store
+        self._settings, self._me, self._pipeline, self._store = settings, claimant, pipeline, store
         self._stop, self._wake, self._resume = stop, wake, resume
         self._faults = Faults()
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._claimed: dict[Path, StoredJob] = {}
         self._alone: StoredJob | None = None
         self._home: Path | None = None
@@ -97,7 +97,7 @@ class Engine:
                 if self._alone is None and not self._stop.done() and not self._more_to_come():
                     return
         finally:
-            self._store.give_back_jobs(attempted=False)
+            self._store.jobs.give_back(self._me, attempted=False)
             self._pipeline.finish(run)
 
     def _files(self) -> Iterator[Found]:
@@ -122,11 +122,11 @@ class Engine:
             rules = self._settings
             # since it was queued
             if is_ignored(job.path, job.root, rules.ignore, rules.ignore_folders):
-                self._store.finish_job(job.path, None)
+                self._store.jobs.finish(self._me, job.path, None)
                 continue
             # since it was queued, perhaps hours ago
             if self._is_changing(job.path) or companion(job.path, job.root):
-                self._store.finish_job(job.path, None)
+                self._store.jobs.finish(self._me, job.path, None)
                 self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
                 continue
             suspect = job.attempts > 1 and not job.cause
@@ -143,8 +143,8 @@ class Engine:
     def _claim(self) -> StoredJob | None:
         """Take the next job: another file of the album that is being handled, or else the first one of the queue."""
         claim = partial(
-            self._store.claim_job,
-            self._worker,
+            self._store.jobs.claim,
+            self._me,
             lease_s=self._lease_s,
             attempts=DIED_FACTOR * self._settings.attempts,
             outside=self._faults.places,
@@ -173,7 +173,7 @@ class Engine:
         idle_until = time.monotonic() + self._settings.idle_s
         while not self._stop.done():
             left_s = idle_until - time.monotonic()
-            due = self._store.next_job_at(outside=self._faults.places)
+            due = self._store.jobs.get_next_at(self._me, outside=self._faults.places)
             if due is not None and (due_s := due.timestamp() - time.time()) <= left_s:
                 if due_s <= 0 or not self._wake.wait(due_s):
                     return True
@@ -189,7 +189,7 @@ class Engine:
 
     def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
         """Leave a disk with a fault alone; the watcher says when to try it again."""
-        self._store.fail_job(job.path, error, again_in_s=0, attempted=False)
+        self._store.jobs.fail(self._me, job.path, error, again_in_s=0, attempted=False)
         where = {"place": str(place_of(job.path)), "path": str(job.path)}
         say("paused", **where, cause=error.why.value, reason=error.cause)
 
@@ -205,11 +205,11 @@ class Engine:
                 status = GONE
             elif isinstance(error, FileChangedError):
                 status = UNSETTLED
-            failure = self._store.last_failure(outcome.path)
+            failure = self._store.tracks.get_last_failure(outcome.path)
             quarantined = self._failed(job, error, retry=error.retry or failure is None or failure.retry)
         else:
             self._faults.well(outcome.path)
-            self._store.finish_job(outcome.path, self._settings.rules_key, outcome.reason.cause)
+            self._store.jobs.finish(self._me, outcome.path, self._settings.rules_key, outcome.reason.cause)
         self._say_ended(
             job,
             status,
@@ -232,18 +232,18 @@ class Engine:
             if self._faults.look(job.path) or self._faults.met(job.path):
                 self._pause(job, error)
             else:  # perhaps one bad sector: the other files go on
-                self._store.fail_job(job.path, error, again_in_s=self._settings.retry_s, attempted=False)
+                self._store.jobs.fail(self._me, job.path, error, again_in_s=self._settings.retry_s, attempted=False)
             return False
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
             # if the file comes back, an event or a scan finds it; and a change by others is no
             # fault of the file
-            self._store.finish_job(job.path, None)
+            self._store.jobs.finish(self._me, job.path, None)
             return False
         if retry and job.attempts < self._settings.attempts:
             wait_s = min(self._settings.retry_s * 2 ** (job.attempts - 1), LONGEST_WAIT_S)
-            self._store.fail_job(job.path, error, again_in_s=wait_s)
+            self._store.jobs.fail(self._me, job.path, error, again_in_s=wait_s)
             return False
-        self._store.fail_job(job.path, error, again_in_s=None)
+        self._store.jobs.fail(self._me, job.path, error, again_in_s=None)
         return True
 
 
@@ -258,7 +258,8 @@ def say(event: str, **details: Json) -> None:
 
 
 def main() -> None:
-    """Run an engine for the watcher at the other end of the standard streams."""
+    """Run an engine for the watcher at the other end of the standard streams; the arguments say whose jobs it does."""
+    claimant = Claimant(sys.argv[1], tuple(map(Path, sys.argv[2:])))
     stop: Future[None] = Future()
     wake, resume = threading.Event(), threading.Event()
 
@@ -283,7 +284,7 @@ def main() -> None:
         with open_pipeline(settings, notice=lambda text: say("notice", text=text), progress=_progress) as pipeline:
             pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
             say("ready", model=settings.model)
-            Engine(settings, pipeline, pipeline.store, stop, wake, resume).run()
+            Engine(settings, claimant, pipeline, pipeline.store, stop, wake, resume).run()
     except GenretaggerError as error:
         where = None if error.path is None else str(error.path)
         say("broken", cause=str(error), path=where, database=isinstance(error, DatabaseError))

@@ -19,7 +19,7 @@ from genretagger.config import Settings
 from genretagger.daemon.gathering import LONGEST
 from genretagger.daemon.scan import Scan, Unhandled, is_handled
 from genretagger.database.store import Store
-from genretagger.database.values import Handled, JobCounts, JobState, NewJob
+from genretagger.database.values import Claimant, Handled, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.files.system import is_being_written
@@ -71,8 +71,9 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """The engine is gone: its jobs have to wait again."""
+    """An engine is gone, or all engines of a service: their jobs have to wait again."""
 
+    claimant: Claimant
     attempted: bool
 
 
@@ -155,11 +156,12 @@ class Intake:
 
     Args:
         settings: the database and the rules.
+        service: whose part of the queue it fills.
         tell: gets the reports, in this thread.
     """
 
-    def __init__(self, settings: Settings, tell: Callable[[Report], None]) -> None:
-        self._settings, self._tell = settings, tell
+    def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
+        self._settings, self._service, self._tell = settings, service, tell
         self._orders: SimpleQueue[Order | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outside: tuple[Path, ...] = ()
@@ -208,7 +210,7 @@ class Intake:
             self._tell(Broken(error))
 
     def _queue(self, store: Store) -> Queue:
-        return Queue(store.job_counts(), store.next_job_at(outside=self._outside), self._known)
+        return Queue(store.jobs.get_counts(), store.jobs.get_next_at(self._service, outside=self._outside), self._known)
 
     def _next(self) -> list[Order] | None:
         """Wait for an order, and take all others that wait already; None at the end."""
@@ -229,9 +231,9 @@ class Intake:
         files = [file for each in arrived for file in each.files]
         jobs = [NewJob(path, root, 0, changed=True) for path, root in files if self._is_new(store, path, root)]
         if jobs:
-            store.add_jobs(jobs)
+            store.jobs.add(self._service, jobs)
         gone = [order.path for order in orders if isinstance(order, Gone) and not order.is_folder]
-        store.drop_waiting_jobs([path for path in gone if not os.path.lexists(path)])
+        store.jobs.drop_waiting(self._service, [path for path in gone if not os.path.lexists(path)])
         whole = {order.folder: order for order in orders if isinstance(order, Look) and order.folder == order.root}
         for order in orders:
             if isinstance(order, Look):
@@ -242,7 +244,7 @@ class Intake:
                 if order.is_folder:
                     self._drop_gone(store, order.path)
             elif isinstance(order, GiveBack):
-                store.give_back_jobs(attempted=order.attempted)
+                store.jobs.give_back(order.claimant, attempted=order.attempted)
             elif isinstance(order, Configure):
                 self._settings = order.settings
             elif isinstance(order, Outside):
@@ -253,8 +255,8 @@ class Intake:
 
         A moved file is found in its new place.
         """
-        for paths in store.waiting_below(folder):
-            store.drop_waiting_jobs([path for path in paths if not os.path.lexists(path)])
+        for paths in store.jobs.get_waiting_below(folder):
+            store.jobs.drop_waiting(self._service, [path for path in paths if not os.path.lexists(path)])
 
     def _is_new(self, store: Store, path: Path, root: Path) -> bool:
         """Whether a file differs from the one handled last; this also recognises our own writes."""
@@ -262,16 +264,16 @@ class Intake:
             stamp = stamp_of(path)
         except FileError:
             return False
-        job = store.job(path)
+        job = store.jobs.get(path)
         if job is not None and job.state is JobState.WORKING:
             # it is being handled: look again when that is over
             self._tell(Unsettled(path, root))
             return False
-        track = store.known_track(path, stamp)
-        failure = store.known_failure(path, stamp)
+        track = store.tracks.get(path, stamp)
+        failure = store.tracks.get_failure(path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
-        handled = store.handled(path, track.payload_hash) if track is not None else Handled()
+        handled = store.tracks.get_handled(path, track.payload_hash) if track is not None else Handled()
         if is_handled(handled, self._settings.rules_key, path):
             self._known += 1
             return False
@@ -285,7 +287,7 @@ class Intake:
         jobs: list[NewJob] = []
         scan = Scan(
             look.folder,
-            store.seen_below(look.folder),
+            store.tracks.get_seen_below(look.folder),
             rules_key=settings.rules_key,
             ignore=settings.ignore,
             ignore_folders=settings.ignore_folders,
@@ -310,10 +312,10 @@ class Intake:
                 NewJob(each.path, look.root, look.priority, each.changed) for each in files if each.path not in left_out
             ]
             if len(jobs) >= _BATCH:
-                store.add_jobs(jobs)
+                store.jobs.add(self._service, jobs)
                 jobs.clear()
                 self._tell(self._queue(store))
-        store.add_jobs(jobs)
+        store.jobs.add(self._service, jobs)
         if unsettled > MOST_UNSETTLED:
             self._tell(Flooded(look.root))
         self._tell(Looked(look, scan.files, found, time.monotonic() - started))

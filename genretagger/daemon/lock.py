@@ -1,7 +1,18 @@
-"""One watcher a database: it holds a lock in the data folder, and so does its engine."""
+"""One watcher for each data folder: it holds a lock in the folder, and so does its engine.
+
+The file of the lock also holds the name of the service, by which its jobs are known in a database
+that several services share. The name stays the same for as long as the folder does: what a killed
+service had claimed belongs to the next one, which cannot have the lock before the last process of
+the killed one has ended.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import secrets
+import socket
 import time
 from pathlib import Path
 
@@ -11,6 +22,7 @@ from genretagger.files.system import lock
 
 LOCK = "watch.lock"
 _AGAIN_S = 0.1
+_NAME = re.compile(rb"(?a)(\d{1,20}) ([0-9a-f]{16}@[^\s/]{1,255})\n")
 
 
 def take(data_dir: Path, *, wait_s: float) -> int:
@@ -37,6 +49,31 @@ def take(data_dir: Path, *, wait_s: float) -> int:
             )
         time.sleep(_AGAIN_S)
     return descriptor
+
+
+def name_of_service(descriptor: int) -> str:
+    """The name of the service that holds the lock: a random number, and the host that it was made on, for people.
+
+    It is noted with the number of the lock's inode. In a copy of the data folder, perhaps on another machine, the inode
+    is another one; so a copy gets a name of its own, and never takes the jobs of the service that it was copied from.
+    On a full disk the name lasts only as long as this service: if it is killed, its jobs wait until their leases end.
+
+    Args:
+        descriptor: from `take`.
+    """
+    host = re.sub(r"[\s/]", "-", socket.gethostname())[:255] or "host"
+    name = f"{secrets.token_hex(8)}@{host}"
+    with contextlib.suppress(OSError):
+        inode = os.fstat(descriptor).st_ino
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        noted = _NAME.fullmatch(os.read(descriptor, 1000))
+        if noted is not None and int(noted[1]) == inode:
+            return os.fsdecode(noted[2])
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, os.fsencode(f"{inode} {name}\n"))
+        os.fsync(descriptor)
+    return name
 
 
 def _lock(data_dir: Path) -> int | None:

@@ -31,10 +31,10 @@ from genretagger.daemon.memory import give_back_memory
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
-from genretagger.daemon.storage import AGAIN_S, Storage, migrate_aside
+from genretagger.daemon.storage import AGAIN_S, Storage, take_over
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
-from genretagger.database.store import Store
+from genretagger.database.values import Claimant
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.text import printable
 from genretagger.types import Json
@@ -56,7 +56,6 @@ _FULL_S = 0.2
 
 _LONGEST_LOOK_S = 1800.0
 """The database or a scan hangs if it takes longer."""
-
 
 _DIED = object()
 """The message that a thread died of an exception."""
@@ -81,14 +80,12 @@ class Service:
         self._questions: SimpleQueue[Question] = SimpleQueue()
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
-        migrate_aside(self._settings.database)
-        with Store.open(self._settings.database) as store:  # here, so that an error ends the start
-            store.give_back_jobs(attempted=True)
-            store.forget_jobs(outside=roots)
+        self._me = Claimant(lock.name_of_service(held), tuple(roots))
+        take_over(self._settings.database, self._me)  # here, so that an error ends the start
         self._storage = Storage(self._settings.database)
         self._storage_at_s = 0.0
         self._fault = ""
-        self._intake = intake.Intake(self._settings, self._inbox.put)
+        self._intake = intake.Intake(self._settings, self._me, self._inbox.put)
         self._intake_at_s: float | None = None
         self._intake_failures = 0
         self._roots = Roots(
@@ -96,7 +93,7 @@ class Service:
         )
         self._arrivals = Arrivals(self._settings, self._roots, self._ask)
         self._account = Account(events)
-        self._work = Work(self._settings, events, self._account, tell=self._inbox.put, ask=self._ask, lock=held)
+        self._work = Work(self._settings, self._me, events, self._account, self._inbox.put, ask=self._ask, lock=held)
         self._backup = DailyBackup(self._settings.database_file, events)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
@@ -310,10 +307,10 @@ class Service:
     def _restart_intake(self) -> None:
         """Open the database again; scans of all folders find what was missed meanwhile."""
         self._intake_at_s = None
-        self._intake = intake.Intake(self._settings, self._inbox.put)
+        self._intake = intake.Intake(self._settings, self._me, self._inbox.put)
         self._intake.start()
         self._intake.ask(intake.Outside(self._work.pauses.places))
-        self._intake.ask(intake.GiveBack(attempted=False) if self._work.engine is None else intake.Count())
+        self._intake.ask(intake.GiveBack(self._me, attempted=False) if self._work.engine is None else intake.Count())
         self._roots.look_at_all("database", priority=0)
 
     # Requests

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genretagger.daemon.disks import fault_of
 from genretagger.database.store import Store
+from genretagger.database.values import Claimant
 
 AGAIN_S = 2.0
 """How often to check while something is wrong."""
@@ -53,7 +54,24 @@ class Storage:
         return (found.st_dev, found.st_ino) if found.st_size else None
 
 
-def migrate_aside(database: str | Path) -> None:
+def take_over(database: str | Path, service: Claimant) -> None:
+    """Let what the service was working on when it last ended wait again, and forget files that it
+    watches no longer.
+
+    Args:
+        database: its file or address; created if it is missing.
+        service: this service, which is the only one of this name.
+
+    Raises:
+        DatabaseError: it cannot be opened.
+    """
+    _migrate_aside(database)
+    with Store.open(database) as store:
+        store.jobs.give_back(service, attempted=True)
+        store.jobs.forget(service)
+
+
+def _migrate_aside(database: str | Path) -> None:
     """Bring the database up to date in a child process: migrations load 15 MB that would stay.
 
     Errors are not reported here: the next open of the database meets them again.

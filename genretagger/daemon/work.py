@@ -14,6 +14,7 @@ from genretagger.daemon.account import Account
 from genretagger.daemon.disks import Pauses
 from genretagger.daemon.driver import Driver, Ended, Said
 from genretagger.daemon.events import Events
+from genretagger.database.values import Claimant
 
 SILENT_S = 4.0
 """An engine sends a message every second; after this silence it is not well."""
@@ -41,6 +42,7 @@ class Work:
 
     Args:
         settings: for the next engine; may be replaced.
+        service: whose jobs it does.
         events: the log.
         account: of the outcomes.
         tell: gets an engine's messages, in another thread.
@@ -57,15 +59,16 @@ class Work:
     def __init__(
         self,
         settings: Settings,
+        service: Claimant,
         events: Events,
         account: Account,
-        *,
         tell: Callable[[Said | Ended], None],
+        *,
         ask: Callable[[intake.Order], None],
         lock: int,
     ) -> None:
         self.settings, self._events, self._account = settings, events, account
-        self._tell, self._ask, self._lock = tell, ask, lock
+        self._service, self._tell, self._ask, self._lock = service, tell, ask, lock
         self.engine: Driver | None = None
         self.queue: intake.Queue | None = None
         self.pauses = Pauses()
@@ -115,7 +118,7 @@ class Work:
         due_s = self._due_s(now_s)
         if due_s is not None and due_s <= now_s and now_s >= self._not_before_s:
             try:
-                self.engine = Driver(self.settings, self._tell, keep_open=(self._lock,))
+                self.engine = Driver(self.settings, self._service, self._tell, keep_open=(self._lock,))
             except OSError as error:  # no memory, or too many processes
                 self._not_before_s = now_s + _START_AGAIN_S
                 self._events.error("engine cannot be started", cause=error.strerror or str(error))
@@ -179,7 +182,7 @@ class Work:
                 self._events.error(
                     "engine died", status=ended.status, said=ended.last_words, files=sorted(map(str, ended.engine.busy))
                 )
-        self._ask(intake.GiveBack(attempted=crashed))
+        self._ask(intake.GiveBack(ended.engine.claimant, attempted=crashed))
 
     def stop(self) -> None:
         """Ask the engine to finish its writes, and to end.

@@ -7,6 +7,7 @@ needed only.
 from genretagger.database.store import Store
 from genretagger.database.values import (
     AnalysisNote,
+    Claimant,
     Counts,
     Hearing,
     JobCounts,
@@ -26,6 +27,7 @@ from genretagger.database.values import (
 
 __all__ = [
     "AnalysisNote",
+    "Claimant",
     "Counts",
     "Hearing",
     "JobCounts",

@@ -31,6 +31,10 @@ class Access:
         path: its file; None where it has none.
         location: how to name it to people.
         read_only: refuse to write.
+
+    Attributes:
+        is_sqlite: whether the engine is SQLite.
+        left_out: rows that hold what they cannot, by table and number, each with what is wrong.
     """
 
     def __init__(self, engine: Engine, *, path: Path | None, location: str, read_only: bool) -> None:
@@ -38,14 +42,12 @@ class Access:
         self.location = location
         self.read_only = read_only
         self._engine = engine
-        self._sqlite = engine.dialect.name == "sqlite"
-        self._model_ids: dict[tuple[str, str, tuple[str, ...]], int] = {}
+        self.is_sqlite = engine.dialect.name == "sqlite"
         self._group: Connection | None = None
-        self._left_out: dict[tuple[str, int], OddRow] = {}
-        self._newest: tuple[int, int] | None = None
+        self.left_out: dict[tuple[str, int], OddRow] = {}
         connection = engine.connect()
         # Outside of a transaction, SQLite reads the newest state and holds no lock.
-        self._reader = connection if self._sqlite else connection.execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = connection if self.is_sqlite else connection.execution_options(isolation_level="AUTOCOMMIT")
         self._writer: Connection | None = None
 
     def close(self) -> None:
@@ -62,11 +64,17 @@ class Access:
         It saves the disk work of many small transactions, but others wait for it: keep it short. An error must
         leave the group: after some, such as a full disk, SQLite has taken back what was saved so far.
         """
-        with self._write():
+        with self.write():
             yield
 
+    @property
+    def in_group(self) -> bool:
+        """Whether what is saved now belongs to a group."""
+        return self._group is not None
+
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[Connection]:
+        """A connection to read from; inside of a group it sees what the group has saved."""
         connection = self._group or self._reader  # inside of a group, see what it has saved
         try:
             yield connection
@@ -76,7 +84,8 @@ class Access:
             raise translate(error, path=self.path) from error
 
     @contextmanager
-    def _write(self) -> Iterator[Connection]:
+    def write(self) -> Iterator[Connection]:
+        """A transaction to write in: its own, or that of the group."""
         if self.read_only:
             raise DatabaseError("the database was opened for reading only", path=self.path)
         try:
@@ -95,7 +104,7 @@ class Access:
         except DBAPIError as error:
             raise translate(error, path=self.path) from error
 
-    def _sound(self, model: type[Base], rows: Sequence[Any]) -> list[Any]:
+    def sound(self, model: type[Base], rows: Sequence[Any]) -> list[Any]:
         """The rows that hold what they may; each of the others is named once, and left out.
 
         Args:
@@ -113,13 +122,13 @@ class Access:
 
     def _leave_out(self, odd: OddRow) -> None:
         key = (odd.table, odd.id)
-        if key in self._left_out:
+        if key in self.left_out:
             return
-        self._left_out[key] = odd
+        self.left_out[key] = odd
         # Above the level that commands switch off, since it is no library that speaks here.
-        if len(self._left_out) <= _MOST_NAMED:
+        if len(self.left_out) <= _MOST_NAMED:
             _log.error("%s: %s, and is left out; `genretagger doctor` says what that costs", self.location, odd)
-        elif len(self._left_out) == _MOST_NAMED + 1:
+        elif len(self.left_out) == _MOST_NAMED + 1:
             _log.error("%s: more such rows are left out; `genretagger doctor` counts them", self.location)
 
     def _still_there(self) -> None:
@@ -140,11 +149,21 @@ class Access:
             return  # what matters comes from SQLite
 
 
+class Repository:
+    """What is known of one noun; several repositories share one access.
+
+    `get_…` reads, `save_…` writes; other verbs change the state of a row.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+
 def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Change the row with this key, or add it.
 
     Update first and insert what was not there is plain SQL for every engine. SQLite's writing transactions exclude
-    each other; with other engines somebody may insert in between, which shows as a broken uniqueness.
+    each other; with other engines somebody may insert in between, which breaks the uniqueness of the key.
 
     Args:
         connection: in a transaction.
@@ -163,7 +182,8 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
         with connection.begin_nested():
             connection.execute(add, row)
     except IntegrityError:
-        connection.execute(change, row)
+        if not connection.execute(change, row).rowcount:
+            raise  # it was not for the key: the row refers to one that is not there, say
 
 
 @functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2

@@ -14,7 +14,7 @@ import time
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
@@ -131,19 +131,23 @@ def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
 
 
 def other_engine(url: str) -> Engine:
-    """An engine for another address than a file.
+    """An engine for another address than a file; for PostgreSQL with psycopg, unless the address names a driver.
 
     Raises:
         DatabaseError: if the address is wrong or its driver is not installed.
     """
     try:
-        return create_engine(url, pool_pre_ping=True)
+        address = make_url(url)
+        if address.drivername in ("postgresql", "postgres"):
+            address = address.set(drivername="postgresql+psycopg")
+        return create_engine(address, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError) as error:
         cause = "`database_url` is no address of a database"  # not quoted: it may hold a password
-        raise DatabaseError(cause, hint="it looks like postgresql+psycopg://user@host/name") from error
+        raise DatabaseError(cause, hint="it looks like postgresql://user@host/name") from error
     except ModuleNotFoundError as error:
         cause = f"`database_url` needs the Python package {error.name}"
-        raise DatabaseError(cause, hint=f"install {error.name} beside genretagger") from error
+        wanted = "genretagger[postgresql]" if error.name == "psycopg" else error.name
+        raise DatabaseError(cause, hint=f"install it beside genretagger: pip install '{wanted}'") from error
 
 
 def settle_journal(path: Path, *, busy_timeout_s: float) -> str:

@@ -180,7 +180,9 @@ class JobRow(Base):
     """A file that the service has to handle; it goes when that is done.
 
     `state` is "waiting", "working" or "quarantined" (values.JobState). A lower `priority` comes first. `attempts`
-    counts before the file is opened. `worker` has it until `lease_until`; `not_before` is when it may be tried.
+    counts before the file is opened. `worker` is whose job it is (values.Claimant.name): while it waits, the service
+    that queued it; while somebody works on it, the process that claimed it, and nobody else may have it before
+    `lease_until`. `not_before` is when it may be tried.
     """
 
     __tablename__ = "jobs"

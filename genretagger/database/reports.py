@@ -9,10 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select, text, type_coerce
 from sqlalchemy.types import NullType
 
-from genretagger.database.access import Access
-from genretagger.database.analyses import decision_of, model_name
+from genretagger.database.access import Repository
+from genretagger.database.analyses import model_name
 from genretagger.database.chains import stored_writes
+from genretagger.database.decisions import decision_of
 from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow, TrackRow, WriteRow
+from genretagger.database.paths import PAGE_ROWS, lies_under
 from genretagger.database.rules import OddRow, faults, word
 from genretagger.database.tracks import failure_of, track_of
 from genretagger.database.values import (
@@ -24,7 +26,6 @@ from genretagger.database.values import (
     StoredWrite,
     WriteState,
 )
-from genretagger.database.writes import PAGE_ROWS, lies_under
 from genretagger.types import Stamp
 
 _ANALYSES = (
@@ -51,19 +52,19 @@ _DECISIONS = (
 )
 
 
-class Reports(Access):
+class Reports(Repository):
     """Questions about the whole database."""
 
-    def describe(self, path: Path) -> Known | None:
+    def get(self, path: Path) -> Known | None:
         """Everything that is known of one path; None if it was never seen."""
-        with self._read() as connection:
+        with self._access.read() as connection:
             rows = connection.execute(select(TrackRow).where(TrackRow.path == path)).all()
-            if known := self._known(connection, self._sound(TrackRow, rows)):
+            if known := self._known(connection, self._access.sound(TrackRow, rows)):
                 return known[0]
             writes = self._writes(connection, WriteRow.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
-    def everything(self, under: Path | None = None) -> Iterator[Known]:
+    def get_all(self, under: Path | None = None) -> Iterator[Known]:
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
 
         Args:
@@ -76,17 +77,17 @@ class Reports(Access):
             wanted = select(TrackRow, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
             if last is not None:
                 wanted = wanted.where(stored > last)
-            with self._read() as connection:
+            with self._access.read() as connection:
                 rows = connection.execute(wanted).all()
-                page = self._known(connection, self._sound(TrackRow, rows))
+                page = self._known(connection, self._access.sound(TrackRow, rows))
             yield from page
             if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1].stored
 
-    def counts(self) -> Counts:
+    def get_counts(self) -> Counts:
         """How many there are of each."""
-        with self._read() as connection:
+        with self._access.read() as connection:
 
             def count(*conditions: ColumnElement[bool], of: Any) -> int:
                 return connection.execute(select(func.count(of)).where(*conditions)).scalar_one()
@@ -100,11 +101,11 @@ class Reports(Access):
                 writes={known: count for state, count in states if (known := word(WriteState, state)) is not None},
             )
 
-    def integrity_check(self) -> list[str]:
+    def check_integrity(self) -> list[str]:
         """What is wrong inside of an SQLite file, in SQLite's words; empty if all is well, and for other engines."""
-        if not self._sqlite:
+        if not self._access.is_sqlite:
             return []
-        with self._read() as connection:
+        with self._access.read() as connection:
             found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
             orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
         faults = [] if found == ["ok"] else found
@@ -122,10 +123,10 @@ class Reports(Access):
             .exists()
         )
         wanted = select(func.count(TrackRow.id)).where(cast(TrackRow.genres, Text) != "[]", ~known, same)
-        with self._read() as connection:
+        with self._access.read() as connection:
             return connection.execute(wanted).scalar_one()
 
-    def odd_rows(self) -> Iterator[OddRow]:
+    def get_odd_rows(self) -> Iterator[OddRow]:
         """Every row of every table that holds what it cannot, a page at a time."""
         for mapper in sorted(Base.registry.mappers, key=lambda each: str(each.local_table)):
             model = mapper.class_
@@ -134,7 +135,7 @@ class Reports(Access):
                 wanted = select(model).order_by(model.id).limit(PAGE_ROWS)
                 if last is not None:
                     wanted = wanted.where(model.id > last)
-                with self._read() as connection:
+                with self._access.read() as connection:
                     rows = connection.execute(wanted).all()
                 yield from faults(model.__tablename__, rows)
                 if len(rows) < PAGE_ROWS:
@@ -146,7 +147,7 @@ class Reports(Access):
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
         heard = connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))).all()
-        for row in self._sound(AnalysisRow, heard):
+        for row in self._access.sound(AnalysisRow, heard):
             note = AnalysisNote(
                 model=model_name(row),
                 fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
@@ -161,7 +162,7 @@ class Reports(Access):
             analyses.setdefault(row.payload_hash, []).append(note)
         decisions: dict[str, list[StoredDecision]] = {}
         decided = connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))).all()
-        for row in self._sound(DecisionRow, decided):
+        for row in self._access.sound(DecisionRow, decided):
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
@@ -184,7 +185,7 @@ class Reports(Access):
 
     def _writes(self, connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
         wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
-        return stored_writes(connection, self._sound(WriteRow, connection.execute(wanted).all()))
+        return stored_writes(connection, self._access.sound(WriteRow, connection.execute(wanted).all()))
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

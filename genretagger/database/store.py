@@ -1,7 +1,7 @@
 """The store: one open database.
 
     with Store.open(path) as store:
-        track = store.known_track(path, stamp)
+        track = store.tracks.get(path, stamp)
 
 Each saving method is one short transaction and, once it has returned, survives a kill and a power cut. Many processes
 may use the same database at once; within one process it belongs to the thread that opened it, and is not to be used
@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,9 @@ from typing import Self
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from genretagger.database.analyses import Analyses
+from genretagger.database.access import Access
+from genretagger.database.analyses import Analyses, Models
+from genretagger.database.decisions import Decisions
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
 from genretagger.database.place import (
@@ -36,6 +39,7 @@ from genretagger.database.place import (
     write_note,
 )
 from genretagger.database.reports import Reports
+from genretagger.database.runs import Runs
 from genretagger.database.tracks import Tracks
 from genretagger.database.undos import Undos
 from genretagger.database.upgrade import SCHEMA_REVISION, states_revision, stored_revision, upgrade
@@ -50,14 +54,27 @@ BUSY_TIMEOUT_S = 30.0
 """How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
 
 
-class Store(Tracks, Analyses, Undos, Jobs, Reports):
-    """An open database.
+class Store:
+    """An open database, as repositories by noun.
 
     Attributes:
-        path: its file; None where another engine holds it.
+        path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports: the repositories.
     """
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.path, self.location, self.read_only = access.path, access.location, access.read_only
+        self.tracks = Tracks(access)
+        self.models = Models(access)
+        self.analyses = Analyses(access)
+        self.decisions = Decisions(access)
+        self.runs = Runs(access)
+        self.writes = Undos(access, self.runs)
+        self.jobs = Jobs(access)
+        self.reports = Reports(access)
 
     @classmethod
     def open(
@@ -83,14 +100,13 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
         path, url = _split(database)
         try:
             if path is None:
-                engine, location = other_engine(url), make_url(url).render_as_string(hide_password=True)
-                _bring_up_to_date(engine, path=None, read_only=read_only)
+                engine, location = _open_server(url, read_only=read_only), make_url(url).render_as_string()
             else:
                 location = str(path)
                 engine = _open_file(path, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
                 if not read_only:
                     tighten(path, folder=isinstance(database, Path) and path.name == DATABASE_NAME)
-            store = cls(engine, path=path, location=location, read_only=read_only)
+            store = cls(Access(engine, path=path, location=location, read_only=read_only))
             store.compare_with_note()
             return store
         except (DBAPIError, sqlite3.Error) as error:
@@ -104,7 +120,7 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
         if self.path is None:
             return
         note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
-        runs, writes = self.newest_numbers()
+        runs, writes = self.runs.get_newest_numbers()
         lost = note.lost if note is not None else None
         if note is not None and note.behind(runs, writes):
             lost = lost or Lost(runs, writes)
@@ -115,8 +131,16 @@ class Store(Tracks, Analyses, Undos, Jobs, Reports):
     def settle_loss(self) -> None:
         """Note that what was lost is dealt with."""
         if self.path is not None:
-            runs, writes = self.newest_numbers()
+            runs, writes = self.runs.get_newest_numbers()
             write_note(self.path, Note(runs, writes))
+
+    def group(self) -> AbstractContextManager[None]:
+        """Make everything that is saved inside one transaction; see `Access.group`."""
+        return self._access.group()
+
+    def close(self) -> None:
+        """Give the connections back; may be called twice."""
+        self._access.close()
 
     def __enter__(self) -> Self:
         return self
@@ -161,6 +185,16 @@ def _split(database: str | Path) -> tuple[Path | None, str]:
         cause = "`database_url` names no plain SQLite file"
         raise DatabaseError(cause, hint="it looks like sqlite:////folder/library.sqlite3")
     return Path(url.database), ""
+
+
+def _open_server(url: str, *, read_only: bool) -> Engine:
+    engine = other_engine(url)
+    try:
+        _bring_up_to_date(engine, path=None, read_only=read_only)
+    except BaseException:
+        engine.dispose()  # its pool keeps connections
+        raise
+    return engine
 
 
 def _open_file(path: Path, *, create: bool, read_only: bool, busy_timeout_s: float) -> Engine:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import LargeBinary, bindparam, delete, select, type_coerce, update
 
-from genretagger.database.access import Access, upsert
+from genretagger.database.access import Repository, upsert
 from genretagger.database.columns import now
-from genretagger.database.models import TrackRow
+from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
-from genretagger.database.values import StoredFailure, rebuild_error
+from genretagger.database.values import Handled, Seen, StoredFailure, cause_of, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
@@ -55,6 +57,9 @@ _OTHER_AUDIO = (
     .where(TrackRow.path == bindparam("of"), TrackRow.payload_hash != bindparam("audio"))
     .values(handled=None, handled_as=None)
 )
+SCAN_ROWS = 2000
+"""How many rows a scan takes at a time."""
+
 _CREDITS = tuple(field.name for field in fields(Credits))
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
 _NO_TRACK = dict.fromkeys(
@@ -75,10 +80,10 @@ _NO_TRACK = dict.fromkeys(
 )
 
 
-class Tracks(Access):
+class Tracks(Repository):
     """The table of files."""
 
-    def known_track(self, path: Path, stamp: Stamp) -> Track | None:
+    def get(self, path: Path, stamp: Stamp) -> Track | None:
         """What was read of a file, if it is still the same file.
 
         Args:
@@ -88,11 +93,11 @@ class Tracks(Access):
         Returns:
             The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
         """
-        with self._read() as connection:
-            rows = self._sound(TrackRow, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
         return track_of(rows[0], path, stamp) if rows else None
 
-    def save_track(self, track: Track) -> None:
+    def save(self, track: Track) -> None:
         """Keep what was read of a file; an earlier failure of it is forgotten."""
         values = {
             **stamp_columns(track.stamp),
@@ -105,7 +110,7 @@ class Tracks(Access):
             **_NO_FAILURE,
             "seen_at": now(),
         }
-        with self._write() as connection:
+        with self._access.write() as connection:
             connection.execute(_OTHER_AUDIO, {"of": track.path, "audio": track.payload_hash})
             upsert(connection, TrackRow, {"path": track.path}, values)
 
@@ -121,7 +126,7 @@ class Tracks(Access):
                 file changed later, so it is worth another attempt whatever the error says.
             error: what happened.
         """
-        known = None if stamp is None or error.retry else self.known_failure(path, stamp)
+        known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
             return  # told once more of an unchanged file: a library on a slow disk has better to do
         values: dict[str, Any] = {
@@ -131,7 +136,7 @@ class Tracks(Access):
             "failure_retry": error.retry or stamp is None,
             "seen_at": now(),
         }
-        with self._write() as connection:
+        with self._access.write() as connection:
             if stamp is not None:
                 values |= stamp_columns(stamp)
                 same = select(TrackRow.id).where(*_SAME_FILE)
@@ -139,40 +144,75 @@ class Tracks(Access):
                     values |= _NO_TRACK
             upsert(connection, TrackRow, {"path": path}, values)
 
-    def known_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
-        """Why a file failed, if it is still the same file; see `known_track` for what that means."""
-        with self._read() as connection:
-            rows = self._sound(TrackRow, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
+    def get_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
+        """Why a file failed, if it is still the same file; see `get` for what that means."""
+        with self._access.read() as connection:
+            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
         return failure_of(rows[0], path) if rows else None
 
-    def last_failure(self, path: Path) -> StoredFailure | None:
+    def get_last_failure(self, path: Path) -> StoredFailure | None:
         """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
-        with self._read() as connection:
-            rows = self._sound(TrackRow, connection.execute(_LAST_FAILURE, {"path": path}).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(TrackRow, connection.execute(_LAST_FAILURE, {"path": path}).all())
         return failure_of(rows[0], path) if rows else None
 
-    def inode_at(self, path: Path) -> int | None:
+    def get_inode(self, path: Path) -> int | None:
         """The inode of the file that lay at a path when it was last looked at."""
-        with self._read() as connection:
+        with self._access.read() as connection:
             return number(connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar())
 
-    def paths_of(self, payload_hash: str) -> list[Path]:
+    def get_paths(self, payload_hash: str) -> list[Path]:
         """The paths at which some audio lay when they were last looked at, the newest first."""
         wanted = select(TrackRow.path).where(TrackRow.payload_hash == payload_hash).order_by(TrackRow.id.desc())
-        with self._read() as connection:
+        with self._access.read() as connection:
             return [row.path for row in connection.execute(wanted)]
 
-    def move(self, source: Path, target: Path) -> None:
+    def save_move(self, source: Path, target: Path) -> None:
         """Keep what is known of a file that another program moved; what it lay over is forgotten."""
-        with self._write() as connection:
+        with self._access.write() as connection:
             if connection.execute(select(TrackRow.id).where(TrackRow.path == source)).first() is not None:
                 connection.execute(delete(TrackRow).where(TrackRow.path == target))
                 connection.execute(update(TrackRow).where(TrackRow.path == source).values(path=target))
 
-    def forget(self, path: Path) -> None:
-        """Drop what is known of a path that is gone; what was heard, decided and written stays."""
-        with self._write() as connection:
-            connection.execute(delete(TrackRow).where(TrackRow.path == path))
+    def get_handled(self, path: Path, payload_hash: str) -> Handled:
+        """By which rules this audio at this path was handled to its end, and how it ended."""
+        wanted = select(TrackRow.handled, TrackRow.handled_as)
+        with self._access.read() as connection:
+            row = connection.execute(wanted.where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)).first()
+        return Handled() if row is None else _handled(row.handled, row.handled_as)
+
+    def get_seen_below(self, folder: Path) -> Iterator[Seen]:
+        """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
+        stored = type_coerce(TrackRow.path, LargeBinary)
+        columns = (
+            stored,
+            TrackRow.size_bytes,
+            TrackRow.mtime_ns,
+            TrackRow.ctime_ns,
+            TrackRow.inode,
+            TrackRow.handled,
+            TrackRow.handled_as,
+            TrackRow.failure_retry,
+            JobRow.state,
+        )
+        last = b""
+        while True:
+            page = (
+                select(*columns)
+                .outerjoin(JobRow, JobRow.path == TrackRow.path)
+                .where(lies_under(TrackRow.path, folder), stored > last)
+                .order_by(stored)
+                .limit(SCAN_ROWS)
+            )
+            with self._access.read() as connection:
+                rows = connection.execute(page).all()
+            for row in rows:
+                path, size, mtime, ctime, inode, key, cause, retry, state = row
+                failure_retry = retry if isinstance(retry, bool) else None
+                yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
+            if len(rows) < SCAN_ROWS:
+                return
+            last = rows[-1][0]
 
 
 def stamp_columns(stamp: Stamp) -> dict[str, int]:
@@ -209,6 +249,10 @@ def failure_of(row: Any, path: Path) -> StoredFailure:
     """The failure that a row with the columns of `tracks` holds."""
     error = rebuild_error(row.failure_class, row.failure, path=path, hint=row.failure_hint)
     return StoredFailure(error, bool(row.failure_retry), row.seen_at)
+
+
+def _handled(key: object, cause: object) -> Handled:
+    return Handled(key if isinstance(key, str) else None, cause_of(cause))
 
 
 def _key(path: Path, stamp: Stamp) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import aliased
 
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.models import WriteRow
+from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.values import StoredRun, StoredWrite, WriteKind, WriteState
-from genretagger.database.writes import PAGE_ROWS, Writes
+from genretagger.database.writes import Writes
 
 _NEVER: Mapping[int, datetime] = {}
 
@@ -24,25 +25,25 @@ _NEVER: Mapping[int, datetime] = {}
 class Undos(Writes):
     """Questions of `undo` and `redo`. All give writes newest first, which is the order to take them in."""
 
-    def undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+    def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes that stand: they took place, were not undone, and are no undo themselves.
 
         Args:
             run_id: only of this run.
             under: only to this path, or below it.
         """
-        for write in self.writes(run_id=run_id, under=under):
+        for write in self.get_all(run_id=run_id, under=under):
             if write.state is WriteState.DONE and write.kind is not WriteKind.UNDO:
                 yield write
 
-    def redoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+    def get_redoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Undos that stand, and after which nothing new was written to the file.
 
         Args:
             run_id: only undos that this run made, or that took back what this run wrote.
             under: only to this path, or below it.
         """
-        writes = self.writes(under=under) if run_id is None else self._undos_of(run_id)
+        writes = self.get_all(under=under) if run_id is None else self._undos_of(run_id)
         page: list[StoredWrite] = []
         for write in writes:
             if write.state is WriteState.DONE and write.kind is WriteKind.UNDO:
@@ -52,36 +53,36 @@ class Undos(Writes):
                     page = []
         yield from self._newest_ones(page)
 
-    def last_run(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
+    def get_last_run(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
         """The newest run of which a write stands.
 
         Args:
             tried: runs to pass over, unless they wrote something after this time.
         """
-        for run in self.runs():
-            if run.writes.get(WriteState.DONE) and _any_since(self.undoable(run_id=run.id), tried.get(run.id)):
+        for run in self._runs.get_all():
+            if run.writes.get(WriteState.DONE) and _any_since(self.get_undoable(run_id=run.id), tried.get(run.id)):
                 return run
         return None
 
-    def last_undo(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
-        """The newest run with an undo that can be put back; see `last_run`."""
-        for run in self.runs():
+    def get_last_undo(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
+        """The newest run with an undo that can be put back; see `get_last_run`."""
+        for run in self._runs.get_all():
             if run.writes.get(WriteState.DONE):
-                undos = (write for write in self.redoable(run_id=run.id) if write.run_id == run.id)
+                undos = (write for write in self.get_redoable(run_id=run.id) if write.run_id == run.id)
                 if _any_since(undos, tried.get(run.id)):
                     return run
         return None
 
     def took_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
         """Whether anything was ever written by a run, or under a path, or at all, whatever became of it."""
-        return any(write.state.value in SETTLED for write in self.writes(run_id=run_id, under=under))
+        return any(write.state.value in SETTLED for write in self.get_all(run_id=run_id, under=under))
 
     def _undos_of(self, run_id: int) -> list[StoredWrite]:
         undone = aliased(WriteRow)
         wanted = select(WriteRow).outerjoin(undone, WriteRow.undo_of == undone.id)
         wanted = wanted.where((WriteRow.run_id == run_id) | (undone.run_id == run_id), WriteRow.undo_of.is_not(None))
-        with self._read() as connection:
-            rows = self._sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id.desc())).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id.desc())).all())
             return [
                 write
                 for start in range(0, len(rows), PAGE_ROWS)
@@ -101,7 +102,7 @@ class Undos(Writes):
             )
             .group_by(WriteRow.path)
         )
-        with self._read() as connection:
+        with self._access.read() as connection:
             newest = {row[0]: row[1] for row in connection.execute(wanted)}
         return [write for write in undos if newest.get(write.path, 0) < write.id]
 

@@ -268,6 +268,26 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who works on the queue: several services may share it, on several machines, and each has a part of it.
+
+    A job belongs to the service that queued it, until a process claims it; from then on it belongs to that process.
+
+    Attributes:
+        name: of a service, or of one of its processes: `<service>/<process>`. No two services have the same.
+        folders: it takes only files in these folders; none means any file.
+    """
+
+    name: str
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def service(self) -> str:
+        """The name of the service that it is, or belongs to."""
+        return self.name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A file to handle.
 

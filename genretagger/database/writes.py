@@ -1,6 +1,6 @@
 """Runs and their writes: what was changed in which file, so that it can be finished, shown and undone.
 
-The order is: store the result → `begin_write` → change the file → `finish_write`. A kill in between leaves a pending
+The order is: store the result → `begin` → change the file → `finish`. A kill in between leaves a pending
 write, and looking at the file tells whether it was changed.
 """
 
@@ -8,48 +8,32 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
-    LargeBinary,
-    and_,
     bindparam,
     case,
-    func,
     insert,
     or_,
     select,
-    type_coerce,
 )
 from sqlalchemy import update as change
-from sqlalchemy.orm import InstrumentedAttribute
 
 from genretagger.causes import Reason
-from genretagger.database.access import Access
+from genretagger.database.access import Access, Repository
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RunRow, TrackRow, WriteRow
-from genretagger.database.place import count_on
-from genretagger.database.rules import number, word
+from genretagger.database.paths import PAGE_ROWS, lies_under
+from genretagger.database.rules import number
+from genretagger.database.runs import Runs
 from genretagger.database.tracks import genre_columns, stamp_columns
-from genretagger.database.values import (
-    StoredRun,
-    StoredWrite,
-    WriteState,
-    field_from_json,
-    field_to_json,
-    reason_columns,
-)
+from genretagger.database.values import StoredWrite, WriteState, field_from_json, field_to_json, reason_columns
 from genretagger.errors import NoSuchRowError
-from genretagger.types import GenreField, Json, Stamp, Track
-
-PAGE_ROWS = 500
-"""How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
+from genretagger.types import GenreField, Stamp, Track
 
 _LONGEST_WRITE = timedelta(hours=1)
 """No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
@@ -69,90 +53,14 @@ _LAST_WRITE = (
 )
 
 
-class Writes(Access):
-    """The tables of runs and writes."""
+class Writes(Repository):
+    """The table of writes."""
 
-    def begin_run(self, command: str, settings: Mapping[str, Json]) -> int:
-        """Note that a command starts that may write.
+    def __init__(self, access: Access, runs: Runs) -> None:
+        super().__init__(access)
+        self._runs = runs
 
-        Args:
-            command: its name.
-            settings: the settings that it runs with, as JSON.
-
-        Returns:
-            The number of the run, higher than all before it.
-        """
-        row = {
-            "command": command,
-            "settings": dict(settings),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "started_at": now(),
-        }
-        with self._write() as connection:
-            run_id: int = connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
-        self._count_on(run=run_id)
-        return run_id
-
-    def newest_numbers(self) -> tuple[int, int]:
-        """The numbers of the newest run and the newest write; 0 if there is none."""
-        with self._read() as connection:
-            newest = connection.execute(select(select(func.max(RunRow.id)).scalar_subquery(), func.max(WriteRow.id)))
-            run_id, write_id = newest.one()
-        return number(run_id) or 0, number(write_id) or 0
-
-    def _count_on(self, *, run: int | None = None, write: int | None = None) -> None:
-        """Keep the note beside the database up to date, after each commit."""
-        if self.path is None or self._group is not None:
-            return
-        if self._newest is None:
-            self._newest = self.newest_numbers()
-        self._newest = (max(run or 0, self._newest[0]), max(write or 0, self._newest[1]))
-        count_on(self.path, runs=self._newest[0], writes=self._newest[1])
-
-    def finish_run(self, run_id: int) -> None:
-        """Note that a run came to its end."""
-        with self._write() as connection:
-            connection.execute(change(RunRow).where(RunRow.id == run_id).values(finished_at=now()))
-
-    def runs(self) -> Iterator[StoredRun]:
-        """All runs, newest first."""
-        newest: int | None = None
-        while True:
-            wanted = select(RunRow).order_by(RunRow.id.desc()).limit(PAGE_ROWS)
-            if newest is not None:
-                wanted = wanted.where(RunRow.id < newest)
-            with self._read() as connection:
-                rows = connection.execute(wanted).all()
-                page = self._stored_runs(connection, rows)
-            yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            newest = rows[-1].id
-
-    def run(self, run_id: int) -> StoredRun | None:
-        """One run by its number; None if there is no such run, or its row is odd."""
-        with self._read() as connection:
-            page = self._stored_runs(connection, connection.execute(select(RunRow).where(RunRow.id == run_id)).all())
-        return page[0] if page else None
-
-    def _stored_runs(self, connection: Connection, rows: Sequence[Any]) -> list[StoredRun]:
-        sound = self._sound(RunRow, rows)
-        writes: dict[int, dict[WriteState, int]] = {row.id: {} for row in sound}
-        counted = connection.execute(
-            select(WriteRow.run_id, WriteRow.state, func.count())
-            .where(WriteRow.run_id.in_(list(writes)))
-            .group_by(WriteRow.run_id, WriteRow.state)
-        )
-        for run_id, state, count in counted:
-            if (known := word(WriteState, state)) is not None:
-                writes[run_id][known] = count
-        return [
-            StoredRun(row.id, row.command, row.settings, row.started_at, row.finished_at, writes[row.id])
-            for row in sound
-        ]
-
-    def begin_write(
+    def begin(
         self,
         run_id: int,
         path: Path,
@@ -168,7 +76,7 @@ class Writes(Access):
         """Note what is about to be written, before the file is touched.
 
         Args:
-            run_id: from `begin_run`.
+            run_id: from `Runs.begin`.
             path: absolute path of the file.
             payload_hash: the track's identity.
             before: the genre field as it is, enough to put it back.
@@ -194,16 +102,16 @@ class Writes(Access):
             "undo_of": undo_of,
             "started_at": now(),
         }
-        with self._write() as connection:
+        with self._access.write() as connection:
             write_id: int = connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
-        self._count_on(write=write_id)
+        self._runs.count_on(write=write_id)
         return write_id
 
     def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: Reason) -> int:
         """Note a write that took place although its record was lost, so that it can be undone.
 
         Args:
-            run_id: from `begin_run`.
+            run_id: from `Runs.begin`.
             track: the file as it is now.
             before: what is taken for its genre field before that write.
             model: name of the model that the genres come from.
@@ -212,15 +120,15 @@ class Writes(Access):
         Returns:
             The number of the write.
         """
-        with self.group():
-            number = self.begin_write(
+        with self._access.group():
+            number = self.begin(
                 run_id, track.path, track.payload_hash, before, track.genres, model=model, reason=reason
             )
-            self.finish_write(number, WriteState.DONE)
-        self._count_on(write=number)
+            self.finish(number, WriteState.DONE)
+        self._runs.count_on(write=number)
         return number
 
-    def finish_write(
+    def finish(
         self,
         write_id: int,
         state: WriteState,
@@ -234,7 +142,7 @@ class Writes(Access):
         still be finished: the last word is with whom holds the file.
 
         Args:
-            write_id: from `begin_write`.
+            write_id: from `begin`.
             state: DONE or ABANDONED.
             after: the genre field as it was read back; None if it is as announced.
             stamp: what `stat` says of the file now; None leaves what is known of the file as it is.
@@ -242,10 +150,12 @@ class Writes(Access):
         Raises:
             DatabaseError: if there is no such write.
         """
-        with self._write() as connection:
-            rows = self._sound(WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all())
+        with self._access.write() as connection:
+            rows = self._access.sound(
+                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
+            )
             if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self.path)
+                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
             row = rows[0]
             written = field_from_json(row.after) if after is None else after
             values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
@@ -259,33 +169,35 @@ class Writes(Access):
                 track = change(TrackRow).where(TrackRow.path == row.path, TrackRow.payload_hash == row.payload_hash)
                 connection.execute(track.values(**genre_columns(written), **stamp_columns(stamp), seen_at=now()))
 
-    def write(self, write_id: int) -> StoredWrite:
+    def get(self, write_id: int) -> StoredWrite:
         """One write by its number.
 
         Raises:
             DatabaseError: if there is no such write.
         """
-        with self._read() as connection:
-            rows = self._sound(WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(
+                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
+            )
             if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self.path)
+                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
             return stored_writes(connection, rows)[0]
 
-    def last_write(self, path: Path, payload_hash: str) -> StoredWrite | None:
+    def get_last(self, path: Path, payload_hash: str) -> StoredWrite | None:
         """The newest write to this audio that took place, to see whether its owner changed the genre after it.
 
         A write to the same path counts before one to another: the audio may have been moved from there, or be a copy
         that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
         """
-        with self._read() as connection:
+        with self._access.read() as connection:
             wanted = {"path": path, "payload_hash": payload_hash}
             found = connection.execute(_LAST_WRITE.limit(1), wanted).all()
-            rows = self._sound(WriteRow, found)
+            rows = self._access.sound(WriteRow, found)
             if found and not rows:
-                rows = self._sound(WriteRow, connection.execute(_LAST_WRITE, wanted).all())
+                rows = self._access.sound(WriteRow, connection.execute(_LAST_WRITE, wanted).all())
             return stored_writes(connection, rows[:1])[0] if rows else None
 
-    def history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
+    def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
         """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
 
         What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
@@ -294,8 +206,8 @@ class Writes(Access):
             WriteRow.payload_hash == payload_hash,
             WriteRow.state.in_(SETTLED),
         )
-        with self._read() as connection:
-            rows = self._sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id)).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id)).all())
             found = stored_writes(connection, rows)
             changed_ns = number(connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar())
         if here := [write for write in found if write.path == path]:
@@ -305,7 +217,7 @@ class Writes(Access):
             found = [write for write in found if write.started_at <= latest]
         return [write for write in found if write.path == found[-1].path]
 
-    def writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+    def get_all(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes, newest first, which is the order to undo them in.
 
         Args:
@@ -322,15 +234,15 @@ class Writes(Access):
             wanted = select(WriteRow).where(*conditions).order_by(WriteRow.id.desc()).limit(PAGE_ROWS)
             if newest is not None:
                 wanted = wanted.where(WriteRow.id < newest)
-            with self._read() as connection:
+            with self._access.read() as connection:
                 rows = connection.execute(wanted).all()
-                page = stored_writes(connection, self._sound(WriteRow, rows))
+                page = stored_writes(connection, self._access.sound(WriteRow, rows))
             yield from page
             if len(rows) < PAGE_ROWS:
                 return
             newest = rows[-1].id
 
-    def pending_writes(self, *, include_running: bool = False) -> list[StoredWrite]:
+    def get_pending(self, *, include_running: bool = False) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
 
         Those of a process that may still be at work, which is a matter of a moment, are none of the caller's
@@ -345,23 +257,10 @@ class Writes(Access):
             .where(WriteRow.state == WriteState.PENDING.value)
             .order_by(WriteRow.id)
         )
-        with self._read() as connection:
-            rows = self._sound(WriteRow, connection.execute(wanted).all())
+        with self._access.read() as connection:
+            rows = self._access.sound(WriteRow, connection.execute(wanted).all())
             mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
             return stored_writes(connection, mine)
-
-
-def lies_under(column: InstrumentedAttribute[Path], folder: Path) -> ColumnElement[bool]:
-    """A condition: a stored path is this one, or lies below it by whole parts.
-
-    It is a range of bytes, so that an index serves it: `/music/live/` up to, not including, `/music/live0`, as "0"
-    follows "/".
-    """
-    stored = type_coerce(column, LargeBinary)
-    separator = os.sep.encode()
-    start = os.fsencode(folder).rstrip(separator) + separator
-    end = start[:-1] + bytes([start[-1] + 1])
-    return or_(column == folder, and_(stored >= start, stored < end))
 
 
 def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:

@@ -42,7 +42,7 @@ class Applying:
         """
         writer = self._writer
         track: Track = yield Step(self._workers.inspect(planned.path, options=writer.options))
-        self._store.save_track(track)
+        self._store.tracks.save(track)
         now = track.genres.values
         if track.payload_hash == planned.payload_hash and now == planned.after:
             # an apply that was interrupted may be run again

@@ -46,7 +46,7 @@ class ByRequest:
                 track = self.read(path)
             except FileError:
                 continue
-            analysis = self._store.analysis(track.payload_hash, listener.fingerprint, listener.plan)
+            analysis = self._store.analyses.get(track.payload_hash, listener.fingerprint, listener.plan)
             if analysis is not None and analysis.activations is not None:
                 heard.append(analysis.activations)
         return listener.decide(*heard) if heard else Decision((), {}, because(Cause.NOTHING_HEARD))
@@ -81,7 +81,7 @@ class ByRequest:
         if track.genres.values == genres:
             return None
         self.put(track, genres, run, model=self._listener.name, reason=reason)
-        last = self._store.last_write(path, track.payload_hash)
+        last = self._store.writes.get_last(path, track.payload_hash)
         return last.id if last is not None else None
 
     def put(

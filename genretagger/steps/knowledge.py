@@ -41,7 +41,7 @@ class Knowledge:
         self._workers = workers
         self.listener = listener
         self._options = options
-        self._model_id = store.model_id(listener.name, listener.fingerprint, listener.labels)
+        self._model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, anew: bool) -> Flow[Track]:
         """Read what a file is, unless the database knows and nobody touched the file since.
@@ -55,14 +55,14 @@ class Knowledge:
         """
         stamp = stamp_of(path)
         if not anew:
-            failure = self._store.known_failure(path, stamp)
+            failure = self._store.tracks.get_failure(path, stamp)
             if failure is not None and not failure.retry:
                 raise failure.error
-            known = self._store.known_track(path, stamp)
+            known = self._store.tracks.get(path, stamp)
             if known is not None and failure is None:
                 return known
         track: Track = yield Step(self._workers.inspect(path, options=self._options))
-        self._store.save_track(track)
+        self._store.tracks.save(track)
         return track
 
     def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
@@ -76,18 +76,18 @@ class Knowledge:
             or_below: also from any evidence that is named below that key.
         """
         listener = self.listener
-        stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
+        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
         if stored is None or stored.decision.reason.cause is Cause.RECORDED:
             return None
         if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
             return None
-        self._store.renew_decision(track.payload_hash, self._model_id, listener.plan)
+        self._store.decisions.renew(track.payload_hash, self._model_id, listener.plan)
         return stored.decision
 
     def shown_decision(self, track: Track) -> Decision | None:
         """Give the decision that was made by the present model, windows and rules, from whatever evidence."""
         listener = self.listener
-        stored = self._store.decision(track.payload_hash, listener.fingerprint, listener.plan)
+        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
         return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
 
     def keep(self, track: Track, decision: Decision, *, key: str) -> Decision:
@@ -98,7 +98,7 @@ class Knowledge:
             decision: on it.
             key: names the rules and the evidence; see `known_decision`.
         """
-        self._store.save_decision(track.payload_hash, self._model_id, self.listener.plan, decision, settings=key)
+        self._store.decisions.save(track.payload_hash, self._model_id, self.listener.plan, decision, settings=key)
         return decision
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
@@ -112,7 +112,7 @@ class Knowledge:
             FileError: it cannot be read or heard.
         """
         track = yield from self.track(path, anew=False)
-        ours = ours_among(track.genres.values, self._store.history(track.path, track.payload_hash))
+        ours = ours_among(track.genres.values, self._store.writes.get_history(track.path, track.payload_hash))
         unheard = Heard(track, Credits(), None, SILENT, ours)
         if not worth(unheard):
             return unheard
@@ -131,13 +131,13 @@ class Knowledge:
         if track.credits is None:
             found: Credits = yield Step(self._workers.credit(track.path))
             track = replace(track, credits=found)
-            self._store.save_track(track)
+            self._store.tracks.save(track)
         return track
 
     def known(self, path: Path) -> Track | None:
         """What was read of a file, if it is still the same; it is not opened."""
         try:
-            return self._store.known_track(path, stamp_of(path))
+            return self._store.tracks.get(path, stamp_of(path))
         except FileError:
             return None
 
@@ -151,7 +151,7 @@ class Knowledge:
         analysis = None if anew else self.heard(track)
         if analysis is None:
             yield from self._listen(track)
-            analysis = self._store.analysis(*where)
+            analysis = self._store.analyses.get(*where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
@@ -163,7 +163,7 @@ class Knowledge:
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
         """What the present model said; None if it said nothing yet, or what is stored cannot come from it."""
-        stored = self._store.analysis(*where)
+        stored = self._store.analyses.get(*where)
         if stored is not None and stored.activations is not None and not self.listener.gave(stored.activations):
             return None
         return stored
@@ -171,15 +171,15 @@ class Knowledge:
     def _derived(self, track: Track) -> StoredAnalysis | None:
         """What a learned model says of a track that its backbone heard already."""
         below = self.listener.backbone
-        heard = self._store.analysis(track.payload_hash, below, self.listener.plan) if below else None
+        heard = self._store.analyses.get(track.payload_hash, below, self.listener.plan) if below else None
         if heard is None or heard.activations is None:
             return heard
         activations = self.listener.derive(heard.activations)
         if activations is None:
             return None
         where = (track.payload_hash, self._model_id, self.listener.plan)
-        self._store.save_analysis(*where, activations, seconds=0.0)
-        return self._store.analysis(track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        self._store.analyses.save(*where, activations, seconds=0.0)
+        return self._store.analyses.get(track.payload_hash, self.listener.fingerprint, self.listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
         """Have the track decoded and made into mel windows, run the model, and store what it said."""
@@ -189,11 +189,11 @@ class Knowledge:
             frames: Frames = yield Step(self._workers.hear(track.path, **self.listener.request))
         except FileError as error:
             see_unchanged(track)
-            self._store.save_unheard(*where, error, seconds=time.monotonic() - started)
+            self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
         activations = self.listener.hear(frames) if frames.windows else None
         if activations is None:
-            self._store.save_unheard(*where, None, seconds=time.monotonic() - started)
+            self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:
-            self._store.save_analysis(*where, activations, seconds=time.monotonic() - started)
+            self._store.analyses.save(*where, activations, seconds=time.monotonic() - started)

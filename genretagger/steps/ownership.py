@@ -45,14 +45,14 @@ class Ownership:
 
     def is_written(self, track: Track) -> bool:
         """Whether a file has just the genres that we wrote, by a decision of ours."""
-        last = self._store.last_write(track.path, track.payload_hash)
+        last = self._store.writes.get_last(track.path, track.payload_hash)
         if last is None or last.is_undone or not last.model or last.path != track.path:
             return False
         return bool(track.genres.values) and last.after.values == track.genres.values
 
     def _was_handled(self, track: Track) -> bool:
         """Whether its audio was handled to its end by the present rules, and not refused."""
-        key, cause = self._store.handled(track.path, track.payload_hash)
+        key, cause = self._store.tracks.get_handled(track.path, track.payload_hash)
         return key == self._settings.rules_key and cause not in REFUSALS
 
     def by_history(self, track: Track) -> Reason | None:
@@ -61,7 +61,7 @@ class Ownership:
         Raises:
             FileChangedError: the file is no longer the one that was read.
         """
-        last = self._store.last_write(track.path, track.payload_hash)
+        last = self._store.writes.get_last(track.path, track.payload_hash)
         if last is None:
             return None
         if last.path != track.path and (
@@ -79,7 +79,7 @@ class Ownership:
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
         """Whether a track is the file that was written under a path where nothing lies now, and no newer copy of it."""
-        if track.stamp.inode == self._store.inode_at(last.path):
+        if track.stamp.inode == self._store.tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before
         return bool(now) and now not in (last.before.values, last.after.values)

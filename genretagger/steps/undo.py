@@ -48,12 +48,12 @@ class Undoing:
         """
         store, writer = self._store, self._writer
         redo = write.kind is WriteKind.UNDO
-        if store.write(write.id).state is WriteState.UNDONE:
+        if store.writes.get(write.id).state is WriteState.UNDONE:
             now = write.before.values
             return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
         path = _where_it_lies(store, write)
         track: Track = yield Step(self._workers.inspect(path, options=writer.options))
-        store.save_track(track)
+        store.tracks.save(track)
         now, before = track.genres.values, write.before.values
         if track.payload_hash != write.payload_hash:
             return Outcome(write.path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
@@ -85,7 +85,7 @@ def _chooser(store: Store, undo: StoredWrite) -> str:
     while write.undo_of is not None and write.undo_of not in seen:
         seen.add(write.undo_of)
         try:
-            taken = store.write(write.undo_of)
+            taken = store.writes.get(write.undo_of)
         except NoSuchRowError:
             return ""
         if write is undo and undo.before.values != taken.after.values:
@@ -101,10 +101,10 @@ def _where_it_lies(store: Store, write: StoredWrite) -> Path:
     """
     if os.path.lexists(write.path):
         return write.path
-    for path in store.paths_of(write.payload_hash):
-        if not os.path.lexists(path) or any(each.path == path for each in store.writes(under=path)):
+    for path in store.tracks.get_paths(write.payload_hash):
+        if not os.path.lexists(path) or any(each.path == path for each in store.writes.get_all(under=path)):
             continue
-        known = store.describe(path)
+        known = store.reports.get(path)
         if known is not None and known.track is not None and known.track.genres.values == write.after.values:
             return path
     return write.path

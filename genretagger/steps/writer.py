@@ -73,7 +73,7 @@ class Writer:
         temporary_name = new_temporary_name(track.path)
         after = wanted if isinstance(wanted, GenreField) else GenreField(wanted, None, track.genres.form)
         change: Change = OldGenres(wanted.raw) if isinstance(wanted, GenreField) else NewGenres(wanted)
-        write_id = self._store.begin_write(
+        write_id = self._store.writes.begin(
             run_id,
             track.path,
             track.payload_hash,
@@ -91,17 +91,17 @@ class Writer:
             written: TagChange = yield Step(writing, must_finish=True)
         except (WorkerError, AccessError):
             # The child may have died, or the disk failed, before the swap or after it.
-            yield from self._settle(self._store.write(write_id))
-            if self._store.write(write_id).state is not WriteState.DONE:
+            yield from self._settle(self._store.writes.get(write_id))
+            if self._store.writes.get(write_id).state is not WriteState.DONE:
                 raise
             return
         except FileError:
             # A copy that lies there still may hold the original: then the swap took place and could not be taken back.
             if not os.path.lexists(_folder(track.path) / temporary_name):
-                self._store.finish_write(write_id, WriteState.ABANDONED)
+                self._store.writes.finish(write_id, WriteState.ABANDONED)
             raise
         if _removed(track.path, temporary_name):
-            self._store.finish_write(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
+            self._store.writes.finish(write_id, WriteState.DONE, after=written.after, stamp=written.stamp)
 
     def announce(self, track: Track, genres: tuple[str, ...], *, run_id: int, model: str, reason: Reason) -> int:
         """Note a write that another program is about to make by its own rules; `settle` ends it.
@@ -117,7 +117,7 @@ class Writer:
             The number of the write.
         """
         after = GenreField(genres, None, track.genres.form)
-        return self._store.begin_write(
+        return self._store.writes.begin(
             run_id, track.path, track.payload_hash, track.genres, after, model=model, reason=reason
         )
 
@@ -126,18 +126,18 @@ class Writer:
 
         The other program may spell the genres in a way of its own: whatever is new in the field is its write.
         """
-        write = self._store.write(write_id)
+        write = self._store.writes.get(write_id)
         try:
             track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
         except FileError:
             return  # nobody knows now; the next start settles it
         took_place = track.payload_hash == write.payload_hash and track.genres.values != write.before.values
         state = WriteState.DONE if took_place else WriteState.ABANDONED
-        self._store.finish_write(write.id, state, after=track.genres, stamp=track.stamp)
+        self._store.writes.finish(write.id, state, after=track.genres, stamp=track.stamp)
 
     def recover(self) -> None:
         """Settle the writes that a kill interrupted: what is in the file decides."""
-        flows = (self._settle(write) for write in self._store.pending_writes())
+        flows = (self._settle(write) for write in self._store.writes.get_pending())
         for _ in interleave(flows, width=1, stop=Future()):
             pass
 
@@ -155,12 +155,12 @@ class Writer:
             track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
         except FileError as error:
             if not (error.retry and os.path.lexists(write.path)):
-                self._store.finish_write(write.id, WriteState.ABANDONED)
+                self._store.writes.finish(write.id, WriteState.ABANDONED)
             return
         if track.payload_hash == write.payload_hash and track.genres.values == write.after.values:
-            self._store.finish_write(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)
+            self._store.writes.finish(write.id, WriteState.DONE, after=track.genres, stamp=track.stamp)
         else:
-            self._store.finish_write(write.id, WriteState.ABANDONED)
+            self._store.writes.finish(write.id, WriteState.ABANDONED)
 
 
 def _folder(path: Path) -> Path:

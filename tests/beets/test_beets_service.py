@@ -65,5 +65,5 @@ def beet_queue(beet: Beet) -> tuple[int, int, int, int]:
     from genretagger.database import Store
 
     with Store.open(beet.data_dir / "library.sqlite3", read_only=True) as store:
-        counts = store.job_counts()
+        counts = store.jobs.get_counts()
     return counts.new, counts.backlog, counts.working, counts.quarantined

@@ -24,8 +24,8 @@ class Library:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.model = store.model_id("musicnn", FINGERPRINT, ["rock", "jazz"])
-        self.run = store.begin_run("tag", {})
+        self.model = store.models.save("musicnn", FINGERPRINT, ["rock", "jazz"])
+        self.run = store.runs.begin("tag", {})
 
     @classmethod
     @contextmanager
@@ -49,19 +49,19 @@ class Library:
         payload = payload_hash or hashlib.sha256(os.fsencode(path)).hexdigest()
         field = GenreField(tuple(genres), None, "ID3v2.4")
         track = Track(path, stamp, "mp3", duration_s, payload, field)
-        self.store.save_track(track)
+        self.store.tracks.save(track)
         if decided is not None:
             heard = Activations(np.full((16, 2), 0.5, np.float16), np.zeros(4, np.float32), "CPUExecutionProvider")
-            self.store.save_analysis(payload, self.model, PLAN, heard, seconds=0.5)
+            self.store.analyses.save(payload, self.model, PLAN, heard, seconds=0.5)
             ranked = scores if scores is not None else dict.fromkeys(decided, 0.9)
             decision = Decision(tuple(decided), ranked, recorded(reason))
-            self.store.save_decision(payload, self.model, PLAN, decision, settings="x")
+            self.store.decisions.save(payload, self.model, PLAN, decision, settings="x")
         return track
 
     def write(self, track: Track, after: Sequence[str], undo_of: int | None = None) -> int:
         """Note a finished write."""
         field = GenreField(tuple(after), None, "ID3v2.4")
-        number = self.store.begin_write(
+        number = self.store.writes.begin(
             self.run,
             track.path,
             track.payload_hash,
@@ -71,9 +71,9 @@ class Library:
             reason=recorded("r"),
             undo_of=undo_of,
         )
-        self.store.finish_write(number, WriteState.DONE)
+        self.store.writes.finish(number, WriteState.DONE)
         return number
 
     def failure(self, path: Path, error: FileError) -> None:
         """Know that a file failed."""
-        self.store.save_failure(path, Stamp(1, 2, 3, 4, 5, 1), error)
+        self.store.tracks.save_failure(path, Stamp(1, 2, 3, 4, 5, 1), error)

@@ -146,7 +146,7 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
     with Library.at(tmp_path) as known:
         track = known.track(tmp_path / "a.mp3", (), ("Rock",))
         known.write(track, ("Rock",))
-        known.store.begin_write(
+        known.store.writes.begin(
             known.run, track.path, track.payload_hash, field, field, model="m", reason=recorded("r")
         )
     settings = load(data_dir=tmp_path)

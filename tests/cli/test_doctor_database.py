@@ -104,7 +104,7 @@ def test_the_service_makes_a_backup_and_none_is_put_back_while_it_runs(
         watcher.wait_for_all("tagged", {music / "a.flac"})
         assert watcher.stop() == 0
     with Store.open(made.path, read_only=True) as store:
-        assert store.counts().heard > 0
+        assert store.reports.get_counts().heard > 0
     assert made.path.stat().st_mode & 0o077 == 0
 
 

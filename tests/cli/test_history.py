@@ -14,7 +14,7 @@ import pytest
 from library_helpers import Library
 
 from genretagger.database import WriteState
-from genretagger.database.writes import PAGE_ROWS
+from genretagger.database.paths import PAGE_ROWS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Callable[..., Any]
@@ -71,9 +71,9 @@ def test_paths_and_runs_choose(genretagger: Command, data: Path, tmp_path: Path)
         numbers = {}
         for name in ("live/a.mp3", "liveset/b.mp3", "live/c/d.mp3"):
             numbers[name] = library.write(library.track(tmp_path / name), ["Rock"])
-        library.run = library.store.begin_run("tag", {})
+        library.run = library.store.runs.begin("tag", {})
         second = library.write(library.track(tmp_path / "live/a.mp3", ["Rock"]), ["Jazz"])
-        idle = library.store.begin_run("tag", {})
+        idle = library.store.runs.begin("tag", {})
 
     def told(*arguments: object) -> list[int]:
         ended = genretagger("history", "--json", *map(str, arguments))
@@ -97,9 +97,9 @@ def test_states_and_odd_names(genretagger: Command, data: Path, tmp_path: Path) 
         track = library.track(odd)
         before, run = track.genres, library.run
         write: Any = {"model": "musicnn", "reason": "a\nreason \x1b[2J"}
-        library.store.begin_write(run, odd, track.payload_hash, before, before, **write)
-        abandoned = library.store.begin_write(run, odd, track.payload_hash, before, before, **write)
-        library.store.finish_write(abandoned, WriteState.ABANDONED)
+        library.store.writes.begin(run, odd, track.payload_hash, before, before, **write)
+        abandoned = library.store.writes.begin(run, odd, track.payload_hash, before, before, **write)
+        library.store.writes.finish(abandoned, WriteState.ABANDONED)
     ended = genretagger("history")
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", ended.out)
     assert "2 writes (1 abandoned, 1 pending), not finished" in ended.out

@@ -152,23 +152,23 @@ def test_a_second_try_takes_no_second_step(heard: Path, music: Path, make_techno
     helpers.tag(helpers.settings(heard, max_genres=1, policy="replace"), music, force=True)
     words, asked = Words("undo", "undone", ""), Asked((music,), last=False, run=None, force=False)
     with Store.open(heard / "library.sqlite3") as store:
-        assert [write.after.values for write in store.writes()] == [("Electronic",), tuple(TECHNO)]
+        assert [write.after.values for write in store.writes.get_all()] == [("Electronic",), tuple(TECHNO)]
 
         def chosen() -> list[int]:
             request = Request(words, asked, store, helpers.unexpected)
-            return [write.id for write in request.newest(lambda path: store.undoable(under=path))]
+            return [write.id for write in request.newest(lambda path: store.writes.get_undoable(under=path))]
 
-        newest, older = (write.id for write in store.writes())
+        newest, older = (write.id for write in store.writes.get_all())
         assert chosen() == [newest]
         request = Request(words, asked, store, helpers.unexpected)
-        run = store.begin_run("undo", {"asked": request.as_json()})
-        write = store.write(newest)
-        undo = store.begin_write(
+        run = store.runs.begin("undo", {"asked": request.as_json()})
+        write = store.writes.get(newest)
+        undo = store.writes.begin(
             run, song, write.payload_hash, write.after, write.before, model="", reason=recorded("r"), undo_of=newest
         )
-        store.finish_write(undo, WriteState.DONE)
+        store.writes.finish(undo, WriteState.DONE)
         assert chosen() == []  # as long as the rest of that run is not done
-        store.finish_run(run)
+        store.runs.finish(run)
         assert chosen() == [older]
 
 
@@ -207,12 +207,12 @@ def test_an_old_database_with_an_undo_of_an_undo(heard: Path, music: Path, make_
     song = make_techno(music / "song.flac")
     helpers.tag(helpers.settings(heard), music)
     with Store.open(heard / "library.sqlite3") as store:
-        (write,) = store.writes()
+        (write,) = store.writes.get_all()
         chain = [write]
         for _ in range(3):
             last = chain[-1]
-            run = store.begin_run("undo", {})
-            row = store.begin_write(
+            run = store.runs.begin("undo", {})
+            row = store.writes.begin(
                 run,
                 song,
                 last.payload_hash,
@@ -222,19 +222,19 @@ def test_an_old_database_with_an_undo_of_an_undo(heard: Path, music: Path, make_
                 reason=recorded("r"),
                 undo_of=last.id,
             )
-            store.finish_write(row, WriteState.DONE)
-            chain.append(store.write(row))
-            kinds = [each.kind for each in reversed(list(store.writes()))]
+            store.writes.finish(row, WriteState.DONE)
+            chain.append(store.writes.get(row))
+            kinds = [each.kind for each in reversed(list(store.writes.get_all()))]
             stands = len(chain) % 2 == 1
-            assert [each.id for each in store.undoable()] == ([row] if stands else [])
-            assert [each.id for each in store.redoable(under=music)] == ([] if stands else [row])
-            newest = store.last_write(song, last.payload_hash)
+            assert [each.id for each in store.writes.get_undoable()] == ([row] if stands else [])
+            assert [each.id for each in store.writes.get_redoable(under=music)] == ([] if stands else [row])
+            newest = store.writes.get_last(song, last.payload_hash)
             assert newest is not None
             assert newest.is_undone is not stands
         assert kinds == [WriteKind.WRITE, WriteKind.UNDO, WriteKind.REDO, WriteKind.UNDO]
         runs = [each.run_id for each in chain]
-        stored = [store.write(each.id) for each in chain]
+        stored = [store.writes.get(each.id) for each in chain]
         assert [each.undone_by for each in stored] == [*runs[1:], None]
         assert [each.of_run for each in stored] == [None, runs[0], runs[0], runs[2]]
-        assert store.last_run() is None
-        assert store.last_undo() is not None
+        assert store.writes.get_last_run() is None
+        assert store.writes.get_last_undo() is not None

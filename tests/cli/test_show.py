@@ -36,7 +36,7 @@ def know(data_dir: Path, path: Path, genres: tuple[str, ...], scores: dict[str, 
     with WorkerPool(1) as workers, Library.at(data_dir) as library:
         track = workers.inspect(path).result()
         library.track(path, decided=genres, scores=scores, reason=reason, payload_hash=track.payload_hash)
-        library.store.save_track(track)
+        library.store.tracks.save(track)
 
 
 def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
@@ -75,13 +75,13 @@ def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
     song = make_techno(tmp_path / "music.flac", "flac")
     tagged = genretagger("tag", song, "--json").lines[0]
     with Store.open(data_dir / "library.sqlite3") as store:
-        known = store.describe(song)
+        known = store.reports.get(song)
         assert known is not None
         assert known.track is not None
-        tried = store.model_id("tried", "0" * 64, ["Waltz"])
-        store.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=6.0)
+        tried = store.models.save("tried", "0" * 64, ["Waltz"])
+        store.analyses.save_unheard(known.track.payload_hash, tried, "spread-16.1", None, seconds=6.0)
         nothing = Decision((), {"Waltz": 0.0}, recorded("nothing like it"))
-        store.save_decision(known.track.payload_hash, tried, "spread-16.1", nothing, settings="x")
+        store.decisions.save(known.track.payload_hash, tried, "spread-16.1", nothing, settings="x")
     copy = make_techno(tmp_path / "copy.flac", "flac")
     assert genretagger("tag", copy, "--json").lines[0]["status"] == "tagged"
     shown = genretagger("show", copy, "--json").lines[0]
@@ -92,7 +92,7 @@ def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
 def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path, tmp_path: Path) -> None:
     know(tmp_path / "data", song, ("Rock",), {"Rock": 0.9})
     with Library.at(tmp_path / "data") as library:
-        track = library.store.describe(song).track  # type: ignore[union-attr]
+        track = library.store.reports.get(song).track  # type: ignore[union-attr]
         assert track is not None
         first = library.write(track, ("Rock",))
     edited = genretagger("show", song, "--json").lines[0]
@@ -199,12 +199,12 @@ def test_a_failure_is_told_with_its_cause_and_whether_it_is_final(
     genretagger: Command, song: Path, tmp_path: Path
 ) -> None:
     with Library.at(tmp_path / "data") as library:
-        library.store.save_failure(song, Stamp.of(song.stat()), AudioError("no frames", hint="Fetch it again."))
+        library.store.tracks.save_failure(song, Stamp.of(song.stat()), AudioError("no frames", hint="Fetch it again."))
     shown = genretagger("show", song, "--json").lines[0]
     assert shown["status"] == "failed"
     assert shown["reason"] == "no frames. Fetch it again; it is not tried again as it is"
     with Library.at(tmp_path / "data") as library:
-        library.store.save_failure(song, Stamp.of(song.stat()), AccessError("no space"))
+        library.store.tracks.save_failure(song, Stamp.of(song.stat()), AccessError("no space"))
     assert "tried again next time" in genretagger("show", song).out
     os.utime(song, (1, 1))  # another file now: the failure says nothing about it
     assert genretagger("show", song, "--json").lines[0]["status"] == "unchanged"

@@ -228,12 +228,12 @@ def test_a_write_that_a_kill_interrupted_can_be_undone_at_once(
     song = make_techno(music / "song.flac", genre="Techno")
     helpers.tag(helpers.settings(heard), music)  # it has a genre: it is only looked at
     with Store.open(heard / "library.sqlite3") as store:
-        known = store.describe(song)
+        known = store.reports.get(song)
         assert known is not None
         assert known.track is not None
         before, after = GenreField((), None, "Vorbis comment"), known.track.genres
-        run = store.begin_run("tag", {})
-        store.begin_write(run, song, known.track.payload_hash, before, after, model="musicnn", reason=recorded("r"))
+        run = store.runs.begin("tag", {})
+        store.writes.begin(run, song, known.track.payload_hash, before, after, model="musicnn", reason=recorded("r"))
     helpers.bury_runs(heard)
     ended = genretagger("undo", "--last")
     assert ended.status == 0

@@ -47,4 +47,4 @@ def test_an_interrupted_undo_goes_on(
     assert f"{len(left)} writes undone" in again.err
     assert [helpers.genres_of(song) for song in songs] == [[]] * len(songs)
     with Store.open(heard / "library.sqlite3") as store:
-        assert [run.finished_at is None for run in store.runs()][:3] == [False, True, False]
+        assert [run.finished_at is None for run in store.runs.get_all()][:3] == [False, True, False]

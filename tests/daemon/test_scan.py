@@ -14,11 +14,12 @@ from genretagger.causes import Cause
 from genretagger.daemon.account import Account
 from genretagger.daemon.events import Events
 from genretagger.daemon.scan import Scan, is_handled
-from genretagger.database import NewJob, Store
+from genretagger.database import Claimant, NewJob, Store
 from genretagger.database.values import Handled
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import GenreField, Stamp, Track
 
+ME = Claimant("service/engine")
 KEY = "rules"
 
 
@@ -59,13 +60,13 @@ ALL = ["a b/c/d.ogg", "a.mp3", "a/z.mp3", "a0.flac", "b.mp3", "link.mp3", "\udcf
 
 
 def look(store: Store, music: Path, key: str = KEY, **options: object) -> dict[str, bool]:
-    scan = Scan(music, store.seen_below(music), rules_key=key, **options)  # type: ignore[arg-type]
+    scan = Scan(music, store.tracks.get_seen_below(music), rules_key=key, **options)  # type: ignore[arg-type]
     return {str(found.path.relative_to(music)): found.changed for found in scan.unhandled()}
 
 
 def handle(store: Store, path: Path, key: str | None = KEY, cause: Cause | None = None) -> None:
-    store.save_track(Track(path, Stamp.of(path.stat()), "mp3", 1.0, str(path), GenreField((), None, "no tag")))
-    store.finish_job(path, key, cause)
+    store.tracks.save(Track(path, Stamp.of(path.stat()), "mp3", 1.0, str(path), GenreField((), None, "no tag")))
+    store.jobs.finish(ME, path, key, cause)
 
 
 def test_everything_is_new_at_first_and_comes_in_order(store: Store, music: Path) -> None:
@@ -102,9 +103,10 @@ def test_what_failed_for_good_or_is_set_aside_is_passed_over(store: Store, music
         (denied, AccessError("denied")),
         (aside, AccessError("denied")),
     ):
-        store.save_failure(path, Stamp.of(path.stat()), error)
-    store.add_jobs([NewJob(aside, music)])
-    store.fail_job(aside, AccessError("denied"), again_in_s=None)
+        store.tracks.save_failure(path, Stamp.of(path.stat()), error)
+    store.jobs.add(ME, [NewJob(aside, music)])
+    store.jobs.claim(ME, lease_s=60, attempts=3)
+    store.jobs.fail(ME, aside, AccessError("denied"), again_in_s=None)
     assert set(look(store, music)) == {"b.mp3", "link.mp3"} - {"link.mp3"}
     broken.write_bytes(b"mended")
     assert look(store, music) == {"a.mp3": True, "b.mp3": False}
@@ -163,7 +165,7 @@ def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) 
         os.close(os.open("short.flac", os.O_WRONLY | os.O_CREAT, dir_fd=descriptor))
     finally:
         os.close(descriptor)
-    scan = Scan(tmp_path, store.seen_below(tmp_path), rules_key="rules", failed=failed.append)
+    scan = Scan(tmp_path, store.tracks.get_seen_below(tmp_path), rules_key="rules", failed=failed.append)
     assert [found.path.name for found in scan.unhandled()] == ["short.flac"]
     stream = io.StringIO()
     account = Account(Events(stream=stream))

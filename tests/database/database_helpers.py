@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
+from databases import empty_database
 
 import genretagger
 from genretagger.database import Store
@@ -43,30 +42,37 @@ def activations(windows: int = 16, labels: int = 50, seed: int = 0) -> Activatio
     return Activations(values, random.normal(size=200).astype(np.float32), "CPUExecutionProvider")
 
 
-@functools.cache
-def _empty_database() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "library.sqlite3"
-        Store.open(path).close()
-        return path.read_bytes()
-
-
 def new_store(path: Path) -> Store:
     """Open a new database without running the migrations each time, which takes a tenth of a second."""
-    path.write_bytes(_empty_database())
+    path.write_bytes(empty_database())
     return Store.open(path)
 
 
 def start(script: str, *arguments: Json) -> subprocess.Popen[str]:
     """Run a script in another Python, with its output in a pipe."""
-    paths = [str(Path(genretagger.__file__).parents[1]), str(Path(__file__).parent)]
+    paths = [str(Path(genretagger.__file__).parents[1]), *map(str, Path(__file__).parents[:2])]
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", script, *(str(argument) for argument in arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    """Wait until a script says this line."""
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    assert said == f"{line}\n", said or finish(process)
+
+
+def tell(process: subprocess.Popen[str], line: str) -> None:
+    """Give a script a line on its standard input."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -35,10 +35,12 @@ def filled(tmp_path: Path) -> Path:
 
 def write(store: Store, name: str) -> int:
     """A run with one write."""
-    run = store.begin_run("tag", {})
-    store.save_track(track(f"/music/{name}.mp3"))
-    number = store.begin_write(run, Path(f"/music/{name}.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason=recorded("r"))
-    store.finish_write(number, WriteState.DONE)
+    run = store.runs.begin("tag", {})
+    store.tracks.save(track(f"/music/{name}.mp3"))
+    number = store.writes.begin(
+        run, Path(f"/music/{name}.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason=recorded("r")
+    )
+    store.writes.finish(number, WriteState.DONE)
     return number
 
 
@@ -50,7 +52,7 @@ def execute(path: Path, *statements: str) -> None:
 
 def written(path: Path) -> list[str]:
     with Store.open(path, read_only=True) as store:
-        return sorted(each.path.stem for each in store.writes())
+        return sorted(each.path.stem for each in store.writes.get_all())
 
 
 def empty(path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_log_without_its_database_is_left(filled: Path) -> None:
 def test_a_new_database_in_place_of_one_that_is_gone_is_told(filled: Path, caplog: pytest.LogCaptureFixture) -> None:
     filled.unlink()
     with Store.open(filled) as store:
-        assert store.counts().tracks == 0
+        assert store.reports.get_counts().tracks == 0
     assert "the newest entries of the database are missing (runs 1 to 1 and writes 1 to 1)" in caplog.text
     assert read_note(filled) == Note(0, 0, Lost(0, 0))
 
@@ -217,7 +219,7 @@ def test_a_backup_is_one_snapshot_while_others_write(filled: Path, monkeypatch: 
     with Store.open(filled) as store:
         with store.group():
             for number in range(400):
-                store.save_track(track(f"/music/{number}.mp3", payload_hash=f"{number:064x}" * 20))
+                store.tracks.save(track(f"/music/{number}.mp3", payload_hash=f"{number:064x}" * 20))
         turns: list[int] = []
 
         def meanwhile(_: float) -> None:

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from database_helpers import activations, new_store
+from database_helpers import activations
+from databases import Place
 
 from genretagger.causes import Cause, because, recorded
 from genretagger.database import Hearing, Store
@@ -20,17 +19,17 @@ MODEL, OTHER_MODEL = "1" * 64, "2" * 64
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path / "library.sqlite3") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
         yield opened
 
 
 def test_every_half_float_comes_back_bit_for_bit(store: Store) -> None:
     every = np.arange(65_536, dtype=np.uint16).view(np.float16).reshape(256, 256)  # NaN, infinity, -0 as well
     embedding = np.array([0x7FC00001, 0x80000000, 1, 0x3F800001], dtype=np.uint32).view(np.float32)
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_analysis(HASH, model, "all", Activations(every, embedding, "CUDAExecutionProvider"), seconds=2.5)
-    stored = store.analysis(HASH, MODEL, "all")
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save(HASH, model, "all", Activations(every, embedding, "CUDAExecutionProvider"), seconds=2.5)
+    stored = store.analyses.get(HASH, MODEL, "all")
     assert stored is not None
     assert stored.activations is not None
     assert (stored.hearing, stored.model, stored.plan) == (Hearing.HEARD, "musicnn", "all")
@@ -44,10 +43,10 @@ def test_every_half_float_comes_back_bit_for_bit(store: Store) -> None:
 
 def test_the_order_of_memory_does_not_matter(store: Store) -> None:
     rows = activations(3, 5).values
-    model = store.model_id("musicnn", MODEL, ["rock"])
+    model = store.models.save("musicnn", MODEL, ["rock"])
     flipped = Activations(np.asfortranarray(rows), np.zeros(0, np.float32), "CPU")
-    store.save_analysis(HASH, model, "all", flipped, seconds=1)
-    stored = store.analysis(HASH, MODEL, "all")
+    store.analyses.save(HASH, model, "all", flipped, seconds=1)
+    stored = store.analyses.get(HASH, MODEL, "all")
     assert stored is not None
     assert stored.activations is not None
     assert np.array_equal(stored.activations.values, rows)
@@ -55,26 +54,26 @@ def test_the_order_of_memory_does_not_matter(store: Store) -> None:
 
 
 def test_another_payload_model_or_plan_is_not_known(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_analysis(HASH, model, "16", activations(), seconds=1)
-    assert store.analysis(HASH, MODEL, "16") is not None
-    assert store.analysis(OTHER_HASH, MODEL, "16") is None
-    assert store.analysis(HASH, OTHER_MODEL, "16") is None
-    assert store.analysis(HASH, MODEL, "all") is None
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save(HASH, model, "16", activations(), seconds=1)
+    assert store.analyses.get(HASH, MODEL, "16") is not None
+    assert store.analyses.get(OTHER_HASH, MODEL, "16") is None
+    assert store.analyses.get(HASH, OTHER_MODEL, "16") is None
+    assert store.analyses.get(HASH, MODEL, "all") is None
 
 
 def test_silence_is_a_result(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_unheard(HASH, model, "16", None, seconds=0.5)
-    stored = store.analysis(HASH, MODEL, "16")
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save_unheard(HASH, model, "16", None, seconds=0.5)
+    stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
     assert (stored.hearing, stored.activations, stored.error) == (Hearing.SILENT, None, None)
 
 
 def test_audio_that_cannot_be_decoded_is_a_result_with_its_error(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_unheard(HASH, model, "16", AudioError("no frames in \udcff", hint="buy it again"))
-    stored = store.analysis(HASH, MODEL, "16")
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save_unheard(HASH, model, "16", AudioError("no frames in \udcff", hint="buy it again"))
+    stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
     assert (stored.hearing, stored.activations) == (Hearing.UNDECODABLE, None)
     assert type(stored.error) is AudioError
@@ -82,101 +81,98 @@ def test_audio_that_cannot_be_decoded_is_a_result_with_its_error(store: Store) -
 
 
 def test_an_error_that_may_pass_says_nothing_about_the_audio(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_unheard(HASH, model, "16", AccessError("input/output error"))
-    assert store.analysis(HASH, MODEL, "16") is None
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save_unheard(HASH, model, "16", AccessError("input/output error"))
+    assert store.analyses.get(HASH, MODEL, "16") is None
 
 
 def test_listening_again_replaces_the_result(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_unheard(HASH, model, "16", AudioError("no frames"))
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save_unheard(HASH, model, "16", AudioError("no frames"))
     heard = activations(seed=5)
-    store.save_analysis(HASH, model, "16", heard, seconds=1)
-    stored = store.analysis(HASH, MODEL, "16")
+    store.analyses.save(HASH, model, "16", heard, seconds=1)
+    stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
     assert stored.error is None
     assert stored.activations is not None
     assert np.array_equal(stored.activations.values, heard.values)
-    assert store.counts().heard == 1
+    assert store.reports.get_counts().heard == 1
 
 
-def test_a_damaged_row_is_listened_to_again(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_analysis(HASH, model, "16", activations(), seconds=1)
-    assert store.path is not None
-    with sqlite3.connect(store.path) as other:
-        other.execute("UPDATE analyses SET activations = x'0011'")
-    other.close()
-    assert store.analysis(HASH, MODEL, "16") is None
+def test_a_damaged_row_is_listened_to_again(place: Place, store: Store) -> None:
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.analyses.save(HASH, model, "16", activations(), seconds=1)
+    place.execute("UPDATE analyses SET activations = :short", short=b"\0\x11")
+    assert store.analyses.get(HASH, MODEL, "16") is None
 
 
-def test_a_model_has_one_number_whatever_it_is_called(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "library.sqlite3") as store:
-        first = store.model_id("musicnn", MODEL, ["rock", "pop"])
-        assert store.model_id("other", OTHER_MODEL, ["rock"]) != first
-        store.save_analysis(HASH, first, "16", activations(), seconds=1)
-    with Store.open(tmp_path / "library.sqlite3") as store:
-        assert store.model_id("renamed", MODEL, ["rock", "pop"]) == first
-        stored = store.analysis(HASH, MODEL, "16")
+def test_a_model_has_one_number_whatever_it_is_called(place: Place) -> None:
+    with place.open() as store:
+        first = store.models.save("musicnn", MODEL, ["rock", "pop"])
+        assert store.models.save("other", OTHER_MODEL, ["rock"]) != first
+        store.analyses.save(HASH, first, "16", activations(), seconds=1)
+    with place.open() as store:
+        assert store.models.save("renamed", MODEL, ["rock", "pop"]) == first
+        stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
     assert stored.model == "renamed"
 
 
 def test_the_latest_decision_counts(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
+    model = store.models.save("musicnn", MODEL, ["rock"])
     first = Decision(("Rock",), {"Rock": 0.9, "Pop": 0.125, "Ambient": 0.5}, recorded("why"))
     second = Decision((), {"Pop": 0.2, "Rock": 0.1}, recorded("nothing sure in " + os.fsdecode(b"/m/\xff")))
-    store.save_decision(HASH, model, "16", first, settings="v1")
-    stored = store.decision(HASH, MODEL)
+    store.decisions.save(HASH, model, "16", first, settings="v1")
+    stored = store.decisions.get(HASH, MODEL)
     assert stored is not None
     assert (stored.decision, stored.settings, stored.model) == (first, "v1", "musicnn")
     assert list(stored.decision.scores) == ["Rock", "Pop", "Ambient"]  # the order tells the rank
-    store.save_decision(HASH, model, "16", second, settings="v2")
-    stored = store.decision(HASH, MODEL)
+    store.decisions.save(HASH, model, "16", second, settings="v2")
+    stored = store.decisions.get(HASH, MODEL)
     assert stored is not None
     assert stored.decision.genres == ()
     assert sentence(stored.decision.reason) == "nothing sure in /m/\\udcff"
-    assert store.decision(HASH, OTHER_MODEL) is None
-    assert store.counts().decided == 1
+    assert store.decisions.get(HASH, OTHER_MODEL) is None
+    assert store.reports.get_counts().decided == 1
 
 
 def test_decisions_from_two_plans_stand_side_by_side(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
+    model = store.models.save("musicnn", MODEL, ["rock"])
     for plan, genre in (("16", "Rock"), ("all", "Jazz")):
-        store.save_decision(HASH, model, plan, Decision((genre,), {}, recorded("")), settings="v1")
-    newest, short = store.decision(HASH, MODEL), store.decision(HASH, MODEL, "16")
+        store.decisions.save(HASH, model, plan, Decision((genre,), {}, recorded("")), settings="v1")
+    newest, short = store.decisions.get(HASH, MODEL), store.decisions.get(HASH, MODEL, "16")
     assert newest is not None
     assert short is not None
     assert (newest.decision.genres, short.decision.genres) == (("Jazz",), ("Rock",))
-    assert store.decision(HASH, MODEL, "8") is None
+    assert store.decisions.get(HASH, MODEL, "8") is None
 
 
 def test_scores_may_be_numpy_numbers(store: Store) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
-    store.save_decision(HASH, model, "16", Decision((), {"Rock": np.float32(0.5)}, recorded("")), settings="")  # type: ignore[dict-item]
-    stored = store.decision(HASH, MODEL)
+    model = store.models.save("musicnn", MODEL, ["rock"])
+    store.decisions.save(HASH, model, "16", Decision((), {"Rock": np.float32(0.5)}, recorded("")), settings="")  # type: ignore[dict-item]
+    stored = store.decisions.get(HASH, MODEL)
     assert stored is not None
     assert stored.decision.scores == {"Rock": 0.5}
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 1.1])
 def test_a_score_that_is_none_is_refused(store: Store, score: float) -> None:
-    model = store.model_id("musicnn", MODEL, ["rock"])
+    model = store.models.save("musicnn", MODEL, ["rock"])
     with pytest.raises(DatabaseError, match="outside of 0 to 1"):
-        store.save_decision(HASH, model, "16", Decision((), {"Rock": score}, recorded("")), settings="")
-    assert store.decision(HASH, MODEL) is None
+        store.decisions.save(HASH, model, "16", Decision((), {"Rock": score}, recorded("")), settings="")
+    assert store.decisions.get(HASH, MODEL) is None
 
 
 def test_an_analysis_needs_its_model(store: Store) -> None:
     with pytest.raises(DatabaseError):
-        store.save_analysis(HASH, 999, "16", activations(), seconds=1)
+        store.analyses.save(HASH, 999, "16", activations(), seconds=1)
 
 
 def test_a_reason_comes_back_with_its_cause_and_its_figures(store: Store) -> None:
-    model = store.model_id("musicnn", "f1", ["rock"])
+    model = store.models.save("musicnn", "f1", ["rock"])
     reason = because(Cause.CHOSEN, genres=[["Rock", 0.9, "rock 0.5"]])
-    store.save_decision(HASH, model, "16", Decision(("Rock",), {"Rock": 0.9}, reason), settings="v1")
-    stored = store.decision(HASH, "f1")
+    store.decisions.save(HASH, model, "16", Decision(("Rock",), {"Rock": 0.9}, reason), settings="v1")
+    stored = store.decisions.get(HASH, "f1")
     assert stored is not None
     assert stored.decision.reason == reason
     assert sentence(stored.decision.reason) == "Rock 0.90: rock 0.5"

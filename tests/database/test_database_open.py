@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from database_helpers import finish, new_store, stamp, start, track
+from databases import Place
+from postgres_server import Server
 
 from genretagger.database import Store
 from genretagger.database import store as store_module
@@ -26,7 +28,7 @@ NOBODY = 65_534
 def filled(tmp_path: Path) -> Path:
     path = tmp_path / "library.sqlite3"
     with new_store(path) as store:
-        store.save_track(track())
+        store.tracks.save(track())
     return path
 
 
@@ -35,7 +37,7 @@ def forbidden() -> Iterator[Path]:
     """A folder with a database, where this process may not write."""
     folder = Path(tempfile.mkdtemp())
     with Store.open(folder / "library.sqlite3") as store:
-        store.save_track(track())
+        store.tracks.save(track())
     for path in (folder / "library.sqlite3", folder):
         path.chmod(0o555 if path.is_dir() else 0o444)
     if os.geteuid() == 0:  # root may write anywhere
@@ -68,7 +70,7 @@ def test_a_new_database_is_made_with_its_folder(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "library.sqlite3"
     with Store.open(path) as store:
         assert (store.path, store.location, store.read_only) == (path, str(path), False)
-        with store._write() as connection:
+        with store._access.write() as connection:
             settings = {
                 name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
@@ -81,7 +83,9 @@ def test_a_new_database_is_made_with_its_folder(tmp_path: Path) -> None:
 
 def test_opening_it_again_needs_no_alembic(filled: Path) -> None:
     script = "import sys; from genretagger.database import Store\n"
-    script += "with Store.open(sys.argv[1]) as store: print(store.counts().tracks, 'alembic' in sys.modules)"
+    script += (
+        "with Store.open(sys.argv[1]) as store: print(store.reports.get_counts().tracks, 'alembic' in sys.modules)"
+    )
     assert finish(start(script, filled)).split() == ["1", "False"]
 
 
@@ -93,10 +97,10 @@ def test_importing_the_package_imports_no_database() -> None:
 def test_the_file_may_have_any_name(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     with Store.open(path) as store:
-        store.save_track(track())
+        store.tracks.save(track())
     assert list(files(tmp_path)) == [os.fsdecode(name)]
     with Store.open(path, read_only=True) as store:
-        assert store.known_track(track().path, stamp()) == track()
+        assert store.tracks.get(track().path, stamp()) == track()
 
 
 def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
@@ -120,12 +124,12 @@ def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite3"
     with Store.open(path) as store, store.group():
         for number in range(500):
-            store.save_track(track(f"/music/{number}"))
+            store.tracks.save(track(f"/music/{number}"))
     content = bytearray(path.read_bytes())
     content[8_192:-8_192] = b"\xa5" * (len(content) - 16_384)
     path.write_bytes(content)
     with pytest.raises(DatabaseError, match="damaged") as caught, Store.open(path) as store:
-        list(store.everything())
+        list(store.reports.get_all())
     assert caught.value.path == path
     assert "backup" in caught.value.hint
 
@@ -133,7 +137,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
 def test_a_truncated_database_is_told(filled: Path) -> None:
     os.truncate(filled, 6_000)
     with pytest.raises(DatabaseError, match="damaged") as caught, Store.open(filled) as store:
-        list(store.everything())
+        list(store.reports.get_all())
     assert caught.value.path == filled
 
 
@@ -175,7 +179,7 @@ def test_an_empty_file_is_filled_but_not_read(tmp_path: Path) -> None:
         Store.open(path, read_only=True)
     assert path.stat().st_size == 0
     with Store.open(path, create=False) as store:
-        assert store.counts().tracks == 0
+        assert store.reports.get_counts().tracks == 0
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -199,7 +203,7 @@ def test_a_folder_that_may_not_be_written_is_told(forbidden: Path) -> None:
             pytest.raises(DatabaseError, match=r"cannot be (opened|written)") as caught,
             Store.open(forbidden / name) as store,
         ):
-            store.save_track(track("/music/b.mp3"))
+            store.tracks.save(track("/music/b.mp3"))
         assert caught.value.path == forbidden / name
         assert caught.value.hint
 
@@ -207,18 +211,18 @@ def test_a_folder_that_may_not_be_written_is_told(forbidden: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 def test_a_database_can_be_read_where_nothing_may_be_written(forbidden: Path) -> None:
     with Store.open(forbidden / "library.sqlite3", read_only=True) as store:
-        assert store.known_track(track().path, stamp()) == track()
+        assert store.tracks.get(track().path, stamp()) == track()
     assert list(files(forbidden)) == ["library.sqlite3"]
 
 
 def test_reading_only_writes_nothing(filled: Path) -> None:
     before = filled.read_bytes()
     with Store.open(filled, read_only=True) as store:
-        assert store.known_track(track().path, stamp()) == track()
+        assert store.tracks.get(track().path, stamp()) == track()
         for save in (
-            lambda: store.save_track(track("/music/b.mp3")),
-            lambda: store.begin_run("tag", {}),
-            lambda: store.forget(track().path),
+            lambda: store.tracks.save(track("/music/b.mp3")),
+            lambda: store.runs.begin("tag", {}),
+            lambda: store.tracks.save_move(track().path, Path("/music/b.mp3")),
         ):
             with pytest.raises(DatabaseError, match="reading only"):
                 save()
@@ -227,22 +231,22 @@ def test_reading_only_writes_nothing(filled: Path) -> None:
 
 def test_a_reader_sees_what_a_writer_saves_meanwhile(filled: Path) -> None:
     with Store.open(filled) as writer, Store.open(filled, read_only=True) as reader:
-        writer.save_track(track("/music/b.mp3"))
-        assert reader.known_track(Path("/music/b.mp3"), stamp()) is not None
+        writer.tracks.save(track("/music/b.mp3"))
+        assert reader.tracks.get(Path("/music/b.mp3"), stamp()) is not None
         with writer.group():
-            writer.save_track(track("/music/c.mp3"))
-            assert reader.known_track(Path("/music/c.mp3"), stamp()) is None  # neither waits nor sees it
+            writer.tracks.save(track("/music/c.mp3"))
+            assert reader.tracks.get(Path("/music/c.mp3"), stamp()) is None  # neither waits nor sees it
 
 
 def test_a_locked_database_is_told_after_the_wait(filled: Path) -> None:
     with Store.open(filled, busy_timeout_s=0.05) as store, raw(filled) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert store.known_track(track().path, stamp()) is not None
+        assert store.tracks.get(track().path, stamp()) is not None
         with pytest.raises(DatabaseError, match="locked") as caught:
-            store.save_track(track("/music/b.mp3"))
+            store.tracks.save(track("/music/b.mp3"))
         assert (caught.value.path, bool(caught.value.hint)) == (filled, True)
         other.execute("COMMIT")
-        store.save_track(track("/music/b.mp3"))  # and the store goes on
+        store.tracks.save(track("/music/b.mp3"))  # and the store goes on
 
 
 def test_a_database_locked_from_the_start_is_told(filled: Path) -> None:
@@ -256,10 +260,38 @@ def test_a_database_locked_from_the_start_is_told(filled: Path) -> None:
 def test_an_address_may_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite3"
     with Store.open(f"sqlite:///{path}") as store:
-        store.save_track(track())
+        store.tracks.save(track())
         assert store.path == path
     with Store.open(str(path)) as store:
-        assert store.counts().tracks == 1
+        assert store.reports.get_counts().tracks == 1
+
+
+def test_an_address_of_postgresql_needs_no_name_of_a_driver(postgres: Server) -> None:
+    with postgres.database() as address, Store.open(address.replace("+psycopg", "")) as store:
+        store.tracks.save(track())
+        assert (store.path, store.reports.get_counts().tracks) == (None, 1)
+        assert store.location.startswith("postgresql://")
+
+
+def test_what_a_server_refuses_is_told_with_the_address_to_check(postgres: Server) -> None:
+    with pytest.raises(DatabaseError, match="the database failed") as caught:
+        Store.open(postgres.address("absent"))
+    assert "database_url" in caught.value.hint
+
+
+def test_reading_only_writes_nothing_on_a_server_either(place: Place) -> None:
+    with place.open(read_only=True) as store, pytest.raises(DatabaseError, match="reading only"):
+        store.tracks.save(track())
+
+
+def test_a_reader_of_a_server_sees_what_a_writer_saves_meanwhile(place: Place) -> None:
+    with place.open() as writer, place.open(read_only=True) as reader:
+        writer.tracks.save(track("/music/b.mp3"))
+        assert reader.tracks.get(Path("/music/b.mp3"), stamp()) is not None
+        with writer.group():
+            writer.tracks.save(track("/music/c.mp3"))
+            assert reader.tracks.get(Path("/music/c.mp3"), stamp()) is None
+        assert reader.tracks.get(Path("/music/c.mp3"), stamp()) is not None
 
 
 @pytest.mark.parametrize(
@@ -283,15 +315,15 @@ def test_an_address_that_cannot_work_is_told_without_its_password(address: str, 
 def test_on_a_network_file_system_the_log_is_not_used(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genretagger.database.engine.on_network", lambda _: True)
     with Store.open(filled) as store, Store.open(filled) as other:
-        store.save_track(track("/music/b.mp3"))
-        other.save_track(track("/music/c.mp3"))
-        for number, _ in enumerate(store.everything()):
-            store.save_track(track(f"/aaa/{number}"))
-        assert store.counts().tracks == 6
+        store.tracks.save(track("/music/b.mp3"))
+        other.tracks.save(track("/music/c.mp3"))
+        for number, _ in enumerate(store.reports.get_all()):
+            store.tracks.save(track(f"/aaa/{number}"))
+        assert store.reports.get_counts().tracks == 6
     with raw(filled) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     monkeypatch.undo()
-    with Store.open(filled) as store, store._read() as connection:
+    with Store.open(filled) as store, store._access.read() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
@@ -360,9 +392,9 @@ def test_the_default_wait_is_half_a_minute() -> None:
 def test_nothing_is_saved_in_a_database_that_was_removed_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "library.sqlite3"
     with Store.open(path) as store:
-        store.begin_run("tag", {})
+        store.runs.begin("tag", {})
         for file in tmp_path.iterdir():
             file.unlink()
         with pytest.raises(DatabaseError, match="removed"):  # a write that nobody could undo
-            store.begin_run("tag", {})
+            store.runs.begin("tag", {})
     assert list(tmp_path.iterdir()) == []

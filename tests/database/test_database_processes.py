@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from database_helpers import ROCK, finish, stamp, start
+from databases import Place
 
 from genretagger.database import Store, WriteState
 
@@ -14,87 +15,87 @@ SHARE = """
 import sys
 from pathlib import Path
 from database_helpers import EMPTY, ROCK, activations, stamp, track
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 from genretagger.types import Decision
 with Store.open(sys.argv[1]) as store:
     me = sys.argv[2]
-    model = store.model_id("musicnn", "f" * 64, ["rock"])
-    run = store.begin_run("tag", {})
+    model = store.models.save("musicnn", "f" * 64, ["rock"])
+    run = store.runs.begin("tag", {})
     for number in range(40):
         own, shared = track(f"/music/{me}/{number}"), track(f"/music/shared/{number}", payload_hash=str(number))
-        store.save_track(own)
-        store.save_track(shared)
-        if store.analysis(str(number), "f" * 64, "16") is None:
-            store.save_analysis(str(number), model, "16", activations(), seconds=1)
-        store.save_decision(str(number), model, "16", Decision(("Rock",), {}, recorded(me)), settings="s")
-        write = store.begin_write(run, own.path, own.payload_hash, EMPTY, ROCK, model="musicnn", reason=recorded(me))
-        store.finish_write(write, WriteState.DONE, stamp=stamp(number))
-    store.finish_run(run)
+        store.tracks.save(own)
+        store.tracks.save(shared)
+        if store.analyses.get(str(number), "f" * 64, "16") is None:
+            store.analyses.save(str(number), model, "16", activations(), seconds=1)
+        store.decisions.save(str(number), model, "16", Decision(("Rock",), {}, recorded(me)), settings="s")
+        write = store.writes.begin(run, own.path, own.payload_hash, EMPTY, ROCK, model="musicnn", reason=recorded(me))
+        store.writes.finish(write, WriteState.DONE, stamp=stamp(number))
+    store.runs.finish(run)
     print(model)
 """
 
 
-def test_processes_share_a_database_that_was_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "library.sqlite3"
-    outputs = [finish(process) for process in [start(SHARE, path, name) for name in ("a", "b", "c")]]
+def test_processes_share_a_database_that_was_not_there(vacant: Place) -> None:
+    outputs = [finish(process) for process in [start(SHARE, vacant.address, name) for name in ("a", "b", "c")]]
     assert len(set(outputs)) == 1  # one model, one number
-    with Store.open(path) as store:
-        counts = store.counts()
+    with vacant.open() as store:
+        counts = store.reports.get_counts()
         assert (counts.tracks, counts.heard, counts.decided) == (160, 40, 40)
         assert counts.writes == {WriteState.DONE: 120}
-        assert [run.writes for run in store.runs()] == [{WriteState.DONE: 40}] * 3
+        assert [run.writes for run in store.runs.get_all()] == [{WriteState.DONE: 40}] * 3
         for name in ("a", "b", "c"):
             for number in range(40):
-                known = store.known_track(Path(f"/music/{name}/{number}"), stamp(number))
+                known = store.tracks.get(Path(f"/music/{name}/{number}"), stamp(number))
                 assert known is not None
                 assert known.genres == ROCK
-        assert store.integrity_check() == []
+        assert store.reports.check_integrity() == []
 
 
 WORK = """
 import sys
 from database_helpers import EMPTY, ROCK, activations, stamp, track
+from genretagger.causes import recorded
 from genretagger.database import Store, WriteState
 with Store.open(sys.argv[1]) as store:
-    model = store.model_id("musicnn", "f" * 64, ["rock"])
-    run = store.begin_run("tag", {})
+    model = store.models.save("musicnn", "f" * 64, ["rock"])
+    run = store.runs.begin("tag", {})
     for number in range(1_000_000):
         known = track(f"/music/{number}", payload_hash=str(number), genres=EMPTY)
-        store.save_track(known)
-        store.save_analysis(str(number), model, "16", activations(seed=number), seconds=1)
+        store.tracks.save(known)
+        store.analyses.save(str(number), model, "16", activations(seed=number), seconds=1)
         with store.group():
-            first = store.begin_write(run, known.path, str(number), EMPTY, ROCK, model="m", reason=recorded("r"))
+            first = store.writes.begin(run, known.path, str(number), EMPTY, ROCK, model="m", reason=recorded("r"))
             why = recorded("r")
-            second = store.begin_write(run, known.path, str(number), ROCK, EMPTY, model="m", reason=why, undo_of=first)
-        store.finish_write(first, WriteState.DONE, stamp=stamp(5))
-        store.finish_write(second, WriteState.DONE, stamp=stamp(6))
+            second = store.writes.begin(run, known.path, str(number), ROCK, EMPTY, model="m", reason=why, undo_of=first)
+        store.writes.finish(first, WriteState.DONE, stamp=stamp(5))
+        store.writes.finish(second, WriteState.DONE, stamp=stamp(6))
         print(number, flush=True)
 """
 
 
 @pytest.mark.parametrize(
-    "acknowledged", [1, 30, *(pytest.param(count, marks=pytest.mark.slow) for count in range(80, 480, 35))]
+    "acknowledged", [30, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, *range(80, 480, 35)))]
 )
-def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path, acknowledged: int) -> None:
-    path = tmp_path / "library.sqlite3"
-    process = start(WORK, path)
+def test_a_kill_loses_nothing_that_was_acknowledged(place: Place, acknowledged: int) -> None:
+    process = start(WORK, place.address)
     assert process.stdout is not None
     for _ in range(acknowledged):
         last = int(process.stdout.readline())
     process.send_signal(signal.SIGKILL)
     rest, _ = process.communicate()
     last = max([last, *(int(line) for line in rest.split())])
-    with Store.open(path) as store:
-        assert store.integrity_check() == []
+    with place.open() as store:
+        assert store.reports.check_integrity() == []
         for number in range(last + 1):
-            assert store.known_track(Path(f"/music/{number}"), stamp(6)) is not None
-            assert store.analysis(str(number), "f" * 64, "16") is not None
-            states = [write.state for write in store.writes(under=Path(f"/music/{number}"))]
+            assert store.tracks.get(Path(f"/music/{number}"), stamp(6)) is not None
+            assert store.analyses.get(str(number), "f" * 64, "16") is not None
+            states = [write.state for write in store.writes.get_all(under=Path(f"/music/{number}"))]
             assert states == [WriteState.DONE, WriteState.UNDONE]
-        counts = store.counts()
+        counts = store.reports.get_counts()
         assert last + 1 <= counts.tracks <= last + 3  # one more may have been saved, and one said on its way
         assert sum(counts.writes.values()) % 2 == 0  # a group is whole
-        assert len(store.pending_writes()) <= 2
+        assert len(store.writes.get_pending()) <= 2
 
 
 FILL = """
@@ -107,11 +108,11 @@ with Store.open(sys.argv[1]) as store:
     number = 0
     try:
         while True:
-            store.save_track(track(f"/music/{number}"))
+            store.tracks.save(track(f"/music/{number}"))
             number += 1
     except DatabaseError as error:
         print(number, error, error.path, sep="|")
-    assert store.known_track(track("/music/0").path, track().stamp) is not None
+    assert store.tracks.get(track("/music/0").path, track().stamp) is not None
 """
 
 
@@ -123,12 +124,12 @@ def test_no_more_space_is_told_and_loses_nothing(tmp_path: Path) -> None:
     assert "space" in error or "disk" in error
     assert named == str(path)
     with Store.open(path) as store:
-        assert store.counts().tracks == int(saved)
-        store.save_track(next(known.track for known in store.everything() if known.track))
+        assert store.reports.get_counts().tracks == int(saved)
+        store.tracks.save(next(known.track for known in store.reports.get_all() if known.track))
 
 
 def test_claims_of_two_writers_never_overlap(tmp_path: Path) -> None:
-    """Reading before writing inside of one transaction is safe, which default transactions are not."""
+    """Reading before writing inside of one transaction is safe on SQLite, which default transactions are not."""
     path = tmp_path / "library.sqlite3"
     with Store.open(path):
         pass
@@ -138,7 +139,7 @@ from sqlalchemy import text
 from genretagger.database import Store
 with Store.open(sys.argv[1]) as store:
     for _ in range(60):
-        with store._write() as connection:
+        with store._access.write() as connection:
             count = connection.execute(text("SELECT pid FROM runs WHERE id = 1")).scalar()
             connection.execute(text("UPDATE runs SET pid = :pid WHERE id = 1"), {"pid": count + 1})
 """

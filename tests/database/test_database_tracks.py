@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from database_helpers import EMPTY, JAZZ, ROCK, activations, new_store, stamp, track
+from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
+from databases import Place
 
 from genretagger.database import Store
 from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
@@ -14,8 +15,8 @@ from genretagger.types import GenreField, Stamp, Track
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with new_store(tmp_path / "library.sqlite3") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with place.open() as opened:
         yield opened
 
 
@@ -33,101 +34,101 @@ def store(tmp_path: Path) -> Iterator[Store]:
         pytest.param(track(at=stamp(inode=2**64 - 1, device=2**63, links=65_000)), id="numbers of 64 bits"),
     ],
 )
-def test_what_was_read_comes_back_after_reopening(tmp_path: Path, known: Track) -> None:
-    with new_store(tmp_path / "library.sqlite3") as store:
-        store.save_track(known)
-    with Store.open(tmp_path / "library.sqlite3") as store:
-        assert store.known_track(known.path, known.stamp) == known
+def test_what_was_read_comes_back_after_reopening(place: Place, known: Track) -> None:
+    with place.open() as store:
+        store.tracks.save(known)
+    with place.open() as store:
+        assert store.tracks.get(known.path, known.stamp) == known
 
 
 @pytest.mark.parametrize("column", ["size_bytes", "mtime_ns", "ctime_ns", "inode"])
 def test_a_touched_file_is_not_known(store: Store, column: str) -> None:
     known = track()
-    store.save_track(known)
+    store.tracks.save(known)
     touched = replace(known.stamp, **{column: getattr(known.stamp, column) + 1})
-    assert store.known_track(known.path, touched) is None
-    assert store.known_track(known.path, known.stamp) == known
+    assert store.tracks.get(known.path, touched) is None
+    assert store.tracks.get(known.path, known.stamp) == known
 
 
 def test_another_mount_and_another_link_leave_it_the_same_file(store: Store) -> None:
     known = track()
-    store.save_track(known)
+    store.tracks.save(known)
     mounted = replace(known.stamp, device=9, links=2)
-    assert store.known_track(known.path, mounted) == replace(known, stamp=mounted)
+    assert store.tracks.get(known.path, mounted) == replace(known, stamp=mounted)
 
 
 def test_reading_it_again_replaces_what_was_known(store: Store) -> None:
-    store.save_track(track())
+    store.tracks.save(track())
     changed = track(genres=JAZZ, payload_hash="bb" * 32, at=stamp(5))
-    store.save_track(changed)
-    assert store.known_track(changed.path, changed.stamp) == changed
-    assert store.counts().tracks == 1
+    store.tracks.save(changed)
+    assert store.tracks.get(changed.path, changed.stamp) == changed
+    assert store.reports.get_counts().tracks == 1
 
 
 def test_a_failure_is_remembered_for_the_same_file_only(store: Store) -> None:
     path = Path("/music/broken.mp3")
-    store.save_failure(path, stamp(), TagError("bad header", path=path, hint="repair it"))
-    failure = store.known_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), TagError("bad header", path=path, hint="repair it"))
+    failure = store.tracks.get_failure(path, stamp())
     assert failure is not None
     assert type(failure.error) is TagError
     assert (failure.error.cause, failure.error.path, failure.error.hint) == ("bad header", path, "repair it")
     assert not failure.retry
-    assert store.known_failure(path, stamp(1)) is None
-    assert store.known_track(path, stamp()) is None
+    assert store.tracks.get_failure(path, stamp(1)) is None
+    assert store.tracks.get(path, stamp()) is None
 
 
 def test_a_failure_that_may_pass_says_so(store: Store) -> None:
     path = Path("/music/locked.mp3")
-    store.save_failure(path, stamp(), AccessError("permission denied", path=path))
-    failure = store.known_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), AccessError("permission denied", path=path))
+    failure = store.tracks.get_failure(path, stamp())
     assert failure is not None
     assert failure.retry
 
 
 def test_failing_to_decode_keeps_what_the_tags_said(store: Store) -> None:
     known = track()
-    store.save_track(known)
-    store.save_failure(known.path, known.stamp, AudioError("no frames", path=known.path))
-    assert store.known_track(known.path, known.stamp) == known
-    assert store.known_failure(known.path, known.stamp) is not None
+    store.tracks.save(known)
+    store.tracks.save_failure(known.path, known.stamp, AudioError("no frames", path=known.path))
+    assert store.tracks.get(known.path, known.stamp) == known
+    assert store.tracks.get_failure(known.path, known.stamp) is not None
 
 
 def test_a_failure_of_another_file_at_the_path_drops_what_was_read_of_the_first(store: Store) -> None:
-    store.save_track(track())
+    store.tracks.save(track())
     other = stamp(99)
-    store.save_failure(track().path, other, AudioError("no frames"))
-    known = store.describe(track().path)
+    store.tracks.save_failure(track().path, other, AudioError("no frames"))
+    known = store.reports.get(track().path)
     assert known is not None
     assert known.track is None
-    assert store.known_track(track().path, other) is None
-    assert store.known_track(track().path, track().stamp) is None
+    assert store.tracks.get(track().path, other) is None
+    assert store.tracks.get(track().path, track().stamp) is None
 
 
 def test_a_file_that_was_out_of_reach_is_known_again_when_it_returns(store: Store) -> None:
     known = track()
-    store.save_track(known)
-    store.save_failure(known.path, None, AudioError("the folder is gone"))
-    failure = store.known_failure(known.path, known.stamp)
+    store.tracks.save(known)
+    store.tracks.save_failure(known.path, None, AudioError("the folder is gone"))
+    failure = store.tracks.get_failure(known.path, known.stamp)
     assert failure is not None
     assert failure.retry  # nothing tells whether the file is the same, so it must not be given up
-    assert store.known_track(known.path, known.stamp) == known
-    store.save_track(known)
-    assert store.known_failure(known.path, known.stamp) is None
+    assert store.tracks.get(known.path, known.stamp) == known
+    store.tracks.save(known)
+    assert store.tracks.get_failure(known.path, known.stamp) is None
 
 
 def test_a_failure_without_any_stamp_is_listed_and_never_matched(store: Store) -> None:
     path = Path("/music/never.mp3")
-    store.save_failure(path, None, AccessError("permission denied", path=path))
-    known = store.describe(path)
+    store.tracks.save_failure(path, None, AccessError("permission denied", path=path))
+    known = store.reports.get(path)
     assert known is not None
     assert known.failure is not None
-    assert store.known_failure(path, stamp()) is None
+    assert store.tracks.get_failure(path, stamp()) is None
 
 
 def test_a_cause_that_quotes_an_odd_name_is_kept_readable(store: Store) -> None:
     path = Path(os.fsdecode(b"/music/\xff.mp3"))
-    store.save_failure(path, stamp(), TagError(f"cannot read {path}\x00"))
-    failure = store.known_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), TagError(f"cannot read {path}\x00"))
+    failure = store.tracks.get_failure(path, stamp())
     assert failure is not None
     assert failure.error.cause == "cannot read /music/\\udcff.mp3\\x00"
     assert failure.error.path == path
@@ -137,21 +138,10 @@ def test_an_error_class_that_is_gone_becomes_a_plain_file_error(store: Store) ->
     class OldError(TagError):
         pass
 
-    store.save_failure(track().path, stamp(), OldError("once upon a time"))
-    failure = store.known_failure(track().path, stamp())
+    store.tracks.save_failure(track().path, stamp(), OldError("once upon a time"))
+    failure = store.tracks.get_failure(track().path, stamp())
     assert failure is not None
     assert type(failure.error).__name__ == "FileError"
-
-
-def test_forgetting_a_path_leaves_what_was_heard(store: Store) -> None:
-    known = track()
-    store.save_track(known)
-    model = store.model_id("musicnn", "f" * 64, ["rock"])
-    store.save_analysis(known.payload_hash, model, "16", activations(), seconds=1)
-    store.forget(known.path)
-    assert store.known_track(known.path, known.stamp) is None
-    assert store.describe(known.path) is None
-    assert store.analysis(known.payload_hash, "f" * 64, "16") is not None
 
 
 def test_a_group_is_kept_whole_or_not_at_all(store: Store) -> None:
@@ -160,62 +150,62 @@ def test_a_group_is_kept_whole_or_not_at_all(store: Store) -> None:
 
     def half_a_group() -> None:
         with store.group():
-            store.save_track(track("/music/b.mp3"))
-            assert store.known_track(Path("/music/b.mp3"), stamp()) is not None  # seen inside
+            store.tracks.save(track("/music/b.mp3"))
+            assert store.tracks.get(Path("/music/b.mp3"), stamp()) is not None  # seen inside
             raise PlugPulledError
 
     with store.group():
-        store.save_track(track("/music/a.mp3"))
+        store.tracks.save(track("/music/a.mp3"))
     with pytest.raises(PlugPulledError):
         half_a_group()
-    assert store.known_track(Path("/music/a.mp3"), stamp()) is not None
-    assert store.known_track(Path("/music/b.mp3"), stamp()) is None
-    store.save_track(track("/music/c.mp3"))  # and the store goes on
-    assert store.counts().tracks == 2
+    assert store.tracks.get(Path("/music/a.mp3"), stamp()) is not None
+    assert store.tracks.get(Path("/music/b.mp3"), stamp()) is None
+    store.tracks.save(track("/music/c.mp3"))  # and the store goes on
+    assert store.reports.get_counts().tracks == 2
 
 
 def test_an_error_inside_of_a_group_is_translated_there(store: Store) -> None:
     with store.group(), pytest.raises(DatabaseError):
-        store.save_analysis("aa", 999, "16", activations(), seconds=1)
+        store.analyses.save("aa", 999, "16", activations(), seconds=1)
 
     def a_group_that_fails() -> None:
         with store.group():
-            store.save_track(track())
-            store.save_analysis("aa", 999, "16", activations(), seconds=1)
+            store.tracks.save(track())
+            store.analyses.save("aa", 999, "16", activations(), seconds=1)
 
     with pytest.raises(DatabaseError):
         a_group_that_fails()
-    assert store.counts().tracks == 0
+    assert store.reports.get_counts().tracks == 0
 
 
 def test_names_that_differ_in_one_byte_are_two_files(store: Store) -> None:
     names = [b"/music/e\xcc\x81.mp3", b"/music/\xc3\xa9.mp3", b"/music/\xe9.mp3", b"/music/E\xcc\x81.mp3"]
     for size, name in enumerate(names):
-        store.save_track(track(Path(os.fsdecode(name)), at=stamp(size), genres=ROCK))
+        store.tracks.save(track(Path(os.fsdecode(name)), at=stamp(size), genres=ROCK))
     for size, name in enumerate(names):
-        assert store.known_track(Path(os.fsdecode(name)), stamp(size)) is not None
-    assert store.counts().tracks == 4
+        assert store.tracks.get(Path(os.fsdecode(name)), stamp(size)) is not None
+    assert store.reports.get_counts().tracks == 4
 
 
 def test_the_stamp_of_a_real_file_fits(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"x")
     known = track(path, at=Stamp.of(path.stat()))
-    store.save_track(known)
-    assert store.known_track(path, Stamp.of(path.stat())) == known
+    store.tracks.save(known)
+    assert store.tracks.get(path, Stamp.of(path.stat())) == known
 
 
 def test_a_failure_that_is_known_is_not_written_again(store: Store) -> None:
     path, damaged, full = Path("/music/a.mp3"), AudioError("damaged", path=None), AccessError("full", path=None)
-    store.save_failure(path, stamp(), damaged)
-    first = store.known_failure(path, stamp())
-    store.save_failure(path, stamp(), damaged)
-    again = store.known_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), damaged)
+    first = store.tracks.get_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), damaged)
+    again = store.tracks.get_failure(path, stamp())
     assert first is not None
     assert again is not None
     assert again.seen_at == first.seen_at
-    store.save_failure(path, stamp(), full)  # another failure, or another attempt at what may pass, is news
-    later = store.known_failure(path, stamp())
+    store.tracks.save_failure(path, stamp(), full)  # another failure, or another attempt at what may pass, is news
+    later = store.tracks.get_failure(path, stamp())
     assert later is not None
     assert later.error.cause == "full"
     assert later.seen_at > first.seen_at

@@ -14,11 +14,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from database_helpers import ROCK, finish, stamp, start, track
-from sqlalchemy.exc import OperationalError
+from databases import Place
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from genretagger.causes import Cause, recorded
 from genretagger.database import JobState, Store
-from genretagger.database.engine import Mode, sqlite_engine
+from genretagger.database.engine import Mode, other_engine, sqlite_engine
 from genretagger.database.models import Base
 from genretagger.database.place import note_of
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
@@ -102,9 +103,9 @@ def populated(tmp_path: Path) -> Path:
 
 def assert_populated(path: Path) -> None:
     with Store.open(path) as store:
-        (known,) = store.everything()
-        analysis = store.analysis("aa", "f1", "16")
-        assert store.integrity_check() == []
+        (known,) = store.reports.get_all()
+        analysis = store.analyses.get("aa", "f1", "16")
+        assert store.reports.check_integrity() == []
     assert known.track is not None
     assert str(known.path) == "/music/\udcff.mp3"
     assert (known.track.genres, known.track.stamp) == (ROCK, stamp())
@@ -125,12 +126,55 @@ def test_the_constant_is_the_newest_migration_and_there_is_one_line() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_REVISION]
 
 
-def test_the_migrations_build_what_the_models_describe(tmp_path: Path) -> None:
-    migrate(tmp_path / "library.sqlite3")
-    engine = sqlite_engine(tmp_path / "library.sqlite3", Mode.WRITE, busy_timeout_s=1)
-    with engine.connect() as connection:
+def test_the_migrations_build_what_the_models_describe(place: Place) -> None:
+    with place.open() as store, store._access.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def migrate_server(place: Place, scripts: Path, head: str) -> None:
+    engine = other_engine(str(place.address))
+    try:
+        upgrade(engine, path=None, scripts=scripts, head=head)
+    finally:
+        engine.dispose()
+
+
+def test_an_old_database_of_a_server_is_brought_up_to_date(vacant: Place, tmp_path: Path) -> None:
+    """As on SQLite, but for the backup, which is the server's own affair."""
+    if vacant.is_file:
+        pytest.skip("the other tests of this file do it on SQLite")
+    migrate_server(vacant, only_first(tmp_path), "0001")
+    at, field = "2024-05-06 07:08:09.123456", json.dumps({"values": [], "raw": None, "form": "ID3v2.4"})
+    vacant.execute("INSERT INTO runs VALUES (1, 'tag', '{}', 'host', 1, :at, NULL)", at=at)
+    vacant.execute(
+        "INSERT INTO writes VALUES (1, 1, :path, 'aa', :field, :field, 'm', 'why', NULL, 'done', NULL, :at, :at)",
+        path=PATH,
+        field=field,
+        at=at,
+    )
+    with pytest.raises(DatabaseError, match="schema 0001"):
+        vacant.open(read_only=True)
+    broken = scripts_with(tmp_path, "op.execute('nonsense')")
+    with pytest.raises(ProgrammingError):
+        migrate_server(vacant, broken, "test")
+    assert vacant.execute("SELECT version_num FROM alembic_version") == [("0001",)]
+    assert vacant.execute("SELECT to_regclass('jobs')") == [(None,)]
+    with vacant.open() as store:
+        (write,) = store.writes.get_all()
+        assert (str(write.path), write.started_at.isoformat()) == ("/music/\udcff.mp3", f"{at.replace(' ', 'T')}+00:00")
+        assert store.jobs.get_counts().backlog == 0
+    migrate_server(vacant, scripts_with(tmp_path), "test")
+    assert vacant.execute("SELECT colour, run_id FROM writes") == [("blue", 1)]
+    with pytest.raises(DatabaseError, match="newer genretagger"):
+        vacant.open()
+
+
+def only_first(folder: Path) -> Path:
+    """A copy of the first migration alone."""
+    scripts = folder / "first"
+    shutil.copytree(migrations_folder(), scripts, ignore=shutil.ignore_patterns("__pycache__", "000[2-9]*"))
+    return scripts
 
 
 def test_a_populated_database_of_the_first_version_reads_as_ever(populated: Path) -> None:
@@ -187,10 +231,10 @@ def test_what_an_earlier_version_held_against_a_file_is_forgotten(tmp_path: Path
                 (number, name, at, failure, at, at),
             )
     with Store.open(path) as store:
-        failures = [store.last_failure(Path(name)) for name in ("/music/a.mp3", "/music/b.mp3")]
+        failures = [store.tracks.get_last_failure(Path(name)) for name in ("/music/a.mp3", "/music/b.mp3")]
         assert [failure is not None and failure.retry for failure in failures] == [True, False]
-        assert store.job_counts().quarantined == 1
-        job = store.job(Path("/music/a.mp3"))
+        assert store.jobs.get_counts().quarantined == 1
+        job = store.jobs.get(Path("/music/a.mp3"))
         assert job is not None
         assert (job.state, job.attempts) == (JobState.WAITING, 0)
     assert one(path, "SELECT group_concat(failure) FROM analyses") == "damaged: no frame"
@@ -212,8 +256,8 @@ def test_the_key_of_the_rules_loses_its_words_and_old_reasons_keep_theirs(tmp_pa
             ("aa" * 32, at),
         )
     with Store.open(path) as store:
-        known = {each.path: each.handled for each in store.seen_below(Path("/music"))}
-        decided = store.decision("aa" * 32, "f1")
+        known = {each.path: each.handled for each in store.tracks.get_seen_below(Path("/music"))}
+        decided = store.decisions.get("aa" * 32, "f1")
     assert known == {
         b"/music/done.mp3": Handled("key"),
         b"/music/locked.mp3": Handled("key", Cause.NOT_WRITABLE),
@@ -246,7 +290,7 @@ def test_a_migration_that_fails_changes_nothing(populated: Path, tmp_path: Path,
 MIGRATE = """
 import sys
 from pathlib import Path
-from genretagger.database.engine import Mode, sqlite_engine
+from genretagger.database.engine import Mode, other_engine, sqlite_engine
 from genretagger.database.upgrade import upgrade
 path = Path(sys.argv[1])
 upgrade(sqlite_engine(path, Mode.CREATE, busy_timeout_s=60), path=path, scripts=Path(sys.argv[2]), head="test")

@@ -20,7 +20,7 @@ from genretagger.causes import recorded
 from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
-from genretagger.database import JobState, NewJob, Store, WriteState
+from genretagger.database import Claimant, JobState, NewJob, Store, WriteState
 from genretagger.database.models import Base
 from genretagger.errors import AudioError, GenretaggerError
 from genretagger.types import Decision
@@ -28,6 +28,7 @@ from genretagger.types import Decision
 HASHES = ("aa" * 32, "bb" * 32)
 PATHS = (Path("/music/a.mp3"), Path("/music/b.mp3"))
 FAILED = Path("/music/failed.mp3")
+ME = Claimant("service/engine")
 COLUMNS = [
     (table.name, column.name)
     for table in Base.metadata.sorted_tables
@@ -61,25 +62,28 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("odd") / "library.sqlite3"
     with Store.open(path) as store:
         for number, (name, payload) in enumerate(zip(PATHS, HASHES, strict=True)):
-            model = store.model_id(f"musicnn{number}", f"f{number}", ["rock", "jazz"])
-            store.save_track(track(name, payload_hash=payload, genres=ROCK))
-            store.save_analysis(payload, model, "16", activations(labels=2, seed=number), seconds=1.0)
+            model = store.models.save(f"musicnn{number}", f"f{number}", ["rock", "jazz"])
+            store.tracks.save(track(name, payload_hash=payload, genres=ROCK))
+            store.analyses.save(payload, model, "16", activations(labels=2, seed=number), seconds=1.0)
             decision = Decision(
                 ("Rock", "Hard Rock"), {"Rock": 0.9, "Hard Rock": 0.8, "Jazz": 0.1}, recorded("it rocks")
             )
-            store.save_decision(payload, model, "16", decision, settings="s")
-            run = store.begin_run("tag", {"policy": "keep"})
+            store.decisions.save(payload, model, "16", decision, settings="s")
+            run = store.runs.begin("tag", {"policy": "keep"})
             for before, after in ((EMPTY, JAZZ), (JAZZ, ROCK)):
-                write = store.begin_write(run, name, payload, before, after, model="musicnn", reason=recorded("heard"))
-                store.finish_write(write, WriteState.DONE)
-            store.finish_run(run)
-        pending = store.begin_write(
+                write = store.writes.begin(run, name, payload, before, after, model="musicnn", reason=recorded("heard"))
+                store.writes.finish(write, WriteState.DONE)
+            store.runs.finish(run)
+        pending = store.writes.begin(
             run, PATHS[0], HASHES[0], ROCK, JAZZ, model="m", reason=recorded("r"), temporary_name="t"
         )
         assert pending == 5
-        store.save_failure(FAILED, stamp(), AudioError("it is cut off", path=FAILED, hint="Copy it again"))
-        store.add_jobs([NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])
-        store.fail_job(FAILED, AudioError("it is cut off"), again_in_s=None)
+        store.tracks.save_failure(FAILED, stamp(), AudioError("it is cut off", path=FAILED, hint="Copy it again"))
+        store.jobs.add(ME, [NewJob(path, Path("/music")) for path in (*PATHS, FAILED)])
+        while (job := store.jobs.claim(ME, lease_s=60, attempts=3)) is not None and job.path != FAILED:
+            continue
+        store.jobs.fail(ME, FAILED, AudioError("it is cut off"), again_in_s=None)
+        store.jobs.give_back(ME, attempted=False)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '') WHERE type = 'table'")
@@ -113,43 +117,43 @@ def spoil(database: Path, table: str, column: str, value: object) -> bool:
 
 def read_all(store: Store) -> None:
     """Ask everything that commands ask; what is not of the first row has to be there, whatever that holds."""
-    assert PATHS[1] in [known.path for known in store.everything()]
-    known = store.describe(PATHS[1])
+    assert PATHS[1] in [known.path for known in store.reports.get_all()]
+    known = store.reports.get(PATHS[1])
     assert known is not None
     assert len(known.writes) == 2
     assert known.track is not None
     assert known.track.genres == ROCK
     assert len(known.analyses) == len(known.decisions) == 1
-    store.describe(PATHS[0])
-    assert {3, 4} <= {write.id for write in store.writes()}
-    assert 2 in [run.id for run in store.runs()]
-    assert [write.id for write in store.undoable(run_id=2)] == [4, 3]
-    last = store.last_run()
+    store.reports.get(PATHS[0])
+    assert {3, 4} <= {write.id for write in store.writes.get_all()}
+    assert 2 in [run.id for run in store.runs.get_all()]
+    assert [write.id for write in store.writes.get_undoable(run_id=2)] == [4, 3]
+    last = store.writes.get_last_run()
     assert last is not None
     assert last.id == 2
-    list(store.redoable())
-    assert store.last_undo() is None
-    assert store.took_place()
-    store.pending_writes(include_running=True)
+    list(store.writes.get_redoable())
+    assert store.writes.get_last_undo() is None
+    assert store.writes.took_place()
+    store.writes.get_pending(include_running=True)
     for path, payload in zip(PATHS, HASHES, strict=True):
-        store.last_write(path, payload)
-        store.history(path, payload)
-        store.known_track(path, stamp())
-        store.handled(path, payload)
-        store.inode_at(path)
+        store.writes.get_last(path, payload)
+        store.writes.get_history(path, payload)
+        store.tracks.get(path, stamp())
+        store.tracks.get_handled(path, payload)
+        store.tracks.get_inode(path)
         for number in range(2):
-            store.analysis(payload, f"f{number}", "16")
-            store.decision(payload, f"f{number}")
-    assert store.analysis(HASHES[1], "f1", "16") is not None
-    assert store.decision(HASHES[1], "f1") is not None
-    store.known_failure(FAILED, stamp())
-    store.last_failure(FAILED)
-    store.counts()
-    store.job_counts()
-    store.next_job_at()
-    assert [job.path for job in store.jobs(JobState.QUARANTINED)] == [FAILED]
-    assert len(list(store.seen_below(Path("/music")))) >= 2
-    store.count_unrecorded()
+            store.analyses.get(payload, f"f{number}", "16")
+            store.decisions.get(payload, f"f{number}")
+    assert store.analyses.get(HASHES[1], "f1", "16") is not None
+    assert store.decisions.get(HASHES[1], "f1") is not None
+    store.tracks.get_failure(FAILED, stamp())
+    store.tracks.get_last_failure(FAILED)
+    store.reports.get_counts()
+    store.jobs.get_counts()
+    store.jobs.get_next_at(ME)
+    assert [job.path for job in store.jobs.get_all(JobState.QUARANTINED)] == [FAILED]
+    assert len(list(store.tracks.get_seen_below(Path("/music")))) >= 2
+    store.reports.count_unrecorded()
 
 
 @pytest.mark.parametrize(
@@ -163,17 +167,17 @@ def test_an_odd_value_in_any_column_costs_its_row_alone(database: Path, table: s
         if spoil(database, table, column, value):
             with Store.open(database, read_only=True) as store:
                 read_all(store)
-                odd = [(each.table, each.id) for each in store.odd_rows()]
+                odd = [(each.table, each.id) for each in store.reports.get_odd_rows()]
             assert set(odd) <= {(table, 1)}
             if table != "jobs":
                 continue
             with Store.open(database) as store:
                 claimed = []
-                while job := store.claim_job("worker", lease_s=60, attempts=3):
+                while job := store.jobs.claim(ME, lease_s=60, attempts=3):
                     claimed.append(job.path)
                 assert PATHS[1] in claimed
-                store.add_jobs([NewJob(path, Path("/music")) for path in PATHS])
-                store.release_jobs()
+                store.jobs.add(ME, [NewJob(path, Path("/music")) for path in PATHS])
+                store.jobs.release()
 
 
 WRONG = {
@@ -236,7 +240,7 @@ def test_an_odd_row_is_named_once(database: Path, caplog: pytest.LogCaptureFixtu
     spoil(database, "writes", "state", "later")
     with Store.open(database, read_only=True) as store:
         for _ in range(3):
-            list(store.writes())
+            list(store.writes.get_all())
     named = [record.getMessage() for record in caplog.records if "row 1 of the table writes" in record.getMessage()]
     assert len(named) == 1
     assert "holds 'later' as its state" in named[0]
@@ -246,15 +250,15 @@ def test_an_odd_row_is_named_once(database: Path, caplog: pytest.LogCaptureFixtu
 def test_a_sound_database_has_no_odd_rows(database: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Store.open(database, read_only=True) as store:
         read_all(store)
-        assert list(store.odd_rows()) == []
+        assert list(store.reports.get_odd_rows()) == []
     assert caplog.text == ""
 
 
 def test_an_odd_job_is_replaced_when_its_file_is_met_again(database: Path) -> None:
     spoil(database, "jobs", "attempts", "many")
     with Store.open(database) as store:
-        store.add_jobs([NewJob(PATHS[0], Path("/music"))])
-        job = store.job(PATHS[0])
+        store.jobs.add(ME, [NewJob(PATHS[0], Path("/music"))])
+        job = store.jobs.get(PATHS[0])
     assert job is not None
     assert (job.state, job.attempts) == (JobState.WAITING, 0)
 

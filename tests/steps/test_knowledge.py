@@ -29,12 +29,12 @@ def test_second_run_opens_nothing(
     song = make_techno(music / "song.flac")
     first = tag(settings, music)["song.flac"]
     before = song.read_bytes()
-    known = store.describe(song)
+    known = store.reports.get(song)
     second = tag(settings, music)["song.flac"]
     assert second.status is Status.UNCHANGED
     assert second.genres == first.genres
     assert song.read_bytes() == before
-    again = store.describe(song)
+    again = store.reports.get(song)
     assert known is not None
     assert again is not None
     assert again.analyses == known.analyses  # the same, down to the time
@@ -46,11 +46,11 @@ def test_same_audio_elsewhere_is_not_heard_again(
 ) -> None:
     make_techno(music / "song.mp3", "mp3")
     tag(settings, music)
-    analysed = store.describe(music / "song.mp3")
+    analysed = store.reports.get(music / "song.mp3")
     (music / "song.mp3").rename(music / "renamed.mp3")
     outcome = tag(settings, music)["renamed.mp3"]
     assert outcome.status is Status.UNCHANGED
-    renamed = store.describe(music / "renamed.mp3")
+    renamed = store.reports.get(music / "renamed.mp3")
     assert analysed is not None
     assert renamed is not None
     assert renamed.analyses == analysed.analyses
@@ -106,8 +106,8 @@ def test_a_file_that_a_program_holds_is_tagged_when_it_lets_go(
         assert outcome.status is Status.FAILED
         assert "another program has the file open for writing" in sentence(outcome.reason)
     assert (song.read_bytes(), list(music.iterdir())) == (before, [song])
-    assert list(store.writes()) == []  # it is known before a write is announced
-    failure = store.last_failure(song)
+    assert list(store.writes.get_all()) == []  # it is known before a write is announced
+    failure = store.tracks.get_last_failure(song)
     assert failure is not None
     assert isinstance(failure.error, FileBusyError)
     assert failure.retry
@@ -119,16 +119,16 @@ def test_what_decided_last_is_told_first_also_where_it_was_known_before(
 ) -> None:
     song = make_techno(music / "song.flac")
     assert tag(settings, music)["song.flac"].status is Status.TAGGED
-    first = store.describe(song)
+    first = store.reports.get(song)
     assert first is not None
     assert first.track is not None
-    other = store.model_id("other", "0" * 64, ["Waltz"])
-    store.save_decision(
+    other = store.models.save("other", "0" * 64, ["Waltz"])
+    store.decisions.save(
         first.track.payload_hash, other, "all", Decision((), {"Waltz": 0.0}, recorded("other")), settings="x"
     )
     make_techno(music / "copy.flac")
     assert tag(settings, music)["copy.flac"].status is Status.TAGGED
-    found = store.describe(music / "copy.flac")
+    found = store.reports.get(music / "copy.flac")
     assert found is not None
     assert [each.model for each in found.decisions] == ["musicnn-yamnet", "other"]
     assert found.decisions[0].decision == first.decisions[0].decision
@@ -139,4 +139,4 @@ def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path
         this = opened.begin("test")
         outcome = opened.failed(music, AccessError("the folder cannot be read", path=music), this)
     assert outcome.status is Status.FAILED
-    assert list(store.everything()) == []  # nothing would ever take it back
+    assert list(store.reports.get_all()) == []  # nothing would ever take it back

@@ -53,7 +53,7 @@ def test_what_the_system_refused_is_tried_again(heard: Path, music: Path, make_t
     helpers.tag(helpers.settings(heard), music, dry_run=True)
     with Store.open(heard / "library.sqlite3") as store:
         full = AccessError("no space is left on the file system", path=song)
-        store.save_failure(song, stamp_of(song), full)  # as a write leaves it that meets a full disk
+        store.tracks.save_failure(song, stamp_of(song), full)  # as a write leaves it that meets a full disk
     assert helpers.failures(heard) == [full.cause]
     assert helpers.tag(helpers.settings(heard), music)["song.flac"].status is Status.TAGGED
     assert helpers.failures(heard) == []  # what has passed is not shown for ever

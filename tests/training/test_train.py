@@ -361,14 +361,14 @@ def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known:
     options, path = helpers.settings(data_dir, model="mine", policy="replace"), known / "Dub" / "00" / "00.flac"
     derived = helpers.tag(options, path, dry_run=True)[path.name]
     with Store.open(data_dir / "library.sqlite3") as database:
-        note = database.describe(path)
+        note = database.reports.get(path)
         assert note is not None
         assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {
             "mine": False,
             "musicnn-yamnet": True,
         }
         heard = helpers.tag(options, path, dry_run=True, force=True)[path.name]
-        note = database.describe(path)
+        note = database.reports.get(path)
         assert note is not None
         assert {analysis.model: analysis.seconds > 0 for analysis in note.analyses} == {
             "mine": True,

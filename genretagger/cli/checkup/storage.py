@@ -77,7 +77,7 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield bad("database", f"{where if isinstance(where, Path) else 'database_url'}: {error.cause}", error.hint)
         return
     with store:
-        counts = store.counts()
+        counts = store.reports.get_counts()
         written = counts.writes.get(WriteState.DONE, 0)
         size = f", {store.path.stat().st_size / 1e6:,.1f} MB" if store.path is not None else ""
         yield ok(
@@ -85,14 +85,14 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
             f"{store.location}: schema {SCHEMA_REVISION}{size}; {plural(counts.tracks, 'track')} known, "
             f"{counts.heard:,} heard, {counts.decided:,} decided, {counts.failed:,} failed, {plural(written, 'write')}",
         )
-        pending = store.pending_writes()
+        pending = store.writes.get_pending()
         if pending:
             yield warn(
                 "pending writes",
                 f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
                 "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
             )
-        faults = store.integrity_check()
+        faults = store.reports.check_integrity()
         if faults and store.path is not None:
             found = f"{plural(len(faults), 'fault')} in the database: {faults[0]}"
             yield bad("integrity", found, f"{what_is_lost(store.path)}")
@@ -127,7 +127,7 @@ def _none_yet(where: Path) -> Finding:
 def _odd_rows(store: Store) -> Iterator[Finding]:
     """Which rows hold what they cannot, and what that costs: one finding a table."""
     found: dict[str, list[OddRow]] = {}
-    for odd in store.odd_rows():
+    for odd in store.reports.get_odd_rows():
         found.setdefault(odd.table, []).append(odd)
     if not found:
         yield ok("rows", "each row holds what it may")
@@ -144,8 +144,8 @@ def _losses(store: Store) -> Iterator[Finding]:
 
     adopt = "`genretagger doctor --adopt PATH` lists the files whose genres may be ours; with --yes they can be undone"
     note = read_note(store.path) if store.path is not None else None
-    unrecorded = store.count_unrecorded()
-    if note is not None and (note.lost or note.behind(*store.newest_numbers())):
+    unrecorded = store.reports.count_unrecorded()
+    if note is not None and (note.lost or note.behind(*store.runs.get_newest_numbers())):
         yield warn("records", "the newest entries of the database were lost: files may carry genres of ours", adopt)
     elif unrecorded:
         found = (

@@ -1,0 +1,236 @@
+"""Claims on jobs: who works on which file, until when, and how that ends.
+
+A claim is one statement, which picks a job and writes its new owner into it. SQLite lets one statement write at a time;
+PostgreSQL locks the job that it picks, and passes over those that others have locked. So no two processes get the same
+job. A claim counts the attempt before the file is opened: a file that kills every process that opens it is set aside
+after a few attempts.
+
+Several services may share one database, on several machines. A process ends, fails and gives back its own jobs only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, not_, or_, select
+from sqlalchemy import update as change
+
+from genretagger.causes import Cause
+from genretagger.database.access import Repository
+from genretagger.database.columns import now
+from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.paths import lies_under, padded
+from genretagger.database.values import Claimant, JobState, StoredJob
+from genretagger.errors import FileError
+
+_owner: ColumnElement[str] = func.coalesce(JobRow.worker, "")  # NULL is neither equal nor unequal
+
+
+class Claims(Repository):
+    """The table of jobs, as those who work on them see it."""
+
+    def claim(
+        self,
+        claimant: Claimant,
+        *,
+        lease_s: float,
+        attempts: int,
+        outside: Sequence[Path] = (),
+        among: Sequence[Path] = (),
+    ) -> StoredJob | None:
+        """Take the next file that is due: new ones before the backlog, and in the order in which they came.
+
+        A job whose lease ran out is due again, and so is one of the future: the clock was set back. One that was
+        attempted too often is quarantined instead.
+
+        Args:
+            claimant: the process that takes it.
+            lease_s: for how many seconds nobody else may.
+            attempts: the most attempts for a file.
+            outside: folders whose files are left alone.
+            among: only one of these files, at most 500; empty for any.
+        """
+        at = now()
+        allowed = _allowed(claimant, outside)
+        if among:
+            allowed.append(JobRow.path.in_(padded(among)))
+        waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
+        # A process keeps its own jobs, however long they take: the clock may have been set, or the machine asleep.
+        lost = and_(_lent(claimant.name), JobRow.lease_until < at)
+        queue = select(JobRow.id).where(waiting, *allowed).order_by(JobRow.priority, JobRow.not_before, JobRow.id)
+        others = select(JobRow.id).where(lost, *allowed).order_by(JobRow.id)
+        values = {
+            "state": JobState.WORKING.value,
+            "attempts": JobRow.attempts + 1,
+            "worker": claimant.name,
+            "lease_until": at + timedelta(seconds=lease_s),
+            "updated_at": at,
+        }
+        with self._access.write() as connection:
+            while row := self._take(connection, queue, values) or self._take(connection, others, values):
+                if row.attempts <= attempts:
+                    return stored_job(row)
+                before = row.attempts - 1
+                aside = {
+                    "state": JobState.QUARANTINED.value,
+                    "attempts": before,
+                    "failure": row.failure or f"the service died {before} times while it was at work on it",
+                    "failure_hint": row.failure_hint or "",
+                    "lease_until": None,
+                    "worker": claimant.service,
+                }
+                connection.execute(change(JobRow).where(JobRow.id == row.id).values(**aside))
+        return None
+
+    def _take(self, connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> Any:
+        """Change the first job of a selection, and give its row as it is then; None if there is none.
+
+        What others have locked is passed over. A row that holds what it cannot stays as it is, and is passed over too.
+        """
+        while True:
+            odd = self._odd_ids()
+            first = (wanted.where(JobRow.id.not_in(odd)) if odd else wanted).limit(1).with_for_update(skip_locked=True)
+            taken = change(JobRow).where(JobRow.id == first.scalar_subquery()).values(**values)
+            with connection.begin_nested() as attempt:
+                rows = connection.execute(taken.returning(*JobRow.__table__.columns)).all()
+                sound = self._access.sound(JobRow, rows)
+                if sound or not rows:
+                    return sound[0] if sound else None
+                attempt.rollback()
+
+    def _first(self, connection: Connection, wanted: Select[Any]) -> Any:
+        """The first sound row of jobs; None if there is none."""
+        while True:
+            odd = self._odd_ids()
+            rows = connection.execute(wanted.where(JobRow.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
+            sound = self._access.sound(JobRow, rows)
+            if sound or not rows:
+                return sound[0] if sound else None
+
+    def _odd_ids(self) -> list[int]:
+        return [number for table, number in self._access.left_out if table == JobRow.__tablename__]
+
+    def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
+        """Note that a file was handled to its end. If somebody else has its job by now, that stays.
+
+        Args:
+            claimant: the process that claimed it.
+            path: the file.
+            handled: the key of the rules by which; None if the file is gone.
+            cause: how it ended.
+        """
+        with self._access.write() as connection:
+            connection.execute(delete(JobRow).where(JobRow.path == path, _has(claimant)))
+            if handled is not None:
+                ended = {"handled": handled, "handled_as": None if cause is None else cause.value}
+                connection.execute(change(TrackRow).where(TrackRow.path == path).values(**ended))
+
+    def fail(
+        self, claimant: Claimant, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True
+    ) -> None:
+        """Note that an attempt failed. If somebody else has the job by now, nothing changes.
+
+        Args:
+            claimant: the process that claimed it.
+            path: the file.
+            error: why.
+            again_in_s: when to try again; None to quarantine the file.
+            attempted: whether the attempt counts: it does not if the system failed and not the file.
+        """
+        at = now()
+        state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
+        values: dict[str, Any] = {
+            "state": state.value,
+            "not_before": at + timedelta(seconds=again_in_s or 0),
+            "failure": error.cause,
+            "failure_hint": error.hint,
+            "lease_until": None,
+            "worker": claimant.service,
+            "updated_at": at,
+        }
+        if not attempted:
+            values["attempts"] = JobRow.attempts - 1
+        with self._access.write() as connection:
+            connection.execute(change(JobRow).where(JobRow.path == path, _has(claimant)).values(**values))
+
+    def give_back(self, claimant: Claimant, *, attempted: bool) -> int:
+        """Let everything that a process works on wait again, behind all else: it has ended, or is about to.
+
+        Args:
+            claimant: the process; a service for all of its processes.
+            attempted: whether the attempt counts: it does if the process died, and not if it was asked to stop.
+
+        Returns:
+            How many jobs.
+        """
+        values: dict[str, Any] = {
+            "state": JobState.WAITING.value,
+            "not_before": now(),
+            "lease_until": None,
+            "worker": claimant.service,
+        }
+        if not attempted:
+            values["attempts"] = JobRow.attempts - 1
+        with self._access.write() as connection:
+            return connection.execute(change(JobRow).where(_has(claimant)).values(**values)).rowcount
+
+    def get_next_at(self, claimant: Claimant, *, outside: Sequence[Path] = ()) -> datetime | None:
+        """When there is a job for a claimant; None if there is none, as far as is known now.
+
+        Args:
+            claimant: who asks.
+            outside: folders whose files do not count.
+        """
+        allowed = _allowed(claimant, outside)
+        waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
+        lost = and_(_lent(claimant.name), not_(is_of(claimant)), *allowed)
+        at = now()
+        with self._access.read() as connection:
+            due = self._first(connection, select(JobRow).where(waiting).order_by(JobRow.not_before))
+            if due is not None and due.not_before > at:
+                ahead = select(JobRow.id).where(waiting, JobRow.updated_at > at).limit(1)
+                if connection.execute(ahead).first() is not None:
+                    return at
+            ends = select(JobRow).where(lost, JobRow.lease_until.is_not(None)).order_by(JobRow.lease_until)
+            lent = self._first(connection, ends)
+        times = ([] if due is None else [due.not_before]) + ([] if lent is None else [lent.lease_until])
+        return min(times, default=None)
+
+
+def _allowed(claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
+    """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
+    inside = [or_(*(lies_under(JobRow.path, folder) for folder in claimant.folders))] if claimant.folders else []
+    return [*inside, *(not_(lies_under(JobRow.path, folder)) for folder in outside)]
+
+
+def is_of(claimant: Claimant) -> ColumnElement[bool]:
+    """A condition: a job belongs to a process, or to a service or any of its processes."""
+    return or_(_owner == claimant.name, _owner.startswith(f"{claimant.name}/", autoescape=True))
+
+
+def _has(claimant: Claimant) -> ColumnElement[bool]:
+    """A condition: a process, or any process of a service, works on a job."""
+    return and_(JobRow.state == JobState.WORKING.value, is_of(claimant))
+
+
+def _lent(to_others_than: str) -> ColumnElement[bool]:
+    """A condition: another process works on a job."""
+    return and_(JobRow.state == JobState.WORKING.value, _owner != to_others_than)
+
+
+def stored_job(row: Any) -> StoredJob:
+    """The job that a row of `jobs` holds."""
+    return StoredJob(
+        path=row.path,
+        root=row.root,
+        state=JobState(row.state),
+        priority=row.priority,
+        attempts=row.attempts,
+        not_before=row.not_before,
+        cause=row.failure or "",
+        hint=row.failure_hint or "",
+        updated_at=row.updated_at,
+    )

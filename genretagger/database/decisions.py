@@ -1,0 +1,110 @@
+"""What was decided for a track's audio, wherever it lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from genretagger.database.access import Repository, upsert
+from genretagger.database.analyses import model_name
+from genretagger.database.columns import now
+from genretagger.database.models import DecisionRow, ModelRow
+from genretagger.database.values import StoredDecision, reason_columns, reason_of
+from genretagger.errors import DatabaseError
+from genretagger.types import Decision
+
+_DECISION = (
+    select(
+        DecisionRow.id,
+        DecisionRow.genres,
+        DecisionRow.scores,
+        DecisionRow.reason,
+        DecisionRow.cause,
+        DecisionRow.figures,
+        DecisionRow.settings,
+        DecisionRow.plan,
+        DecisionRow.decided_at,
+        ModelRow.name,
+    )
+    .join(ModelRow, ModelRow.id == DecisionRow.model_id)
+    .where(DecisionRow.payload_hash == bindparam("payload_hash"), ModelRow.fingerprint == bindparam("fingerprint"))
+    .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+    .limit(1)
+)
+_DECISION_OF_PLAN = _DECISION.where(DecisionRow.plan == bindparam("plan"))
+
+
+class Decisions(Repository):
+    """The table of decisions."""
+
+    def get(self, payload_hash: str, fingerprint: str, plan: str | None = None) -> StoredDecision | None:
+        """The latest genres chosen for a payload from a model.
+
+        Args:
+            payload_hash: the track's identity.
+            fingerprint: the model's sha256.
+            plan: only from these windows; None for whichever is newest.
+        """
+        key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
+        statement = _DECISION
+        if plan is not None:
+            key["plan"] = plan
+            statement = _DECISION_OF_PLAN
+        with self._access.read() as connection:
+            rows = self._access.sound(DecisionRow, connection.execute(statement, key).all())
+        return decision_of(rows[0]) if rows else None
+
+    def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
+        """Keep the genres chosen for a payload; they replace earlier ones from the same model and plan.
+
+        Args:
+            payload_hash: the track's identity.
+            model_id: from `Models.save`.
+            plan: the windows that they rest on.
+            decision: genres, scores and reason.
+            settings: fingerprint of the settings that they were chosen with.
+
+        Raises:
+            DatabaseError: if a score is not a number from 0 to 1, which JSON could not hold.
+        """
+        scores = [(name, float(score)) for name, score in decision.scores.items()]
+        if not all(0 <= score <= 1 for _, score in scores):
+            raise DatabaseError(f"a score lies outside of 0 to 1: {scores}", path=self._access.path)
+        row = {
+            "genres": list(decision.genres),
+            "scores": scores,
+            **reason_columns(decision.reason),
+            "settings": settings,
+            "decided_at": now(),
+        }
+        key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
+        with self._access.write() as connection:
+            upsert(connection, DecisionRow, key, row)
+
+    def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
+        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already.
+
+        Args:
+            payload_hash: the track's identity.
+            model_id: from `Models.save`.
+            plan: the windows that it rests on.
+        """
+        newest = (
+            select(DecisionRow.model_id, DecisionRow.plan)
+            .where(DecisionRow.payload_hash == payload_hash)
+            .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+            .limit(1)
+        )
+        with self._access.read() as connection:
+            if connection.execute(newest).first() == (model_id, plan):
+                return
+        this = (DecisionRow.payload_hash == payload_hash, DecisionRow.model_id == model_id, DecisionRow.plan == plan)
+        with self._access.write() as connection:
+            connection.execute(update(DecisionRow).where(*this).values(decided_at=now()))
+
+
+def decision_of(row: Any) -> StoredDecision:
+    """The decision that a row with the columns of `decisions` and the model's name holds."""
+    decision = Decision(tuple(row.genres), dict(row.scores), reason_of(row))
+    return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at)
