@@ -237,7 +237,6 @@ def test_many_workers_get_different_jobs(place: Place) -> None:
     for process in processes:
         tell(process, "go")
     taken = [Counter(finish(process).split()) for process in processes]
-    assert all(taken)
     assert sum(taken, Counter()) == Counter(names)
 
 
