@@ -17,7 +17,7 @@ MakeTechno = Callable[..., Path]
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
 
-GENRES = ["Electronic", "Techno"]
+GENRES = ["Trance"]
 
 
 @pytest.fixture

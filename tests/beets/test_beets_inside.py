@@ -50,22 +50,22 @@ def test_storing_an_album_never_wipes_its_tracks(beet: Beet, inside: Any, capsys
     assert list(album.genres) == []
     inside.run_command("genretag")
     out = capsys.readouterr().out
-    assert "Techno" in out
+    assert "Trance" in out
     assert "Polka" not in out
     album.load()
     assert list(album.genres) == ["Electronic", "Polka"], "one track has each; those in front come first"
     album.store()
     for item in items:
         item.load()
-    assert [list(item.genres) for item in items] == [["Electronic", "Techno"], ["Polka"]]
-    assert read(Path(os.fsdecode(items[0].path))) == ["Electronic", "Techno"]
+    assert [list(item.genres) for item in items] == [["Trance"], ["Polka"]]
+    assert read(Path(os.fsdecode(items[0].path))) == ["Trance"]
 
 
 def test_the_fields_have_types(beet: Beet, inside: Any) -> None:
     (item,) = [Item.from_path(path) for path in beet.copies(beet.music, ["flac"])]
     inside.lib.add(item)
     inside.run_command("genretag", "-q")
-    (found,) = inside.lib.items("genretagger_score:0.5..1 genretagger_source:track genretagger_genres:Techno")
-    assert found.genretagger_genres == "Electronic; Techno"
+    (found,) = inside.lib.items("genretagger_score:0.5..1 genretagger_source:track genretagger_genres:Trance")
+    assert found.genretagger_genres == "Trance"
     assert isinstance(found.genretagger_score, float)
     assert not inside.lib.items("genretagger_score:..0.49")

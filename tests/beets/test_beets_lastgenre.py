@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from beets_helpers import SILENCE, Beet, Samples, scratch, set_tags
 
-TECHNO, POLKA = ["Electronic", "Techno"], ["Polka"]
+TECHNO, POLKA = ["Trance"], ["Polka"]
 
 
 @pytest.fixture

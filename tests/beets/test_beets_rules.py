@@ -122,8 +122,8 @@ def test_ears_answer_in_order_and_to_several_threads(
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
-    techno = ("tagged", ("Electronic", "Techno"))
-    assert ears.decide_together([silence, absent, *files]).genres == ("Electronic", "Techno")
+    techno = ("tagged", ("Trance",))
+    assert ears.decide_together([silence, absent, *files]).genres == ("Trance",)
     assert ears.decide_together([silence]).genres == ()
     for thread in threads:
         thread.join()

@@ -14,7 +14,7 @@ from genretagger.database import WriteState
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
 
-TECHNO = ["Electronic", "Techno"]
+TECHNO = ["Trance"]
 ALL = dict.fromkeys(KINDS, TECHNO)
 
 
