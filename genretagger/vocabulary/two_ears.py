@@ -5,9 +5,11 @@ Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which la
 
 1. **Is it music?** A logistic regression on how much music, speech and singing YAMNet hears.
 2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift* is the natural log of
-   how much more of it is heard than in music at large, whose level is its *background level*:
+   how much more of it is heard than in music at large, whose level is its *background level*, and than the same ear
+   hears of all witnesses. An ear that says more of everything, since the recording is short or dull, says nothing:
 
-       lift = log(sum of a + floor) - background level
+       more = log(sum of a + floor) - background level
+       lift = more - mean of more over all witnesses of that ear
        P0(genre) = softmax(gain * (sum of weight * lift) + log prior)
 
 3. **What has the head learned?** For each genre with enough recordings, one logistic regression on the embedding of
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 MODEL = "musicnn-yamnet"
-FORMULAS = 1
+FORMULAS = 2
 """Raise it when the formulas change: stored decisions are then made again."""
 
 _LOUDEST = 2
@@ -141,6 +143,21 @@ class Hearing:
         logs: Array = np.log(levels + np.array([each.floor for each in self.witnesses]))
         return logs
 
+    def lifts(self, levels: Array, background: Array) -> Array:
+        """How much more is heard of each witness than usual, compared with that ear's others; natural logs.
+
+        Args:
+            levels: (tracks, witnesses).
+            background: (witnesses,).
+        """
+        import numpy as np
+
+        more = self.log_levels(levels) - background
+        ears = np.array([_ear(each.labels[0]) for each in self.witnesses])
+        for ear in sorted(set(ears)):
+            more[:, ears == ear] -= more[:, ears == ear].mean(axis=1, keepdims=True)
+        return more
+
     def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
         """What the music test looks at: (tracks, labels) → (tracks, features), natural logs."""
         import numpy as np
@@ -226,7 +243,7 @@ class TwoEars:
         hearing = self._hearing
         is_music = self.is_music(activations)
         levels = hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
-        lifts = hearing.log_levels(levels) - self._fitted.background
+        lifts = hearing.lifts(levels, self._fitted.background)
         head_lifts = head_odds(self._fitted.head, embedding.astype(float)[None])
         posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness)
         found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)

@@ -40,8 +40,8 @@ def labels_of(entry: dict[str, Any], side: str) -> set[str]:
 class TestDataOfMusicnn:
     """What must hold whatever the numbers are."""
 
-    def test_the_labels_are_the_models(self, model: InstalledModel) -> None:
-        assert model.card.classes == LABELS
+    def test_the_labels_are_the_models(self, one_ear: InstalledModel) -> None:
+        assert one_ear.card.classes == LABELS
 
     def test_it_is_used_for_that_model(self) -> None:
         assert MUSICNN.digest != "plain"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from benchmarks.fit import contents
-from benchmarks.fitting import Bench, fit
+from benchmarks.fitting import FEWEST, Bench, fit
 from benchmarks.labelled import Labelled, model_labels, read
 from genretagger.types import FloatArray
 from genretagger.vocabulary.calibration import Calibration
@@ -144,6 +144,21 @@ def test_of_two_ears_that_know_a_word_the_one_that_hears_more_is_quoted() -> Non
     assert scores.grounds["Classical"].count("classical") == 1
 
 
+@pytest.mark.parametrize("ear", ["musicnn", "yamnet"])
+def test_an_ear_that_hears_more_of_everything_says_nothing(ear: str) -> None:
+    """As of a short or dull recording: each witness of that ear at three times its level, and the scores stay."""
+    levels = np.exp(FITTED.background)[None]
+    louder = levels * 3
+    floors = np.array([witness.floor for witness in HEARING.witnesses])
+    of_ear = np.array([witness.labels[0].startswith("yamnet/") == (ear == "yamnet") for witness in HEARING.witnesses])
+    plain = HEARING.lifts(levels - floors, FITTED.background)
+    more = HEARING.lifts(np.where(of_ear, louder, levels) - floors, FITTED.background)
+    assert more == pytest.approx(plain, abs=1e-9)
+    one = levels.copy()
+    one[0, 0] *= 3
+    assert HEARING.lifts(one - floors, FITTED.background)[0, 0] > 1, "but what stands out is heard"
+
+
 class TestMusic:
     """Music, singing and rap are music; speech is not, nor an audio book with a jingle."""
 
@@ -220,6 +235,48 @@ def test_fitting_gives_the_same_bytes_and_learns() -> None:
     assert odds["Rock"] > max(odds["House"], odds["Reggae"])
     assert ears.is_music(data.activations[0].astype(np.float32)) > 0.9
     assert ears.is_music(data.activations[3].astype(np.float32)) < 0.1
+
+
+class TestWhatAHeadLearns:
+    """Rock comes from one source, House from the other; Reggae, which both have, has a sound of its own."""
+
+    SIDE, REGGAE = 40, 41
+    """Coordinates of the embedding: of how a source sounds, and of Reggae."""
+
+    def data(self, *, reggae: int = 30) -> Labelled:
+        names = np.array(["Rock"] * 60 + ["Reggae"] * reggae + ["House"] * 60 + ["Reggae"] * reggae)
+        source = np.array(["old"] * (60 + reggae) + ["new"] * (60 + reggae))
+        random = np.random.default_rng(5)
+        embedding = random.normal(0, 1, (len(names), DIMENSIONS))
+        embedding[:, self.SIDE] += np.where(source == "old", 6, -6)
+        embedding[:, self.REGGAE] += np.where(names == "Reggae", 6, 0)
+        activations = random.uniform(0, 0.05, (len(names), len(LABELS)))
+        return Labelled(
+            source=np.append(source, ["sounds", "sounds"]),
+            genre=np.append(names, ["Non-music", "Non-music"]),
+            truth=tuple(frozenset({name}) for name in (*names, "Non-music", "Non-music")),
+            is_speech=np.append(np.zeros(len(names), bool), [True, True]),
+            fold=np.zeros(len(names) + 2, int),
+            used=np.ones(len(names) + 2, bool),
+            activations=np.vstack([activations, np.full((2, len(LABELS)), 0.01)]),
+            embedding=np.vstack([embedding, np.zeros((2, DIMENSIONS))]),
+            digest="0" * 64,
+        )
+
+    def slopes(self, data: Labelled, name: str) -> FloatArray:
+        fitted = fit(Bench.of(data, HEARING), np.ones(len(data.genre), bool))
+        found: FloatArray = np.abs(fitted.head[0][:-1, HEARING.taught.index(name)])
+        return found
+
+    def test_it_does_not_learn_how_a_source_sounds(self) -> None:
+        """Told from House, Rock would be the sound of its source; it is only told from Reggae of the same source."""
+        slopes = self.slopes(self.data(), "Rock")
+        assert slopes.argmax() == self.REGGAE
+        assert slopes[self.SIDE] < slopes[self.REGGAE] / 4
+
+    def test_a_few_recordings_teach_nothing(self) -> None:
+        assert np.isnan(self.slopes(self.data(reggae=FEWEST - 1), "Reggae")).all()
+        assert np.isfinite(self.slopes(self.data(reggae=FEWEST), "Reggae")).all()
 
 
 def test_data_for_another_list_of_genres_is_refused() -> None:
