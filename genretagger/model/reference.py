@@ -26,6 +26,8 @@ def computed(front_end: FrontEnd) -> FilterBank:
     window = librosa.filters.get_window("hann", front_end.win_length, fftbins=not front_end.symmetric)
     if front_end.straight_in_mels:
         return FilterBank(window, _htk_filters(front_end))
+    if not front_end.slaney_norm:
+        return FilterBank(window, _plain_filters(front_end))
     filters = librosa.filters.mel(
         sr=front_end.rate_hz,
         n_fft=front_end.n_fft,
@@ -33,9 +35,26 @@ def computed(front_end: FrontEnd) -> FilterBank:
         fmin=front_end.fmin_hz,
         fmax=front_end.fmax_hz,
         htk=front_end.htk,
-        norm="slaney" if front_end.slaney_norm else None,
+        norm="slaney",
     )
     return FilterBank(window, filters)
+
+
+def _plain_filters(front_end: FrontEnd) -> FloatArray:
+    """Bands of height 1, (mels, n_fft // 2 + 1) float32: `librosa.filters.mel(norm=None)`, to the last bit.
+
+    librosa would load its `util` for them, which numba has to compile: that takes 20 seconds, and fails in an
+    environment where it was never done before, as we switch numba's compiler off.
+    """
+    from librosa.core.convert import fft_frequencies, mel_frequencies
+
+    edges = mel_frequencies(front_end.mels + 2, fmin=front_end.fmin_hz, fmax=front_end.fmax_hz, htk=front_end.htk)[
+        :, None
+    ]
+    bins = fft_frequencies(sr=front_end.rate_hz, n_fft=front_end.n_fft)
+    widths = np.diff(edges, axis=0)
+    rising, falling = (bins - edges[:-2]) / widths[:-1], (edges[2:] - bins) / widths[1:]
+    return np.maximum(np.minimum(rising, falling), 0).astype(np.float32)
 
 
 def _htk_filters(front_end: FrontEnd) -> FloatArray:

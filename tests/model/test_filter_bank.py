@@ -119,6 +119,14 @@ def test_librosa_needs_no_home_and_no_cache(monkeypatch: pytest.MonkeyPatch, tmp
     assert unpacked(filter_bank.computed.__wrapped__("musicnn"), [MUSICNN]) is not None
 
 
+@pytest.mark.parametrize("name", sorted(FRONT_ENDS))
+def test_no_bank_needs_what_numba_compiled_before(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a new environment: numba looks for earlier results in this folder and not beside librosa."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert unpacked(filter_bank.computed.__wrapped__(name), [FRONT_ENDS[name]]) is not None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_ails_librosa_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "librosa.py").write_text("raise ImportError('no room for librosa')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
