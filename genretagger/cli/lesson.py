@@ -19,11 +19,12 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
     from genretagger.text import printable
     from genretagger.training.measures import digits
 
-    lessons = known.lessons
+    lessons, part = known.lessons, installed.card.part
     return {
         "model": installed.name,
         "sha256": installed.sha256,
         "folder": str(installed.folder),
+        "listens_with": "" if part is None or part.learned is None else part.learned.backbone.name,
         "labels": known.source.name,
         "tracks": sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres)),
         "groups": lesson.groups,

@@ -306,7 +306,7 @@ def can_be_heard(card: Card) -> None:
         kind_of = scorer(card.name, card.classes, card.part)
         embedding = card.output(EMBEDDINGS)
         size = embedding.shape[-1] if embedding is not None and embedding.shape else None
-        if isinstance(kind_of, Learned) and not (size or 0) > len(kind_of.genres):
+        if isinstance(kind_of, Learned) and not kind_of.can_have(size or 0):
             raise ModelError(
                 "The card tells of no embedding, from which a learned model knows its genres",
                 hint="Use the card that `genretagger train` wrote.",

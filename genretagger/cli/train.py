@@ -86,7 +86,7 @@ def train(
             )
         before, name = _card_of(store, update), update
         earlier, origin = _learned(update, before)
-        listens = earlier.backbone.name
+        listens = _successor(earlier.backbone.name)
         if labels is None and not beets:
             labels, beets = origin.labels, origin.beets
         paths = paths or _places(origin)
@@ -98,6 +98,11 @@ def train(
     backbone = _backbone(store, model or listens, name)
     _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
+    if update is not None and backbone != earlier.backbone.name:
+        output.notice(
+            f"{name} listened with {earlier.backbone.name}, and now learns to listen with {backbone}: "
+            "its tracks are heard again unless they were heard with that"
+        )
     if report is not None:
         prepare_report(report)
     failures: list[Gathered] = []
@@ -214,6 +219,14 @@ def _places(origin: Training) -> list[Path]:
                 hint="Name the music: train --update NAME PATH",
             )
     return paths
+
+
+def _successor(backbone: str) -> str:
+    """The model that an update learns on: the default one instead of the former default."""
+    from genretagger.model.musicnn import NAME
+    from genretagger.model.store import DEFAULT
+
+    return DEFAULT if backbone == NAME else backbone
 
 
 def _backbone(store: ModelStore, listens: str, name: str) -> str:

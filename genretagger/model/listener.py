@@ -23,7 +23,7 @@ from genretagger.model.installed import InstalledModel
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
-from genretagger.vocabulary.learned import Scorer, scorer
+from genretagger.vocabulary.learned import Scorer, mean_odds, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 
@@ -145,7 +145,10 @@ class Listener:
         if len(heard.embedding) != len(weights):
             return None
         odds = heard.embedding @ weights + bias
-        own = np.tile(1 / (1 + np.exp(-np.clip(odds, -80, 80))), (len(heard.values), 1))
+        together = odds
+        if self._learned is not None and self._learned.ears:
+            together = mean_odds(odds.reshape(len(self._learned.ears), -1), self._learned.line)
+        own = np.tile(1 / (1 + np.exp(-np.clip(together, -80, 80))), (len(heard.values), 1))
         return Activations(
             np.concatenate([own.astype(np.float16), heard.values], axis=1),
             np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.vocabulary.learned import LEAST_LIKELY
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -98,16 +99,20 @@ def with_learned_head(
     bias: FloatArray,
     axes: FloatArray,
     origin: FloatArray,
+    ears: int = 1,
+    line: tuple[float, float] | None = None,
 ) -> bytes:
     """Add a head that `training` made; see `vocabulary.learned` for what its outputs are.
 
     Args:
         backbone: the ONNX file.
         backbone_card: its card.
-        weights: (d, k) float32.
-        bias: (k,) float32.
+        weights: (d, k) float32, or (d, ears * k).
+        bias: (k,) float32, or (ears * k,).
         axes: (d, d) float32.
         origin: (d,) float32.
+        ears: how many ears have a regression.
+        line: slope and shift for the mean of several ears; None if there is one ear.
 
     Raises:
         ModelError: the backbone gives no embedding of d values.
@@ -115,7 +120,7 @@ def with_learned_head(
     from onnx import helper, numpy_helper
 
     model = parsed(backbone)
-    size, genres = weights.shape
+    size, columns = weights.shape
     labels = len(backbone_card.classes)
     embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
     heard = _named_output(model.graph, backbone_card.output(PREDICTIONS), labels) if labels else ""
@@ -125,16 +130,60 @@ def with_learned_head(
         for name, values in (("weights", weights), ("bias", bias), ("axes", axes), ("origin", origin))
     ]
     own = [f"{_HEAD}own", *([_BACKBONE + heard] if heard else [])]
+    if line is None:
+        genres, ending = columns, [helper.make_node("Sigmoid", [f"{_HEAD}odds"], [f"{_HEAD}own"], name=f"{_HEAD}own")]
+    else:
+        genres = columns // ears
+        ending, more = _mean_of_ears(ears, genres, line)
+        constants += more
     nodes = [
         helper.make_node("Gemm", [embedding, f"{_HEAD}weights", f"{_HEAD}bias"], [f"{_HEAD}odds"], name=f"{_HEAD}odds"),
         helper.make_node(
             "Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], [f"{_HEAD}place"], name=f"{_HEAD}place"
         ),
         helper.make_node("Concat", [f"{_HEAD}odds", f"{_HEAD}place"], ["embeddings"], name="embeddings", axis=1),
-        helper.make_node("Sigmoid", [f"{_HEAD}odds"], [f"{_HEAD}own"], name=f"{_HEAD}own"),
+        *ending,
         helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
     ]
-    return _joined(model, backbone_card, nodes, constants, (genres + labels, genres + size), None)
+    return _joined(model, backbone_card, nodes, constants, (genres + labels, columns + size), None)
+
+
+def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:
+    """The nodes from the log-odds of all ears to the probability of each genre, and their constants."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    constants = {
+        "by_ear": np.array([-1, ears, genres], np.int64),
+        "by_genre": np.array([-1, genres], np.int64),
+        "share": np.full((1, ears), 1 / ears, np.float32),
+        "one": np.array(1, np.float32),
+        "least": np.array(LEAST_LIKELY, np.float32),
+        "most": np.array(1 - LEAST_LIKELY, np.float32),
+        "slope": np.array(line[0], np.float32),
+        "shift": np.array(line[1], np.float32),
+    }
+    # only operations that every operator set spells alike
+    steps = [
+        ("Sigmoid", ["odds"], "said"),
+        ("Reshape", ["said", "by_ear"], "said_by_ear"),
+        ("MatMul", ["share", "said_by_ear"], "shared"),
+        ("Reshape", ["shared", "by_genre"], "mean"),
+        ("Max", ["mean", "least"], "not_never"),
+        ("Min", ["not_never", "most"], "likely"),
+        ("Sub", ["one", "likely"], "unlikely"),
+        ("Log", ["likely"], "log_likely"),
+        ("Log", ["unlikely"], "log_unlikely"),
+        ("Sub", ["log_likely", "log_unlikely"], "log_odds"),
+        ("Mul", ["log_odds", "slope"], "scaled"),
+        ("Add", ["scaled", "shift"], "corrected"),
+        ("Sigmoid", ["corrected"], "own"),
+    ]
+    nodes = [
+        helper.make_node(kind, [_HEAD + name for name in eaten], [_HEAD + made], name=_HEAD + made)
+        for kind, eaten, made in steps
+    ]
+    return nodes, [numpy_helper.from_array(np.asarray(value), _HEAD + name) for name, value in constants.items()]
 
 
 def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from genretagger.errors import ModelError
 from genretagger.model import musicnn, yamnet
-from genretagger.model.card import Card
+from genretagger.model.card import EMBEDDINGS, Card
 from genretagger.model.graph import Graph
 from genretagger.types import FloatArray
 
@@ -50,6 +50,16 @@ def convert(musicnn_files: Callable[[str], bytes], yamnet_files: Callable[[str],
         {"activations": ([*activations, heard], len(classes)), "embeddings": ([*embeddings, embedding], size)},
     )
     return onnx, _card(classes, size)
+
+
+def ears(card: Card) -> tuple[int, ...]:
+    """How many values of the embedding are each ear's; none if the card is not this model's."""
+    described = card.output(EMBEDDINGS)
+    heard = sum(label.startswith("yamnet/") for label in card.classes)
+    sizes = (2 * musicnn.EMBEDDING, yamnet.EMBEDDING)
+    fits = described is not None and described.shape[-1:] == (sum(sizes),)
+    fits = fits and (len(card.classes) - heard, heard) == (2 * musicnn.LABELS, yamnet.LABELS)
+    return sizes if fits and len(card.inputs) == len(FRONT_ENDS) else ()
 
 
 def _card(classes: tuple[str, ...], embedding: int) -> Card:

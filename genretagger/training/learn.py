@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from genretagger.training.head import Head
     from genretagger.types import FloatArray
 
     Flags = npt.NDArray[np.bool_]
@@ -65,6 +66,7 @@ def learn(
     """
     import numpy as np
 
+    from genretagger.model import two_ears
     from genretagger.training.head import train
 
     genres, dropped = frequent(lessons.examples, least)
@@ -87,7 +89,8 @@ def learn(
     music = built_in(backbone.name, backbone.card.classes)
     is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
     unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
-    head, scores = train(values, truth, folds, is_music, unmusical, seed=SEED, progress=progress)
+    ears = two_ears.ears(backbone.card)
+    head, scores = train(values, truth, folds, is_music, unmusical, seed=SEED, ears=ears, progress=progress)
     judged = held_out.judged(genres, truth, scores, unmeasured, rules)
     measures = None if judged is None else measure(judged)
     counts = {genre: int(column.sum()) for genre, column in zip(genres, truth.T, strict=True)}
@@ -99,6 +102,7 @@ def learn(
             "tracks": counts,
             "unmusical": [genre for genre, flag in zip(genres, unmusical, strict=True) if flag],
             "limit": head.limit,
+            **({} if head.line is None else {"ears": list(ears), "line": list(head.line)}),
             "backbone": {"name": backbone.name, "sha256": backbone.sha256, "labels": list(backbone.card.classes)},
             "training": {
                 "tracks": len(examples),
@@ -114,10 +118,9 @@ def learn(
             "folds": to_remember(examples, folds, chosen),
         },
     }
-    onnx = _onnx(backbone, head.weights, head.bias, head.axes, head.origin)
     return TrainingResult(
-        onnx=onnx,
-        card=_card(name, genres, backbone, values.shape[1], part),
+        onnx=_onnx(backbone, head, len(ears) or 1),
+        card=_card(name, genres, backbone, len(head.bias) + len(head.origin), part),
         genres=counts,
         dropped=dropped,
         unmeasured=unmeasured,
@@ -195,19 +198,26 @@ def _figures(measures: Measures) -> Json:
     return {name: value for name, value in measures.to_json().items() if name != "confusion"}
 
 
-def _onnx(
-    backbone: InstalledModel, weights: FloatArray, bias: FloatArray, axes: FloatArray, origin: FloatArray
-) -> bytes:
+def _onnx(backbone: InstalledModel, head: Head, ears: int) -> bytes:
     from genretagger.model.merge import with_learned_head
 
     try:
         content = backbone.onnx_path.read_bytes()
     except OSError as error:
         raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
-    return with_learned_head(content, backbone.card, weights=weights, bias=bias, axes=axes, origin=origin)
+    return with_learned_head(
+        content,
+        backbone.card,
+        weights=head.weights,
+        bias=head.bias,
+        axes=head.axes,
+        origin=head.origin,
+        ears=ears,
+        line=head.line,
+    )
 
 
-def _card(name: str, genres: Sequence[str], backbone: InstalledModel, size: int, part: Json) -> Card:
+def _card(name: str, genres: Sequence[str], backbone: InstalledModel, embedding: int, part: Json) -> Card:
     card = backbone.card
     frames, mels = card.inputs[0].shape[-2:]
     document = Card.build(
@@ -216,7 +226,7 @@ def _card(name: str, genres: Sequence[str], backbone: InstalledModel, size: int,
         classes=(*genres, *(f"{backbone.name}: {label}" for label in card.classes)),
         input_shape=(frames or 0, mels or 0),
         more_inputs=card.more_inputs,
-        embedding=len(genres) + size,
+        embedding=embedding,
         rate_hz=card.rate_hz,
         algorithm=card.algorithm,
         licence=card.licence,

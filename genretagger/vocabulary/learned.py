@@ -16,6 +16,15 @@ resembles what was learned from,
     1 / (1 + (d / limit)^4),    d = mean square of the coordinates
 
 where `limit` is twice what 19 of 20 tracks of artists that were not learned from stayed below, when this was measured.
+
+A model that was learned on a backbone of several ears (`ears` on its card) has the log-odds of each ear one after the
+other, then the coordinates of each. A genre's probability is the mean p of what the ears say, corrected by the `line`
+(a, b) of the card, because such a mean is too cautious:
+
+    sigmoid(a * log(p / (1 - p)) + b)
+
+The farthest ear decides how much the track resembles what was learned from. Each ear's coordinates are in units of its
+own limit, so that `limit` is 1.
 """
 
 from __future__ import annotations
@@ -24,18 +33,25 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from genretagger.errors import ModelError
+from genretagger.types import Json
 from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
 from genretagger.vocabulary.part import LearnedPart, Part, broken_part
 from genretagger.vocabulary.two_ears import TwoEars, built_in
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from genretagger.types import FloatArray
 
 _ANEW = "Train or add the model again."
+LEAST_LIKELY = 1e-5
+"""A mean of ears is held between this and 1 less this, so that its log-odds are finite, in float32 too."""
 FORMULAS = 1
 """Raise it when the formulas change: stored decisions are then made anew."""
 
@@ -112,26 +128,51 @@ class Learned:
         fits = self.genres == tuple(labels[:size]) and len(labels) == size + len(part.backbone.labels)
         if not size or not fits or not 0 < self._limit < math.inf:
             raise broken_part()
-        essence = json.dumps([FORMULAS, self._limit, sorted(self._unmusical), self._music.digest, self._tracks])
-        self.digest = hashlib.sha256(essence.encode()).hexdigest()
+        self._ears, self._line = part.ears, part.line
+        if len(self._ears) == 1 or min(self._ears, default=1) < 1 or not all(map(math.isfinite, self._line)):
+            raise broken_part()
+        essence: list[Json] = [FORMULAS, self._limit, sorted(self._unmusical), self._music.digest, dict(self._tracks)]
+        if self._ears:  # those of one ear keep the digest that they had, and with it what they decided
+            essence += [list(self._ears), list(self._line)]
+        self.digest = hashlib.sha256(json.dumps(essence).encode()).hexdigest()
+
+    def can_have(self, size: int) -> bool:
+        """Whether the model's embedding may have so many values."""
+        genres = len(self.genres)
+        return size == len(self._ears) * genres + sum(self._ears) if self._ears else size > genres
 
     def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
         """As `Scorer`."""
         size = len(self.genres)
-        if len(embedding) <= size:
+        if not self.can_have(len(embedding)):
             raise ModelError("The model gives no embedding, from which it would know its genres", hint=_ANEW)
         is_music = self._music.is_music(activations[size:])
-        is_known = self.resemblance(float((embedding[size:].astype(float) ** 2).mean()), self._limit)
+        odds_of = dict(zip(self.genres, self._odds(embedding), strict=True))
+        is_known = min(self.resemblance(distance, self._limit) for distance in self._distances(embedding))
         found = {
-            genre: min(sigmoid(float(odds)), is_known, 1.0 if genre in self._unmusical else is_music)
-            for genre, odds in zip(self.genres, embedding[:size], strict=True)
+            genre: min(sigmoid(odds), is_known, 1.0 if genre in self._unmusical else is_music)
+            for genre, odds in odds_of.items()
         }
         grounds = {
             genre: f"as in the {self._tracks.get(genre, 0):,} tracks of it that were learned from" for genre in found
         }
-        odds_of = dict(zip(self.genres, (float(odds) for odds in embedding[:size]), strict=True))
         ranked = sorted(found, key=lambda genre: (-found[genre], -odds_of[genre], genre))
         return Scores({genre: found[genre] for genre in ranked}, grounds, is_music, is_known=is_known)
+
+    def _odds(self, embedding: FloatArray) -> list[float]:
+        """The log-odds of each genre."""
+        size = len(self.genres)
+        if not self._ears:
+            return [float(odds) for odds in embedding[:size]]
+        by_ear = embedding[: size * len(self._ears)].astype(float).reshape(-1, size)
+        return [float(odds) for odds in mean_odds(by_ear, self._line)]
+
+    def _distances(self, embedding: FloatArray) -> list[float]:
+        """How far the track is from those that were learned from, for each ear."""
+        squares = embedding[len(self.genres) * max(1, len(self._ears)) :].astype(float) ** 2
+        ends = list(accumulate(self._ears)) or [len(squares)]
+        starts = [0, *ends[:-1]]
+        return [float(squares[start:end].mean()) for start, end in zip(starts, ends, strict=True)]
 
     @staticmethod
     def resemblance(distance: float, limit: float) -> float:
@@ -153,6 +194,24 @@ def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
     if part is None:
         return built_in(model, labels)
     return Probabilities(labels) if part.learned is None else Learned(labels, part.learned)
+
+
+def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """What several ears say together.
+
+    Args:
+        odds: (ears, genres) log-odds of each ear.
+        line: slope and shift that correct the log-odds of their mean.
+
+    Returns:
+        (genres,) log-odds.
+    """
+    import numpy as np
+
+    mean = (1 / (1 + np.exp(-np.clip(odds.astype(float), -700, 700)))).mean(axis=0)
+    mean = np.clip(mean, LEAST_LIKELY, 1 - LEAST_LIKELY)
+    corrected: npt.NDArray[np.float64] = line[0] * np.log(mean / (1 - mean)) + line[1]
+    return corrected
 
 
 def sigmoid(odds: float) -> float:

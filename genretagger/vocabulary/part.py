@@ -117,6 +117,8 @@ class LearnedPart:
         training: what it was learned from.
         held_out: how good it was.
         folds: how the tracks were held out.
+        ears: how many values of the backbone's embedding are each ear's; empty if they are all one.
+        line: corrects the mean of several ears; see `learned`.
     """
 
     genres: tuple[str, ...]
@@ -127,6 +129,8 @@ class LearnedPart:
     training: Training | None = None
     held_out: HeldOut | None = None
     folds: Folds | None = None
+    ears: tuple[int, ...] = ()
+    line: tuple[float, float] = (1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from genretagger.training.head import Head, train
 from genretagger.vocabulary.learned import Learned
 
 SIZE = 40
+EARS = (16, 24)
 
 
 def cloud(genres: int = 3, artists: int = 5, tracks: int = 6, noise: float = 0.6) -> tuple[Any, Any, Any]:
@@ -24,9 +25,9 @@ def cloud(genres: int = 3, artists: int = 5, tracks: int = 6, noise: float = 0.6
     return values, truth, np.array([a for _, a in rows])
 
 
-def fit(values: Any, truth: Any, folds: Any, is_music: Any = None) -> tuple[Head, Any]:
+def fit(values: Any, truth: Any, folds: Any, is_music: Any = None, ears: tuple[int, ...] = ()) -> tuple[Head, Any]:
     music = np.ones(len(values), np.float32) if is_music is None else is_music
-    return train(values, truth, folds, music, np.zeros(truth.shape[1], bool), seed=0)
+    return train(values, truth, folds, music, np.zeros(truth.shape[1], bool), seed=0, ears=ears)
 
 
 def scores(head: Head, values: Any) -> tuple[Any, Any]:
@@ -104,6 +105,95 @@ def test_what_does_not_sound_like_music_is_capped() -> None:
     free = np.ones(truth.shape[1], bool)
     _, held_out = train(values, truth, folds, music, free, seed=0)
     assert held_out.max() > 0.8
+
+
+def two_ears(seed: int = 5, tracks: int = 6) -> tuple[Any, Any, Any]:
+    """A cloud of which the first 16 dimensions are one ear's, and the others a second one's that hears less."""
+    values, truth, folds = cloud(tracks=tracks)
+    values[:, EARS[0] :] += np.random.default_rng(seed).normal(0, 2, (len(values), EARS[1])).astype(np.float32)
+    return values, truth, folds
+
+
+def of_ears(head: Head, values: Any) -> tuple[Any, Any]:
+    """As `scores`, by the formulas of two ears."""
+    size = head.weights.shape[1] // 2
+    said = 1 / (1 + np.exp(-np.clip(values @ head.weights + head.bias, -15, 15)))
+    mean = (said[:, :size] + said[:, size:]) / 2
+    assert head.line is not None
+    likely = 1 / (1 + np.exp(-(head.line[0] * np.log(mean / (1 - mean)) + head.line[1])))
+    squares = (values @ head.axes + head.origin) ** 2
+    far = np.maximum(squares[:, : EARS[0]].mean(axis=1), squares[:, EARS[0] :].mean(axis=1))
+    return likely, np.array([Learned.resemblance(float(each), head.limit) for each in far])
+
+
+def test_two_ears_know_the_genres_of_artists_that_they_never_met() -> None:
+    values, truth, folds = two_ears()
+    head, held_out = fit(values[folds < 4], truth[folds < 4], folds[folds < 4], ears=EARS)
+    assert (held_out.argmax(axis=1) == truth[folds < 4].argmax(axis=1)).mean() > 0.9
+    likely, known = of_ears(head, values[folds == 4])
+    assert (likely.argmax(axis=1) == truth[folds == 4].argmax(axis=1)).mean() > 0.9
+    assert np.median(known) > 0.9
+    # each ear has its own regression and its own cloud
+    size = truth.shape[1]
+    assert not head.weights[: EARS[0], size:].any()
+    assert not head.weights[EARS[0] :, :size].any()
+    assert not head.axes[: EARS[0], EARS[0] :].any()
+    assert not head.axes[EARS[0] :, : EARS[0]].any()
+    alone, _ = fit(values[:, : EARS[0]][folds < 4], truth[folds < 4], folds[folds < 4])
+    assert np.array_equal(head.weights[: EARS[0], :size], alone.weights)
+    assert np.array_equal(head.bias[:size], alone.bias)
+
+
+@pytest.mark.parametrize("ear", [0, 1])
+def test_what_is_far_for_either_ear_is_foreign(ear: int) -> None:
+    values, truth, folds = two_ears()
+    head, _ = fit(values, truth, folds, ears=EARS)
+    part = slice(0, EARS[0]) if ear == 0 else slice(EARS[0], None)
+    far = values.copy()
+    far[:, part] = np.random.default_rng(2).normal(0, 12, far[:, part].shape)
+    assert of_ears(head, far)[1].max() < 0.1
+    assert np.median(of_ears(head, values)[1]) > 0.9
+
+
+def test_the_mean_of_two_ears_is_calibrated_where_labels_are_often_wrong() -> None:
+    values, truth, folds = cloud(genres=2, artists=10, tracks=40, noise=2.5)
+    flipped = np.random.default_rng(3).random(len(truth)) < 0.2
+    truth[flipped] = truth[flipped][:, ::-1]
+    _, held_out = fit(values, truth, folds % 5, ears=EARS)
+    for low in (0.1, 0.3, 0.5, 0.7):
+        inside = (held_out[:, 0] >= low) & (held_out[:, 0] < low + 0.2)
+        if inside.sum() > 30:
+            assert truth[inside, 0].mean() == pytest.approx(held_out[inside, 0].mean(), abs=0.15)
+    assert held_out.max() < 0.95
+
+
+def test_a_genre_of_one_fold_does_no_harm_to_two_ears() -> None:
+    values, truth, folds = two_ears()
+    lonely = np.zeros((len(truth), 1), bool)
+    lonely[folds == 2] = True
+    head, held_out = fit(values, np.concatenate([truth, lonely], axis=1), folds, ears=EARS)
+    for part in (head.weights, head.bias, head.axes, head.origin, held_out, np.array(head.line, float)):
+        assert np.isfinite(part).all()
+
+
+def test_ears_that_do_not_make_up_the_embedding_are_refused() -> None:
+    values, truth, folds = cloud()
+    with pytest.raises(ValueError, match="ears of 16, 16 values do not make up an embedding of 40"):
+        fit(values, truth, folds, ears=(16, 16))
+
+
+@pytest.mark.parametrize("ears", [(), EARS])
+def test_the_number_of_threads_makes_no_difference(ears: tuple[int, ...]) -> None:
+    from threadpoolctl import threadpool_limits
+
+    values, truth, folds = two_ears(tracks=20)
+    with threadpool_limits(1):
+        first = fit(values, truth, folds, ears=ears)
+    with threadpool_limits(4):
+        second = fit(values, truth, folds, ears=ears)
+    for name in ("weights", "bias", "axes", "origin", "limit", "line"):
+        assert np.array_equal(getattr(first[0], name), getattr(second[0], name)), name
+    assert np.array_equal(first[1], second[1])
 
 
 def test_the_same_input_gives_the_same_bits() -> None:

@@ -114,3 +114,59 @@ def test_the_learned_outputs_are_what_the_formulas_say(data_dir: Path, store: Mo
     assert np.array_equal(said[:, 3:], heard)
     assert np.abs(place[:, :3] - odds).max() < 1e-4
     assert np.abs(place[:, 3:] - (embedded @ parts["axes"] + parts["origin"])).max() < 1e-3
+
+
+def test_the_mean_of_two_ears_is_what_the_formulas_say(data_dir: Path, store: ModelStore) -> None:
+    """The joined graph against numpy, window by window, and what is derived from the backbone's embedding."""
+    from genretagger.model.listener import Listener
+    from genretagger.model.merge import with_learned_head
+    from genretagger.model.two_ears import ears
+    from genretagger.types import Activations
+    from genretagger.vocabulary.learned import mean_odds
+
+    below = store.get("musicnn-yamnet")
+    sizes, line = ears(below.card), (1.7, -0.3)
+    assert sizes == (400, 1024)
+    dice = np.random.default_rng(1)
+    weights, axes = np.zeros((1424, 6)), np.zeros((1424, 1424))
+    for number, part in enumerate((slice(0, 400), slice(400, None))):
+        wide = sizes[number]
+        weights[part, 3 * number : 3 * number + 3] = dice.normal(0, 0.1, (wide, 3))
+        axes[part, part] = dice.normal(0, 0.1, (wide, wide))
+    parts: dict[str, Any] = {
+        "weights": weights, "bias": dice.normal(0, 1, 6), "axes": axes, "origin": dice.normal(0, 1, 1424),
+    }  # fmt: skip
+    parts = {name: values.astype(np.float32) for name, values in parts.items()}
+    content = with_learned_head(below.onnx_path.read_bytes(), below.card, **parts, ears=2, line=line)
+    genres = ("One", "Two", "Three")
+    labels = (*genres, *(f"musicnn-yamnet: {label}" for label in below.card.classes))
+    about = Card.build(
+        name="mine", version="1", classes=labels, input_shape=(187, 96), embedding=1430, rate_hz=16_000,
+        algorithm="musicnn", more_inputs=below.card.more_inputs, licence="", source="",
+    )  # fmt: skip
+    written = {
+        "scores": "probabilities",
+        "learned": {
+            "genres": list(genres), "tracks": dict.fromkeys(genres, 7), "unmusical": list(genres), "limit": 1.0,
+            "backbone": {"name": below.name, "sha256": below.sha256, "labels": list(below.card.classes)},
+            "ears": list(sizes), "line": list(line),
+        },
+    }  # fmt: skip
+    mine = store.put("mine", content, Card.from_document({**about.document, KEY: written}))
+    mel = dice.random((3, 187, 96)).astype(np.float32)
+    patches = dice.random((3, 3, 96, 64)).astype(np.float32)
+    heard, embedded = Session.open(below, "cpu", threads=1).run(mel, patches)
+    said, place = Session.open(mine, "cpu", threads=1).run(mel, patches)
+    odds = (embedded @ parts["weights"] + parts["bias"]).reshape(-1, 2, 3)
+    expected = np.stack([1 / (1 + np.exp(-mean_odds(each, line))) for each in odds])
+    assert np.abs(said[:, :3] - expected).max() < 1e-4
+    assert np.array_equal(said[:, 3:], heard)
+    assert np.abs(place[:, :6] - odds.reshape(-1, 6)).max() < 1e-4
+    assert np.abs(place[:, 6:] - (embedded @ parts["axes"] + parts["origin"])).max() < 1e-3
+    listener = Listener(helpers.settings(data_dir, model="mine"), mine, print)
+    derived = listener.derive(Activations(heard.astype(np.float16), embedded.mean(axis=0), "CPU"))
+    assert derived is not None
+    assert np.abs(derived.embedding - place.mean(axis=0)).max() < 1e-3
+    listened = Activations(said.astype(np.float16), place.mean(axis=0), "CPU")
+    one, other = listener.scores(derived).by_genre, listener.scores(listened).by_genre
+    assert dict(one) == pytest.approx(dict(other), abs=1e-3)

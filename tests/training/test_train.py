@@ -141,6 +141,7 @@ def test_the_same_tracks_give_the_same_files(data_dir: Path, known: Path, monkey
     assert (learned_part["training"]["seed"], learned_part["training"]["tracks"]) == (0, ALL)
     assert learned_part["held_out"]["tracks"] == ALL
     assert learned_part["backbone"]["name"] == "musicnn-yamnet"
+    assert learned_part["ears"] == [400, 1024]
 
 
 def test_planted_mistakes_are_found(data_dir: Path, known: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import command_helpers as helpers
 import pytest
-from training_helpers import ARTISTS, GENRES, TRACKS, gathered, learned
+from training_helpers import ARTISTS, GENRES, ORIGIN, RULES, TRACKS, gathered, learned
 
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.card import Card
+from genretagger.training import learn as school
 from genretagger.training.judge import judge
 
 Command = Callable[..., Any]
@@ -123,6 +124,60 @@ def test_update_and_another_name_contradict_each_other(genretagger: Command, dat
     assert ended.status == 2
     assert "--update" in ended.err
     assert helpers.snapshot(data_dir / "models" / "mine") == before
+
+
+def _learned_on_one_ear(data_dir: Path, known: Path, one_ear: InstalledModel) -> InstalledModel:
+    """The model `mine` as it was when `musicnn` was the default."""
+    folder = data_dir / "models" / one_ear.name
+    folder.mkdir()
+    for file in one_ear.folder.iterdir():
+        (folder / file.name).hardlink_to(file)
+    store = ModelStore(data_dir / "models")
+    lesson = school.learn(
+        gathered(data_dir, [known], model="musicnn", windows=4), store.get("musicnn"),
+        name="mine", origin={**ORIGIN, "paths": [str(known)]}, least=3, rules=RULES,
+    )  # fmt: skip
+    return store.put("mine", lesson.onnx, lesson.card)
+
+
+def test_an_update_moves_from_the_former_default_to_both_ears(
+    genretagger: Command, data_dir: Path, known: Path, one_ear: InstalledModel
+) -> None:
+    old = _learned_on_one_ear(data_dir, known, one_ear)
+    store, before = ModelStore(data_dir / "models"), old.card.document["genretagger"]["learned"]
+    assert "ears" not in before
+    options = helpers.settings(data_dir, model="mine", windows=4, threads=0, policy="replace")
+    path = known / "Dub" / "00" / "00.flac"
+    decided = helpers.tag(options, path, dry_run=True)[path.name]
+    assert decided.genres == ("Dub",)  # it goes on working
+
+    ended = genretagger("train", "--update", "mine", "--json")
+    assert ended.status == 0, ended.err
+    assert "mine listened with musicnn, and now learns to listen with musicnn-yamnet" in ended.err
+    (said,) = ended.lines
+    assert said["listens_with"] == "musicnn-yamnet"
+    changes = {each["genre"]: each for each in said["changes"]}
+    assert changes.keys() == set(GENRES)
+    for each in changes.values():
+        assert each["tracks"] == ARTISTS * TRACKS
+        assert each["f1_before"] is not None
+        assert each["f1"] > 0.7
+    after = store.get("mine").card.document["genretagger"]["learned"]
+    assert after["ears"] == [400, 1024]
+    assert after["folds"]["ties"] == before["folds"]["ties"]  # the same tracks were held out
+    assert helpers.tag(options, path, dry_run=True)[path.name].genres == ("Dub",)
+
+
+@pytest.mark.slow
+def test_an_update_stays_on_the_model_that_is_named(
+    genretagger: Command, data_dir: Path, known: Path, one_ear: InstalledModel
+) -> None:
+    _learned_on_one_ear(data_dir, known, one_ear)
+    ended = genretagger("train", "--update", "mine", "--model", "musicnn", "--json")
+    assert ended.status == 0, ended.err
+    assert "now learns to listen" not in ended.err
+    assert ended.lines[0]["listens_with"] == "musicnn"
+    assert "ears" not in ModelStore(data_dir / "models").get("mine").card.document["genretagger"]["learned"]
 
 
 def _no_folds(learned_part: dict[str, Any]) -> None:
