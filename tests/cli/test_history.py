@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from library_helpers import Library
 
+from genretagger.causes import recorded
 from genretagger.database import WriteState
 from genretagger.database.paths import PAGE_ROWS
 
@@ -96,7 +97,7 @@ def test_states_and_odd_names(genretagger: Command, data: Path, tmp_path: Path) 
     with Library.at(data) as library:
         track = library.track(odd)
         before, run = track.genres, library.run
-        write: Any = {"model": "musicnn", "reason": "a\nreason \x1b[2J"}
+        write: Any = {"model": "musicnn", "reason": recorded("a\nreason \x1b[2J")}
         library.store.writes.begin(run, odd, track.payload_hash, before, before, **write)
         abandoned = library.store.writes.begin(run, odd, track.payload_hash, before, before, **write)
         library.store.writes.finish(abandoned, WriteState.ABANDONED)
