@@ -173,7 +173,7 @@ def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(groups, "TIME_LIMIT_S", 1.0)
     for script, state, words in ((crash, State.BAD, "crashed"), ("import time; time.sleep(60)", State.WARN, "stopped")):
         command = [sys.executable, "-c", script]
-        monkeypatch.setattr(groups.launch, "command", lambda *_, command=command, **__: command)
+        monkeypatch.setattr("genretagger.launch.command", lambda *_, command=command, **__: command)
         found = list(groups.examine(()))
         broken = [finding for finding in found if finding.check in groups.APART]
         assert [finding.check for finding in broken] == list(groups.APART)
