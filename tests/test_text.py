@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from genretagger.text import plural, printable, relative
+from genretagger.text import plural, printable, quoted, relative, without_quote
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 """Surrogates too: Python's file names hold them for bytes that are no UTF-8."""
@@ -91,3 +91,14 @@ def test_relative() -> None:
 
 def test_plural() -> None:
     assert [plural(count, "file") for count in (0, 1, 2, 12345)] == ["0 files", "1 file", "2 files", "12,345 files"]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_a_cell_that_a_spreadsheet_would_run_is_quoted(first: str) -> None:
+    assert quoted(f"{first}SUM(A1)") == f"'{first}SUM(A1)"
+    assert without_quote(quoted(f"{first}SUM(A1)")) == f"{first}SUM(A1)"
+
+
+@pytest.mark.parametrize("cell", ["Rock", "'Round Midnight", "a=b", ""])
+def test_other_cells_stay_as_they_are(cell: str) -> None:
+    assert quoted(cell) == without_quote(cell) == cell

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import mutagen
 import pytest
-from command_helpers import genres_of, tag
+from command_helpers import genres_of, pipeline, tag
 
+from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.sentences import sentence
 from genretagger.types import Policy, Status
@@ -66,6 +68,24 @@ def test_what_the_owner_chose_stays_when_the_file_goes_to_another_disk(
     song.unlink()
     outcome = tag(settings.model_copy(update={"policy": Policy.REPLACE}), music)["moved.flac"]
     assert (outcome.status, genres_of(moved)) == (Status.UNCHANGED, ["Polka"])
+
+
+def test_what_was_undone_stays_so_when_the_file_goes_to_another_disk(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """Its inode changes, and it has no genre that could tell: the undo alone says that the owner wants none."""
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    with pipeline(settings) as opened:
+        run = opened.begin("undo")
+        list(opened.undo(list(opened.store.writes.get_all()), run, stop=Future()))
+        opened.finish(run)
+    assert genres_of(song) == []
+    moved = music / "moved.flac"
+    moved.write_bytes(song.read_bytes())
+    song.unlink()
+    outcome = tag(settings, music)["moved.flac"]
+    assert (outcome.status, outcome.reason.cause, genres_of(moved)) == (Status.UNCHANGED, Cause.UNDONE, [])
 
 
 def test_a_recording_that_was_deleted_and_comes_again_is_tagged_again(

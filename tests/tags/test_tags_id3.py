@@ -14,7 +14,7 @@ from genretagger.errors import TagError, WriteRefusedError
 from genretagger.files.kinds import id3v2_size
 from genretagger.tags import api
 from genretagger.tags.container import library
-from genretagger.tags.id3 import Id3Tag
+from genretagger.tags.id3 import Id3Tag, _frames
 
 ID3: Any = library("id3").ID3
 
@@ -335,3 +335,10 @@ def test_no_tag_becomes_2_4_and_goes_again(tmp_path: Path, audio: bytes) -> None
     assert decode(path) == sound
     write(path, api.OldGenres(None))
     assert path.read_bytes() == audio
+
+
+def test_a_size_with_a_high_bit_is_not_synchsafe() -> None:
+    """A frame of 400 bytes whose size was written plainly: (0, 0, 1, 144) would be 144 as four times seven bits."""
+    frame = b"TXXX" + (400).to_bytes(4, "big") + b"\0\0" + bytes(400)
+    assert _frames(4, frame, synchsafe=True) == ([], frame)
+    assert _frames(4, frame, synchsafe=False) == ([frame], b"")

@@ -87,6 +87,16 @@ def write(number: int, before: Sequence[str], after: Sequence[str], **more: Any)
             ["Techno"],
             id="undone to what was ours",
         ),
+        pytest.param(
+            ["Techno"],
+            [
+                write(1, [], ["Techno"]),
+                write(2, ["Techno"], ["House"], state=WriteState.UNDONE),
+                write(3, ["House"], ["Techno"], undo_of=2, model=""),
+            ],
+            ["Techno"],
+            id="undone, which names no model, to what was ours",
+        ),
         pytest.param(["Dub"], [write(1, [], ["Dub"], model="")], [], id="chosen by the owner in a plan"),
     ],
 )
