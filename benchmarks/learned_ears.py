@@ -20,7 +20,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.labelled import Array, Labelled, read
+from benchmarks.labelled import Array, Labelled, model_labels, read
 from genretagger.training.head import train
 from genretagger.training.split import FOLDS, dealt
 from genretagger.types import FloatArray
@@ -57,12 +57,16 @@ class Said:
     Attributes:
         best: the highest score of each recording.
         right: whether it is that of the right genre.
+        known: how much each resembles what was learned from.
         foreign: the highest score of each recording that is not music.
+        foreign_known: how much each of those resembles what was learned from.
     """
 
     best: Array
     right: npt.NDArray[np.bool_]
+    known: Array
     foreign: Array
+    foreign_known: Array
 
 
 def groups_of(folder: Path) -> list[str]:
@@ -113,18 +117,21 @@ def judge(data: Labelled, groups: Sequence[str], labels: Sequence[str], rows: Pl
         ),
     )
 
-    def best(row: int) -> tuple[str, float]:
+    def best(row: int) -> tuple[str, float, float]:
         embedding = np.concatenate([heard[row] @ head.weights + head.bias, heard[row] @ head.axes + head.origin])
         activations = np.concatenate([np.zeros(len(genres)), data.activations[row]]).astype(np.float32)
-        scores = scorer.scores(activations, embedding).by_genre
-        genre = next(iter(scores))
-        return genre, scores[genre]
+        scores = scorer.scores(activations, embedding)
+        genre = next(iter(scores.by_genre))
+        return genre, scores.by_genre[genre], scores.is_known
 
     said = [best(row) for row in judged]
+    foreign = [best(int(row)) for row in np.flatnonzero(data.used & ~data.is_music)[seed % 5 :: 5]]
     return Said(
-        best=np.array([score for _, score in said]),
-        right=np.array([genre == data.genre[row] for row, (genre, _) in zip(judged, said, strict=True)]),
-        foreign=np.array([best(row)[1] for row in np.flatnonzero(data.used & ~data.is_music)[seed % 5 :: 5]]),
+        best=np.array([score for _, score, _ in said]),
+        right=np.array([genre == data.genre[row] for row, (genre, _, _) in zip(judged, said, strict=True)]),
+        known=np.array([known for _, _, known in said]),
+        foreign=np.array([score for _, score, _ in foreign]),
+        foreign_known=np.array([known for _, _, known in foreign]),
     )
 
 
@@ -135,23 +142,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="how often, with other recordings each time")
     parser.add_argument("--source", default="gtzan", help="whose recordings")
     options = parser.parse_args()
-    from benchmarks.labelled import model_labels
-
     data, groups, labels = read(options.folder), groups_of(options.folder), model_labels()
     rows = np.flatnonzero(data.used & data.is_music & (data.source == options.source))
     enough = [name for name in set(data.genre[rows]) if (data.genre[rows] == name).sum() >= LEARNED + JUDGED]
     rows = rows[np.isin(data.genre[rows], enough)]
     print(f"{len(enough)} genres, {LEARNED} recordings of each learned, {JUDGED} judged, {options.seeds} times")
-    print(f"{'':<14} right first  get a genre  of those right  mean score - right  not music gets one")
+    print(
+        "right first | get a genre | of those right | mean score less right | judged too far | not music: genre, too far"
+    )
     for way in WAYS:
         parts = [judge(data, groups, labels, rows, way, seed) for seed in range(options.seeds)]
-        best, right, foreign = (
-            np.concatenate([getattr(each, name) for each in parts]) for name in ("best", "right", "foreign")
+        best, right, known, foreign, foreign_known = (
+            np.concatenate([getattr(each, name) for each in parts])
+            for name in ("best", "right", "known", "foreign", "foreign_known")
         )
         given = best >= LEAST_SCORE
         print(
-            f"{way.name:<14} {right.mean():11.3f}  {given.mean():11.3f}  {right[given].mean():14.3f}  "
-            f"{(best - right).mean():+18.3f}  {(foreign >= LEAST_SCORE).mean():18.3f}",
+            f"{way.name:<14} {right.mean():.3f} | {given.mean():.3f} | {right[given].mean():.3f} | "
+            f"{(best - right).mean():+.3f} | {(known < LEAST_SCORE).mean():.3f} | "
+            f"{(foreign >= LEAST_SCORE).mean():.3f}, {(foreign_known < LEAST_SCORE).mean():.3f}",
             flush=True,
         )
 
