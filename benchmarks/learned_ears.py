@@ -147,9 +147,7 @@ def main() -> None:
     enough = [name for name in set(data.genre[rows]) if (data.genre[rows] == name).sum() >= LEARNED + JUDGED]
     rows = rows[np.isin(data.genre[rows], enough)]
     print(f"{len(enough)} genres, {LEARNED} recordings of each learned, {JUDGED} judged, {options.seeds} times")
-    print(
-        "right first | get a genre | of those right | mean score less right | judged too far | not music: genre, too far"
-    )
+    print("right first | get a genre | of those right | mean score less right | too far | not music: genre, too far")
     for way in WAYS:
         parts = [judge(data, groups, labels, rows, way, seed) for seed in range(options.seeds)]
         best, right, known, foreign, foreign_known = (

@@ -54,7 +54,8 @@ def _plain_filters(front_end: FrontEnd) -> FloatArray:
     bins = fft_frequencies(sr=front_end.rate_hz, n_fft=front_end.n_fft)
     widths = np.diff(edges, axis=0)
     rising, falling = (bins - edges[:-2]) / widths[:-1], (edges[2:] - bins) / widths[1:]
-    return np.maximum(np.minimum(rising, falling), 0).astype(np.float32)
+    triangles: FloatArray = np.maximum(np.minimum(rising, falling), 0).astype(np.float32)
+    return triangles
 
 
 def _htk_filters(front_end: FrontEnd) -> FloatArray:

@@ -172,7 +172,7 @@ def test_a_genre_of_one_fold_does_no_harm_to_two_ears() -> None:
     lonely = np.zeros((len(truth), 1), bool)
     lonely[folds == 2] = True
     head, held_out = fit(values, np.concatenate([truth, lonely], axis=1), folds, ears=EARS)
-    for part in (head.weights, head.bias, head.axes, head.origin, held_out, head.line):
+    for part in (head.weights, head.bias, head.axes, head.origin, held_out, np.array(head.line, float)):
         assert np.isfinite(part).all()
 
 

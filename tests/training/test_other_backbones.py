@@ -144,7 +144,7 @@ def test_the_mean_of_two_ears_is_what_the_formulas_say(data_dir: Path, store: Mo
         name="mine", version="1", classes=labels, input_shape=(187, 96), embedding=1430, rate_hz=16_000,
         algorithm="musicnn", more_inputs=below.card.more_inputs, licence="", source="",
     )  # fmt: skip
-    part = {
+    written = {
         "scores": "probabilities",
         "learned": {
             "genres": list(genres), "tracks": dict.fromkeys(genres, 7), "unmusical": list(genres), "limit": 1.0,
@@ -152,7 +152,7 @@ def test_the_mean_of_two_ears_is_what_the_formulas_say(data_dir: Path, store: Mo
             "ears": list(sizes), "line": list(line),
         },
     }  # fmt: skip
-    mine = store.put("mine", content, Card.from_document({**about.document, KEY: part}))
+    mine = store.put("mine", content, Card.from_document({**about.document, KEY: written}))
     mel = dice.random((3, 187, 96)).astype(np.float32)
     patches = dice.random((3, 3, 96, 64)).astype(np.float32)
     heard, embedded = Session.open(below, "cpu", threads=1).run(mel, patches)
