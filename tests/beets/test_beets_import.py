@@ -41,7 +41,7 @@ def test_as_is_with_copies(beet: Beet, threaded: bool) -> None:
     assert polka.fields == {}
     assert beet.albums() == {"Album": TECHNO, "Other": ["Polka"]}
     assert tracks["mp3"].fields["genretagger_source"] == "track"
-    assert tracks["mp3"].fields["genretagger_model"] == "musicnn"
+    assert tracks["mp3"].fields["genretagger_model"] == "musicnn-yamnet"
     path = tracks["mp3"].path
     assert path is not None
     assert plays(path) == pytest.approx(12, abs=0.2)
@@ -56,7 +56,9 @@ def test_matched_with_moves(beet: Beet) -> None:
     assert beet.genres() == beet.in_files() == ALL
     assert {row.fields["data_source"] for row in beet.tracks().values()} == {"known"}
     assert not list(beet.music.rglob("*.*"))
-    assert [(write.state, write.model) for write in command_helpers.writes(beet.data_dir)] == [("done", "musicnn")] * 4
+    assert [(write.state, write.model) for write in command_helpers.writes(beet.data_dir)] == [
+        ("done", "musicnn-yamnet")
+    ] * 4
 
 
 @pytest.mark.parametrize("matched", [pytest.param(True, marks=pytest.mark.slow), False], ids=["matched", "as is"])

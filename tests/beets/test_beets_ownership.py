@@ -20,7 +20,7 @@ OTHER = ["mtt & techno", "mtt & dance"]
 def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> Beet:
     """Two models; the genres of the second are not in the vocabulary."""
     beet = scratch(tmp_path, data_dir, techno_samples, tmp_path_factory.getbasetemp())
-    shutil.copytree(data_dir / "models" / "musicnn", data_dir / "models" / "other")
+    shutil.copytree(data_dir / "models" / "musicnn-yamnet", data_dir / "models" / "other")
     return beet
 
 

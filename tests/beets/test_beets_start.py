@@ -53,7 +53,9 @@ def test_loading_brings_in_nothing_heavy(tmp_path: Path) -> None:
     assert "beetsplug.genretagger" in loaded
     assert [module for module in loaded if module.startswith("genretagger")] == [
         "genretagger",
+        "genretagger.causes",
         "genretagger.errors",
+        "genretagger.sentences",
         "genretagger.text",
     ]
     heavy = {"numpy", "onnxruntime", "sqlalchemy", "pydantic", "librosa", "av", "mutagen", "rich", "typer", "sklearn"}

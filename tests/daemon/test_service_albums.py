@@ -22,7 +22,8 @@ def test_a_complete_file_waits_for_another_that_still_arrives_beside_it(heard: P
             first.write_bytes(song)
             elsewhere.write_bytes(song)
             watcher.wait_for("tagged", path=elsewhere)
-            assert watcher.status()["settling"] == 2
+            assert watcher.status()["settling"] >= 2  # the file that was just written may settle as well
+            assert [line["path"] for line in watcher.seen("tagged")] == [str(elsewhere)]
             file.write(song[1000:])
         watcher.wait_for_all("tagged", {first, second})
         assert next(line["path"] for line in watcher.seen("tagged")) == str(elsewhere)

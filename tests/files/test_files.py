@@ -20,6 +20,8 @@ from genretagger.errors import (
     AccessError,
     FileChangedError,
     FileError,
+    NoSpaceError,
+    ReadOnlyError,
     SystemFaultError,
     UnsupportedFileError,
     WriteRefusedError,
@@ -290,9 +292,9 @@ def test_names_of_temporaries(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "cause"),
     [
-        (errno.ENOSPC, SystemFaultError, "no space"),
+        (errno.ENOSPC, NoSpaceError, "no space"),
         (errno.EDQUOT, SystemFaultError, "quota"),
-        (errno.EROFS, SystemFaultError, "read-only"),
+        (errno.EROFS, ReadOnlyError, "read-only"),
         (errno.EACCES, AccessError, "permission"),
         (errno.EIO, SystemFaultError, "input/output"),
         (errno.ENOSYS, SystemFaultError, "lacks a call"),
