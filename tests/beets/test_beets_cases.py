@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 """Each test starts `beet` up to ten times."""
 
 TECHNO = ["Trance"]
-OTHER = ["mtt & techno", "mtt & dance"]
+OTHER = ["yamnet & Music", "mtt & techno"]
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> Non
     before, albums = beet.tracks(), beet.albums()
     assert before["mp3"].fields == before["opus"].fields == {}
     assert before["flac"].fields["genretagger_genres"] == "Trance"
-    assert albums == {"Album": TECHNO} or albums == {"Album": ["Electronic"]}
+    assert albums in ({"Album": TECHNO}, {"Album": [*TECHNO, "Electronic"]})
     for _ in range(2):
         beet("import", *(beet.library if each == "library" else each for each in arguments))
         after = beet.tracks()

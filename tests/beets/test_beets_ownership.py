@@ -13,7 +13,7 @@ from conftest import Ended
 
 Command = Callable[..., Ended]
 TECHNO = ["Trance"]
-OTHER = ["mtt & techno", "mtt & dance"]
+OTHER = ["yamnet & Music", "mtt & techno"]
 
 
 @pytest.fixture
