@@ -91,6 +91,7 @@ def test_a_user_without_a_home_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert config.load(data_dir=tmp_path).data_dir == tmp_path
 
 
+@pytest.mark.slow
 def test_numba_cache(home: Path) -> None:
     """A model that an earlier version installed, on a system where nothing can be cached."""
     folder = home / "data" / "models" / "musicnn-yamnet"

@@ -82,6 +82,7 @@ def test_tag_beside_undo(heard: Path, songs: list[Path]) -> None:
     assert set(undone) == set(map(str, songs))
 
 
+@pytest.mark.slow
 def test_apply_beside_tag_and_apply(heard: Path, songs: list[Path], tmp_path: Path) -> None:
     music, old, plan = songs[0].parent, songs[0].read_bytes(), tmp_path / "plan"
     at_once(heard, ("tag", "--json", "--plan", plan, music))

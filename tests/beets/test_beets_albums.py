@@ -48,11 +48,13 @@ def test_each_track_by_itself(beet: Beet, settings: Settings) -> None:
     assert genretag(beet, album="each")["3"] == ["Jazz"]
 
 
+@pytest.mark.slow
 def test_a_compilation_of_beets_is_decided_track_by_track(beet: Beet, settings: Settings) -> None:
     fill(beet, settings, comp=True)
     assert genretag(beet)["3"] == ["Jazz"]
 
 
+@pytest.mark.slow
 def test_one_track_of_an_album_is_decided_with_those_that_are_known(beet: Beet, settings: Settings) -> None:
     fill(beet, settings)
     genretag(beet, "-p")

@@ -26,6 +26,7 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
     return beet
 
 
+@pytest.mark.slow
 def test_pretend_query_write_and_nothing_more_to_do(beet: Beet) -> None:
     before = command_helpers.snapshot(beet.library)
     told = beet("genretag", "--pretend")
@@ -98,6 +99,7 @@ def test_one_bad_file_and_one_that_is_gone(beet: Beet) -> None:
     assert flac.read_bytes() == b"fLaC" + bytes(5000)
 
 
+@pytest.mark.slow
 def test_albums_get_one_decision_and_the_owners_tracks_stay(beet: Beet) -> None:
     beet("modify", "-y", "title:mp3", "genres=Polka")
     told = beet("genretag", "-a")
@@ -108,6 +110,7 @@ def test_albums_get_one_decision_and_the_owners_tracks_stay(beet: Beet) -> None:
     assert "0 tagged, 0 unsure, 4 kept" in beet("genretag", "-a").err
 
 
+@pytest.mark.slow
 def test_beets_and_genretagger_do_not_fight(beet: Beet, genretagger: Command) -> None:
     beet("genretag", "-q", "title:mp3")
     heard = command_helpers.rows(beet.data_dir, "analyses")

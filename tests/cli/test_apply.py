@@ -179,6 +179,7 @@ def test_one_that_changed_costs_only_itself(genretagger: Command, plan: Path, mu
     assert helpers.genres_of(music / "c.flac")
 
 
+@pytest.mark.slow
 def test_what_the_settings_forbid(genretagger: Command, plan: Path, music: Path, tmp_path: Path, heard: Path) -> None:
     planned_in(music / "mine.mp3", heard, tmp_path / "other.plan", policy="replace")
     (entry,) = lines(tmp_path / "other.plan")[1:]

@@ -47,6 +47,7 @@ def changing(calls: list[str]) -> list[str]:
     return [call for call in calls if not _READS.search(call) or _CHANGES.search(call)]
 
 
+@pytest.mark.slow
 def test_a_dry_run_and_a_plan(data_dir: Path, make_techno: MakeTechno, tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()

@@ -67,6 +67,7 @@ def documented_fields() -> set[str]:
     return set(re.findall(r"^\| `(\w+)` \|", text.split("\n## history")[1].split("\n## ")[0], re.MULTILINE))
 
 
+@pytest.mark.slow
 def test_paths_and_runs_choose(genretagger: Command, data: Path, tmp_path: Path) -> None:
     with Library.at(data) as library:
         numbers = {}

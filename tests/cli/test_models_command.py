@@ -198,6 +198,7 @@ def test_add_without_a_card_says_which_one_is_looked_for(
     assert "looked for as mine.json and card.json" in ended.err
 
 
+@pytest.mark.slow
 def test_use_changes_one_line_and_keeps_the_comments(
     genretagger: Command, data_dir: Path, model: InstalledModel, tmp_path: Path
 ) -> None:

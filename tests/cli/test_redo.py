@@ -51,6 +51,7 @@ def test_back_and_forth_by_run(genretagger: Command, heard: Path, music: Path, m
     assert (nothing.status, nothing.err) == (0, "genretagger: nothing is left to put back\n")
 
 
+@pytest.mark.slow
 def test_what_was_put_back_is_ours_again(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     assert "the file is gone" in gone.lines[0]["reason"]
 
 
+@pytest.mark.slow
 def test_after_another_model_was_tried_it_is_still_the_one_that_chose(
     genretagger: Command, data_dir: Path, make_techno: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_file_that_was_moved_after_an_undo_is_explained_as_tag_decides(
     assert (tagged["status"], tagged["cause"]) == ("unchanged", "undone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["short", "linked", "unfinished", "empty", "has a genre"])
 def test_what_tag_leaves_out_is_explained_in_the_same_words(genretagger: Command, tmp_path: Path, kind: str) -> None:
     music = tmp_path / "music"

@@ -157,6 +157,7 @@ def test_the_owner_wins(genretagger: Command, heard: Path, music: Path, make_tec
     assert another.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_files_folders_and_several_names_for_them(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: by
     assert said[1] == "events 1"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_mounted_below_a_folder(heard: Path, music: Path, song: bytes) -> None:
     script = """
         import subprocess, sys

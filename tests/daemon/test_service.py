@@ -292,6 +292,7 @@ def test_a_configuration_that_is_wrong_changes_nothing(heard: Path, music: Path,
     assert len(helpers.genres_of(music / "2.flac")) == 1
 
 
+@pytest.mark.slow
 def test_the_engine_goes_when_nothing_is_left_to_do_and_comes_back(heard: Path, music: Path, song: bytes) -> None:
     hook = music.with_name("hook")
     hook.write_text(
@@ -322,6 +323,7 @@ def test_the_status_without_a_service(heard: Path) -> None:
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
 
 
+@pytest.mark.slow
 def test_what_is_left_out_later_is_left_alone_in_the_queue(
     heard: Path, music: Path, song: bytes, tmp_path: Path
 ) -> None:
@@ -345,6 +347,7 @@ def test_what_is_left_out_later_is_left_alone_in_the_queue(
     assert len([path for path in (music / "books").iterdir() if not helpers.genres_of(path)]) > 15
 
 
+@pytest.mark.slow
 def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
     heard: Path, music: Path, song: bytes
 ) -> None:
@@ -358,6 +361,7 @@ def test_an_engine_that_found_nothing_to_write_is_not_followed_by_another(
         assert (status["engine"], status["counters"]["engines"]) == (None, 1)
 
 
+@pytest.mark.slow
 def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("looked", why="start")  # the database is open, and at rest
@@ -397,6 +401,7 @@ def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode
         assert watcher.status()["healthy"] is True
 
 
+@pytest.mark.slow
 def test_a_file_that_somebody_opened_since_it_was_queued_is_waited_for(heard: Path, music: Path, song: bytes) -> None:
     """Its turn may come hours after it was complete."""
     before = {music / f"{number:02}.flac" for number in range(20)}

@@ -39,6 +39,7 @@ def test_a_folder_that_never_becomes_quiet_is_handled(heard: Path, music: Path, 
         assert second.read_bytes() == song[:1000]
 
 
+@pytest.mark.slow
 def test_no_file_waits_for_another_if_each_is_decided_by_itself(heard: Path, music: Path, song: bytes) -> None:
     first, second = music / "1.flac", music / "2.flac"
     with Watcher(music, data_dir=heard, quiet_s=4, album="each") as watcher, second.open("wb", buffering=0) as file:

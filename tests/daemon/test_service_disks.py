@@ -107,6 +107,7 @@ with Watcher(music, data_dir=data) as watcher:
     assert in_mounts(script, kind, music, heard) == ["the file system is read-only", "True"]
 
 
+@pytest.mark.slow
 def test_other_disks_go_on_meanwhile(heard: Path, music: Path, song: bytes) -> None:
     script = """
 other = music.with_name("other")

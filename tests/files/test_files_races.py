@@ -105,6 +105,7 @@ def overwrite(path: Path) -> None:
     other.rename(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", BEFORE_SWAP)
 @pytest.mark.parametrize("change", [append, overwrite])
 def test_an_edit_meanwhile_wins(song: Path, step: str, change: Callable[[Path], None], way: str) -> None:

@@ -136,6 +136,7 @@ def test_hindrances(
     assert helpers.temporaries(music) == []
 
 
+@pytest.mark.slow
 def test_a_genre_that_no_tag_takes(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
     """The policy `add` keeps the old genres, which may be longer than any name."""
     make_techno(music / "long.flac", genre="x" * 300)

@@ -117,6 +117,7 @@ def test_a_damaged_or_removed_model_that_listens_can_be_learned_anew(
     assert ended.status == 0, ended.err
 
 
+@pytest.mark.slow
 def test_update_and_another_name_contradict_each_other(genretagger: Command, data_dir: Path, known: Path) -> None:
     assert genretagger("train", known, "--min-tracks", "3").status == 0
     before = helpers.snapshot(data_dir / "models" / "mine")
