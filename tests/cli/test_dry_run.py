@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import command_helpers as helpers
+import pytest
 from tracing import needs_strace
 
 pytestmark = needs_strace
