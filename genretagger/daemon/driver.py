@@ -153,7 +153,7 @@ class Driver:
     def kill(self) -> None:
         """End it at once.
 
-        Its children finish a write that is under way, and end when the engine is gone.
+        Its children notice, change no file any more, and end.
         """
         self._process.kill()
 

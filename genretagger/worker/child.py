@@ -3,8 +3,8 @@
 The pipes are moved away from the standard descriptors first, so that nothing that a library prints gets into an answer;
 standard output then is standard error, of which the parent keeps the end to tell why a child died.
 
-The pipe is watched by a thread of its own. When the parent is gone, work in progress may end (a write should), but not
-take for ever.
+The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but not take for ever;
+and no music file is changed any more, because the next process has settled what the parent left.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from genretagger.errors import (
     FileChangedError,
     FileError,
     UnsupportedFileError,
+    WorkerError,
     WorkerMemoryError,
 )
 from genretagger.files.kinds import Kind, kind_of
@@ -50,6 +51,8 @@ from genretagger.worker.limits import (
 
 Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
 """Path and request → result, and samples or frames."""
+
+_PARENT_ID = os.getppid()
 
 ORPHAN_GRACE_S = 30.0
 """How long a child may go on after its parent died."""
@@ -144,8 +147,15 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         temporary_name=request["temporary_name"],
         options=protocol.options_from_json(request["options"]),
         audio_sample=audio.sample,
+        step=_see_parent,
     )
     return protocol.tag_change_to_json(change), b""
+
+
+def _see_parent(step: str) -> None:
+    """Stop a write just before the swap if the parent is gone: nobody would record it, so nobody could undo it."""
+    if step == "compared" and os.getppid() != _PARENT_ID:
+        raise WorkerError("the process that asked for the write is gone")
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -47,6 +47,12 @@ def killed():
 def leave():
     os._exit(3)
 
+def outlive():
+    parent_id = os.getppid()
+    print("begun", file=sys.stderr, flush=True)
+    while os.getppid() == parent_id:
+        time.sleep(0.01)
+
 def slow():
     time.sleep(0.5)
 

@@ -270,8 +270,8 @@ def test_a_hanging_child_outlives_a_killed_parent_for_a_while_only(song: Path, t
     _outlives([str(song), str(hanging), *misbehaving_command()], within_s=child.ORPHAN_GRACE_S + 15)
 
 
-def _outlives(arguments: list[str], within_s: float) -> None:
-    command = [sys.executable, "-c", _PARENT, *arguments]
+def _outlives(arguments: list[str], within_s: float, *, script: str = _PARENT) -> None:
+    command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         process_id = int(parent.stdout.readline())
@@ -282,6 +282,34 @@ def _outlives(arguments: list[str], within_s: float) -> None:
         while is_alive(process_id) and time.monotonic() < deadline:
             threading.Event().wait(0.02)
         assert not is_alive(process_id)
+
+
+_WRITING_PARENT = """
+import sys
+from pathlib import Path
+from genretagger.files.replace import new_temporary_name
+from genretagger.tags.api import NewGenres
+from genretagger.worker.pool import Limits, WorkerPool
+path = Path(sys.argv[1])
+with WorkerPool(1) as pool:
+    track = pool.inspect(path).result()
+pool = WorkerPool(1, Limits(time_s=60), command=sys.argv[2:])
+write = pool.write(track, NewGenres(("Jazz",)), root=path.parent, temporary_name=new_temporary_name(path))
+while not any(child.last_words() == "begun" for child in list(pool._busy)):
+    if write.done():
+        write.result()
+print(*pool.process_ids(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_child_whose_parent_died_writes_nothing_any_more(tmp_path: Path) -> None:
+    """The next process has looked at the file by then, and taken the write for one that never took place."""
+    song = make(tmp_path / "outlive.flac", "flac", 4.0, genre="Rock")
+    before = song.read_bytes()
+    _outlives([str(song), *misbehaving_command()], within_s=20, script=_WRITING_PARENT)
+    assert song.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [song]
 
 
 _BARE = """
