@@ -421,6 +421,10 @@ def open_pipeline(
         models.pull(settings.model, progress=progress)
     model = models.get(settings.model)
     with Store.open(settings.database) as store, open_workers(settings) as workers:
-        pipeline = Pipeline(settings, store, workers, Listener(settings, model, notice))
-        pipeline.recover()
-        yield pipeline
+        listener = Listener(settings, model, notice)
+        try:
+            pipeline = Pipeline(settings, store, workers, listener)
+            pipeline.recover()
+            yield pipeline
+        finally:
+            listener.close()

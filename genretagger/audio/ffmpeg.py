@@ -17,6 +17,7 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
@@ -162,7 +163,7 @@ class FfmpegReader(Reader):
         if context is None:
             raise UnsupportedFileError("it cannot be decoded", hint="This FFmpeg has no decoder for what it holds.")
         context.thread_count = 1  # several files are decoded at once, in processes
-        self._time_base = stream.time_base or 1 / 90_000
+        self._time_base = stream.time_base or Fraction(1, 90_000)
         self._frames = self._decode()
         self._recent: deque[_Piece] = deque()
         self._position = 0
@@ -223,7 +224,8 @@ class FfmpegReader(Reader):
             resampled: FloatArray = soxr.resample(_mono([frame]), rate_hz, self.rate_hz, quality="HQ")
             piece, length = resampled, len(resampled)
         if not self._sequential and frame.pts is not None and self._origin is not None:
-            stamped = round(float((frame.pts - self._origin) * self._time_base) * self.rate_hz)
+            base = self._time_base  # multiplying with a fraction for each frame takes a tenth of the decoding
+            stamped = round((frame.pts - self._origin) * base.numerator / base.denominator * self.rate_hz)
             if placed or stamped > self._position + _DRIFT_S * self.rate_hz:
                 self._position = stamped
             elif stamped + length < self._position - _DRIFT_S * self.rate_hz:
@@ -330,11 +332,12 @@ class FfmpegReader(Reader):
         with _translated(self._source):
             self._restart()
             self._opened().seek(self._stream.start_time or 0, stream=self._stream)
-            total, end = 0, 0
+            total, end, origin = 0, 0, self._origin or 0
             for packet in self._demux():
-                total += packet.duration or 0
-                if packet.pts is not None:
-                    end = max(end, packet.pts + (packet.duration or 0) - (self._origin or 0))
+                duration, pts = packet.duration or 0, packet.pts
+                total += duration
+                if pts is not None and (reach := pts + duration - origin) > end:
+                    end = reach
             self._restart()
         return float((end or total) * self._time_base)
 
@@ -362,9 +365,15 @@ class FfmpegReader(Reader):
 
 def _mono(frames: list[av.AudioFrame]) -> FloatArray:
     """The mono samples of frames of the same form, in order."""
-    planes = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)
-    planar = frames[0].format.is_planar
-    return to_mono(planes.T if planar else planes.reshape(-1, frames[0].layout.nb_channels))
+    first, fifo = frames[0], av.AudioFifo()
+    for frame in frames:  # joined by FFmpeg: an array for each frame costs half as much as decoding it
+        frame.pts = None
+        fifo.write(frame)
+    joined = fifo.read()
+    if joined is None:
+        return np.zeros(0, np.float32)
+    planes = joined.to_ndarray()
+    return to_mono(planes.T if first.format.is_planar else planes.reshape(-1, first.layout.nb_channels))
 
 
 def _is_guessed(file: BinaryIO, kind: Kind) -> bool:

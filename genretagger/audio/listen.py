@@ -45,6 +45,7 @@ def decode(
     rate_hz: int,
     window_samples: int,
     margin_samples: int,
+    length_s: float | None = None,
 ) -> Sound:
     """Decode the windows of a track.
 
@@ -63,6 +64,7 @@ def decode(
         rate_hz: the sample rate of the model's input.
         window_samples: length of a row.
         margin_samples: samples of a row before the start of the window.
+        length_s: of the track, as `duration` gave it; None to find it out again.
 
     Returns:
         One row for each window.
@@ -74,7 +76,7 @@ def decode(
     """
     reader = _open(file, kind)
     try:
-        length_s = reader.length_s()
+        length_s = length_s or reader.length_s()
         listener = _Listener(reader, rate_hz, window_samples, margin_samples)
         if _usable(length_s) and _reaches(reader, length_s):
             sound = listener.listen(plan(length_s))

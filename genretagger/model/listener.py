@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, TypedDict
 
@@ -18,6 +19,7 @@ from genretagger.audio.windows import plan_key
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
+from genretagger.model.batching import flat, then
 from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
 from genretagger.model.store import ModelStore
@@ -60,9 +62,12 @@ class Listener:
         self._model = model
         self._notice = notice
         self._session: Session | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="genretagger-loader")
+        self._opening: Future[Session] | None = None
+        self._is_first = True
         self._ears: Sequence[Ear] = ()
         self.on_loading: Callable[[bool], None] = lambda _: None
-        """Told when loading begins (True) and when the first track was heard (False): that may take minutes."""
+        """Is called when loading begins (True) and when the first track is inferred (False), minutes later perhaps."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         part = model.card.part
         self._learned = None if part is None else part.learned
@@ -156,28 +161,41 @@ class Listener:
         )
 
     def hear(self, frames: Frames) -> Activations:
-        """Run the model over the windows of a track.
+        """Run the model over the windows of a track, and wait for it; see `submit`."""
+        return self.submit(frames).result()
+
+    def prepare(self) -> Future[Session]:
+        """Begin to load the model, if nobody did: the first track is decoded meanwhile."""
+        if self._opening is None:
+            self.on_loading(True)
+            self._opening = self._loader.submit(self._open)
+        return self._opening
+
+    def submit(self, frames: Frames) -> Future[Activations]:
+        """Have the model run over the windows of a track.
 
         Args:
             frames: as `request` asks for them, at least one window.
 
         Returns:
-            What it said.
+            A future of what it said; it may fail with a `ModelError`.
         """
+
+        def summed(said: tuple[FloatArray, FloatArray]) -> Activations:
+            activations, embeddings = said
+            return Activations(activations.astype("float16"), embeddings.mean(axis=0), self.provider)
+
+        said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
+        if self._is_first:
+            self._is_first = False
+            said.add_done_callback(lambda _: self.on_loading(False))
+        return then(said, summed)
+
+    def close(self) -> None:
+        """Free the model; what waits for it is forgotten."""
+        self._loader.shutdown(wait=True, cancel_futures=True)
         if self._session is not None:
-            return self._heard(frames)
-        self.on_loading(True)
-        try:
-            return self._heard(frames)
-        finally:
-            self.on_loading(False)
-
-    def _heard(self, frames: Frames) -> Activations:
-        import numpy as np
-
-        session = self._open()
-        activations, embeddings = session.run(*frames.mels)
-        return Activations(activations.astype(np.float16), embeddings.mean(axis=0), session.provider)
+            self._session.close()
 
     @property
     def provider(self) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genretagger.errors import ModelError
+from genretagger.model.batching import Batches, then
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
 from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
@@ -96,8 +97,8 @@ class Session:
     ) -> None:
         self._runtime = runtime
         self._ports = ports
-        self._runs = runs
         self._labels = labels
+        self._batches = Batches(self._infer, size=ports.batch, threads=runs)
         self.provider = provider
         self.warning = warning
 
@@ -156,62 +157,73 @@ class Session:
         return self.run(*(np.zeros((1, *shape), dtype=np.float32) for shape in self.windows))[0]
 
     def run(self, *mels: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Let the model listen.
+        """Run the model and wait for it; see `submit`.
+
+        Raises:
+            ModelError: as of `submit`, or the provider failed, or the model gave no numbers.
+        """
+        return self.submit(*mels).result()
+
+    def submit(self, *mels: FloatArray) -> Future[tuple[FloatArray, FloatArray]]:
+        """Have the model infer from the windows of a track, behind those that wait.
 
         Args:
             mels: the windows for each input, in the order of the card: (n, frames, bands) float32, or (n, patches,
                 frames, bands).
 
         Returns:
-            Activations (n, labels) float32 and embeddings (n, dimensions) float32; the dimensions are 0 where the model
-            gives no embedding.
+            A future of activations (n, labels) float32 and embeddings (n, dimensions) float32; the dimensions are 0 if
+            the model gives no embedding.
 
         Raises:
-            ModelError: the shape is not the model's, the provider failed, or the model gave no numbers.
+            ModelError: the shape is not the model's.
         """
-        ports = self._ports
         if tuple(mel.shape[1:] for mel in mels) != self.windows or len({len(mel) for mel in mels}) != 1:
             wanted = " and of ".join(" by ".join(map(str, shape)) for shape in self.windows)
             raise ModelError(f"The model takes windows of {wanted}, not {[mel.shape for mel in mels]}")
         count = len(mels[0])
-        batches = [
-            [np.ascontiguousarray(mel[start : start + ports.batch], dtype=np.float32) for mel in mels]
-            for start in range(0, count, ports.batch)
-        ]
-        if self._runs == 1 or len(batches) == 1:
-            answers = list(map(self._listen, batches))
-        else:
-            with ThreadPoolExecutor(min(self._runs, len(batches))) as pool:
-                answers = list(pool.map(self._listen, batches))
-        parts: list[list[FloatArray]] = [[], []]
-        outputs = parts if ports.activations else parts[1:]
-        for answer in answers:
-            for part, values in zip(outputs, answer, strict=False):
-                part.append(values)
-        none = np.zeros((0 if ports.activations else count, self._labels), np.float32)
-        activations = np.concatenate(parts[0]) if parts[0] else none
-        embeddings = np.concatenate(parts[1]) if parts[1] else np.zeros((count, 0), np.float32)
+        if not count:
+            return _done(self._checked([], 0))
+        return then(self._batches.submit(mels), lambda answers: self._checked(answers, count))
+
+    def close(self) -> None:
+        """Finish what runs, and forget what waits."""
+        self._batches.close()
+
+    def _checked(self, answers: list[FloatArray], count: int) -> tuple[FloatArray, FloatArray]:
+        """Activations and embeddings from the outputs, as `run` gives them.
+
+        Raises:
+            ModelError: they are not what the card says, or no numbers.
+        """
+        given = iter(answers)
+        activations = next(given, None) if self._ports.activations else None
+        embeddings = next(given, None) if self._ports.embeddings else None
+        if activations is None:
+            activations = np.zeros((0 if self._ports.activations else count, self._labels), np.float32)
         if activations.shape[1] != self._labels:
             raise ModelError(
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
             )
         if not np.isfinite(activations).all():
             raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
-        return activations, embeddings
+        return activations, np.zeros((count, 0), np.float32) if embeddings is None else embeddings
 
-    def _listen(self, mels: list[FloatArray]) -> list[FloatArray]:
-        """Let the model listen to a batch, filled up with silence where it is short; safe to call from many threads."""
-        ports, count = self._ports, len(mels[0])
-        feeds = {}
-        for each, mel in zip(ports.inputs, mels, strict=True):
-            if count < ports.batch:
-                mel = np.concatenate([mel, np.zeros((ports.batch - count, *mel.shape[1:]), np.float32)])
-            feeds[each.name] = mel[:, None] if each.channel else mel
+    def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:
+        """Run the model on one full batch; safe to call from many threads."""
+        ports = self._ports
+        feeds = {each.name: mel[:, None] if each.channel else mel for each, mel in zip(ports.inputs, mels, strict=True)}
         names = [name for name in (ports.activations, ports.embeddings) if name]
         answer = _run(self._runtime, names, feeds)
-        if any(values.ndim != 2 or len(values) < count for values in answer):
+        if any(values.ndim != 2 or len(values) < len(mels[0]) for values in answer):
             raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
-        return [values[:count] for values in answer]
+        return answer
+
+
+def _done(value: tuple[FloatArray, FloatArray]) -> Future[tuple[FloatArray, FloatArray]]:
+    done: Future[tuple[FloatArray, FloatArray]] = Future()
+    done.set_result(value)
+    return done
 
 
 def _cores() -> int:

@@ -19,7 +19,7 @@ from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Credits, Decision, Frames, Heard, Track
+from genretagger.types import Activations, Credits, Decision, Frames, Heard, Track
 from genretagger.worker.pool import WorkerPool
 
 SILENT = Decision((), {}, because(Cause.SILENT))
@@ -185,14 +185,19 @@ class Knowledge:
         """Have the track decoded and made into mel windows, run the model, and store what it said."""
         started = time.monotonic()
         where = (track.payload_hash, self._model_id, self.listener.plan)
+        self.listener.prepare()
         try:
-            frames: Frames = yield Step(self._workers.hear(track.path, **self.listener.request))
+            hearing = self._workers.hear(track.path, length_s=track.duration_s, **self.listener.request)
+            frames: Frames = yield Step(hearing)
         except FileError as error:
             see_unchanged(track)
             self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
-        activations = self.listener.hear(frames) if frames.windows else None
+        activations: Activations | None = None
+        if frames.windows:
+            activations = yield Step(self.listener.submit(frames))
+        del frames
         if activations is None:
             self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:

@@ -85,6 +85,7 @@ def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) 
                 for future, (flow, step) in list(running.items()):
                     if not step.must_finish:
                         del running[future]
+                        future.cancel()
                         flow.close()
             if not running:
                 return

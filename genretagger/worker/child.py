@@ -125,6 +125,7 @@ def _decoded(path: Path, request: Json) -> Sound:
             rate_hz=request["rate_hz"],
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],
+            length_s=request.get("length_s"),
         )
     silent = audio.silent_windows(sound)
     if silent.any():

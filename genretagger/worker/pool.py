@@ -120,13 +120,16 @@ class WorkerPool:
         most_body = 4 * window_samples * _most_windows(count, window_s)
         return self._submit(path.absolute(), request, parse, most_body=most_body)
 
-    def hear(self, path: Path, *, count: int | None, ears: Sequence[Ear]) -> Future[Frames]:
+    def hear(
+        self, path: Path, *, count: int | None, ears: Sequence[Ear], length_s: float | None = None
+    ) -> Future[Frames]:
         """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
 
         Args:
             path: the file.
             count: how many windows, spread over the track; None for all.
             ears: of the model, the first of which sets the length of the windows and the rate.
+            length_s: of the track, as `inspect` gave it; None to find it out again.
 
         Returns:
             A future of the frames: none of a track that is silent or nothing but steady noise. It may fail with a
@@ -138,6 +141,7 @@ class WorkerPool:
         request = {
             "op": "hear",
             "ears": self._ears[1],
+            "length_s": length_s,
             "count": count,
             "window_s": main.window_s,
             "rate_hz": main.rate_hz,
