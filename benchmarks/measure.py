@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from genretagger import audio
+from genretagger.audio import listen
 from genretagger.audio.mel import heard
 from genretagger.audio.windows import plan_key, spread
 from genretagger.database import Store, WriteState
@@ -158,7 +158,7 @@ class Bench:
                 path,
                 stamp_of(path),
                 kind.name,
-                audio.duration(file, kind),
+                listen.duration(file, kind),
                 api.payload_hash(file, kind),
                 api.read(file, kind),
                 api.refusal(file, kind),
@@ -178,7 +178,7 @@ class Bench:
 
     def _decode(self, path: Path, windows: int | None) -> Sound:
         with open_for_reading(path) as file:
-            return audio.decode(
+            return listen.decode(
                 file,
                 _kind(kind_of(file), path),
                 plan=partial(spread, window_s=self._front_end.window_s, count=windows),
@@ -220,7 +220,7 @@ class Bench:
             expected=track.stamp,
             payload_hash=track.payload_hash,
             temporary_name=temporary_name,
-            audio_sample=audio.sample,
+            audio_sample=listen.sample,
         )
 
 

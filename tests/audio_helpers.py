@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from audio_factory import FORMATS, make
 
-from genretagger import audio
+from genretagger.audio import listen
 from genretagger.audio.windows import spread
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.types import Sound, Window
@@ -59,7 +59,7 @@ def decode(source: Path | bytes, count: int | None = 16, window_s: float = WINDO
     """Decode as the default model asks for it."""
     file = opened(source)
     planner: Callable[[float], tuple[Window, ...]] = partial(spread, window_s=window_s, count=count)
-    return audio.decode(
+    return listen.decode(
         file,
         kind(file),
         plan=planner,
@@ -71,12 +71,12 @@ def decode(source: Path | bytes, count: int | None = 16, window_s: float = WINDO
 
 def duration(source: Path | bytes) -> float | None:
     file = opened(source)
-    return audio.duration(file, kind(file))
+    return listen.duration(file, kind(file))
 
 
 def sample(source: Path | bytes) -> bytes:
     file = opened(source)
-    return audio.sample(file, kind(file))
+    return listen.sample(file, kind(file))
 
 
 def track(library: Path, name: str) -> Path:

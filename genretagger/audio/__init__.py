@@ -9,12 +9,7 @@ Conventions: mono is the plain mean over the channels and the resampler is soxr'
 librosa, because the models were trained on that. Time zero is the first sample that the decoder
 returns, after the encoder's padding.
 
-The public functions are listed here. `reader.py` defines a reader, `ffmpeg.py` and `sndfile.py` are
-the two readers, `headers.py` reads lengths that FFmpeg does not report, `listen.py` puts windows
-together, `silence.py` measures them.
+`listen.py` puts windows together, `silence.py` measures them, `reader.py` defines a reader,
+`ffmpeg.py` and `sndfile.py` are the two readers, `headers.py` reads lengths that FFmpeg does not
+report. `mel.py` and `windows.py` need no decoder and load none.
 """
-
-from genretagger.audio.listen import SHORTEST_S, decode, duration, sample
-from genretagger.audio.silence import SILENCE_PEAK, peaks, silent_windows
-
-__all__ = ["SHORTEST_S", "SILENCE_PEAK", "decode", "duration", "peaks", "sample", "silent_windows"]

@@ -60,14 +60,14 @@ ORPHAN_GRACE_S = 30.0
 
 def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Read what is known of a file without listening to it."""
-    from genretagger import audio
+    from genretagger.audio import listen
     from genretagger.tags import api, credits
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         stamp = Stamp.of(os.fstat(file.fileno()))
         kind = _kind(file, path)
         try:
-            duration_s = audio.duration(file, kind)
+            duration_s = listen.duration(file, kind)
         except (AudioError, UnsupportedFileError):
             duration_s = None  # its tags can be read all the same; who listens to it learns why it cannot be heard
         payload_hash, gap = api.survey(file, kind)
@@ -114,11 +114,11 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 
 def _decoded(path: Path, request: Json) -> Sound:
     """The windows that are not silent."""
-    from genretagger import audio
+    from genretagger.audio import listen, silence
     from genretagger.audio.windows import spread
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
-        sound = audio.decode(
+        sound = listen.decode(
             file,
             _kind(file, path),
             plan=partial(spread, window_s=request["window_s"], count=request["count"]),
@@ -127,7 +127,7 @@ def _decoded(path: Path, request: Json) -> Sound:
             margin_samples=request["margin_samples"],
             length_s=request.get("length_s"),
         )
-    silent = audio.silent_windows(sound)
+    silent = silence.silent_windows(sound)
     if silent.any():
         windows = tuple(window for window, skip in zip(sound.windows, silent, strict=True) if not skip)
         sound = Sound(sound.samples[~silent], sound.rate_hz, windows)
@@ -136,7 +136,7 @@ def _decoded(path: Path, request: Json) -> Sound:
 
 def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     """Change the genre of a file."""
-    from genretagger import audio
+    from genretagger.audio import listen
     from genretagger.tags import api
 
     change = api.write(
@@ -147,7 +147,7 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         payload_hash=request["payload_hash"],
         temporary_name=request["temporary_name"],
         options=protocol.options_from_json(request["options"]),
-        audio_sample=audio.sample,
+        audio_sample=listen.sample,
         step=_see_parent,
     )
     return protocol.tag_change_to_json(change), b""

@@ -28,7 +28,7 @@ from audio_helpers import (
     track,
 )
 
-from genretagger import audio
+from genretagger.audio import silence
 from genretagger.errors import AudioError, FileError
 from genretagger.types import Sound, Window
 
@@ -196,7 +196,7 @@ def test_an_mp3_of_varying_rate_without_header_is_counted(tmp_path: Path) -> Non
         output.mux(stream.encode(None))
     assert duration(path) == pytest.approx(40.0, abs=0.1)
     sound = decode(path, 4)
-    assert audio.silent_windows(sound).tolist() == [True, True, False, False]
+    assert silence.silent_windows(sound).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFFFFF, 0])
@@ -260,10 +260,10 @@ def test_silence_is_told(tmp_path: Path) -> None:
     path = tmp_path / "half.flac"
     soundfile.write(path, np.concatenate([np.zeros(20 * 16000), clock(20, 16000)]), 16000)
     sound = decode(path, 4)
-    assert audio.silent_windows(sound).tolist() == [True, True, False, False]
-    assert not audio.silent_windows(sound).all()
-    assert audio.peaks(sound)[3] == pytest.approx(np.abs(sound.samples[3]).max())
-    assert audio.silent_windows(Sound(np.zeros((2, 10), np.float32), 16000, ())).all()
+    assert silence.silent_windows(sound).tolist() == [True, True, False, False]
+    assert not silence.silent_windows(sound).all()
+    assert silence.peaks(sound)[3] == pytest.approx(np.abs(sound.samples[3]).max())
+    assert silence.silent_windows(Sound(np.zeros((2, 10), np.float32), 16000, ())).all()
 
 
 def test_an_hour_of_silence_takes_little_memory(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_an_hour_of_silence_takes_little_memory(tmp_path: Path) -> None:
     sound = decode(path, 16)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert audio.silent_windows(sound).all()
+    assert silence.silent_windows(sound).all()
     assert sound.windows[-1].start_s > 3400
     assert peak < 40 << 20
 

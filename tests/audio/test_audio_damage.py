@@ -25,7 +25,7 @@ from audio_helpers import (
     track,
 )
 
-from genretagger import audio
+from genretagger.audio import listen
 from genretagger.audio.sndfile import SndfileReader
 from genretagger.errors import AudioError, FileError, SystemFaultError
 from genretagger.files.kinds import kind_of
@@ -111,7 +111,7 @@ def test_what_the_disk_refuses_is_no_damage_to_libsndfile_either(library: Path) 
 def test_what_the_disk_refuses_is_no_damage(library: Path) -> None:
     file = Failing(track(library, "wav").read_bytes())
     with pytest.raises(SystemFaultError, match="input/output error"):
-        audio.decode(
+        listen.decode(
             file,
             kind(opened(track(library, "wav"))),
             plan=lambda _: (Window(30.0, 1.0),),

@@ -14,7 +14,7 @@ from layouts_boxes import CONTAINERS, comments, id3v1, id3v2
 from readers import hidden, shown
 from tags_helpers import field_of, payload_of, put, refusal_of, write
 
-from genretagger import audio
+from genretagger.audio import headers, listen
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.files.kinds import KINDS, kind_of
 from genretagger.tags import api
@@ -51,7 +51,7 @@ def skipped(path: Path, reason: str) -> None:
         api.read(file, kind)
         api.payload_hash(file, kind)
         with contextlib.suppress(FileError):  # as the worker does
-            audio.duration(file, kind)
+            listen.duration(file, kind)
         assert reason in (api.refusal(file, kind) or "")
     with pytest.raises(WriteRefusedError, match=reason):
         put(path, "Jazz", audio_sample=None)
@@ -113,13 +113,13 @@ def test_bw64_rifx(tmp_path: Path) -> None:
     path.write_bytes(turned[:4] + (len(turned) - 8).to_bytes(4, "big") + turned[8:])
     skipped(path, "of the form RIFX")
     with path.open("rb") as file:
-        assert audio.duration(file, KINDS["wav"]) == pytest.approx(1.0, abs=0.1)
+        assert listen.duration(file, KINDS["wav"]) == pytest.approx(1.0, abs=0.1)
     payload = payload_of(path)
     path.write_bytes(path.read_bytes()[:-2] + b"\x12\x34")
     assert payload_of(path) != payload
     path.write_bytes(path.read_bytes()[: -count // 2])
     with path.open("rb") as file:
-        assert audio.headers.wav_declared_s(file) == pytest.approx(1.0, abs=0.1)
+        assert headers.wav_declared_s(file) == pytest.approx(1.0, abs=0.1)
 
 
 def test_ogg_id3_front(tmp_path: Path) -> None:
