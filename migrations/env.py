@@ -10,7 +10,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from genretagger.database.models import Base
+from genretagger.database.models import metadata
 
 
 def run(connection: Connection) -> None:
@@ -18,7 +18,7 @@ def run(connection: Connection) -> None:
     # SQLite can alter little in place, so Alembic's batch mode copies the table instead.
     context.configure(
         connection=connection,
-        target_metadata=Base.metadata,
+        target_metadata=metadata,
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

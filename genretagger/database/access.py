@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Update, bindparam, insert, update
+from sqlalchemy import Connection, Engine, Insert, Table, Update, bindparam, insert, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from genretagger.database.engine import IMMEDIATE, translate
-from genretagger.database.models import Base
 from genretagger.database.rules import OddRow, fault
 from genretagger.errors import DatabaseError
 
@@ -104,7 +103,7 @@ class Access:
         except DBAPIError as error:
             raise translate(error, path=self.path) from error
 
-    def sound(self, model: type[Base], rows: Sequence[Any]) -> list[Any]:
+    def sound(self, model: Table, rows: Sequence[Any]) -> list[Any]:
         """The rows that hold what they may; each of the others is named once, and left out.
 
         Args:
@@ -113,7 +112,7 @@ class Access:
         """
         sound = []
         for row in rows:
-            odd = fault(model.__tablename__, row)
+            odd = fault(model.name, row)
             if odd is None:
                 sound.append(row)
             else:
@@ -159,7 +158,7 @@ class Repository:
         self._access = access
 
 
-def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Change the row with this key, or add it.
 
     Update first and insert what was not there is plain SQL for every engine. SQLite's writing transactions exclude
@@ -187,9 +186,9 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
 
 
 @functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2
-def _statements(model: type[Base], key: tuple[str, ...], values: tuple[str, ...]) -> tuple[Update, Insert]:
+def _statements(model: Table, key: tuple[str, ...], values: tuple[str, ...]) -> tuple[Update, Insert]:
     # A parameter that is named as a column would be taken for a value to set, so the key has names of its own.
-    keys = {name: bindparam(f"key_{name}", type_=getattr(model, name).type) for name in key}
-    others = {name: bindparam(name, type_=getattr(model, name).type) for name in values}
-    change = update(model).where(*(getattr(model, name) == keys[name] for name in key)).values(others)
+    keys = {name: bindparam(f"key_{name}", type_=model.c[name].type) for name in key}
+    others = {name: bindparam(name, type_=model.c[name].type) for name in values}
+    change = update(model).where(*(model.c[name] == keys[name] for name in key)).values(others)
     return change, insert(model).values({**keys, **others})

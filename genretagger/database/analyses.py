@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 
 from genretagger.database.access import Access, Repository, upsert
 from genretagger.database.columns import now
-from genretagger.database.models import AnalysisRow, ModelRow
+from genretagger.database.models import ANALYSES, MODELS
 from genretagger.database.values import Hearing, StoredAnalysis, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Activations, Json
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 _ANALYSIS = (
     select(
-        AnalysisRow.id,
-        AnalysisRow.hearing,
-        AnalysisRow.provider,
-        AnalysisRow.windows,
-        AnalysisRow.labels,
-        AnalysisRow.activations,
-        AnalysisRow.embedding,
-        AnalysisRow.failure,
-        AnalysisRow.failure_hint,
-        AnalysisRow.failure_class,
-        AnalysisRow.plan,
-        AnalysisRow.seconds,
-        AnalysisRow.analysed_at,
-        ModelRow.name,
+        ANALYSES.c.id,
+        ANALYSES.c.hearing,
+        ANALYSES.c.provider,
+        ANALYSES.c.windows,
+        ANALYSES.c.labels,
+        ANALYSES.c.activations,
+        ANALYSES.c.embedding,
+        ANALYSES.c.failure,
+        ANALYSES.c.failure_hint,
+        ANALYSES.c.failure_class,
+        ANALYSES.c.plan,
+        ANALYSES.c.seconds,
+        ANALYSES.c.analysed_at,
+        MODELS.c.name,
     )
-    .join(ModelRow, ModelRow.id == AnalysisRow.model_id)
+    .join(MODELS, MODELS.c.id == ANALYSES.c.model_id)
     .where(
-        AnalysisRow.payload_hash == bindparam("payload_hash"),
-        ModelRow.fingerprint == bindparam("fingerprint"),
-        AnalysisRow.plan == bindparam("plan"),
+        ANALYSES.c.payload_hash == bindparam("payload_hash"),
+        MODELS.c.fingerprint == bindparam("fingerprint"),
+        ANALYSES.c.plan == bindparam("plan"),
     )
 )
 
@@ -65,13 +65,13 @@ class Models(Repository):
         return self._ids[seen]
 
     def _find(self, name: str, fingerprint: str, labels: tuple[str, ...]) -> int:
-        wanted = select(ModelRow.id, ModelRow.name, ModelRow.labels).where(ModelRow.fingerprint == fingerprint)
+        wanted = select(MODELS.c.id, MODELS.c.name, MODELS.c.labels).where(MODELS.c.fingerprint == fingerprint)
         with self._access.read() as connection:
             row = connection.execute(wanted).first()
         if row is None or ((row.name, row.labels) != (name, list(labels)) and not self._access.read_only):
             with self._access.write() as connection:
                 values = {"name": name, "labels": list(labels), "added_at": now()}
-                upsert(connection, ModelRow, {"fingerprint": fingerprint}, values)
+                upsert(connection, MODELS, {"fingerprint": fingerprint}, values)
                 row = connection.execute(wanted).one()
         return int(row.id)
 
@@ -89,7 +89,7 @@ class Analyses(Repository):
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
         with self._access.read() as connection:
-            rows = self._access.sound(AnalysisRow, connection.execute(_ANALYSIS, key).all())
+            rows = self._access.sound(ANALYSES, connection.execute(_ANALYSIS, key).all())
         if not rows:
             return None
         row = rows[0]
@@ -160,7 +160,7 @@ class Analyses(Repository):
     def _save_row(self, payload_hash: str, model_id: int, plan: str, row: dict[str, Json], seconds: float) -> None:
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
         with self._access.write() as connection:
-            upsert(connection, AnalysisRow, key, {**row, "seconds": float(seconds), "analysed_at": now()})
+            upsert(connection, ANALYSES, key, {**row, "seconds": float(seconds), "analysed_at": now()})
 
 
 def model_name(row: Any) -> str:

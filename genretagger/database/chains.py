@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, select
 
-from genretagger.database.models import WriteRow
+from genretagger.database.models import WRITES
 from genretagger.database.rules import number
 from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json, reason_of
 
@@ -32,8 +32,8 @@ def stored_writes(connection: Connection, rows: Sequence[Any]) -> list[StoredWri
     undone = [row.id for row in rows if row.state == WriteState.UNDONE.value]
     undone_by: dict[int, int] = {}
     if undone:
-        wanted = select(WriteRow.undo_of, WriteRow.run_id).where(
-            WriteRow.undo_of.in_(undone), WriteRow.state.in_(SETTLED)
+        wanted = select(WRITES.c.undo_of, WRITES.c.run_id).where(
+            WRITES.c.undo_of.in_(undone), WRITES.c.state.in_(SETTLED)
         )
         found = connection.execute(wanted)
         undone_by = {undone: run for undone, run in found if undone is not None and number(run) is not None}
@@ -44,7 +44,7 @@ def _links(connection: Connection, rows: Sequence[Any]) -> _Links:
     """The links of these rows, and of all that they lead back to."""
     links = {row.id: (row.undo_of, row.run_id) for row in rows}
     while missing := {parent for parent, _ in links.values() if parent is not None and parent not in links}:
-        wanted = select(WriteRow.id, WriteRow.undo_of, WriteRow.run_id).where(WriteRow.id.in_(missing))
+        wanted = select(WRITES.c.id, WRITES.c.undo_of, WRITES.c.run_id).where(WRITES.c.id.in_(missing))
         parents = {row.id: (number(row.undo_of), number(row.run_id) or 0) for row in connection.execute(wanted)}
         links.update({each: parents.get(each, (None, 0)) for each in missing})
     return links

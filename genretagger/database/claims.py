@@ -21,12 +21,12 @@ from sqlalchemy import update as change
 from genretagger.causes import Cause
 from genretagger.database.access import Repository
 from genretagger.database.columns import now
-from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import lies_under, padded
 from genretagger.database.values import Claimant, JobState, StoredJob
 from genretagger.errors import FileError
 
-_owner: ColumnElement[str] = func.coalesce(JobRow.worker, "")  # NULL is neither equal nor unequal
+_owner: ColumnElement[str] = func.coalesce(JOBS.c.worker, "")  # NULL is neither equal nor unequal
 
 
 class Claims(Repository):
@@ -56,15 +56,15 @@ class Claims(Repository):
         at = now()
         allowed = _allowed(claimant, outside)
         if among:
-            allowed.append(JobRow.path.in_(padded(among)))
-        waiting = and_(JobRow.state == JobState.WAITING.value, or_(JobRow.not_before <= at, JobRow.updated_at > at))
+            allowed.append(JOBS.c.path.in_(padded(among)))
+        waiting = and_(JOBS.c.state == JobState.WAITING.value, or_(JOBS.c.not_before <= at, JOBS.c.updated_at > at))
         # A process keeps its own jobs, however long they take: the clock may have been set, or the machine asleep.
-        lost = and_(_lent(claimant.name), JobRow.lease_until < at)
-        queue = select(JobRow.id).where(waiting, *allowed).order_by(JobRow.priority, JobRow.not_before, JobRow.id)
-        others = select(JobRow.id).where(lost, *allowed).order_by(JobRow.id)
+        lost = and_(_lent(claimant.name), JOBS.c.lease_until < at)
+        queue = select(JOBS.c.id).where(waiting, *allowed).order_by(JOBS.c.priority, JOBS.c.not_before, JOBS.c.id)
+        others = select(JOBS.c.id).where(lost, *allowed).order_by(JOBS.c.id)
         values = {
             "state": JobState.WORKING.value,
-            "attempts": JobRow.attempts + 1,
+            "attempts": JOBS.c.attempts + 1,
             "worker": claimant.name,
             "lease_until": at + timedelta(seconds=lease_s),
             "updated_at": at,
@@ -82,7 +82,7 @@ class Claims(Repository):
                     "lease_until": None,
                     "worker": claimant.service,
                 }
-                connection.execute(change(JobRow).where(JobRow.id == row.id).values(**aside))
+                connection.execute(change(JOBS).where(JOBS.c.id == row.id).values(**aside))
         return None
 
     def _take(self, connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> Any:
@@ -92,11 +92,11 @@ class Claims(Repository):
         """
         while True:
             odd = self._odd_ids()
-            first = (wanted.where(JobRow.id.not_in(odd)) if odd else wanted).limit(1).with_for_update(skip_locked=True)
-            taken = change(JobRow).where(JobRow.id == first.scalar_subquery()).values(**values)
+            first = (wanted.where(JOBS.c.id.not_in(odd)) if odd else wanted).limit(1).with_for_update(skip_locked=True)
+            taken = change(JOBS).where(JOBS.c.id == first.scalar_subquery()).values(**values)
             with connection.begin_nested() as attempt:
-                rows = connection.execute(taken.returning(*JobRow.__table__.columns)).all()
-                sound = self._access.sound(JobRow, rows)
+                rows = connection.execute(taken.returning(*JOBS.columns)).all()
+                sound = self._access.sound(JOBS, rows)
                 if sound or not rows:
                     return sound[0] if sound else None
                 attempt.rollback()
@@ -105,13 +105,13 @@ class Claims(Repository):
         """The first sound row of jobs; None if there is none."""
         while True:
             odd = self._odd_ids()
-            rows = connection.execute(wanted.where(JobRow.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
-            sound = self._access.sound(JobRow, rows)
+            rows = connection.execute(wanted.where(JOBS.c.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
+            sound = self._access.sound(JOBS, rows)
             if sound or not rows:
                 return sound[0] if sound else None
 
     def _odd_ids(self) -> list[int]:
-        return [number for table, number in self._access.left_out if table == JobRow.__tablename__]
+        return [number for table, number in self._access.left_out if table == JOBS.name]
 
     def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
         """Note that a file was handled to its end. If somebody else has its job by now, that stays.
@@ -123,10 +123,10 @@ class Claims(Repository):
             cause: how it ended.
         """
         with self._access.write() as connection:
-            connection.execute(delete(JobRow).where(JobRow.path == path, _has(claimant)))
+            connection.execute(delete(JOBS).where(JOBS.c.path == path, _has(claimant)))
             if handled is not None:
                 ended = {"handled": handled, "handled_as": None if cause is None else cause.value}
-                connection.execute(change(TrackRow).where(TrackRow.path == path).values(**ended))
+                connection.execute(change(TRACKS).where(TRACKS.c.path == path).values(**ended))
 
     def fail(
         self, claimant: Claimant, path: Path, error: FileError, *, again_in_s: float | None, attempted: bool = True
@@ -152,9 +152,9 @@ class Claims(Repository):
             "updated_at": at,
         }
         if not attempted:
-            values["attempts"] = JobRow.attempts - 1
+            values["attempts"] = JOBS.c.attempts - 1
         with self._access.write() as connection:
-            connection.execute(change(JobRow).where(JobRow.path == path, _has(claimant)).values(**values))
+            connection.execute(change(JOBS).where(JOBS.c.path == path, _has(claimant)).values(**values))
 
     def give_back(self, claimant: Claimant, *, attempted: bool) -> int:
         """Let everything that a process works on wait again, behind all else: it has ended, or is about to.
@@ -173,9 +173,9 @@ class Claims(Repository):
             "worker": claimant.service,
         }
         if not attempted:
-            values["attempts"] = JobRow.attempts - 1
+            values["attempts"] = JOBS.c.attempts - 1
         with self._access.write() as connection:
-            return connection.execute(change(JobRow).where(_has(claimant)).values(**values)).rowcount
+            return connection.execute(change(JOBS).where(_has(claimant)).values(**values)).rowcount
 
     def get_next_at(self, claimant: Claimant, *, outside: Sequence[Path] = ()) -> datetime | None:
         """When there is a job for a claimant; None if there is none, as far as is known now.
@@ -185,16 +185,16 @@ class Claims(Repository):
             outside: folders whose files do not count.
         """
         allowed = _allowed(claimant, outside)
-        waiting = and_(JobRow.state == JobState.WAITING.value, *allowed)
+        waiting = and_(JOBS.c.state == JobState.WAITING.value, *allowed)
         lost = and_(_lent(claimant.name), not_(is_of(claimant)), *allowed)
         at = now()
         with self._access.read() as connection:
-            due = self._first(connection, select(JobRow).where(waiting).order_by(JobRow.not_before))
+            due = self._first(connection, select(JOBS).where(waiting).order_by(JOBS.c.not_before))
             if due is not None and due.not_before > at:
-                ahead = select(JobRow.id).where(waiting, JobRow.updated_at > at).limit(1)
+                ahead = select(JOBS.c.id).where(waiting, JOBS.c.updated_at > at).limit(1)
                 if connection.execute(ahead).first() is not None:
                     return at
-            ends = select(JobRow).where(lost, JobRow.lease_until.is_not(None)).order_by(JobRow.lease_until)
+            ends = select(JOBS).where(lost, JOBS.c.lease_until.is_not(None)).order_by(JOBS.c.lease_until)
             lent = self._first(connection, ends)
         times = ([] if due is None else [due.not_before]) + ([] if lent is None else [lent.lease_until])
         return min(times, default=None)
@@ -202,8 +202,8 @@ class Claims(Repository):
 
 def _allowed(claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
     """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
-    inside = [or_(*(lies_under(JobRow.path, folder) for folder in claimant.folders))] if claimant.folders else []
-    return [*inside, *(not_(lies_under(JobRow.path, folder)) for folder in outside)]
+    inside = [or_(*(lies_under(JOBS.c.path, folder) for folder in claimant.folders))] if claimant.folders else []
+    return [*inside, *(not_(lies_under(JOBS.c.path, folder)) for folder in outside)]
 
 
 def is_of(claimant: Claimant) -> ColumnElement[bool]:
@@ -213,12 +213,12 @@ def is_of(claimant: Claimant) -> ColumnElement[bool]:
 
 def _has(claimant: Claimant) -> ColumnElement[bool]:
     """A condition: a process, or any process of a service, works on a job."""
-    return and_(JobRow.state == JobState.WORKING.value, is_of(claimant))
+    return and_(JOBS.c.state == JobState.WORKING.value, is_of(claimant))
 
 
 def _lent(to_others_than: str) -> ColumnElement[bool]:
     """A condition: another process works on a job."""
-    return and_(JobRow.state == JobState.WORKING.value, _owner != to_others_than)
+    return and_(JOBS.c.state == JobState.WORKING.value, _owner != to_others_than)
 
 
 def stored_job(row: Any) -> StoredJob:

@@ -9,30 +9,30 @@ from sqlalchemy import bindparam, select, update
 from genretagger.database.access import Repository, upsert
 from genretagger.database.analyses import model_name
 from genretagger.database.columns import now
-from genretagger.database.models import DecisionRow, ModelRow
+from genretagger.database.models import DECISIONS, MODELS
 from genretagger.database.values import StoredDecision, reason_columns, reason_of
 from genretagger.errors import DatabaseError
 from genretagger.types import Decision
 
 _DECISION = (
     select(
-        DecisionRow.id,
-        DecisionRow.genres,
-        DecisionRow.scores,
-        DecisionRow.reason,
-        DecisionRow.cause,
-        DecisionRow.figures,
-        DecisionRow.settings,
-        DecisionRow.plan,
-        DecisionRow.decided_at,
-        ModelRow.name,
+        DECISIONS.c.id,
+        DECISIONS.c.genres,
+        DECISIONS.c.scores,
+        DECISIONS.c.reason,
+        DECISIONS.c.cause,
+        DECISIONS.c.figures,
+        DECISIONS.c.settings,
+        DECISIONS.c.plan,
+        DECISIONS.c.decided_at,
+        MODELS.c.name,
     )
-    .join(ModelRow, ModelRow.id == DecisionRow.model_id)
-    .where(DecisionRow.payload_hash == bindparam("payload_hash"), ModelRow.fingerprint == bindparam("fingerprint"))
-    .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+    .join(MODELS, MODELS.c.id == DECISIONS.c.model_id)
+    .where(DECISIONS.c.payload_hash == bindparam("payload_hash"), MODELS.c.fingerprint == bindparam("fingerprint"))
+    .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
     .limit(1)
 )
-_DECISION_OF_PLAN = _DECISION.where(DecisionRow.plan == bindparam("plan"))
+_DECISION_OF_PLAN = _DECISION.where(DECISIONS.c.plan == bindparam("plan"))
 
 
 class Decisions(Repository):
@@ -52,7 +52,7 @@ class Decisions(Repository):
             key["plan"] = plan
             statement = _DECISION_OF_PLAN
         with self._access.read() as connection:
-            rows = self._access.sound(DecisionRow, connection.execute(statement, key).all())
+            rows = self._access.sound(DECISIONS, connection.execute(statement, key).all())
         return decision_of(rows[0]) if rows else None
 
     def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
@@ -80,7 +80,7 @@ class Decisions(Repository):
         }
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
         with self._access.write() as connection:
-            upsert(connection, DecisionRow, key, row)
+            upsert(connection, DECISIONS, key, row)
 
     def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
         """Make a decision that is used again the newest one of its payload; writes nothing where it is that already.
@@ -91,17 +91,21 @@ class Decisions(Repository):
             plan: the windows that it rests on.
         """
         newest = (
-            select(DecisionRow.model_id, DecisionRow.plan)
-            .where(DecisionRow.payload_hash == payload_hash)
-            .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+            select(DECISIONS.c.model_id, DECISIONS.c.plan)
+            .where(DECISIONS.c.payload_hash == payload_hash)
+            .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
             .limit(1)
         )
         with self._access.read() as connection:
             if connection.execute(newest).first() == (model_id, plan):
                 return
-        this = (DecisionRow.payload_hash == payload_hash, DecisionRow.model_id == model_id, DecisionRow.plan == plan)
+        this = (
+            DECISIONS.c.payload_hash == payload_hash,
+            DECISIONS.c.model_id == model_id,
+            DECISIONS.c.plan == plan,
+        )
         with self._access.write() as connection:
-            connection.execute(update(DecisionRow).where(*this).values(decided_at=now()))
+            connection.execute(update(DECISIONS).where(*this).values(decided_at=now()))
 
 
 def decision_of(row: Any) -> StoredDecision:

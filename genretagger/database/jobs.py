@@ -24,7 +24,7 @@ from sqlalchemy import update as change
 
 from genretagger.database.claims import Claims, is_of, stored_job
 from genretagger.database.columns import now
-from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import BATCH, PAGE_ROWS, lies_under, padded
 from genretagger.database.rules import word
 from genretagger.database.tracks import SCAN_ROWS
@@ -63,22 +63,22 @@ class Jobs(Claims):
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JobRow).where(JobRow.path.in_(padded(list(jobs))))
+        known = select(JOBS).where(JOBS.c.path.in_(padded(list(jobs))))
         with self._access.write() as connection:
             found = connection.execute(known).all()
-            there = {row.path: row for row in self._access.sound(JobRow, found)}
+            there = {row.path: row for row in self._access.sound(JOBS, found)}
             odd = [row.id for row in found if row.path not in there]
-            connection.execute(delete(JobRow).where(JobRow.id.in_(odd)))  # a row that says what is to be done is new
+            connection.execute(delete(JOBS).where(JOBS.c.id.in_(odd)))  # a row that says what is to be done is new
             new = [
                 {"path": path, "root": job.root, "priority": job.priority, "added_at": at, **fresh}
                 for path, job in jobs.items()
                 if path not in there
             ]
             if new:
-                connection.execute(insert(JobRow), new)
+                connection.execute(insert(JOBS), new)
             added = len(new)
             for path, row in there.items():
-                job, mine = jobs[path], change(JobRow).where(JobRow.path == path)
+                job, mine = jobs[path], change(JOBS).where(JOBS.c.path == path)
                 if row.state == JobState.QUARANTINED.value:
                     if job.changed:
                         connection.execute(mine.values(root=job.root, priority=job.priority, **fresh))
@@ -95,19 +95,19 @@ class Jobs(Claims):
         Returns:
             How many jobs.
         """
-        inside = [lies_under(JobRow.path, folder) for folder in service.folders]
+        inside = [lies_under(JOBS.c.path, folder) for folder in service.folders]
         if not inside:
             return 0
         with self._access.write() as connection:
-            return connection.execute(delete(JobRow).where(_droppable(service), not_(or_(*inside)))).rowcount
+            return connection.execute(delete(JOBS).where(_droppable(service), not_(or_(*inside)))).rowcount
 
     def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
         """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
-        stored, last = type_coerce(JobRow.path, LargeBinary), b""
+        stored, last = type_coerce(JOBS.c.path, LargeBinary), b""
         while True:
             page = (
                 select(stored)
-                .where(JobRow.state == JobState.WAITING.value, lies_under(JobRow.path, folder), stored > last)
+                .where(JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder), stored > last)
                 .order_by(stored)
                 .limit(SCAN_ROWS)
             )
@@ -122,10 +122,10 @@ class Jobs(Claims):
     def drop_waiting(self, service: Claimant, paths: Sequence[Path]) -> None:
         """Drop those jobs of a service that are for these files and wait."""
         for start in range(0, len(paths), BATCH):
-            some = JobRow.path.in_(padded(paths[start : start + BATCH]))
+            some = JOBS.c.path.in_(padded(paths[start : start + BATCH]))
             with self._access.write() as connection:
                 connection.execute(
-                    delete(JobRow).where(JobRow.state == JobState.WAITING.value, _droppable(service), some)
+                    delete(JOBS).where(JOBS.c.state == JobState.WAITING.value, _droppable(service), some)
                 )
 
     def release(self, paths: Sequence[Path] = ()) -> list[Path]:
@@ -137,41 +137,39 @@ class Jobs(Claims):
         Returns:
             The files.
         """
-        wanted: list[ColumnElement[bool]] = [JobRow.state == JobState.QUARANTINED.value]
+        wanted: list[ColumnElement[bool]] = [JOBS.c.state == JobState.QUARANTINED.value]
         if paths:
-            wanted.append(or_(*(lies_under(JobRow.path, path) for path in paths)))
+            wanted.append(or_(*(lies_under(JOBS.c.path, path) for path in paths)))
         with self._access.write() as connection:
-            rows = connection.execute(select(JobRow.id, JobRow.path).where(*wanted).order_by(JobRow.path)).all()
-            found = [row.path for row in self._access.sound(JobRow, rows)]
+            rows = connection.execute(select(JOBS.c.id, JOBS.c.path).where(*wanted).order_by(JOBS.c.path)).all()
+            found = [row.path for row in self._access.sound(JOBS, rows)]
             for path in found:
                 connection.execute(
-                    change(JobRow)
-                    .where(JobRow.path == path)
+                    change(JOBS)
+                    .where(JOBS.c.path == path)
                     .values(state=JobState.WAITING.value, attempts=0, not_before=now(), updated_at=now())
                 )
                 forgiven = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
-                connection.execute(change(TrackRow).where(TrackRow.path == path).values(**forgiven))
+                connection.execute(change(TRACKS).where(TRACKS.c.path == path).values(**forgiven))
         return found
 
     def get(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""
         with self._access.read() as connection:
-            rows = self._access.sound(JobRow, connection.execute(select(JobRow).where(JobRow.path == path)).all())
+            rows = self._access.sound(JOBS, connection.execute(select(JOBS).where(JOBS.c.path == path)).all())
         return stored_job(rows[0]) if rows else None
 
     def get_all(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
         """The jobs in a state, those that changed last first."""
-        wanted = select(JobRow).where(JobRow.state == state.value).order_by(JobRow.updated_at.desc(), JobRow.id.desc())
+        wanted = select(JOBS).where(JOBS.c.state == state.value).order_by(JOBS.c.updated_at.desc(), JOBS.c.id.desc())
         with self._access.read() as connection:
-            return [
-                stored_job(row) for row in self._access.sound(JobRow, connection.execute(wanted.limit(limit)).all())
-            ]
+            return [stored_job(row) for row in self._access.sound(JOBS, connection.execute(wanted.limit(limit)).all())]
 
     def get_counts(self) -> JobCounts:
         """How many jobs there are of each kind."""
         with self._access.read() as connection:
             rows = connection.execute(
-                select(JobRow.state, JobRow.priority, func.count()).group_by(JobRow.state, JobRow.priority)
+                select(JOBS.c.state, JOBS.c.priority, func.count()).group_by(JOBS.c.state, JOBS.c.priority)
             ).all()
         counts = dict.fromkeys(JobState, 0)
         new = 0
@@ -185,11 +183,11 @@ class Jobs(Claims):
 
     def _name_odd_jobs(self) -> None:
         """Name the jobs whose state is no word of ours; nothing else asks for them."""
-        odd = select(JobRow).where(or_(JobRow.state.not_in([each.value for each in JobState]), JobRow.state.is_(None)))
+        odd = select(JOBS).where(or_(JOBS.c.state.not_in([each.value for each in JobState]), JOBS.c.state.is_(None)))
         with self._access.read() as connection:
-            self._access.sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
+            self._access.sound(JOBS, connection.execute(odd.limit(PAGE_ROWS)).all())
 
 
 def _droppable(service: Claimant) -> ColumnElement[bool]:
     """A condition: a job belongs to a service; one that an older version queued belongs to whoever asks."""
-    return or_(JobRow.worker.is_(None), is_of(service))
+    return or_(JOBS.c.worker.is_(None), is_of(service))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, LargeBinary, and_, or_, type_coerce
-from sqlalchemy.orm import InstrumentedAttribute
 
 PAGE_ROWS = 500
 """How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
@@ -16,7 +15,7 @@ BATCH = 500
 """The most paths that one statement names."""
 
 
-def lies_under(column: InstrumentedAttribute[Path], folder: Path) -> ColumnElement[bool]:
+def lies_under(column: ColumnElement[Path], folder: Path) -> ColumnElement[bool]:
     """A condition: a stored path is this one, or lies below it by whole parts.
 
     It is a range of bytes, so that an index serves it: `/music/live/` up to, not including, `/music/live0`, as "0"

@@ -13,7 +13,7 @@ from genretagger.database.access import Repository
 from genretagger.database.analyses import model_name
 from genretagger.database.chains import stored_writes
 from genretagger.database.decisions import decision_of
-from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow, TrackRow, WriteRow
+from genretagger.database.models import ANALYSES, DECISIONS, MODELS, TRACKS, WRITES, metadata
 from genretagger.database.paths import PAGE_ROWS, lies_under
 from genretagger.database.rules import OddRow, faults, word
 from genretagger.database.tracks import failure_of, track_of
@@ -30,25 +30,25 @@ from genretagger.types import Stamp
 
 _ANALYSES = (
     select(
-        AnalysisRow.id,
-        AnalysisRow.payload_hash,
-        ModelRow.name,
-        ModelRow.fingerprint,
-        AnalysisRow.plan,
-        AnalysisRow.provider,
-        AnalysisRow.hearing,
-        AnalysisRow.windows,
-        AnalysisRow.failure,
-        AnalysisRow.seconds,
-        AnalysisRow.analysed_at,
+        ANALYSES.c.id,
+        ANALYSES.c.payload_hash,
+        MODELS.c.name,
+        MODELS.c.fingerprint,
+        ANALYSES.c.plan,
+        ANALYSES.c.provider,
+        ANALYSES.c.hearing,
+        ANALYSES.c.windows,
+        ANALYSES.c.failure,
+        ANALYSES.c.seconds,
+        ANALYSES.c.analysed_at,
     )
-    .join(ModelRow, ModelRow.id == AnalysisRow.model_id)
-    .order_by(AnalysisRow.analysed_at.desc(), AnalysisRow.id.desc())
+    .join(MODELS, MODELS.c.id == ANALYSES.c.model_id)
+    .order_by(ANALYSES.c.analysed_at.desc(), ANALYSES.c.id.desc())
 )
 _DECISIONS = (
-    select(DecisionRow, ModelRow.name)
-    .join(ModelRow, ModelRow.id == DecisionRow.model_id)
-    .order_by(DecisionRow.decided_at.desc(), DecisionRow.id.desc())
+    select(DECISIONS, MODELS.c.name)
+    .join(MODELS, MODELS.c.id == DECISIONS.c.model_id)
+    .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
 )
 
 
@@ -58,10 +58,10 @@ class Reports(Repository):
     def get(self, path: Path) -> Known | None:
         """Everything that is known of one path; None if it was never seen."""
         with self._access.read() as connection:
-            rows = connection.execute(select(TrackRow).where(TrackRow.path == path)).all()
-            if known := self._known(connection, self._access.sound(TrackRow, rows)):
+            rows = connection.execute(select(TRACKS).where(TRACKS.c.path == path)).all()
+            if known := self._known(connection, self._access.sound(TRACKS, rows)):
                 return known[0]
-            writes = self._writes(connection, WriteRow.path == path)
+            writes = self._writes(connection, WRITES.c.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
     def get_all(self, under: Path | None = None) -> Iterator[Known]:
@@ -70,16 +70,16 @@ class Reports(Repository):
         Args:
             under: only this path and what lies below it, by whole parts.
         """
-        conditions = [] if under is None else [lies_under(TrackRow.path, under)]
-        stored = type_coerce(TrackRow.path, NullType())  # an odd path has its place in the order as well
+        conditions = [] if under is None else [lies_under(TRACKS.c.path, under)]
+        stored = type_coerce(TRACKS.c.path, NullType())  # an odd path has its place in the order as well
         last: Any = None
         while True:
-            wanted = select(TrackRow, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
+            wanted = select(TRACKS, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
             if last is not None:
                 wanted = wanted.where(stored > last)
             with self._access.read() as connection:
                 rows = connection.execute(wanted).all()
-                page = self._known(connection, self._access.sound(TrackRow, rows))
+                page = self._known(connection, self._access.sound(TRACKS, rows))
             yield from page
             if len(rows) < PAGE_ROWS:
                 return
@@ -92,12 +92,12 @@ class Reports(Repository):
             def count(*conditions: ColumnElement[bool], of: Any) -> int:
                 return connection.execute(select(func.count(of)).where(*conditions)).scalar_one()
 
-            states = connection.execute(select(WriteRow.state, func.count()).group_by(WriteRow.state)).all()
+            states = connection.execute(select(WRITES.c.state, func.count()).group_by(WRITES.c.state)).all()
             return Counts(
-                tracks=count(of=TrackRow.id),
-                failed=count(TrackRow.failure.is_not(None), of=TrackRow.id),
-                heard=count(of=AnalysisRow.id),
-                decided=count(of=DecisionRow.id),
+                tracks=count(of=TRACKS.c.id),
+                failed=count(TRACKS.c.failure.is_not(None), of=TRACKS.c.id),
+                heard=count(of=ANALYSES.c.id),
+                decided=count(of=DECISIONS.c.id),
                 writes={known: count for state, count in states if (known := word(WriteState, state)) is not None},
             )
 
@@ -113,31 +113,30 @@ class Reports(Repository):
 
     def count_unrecorded(self) -> int:
         """How many tracks carry just the genres that were decided for them, although no write of them is known."""
-        known = select(WriteRow.id).where(WriteRow.payload_hash == TrackRow.payload_hash).exists()
+        known = select(WRITES.c.id).where(WRITES.c.payload_hash == TRACKS.c.payload_hash).exists()
         same = (
-            select(DecisionRow.id)
+            select(DECISIONS.c.id)
             .where(
-                DecisionRow.payload_hash == TrackRow.payload_hash,
-                cast(DecisionRow.genres, Text) == cast(TrackRow.genres, Text),
+                DECISIONS.c.payload_hash == TRACKS.c.payload_hash,
+                cast(DECISIONS.c.genres, Text) == cast(TRACKS.c.genres, Text),
             )
             .exists()
         )
-        wanted = select(func.count(TrackRow.id)).where(cast(TrackRow.genres, Text) != "[]", ~known, same)
+        wanted = select(func.count(TRACKS.c.id)).where(cast(TRACKS.c.genres, Text) != "[]", ~known, same)
         with self._access.read() as connection:
             return connection.execute(wanted).scalar_one()
 
     def get_odd_rows(self) -> Iterator[OddRow]:
         """Every row of every table that holds what it cannot, a page at a time."""
-        for mapper in sorted(Base.registry.mappers, key=lambda each: str(each.local_table)):
-            model = mapper.class_
+        for model in sorted(metadata.tables.values(), key=lambda each: each.name):
             last: int | None = None
             while True:
-                wanted = select(model).order_by(model.id).limit(PAGE_ROWS)
+                wanted = select(model).order_by(model.c.id).limit(PAGE_ROWS)
                 if last is not None:
-                    wanted = wanted.where(model.id > last)
+                    wanted = wanted.where(model.c.id > last)
                 with self._access.read() as connection:
                     rows = connection.execute(wanted).all()
-                yield from faults(model.__tablename__, rows)
+                yield from faults(model.name, rows)
                 if len(rows) < PAGE_ROWS:
                     break
                 last = rows[-1].id
@@ -146,8 +145,8 @@ class Reports(Repository):
         """Everything about these rows of `tracks`, with one question a table."""
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
-        heard = connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(AnalysisRow, heard):
+        heard = connection.execute(_ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))).all()
+        for row in self._access.sound(ANALYSES, heard):
             note = AnalysisNote(
                 model=model_name(row),
                 fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
@@ -161,13 +160,13 @@ class Reports(Repository):
             )
             analyses.setdefault(row.payload_hash, []).append(note)
         decisions: dict[str, list[StoredDecision]] = {}
-        decided = connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(DecisionRow, decided):
+        decided = connection.execute(_DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))).all()
+        for row in self._access.sound(DECISIONS, decided):
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
         by_path: dict[Path, list[StoredWrite]] = {}
-        for write in self._writes(connection, or_(WriteRow.payload_hash.in_(hashes), WriteRow.path.in_(paths))):
+        for write in self._writes(connection, or_(WRITES.c.payload_hash.in_(hashes), WRITES.c.path.in_(paths))):
             by_hash.setdefault(write.payload_hash, []).append(write)
             by_path.setdefault(write.path, []).append(write)
         return [
@@ -184,8 +183,8 @@ class Reports(Repository):
         ]
 
     def _writes(self, connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
-        wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
-        return stored_writes(connection, self._access.sound(WriteRow, connection.execute(wanted).all()))
+        wanted = select(WRITES).where(condition).order_by(WRITES.c.id.desc())
+        return stored_writes(connection, self._access.sound(WRITES, connection.execute(wanted).all()))
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

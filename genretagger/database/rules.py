@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Float, Integer
 
 from genretagger.database.columns import Blob, Document, Flag, Moment, Odd, PathBytes, SafeText, Whole
-from genretagger.database.models import Base
+from genretagger.database.models import metadata
 from genretagger.database.values import Hearing, JobState, WriteState
 
 Rule: TypeAlias = Callable[[Any], bool]
@@ -172,7 +172,7 @@ def _rule_of(table: str, column: Any) -> tuple[Rule, bool]:
 RULES: Mapping[str, Mapping[str, tuple[Rule, bool]]] = MappingProxyType(
     {
         table.name: {column.name: _rule_of(table.name, column) for column in table.columns}
-        for table in Base.metadata.sorted_tables
+        for table in metadata.sorted_tables
     }
 )
 """Table → column → what it may hold, and whether it may be empty."""

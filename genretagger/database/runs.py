@@ -12,7 +12,7 @@ from sqlalchemy import update as change
 
 from genretagger.database.access import Access, Repository
 from genretagger.database.columns import now
-from genretagger.database.models import RunRow, WriteRow
+from genretagger.database.models import RUNS, WRITES
 from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.place import count_on as note_counts
 from genretagger.database.rules import number, word
@@ -45,14 +45,14 @@ class Runs(Repository):
             "started_at": now(),
         }
         with self._access.write() as connection:
-            run_id: int = connection.execute(insert(RunRow).values(**row).returning(RunRow.id)).scalar_one()
+            run_id: int = connection.execute(insert(RUNS).values(**row).returning(RUNS.c.id)).scalar_one()
         self.count_on(run=run_id)
         return run_id
 
     def get_newest_numbers(self) -> tuple[int, int]:
         """The numbers of the newest run and the newest write; 0 if there is none."""
         with self._access.read() as connection:
-            newest = connection.execute(select(select(func.max(RunRow.id)).scalar_subquery(), func.max(WriteRow.id)))
+            newest = connection.execute(select(select(func.max(RUNS.c.id)).scalar_subquery(), func.max(WRITES.c.id)))
             run_id, write_id = newest.one()
         return number(run_id) or 0, number(write_id) or 0
 
@@ -68,15 +68,15 @@ class Runs(Repository):
     def finish(self, run_id: int) -> None:
         """Note that a run came to its end."""
         with self._access.write() as connection:
-            connection.execute(change(RunRow).where(RunRow.id == run_id).values(finished_at=now()))
+            connection.execute(change(RUNS).where(RUNS.c.id == run_id).values(finished_at=now()))
 
     def get_all(self) -> Iterator[StoredRun]:
         """All runs, newest first."""
         newest: int | None = None
         while True:
-            wanted = select(RunRow).order_by(RunRow.id.desc()).limit(PAGE_ROWS)
+            wanted = select(RUNS).order_by(RUNS.c.id.desc()).limit(PAGE_ROWS)
             if newest is not None:
-                wanted = wanted.where(RunRow.id < newest)
+                wanted = wanted.where(RUNS.c.id < newest)
             with self._access.read() as connection:
                 rows = connection.execute(wanted).all()
                 page = self._stored_runs(connection, rows)
@@ -88,16 +88,16 @@ class Runs(Repository):
     def get(self, run_id: int) -> StoredRun | None:
         """One run by its number; None if there is no such run, or its row is odd."""
         with self._access.read() as connection:
-            page = self._stored_runs(connection, connection.execute(select(RunRow).where(RunRow.id == run_id)).all())
+            page = self._stored_runs(connection, connection.execute(select(RUNS).where(RUNS.c.id == run_id)).all())
         return page[0] if page else None
 
     def _stored_runs(self, connection: Connection, rows: Sequence[Any]) -> list[StoredRun]:
-        sound = self._access.sound(RunRow, rows)
+        sound = self._access.sound(RUNS, rows)
         writes: dict[int, dict[WriteState, int]] = {row.id: {} for row in sound}
         counted = connection.execute(
-            select(WriteRow.run_id, WriteRow.state, func.count())
-            .where(WriteRow.run_id.in_(list(writes)))
-            .group_by(WriteRow.run_id, WriteRow.state)
+            select(WRITES.c.run_id, WRITES.c.state, func.count())
+            .where(WRITES.c.run_id.in_(list(writes)))
+            .group_by(WRITES.c.run_id, WRITES.c.state)
         )
         for run_id, state, count in counted:
             if (known := word(WriteState, state)) is not None:

@@ -11,7 +11,7 @@ from sqlalchemy import LargeBinary, bindparam, delete, select, type_coerce, upda
 
 from genretagger.database.access import Repository, upsert
 from genretagger.database.columns import now
-from genretagger.database.models import JobRow, TrackRow
+from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
 from genretagger.database.values import Handled, Seen, StoredFailure, cause_of, rebuild_error
@@ -20,41 +20,41 @@ from genretagger.types import Credits, GenreField, Stamp, Track
 
 # The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
 _SAME_FILE = (
-    TrackRow.path == bindparam("path"),
-    TrackRow.size_bytes == bindparam("size_bytes"),
-    TrackRow.mtime_ns == bindparam("mtime_ns"),
-    TrackRow.ctime_ns == bindparam("ctime_ns"),
-    TrackRow.inode == bindparam("inode"),
+    TRACKS.c.path == bindparam("path"),
+    TRACKS.c.size_bytes == bindparam("size_bytes"),
+    TRACKS.c.mtime_ns == bindparam("mtime_ns"),
+    TRACKS.c.ctime_ns == bindparam("ctime_ns"),
+    TRACKS.c.inode == bindparam("inode"),
 )
 # Built once: building a statement costs more than running it.
 _KNOWN_TRACK = select(
-    TrackRow.id,
-    TrackRow.kind,
-    TrackRow.duration_s,
-    TrackRow.payload_hash,
-    TrackRow.genres,
-    TrackRow.genre_raw,
-    TrackRow.genre_form,
-    TrackRow.refusal,
-    TrackRow.title,
-    TrackRow.artist,
-    TrackRow.album_artist,
-    TrackRow.album,
-).where(*_SAME_FILE, TrackRow.payload_hash.is_not(None))
+    TRACKS.c.id,
+    TRACKS.c.kind,
+    TRACKS.c.duration_s,
+    TRACKS.c.payload_hash,
+    TRACKS.c.genres,
+    TRACKS.c.genre_raw,
+    TRACKS.c.genre_form,
+    TRACKS.c.refusal,
+    TRACKS.c.title,
+    TRACKS.c.artist,
+    TRACKS.c.album_artist,
+    TRACKS.c.album,
+).where(*_SAME_FILE, TRACKS.c.payload_hash.is_not(None))
 _FAILURE = select(
-    TrackRow.id,
-    TrackRow.failure,
-    TrackRow.failure_hint,
-    TrackRow.failure_class,
-    TrackRow.failure_retry,
-    TrackRow.seen_at,
-).where(TrackRow.failure.is_not(None))
+    TRACKS.c.id,
+    TRACKS.c.failure,
+    TRACKS.c.failure_hint,
+    TRACKS.c.failure_class,
+    TRACKS.c.failure_retry,
+    TRACKS.c.seen_at,
+).where(TRACKS.c.failure.is_not(None))
 _KNOWN_FAILURE = _FAILURE.where(*_SAME_FILE)
-_LAST_FAILURE = _FAILURE.where(TrackRow.path == bindparam("path"))
+_LAST_FAILURE = _FAILURE.where(TRACKS.c.path == bindparam("path"))
 # What was handled is the audio at a path: an edit of its tags changes nothing about that.
 _OTHER_AUDIO = (
-    update(TrackRow)
-    .where(TrackRow.path == bindparam("of"), TrackRow.payload_hash != bindparam("audio"))
+    update(TRACKS)
+    .where(TRACKS.c.path == bindparam("of"), TRACKS.c.payload_hash != bindparam("audio"))
     .values(handled=None, handled_as=None)
 )
 SCAN_ROWS = 2000
@@ -94,7 +94,7 @@ class Tracks(Repository):
             The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
+            rows = self._access.sound(TRACKS, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
         return track_of(rows[0], path, stamp) if rows else None
 
     def save(self, track: Track) -> None:
@@ -112,7 +112,7 @@ class Tracks(Repository):
         }
         with self._access.write() as connection:
             connection.execute(_OTHER_AUDIO, {"of": track.path, "audio": track.payload_hash})
-            upsert(connection, TrackRow, {"path": track.path}, values)
+            upsert(connection, TRACKS, {"path": track.path}, values)
 
     def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:
         """Keep why a file failed, so that it is not tried again and again.
@@ -139,68 +139,68 @@ class Tracks(Repository):
         with self._access.write() as connection:
             if stamp is not None:
                 values |= stamp_columns(stamp)
-                same = select(TrackRow.id).where(*_SAME_FILE)
+                same = select(TRACKS.c.id).where(*_SAME_FILE)
                 if connection.execute(same, _key(path, stamp)).first() is None:
                     values |= _NO_TRACK
-            upsert(connection, TrackRow, {"path": path}, values)
+            upsert(connection, TRACKS, {"path": path}, values)
 
     def get_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
         """Why a file failed, if it is still the same file; see `get` for what that means."""
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
+            rows = self._access.sound(TRACKS, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
         return failure_of(rows[0], path) if rows else None
 
     def get_last_failure(self, path: Path) -> StoredFailure | None:
         """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_LAST_FAILURE, {"path": path}).all())
+            rows = self._access.sound(TRACKS, connection.execute(_LAST_FAILURE, {"path": path}).all())
         return failure_of(rows[0], path) if rows else None
 
     def get_inode(self, path: Path) -> int | None:
         """The inode of the file that lay at a path when it was last looked at."""
         with self._access.read() as connection:
-            return number(connection.execute(select(TrackRow.inode).where(TrackRow.path == path)).scalar())
+            return number(connection.execute(select(TRACKS.c.inode).where(TRACKS.c.path == path)).scalar())
 
     def get_paths(self, payload_hash: str) -> list[Path]:
         """The paths at which some audio lay when they were last looked at, the newest first."""
-        wanted = select(TrackRow.path).where(TrackRow.payload_hash == payload_hash).order_by(TrackRow.id.desc())
+        wanted = select(TRACKS.c.path).where(TRACKS.c.payload_hash == payload_hash).order_by(TRACKS.c.id.desc())
         with self._access.read() as connection:
             return [row.path for row in connection.execute(wanted)]
 
     def save_move(self, source: Path, target: Path) -> None:
         """Keep what is known of a file that another program moved; what it lay over is forgotten."""
         with self._access.write() as connection:
-            if connection.execute(select(TrackRow.id).where(TrackRow.path == source)).first() is not None:
-                connection.execute(delete(TrackRow).where(TrackRow.path == target))
-                connection.execute(update(TrackRow).where(TrackRow.path == source).values(path=target))
+            if connection.execute(select(TRACKS.c.id).where(TRACKS.c.path == source)).first() is not None:
+                connection.execute(delete(TRACKS).where(TRACKS.c.path == target))
+                connection.execute(update(TRACKS).where(TRACKS.c.path == source).values(path=target))
 
     def get_handled(self, path: Path, payload_hash: str) -> Handled:
         """By which rules this audio at this path was handled to its end, and how it ended."""
-        wanted = select(TrackRow.handled, TrackRow.handled_as)
+        wanted = select(TRACKS.c.handled, TRACKS.c.handled_as)
         with self._access.read() as connection:
-            row = connection.execute(wanted.where(TrackRow.path == path, TrackRow.payload_hash == payload_hash)).first()
+            row = connection.execute(wanted.where(TRACKS.c.path == path, TRACKS.c.payload_hash == payload_hash)).first()
         return Handled() if row is None else _handled(row.handled, row.handled_as)
 
     def get_seen_below(self, folder: Path) -> Iterator[Seen]:
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
-        stored = type_coerce(TrackRow.path, LargeBinary)
+        stored = type_coerce(TRACKS.c.path, LargeBinary)
         columns = (
             stored,
-            TrackRow.size_bytes,
-            TrackRow.mtime_ns,
-            TrackRow.ctime_ns,
-            TrackRow.inode,
-            TrackRow.handled,
-            TrackRow.handled_as,
-            TrackRow.failure_retry,
-            JobRow.state,
+            TRACKS.c.size_bytes,
+            TRACKS.c.mtime_ns,
+            TRACKS.c.ctime_ns,
+            TRACKS.c.inode,
+            TRACKS.c.handled,
+            TRACKS.c.handled_as,
+            TRACKS.c.failure_retry,
+            JOBS.c.state,
         )
         last = b""
         while True:
             page = (
                 select(*columns)
-                .outerjoin(JobRow, JobRow.path == TrackRow.path)
-                .where(lies_under(TrackRow.path, folder), stored > last)
+                .outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)
+                .where(lies_under(TRACKS.c.path, folder), stored > last)
                 .order_by(stored)
                 .limit(SCAN_ROWS)
             )

@@ -11,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
 
 from genretagger.database.chains import SETTLED, stored_writes
-from genretagger.database.models import WriteRow
+from genretagger.database.models import WRITES
 from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.values import StoredRun, StoredWrite, WriteKind, WriteState
 from genretagger.database.writes import Writes
@@ -78,11 +77,11 @@ class Undos(Writes):
         return any(write.state.value in SETTLED for write in self.get_all(run_id=run_id, under=under))
 
     def _undos_of(self, run_id: int) -> list[StoredWrite]:
-        undone = aliased(WriteRow)
-        wanted = select(WriteRow).outerjoin(undone, WriteRow.undo_of == undone.id)
-        wanted = wanted.where((WriteRow.run_id == run_id) | (undone.run_id == run_id), WriteRow.undo_of.is_not(None))
+        undone = WRITES.alias()
+        wanted = select(WRITES).outerjoin(undone, WRITES.c.undo_of == undone.c.id)
+        wanted = wanted.where((WRITES.c.run_id == run_id) | (undone.c.run_id == run_id), WRITES.c.undo_of.is_not(None))
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id.desc())).all())
+            rows = self._access.sound(WRITES, connection.execute(wanted.order_by(WRITES.c.id.desc())).all())
             return [
                 write
                 for start in range(0, len(rows), PAGE_ROWS)
@@ -94,13 +93,13 @@ class Undos(Writes):
         if not undos:
             return []
         wanted = (
-            select(WriteRow.path, func.max(WriteRow.id))
+            select(WRITES.c.path, func.max(WRITES.c.id))
             .where(
-                WriteRow.path.in_({write.path for write in undos}),
-                WriteRow.undo_of.is_(None),
-                WriteRow.state.in_(SETTLED),
+                WRITES.c.path.in_({write.path for write in undos}),
+                WRITES.c.undo_of.is_(None),
+                WRITES.c.state.in_(SETTLED),
             )
-            .group_by(WriteRow.path)
+            .group_by(WRITES.c.path)
         )
         with self._access.read() as connection:
             newest = {row[0]: row[1] for row in connection.execute(wanted)}

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 import genretagger
 from genretagger.database.backups import back_up
 from genretagger.database.engine import IMMEDIATE
-from genretagger.database.models import Base
+from genretagger.database.models import metadata
 from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
@@ -104,7 +104,7 @@ def revision_of_tables(connection: Connection) -> str | None:
         for table in asked.get_table_names()
         if table != _VERSION
     }
-    expected = {table.name: {column.name for column in table.columns} for table in Base.metadata.sorted_tables}
+    expected = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
     for revision, tables, columns in _ADDED:
         if present == expected:
             return revision

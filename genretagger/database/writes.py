@@ -26,7 +26,7 @@ from genretagger.causes import Reason
 from genretagger.database.access import Access, Repository
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
-from genretagger.database.models import RunRow, TrackRow, WriteRow
+from genretagger.database.models import RUNS, TRACKS, WRITES
 from genretagger.database.paths import PAGE_ROWS, lies_under
 from genretagger.database.rules import number
 from genretagger.database.runs import Runs
@@ -44,12 +44,12 @@ _FOREIGN_CLOCK = timedelta(hours=1)
 
 # Built once: building it costs more than running it, and each known file asks.
 _LAST_WRITE = (
-    select(WriteRow)
+    select(WRITES)
     .where(
-        WriteRow.payload_hash == bindparam("payload_hash"),
-        or_(WriteRow.state == WriteState.DONE.value, WriteRow.state == WriteState.UNDONE.value),
+        WRITES.c.payload_hash == bindparam("payload_hash"),
+        or_(WRITES.c.state == WriteState.DONE.value, WRITES.c.state == WriteState.UNDONE.value),
     )
-    .order_by(case((WriteRow.path == bindparam("path"), 0), else_=1), WriteRow.id.desc())
+    .order_by(case((WRITES.c.path == bindparam("path"), 0), else_=1), WRITES.c.id.desc())
 )
 
 
@@ -103,7 +103,7 @@ class Writes(Repository):
             "started_at": now(),
         }
         with self._access.write() as connection:
-            write_id: int = connection.execute(insert(WriteRow).values(**row).returning(WriteRow.id)).scalar_one()
+            write_id: int = connection.execute(insert(WRITES).values(**row).returning(WRITES.c.id)).scalar_one()
         self._runs.count_on(write=write_id)
         return write_id
 
@@ -151,22 +151,20 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.write() as connection:
-            rows = self._access.sound(
-                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
-            )
+            rows = self._access.sound(WRITES, connection.execute(select(WRITES).where(WRITES.c.id == write_id)).all())
             if not rows:
                 raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
             row = rows[0]
             written = field_from_json(row.after) if after is None else after
             values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
-            connection.execute(change(WriteRow).where(WriteRow.id == write_id).values(**values))
+            connection.execute(change(WRITES).where(WRITES.c.id == write_id).values(**values))
             if state is not WriteState.DONE:
                 return
             if row.undo_of is not None:
-                undone = change(WriteRow).where(WriteRow.id == row.undo_of)
+                undone = change(WRITES).where(WRITES.c.id == row.undo_of)
                 connection.execute(undone.values(state=WriteState.UNDONE.value))
             if stamp is not None:
-                track = change(TrackRow).where(TrackRow.path == row.path, TrackRow.payload_hash == row.payload_hash)
+                track = change(TRACKS).where(TRACKS.c.path == row.path, TRACKS.c.payload_hash == row.payload_hash)
                 connection.execute(track.values(**genre_columns(written), **stamp_columns(stamp), seen_at=now()))
 
     def get(self, write_id: int) -> StoredWrite:
@@ -176,9 +174,7 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(
-                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
-            )
+            rows = self._access.sound(WRITES, connection.execute(select(WRITES).where(WRITES.c.id == write_id)).all())
             if not rows:
                 raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
             return stored_writes(connection, rows)[0]
@@ -192,9 +188,9 @@ class Writes(Repository):
         with self._access.read() as connection:
             wanted = {"path": path, "payload_hash": payload_hash}
             found = connection.execute(_LAST_WRITE.limit(1), wanted).all()
-            rows = self._access.sound(WriteRow, found)
+            rows = self._access.sound(WRITES, found)
             if found and not rows:
-                rows = self._access.sound(WriteRow, connection.execute(_LAST_WRITE, wanted).all())
+                rows = self._access.sound(WRITES, connection.execute(_LAST_WRITE, wanted).all())
             return stored_writes(connection, rows[:1])[0] if rows else None
 
     def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
@@ -202,14 +198,14 @@ class Writes(Repository):
 
         What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
         """
-        wanted = select(WriteRow).where(
-            WriteRow.payload_hash == payload_hash,
-            WriteRow.state.in_(SETTLED),
+        wanted = select(WRITES).where(
+            WRITES.c.payload_hash == payload_hash,
+            WRITES.c.state.in_(SETTLED),
         )
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id)).all())
+            rows = self._access.sound(WRITES, connection.execute(wanted.order_by(WRITES.c.id)).all())
             found = stored_writes(connection, rows)
-            changed_ns = number(connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar())
+            changed_ns = number(connection.execute(select(TRACKS.c.ctime_ns).where(TRACKS.c.path == path)).scalar())
         if here := [write for write in found if write.path == path]:
             return here
         if changed_ns is not None:
@@ -226,17 +222,17 @@ class Writes(Repository):
         """
         conditions: list[ColumnElement[bool]] = []
         if run_id is not None:
-            conditions.append(WriteRow.run_id == run_id)
+            conditions.append(WRITES.c.run_id == run_id)
         if under is not None:
-            conditions.append(lies_under(WriteRow.path, under))
+            conditions.append(lies_under(WRITES.c.path, under))
         newest: int | None = None
         while True:
-            wanted = select(WriteRow).where(*conditions).order_by(WriteRow.id.desc()).limit(PAGE_ROWS)
+            wanted = select(WRITES).where(*conditions).order_by(WRITES.c.id.desc()).limit(PAGE_ROWS)
             if newest is not None:
-                wanted = wanted.where(WriteRow.id < newest)
+                wanted = wanted.where(WRITES.c.id < newest)
             with self._access.read() as connection:
                 rows = connection.execute(wanted).all()
-                page = stored_writes(connection, self._access.sound(WriteRow, rows))
+                page = stored_writes(connection, self._access.sound(WRITES, rows))
             yield from page
             if len(rows) < PAGE_ROWS:
                 return
@@ -252,13 +248,13 @@ class Writes(Repository):
             include_running: give those as well.
         """
         wanted = (
-            select(WriteRow, RunRow.host, RunRow.pid)
-            .outerjoin(RunRow, RunRow.id == WriteRow.run_id)  # a write whose run is lost has to be settled too
-            .where(WriteRow.state == WriteState.PENDING.value)
-            .order_by(WriteRow.id)
+            select(WRITES, RUNS.c.host, RUNS.c.pid)
+            .outerjoin(RUNS, RUNS.c.id == WRITES.c.run_id)  # a write whose run is lost has to be settled too
+            .where(WRITES.c.state == WriteState.PENDING.value)
+            .order_by(WRITES.c.id)
         )
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted).all())
+            rows = self._access.sound(WRITES, connection.execute(wanted).all())
             mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
             return stored_writes(connection, mine)
 

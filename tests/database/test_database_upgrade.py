@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from genretagger.causes import Cause, recorded
 from genretagger.database import JobState, Store
 from genretagger.database.engine import Mode, other_engine, sqlite_engine
-from genretagger.database.models import Base
+from genretagger.database.models import metadata
 from genretagger.database.place import note_of
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
 from genretagger.database.values import Handled
@@ -129,7 +129,7 @@ def test_the_constant_is_the_newest_migration_and_there_is_one_line() -> None:
 def test_the_migrations_build_what_the_models_describe(place: Place) -> None:
     with place.open() as store, store._access.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, metadata) == []
 
 
 def migrate_server(place: Place, scripts: Path, head: str) -> None:

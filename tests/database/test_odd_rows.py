@@ -21,7 +21,7 @@ from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
 from genretagger.database import Claimant, JobState, NewJob, Store, WriteState
-from genretagger.database.models import Base
+from genretagger.database.models import metadata
 from genretagger.errors import AudioError, GenretaggerError
 from genretagger.types import Decision
 
@@ -30,10 +30,7 @@ PATHS = (Path("/music/a.mp3"), Path("/music/b.mp3"))
 FAILED = Path("/music/failed.mp3")
 ME = Claimant("service/engine")
 COLUMNS = [
-    (table.name, column.name)
-    for table in Base.metadata.sorted_tables
-    for column in table.columns
-    if column.name != "id"
+    (table.name, column.name) for table in metadata.sorted_tables for column in table.columns if column.name != "id"
 ]
 ODD: dict[str, Any] = {
     "word": "later",
