@@ -36,9 +36,13 @@ ALBUM = 12
 
 
 def sizes(name: str, small: int, large: int) -> pytest.MarkDecorator:
-    """How often: a small number for `make test`, a large one or LOAD_… for `make load`."""
+    """How often: a small number for `make test-all`, a large one or LOAD_… for `make load`."""
     wanted = int(os.environ.get(f"LOAD_{name.upper()}", large))
-    return pytest.mark.parametrize(name, [small, pytest.param(wanted, marks=pytest.mark.load, id=f"load-{wanted}")])
+    sized = [
+        pytest.param(small, marks=pytest.mark.slow),
+        pytest.param(wanted, marks=pytest.mark.load, id=f"load-{wanted}"),
+    ]
+    return pytest.mark.parametrize(name, sized)
 
 
 class Gauge:
