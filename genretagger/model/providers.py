@@ -42,7 +42,7 @@ PROVIDERS = (
     Provider(
         "cuda",
         "CUDAExecutionProvider",
-        options={"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"},
+        options={"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "1"},
         package="onnxruntime-gpu",
     ),
     Provider("migraphx", "MIGraphXExecutionProvider", package="onnxruntime-migraphx"),
