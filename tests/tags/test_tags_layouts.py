@@ -148,7 +148,7 @@ def _holds(made: Generated, audio: bytes, path: Path) -> None:
     before, field = _without_a_false_id3v1(shown(path), data, audio, path), field_of(path)
     if refusal_of(path) is not None:
         with pytest.raises(WriteRefusedError):
-            put(path, "Jazz", audio_sample=None)
+            put(path, "Jazz", "Späße", audio_sample=None)  # ID3v1 may say Jazz alone already
         assert path.read_bytes() == data
         return
     if made.first[5:6] == b"\x80":
