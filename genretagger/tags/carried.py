@@ -73,6 +73,8 @@ _FRAMES = {
 PROPERTIES = {frame: name for name, frames in _FRAMES.items() for frame in frames if frame} | {
     "COMM": "COMMENT",
     "COM": "COMMENT",
+    "USLT": "LYRICS",
+    "ULT": "LYRICS",
     "TYER": "DATE",
 }
 """The field name of each frame."""
@@ -229,8 +231,10 @@ def _frame_name(name: str, values: tuple[str, ...], version: int) -> str:
     long, short = _FRAMES.get(name, ("", ""))
     if long.startswith("TD") and any("T" in value for value in values):
         return ""  # TagLib shows "2001-02-03T04:05" of such a frame with a space
+    if name == "DATE" and version < 4 and not all(re.fullmatch("[0-9]{4}", value) for value in values):
+        # FFmpeg takes TYER and TYE for a date only if they are a year of four digits. It also knows
+        # TDRC in 2.3, and in 2.2 a TXX with the description "DATE".
+        return long if version == 3 else ""
     if name == "DATE" and version == 3:
-        # FFmpeg accepts a year in 2.3 only if it has four digits, and reads the frame of 2.4 in 2.3
-        # too
-        return "TYER" if all(re.fullmatch(r"\d{4}", value) for value in values) else long
+        return "TYER"
     return short if version == 2 else long

@@ -11,6 +11,7 @@ Sources: the documents of ID3v2 and ID3v1; for the names, what TagLib 2 and FFmp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,7 +24,7 @@ from genretagger.tags.id3 import Id3Tag, is_genre, text_of
 
 _TAGLIB = {
     "TALB": "ALBUM", "TBPM": "BPM", "TCMP": "COMPILATION", "TCOM": "COMPOSER", "TCOP": "COPYRIGHT",
-    "TDAT": "", "TDEN": "ENCODINGTIME", "TDLY": "PLAYLISTDELAY", "TDOR": "ORIGINALDATE", "TDRC": "DATE",
+    "TDAT": "DATE", "TDEN": "ENCODINGTIME", "TDLY": "PLAYLISTDELAY", "TDOR": "ORIGINALDATE", "TDRC": "DATE",
     "TDRL": "RELEASEDATE", "TDTG": "TAGGINGDATE", "TENC": "ENCODEDBY", "TEXT": "LYRICIST", "TFLT": "FILETYPE",
     "TIT1": "WORK", "TIT2": "TITLE", "TIT3": "SUBTITLE", "TKEY": "INITIALKEY", "TLAN": "LANGUAGE", "TLEN": "LENGTH",
     "TMED": "MEDIA", "TMOO": "MOOD", "TOAL": "ORIGINALALBUM", "TOFN": "ORIGINALFILENAME", "TOLY": "ORIGINALLYRICIST",
@@ -45,11 +46,12 @@ _FFMPEG = {
 _OLD = {
     "TT1": "TIT1", "TT2": "TIT2", "TT3": "TIT3", "TP1": "TPE1", "TP2": "TPE2", "TP3": "TPE3", "TP4": "TPE4",
     "TAL": "TALB", "TRK": "TRCK", "TPA": "TPOS", "TYE": "TYER", "TDA": "TDAT", "TCM": "TCOM", "TCR": "TCOP",
-    "TEN": "TENC", "TPB": "TPUB", "TBP": "TBPM", "TSS": "TSSE", "TXT": "TEXT", "TLA": "TLAN", "TCP": "TCMP",
-    "TRC": "TSRC", "TKE": "TKEY", "TLE": "TLEN", "TMT": "TMED", "TFT": "TFLT", "TOA": "TOPE", "TOT": "TOAL",
-    "TOR": "TORY", "TXX": "TXXX", "COM": "COMM", "ULT": "USLT",
+    "TEN": "TENC", "TPB": "TPUB", "TBP": "TBPM", "TSS": "TSSE", "TXT": "TOLY", "TLA": "TLAN", "TCP": "TCMP",
+    "TRC": "TSRC", "TKE": "TKEY", "TLE": "TLEN", "TMT": "TMED", "TFT": "TFLT", "TOT": "TOAL", "TOA": "TOAL",
+    "TOL": "TOLY", "TOF": "TOFN", "TOR": "TORY", "TDY": "TDLY", "TST": "TSOT", "TSP": "TSOP", "TSA": "TSOA",
+    "TS2": "TSO2", "TSC": "TSOC", "TXX": "TXXX", "COM": "COMM", "ULT": "USLT",
 }  # fmt: skip
-"""The frames of ID3v2.2, and their names in later versions."""
+"""The frames of ID3v2.2, and the later ones that TagLib takes them for."""
 _FFMPEG_OLD = {"TAL", "TCP", "TT2", "TEN", "TP1", "TP2", "TP3", "TRK", "TYE"}
 """The frames of ID3v2.2 that FFmpeg shows under the same names as the newer ones."""
 _TAGLIB_TEXTS = {
@@ -82,6 +84,7 @@ _NOT_SHOWN = frozenset(
 )
 """Frames that neither program shows for a FLAC file."""
 _LONGEST_NAME = 200
+_FOUR_DIGITS = re.compile("[0-9]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,17 @@ def _of_id3v1(data: bytes) -> Carried:
 
 
 def _of_id3v2(tag: Id3Tag) -> tuple[bytes, ...]:
-    day = next((text[0] for f in tag.frames if _name(f, tag) == "TDAT" and (text := text_of(tag.version, f))), "")
-    entries = [entry for frame in tag.frames for entry in _of_frame(tag, frame, day)]
+    year, day = _first(tag, "TYER"), _first(tag, "TDAT")
+    entries = [entry for frame in tag.frames for entry in _of_frame(tag, frame, year, day)]
     return tuple(dict.fromkeys(entries))
 
 
-def _of_frame(tag: Id3Tag, frame: bytes, day: str) -> Iterable[bytes]:
+def _first(tag: Id3Tag, name: str) -> str:
+    """The text of the first such frame; empty if there is none."""
+    return next((text[0] for f in tag.frames if _name(f, tag) == name and (text := text_of(tag.version, f))), "")
+
+
+def _of_frame(tag: Id3Tag, frame: bytes, year: str, day: str) -> Iterable[bytes]:
     written = frame[: 3 if tag.version == 2 else 4].decode("latin-1")
     name = _name(frame, tag)
     if is_genre(frame) or name in _NOT_SHOWN:
@@ -153,12 +161,29 @@ def _of_frame(tag: Id3Tag, frame: bytes, day: str) -> Iterable[bytes]:
     texts = text_of(tag.version, frame)
     if texts is None:
         raise _UnknownFrameError(written)
-    if name == "TDAT":
-        return ()
-    if name == "TYER" and len(day) == 4 and texts and len(texts[0]) == 4:
-        texts = [f"{texts[0]}-{day[2:]}-{day[:2]}"]
+    if name in ("TYER", "TDAT"):
+        return _of_date(tag.version, written, name, texts, year, day)
     shown = _FFMPEG.get(name, name) if tag.version > 2 or written in _FFMPEG_OLD else written
     return [_entry(key, text) for key in dict.fromkeys((_TAGLIB[name], shown)) for text in texts if text]
+
+
+def _of_date(version: int, written: str, name: str, texts: list[str], year: str, day: str) -> list[bytes]:
+    """A frame with the year, or with day and month, which readers join to one date.
+
+    FFmpeg joins the first two of them if each has four digits. If it does not use a frame, it shows
+    the frame's text under its name. TagLib joins any four letters, but only in ID3v2.3.
+    """
+    if name == "TDAT" and version == 4:
+        raise _UnknownFrameError(written)  # TagLib takes it for another date
+    if name == "TDAT":
+        used = _FOUR_DIGITS.fullmatch(year) and _FOUR_DIGITS.fullmatch(day)
+        return [] if used else [_entry(written, text) for text in texts if text]
+    four = re.compile(".{4}", re.DOTALL) if version == 3 else _FOUR_DIGITS
+    dates = [f"{text}-{day[2:]}-{day[:2]}" if four.fullmatch(text) and four.fullmatch(day) else text for text in texts]
+    entries = [_entry("DATE", date) for date in dates if date]
+    if not _FOUR_DIGITS.fullmatch(year):
+        entries += [_entry(written, text) for text in texts if text]
+    return entries
 
 
 def _of_described(tag: Id3Tag, frame: bytes, name: str) -> list[bytes]:

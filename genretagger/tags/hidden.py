@@ -56,20 +56,28 @@ class Hidden:
         there = dict(self._said(frame) for frame in own)
         for name, text in map(self._said, needed):
             if name in there and text and not carried.continues(there[name], text):
-                raise CarryError(f"its tags do not agree on the {_human(*name)}, and players would no longer show both")
+                field = (name[1] or name[0]).lower()
+                raise CarryError(f"its tags do not agree on the {field}, and players would no longer show both")
         return self._without(needed, own)
 
     def _said(self, frame: bytes) -> tuple[tuple[str, str], str]:
-        """Name and description of a frame, and its text."""
+        """The field of a frame with its description, and its text.
+
+        All frames of one field count as the same: TYER, TDRC and a TXXX called "DATE" are one date.
+        """
         letters, head = (3, 6) if self._tag.version == 2 else (4, 10)
         name = frame[:letters].decode("latin-1")
+        field = carried.PROPERTIES.get(name, name)
         if name in ("COMM", "COM", "USLT", "ULT"):
             frame = frame[: head + 1] + frame[head + 4 :]  # without the language
         elif not name.startswith("T"):
-            return (name, ""), ""
+            return (field, ""), ""
         texts = text_of(self._tag.version, frame) or [""]
-        described = not name.startswith("T") or name.startswith("TXX")
-        return (name, texts[0].upper() if described else ""), "".join(texts[1:2] if described else texts[:1])
+        if name.startswith("TXX"):
+            return (texts[0].upper(), ""), "".join(texts[1:2])
+        if name.startswith("T"):
+            return (field, ""), "".join(texts[:1])
+        return (field, texts[0].upper()), "".join(texts[1:2])
 
     def _without(self, needed: Sequence[bytes], own: Sequence[bytes]) -> list[bytes]:
         there = {self._said(frame)[0] for frame in own}
@@ -107,11 +115,11 @@ class Hidden:
         if not count or count > len(known):
             return [], list(frames)
         last = {self._said(frame)[0]: place for place, frame in enumerate(frames) if not is_genre(frame)}
-        for needed in possible:
-            names = [self._said(frame)[0] for frame in needed]
-            for end in range(count, 0, -1):
+        named = [[(frame, self._said(frame)[0]) for frame in needed] for needed in possible]
+        for end in range(count, 0, -1):
+            for needed in named:
                 # a frame that the tag has itself was not copied
-                if [f for f, name in zip(needed, names, strict=True) if last.get(name, 0) < end] == list(frames[:end]):
+                if [frame for frame, name in needed if last.get(name, 0) < end] == list(frames[:end]):
                     return list(frames[:end]), list(frames[end:])
         return [], list(frames)
 
@@ -122,11 +130,6 @@ class Hidden:
                 yield self._needed(in_ffmpeg, in_taglib)
             except CarryError:
                 continue
-
-
-def _human(name: str, description: str) -> str:
-    """What people call a frame."""
-    return (description or carried.PROPERTIES.get(name, name)).lower()
 
 
 def _ffmpeg_shows(tag: Id3Tag, frames: Sequence[bytes]) -> bool:

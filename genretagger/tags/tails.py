@@ -15,6 +15,7 @@ APE_BYTES = 16 << 20
 """A larger size of an APEv2 tag is not believed: it is damaged, or a trap."""
 _APE_ITEMS = 1024
 ID3V1_BYTES = 128
+_ID3V1_APE_FOOT = ID3V1_BYTES - _APE_HEAD.size
 
 
 def tails_start(file: BinaryIO, start: int) -> int:
@@ -94,8 +95,10 @@ def id3v1(file: BinaryIO) -> bytes:
 def _id3v1(file: BinaryIO, end: int) -> bytes:
     around = _at(file, end - ID3V1_BYTES - 3, ID3V1_BYTES + 3)
     data = around[-ID3V1_BYTES:]
-    # not the header of an APEv2 tag of 131 bytes: "APETAGEX" contains "TAG"
-    is_tag = len(data) == ID3V1_BYTES and data.startswith(b"TAG") and not around.startswith(b"APETAGEX")
+    # "TAG" may lie inside an APEv2 tag: in the "APETAGEX" of its header or in a field, which some
+    # readers fall for; the footer stands where the comment would be
+    is_ape = around.startswith(b"APETAGEX") or data[_ID3V1_APE_FOOT:].startswith(b"APETAGEX")
+    is_tag = len(data) == ID3V1_BYTES and data.startswith(b"TAG") and not is_ape
     return data if is_tag else b""
 
 

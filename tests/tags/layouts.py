@@ -93,8 +93,8 @@ LYRICS = {
 }
 
 
-def id3v1(title: str, genre: int, comment: bytes = b"A comment") -> bytes:
-    parts = (title.encode("latin-1"), b"\xc4rtist", b"Album", b"1999", comment, 0, 5, genre)
+def id3v1(title: str, genre: int, comment: bytes = b"A comment", year: bytes = b"1999") -> bytes:
+    parts = (title.encode("latin-1"), b"\xc4rtist", b"Album", year, comment, 0, 5, genre)
     return struct.pack("<3s30s30s30s4s28sBBB", b"TAG", *parts)
 
 

@@ -57,6 +57,8 @@ def id3v2(version: int, *genres: str, title: str = "Song") -> bytes:
         ]
         frames += [text("TDAT", "3112", version=3)] if version == 3 else []
         frames += [frame("WOAR", b"http://example.invalid/", version)]
+    else:
+        frames += [frame(name, b"\x0099", 2) for name in ("TYE", "TDA", "TXT", "TOA", "TST")]
     if genres:
         frames.append(text("TCON", "\x00".join(genres) if version == 4 else "; ".join(genres), version=version))
     return id3(version, *frames, padding=40)
@@ -113,6 +115,7 @@ BEHINDS: Mapping[str, bytes] = {
 _INFO = info((b"INAM", b"Song\x00"), (b"IART", "Späße\x00".encode()), (b"ICRD", b"1999\x00"), (b"IPRT", b"5\x00"))
 _INFO_GENRE = info((b"INAM", b"Song\x00"), (b"IGNR", b"Rock\x00"), (b"ISFT", b"A program\x00"))
 _ID3_EMPTY = (b"id3 ", id3(4, padding=60))
+_ID3_OLD = (b"id3 ", id3(2, padding=60))
 _ID3_TITLE = (b"id3 ", id3(3, text("TIT2", "Song", version=3), padding=30))
 
 
@@ -200,6 +203,7 @@ CONTAINERS: Mapping[str, Callable[[Path], bytes]] = {
     "wav with INFO behind": _wav("fmt", "data", _INFO),
     "wav with a genre in INFO": _wav("fmt", "data", _INFO_GENRE),
     "wav with INFO and an empty tag": _wav("fmt", "data", _INFO, _ID3_EMPTY),
+    "wav with INFO and an empty old tag": _wav("fmt", "data", _INFO, _ID3_OLD),
     "wav with an empty tag and INFO": _wav("fmt", _ID3_EMPTY, "data", _INFO_GENRE),
     "wav with INFO and a tag": _wav("fmt", _INFO_GENRE, "data", _ID3_TITLE),
     "wav with a tag and INFO": _wav("fmt", "data", _ID3_TITLE, _INFO_GENRE),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from layouts import ape, enhanced, picture, unsynchronised
-from readers import hidden, shown
+from readers import READERS, hidden, shown
 from tags_helpers import bare_mp3, field_of, frame, id3, id3v1, put, refusal_of, write
 
 from genretagger.errors import WriteRefusedError
@@ -289,3 +289,30 @@ def test_a_tag_of_very_many_frames_that_look_carried_over_costs_little(tmp_path:
 def test_an_apev2_tag_of_absurdly_many_fields_is_refused(tmp_path: Path, audio: bytes) -> None:
     path = song(tmp_path, audio, ape(**{f"Key {number}": "x" for number in range(600)}))
     assert "absurdly many" in (refusal_of(path) or "")
+
+
+_IN_APEV2 = {
+    "header": ape(Title="T", Artist="B", Album="A" * 22),
+    "name of a field": ape(Title="T", TAGGINGDATE="1" * 84),
+    "text of a field": ape(Artist="B", Title="A TAG" + "x" * 93),
+}
+"""APEv2 tags with "TAG" where an ID3v1 tag would begin."""
+
+
+@pytest.mark.parametrize("place", _IN_APEV2)
+def test_the_end_of_an_apev2_tag_is_no_id3v1(tmp_path: Path, audio: bytes, place: str) -> None:
+    """Some readers fall for it, and show nonsense such as "GINGDATE". A genre shows APEv2 instead."""
+    items = _IN_APEV2[place]
+    path = song(tmp_path, audio, items)
+    data, field = path.read_bytes(), field_of(path)
+    assert data[-128:].startswith(b"TAG")
+    assert shown(path)["FFmpeg"]["genre"] == ("Blues",), "a reader that falls for it"
+    assert field.values == ()
+    assert refusal_of(path) is None
+    put(path, *GENRES)
+    meant = "T" if place != "text of a field" else "A TAG" + "x" * 93
+    assert {name: fields["title"] for name, fields in shown(path).items()} == dict.fromkeys(READERS, (meant,))
+    assert hidden({name: {} for name in READERS}, shown(path), *GENRES) == []
+    assert path.read_bytes().endswith(items)
+    write(path, api.OldGenres(field.raw))
+    assert path.read_bytes() == data
