@@ -107,6 +107,11 @@ def _unfinished(figures: _Figures) -> Sentence:
     return Sentence("it is ", "not complete", f": {figures['beside']} says that its download is not finished")
 
 
+def _incomplete(figures: _Figures) -> Sentence:
+    rest = f" ({figures['zeros']:,} bytes); let its download finish, or fetch it again"
+    return Sentence("it is ", "not complete: zeros lie where sound should be", rest)
+
+
 def _would_lose(figures: _Figures) -> Sentence:
     return Sentence(
         "it ", f"would lose the genre {figures['genre']}", ", which the option protect keeps: add it to the plan"
@@ -193,6 +198,7 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.HANDLED_BEFORE: _fixed("it ", "was handled before", ", and its tags were edited by another program since"),
     Cause.TOO_SHORT: _too_short,
     Cause.UNFINISHED: _unfinished,
+    Cause.INCOMPLETE: _incomplete,
     Cause.CONTAINER: _failure,
     Cause.HARD_LINKED: _hard_linked,
     Cause.OUTSIDE: _outside,

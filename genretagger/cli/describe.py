@@ -152,7 +152,7 @@ def as_json(view: View) -> Json:
         "kind": now.kind if now is not None else None,
         "form": now.genres.form if now is not None else None,
         "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
-        "refusal": now.refusal if now is not None else None,
+        "refusal": sentence(now.refusal) if now is not None and now.refusal is not None else None,
         "plan": heard.plan if heard else decided.plan if decided else "",
         "windows": heard.windows if heard else 0,
         "provider": heard.provider if heard else "",

@@ -14,7 +14,15 @@ from genretagger.database.columns import now
 from genretagger.database.models import JobRow, TrackRow
 from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
-from genretagger.database.values import Handled, Seen, StoredFailure, cause_of, rebuild_error
+from genretagger.database.values import (
+    Handled,
+    Seen,
+    StoredFailure,
+    cause_of,
+    rebuild_error,
+    refusal_from_text,
+    refusal_to_text,
+)
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
@@ -105,7 +113,7 @@ class Tracks(Repository):
             "duration_s": track.duration_s,
             "payload_hash": track.payload_hash,
             **genre_columns(track.genres),
-            "refusal": track.refusal,
+            "refusal": refusal_to_text(track.refusal),
             **_credit_columns(track.credits),
             **_NO_FAILURE,
             "seen_at": now(),
@@ -242,7 +250,8 @@ def track_of(row: Any, path: Path, stamp: Stamp) -> Track:
     credits = None
     if row.title is not None:  # one read gives all of them
         credits = Credits(*(getattr(row, name) or "" for name in _CREDITS))
-    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, row.refusal, credits)
+    refusal = refusal_from_text(row.refusal)
+    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, refusal, credits)
 
 
 def failure_of(row: Any, path: Path) -> StoredFailure:

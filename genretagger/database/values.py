@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genretagger.causes import Cause, Reason, recorded
+from genretagger.causes import Cause, Reason, because, recorded
 from genretagger.errors import FILE_ERRORS, FileError
 from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision, GenreField, Json, Track
@@ -386,6 +388,25 @@ def cause_of(value: object) -> Cause | None:
         return Cause(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def refusal_to_text(refusal: Reason | None) -> str | None:
+    """Why a file cannot be written, for one column of text: the words of its container, or a cause as JSON."""
+    if refusal is None:
+        return None
+    if refusal.cause is Cause.CONTAINER:
+        return str(refusal.figures["says"])
+    return json.dumps({"cause": refusal.cause.value, "figures": dict(refusal.figures)})
+
+
+def refusal_from_text(text: str | None) -> Reason | None:
+    """The reason that `refusal_to_text` stored; earlier versions stored nothing but words."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        stored = json.loads(text)
+        return Reason(Cause(stored["cause"]), dict(stored["figures"]))
+    return because(Cause.CONTAINER, says=text)
 
 
 def field_to_json(field: GenreField) -> Json:

@@ -11,6 +11,7 @@ import numpy as np
 from databases import empty_database
 
 import genretagger
+from genretagger.causes import Reason
 from genretagger.database import Store
 from genretagger.types import Activations, GenreField, Json, Stamp, Track
 
@@ -31,7 +32,7 @@ def track(
     genres: GenreField = ROCK,
     at: Stamp | None = None,
     duration_s: float | None = 215.25,
-    refusal: str | None = None,
+    refusal: Reason | None = None,
 ) -> Track:
     return Track(Path(path), at or stamp(), "mp3", duration_s, payload_hash, genres, refusal)
 
