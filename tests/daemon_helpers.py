@@ -18,7 +18,7 @@ import command_helpers as helpers
 import pytest
 
 from genretagger.daemon.control import ask
-from genretagger.database import WriteState
+from genretagger.database.values import WriteState
 from genretagger.types import Json
 
 WAIT_S = 60.0

@@ -25,7 +25,8 @@ from audio_factory import make
 
 from genretagger.causes import recorded
 from genretagger.config import Settings
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.files.discover import find
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener

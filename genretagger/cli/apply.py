@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.describe import joined
+from genretagger.cli.interrupt import interruptible
 from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.output import say_aside
+from genretagger.errors import ConfigError
+from genretagger.sentences import sentence
+from genretagger.text import plural, printable
 from genretagger.textfile import open_binary
 from genretagger.types import Outcome, Stamp, Status
 
@@ -34,14 +41,11 @@ def apply(
 
     Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
     """
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.plan.entry import PlanError
     from genretagger.steps.plan.reading import read
     from genretagger.steps.run import Run
-    from genretagger.text import plural
 
     output.quieten()
     settings = load()
@@ -108,8 +112,6 @@ def _opened(path: Path) -> BinaryIO:
 
 def _summarise(plan: Iterable[Planned]) -> int:
     """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
-    from genretagger.cli.output import say_aside
-    from genretagger.text import plural, printable
 
     changes: Counter[str] = Counter()
     added: Counter[str] = Counter()
@@ -142,8 +144,6 @@ def _agreed(total: int) -> bool:
     Raises:
         ConfigError: nobody is there to be asked.
     """
-    from genretagger.errors import ConfigError
-    from genretagger.text import plural
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")
@@ -154,9 +154,6 @@ def _agreed(total: int) -> bool:
 
 
 def _row(outcome: Outcome) -> str:
-    from genretagger.cli.describe import joined
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
 
     if outcome.status is Status.TAGGED:
         state = "would tag" if outcome.dry_run else "tagged"

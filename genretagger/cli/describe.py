@@ -15,7 +15,7 @@ from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
     from genretagger.cli.view import View
-    from genretagger.database import StoredWrite
+    from genretagger.database.values import StoredWrite
     from genretagger.types import Credits, Track
 
 _SCORES_SHOWN = 5

@@ -29,16 +29,18 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.describe import credited
 from genretagger.cli.options import any_path
-from genretagger.errors import ConfigError
+from genretagger.database.values import Known
+from genretagger.errors import ConfigError, GenretaggerError
+from genretagger.files.durable import saved
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
-from genretagger.types import Json
+from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
-    from genretagger.database import Known, Store
-    from genretagger.types import Track
+    from genretagger.database.store import Store
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What some reader takes for the end of a line, or a terminal for a command."""
@@ -91,10 +93,8 @@ def export(
 
     A track's genres are those in its file; where it has none, those that were decided for it.
     """
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.database import Store
-    from genretagger.files.durable import saved
+    from genretagger.database.store import Store
 
     chosen = format_ or _format_of(target)
     settings = load()
@@ -276,8 +276,6 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
     """
-    from genretagger.cli import output
-    from genretagger.errors import GenretaggerError
 
     base = None if folder is None else Path(os.path.realpath(folder))
     count = gone = 0

@@ -14,10 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.cli import describe, output
+from genretagger.cli.describe import joined, state, when
 from genretagger.cli.options import AsJson, any_path
+from genretagger.database.values import StoredRun, StoredWrite
+from genretagger.errors import ConfigError
+from genretagger.sentences import sentence
+from genretagger.text import plural, printable
 
 if TYPE_CHECKING:
-    from genretagger.database import Store, StoredRun, StoredWrite
+    from genretagger.database.store import Store
 
 
 def history(
@@ -37,10 +43,8 @@ def history(
 
     A run can be undone with `genretagger undo --run ID`.
     """
-    from genretagger.cli import describe, output
     from genretagger.config import load
-    from genretagger.database import Store
-    from genretagger.errors import ConfigError
+    from genretagger.database.store import Store
 
     settings = load()
     told: StoredRun | None = None
@@ -76,8 +80,6 @@ def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[Stored
 
 def _head(run: StoredRun) -> str:
     """Word a run in one line, all of its writes counted."""
-    from genretagger.cli.describe import when
-    from genretagger.text import plural, printable
 
     total = sum(run.writes.values())
     states = ", ".join(f"{count:,} {state.value}" for state, count in sorted(run.writes.items()))
@@ -87,9 +89,6 @@ def _head(run: StoredRun) -> str:
 
 def _lines(write: StoredWrite) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
-    from genretagger.cli.describe import joined, state
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
 
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.interrupt import interruptible
 from genretagger.cli.options import any_path, existing_file
+from genretagger.errors import ConfigError, FileError, GenretaggerError
+from genretagger.files.discover import Found, find
+from genretagger.text import printable
+from genretagger.types import Heard
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.errors import FileError
-    from genretagger.files.discover import Found
     from genretagger.pipeline import Pipeline
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import NameMap, Source
@@ -72,7 +76,6 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
     Raises:
         ConfigError: there is no such source.
     """
-    from genretagger.errors import ConfigError
     from genretagger.training.labels import Folders, Tags
     from genretagger.training.tables import from_beets, from_csv
 
@@ -115,7 +118,6 @@ def gather(
     Raises:
         typer.Exit: interrupted.
     """
-    from genretagger.errors import GenretaggerError
 
     failures: list[FileError] = []
     try:
@@ -136,14 +138,9 @@ def _gather(
     shown: bool,
 ) -> None:
     """As `gather`; what fails is noted in `failures`."""
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
-    from genretagger.errors import FileError
-    from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
     from genretagger.training.examples import collect
     from genretagger.training.labels import Table
-    from genretagger.types import Heard
 
     heard: list[Heard] = []
     with output.Bar("tracks", shown=shown) as bar:
@@ -193,8 +190,6 @@ def tell_failures(failures: Sequence[FileError]) -> None:
 
 
 def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
-    from genretagger.cli import output
-    from genretagger.text import printable
 
     for error in failures[:most]:
         output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.describe import when
+from genretagger.errors import ConfigError
+from genretagger.text import printable
+
 if TYPE_CHECKING:
     from genretagger.database.backups import Backup
 
@@ -24,13 +29,9 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
     Raises:
         GenretaggerError: there is no such backup, it is damaged, or somebody uses the database.
     """
-    from genretagger.cli import output
-    from genretagger.cli.describe import when
     from genretagger.config import load
     from genretagger.daemon import lock
     from genretagger.database import backups
-    from genretagger.errors import ConfigError
-    from genretagger.text import printable
 
     output.quieten()
     settings = load()
@@ -73,7 +74,6 @@ def _chosen(found: list[Backup], which: list[Path]) -> Backup:
         ConfigError: there is no such one.
     """
     from genretagger.database.backups import fault_of
-    from genretagger.errors import ConfigError
 
     hint = "`genretagger doctor --restore` lists them"
     if len(which) > 1:

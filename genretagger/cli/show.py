@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Self
 import typer
 
 from genretagger.causes import Cause, Reason, because
+from genretagger.cli import describe, output
 from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
-from genretagger.errors import FileChangedError, FileError
+from genretagger.database.values import AnalysisNote, Hearing, Known, StoredDecision, StoredWrite, WriteState
+from genretagger.errors import AccessError, FileChangedError, FileError
 from genretagger.files.discover import Found
-from genretagger.types import Policy, Status
+from genretagger.files.replace import stamp_of
+from genretagger.types import Policy, Status, Track
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.database import AnalysisNote, Known, Store, StoredDecision, StoredWrite
+    from genretagger.database.store import Store
     from genretagger.model.installed import InstalledModel
-    from genretagger.types import Track
     from genretagger.worker.pool import WorkerPool
 
 
@@ -41,9 +43,7 @@ def show(
     ] = False,
 ) -> None:
     """Show what is known of tracks, and why they got their genres."""
-    from genretagger.cli import describe, output
     from genretagger.config import load
-    from genretagger.errors import AccessError
 
     output.quieten()
     settings = load()
@@ -80,7 +80,7 @@ class _Library:
         self._models: list[InstalledModel] | None = None
 
     def __enter__(self) -> Self:
-        from genretagger.database import Store
+        from genretagger.database.store import Store
 
         where = self._settings.database
         if not isinstance(where, Path) or where.exists():  # without one, a file still says something for itself
@@ -118,7 +118,6 @@ class _Library:
 
     def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
         """Read what a file says, or why it cannot be read or heard."""
-        from genretagger.files.replace import stamp_of
         from genretagger.tags.api import WriteOptions
 
         try:
@@ -145,7 +144,6 @@ class _Library:
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
         """Find what the installed models heard in this audio, wherever it lay then."""
-        from genretagger.database import AnalysisNote
         from genretagger.model.store import ModelStore
 
         store = self._store
@@ -202,7 +200,6 @@ class _Library:
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
         """Say how a file that can be read stands, in the order in which `tag` looks at it."""
-        from genretagger.database import Hearing
         from genretagger.steps.refusal import Refusals
 
         if write := _standing(now, writes):
@@ -244,7 +241,6 @@ def _payload(known: Known) -> str:
 
 def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
     """The write that gave a file its present genres, to it or to the same audio elsewhere; None where none did."""
-    from genretagger.database import WriteState
 
     settled = (WriteState.DONE, WriteState.UNDONE)
     same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]

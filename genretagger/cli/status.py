@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.options import AsJson, any_path
+from genretagger.daemon.control import DENIED, ask
+from genretagger.database.values import JobCounts, JobState, StoredJob
+from genretagger.errors import GenretaggerError
+from genretagger.text import moment, plural, printable
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.database import StoredJob
 
 _SHOWN = 10
 
@@ -22,11 +24,8 @@ def status(as_json: AsJson = False) -> None:
 
     Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may ask it.
     """
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.daemon.control import DENIED, ask
-    from genretagger.database import JobCounts, JobState, Store
-    from genretagger.errors import GenretaggerError
+    from genretagger.database.store import Store
 
     output.quieten()
     settings = load()
@@ -66,7 +65,6 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _job_json(job: StoredJob) -> Json:
-    from genretagger.text import moment
 
     return {
         "path": str(job.path),
@@ -78,7 +76,6 @@ def _job_json(job: StoredJob) -> Json:
 
 
 def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str) -> list[str]:
-    from genretagger.text import plural, printable
 
     lines = []
     if running is None:
@@ -149,11 +146,8 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Let quarantined files be tried again."""
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.daemon.control import ask
-    from genretagger.database import Store
-    from genretagger.text import plural
+    from genretagger.database.store import Store
 
     output.quieten()
     settings = load()

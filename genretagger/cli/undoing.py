@@ -16,10 +16,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.describe import when
+from genretagger.cli.interrupt import interruptible
+from genretagger.database.values import StoredRun, StoredWrite, WriteState
+from genretagger.errors import ConfigError
+from genretagger.sentences import sentence
+from genretagger.text import plural, printable
 from genretagger.types import Json, Outcome, Status
 
 if TYPE_CHECKING:
-    from genretagger.database import Store, StoredRun, StoredWrite
+    from genretagger.database.store import Store
 
 _ASKED = "asked"
 """Under this key the settings of a run hold what it was asked for."""
@@ -84,7 +91,6 @@ class Request:
 
         A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
         """
-        from genretagger.cli.describe import when
 
         found = find(self._tried())
         if found is None:
@@ -121,7 +127,6 @@ class Request:
 
     def _done_already(self) -> dict[Path, int]:
         """File → the newest write that unfinished runs of the same command made to it."""
-        from genretagger.database import WriteState
 
         done: dict[Path, int] = {}
         for run, asked in self._earlier():
@@ -141,13 +146,9 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     Raises:
         ConfigError: nothing, or too much, was asked for.
     """
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
-    from genretagger.errors import ConfigError
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.run import Run
-    from genretagger.text import plural
 
     output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
@@ -196,8 +197,6 @@ def _settled(outcome: Outcome) -> bool:
 
 
 def _row(outcome: Outcome, words: Words) -> str:
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
 
     if outcome.status is Status.TAGGED:
         state = f"would {words.command}" if outcome.dry_run else words.done

@@ -10,7 +10,7 @@ from genretagger.causes import Reason
 from genretagger.types import Status
 
 if TYPE_CHECKING:
-    from genretagger.database import AnalysisNote, StoredDecision, StoredWrite
+    from genretagger.database.values import AnalysisNote, StoredDecision, StoredWrite
     from genretagger.errors import FileError
     from genretagger.types import Track
 

@@ -12,7 +12,7 @@ from databases import empty_database
 
 import genretagger
 from genretagger.causes import Reason
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.types import Activations, GenreField, Json, Stamp, Track
 
 ROCK = GenreField(("Rock", "Hard Rock"), {"TCON": ["Rock", "Hard Rock"], "encoding": 3}, "ID3v2.4")

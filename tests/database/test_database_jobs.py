@@ -16,9 +16,10 @@ from databases import Place
 from sqlalchemy import event
 
 from genretagger.causes import Cause
-from genretagger.database import Claimant, JobCounts, JobState, NewJob, Store, claims, jobs, tracks
+from genretagger.database import claims, jobs, tracks
 from genretagger.database.columns import now
-from genretagger.database.values import Handled
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant, Handled, JobCounts, JobState, NewJob
 from genretagger.errors import AccessError
 
 ROOT = Path("/music")
@@ -207,7 +208,8 @@ def test_what_a_scan_compares(store: Store, monkeypatch: pytest.MonkeyPatch) -> 
 CLAIM_ALL = """
 import sys
 from threading import Thread
-from genretagger.database import Claimant, Store
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant
 
 def work(name):
     with Store.open(sys.argv[1]) as store:

@@ -14,9 +14,9 @@ from database_helpers import finish, new_store, stamp, start, track
 from databases import Place
 from postgres_server import Server
 
-from genretagger.database import Store
 from genretagger.database import store as store_module
 from genretagger.database.engine import settle_journal
+from genretagger.database.store import Store
 from genretagger.database.upgrade import SCHEMA_REVISION
 from genretagger.errors import DatabaseError
 from genretagger.files.mounts import on_network
@@ -82,7 +82,7 @@ def test_a_new_database_is_made_with_its_folder(tmp_path: Path) -> None:
 
 
 def test_opening_it_again_needs_no_alembic(filled: Path) -> None:
-    script = "import sys; from genretagger.database import Store\n"
+    script = "import sys; from genretagger.database.store import Store\n"
     script += (
         "with Store.open(sys.argv[1]) as store: print(store.reports.get_counts().tracks, 'alembic' in sys.modules)"
     )

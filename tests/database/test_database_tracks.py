@@ -10,7 +10,7 @@ from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from databases import Place
 
 from genretagger.causes import Cause, because
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
 from genretagger.types import GenreField, Stamp, Track
 

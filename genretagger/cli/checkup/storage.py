@@ -63,9 +63,10 @@ def may_write(folder: Path) -> bool:
 def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     """Does the database open, is it whole, does each row hold what it may, and was all finished that was begun?"""
     del paths
-    from genretagger.database import Store, WriteState
     from genretagger.database.place import what_is_lost
+    from genretagger.database.store import Store
     from genretagger.database.upgrade import SCHEMA_REVISION
+    from genretagger.database.values import WriteState
 
     where = settings.database
     if isinstance(where, Path) and not where.exists():
