@@ -112,7 +112,6 @@ def _opened(path: Path) -> BinaryIO:
 
 def _summarise(plan: Iterable[Planned]) -> int:
     """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
-
     changes: Counter[str] = Counter()
     added: Counter[str] = Counter()
     removed: Counter[str] = Counter()
@@ -144,7 +143,6 @@ def _agreed(total: int) -> bool:
     Raises:
         ConfigError: nobody is there to be asked.
     """
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")
     try:
@@ -154,7 +152,6 @@ def _agreed(total: int) -> bool:
 
 
 def _row(outcome: Outcome) -> str:
-
     if outcome.status is Status.TAGGED:
         state = "would tag" if outcome.dry_run else "tagged"
         return f"{state:<10} {printable(joined(outcome.genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"

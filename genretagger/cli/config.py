@@ -69,7 +69,6 @@ def show(as_json: AsJson = False) -> None:
 @app.command()
 def path() -> None:
     """Print where the configuration file is, or would be."""
-
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
     typer.echo(os.fsencode(config_path()))
     if not config_path().exists():
@@ -83,7 +82,6 @@ def init(
     ] = False,
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
-
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
     try:
@@ -145,7 +143,6 @@ def change(option: str, value: str) -> Path:
 
 def _as_it_is(path: Path) -> str:
     """The text of a file, with the line ends that it has; empty if there is none."""
-
     try:
         with decoded(open_binary(path, most_bytes=1 << 20)) as file:
             return file.read()
@@ -204,7 +201,6 @@ def _sentence(text: str) -> str:
 
 def _in_environment(name: str) -> bool:
     """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
-
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
 

@@ -126,7 +126,6 @@ def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least:
 
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:
     """Say it to people."""
-
     measures = verdict.measures
     output.say(f"{name} on {plural(measures.tracks, 'track')} whose genre is known (from {known.source.name}):")
     output.say()

@@ -276,7 +276,6 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
     """
-
     base = None if folder is None else Path(os.path.realpath(folder))
     count = gone = 0
     sink.write(b"#EXTM3U\n")

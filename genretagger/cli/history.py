@@ -80,7 +80,6 @@ def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[Stored
 
 def _head(run: StoredRun) -> str:
     """Word a run in one line, all of its writes counted."""
-
     total = sum(run.writes.values())
     states = ", ".join(f"{count:,} {state.value}" for state, count in sorted(run.writes.items()))
     end = "" if run.finished_at is not None else ", not finished"
@@ -89,7 +88,6 @@ def _head(run: StoredRun) -> str:
 
 def _lines(write: StoredWrite) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
-
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
     why = sentence(write.reason)

@@ -118,7 +118,6 @@ def gather(
     Raises:
         typer.Exit: interrupted.
     """
-
     failures: list[FileError] = []
     try:
         _gather(settings, paths, source, names, then, failures, shown=shown)
@@ -190,7 +189,6 @@ def tell_failures(failures: Sequence[FileError]) -> None:
 
 
 def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
-
     for error in failures[:most]:
         output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")
     if len(failures) > most:

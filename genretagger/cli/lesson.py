@@ -61,7 +61,6 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
 
 def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
     """Say it to people."""
-
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
     output.say(
@@ -98,7 +97,6 @@ def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: flo
 
 def _tell_changes(lesson: TrainingResult) -> None:
     """Say what became better or worse, to people."""
-
     output.say()
     told = [each for each in lesson.changes if each.before is not None and each.after is not None]
     if not told:

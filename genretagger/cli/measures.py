@@ -15,7 +15,6 @@ _MOST_ROWS = 60
 
 def tell_measures(measures: Measures) -> None:
     """Print them."""
-
     rows: list[tuple[str, ...]] = [
         (each.genre, str(each.tracks), _digits(each.precision), _digits(each.recall), _digits(each.f1))
         for each in measures.genres

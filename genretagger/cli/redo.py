@@ -26,7 +26,6 @@ def redo(
 
     If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can be undone.
     """
-
     words = Words("redo", done="put back", nothing="nothing is left to put back")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
@@ -37,7 +36,6 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     Raises:
         ConfigError: nothing was ever undone there.
     """
-
     for path in request.paths:
         if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all(under=path)):
             raise ConfigError("nothing was undone there", path=path)

@@ -42,7 +42,6 @@ def install(
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,
 ) -> None:
     """Install the service, and start it now and at every start of the system (or of your session)."""
-
     text = unit(distinct(folders), system=system, user=user)
     if show:
         output.say(text.rstrip("\n"))
@@ -71,7 +70,6 @@ def install(
 @app.command()
 def uninstall(system: _System = False) -> None:
     """Stop the service and remove it; the database and your tags stay."""
-
     place = unit_path(system=system)
     if not place.exists():
         raise ConfigError("the service is not installed", path=place, hint="`genretagger service install DIR` does it")
@@ -197,7 +195,6 @@ def _remove(place: Path) -> None:
 
 def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
     """Put back what was there before an installation that failed, and say what became of it."""
-
     try:
         if before is not None:
             with saved(place) as file:

@@ -241,7 +241,6 @@ def _payload(known: Known) -> str:
 
 def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
     """The write that gave a file its present genres, to it or to the same audio elsewhere; None where none did."""
-
     settled = (WriteState.DONE, WriteState.UNDONE)
     same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
     last = next((write for write in same if write.path == now.path), same[0] if same else None)

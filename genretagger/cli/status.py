@@ -65,7 +65,6 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _job_json(job: StoredJob) -> Json:
-
     return {
         "path": str(job.path),
         "cause": job.cause,
@@ -76,7 +75,6 @@ def _job_json(job: StoredJob) -> Json:
 
 
 def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str) -> list[str]:
-
     lines = []
     if running is None:
         lines.append("service     not running: `genretagger watch DIR` or `genretagger service install DIR` starts it")

@@ -206,7 +206,6 @@ class _Tally:
             left: how many files an interrupt left; None where there was none.
             plan: the plan that was made, if one was.
         """
-
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""
         line()

@@ -184,7 +184,6 @@ def _learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     Raises:
         ConfigError: the model was not made by training.
     """
-
     try:
         learned = None if card.part is None else card.part.learned
     except ModelError:
@@ -204,7 +203,6 @@ def _places(origin: Training) -> list[Path]:
     Raises:
         ConfigError: it is gone.
     """
-
     paths = [Path(text) for text in origin.paths]
     for path in paths:
         if not path.exists():
@@ -261,7 +259,6 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
 
 
 def _there(store: ModelStore, name: str) -> Card | None:
-
     try:
         return store.get(name).card
     except ModelError:

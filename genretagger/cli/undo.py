@@ -27,7 +27,6 @@ def undo(
     If somebody changed the genre since, it stays. Run again, it goes one step further back; what it took back can be
     put back with `genretagger redo`.
     """
-
     words = Words("undo", done="undone", nothing="nothing is left to undo")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
@@ -38,7 +37,6 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     Raises:
         ConfigError: nothing was ever written there.
     """
-
     for path in request.paths:
         if not store.writes.took_place(under=path):
             raise ConfigError("nothing was written there that could be undone", path=path)

@@ -91,7 +91,6 @@ class Request:
 
         A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
         """
-
         found = find(self._tried())
         if found is None:
             return None
@@ -127,7 +126,6 @@ class Request:
 
     def _done_already(self) -> dict[Path, int]:
         """File → the newest write that unfinished runs of the same command made to it."""
-
         done: dict[Path, int] = {}
         for run, asked in self._earlier():
             if asked.get("paths") != self._key():
@@ -197,7 +195,6 @@ def _settled(outcome: Outcome) -> bool:
 
 
 def _row(outcome: Outcome, words: Words) -> str:
-
     if outcome.status is Status.TAGGED:
         state = f"would {words.command}" if outcome.dry_run else words.done
         genres = ", ".join(outcome.genres) or "(none)"

@@ -43,7 +43,6 @@ def distinct(folders: list[Path]) -> list[Path]:
     Raises:
         ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
     """
-
     roots: list[Path] = []
     for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links
         if folder.exists() and not folder.is_dir():
