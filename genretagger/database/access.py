@@ -9,16 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Update, bindparam, insert, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Executable,
+    Insert,
+    Select,
+    SQLColumnExpression,
+    Update,
+    bindparam,
+    insert,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from genretagger.database.engine import IMMEDIATE, translate
 from genretagger.database.models import Base
+from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.rules import OddRow, fault
 from genretagger.errors import DatabaseError
 
 _log = logging.getLogger("genretagger.database")
 
+_NOTHING: Mapping[str, Any] = {}
 _MOST_NAMED = 20
 """How many odd rows are named; `doctor` counts them all."""
 
@@ -157,6 +170,36 @@ class Repository:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+
+    def _sound(
+        self, connection: Connection, model: type[Base], wanted: Executable, values: Mapping[str, Any] = _NOTHING
+    ) -> list[Any]:
+        """The sound rows of a table that a selection gives; see `Access.sound`."""
+        return self._access.sound(model, connection.execute(wanted, values).all())
+
+    def _pages(
+        self,
+        wanted: Select[*tuple[Any, ...]],
+        by: SQLColumnExpression[Any],
+        *,
+        rows: int = PAGE_ROWS,
+        newest_first: bool = False,
+    ) -> Iterator[Sequence[Any]]:
+        """All rows of a selection in the order of a column, which is their last one then, some at a time.
+
+        Each page is a short look: nothing is locked while the caller works, who may even delete what it was given.
+        """
+        wanted = wanted.add_columns(by.label("place")).order_by(by.desc() if newest_first else by).limit(rows)
+        page = wanted
+        while True:
+            with self._access.read() as connection:
+                found = connection.execute(page).all()
+            if found:
+                yield found
+            if len(found) < rows:
+                return
+            last = found[-1].place
+            page = wanted.where(by < last if newest_first else by > last)
 
 
 def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], values: Mapping[str, Any]) -> None:

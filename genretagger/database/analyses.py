@@ -89,7 +89,7 @@ class Analyses(Repository):
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
         with self._access.read() as connection:
-            rows = self._access.sound(AnalysisRow, connection.execute(_ANALYSIS, key).all())
+            rows = self._sound(connection, AnalysisRow, _ANALYSIS, key)
         if not rows:
             return None
         row = rows[0]

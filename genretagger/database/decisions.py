@@ -47,12 +47,11 @@ class Decisions(Repository):
             plan: only from these windows; None for whichever is newest.
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
-        statement = _DECISION
-        if plan is not None:
-            key["plan"] = plan
-            statement = _DECISION_OF_PLAN
         with self._access.read() as connection:
-            rows = self._access.sound(DecisionRow, connection.execute(statement, key).all())
+            if plan is None:
+                rows = self._sound(connection, DecisionRow, _DECISION, key)
+            else:
+                rows = self._sound(connection, DecisionRow, _DECISION_OF_PLAN, {**key, "plan": plan})
         return decision_of(rows[0]) if rows else None
 
     def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:

@@ -103,21 +103,9 @@ class Jobs(Claims):
 
     def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
         """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
-        stored, last = type_coerce(JobRow.path, LargeBinary), b""
-        while True:
-            page = (
-                select(stored)
-                .where(JobRow.state == JobState.WAITING.value, lies_under(JobRow.path, folder), stored > last)
-                .order_by(stored)
-                .limit(SCAN_ROWS)
-            )
-            with self._access.read() as connection:
-                paths: list[bytes] = list(connection.execute(page).scalars())
-            if paths:
-                yield [Path(os.fsdecode(path)) for path in paths]
-            if len(paths) < SCAN_ROWS:
-                return
-            last = paths[-1]
+        wanted = select().where(JobRow.state == JobState.WAITING.value, lies_under(JobRow.path, folder))
+        for page in self._pages(wanted, type_coerce(JobRow.path, LargeBinary), rows=SCAN_ROWS):
+            yield [Path(os.fsdecode(row.place)) for row in page]
 
     def drop_waiting(self, service: Claimant, paths: Sequence[Path]) -> None:
         """Drop those jobs of a service that are for these files and wait."""
@@ -141,8 +129,9 @@ class Jobs(Claims):
         if paths:
             wanted.append(or_(*(lies_under(JobRow.path, path) for path in paths)))
         with self._access.write() as connection:
-            rows = connection.execute(select(JobRow.id, JobRow.path).where(*wanted).order_by(JobRow.path)).all()
-            found = [row.path for row in self._access.sound(JobRow, rows)]
+            columns = select(JobRow.id, JobRow.path)
+            rows = self._sound(connection, JobRow, columns.where(*wanted).order_by(JobRow.path))
+            found = [row.path for row in rows]
             for path in found:
                 connection.execute(
                     change(JobRow)
@@ -156,16 +145,14 @@ class Jobs(Claims):
     def get(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""
         with self._access.read() as connection:
-            rows = self._access.sound(JobRow, connection.execute(select(JobRow).where(JobRow.path == path)).all())
+            rows = self._sound(connection, JobRow, select(JobRow).where(JobRow.path == path))
         return stored_job(rows[0]) if rows else None
 
     def get_all(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
         """The jobs in a state, those that changed last first."""
         wanted = select(JobRow).where(JobRow.state == state.value).order_by(JobRow.updated_at.desc(), JobRow.id.desc())
         with self._access.read() as connection:
-            return [
-                stored_job(row) for row in self._access.sound(JobRow, connection.execute(wanted.limit(limit)).all())
-            ]
+            return [stored_job(row) for row in self._sound(connection, JobRow, wanted.limit(limit))]
 
     def get_counts(self) -> JobCounts:
         """How many jobs there are of each kind."""
@@ -187,7 +174,7 @@ class Jobs(Claims):
         """Name the jobs whose state is no word of ours; nothing else asks for them."""
         odd = select(JobRow).where(or_(JobRow.state.not_in([each.value for each in JobState]), JobRow.state.is_(None)))
         with self._access.read() as connection:
-            self._access.sound(JobRow, connection.execute(odd.limit(PAGE_ROWS)).all())
+            self._sound(connection, JobRow, odd.limit(PAGE_ROWS))
 
 
 def _droppable(service: Claimant) -> ColumnElement[bool]:

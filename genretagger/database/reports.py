@@ -14,8 +14,8 @@ from genretagger.database.analyses import model_name
 from genretagger.database.chains import stored_writes
 from genretagger.database.decisions import decision_of
 from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow, TrackRow, WriteRow
-from genretagger.database.paths import PAGE_ROWS, lies_under
-from genretagger.database.rules import OddRow, faults, word
+from genretagger.database.paths import lies_under
+from genretagger.database.rules import OddRow, fault, word
 from genretagger.database.tracks import failure_of, track_of
 from genretagger.database.values import (
     AnalysisNote,
@@ -58,8 +58,8 @@ class Reports(Repository):
     def get(self, path: Path) -> Known | None:
         """Everything that is known of one path; None if it was never seen."""
         with self._access.read() as connection:
-            rows = connection.execute(select(TrackRow).where(TrackRow.path == path)).all()
-            if known := self._known(connection, self._access.sound(TrackRow, rows)):
+            rows = self._sound(connection, TrackRow, select(TrackRow).where(TrackRow.path == path))
+            if known := self._known(connection, rows):
                 return known[0]
             writes = self._writes(connection, WriteRow.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
@@ -70,20 +70,14 @@ class Reports(Repository):
         Args:
             under: only this path and what lies below it, by whole parts.
         """
-        conditions = [] if under is None else [lies_under(TrackRow.path, under)]
-        stored = type_coerce(TrackRow.path, NullType())  # an odd path has its place in the order as well
-        last: Any = None
-        while True:
-            wanted = select(TrackRow, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
-            if last is not None:
-                wanted = wanted.where(stored > last)
+        wanted = select(TrackRow)
+        if under is not None:
+            wanted = wanted.where(lies_under(TrackRow.path, under))
+        # compared as it is stored, so that an odd path has its place in the order as well
+        for rows in self._pages(wanted, type_coerce(TrackRow.path, NullType())):
             with self._access.read() as connection:
-                rows = connection.execute(wanted).all()
                 page = self._known(connection, self._access.sound(TrackRow, rows))
             yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            last = rows[-1].stored
 
     def get_counts(self) -> Counts:
         """How many there are of each."""
@@ -130,24 +124,14 @@ class Reports(Repository):
         """Every row of every table that holds what it cannot, a page at a time."""
         for mapper in sorted(Base.registry.mappers, key=lambda each: str(each.local_table)):
             model = mapper.class_
-            last: int | None = None
-            while True:
-                wanted = select(model).order_by(model.id).limit(PAGE_ROWS)
-                if last is not None:
-                    wanted = wanted.where(model.id > last)
-                with self._access.read() as connection:
-                    rows = connection.execute(wanted).all()
-                yield from faults(model.__tablename__, rows)
-                if len(rows) < PAGE_ROWS:
-                    break
-                last = rows[-1].id
+            for rows in self._pages(select(model), model.id):
+                yield from filter(None, (fault(model.__tablename__, row) for row in rows))
 
     def _known(self, connection: Connection, rows: Sequence[Any]) -> list[Known]:
         """Everything about these rows of `tracks`, with one question a table."""
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
-        heard = connection.execute(_ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(AnalysisRow, heard):
+        for row in self._sound(connection, AnalysisRow, _ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))):
             note = AnalysisNote(
                 model=model_name(row),
                 fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
@@ -161,8 +145,7 @@ class Reports(Repository):
             )
             analyses.setdefault(row.payload_hash, []).append(note)
         decisions: dict[str, list[StoredDecision]] = {}
-        decided = connection.execute(_DECISIONS.where(DecisionRow.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(DecisionRow, decided):
+        for row in self._sound(connection, DecisionRow, _DECISIONS.where(DecisionRow.payload_hash.in_(hashes))):
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
@@ -185,7 +168,7 @@ class Reports(Repository):
 
     def _writes(self, connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
         wanted = select(WriteRow).where(condition).order_by(WriteRow.id.desc())
-        return stored_writes(connection, self._access.sound(WriteRow, connection.execute(wanted).all()))
+        return stored_writes(connection, self._sound(connection, WriteRow, wanted))
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -207,14 +207,6 @@ def _fault_of_sound(row: Any) -> OddRow | None:
         if blob is None or (length is not None and len(blob) != length) or len(blob) % 4 * (length is None):
             return _odd("analyses", row, name, blob)
     return None
-
-
-def faults(table: str, rows: Sequence[Any]) -> Iterator[OddRow]:
-    """What is wrong with some rows of a table, which are given whole."""
-    for row in rows:
-        found = fault(table, row)
-        if found is not None:
-            yield found
 
 
 def _odd(table: str, row: Any, column: str, value: object) -> OddRow:

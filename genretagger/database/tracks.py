@@ -27,13 +27,8 @@ from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
 # The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
-_SAME_FILE = (
-    TrackRow.path == bindparam("path"),
-    TrackRow.size_bytes == bindparam("size_bytes"),
-    TrackRow.mtime_ns == bindparam("mtime_ns"),
-    TrackRow.ctime_ns == bindparam("ctime_ns"),
-    TrackRow.inode == bindparam("inode"),
-)
+_COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
+_SAME_FILE = tuple(getattr(TrackRow, name) == bindparam(name) for name in ("path", *_COMPARED))
 # Built once: building a statement costs more than running it.
 _KNOWN_TRACK = select(
     TrackRow.id,
@@ -72,18 +67,8 @@ _CREDITS = tuple(field.name for field in fields(Credits))
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
 _NO_TRACK = dict.fromkeys(
     (
-        *(
-            "kind",
-            "duration_s",
-            "payload_hash",
-            "genres",
-            "genre_raw",
-            "genre_form",
-            "refusal",
-            "handled",
-            "handled_as",
-        ),
-        *_CREDITS,
+        *("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal"),
+        *("handled", "handled_as", *_CREDITS),
     )
 )
 
@@ -102,13 +87,13 @@ class Tracks(Repository):
             The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
+            rows = self._sound(connection, TrackRow, _KNOWN_TRACK, _key(path, stamp))
         return track_of(rows[0], path, stamp) if rows else None
 
     def save(self, track: Track) -> None:
         """Keep what was read of a file; an earlier failure of it is forgotten."""
         values = {
-            **stamp_columns(track.stamp),
+            **asdict(track.stamp),
             "kind": track.kind,
             "duration_s": track.duration_s,
             "payload_hash": track.payload_hash,
@@ -146,7 +131,7 @@ class Tracks(Repository):
         }
         with self._access.write() as connection:
             if stamp is not None:
-                values |= stamp_columns(stamp)
+                values |= asdict(stamp)
                 same = select(TrackRow.id).where(*_SAME_FILE)
                 if connection.execute(same, _key(path, stamp)).first() is None:
                     values |= _NO_TRACK
@@ -155,13 +140,13 @@ class Tracks(Repository):
     def get_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
         """Why a file failed, if it is still the same file; see `get` for what that means."""
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
+            rows = self._sound(connection, TrackRow, _KNOWN_FAILURE, _key(path, stamp))
         return failure_of(rows[0], path) if rows else None
 
     def get_last_failure(self, path: Path) -> StoredFailure | None:
         """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
         with self._access.read() as connection:
-            rows = self._access.sound(TrackRow, connection.execute(_LAST_FAILURE, {"path": path}).all())
+            rows = self._sound(connection, TrackRow, _LAST_FAILURE, {"path": path})
         return failure_of(rows[0], path) if rows else None
 
     def get_inode(self, path: Path) -> int | None:
@@ -191,48 +176,17 @@ class Tracks(Repository):
 
     def get_seen_below(self, folder: Path) -> Iterator[Seen]:
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
-        stored = type_coerce(TrackRow.path, LargeBinary)
-        columns = (
-            stored,
-            TrackRow.size_bytes,
-            TrackRow.mtime_ns,
-            TrackRow.ctime_ns,
-            TrackRow.inode,
-            TrackRow.handled,
-            TrackRow.handled_as,
-            TrackRow.failure_retry,
-            JobRow.state,
+        times = TrackRow.size_bytes, TrackRow.mtime_ns, TrackRow.ctime_ns, TrackRow.inode
+        ends = TrackRow.handled, TrackRow.handled_as, TrackRow.failure_retry
+        wanted = (
+            select(*times, *ends, JobRow.state)
+            .outerjoin(JobRow, JobRow.path == TrackRow.path)
+            .where(lies_under(TrackRow.path, folder))
         )
-        last = b""
-        while True:
-            page = (
-                select(*columns)
-                .outerjoin(JobRow, JobRow.path == TrackRow.path)
-                .where(lies_under(TrackRow.path, folder), stored > last)
-                .order_by(stored)
-                .limit(SCAN_ROWS)
-            )
-            with self._access.read() as connection:
-                rows = connection.execute(page).all()
-            for row in rows:
-                path, size, mtime, ctime, inode, key, cause, retry, state = row
+        for page in self._pages(wanted, type_coerce(TrackRow.path, LargeBinary), rows=SCAN_ROWS):
+            for size, mtime, ctime, inode, key, cause, retry, state, path in page:
                 failure_retry = retry if isinstance(retry, bool) else None
                 yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
-            if len(rows) < SCAN_ROWS:
-                return
-            last = rows[-1][0]
-
-
-def stamp_columns(stamp: Stamp) -> dict[str, int]:
-    """A stamp as columns."""
-    return {
-        "size_bytes": stamp.size_bytes,
-        "mtime_ns": stamp.mtime_ns,
-        "ctime_ns": stamp.ctime_ns,
-        "inode": stamp.inode,
-        "device": stamp.device,
-        "links": stamp.links,
-    }
 
 
 def genre_columns(genres: GenreField) -> dict[str, Any]:
@@ -265,10 +219,4 @@ def _handled(key: object, cause: object) -> Handled:
 
 
 def _key(path: Path, stamp: Stamp) -> dict[str, Any]:
-    return {
-        "path": path,
-        "size_bytes": stamp.size_bytes,
-        "mtime_ns": stamp.mtime_ns,
-        "ctime_ns": stamp.ctime_ns,
-        "inode": stamp.inode,
-    }
+    return {"path": path, **{name: getattr(stamp, name) for name in _COMPARED}}

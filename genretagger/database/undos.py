@@ -82,7 +82,7 @@ class Undos(Writes):
         wanted = select(WriteRow).outerjoin(undone, WriteRow.undo_of == undone.id)
         wanted = wanted.where((WriteRow.run_id == run_id) | (undone.run_id == run_id), WriteRow.undo_of.is_not(None))
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id.desc())).all())
+            rows = self._sound(connection, WriteRow, wanted.order_by(WriteRow.id.desc()))
             return [
                 write
                 for start in range(0, len(rows), PAGE_ROWS)

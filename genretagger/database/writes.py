@@ -9,17 +9,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    bindparam,
-    case,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, bindparam, case, insert, or_, select
 from sqlalchemy import update as change
 
 from genretagger.causes import Reason
@@ -27,10 +22,10 @@ from genretagger.database.access import Access, Repository
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RunRow, TrackRow, WriteRow
-from genretagger.database.paths import PAGE_ROWS, lies_under
+from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
 from genretagger.database.runs import Runs
-from genretagger.database.tracks import genre_columns, stamp_columns
+from genretagger.database.tracks import genre_columns
 from genretagger.database.values import StoredWrite, WriteState, field_from_json, field_to_json, reason_columns
 from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Stamp, Track
@@ -151,12 +146,7 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.write() as connection:
-            rows = self._access.sound(
-                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
-            )
-            if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
-            row = rows[0]
+            row = self._row(connection, write_id)
             written = field_from_json(row.after) if after is None else after
             values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
             connection.execute(change(WriteRow).where(WriteRow.id == write_id).values(**values))
@@ -167,7 +157,7 @@ class Writes(Repository):
                 connection.execute(undone.values(state=WriteState.UNDONE.value))
             if stamp is not None:
                 track = change(TrackRow).where(TrackRow.path == row.path, TrackRow.payload_hash == row.payload_hash)
-                connection.execute(track.values(**genre_columns(written), **stamp_columns(stamp), seen_at=now()))
+                connection.execute(track.values(**genre_columns(written), **asdict(stamp), seen_at=now()))
 
     def get(self, write_id: int) -> StoredWrite:
         """One write by its number.
@@ -176,12 +166,13 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(
-                WriteRow, connection.execute(select(WriteRow).where(WriteRow.id == write_id)).all()
-            )
-            if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
-            return stored_writes(connection, rows)[0]
+            return stored_writes(connection, [self._row(connection, write_id)])[0]
+
+    def _row(self, connection: Connection, write_id: int) -> Any:
+        rows = self._sound(connection, WriteRow, select(WriteRow).where(WriteRow.id == write_id))
+        if not rows:
+            raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
+        return rows[0]
 
     def get_last(self, path: Path, payload_hash: str) -> StoredWrite | None:
         """The newest write to this audio that took place, to see whether its owner changed the genre after it.
@@ -194,7 +185,7 @@ class Writes(Repository):
             found = connection.execute(_LAST_WRITE.limit(1), wanted).all()
             rows = self._access.sound(WriteRow, found)
             if found and not rows:
-                rows = self._access.sound(WriteRow, connection.execute(_LAST_WRITE, wanted).all())
+                rows = self._sound(connection, WriteRow, _LAST_WRITE, wanted)
             return stored_writes(connection, rows[:1])[0] if rows else None
 
     def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
@@ -202,13 +193,9 @@ class Writes(Repository):
 
         What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
         """
-        wanted = select(WriteRow).where(
-            WriteRow.payload_hash == payload_hash,
-            WriteRow.state.in_(SETTLED),
-        )
+        wanted = select(WriteRow).where(WriteRow.payload_hash == payload_hash, WriteRow.state.in_(SETTLED))
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted.order_by(WriteRow.id)).all())
-            found = stored_writes(connection, rows)
+            found = stored_writes(connection, self._sound(connection, WriteRow, wanted.order_by(WriteRow.id)))
             changed_ns = number(connection.execute(select(TrackRow.ctime_ns).where(TrackRow.path == path)).scalar())
         if here := [write for write in found if write.path == path]:
             return here
@@ -224,23 +211,15 @@ class Writes(Repository):
             run_id: only of this run.
             under: only to this path, or below it.
         """
-        conditions: list[ColumnElement[bool]] = []
+        wanted = select(WriteRow)
         if run_id is not None:
-            conditions.append(WriteRow.run_id == run_id)
+            wanted = wanted.where(WriteRow.run_id == run_id)
         if under is not None:
-            conditions.append(lies_under(WriteRow.path, under))
-        newest: int | None = None
-        while True:
-            wanted = select(WriteRow).where(*conditions).order_by(WriteRow.id.desc()).limit(PAGE_ROWS)
-            if newest is not None:
-                wanted = wanted.where(WriteRow.id < newest)
+            wanted = wanted.where(lies_under(WriteRow.path, under))
+        for rows in self._pages(wanted, WriteRow.id, newest_first=True):
             with self._access.read() as connection:
-                rows = connection.execute(wanted).all()
                 page = stored_writes(connection, self._access.sound(WriteRow, rows))
             yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            newest = rows[-1].id
 
     def get_pending(self, *, include_running: bool = False) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
@@ -258,29 +237,18 @@ class Writes(Repository):
             .order_by(WriteRow.id)
         )
         with self._access.read() as connection:
-            rows = self._access.sound(WriteRow, connection.execute(wanted).all())
+            rows = self._sound(connection, WriteRow, wanted)
             mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
             return stored_writes(connection, mine)
 
 
 def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:
+    import psutil
+
     if now() - started_at > _LONGEST_WRITE:
         return False
     if host != socket.gethostname() or not isinstance(pid, int):
         return True
     # This process has one thread that writes, and it is asking. A restarted container gives its processes the same
     # numbers again, so what carries this one's may be from an earlier life.
-    return pid != os.getpid() and _lives(pid)
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process exists; only POSIX systems tell so simply, elsewhere it is taken to."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return pid != os.getpid() and bool(psutil.pid_exists(pid))
