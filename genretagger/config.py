@@ -242,15 +242,20 @@ class Settings(BaseSettings):
     @property
     def database_file(self) -> Path | None:
         """The file that the database lies in; None if it is one of another engine than SQLite."""
-        if not self.database_url:
-            return self.data_dir / "library.sqlite3"
+        if isinstance(self.database, Path):
+            return self.database
         prefix = "sqlite:///"
-        return Path(self.database_url.removeprefix(prefix)) if self.database_url.startswith(prefix) else None
+        return Path(self.database.removeprefix(prefix)) if self.database.startswith(prefix) else None
 
     @property
     def database(self) -> str | Path:
         """The database: the URL that was asked for, or the file in the data folder."""
         return self.database_url or self.data_dir / "library.sqlite3"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the database is there, as far as can be told without opening it: one at an address is."""
+        return not isinstance(self.database, Path) or self.database.exists()
 
     @property
     def worker_count(self) -> int:

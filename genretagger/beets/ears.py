@@ -189,8 +189,7 @@ class Ears:
 
         This is quick, and comes before a file is read.
         """
-        database = self.settings.database
-        if isinstance(database, Path) and not database.exists():
+        if not self.settings.has_database:
             return False
 
         def work(pipeline: Pipeline, _: Run) -> bool:

@@ -19,7 +19,7 @@ def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
     Raises:
         GenretaggerError: the database cannot be opened or written.
     """
-    if isinstance(settings.database, Path) and not settings.database.exists():
+    if not settings.has_database:
         return
     with Store.open(settings.database, create=False) as store:
         for source, target in moves:

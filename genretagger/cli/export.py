@@ -34,6 +34,7 @@ from genretagger.cli.describe import credited
 from genretagger.cli.options import any_path
 from genretagger.database.values import Known
 from genretagger.errors import ConfigError, GenretaggerError
+from genretagger.files.discover import whole
 from genretagger.files.durable import saved
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
@@ -137,7 +138,7 @@ def _format_of(target: Path | None) -> Format:
 def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
     """What is known of these paths, each once, or of all."""
     roots: list[Path | None] = []
-    for path in sorted({Path(os.path.abspath(path)) for path in paths}):  # noqa: PTH100 - stored as named, links and all
+    for path in sorted(set(map(whole, paths))):
         if not any(path.is_relative_to(root) for root in roots if root is not None):
             roots.append(path)
     for root in roots or [None]:

@@ -7,7 +7,6 @@ Two runs at the same time are told in the order of their writes, each under its 
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +18,7 @@ from genretagger.cli.describe import joined, state, when
 from genretagger.cli.options import AsJson, any_path
 from genretagger.database.values import StoredRun, StoredWrite
 from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
 from genretagger.sentences import sentence
 from genretagger.text import plural, printable
 
@@ -69,7 +69,7 @@ def history(
 
 def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[StoredWrite]:
     """The writes to these paths, or to all, newest first, each once."""
-    roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - stored as named, links and all
+    roots = [whole(path) for path in paths]
     parts = [store.writes.get_all(run_id=run, under=root) for root in roots] or [store.writes.get_all(run_id=run)]
     last = 0
     for write in heapq.merge(*parts, key=lambda write: -write.id):

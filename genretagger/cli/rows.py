@@ -6,13 +6,13 @@ each line is whole and names its path, so that `grep` and `cut` work on it.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genretagger.files.discover import whole
 from genretagger.sentences import brief, sentence
 from genretagger.text import printable, relative
 from genretagger.types import Outcome, Status
@@ -54,7 +54,7 @@ class Rows:
         terminal: bool | None = None,
         width: int | None = None,
     ) -> None:
-        self._roots = [Path(os.path.abspath(root)) for root in roots]  # noqa: PTH100 - as the files were found
+        self._roots = [whole(root) for root in roots]
         self._verbose = verbose
         self._done, self._would = done
         self._terminal = sys.stdout.isatty() if terminal is None else terminal

@@ -6,11 +6,9 @@ that somebody touched them, so that a whole library shows quickly.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
@@ -21,7 +19,7 @@ from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
 from genretagger.database.values import AnalysisNote, Hearing, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.errors import AccessError, FileChangedError, FileError
-from genretagger.files.discover import Found
+from genretagger.files.discover import Found, whole
 from genretagger.files.replace import stamp_of
 from genretagger.types import Policy, Status, Track
 
@@ -50,9 +48,8 @@ def show(
     missing = False
     with _Library(settings) as library:
         for path in paths:
-            whole = Path(os.path.abspath(path))  # noqa: PTH100 - as the files were found; resolve() follows links
-            found = False
-            for view in library.views(whole):
+            place, found = whole(path), False
+            for view in library.views(place):
                 found = True
                 if as_json:
                     output.say_json(describe.as_json(view))
@@ -60,7 +57,7 @@ def show(
                     output.say("\n".join(describe.lines(view, all_scores=all_scores)))
             if found:
                 continue
-            if whole.is_dir():
+            if place.is_dir():
                 output.notice(f"nothing is known of {path} yet; `genretagger tag` listens to it")
             else:
                 missing = True
@@ -82,14 +79,12 @@ class _Library:
     def __enter__(self) -> Self:
         from genretagger.database.store import Store
 
-        where = self._settings.database
-        if not isinstance(where, Path) or where.exists():  # without one, a file still says something for itself
-            self._store = self._stack.enter_context(Store.open(where, create=False, read_only=True))
+        if self._settings.has_database:  # without one, a file still says something for itself
+            store = Store.open(self._settings.database, create=False, read_only=True)
+            self._store = self._stack.enter_context(store)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def views(self, path: Path) -> Iterator[View]:

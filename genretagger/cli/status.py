@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from genretagger.cli.options import AsJson, any_path
 from genretagger.daemon.control import DENIED, ask
 from genretagger.database.values import JobCounts, JobState, StoredJob
 from genretagger.errors import GenretaggerError
+from genretagger.files.discover import whole
 from genretagger.text import moment, plural, printable
 from genretagger.types import Json
 
@@ -37,7 +37,7 @@ def status(as_json: AsJson = False) -> None:
             hint="Run `genretagger status` as that user",
         )
     counts, quarantined = JobCounts(0, 0, 0, 0), []
-    if settings.database_url or (settings.data_dir / "library.sqlite3").exists():
+    if settings.has_database:
         with Store.open(settings.database, create=False, read_only=True) as store:
             counts = store.jobs.get_counts()
             quarantined = store.jobs.get_all(JobState.QUARANTINED, limit=1000)
@@ -149,7 +149,7 @@ def retry(
 
     output.quieten()
     settings = load()
-    named = [Path(os.path.abspath(path)) for path in paths or ()]  # noqa: PTH100 - resolve() follows links
+    named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False) as store:
         released = store.jobs.release(named)
     running = ask(settings.data_dir, "wake") is not None

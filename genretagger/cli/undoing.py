@@ -21,6 +21,7 @@ from genretagger.cli.describe import when
 from genretagger.cli.interrupt import interruptible
 from genretagger.database.values import StoredRun, StoredWrite, WriteState
 from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
 from genretagger.sentences import sentence
 from genretagger.text import plural, printable
 from genretagger.types import Json, Outcome, Status
@@ -73,7 +74,7 @@ class Request:
 
     def __init__(self, words: Words, asked: Asked, store: Store, tell: Callable[[str], None]) -> None:
         self.words, self.last, self.run, self.force = words, asked.last, asked.run, asked.force
-        self.paths = tuple(Path(os.path.abspath(path)) for path in asked.paths)  # noqa: PTH100 - as the files were found
+        self.paths = tuple(map(whole, asked.paths))
         self._store, self._tell = store, tell
 
     def newest(self, writes: Callable[[Path], Iterable[StoredWrite]]) -> list[StoredWrite]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.options import ModelName, any_path
 from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
 from genretagger.files.replace import inside
 
 
@@ -44,7 +44,7 @@ def distinct(folders: list[Path]) -> list[Path]:
         ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
     """
     roots: list[Path] = []
-    for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links
+    for folder in sorted(map(whole, folders)):
         if folder.exists() and not folder.is_dir():
             raise ConfigError("that is no folder", path=folder, hint="Name the folder that it lies in")
         if not folder.exists() and not folder.parent.is_dir():

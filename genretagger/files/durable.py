@@ -83,14 +83,19 @@ def _beside(target: Path, mode: int | None, *, overwrite: bool) -> Iterator[Bina
         if overwrite:
             temporary.replace(target)
         else:
-            _put(temporary, target)
+            put_new(temporary, target)
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _put(temporary: Path, target: Path) -> None:
-    """Give a file a name that must be free; where hard links do not exist (FAT, some network folders), look first."""
+def put_new(temporary: Path, target: Path) -> None:
+    """Give a file a name that must be free; if there are no hard links (FAT, some network folders), look first.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: as the system gives it.
+    """
     try:
         os.link(temporary, target)
     except FileExistsError:

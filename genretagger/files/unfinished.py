@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from genretagger.files.discover import is_audio_name
+from genretagger.files.system import is_being_written
 
 _ARIA2 = ".aria2"
 _BEHIND = (
@@ -53,6 +54,11 @@ def is_arriving(folder: Path, within_s: float) -> bool:
 
 def _between(name: str, start: str, end: str) -> str:
     return name[len(start) : -len(end)] if name.startswith(start) and name.endswith(end) else ""
+
+
+def is_in_use(path: Path, root: Path) -> bool:
+    """Whether a program writes to a file, or a file beside it says that it is still being downloaded."""
+    return is_being_written(path) is True or bool(companion(path, root))
 
 
 def companion(path: Path, root: Path) -> str:

@@ -69,7 +69,7 @@ def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     from genretagger.database.values import WriteState
 
     where = settings.database
-    if isinstance(where, Path) and not where.exists():
+    if isinstance(where, Path) and not settings.has_database:
         yield _none_yet(where)
         return
     try:
