@@ -156,25 +156,10 @@ def _words(figures: _Figures) -> Sentence:
 
 _FORCE = "; --force tags it again"
 _FAILURES = (
-    *(
-        Cause.NOT_PERMITTED,
-        Cause.FAILED,
-        Cause.UNSUPPORTED,
-        Cause.UNDECODABLE,
-        Cause.TAGS_UNREADABLE,
-        Cause.WRITE_REFUSED,
-    ),
-    *(
-        Cause.CHANGED_MEANWHILE,
-        Cause.BUSY,
-        Cause.NO_ACCESS,
-        Cause.SYSTEM_FAULT,
-        Cause.NO_SPACE,
-        Cause.READ_ONLY,
-        Cause.CRASHED,
-        Cause.TIMED_OUT,
-    ),
-    *(Cause.OUT_OF_MEMORY, Cause.KILLED, Cause.BUG),
+    *(Cause.NOT_PERMITTED, Cause.FAILED, Cause.UNSUPPORTED, Cause.UNDECODABLE, Cause.TAGS_UNREADABLE),
+    *(Cause.WRITE_REFUSED, Cause.CHANGED_MEANWHILE, Cause.BUSY, Cause.NO_ACCESS, Cause.SYSTEM_FAULT),
+    *(Cause.NO_SPACE, Cause.READ_ONLY, Cause.CRASHED, Cause.TIMED_OUT, Cause.OUT_OF_MEMORY),
+    *(Cause.KILLED, Cause.BUG),
 )
 
 SENTENCES: Mapping[Cause, _Words] = {

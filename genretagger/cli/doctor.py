@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def doctor(
     for finding in examine([path.absolute() for path in paths or []]):
         counts[finding.state] += 1
         if as_json:
-            output.say_json(finding.to_json())
+            output.say_json(asdict(finding))
             continue
         output.say(f"{_MARKS[finding.state]}  {printable(finding.check)}: {printable(finding.found)}")
         if finding.mend:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -118,31 +119,13 @@ def gather(
     Raises:
         typer.Exit: interrupted.
     """
-    failures: list[FileError] = []
-    try:
-        _gather(settings, paths, source, names, then, failures, shown=shown)
-    except GenretaggerError:
-        _list_failures(failures)  # they may be why there was too little
-        raise
-
-
-def _gather(
-    settings: Settings,
-    paths: list[Path],
-    source: Source,
-    names: NameMap,
-    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
-    failures: list[FileError],
-    *,
-    shown: bool,
-) -> None:
-    """As `gather`; what fails is noted in `failures`."""
     from genretagger.pipeline import open_pipeline
     from genretagger.training.examples import collect
     from genretagger.training.labels import Table
 
+    failures: list[FileError] = []
     heard: list[Heard] = []
-    with output.Bar("tracks", shown=shown) as bar:
+    with _failures_listed(failures), output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
         found: Iterable[Found]
         if paths or not isinstance(source, Table):
@@ -170,6 +153,16 @@ def _gather(
                 output.notice("interrupted; what was heard is kept")
                 raise typer.Exit(130)
             then(pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update)
+
+
+@contextmanager
+def _failures_listed(failures: Sequence[FileError]) -> Iterator[None]:
+    """List the files that failed if all of it fails: they may be why there was too little."""
+    try:
+        yield
+    except GenretaggerError:
+        _list_failures(failures)
+        raise
 
 
 def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:

@@ -144,6 +144,21 @@ class Rows:
         return relative(path, root.parent if len(self._roots) > 1 else root)
 
 
+def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: str) -> str:
+    """A file as `apply` and `undo` tell of it: what became of it, genres and path; in a second line why it stays.
+
+    Args:
+        outcome: what became of it.
+        genres: those to show.
+        done: the word for a file that was changed.
+        would: the word for one that would be.
+    """
+    changed = outcome.status is Status.TAGGED
+    state = (would if outcome.dry_run else done) if changed else outcome.status.value
+    line = f"{state:<10} {printable(', '.join(genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
+    return line if changed else f"{line}\n{'':<11}{printable(sentence(outcome.reason))}"
+
+
 def given(counts: Iterable[tuple[str, int]]) -> Iterator[str]:
     """A small table of how often each genre was given, most often first."""
     rows = [(printable(name), count) for name, count in counts]

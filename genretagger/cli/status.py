@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,12 +48,7 @@ def status(as_json: AsJson = False) -> None:
             {
                 "running": running is not None,
                 "healthy": well,
-                "queue": {
-                    "new": counts.new,
-                    "backlog": counts.backlog,
-                    "working": counts.working,
-                    "quarantined": counts.quarantined,
-                },
+                "queue": asdict(counts),
                 "quarantine": [_job_json(job) for job in quarantined],
                 **(running or {"model": settings.model}),
             }

@@ -19,11 +19,11 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.describe import when
 from genretagger.cli.interrupt import interruptible
+from genretagger.cli.rows import in_two_lines
 from genretagger.database.values import StoredRun, StoredWrite, WriteState
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
-from genretagger.sentences import sentence
-from genretagger.text import plural, printable
+from genretagger.text import plural
 from genretagger.types import Json, Outcome, Status
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             if as_json:
                 output.say_json(output.outcome_json(outcome))
             else:
-                output.say(_row(outcome, words))
+                genres = (outcome.genres or ("(none)",)) if outcome.status is Status.TAGGED else ()
+                output.say(in_two_lines(outcome, genres, done=words.done, would=f"would {words.command}"))
         if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
             pipeline.finish(run)
     verb = f"would be {words.done}" if dry_run else words.done
@@ -193,11 +194,3 @@ def _settled(outcome: Outcome) -> bool:
         path = outcome.path
         return not os.path.lexists(path) and os.path.isdir(path.parent)  # noqa: PTH112 - is_dir() raises
     return True
-
-
-def _row(outcome: Outcome, words: Words) -> str:
-    if outcome.status is Status.TAGGED:
-        state = f"would {words.command}" if outcome.dry_run else words.done
-        genres = ", ".join(outcome.genres) or "(none)"
-        return f"{state:<10} {printable(genres):<26} {printable(outcome.path)}"
-    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(sentence(outcome.reason))}"
