@@ -146,7 +146,8 @@ class _Library:
             return (), (), writes
         if self._models is None:
             self._models = ModelStore(self._settings.models_dir).installed()
-        notes, decisions = [], []
+        notes: list[AnalysisNote] = []
+        decisions: list[StoredDecision] = []
         for model in sorted(self._models, key=lambda model: model.name != self._settings.model):
             decided = store.decisions.get(now.payload_hash, model.sha256)
             if decided is None:
@@ -154,12 +155,7 @@ class _Library:
             decisions.append(decided)
             heard = store.analyses.get(now.payload_hash, model.sha256, decided.plan)
             if heard is not None:
-                provider, windows = (
-                    (heard.activations.provider, len(heard.activations.values)) if heard.activations else ("", 0)
-                )
-                cause = heard.error.cause if heard.error is not None else ""
-                known = (model.name, model.sha256, heard.plan, provider, heard.hearing, windows, cause)
-                notes.append(AnalysisNote(*known, heard.seconds, heard.analysed_at))
+                notes.append(heard)
         last = store.writes.get_last(now.path, now.payload_hash)
         if last is not None and last.id not in {write.id for write in writes}:
             writes = (*writes, last)

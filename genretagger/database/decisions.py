@@ -1,4 +1,4 @@
-"""What was decided for a track's audio, wherever it lies."""
+"""What was decided for a track's audio, wherever it lies; `analyses.py` says what identifies it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,6 @@ class Decisions(Repository):
         """The latest genres chosen for a payload from a model.
 
         Args:
-            payload_hash: the track's identity.
-            fingerprint: the model's sha256.
             plan: only from these windows; None for whichever is newest.
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
@@ -58,10 +56,6 @@ class Decisions(Repository):
         """Keep the genres chosen for a payload; they replace earlier ones from the same model and plan.
 
         Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: the windows that they rest on.
-            decision: genres, scores and reason.
             settings: fingerprint of the settings that they were chosen with.
 
         Raises:
@@ -82,13 +76,7 @@ class Decisions(Repository):
             upsert(connection, DecisionRow, key, row)
 
     def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
-        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already.
-
-        Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: the windows that it rests on.
-        """
+        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already."""
         newest = (
             select(DecisionRow.model_id, DecisionRow.plan)
             .where(DecisionRow.payload_hash == payload_hash)

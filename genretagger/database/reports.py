@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select,
 from sqlalchemy.types import NullType
 
 from genretagger.database.access import Repository
-from genretagger.database.analyses import model_name
+from genretagger.database.analyses import analysis_note
 from genretagger.database.chains import stored_writes
 from genretagger.database.decisions import decision_of
 from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow, TrackRow, WriteRow
@@ -20,7 +20,6 @@ from genretagger.database.tracks import failure_of, track_of
 from genretagger.database.values import (
     AnalysisNote,
     Counts,
-    Hearing,
     Known,
     StoredDecision,
     StoredWrite,
@@ -132,18 +131,7 @@ class Reports(Repository):
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
         for row in self._sound(connection, AnalysisRow, _ANALYSES.where(AnalysisRow.payload_hash.in_(hashes))):
-            note = AnalysisNote(
-                model=model_name(row),
-                fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
-                plan=row.plan,
-                provider=row.provider,
-                hearing=Hearing(row.hearing),
-                windows=row.windows,
-                cause=row.failure or "",
-                seconds=row.seconds,
-                analysed_at=row.analysed_at,
-            )
-            analyses.setdefault(row.payload_hash, []).append(note)
+            analyses.setdefault(row.payload_hash, []).append(AnalysisNote(**analysis_note(row)))
         decisions: dict[str, list[StoredDecision]] = {}
         for row in self._sound(connection, DecisionRow, _DECISIONS.where(DecisionRow.payload_hash.in_(hashes))):
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))

@@ -30,7 +30,6 @@ class Runs(Repository):
         """Note that a command starts that may write.
 
         Args:
-            command: its name.
             settings: the settings that it runs with, as JSON.
 
         Returns:

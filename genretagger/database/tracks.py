@@ -80,7 +80,6 @@ class Tracks(Repository):
         """What was read of a file, if it is still the same file.
 
         Args:
-            path: absolute path.
             stamp: what `stat` says of it now.
 
         Returns:
@@ -114,7 +113,6 @@ class Tracks(Repository):
         earlier file at the path goes.
 
         Args:
-            path: absolute path.
             stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
                 file changed later, so it is worth another attempt whatever the error says.
             error: what happened.

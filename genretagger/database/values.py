@@ -61,29 +61,6 @@ class StoredFailure:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredAnalysis:
-    """What a model said of a payload.
-
-    Attributes:
-        hearing: how it ended.
-        activations: what was heard; None unless `hearing` is HEARD.
-        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
-        model: the model's name.
-        plan: which windows were listened to.
-        seconds: how long it took.
-        analysed_at: when.
-    """
-
-    hearing: Hearing
-    activations: Activations | None
-    error: FileError | None
-    model: str
-    plan: str
-    seconds: float
-    analysed_at: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class AnalysisNote:
     """A stored analysis without its arrays.
@@ -109,6 +86,19 @@ class AnalysisNote:
     cause: str
     seconds: float
     analysed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredAnalysis(AnalysisNote):
+    """What a model said of a payload.
+
+    Attributes:
+        activations: what was heard; None unless `hearing` is HEARD.
+        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
+    """
+
+    activations: Activations | None
+    error: FileError | None
 
 
 @dataclass(frozen=True, slots=True)

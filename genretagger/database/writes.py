@@ -71,13 +71,8 @@ class Writes(Repository):
         """Note what is about to be written, before the file is touched.
 
         Args:
-            run_id: from `Runs.begin`.
-            path: absolute path of the file.
-            payload_hash: the track's identity.
             before: the genre field as it is, enough to put it back.
             after: the genre field as it shall be.
-            model: name of the model that the genres come from.
-            reason: why.
             temporary_name: name of the copy that will be edited, in the file's folder.
             undo_of: number of the write that this one undoes.
 
@@ -106,10 +101,8 @@ class Writes(Repository):
         """Note a write that took place although its record was lost, so that it can be undone.
 
         Args:
-            run_id: from `Runs.begin`.
             track: the file as it is now.
             before: what is taken for its genre field before that write.
-            model: name of the model that the genres come from.
             reason: why it is taken for ours.
 
         Returns:
