@@ -52,7 +52,7 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Inferred:
     """The result for one file.
 
     Attributes:
@@ -92,7 +92,7 @@ class Ears:
         # A daemon: a program that forgets `close` must not hang at exit.
         self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
 
-    def hear(self, paths: Sequence[Path], albums: Iterable[Sequence[Path]] = ()) -> Iterator[Heard]:
+    def hear(self, paths: Sequence[Path], albums: Iterable[Sequence[Path]] = ()) -> Iterator[Inferred]:
         """Infer and decide for files, several at a time; nothing is written.
 
         Args:
@@ -106,7 +106,7 @@ class Ears:
         Raises:
             GenretaggerError: the database or the model cannot be opened.
         """
-        results: queue.SimpleQueue[Heard | BaseException | None] = queue.SimpleQueue()
+        results: queue.SimpleQueue[Inferred | BaseException | None] = queue.SimpleQueue()
 
         def serve(pipeline: Pipeline, run: Run) -> None:
             try:
@@ -120,7 +120,7 @@ class Ears:
                 results.put(error)
 
         self._submit(self._long, _Request(serve, results.put))
-        waiting: dict[Path, Heard] = {}
+        waiting: dict[Path, Inferred] = {}
         left = Counter(paths)
         for path in paths:
             while path not in waiting:
@@ -336,16 +336,16 @@ class Ears:
             request.serve(pipeline, run)
 
 
-def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
+def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Inferred:
     """Add what the history and the settings say about a file."""
     if outcome.status is Status.FAILED:
-        return Heard(outcome)
+        return Inferred(outcome)
     store = pipeline.store
     try:
         track = pipeline.by_request.read(outcome.path)
         owned = pipeline.ownership.reason(track, run)
     except FileError as error:
-        return Heard(pipeline.failed(outcome.path, error, run))
+        return Inferred(pipeline.failed(outcome.path, error, run))
     genres = track.genres.values
     ours = ours_among(genres, store.writes.get_history(track.path, track.payload_hash))
-    return Heard(outcome, bool(ours) and ours == genres, owned)
+    return Inferred(outcome, bool(ours) and ours == genres, owned)

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 class Albums:
-    """Keeps albums in step with their tracks.
-
-    Args:
-        session: gives the options.
-    """
+    """Keeps albums in step with their tracks."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

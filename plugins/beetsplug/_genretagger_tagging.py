@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tagging:
-    """The command.
-
-    Args:
-        session: gives the options and the ears.
-        tracks: the rules for tracks.
-        albums: the rules for albums.
-        scribe: writes the files.
-    """
+    """The command."""
 
     def __init__(self, session: Session, tracks: Tracks, albums: Albums, scribe: Scribe) -> None:
         self._session = session

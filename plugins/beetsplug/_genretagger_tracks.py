@@ -42,16 +42,11 @@ from genretagger.errors import FileError
 from genretagger.sentences import sentence
 
 if TYPE_CHECKING:
-    from genretagger.beets.ears import Heard
+    from genretagger.beets.ears import Inferred
 
 
 class Tracks:
-    """The rules for a track.
-
-    Args:
-        session: gives the options and the ears.
-        albums: knows which genres stay beside ours.
-    """
+    """The rules for a track."""
 
     def __init__(self, session: Session, albums: Albums) -> None:
         self._session = session
@@ -136,7 +131,7 @@ class Tracks:
             item.store()
         return True
 
-    def choice(self, heard: Heard) -> Choice:
+    def choice(self, heard: Inferred) -> Choice:
         """The choice for one track."""
         outcome = heard.outcome
         return self.made(outcome.genres, outcome.reason, outcome.scores, "track")
@@ -155,7 +150,7 @@ class Tracks:
         known = float(score) if isinstance(score, int | float) else 0.0
         return Choice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
 
-    def accepts(self, item: Item, heard: Heard, choice: Choice) -> bool:
+    def accepts(self, item: Item, heard: Inferred, choice: Choice) -> bool:
         """Whether an item takes the choice for it; if not, the reason is logged."""
         session, outcome = self._session, heard.outcome
         if outcome.status == "failed":
@@ -207,7 +202,7 @@ class Tracks:
             if write_id:
                 item[WRITE] = write_id
 
-    def _is_contradicted(self, item: Item, heard: Heard) -> bool:
+    def _is_contradicted(self, item: Item, heard: Inferred) -> bool:
         """Whether a note calls genres in the file ours that the history does not know."""
         if heard.ours or not own(item, GIVEN) or not is_ours(item):
             return False

@@ -30,11 +30,7 @@ from genretagger.errors import FileError
 
 
 class Scribe:
-    """Makes sure that each genre of ours that beets writes can be undone.
-
-    Args:
-        session: gives the ears, and logs what was left alone and what failed.
-    """
+    """Makes sure that each genre of ours that beets writes can be undone."""
 
     def __init__(self, session: Session) -> None:
         self.written = 0
