@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.beets import history
-from genretagger.beets.history import Account, spelt
+from genretagger.beets.history import Origin, spelt
 from genretagger.causes import Reason
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
@@ -199,7 +199,7 @@ class Ears:
 
         return self._call(work)
 
-    def account(self, path: Path, number: int, genres: tuple[str, ...]) -> Account:
+    def origin(self, path: Path, number: int, genres: tuple[str, ...]) -> Origin:
         """Say who gave a file its genres, by the history of its audio.
 
         Args:
@@ -213,10 +213,10 @@ class Ears:
             FileError: the file cannot be read.
         """
 
-        def work(pipeline: Pipeline, run: Run) -> Account:
+        def work(pipeline: Pipeline, run: Run) -> Origin:
             track = pipeline.by_request.read(path)
             trail = history.trail(pipeline, track, number)
-            return history.account(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
+            return history.origin(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
 
         return self._call(work)
 
@@ -231,7 +231,7 @@ class Ears:
         Args:
             path: the file.
             genres: ours, as the other program has them.
-            number: of our last write to it, see `account`.
+            number: of our last write to it, see `origin`.
             write: put it back in the file; if not, only return what the file had.
             pretend: check whether this is possible, and change nothing.
 

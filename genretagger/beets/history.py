@@ -23,7 +23,7 @@ from genretagger.types import GenreField, Track
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Origin:
     """Who gave a file its genres.
 
     Attributes:
@@ -128,7 +128,7 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
-def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
+def origin(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Origin:
     """Say who gave a file its genres.
 
     Args:
@@ -140,14 +140,14 @@ def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: 
     now = genres if spelt(now) == spelt(genres) else now
     steps = found.steps(now)
     if not steps:
-        return Account(now, owned=owned)
+        return Origin(now, owned=owned)
     taken = [_spelt(write) for write in found.writes]
     ours = frozenset(ours_among(spelt(now), taken))
     end = next((place for place, genre in enumerate(now) if ours.issuperset(spelt((genre,)))), len(now))
     kept, given = now[:end], now[end:]
     if not ours.issuperset(spelt(given)):
-        return Account(now, owned=owned)  # the owner put other genres among ours
-    return Account(now, kept, given, steps[0].id, steps[0].model, owned)
+        return Origin(now, owned=owned)  # the owner put other genres among ours
+    return Origin(now, kept, given, steps[0].id, steps[0].model, owned)
 
 
 def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[WayBack]:

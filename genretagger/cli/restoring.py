@@ -73,14 +73,14 @@ def _chosen(found: list[Backup], which: list[Path]) -> Backup:
     Raises:
         ConfigError: there is no such one.
     """
-    from genretagger.database.backups import fault_of
+    from genretagger.database.backups import damage_of
 
     hint = "`genretagger doctor --restore` lists them"
     if len(which) > 1:
         raise ConfigError("--restore takes one backup", hint=hint)
     if not which:
         for each in found:
-            if not fault_of(each.path):
+            if not damage_of(each.path):
                 return each
         raise ConfigError("all backups are damaged", path=found[0].path, hint="Look at the disk")
     name = os.fspath(which[0])

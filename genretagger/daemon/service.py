@@ -24,6 +24,7 @@ from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control, Question
 from genretagger.daemon.daily import DailyBackup
+from genretagger.daemon.disks import AGAIN_S
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
@@ -31,7 +32,7 @@ from genretagger.daemon.memory import give_back_memory
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
-from genretagger.daemon.storage import AGAIN_S, Storage, take_over
+from genretagger.daemon.storage import Storage, take_over
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
 from genretagger.database.values import Claimant

@@ -151,7 +151,7 @@ def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequenc
     )
 
 
-class _Entry(NamedTuple):
+class _Name(NamedTuple):
     """A name in a folder; no more is kept, as a folder may hold a hundred thousand."""
 
     is_folder: bool
@@ -183,9 +183,9 @@ def walk(
         by_path: give all paths in the order of their bytes. Otherwise the files of a folder come before its folders.
     """
 
-    def listed(place: bytes) -> Iterator[_Entry]:
+    def listed(place: bytes) -> Iterator[_Name]:
         entered(place)
-        found: list[_Entry] = []
+        found: list[_Name] = []
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -212,11 +212,11 @@ def walk(
             yield above + entry.name, entry.is_regular
 
 
-def _in_path(entry: _Entry) -> bytes:
+def _in_path(entry: _Name) -> bytes:
     return entry.name + b"/" if entry.is_folder else entry.name
 
 
-def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders: Sequence[str]) -> _Entry | None:
+def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders: Sequence[str]) -> _Name | None:
     """What a walk wants to know of an entry; None if it passes over it."""
     name = os.fsdecode(entry.name)
     is_folder = entry.is_dir(follow_symlinks=False)
@@ -226,4 +226,4 @@ def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders
         return None
     if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
         return None
-    return _Entry(is_folder, entry.name, not is_folder and entry.is_file(follow_symlinks=False))
+    return _Name(is_folder, entry.name, not is_folder and entry.is_file(follow_symlinks=False))

@@ -103,12 +103,12 @@ class Tagging:
     def _lacks(self, item: Item) -> bool:
         """Whether a file has neither the genres of its item nor any from another program."""
         genres = tuple(genres_of(item))
-        account = self._session.listen().account(path_of(item), written(item), genres)
-        held = tuple(named(account.genres))
+        origin = self._session.listen().origin(path_of(item), written(item), genres)
+        held = tuple(named(origin.genres))
         if held == genres:
             return False
-        if account.owned or (held and not account.given and held != tuple(whose(item)[0])):
-            self._session.say("not written", item, account.owned or unread(held))
+        if origin.owned or (held and not origin.given and held != tuple(whose(item)[0])):
+            self._session.say("not written", item, origin.owned or unread(held))
             return False
         return True
 

@@ -91,17 +91,17 @@ class Tracks:
         """
         genres = genres_of(item)
         try:
-            account = self._session.listen().account(path_of(item), written(item), tuple(genres))
+            origin = self._session.listen().origin(path_of(item), written(item), tuple(genres))
         except FileError:
             return False
-        kept, given = list(account.kept), list(account.given)
+        kept, given = list(origin.kept), list(origin.given)
         if not given or [*kept, *given] != genres:
             return False
         source = own(item, SOURCE)
         give(item, kept, given)
         item[SOURCE] = source or "track"
-        item[MODEL] = account.model
-        item[WRITE] = account.write
+        item[MODEL] = origin.model
+        item[WRITE] = origin.write
         if not self._session.on("pretend"):
             item.store()
         return True
@@ -119,11 +119,11 @@ class Tracks:
         if not is_ours(album) and not any(is_ours(other) and genres_of(other) == genres for other in others):
             return False
         try:
-            account = self._session.listen().account(path_of(item), written(item), (*kept, *given))
+            origin = self._session.listen().origin(path_of(item), written(item), (*kept, *given))
         except FileError:
             return False
-        in_file = named(account.genres)
-        if in_file and not (account.given and in_file == [*kept, *given]):
+        in_file = named(origin.genres)
+        if in_file and not (origin.given and in_file == [*kept, *given]):
             return False
         item.genres = [*kept, *given]
         item.mtime = item.current_mtime()
@@ -207,8 +207,8 @@ class Tracks:
         if heard.ours or not own(item, GIVEN) or not is_ours(item):
             return False
         genres = tuple(genres_of(item))
-        account = self._session.listen().account(path_of(item), written(item), genres)
-        return account.genres == genres and not account.given
+        origin = self._session.listen().origin(path_of(item), written(item), genres)
+        return origin.genres == genres and not origin.given
 
 
 def unread(genres: tuple[str, ...]) -> str:
