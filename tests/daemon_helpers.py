@@ -180,3 +180,15 @@ def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False, ma
         pytest.skip("namespaces cannot be had here")
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def command(*arguments: str | Path, data_dir: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "genretagger", *arguments],
+        env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
