@@ -155,9 +155,7 @@ class Ears:
         """Note in the history that another program is about to write our genres into a file.
 
         Args:
-            path: the file.
             genres: as they will be read back.
-            reason: why.
 
         Returns:
             The number of the write, for `settle`; None if the file has these genres already.
@@ -203,7 +201,6 @@ class Ears:
         """Say who gave a file its genres, by the history of its audio.
 
         Args:
-            path: the file.
             number: of our last write to it, if another program noted it; 0 if not. With it, the
                 history of a converted file is found.
             genres: as the other program spells them; it may have read a joined field as several
@@ -229,7 +226,6 @@ class Ears:
         have been moved or converted.
 
         Args:
-            path: the file.
             genres: ours, as the other program has them.
             number: of our last write to it, see `origin`.
             write: put it back in the file; if not, only return what the file had.

@@ -58,11 +58,7 @@ class Trail:
     same_audio: bool
 
     def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
-        """Our writes in effect that led to a file's genres, newest first, back to another's choice.
-
-        Args:
-            genres: those that the file has now.
-        """
+        """Our writes in effect that led to a file's genres, newest first, back to another's choice."""
         return list(self._steps(genres))
 
     def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
@@ -112,8 +108,6 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     """Find the writes that led to a file.
 
     Args:
-        pipeline: the database, and how a file is read.
-        track: the file as it is now.
         number: of our last write to it, if another program noted it; 0 if not.
     """
     store = pipeline.store
@@ -132,10 +126,8 @@ def origin(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: R
     """Say who gave a file its genres.
 
     Args:
-        found: the writes that led to it.
         now: the genres in the file.
         genres: as another program reads them.
-        owned: why the history leaves the genre to its owner.
     """
     now = genres if spelt(now) == spelt(genres) else now
     steps = found.steps(now)

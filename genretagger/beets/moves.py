@@ -13,7 +13,6 @@ def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
     """Note in the database that files were moved; this does not need the model.
 
     Args:
-        settings: where the database is.
         moves: from where to where, in their order.
 
     Raises:

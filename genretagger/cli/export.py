@@ -239,7 +239,6 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
 
     Args:
         rows: tracks in the order to play them; what could not be read is left out.
-        sink: where to.
         folder: where the playlist will lie; None gives whole paths.
 
     Raises:

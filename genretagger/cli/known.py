@@ -53,13 +53,7 @@ Report: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Tracks whose genres are known.
-
-    Attributes:
-        lessons: the tracks.
-        failures: files that failed.
-        source: who knew the genres.
-    """
+    """Tracks whose genres are known."""
 
     lessons: Lessons
     failures: tuple[FileError, ...]
@@ -109,12 +103,8 @@ def gather(
     """Hear the tracks whose genres are known, and hand them on while the pipeline is open.
 
     Args:
-        settings: with the model to listen by.
         paths: files and folders; none for all that the source knows.
-        source: who knows the genres.
-        names: the owner's names.
         then: gets the pipeline, the tracks, and whom to tell of its progress.
-        shown: whether to show a bar.
 
     Raises:
         typer.Exit: interrupted.

@@ -167,7 +167,6 @@ class Bar:
 
         Args:
             description: what is being done, such as the name of a file.
-            done: how many are done.
             total: of how many; None if nobody knows.
             note: what became of them so far, in a few words.
         """

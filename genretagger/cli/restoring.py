@@ -23,8 +23,6 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
 
     Args:
         which: the number, name or path of a backup; none for the newest sound one.
-        yes: do not ask.
-        as_json: tell it as JSON.
 
     Raises:
         GenretaggerError: there is no such backup, it is damaged, or somebody uses the database.

@@ -39,7 +39,6 @@ class Rows:
 
     Args:
         roots: what was named on the command line.
-        verbose: also show scores and what was heard.
         done: the word for a file that was changed, and for one that would be.
         terminal: whether standard output is a terminal; found out if it is not given.
         width: characters of a line on a terminal; found out if it is not given.
@@ -148,8 +147,6 @@ def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: s
     """A file as `apply` and `undo` tell of it: what became of it, genres and path; in a second line why it stays.
 
     Args:
-        outcome: what became of it.
-        genres: those to show.
         done: the word for a file that was changed.
         would: the word for one that would be.
     """

@@ -131,7 +131,6 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
     """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
 
     Args:
-        path: any path.
         in_command: whether it is an argument of a command, the only place where systemd looks for variables.
 
     Raises:

@@ -202,9 +202,7 @@ class _Tally:
         """Print the summary for people on standard error.
 
         Args:
-            run: what ended.
             left: how many files an interrupt left; None where there was none.
-            plan: the plan that was made, if one was.
         """
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""

@@ -226,7 +226,6 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
     """The model to hear with: one that was learned passes on the one below it.
 
     Args:
-        store: the models.
         listens: the model that is asked for, or in use.
         name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
     """

@@ -38,7 +38,6 @@ class Words:
     """How a command calls what it does.
 
     Attributes:
-        command: its name.
         done: what it has done to a write.
         nothing: what it says when there is nothing to do.
     """
@@ -66,9 +65,6 @@ class Request:
     """What was asked for, and what earlier runs of the same command have done of it.
 
     Args:
-        words: of the command.
-        asked: of the command line.
-        store: the database.
         tell: is told which run `--last` means.
     """
 

@@ -38,7 +38,6 @@ class Arrivals:
 
     Args:
         settings: what is ignored, and how long a file has to be quiet.
-        roots: the watched folders.
         ask: passes an order to the thread of the database.
 
     Attributes:

@@ -61,7 +61,6 @@ def fault_of(path: Path, *, copied: bool = True) -> SystemFaultError | None:
     Nothing is written to find out. A file that is gone says nothing about its disk.
 
     Args:
-        path: the file.
         copied: whether there has to be room for a copy of it.
     """
     real = Path(os.path.realpath(path))

@@ -55,10 +55,7 @@ class Engine:
     """The work of one engine.
 
     Args:
-        settings: from the watcher.
         claimant: by which name and from which folders it takes jobs.
-        pipeline: open.
-        store: the database of the pipeline.
         stop: done when the engine should end.
         wake: set when there may be new work.
         resume: set when the paused disks should be tried again.

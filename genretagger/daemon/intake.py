@@ -46,7 +46,6 @@ class Look:
     """A folder has to be compared with the database.
 
     Attributes:
-        root: the watched folder.
         folder: the folder below it to scan; the root itself for all of it.
         priority: of the files found there.
         remote: whether its times come from another clock.
@@ -154,9 +153,7 @@ class Intake:
     """The thread, and how to give it orders.
 
     Args:
-        settings: the database and the rules.
         service: whose part of the queue it fills.
-        tell: gets the reports, in this thread.
     """
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:

@@ -25,7 +25,6 @@ class Unhandled:
     """A file that is new or differs from what the database knows.
 
     Attributes:
-        path: the file.
         stat: what `stat` returned for it.
         changed: whether the path had another file when it was last looked at.
     """
@@ -41,7 +40,6 @@ def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     A file that this user could not write is checked again: nothing in its metadata says when it may.
 
     Args:
-        handled: what the database says.
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
@@ -52,7 +50,6 @@ class Scan:
     """One scan of a folder.
 
     Args:
-        folder: the folder to scan.
         known: what the database knows of the files below it, in the order of their paths.
         rules_key: the rules by which a file has to have been handled.
         ignore: patterns of what is left out.

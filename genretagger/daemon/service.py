@@ -65,7 +65,6 @@ class Service:
     Args:
         roots: the folders, absolute.
         load: reads the configuration; called again on SIGHUP.
-        events: the log.
 
     Raises:
         GenretaggerError: another watcher uses this database, or the database cannot be used.

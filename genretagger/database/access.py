@@ -40,13 +40,11 @@ class Access:
     """Two connections to one database, for reading and for writing.
 
     Args:
-        engine: the database.
         path: its file; None where it has none.
         location: how to name it to people.
         read_only: refuse to write.
 
     Attributes:
-        is_sqlite: whether the engine is SQLite.
         left_out: rows that hold what they cannot, by table and number, each with what is wrong.
     """
 
@@ -121,7 +119,6 @@ class Access:
         """The rows that hold what they may; each of the others is named once, and left out.
 
         Args:
-            model: their table.
             rows: whole rows, or some of their columns and `id`.
         """
         sound = []
@@ -210,9 +207,7 @@ def upsert(connection: Connection, model: type[Base], key: Mapping[str, Any], va
 
     Args:
         connection: in a transaction.
-        model: the table.
         key: the columns that identify the row, and their values.
-        values: the other columns.
     """
     change, add = _statements(model, tuple(key), tuple(values))
     row = {**{f"key_{name}": value for name, value in key.items()}, **values}

@@ -40,13 +40,7 @@ _HEADER_COUNTERS = ((24, 28), (92, 100))
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup.
-
-    Attributes:
-        path: its file.
-        made_at: when it was made.
-        size_bytes: its size.
-    """
+    """One backup."""
 
     path: Path
     made_at: datetime
@@ -67,8 +61,6 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
     """Copy a SQLite file, with what its log holds, while others may use it; the copy is complete or absent.
 
     Args:
-        source: the database.
-        target: the backup.
         rest: called after each megabyte.
 
     Raises:
@@ -100,7 +92,6 @@ def back_up_daily(database: Path, *, now_s: float | None = None) -> Path | None:
     """Make the backup of the day, if it is time and anything changed, and remove those of more than a week ago.
 
     Args:
-        database: the SQLite file.
         now_s: the present, in seconds since 1970.
 
     Returns:
@@ -194,7 +185,6 @@ def put_back(backup: Path, database: Path) -> Path | None:
 
     Args:
         backup: a sound backup.
-        database: the file to replace.
 
     Returns:
         Where the present file lies now; None if there was none.

@@ -42,7 +42,6 @@ class Jobs(Claims):
 
         Args:
             service: whose jobs they are.
-            jobs: the files.
 
         Returns:
             How many files wait that did not before.

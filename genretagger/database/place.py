@@ -151,7 +151,6 @@ def tighten(database: Path, *, folder: bool) -> None:
     """Let only their owner read the database and what lies beside it; nothing is done for files of other users.
 
     Args:
-        database: its file.
         folder: whether the folder is ours as well.
     """
     if os.name != "posix":

@@ -37,8 +37,6 @@ class OddRow:
     """A row that holds what it cannot.
 
     Attributes:
-        table: its table.
-        id: its number.
         column: the first column that is wrong.
         value: what that column holds, shortened, for people.
     """
@@ -182,7 +180,6 @@ def fault(table: str, row: Any) -> OddRow | None:
     """What is wrong with a row; None if nothing is.
 
     Args:
-        table: its table.
         row: its columns, or some of them, among which is `id`; columns of other tables are passed over.
     """
     rules = RULES[table]

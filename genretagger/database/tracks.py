@@ -115,7 +115,6 @@ class Tracks(Repository):
         Args:
             stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
                 file changed later, so it is worth another attempt whatever the error says.
-            error: what happened.
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):

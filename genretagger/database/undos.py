@@ -41,7 +41,6 @@ class Undos(Writes):
 
         Args:
             run_id: only undos that this run made, or that took back what this run wrote.
-            under: only to this path, or below it.
         """
         writes = self.get_all(under=under) if run_id is None else self._undos_of(run_id)
         page: list[StoredWrite] = []

@@ -53,7 +53,6 @@ class StoredFailure:
     Attributes:
         error: the error as it was raised, with its class, path and hint.
         retry: whether the unchanged file is worth another attempt.
-        seen_at: when it happened.
     """
 
     error: FileError
@@ -66,15 +65,10 @@ class AnalysisNote:
     """A stored analysis without its arrays.
 
     Attributes:
-        model: the model's name.
-        fingerprint: the model's sha256.
         plan: which windows were listened to.
         provider: the ONNX Runtime provider that computed it; empty where nothing was computed.
-        hearing: how it ended.
         windows: how many windows were heard.
         cause: why nothing could be heard; empty otherwise.
-        seconds: how long it took.
-        analysed_at: when.
     """
 
     model: str
@@ -106,11 +100,9 @@ class StoredDecision:
     """The genres chosen for a payload.
 
     Attributes:
-        decision: genres, scores and reason.
         model: name of the model that it rests on.
         plan: the windows that it rests on.
         settings: fingerprint of the settings that it was made with.
-        decided_at: when.
     """
 
     decision: Decision
@@ -137,20 +129,16 @@ class StoredWrite:
     """One change of a genre field.
 
     Attributes:
-        id: number of the write.
         run_id: number of the run that made it.
         path: the file, where it lay then.
-        payload_hash: the track's identity.
         before: the genre field as it was, enough to put it back.
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
         reason: why it was written.
         temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
-        state: where it stands.
         undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        kind: what it did.
         of_run: number of the run whose write an undo takes back or a redo puts back; None for others.
         undone_by: number of the run that took it back; None if none did.
     """
@@ -189,7 +177,6 @@ def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[st
     What the owner had before, chose in a plan, or left or put there when they changed the field afterwards, is theirs.
 
     Args:
-        genres: the genres that the file has now.
         writes: the writes to it that took place, oldest first.
     """
     ours: frozenset[str] = frozenset()
@@ -214,7 +201,6 @@ class Known:
     """Everything that is known of one path.
 
     Attributes:
-        path: the file.
         track: what lay there when it was last read; None where it never could be.
         failure: why it last failed; None where it did not.
         analyses: who listened to it and how, newest first.
@@ -284,7 +270,6 @@ class NewJob:
     """A file to handle.
 
     Attributes:
-        path: the file.
         root: the watched folder that it lies in, which a write must not leave.
         priority: 0 for what has just come, 1 for the backlog.
         changed: whether it is another file than the one that may have failed before.
@@ -301,9 +286,7 @@ class StoredJob:
     """A file that the service has to handle.
 
     Attributes:
-        path: the file.
         root: the watched folder that it lies in.
-        state: where it stands.
         priority: 0 for what has just come, 1 for the backlog.
         attempts: how often it was begun.
         not_before: when it may be tried.

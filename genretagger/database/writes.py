@@ -72,7 +72,6 @@ class Writes(Repository):
 
         Args:
             before: the genre field as it is, enough to put it back.
-            after: the genre field as it shall be.
             temporary_name: name of the copy that will be edited, in the file's folder.
             undo_of: number of the write that this one undoes.
 
@@ -101,7 +100,6 @@ class Writes(Repository):
         """Note a write that took place although its record was lost, so that it can be undone.
 
         Args:
-            track: the file as it is now.
             before: what is taken for its genre field before that write.
             reason: why it is taken for ours.
 
@@ -130,7 +128,6 @@ class Writes(Repository):
         still be finished: the last word is with whom holds the file.
 
         Args:
-            write_id: from `begin`.
             state: DONE or ABANDONED.
             after: the genre field as it was read back; None if it is as announced.
             stamp: what `stat` says of the file now; None leaves what is known of the file as it is.

@@ -49,11 +49,7 @@ class BeingWritten(Exception):  # noqa: N818 - an answer, not an error
 
 
 def open_to_read(opener: Callable[[int], int]) -> int:
-    """Open without touching the access time where the system lets us: only the owner and root may ask for that.
-
-    Args:
-        opener: opens with the flags that it is given.
-    """
+    """Open without touching the access time where the system lets us: only the owner and root may ask for that."""
     try:
         return opener(READ_FLAGS | _NO_ATIME)
     except PermissionError:

@@ -65,7 +65,6 @@ def companion(path: Path, root: Path) -> str:
     """Name the file that says that another one is still being downloaded; empty if there is none.
 
     Args:
-        path: the file.
         root: the folder that it was found in: aria2 may download a folder as a whole, `ALBUM` with `ALBUM.aria2`.
     """
     folder, name = os.fspath(path.parent), path.name

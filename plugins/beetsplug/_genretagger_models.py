@@ -112,7 +112,6 @@ def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None
     """Set the genres without storing, and note which are ours; without ours, all notes are removed.
 
     Args:
-        model: the track or album.
         kept: the owner's genres that stay.
         given: those that we add to them.
     """

@@ -40,12 +40,7 @@ LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
 
 
 class Session:
-    """One `beet` command.
-
-    Args:
-        config: the plugin's section of beets' configuration.
-        log: the plugin's log.
-    """
+    """One `beet` command."""
 
     def __init__(self, config: Any, log: Any) -> None:
         self.config = config

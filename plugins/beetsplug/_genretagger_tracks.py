@@ -56,7 +56,6 @@ class Tracks:
         """Whether an item's genre stays, so that nothing is inferred.
 
         Args:
-            item: the track.
             source: `track` or `album`: what would be inferred.
         """
         session = self._session
@@ -191,7 +190,6 @@ class Tracks:
         """Give an item back its genres from before us, without storing.
 
         Args:
-            item: the track.
             genres: those that it had.
             in_library_only: its file was not written, so it may still have our genres.
         """

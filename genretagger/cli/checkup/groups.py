@@ -45,9 +45,6 @@ TIME_LIMIT_S = 20.0
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:
     """Look at everything.
 
-    Args:
-        paths: folders of music to look at as well.
-
     Yields:
         What was found, always in the same order.
     """
