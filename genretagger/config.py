@@ -96,10 +96,7 @@ class Settings(BaseSettings):
     model: str = Field("musicnn-yamnet", min_length=1, description="name of the model to listen with")
     device: Device = Field("auto", description="where the model runs; auto takes the best there is")
     windows: Annotated[int | None, BeforeValidator(window_count)] = Field(
-        16,
-        ge=1,
-        le=10_000,
-        description='stretches of about 3 s to listen to, spread over the track, or "all"',
+        16, ge=1, le=10_000, description='stretches of about 3 s to listen to, spread over the track, or "all"'
     )
     threads: int = Field(0, ge=0, le=1024, description="inference threads; 0 means one for each core")
     jobs: int = Field(0, ge=0, le=256, description="files decoded at once; 0 means one for each core, at most 4")
@@ -168,8 +165,7 @@ class Settings(BaseSettings):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(at_home)] = Field(
-        default_factory=default_data_dir,
-        description="where the database and the models lie",
+        default_factory=default_data_dir, description="where the database and the models lie"
     )
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
@@ -320,9 +316,7 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return ConfigError(
-            f"unknown option {option} in {path}",
-            path=path,
-            hint=_did_you_mean(option, set(Settings.model_fields)),
+            f"unknown option {option} in {path}", path=path, hint=_did_you_mean(option, set(Settings.model_fields))
         )
     if flags.get(option) is not None:
         place = f"--{option.replace('_', '-')}"

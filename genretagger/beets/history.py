@@ -189,7 +189,5 @@ def _lies_at(pipeline: Pipeline, path: Path, payload_hash: str) -> bool:
 def _spelt(write: StoredWrite) -> StoredWrite:
     before, after = write.before, write.after
     return replace(
-        write,
-        before=replace(before, values=spelt(before.values)),
-        after=replace(after, values=spelt(after.values)),
+        write, before=replace(before, values=spelt(before.values)), after=replace(after, values=spelt(after.values))
     )

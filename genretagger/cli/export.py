@@ -71,8 +71,7 @@ def export(
         typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
     ] = None,
     format_: Annotated[
-        Format | None,
-        typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False),
+        Format | None, typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False)
     ] = None,
     target: Annotated[
         Path | None,

@@ -34,8 +34,7 @@ def history(
         ),
     ] = None,
     run: Annotated[
-        int | None,
-        typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False),
+        int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -252,10 +252,7 @@ def add(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            parser=existing_file,
-            show_default=False,
-            help="Its labels, one a line or a JSON list.",
+            metavar="FILE", parser=existing_file, show_default=False, help="Its labels, one a line or a JSON list."
         ),
     ] = None,
     backbone: Annotated[

@@ -83,12 +83,7 @@ class Scan:
         seen = next(self._known, None)
         ignore, folders = self._ignored
         paths = walk(
-            os.fsencode(self._folder),
-            self._root,
-            ignore=ignore,
-            folders=folders,
-            failed=self._unreadable,
-            by_path=True,
+            os.fsencode(self._folder), self._root, ignore=ignore, folders=folders, failed=self._unreadable, by_path=True
         )
         for path, _ in paths:
             while seen is not None and seen.path < path:

@@ -9,17 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import (
-    ColumnElement,
-    LargeBinary,
-    delete,
-    func,
-    insert,
-    not_,
-    or_,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, LargeBinary, delete, func, insert, not_, or_, select, type_coerce
 from sqlalchemy import update as change
 
 from genretagger.database.claims import Claims, is_of, stored_job

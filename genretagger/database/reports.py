@@ -17,14 +17,7 @@ from genretagger.database.models import AnalysisRow, Base, DecisionRow, ModelRow
 from genretagger.database.paths import lies_under
 from genretagger.database.rules import OddRow, fault, word
 from genretagger.database.tracks import failure_of, track_of
-from genretagger.database.values import (
-    AnalysisNote,
-    Counts,
-    Known,
-    StoredDecision,
-    StoredWrite,
-    WriteState,
-)
+from genretagger.database.values import AnalysisNote, Counts, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.types import Stamp
 
 _ANALYSES = (

@@ -115,12 +115,7 @@ class Writes(Repository):
         return number
 
     def finish(
-        self,
-        write_id: int,
-        state: WriteState,
-        *,
-        after: GenreField | None = None,
-        stamp: Stamp | None = None,
+        self, write_id: int, state: WriteState, *, after: GenreField | None = None, stamp: Stamp | None = None
     ) -> None:
         """Settle a write, and with it what is known of the file, in one transaction.
 

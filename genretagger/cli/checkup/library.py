@@ -73,12 +73,7 @@ def _walk(root: Path, settings: Settings) -> _Tally:
             tally.closed_folders.append(Path(os.fsdecode(error.filename)))
 
     files = walk(
-        os.fsencode(root),
-        root,
-        ignore=settings.ignore,
-        folders=settings.ignore_folders,
-        failed=failed,
-        entered=entered,
+        os.fsencode(root), root, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed, entered=entered
     )
     for path, is_regular in files:
         if not is_regular and oddity(path):
