@@ -42,7 +42,7 @@ def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
 def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode: int) -> None:
     script = """
         import os, sys
-        import genretagger.config, genretagger.daemon.control, genretagger.database, genretagger.cli.output
+        import genretagger.config, genretagger.daemon.control, genretagger.database.store, genretagger.cli.output
         from genretagger.cli.main import main
         os.setgroups([])
         os.setgid(65534)
