@@ -19,7 +19,8 @@ import numpy as np
 from genretagger.audio import listen
 from genretagger.audio.mel import heard
 from genretagger.audio.windows import plan_key, spread
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.errors import UnsupportedFileError
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import new_temporary_name, open_for_reading, stamp_of

@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
 
     from genretagger.config import load
-    from genretagger.database import Store
+    from genretagger.database.store import Store
     from genretagger.files.discover import find
     from genretagger.model import ModelStore
     from genretagger.model.listener import Listener

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from genretagger.daemon.scan import Scan
-from genretagger.database import Claimant, NewJob, Store
+from genretagger.database.store import Store
 from genretagger.database.tracks import SCAN_ROWS
+from genretagger.database.values import Claimant, NewJob
 from genretagger.types import GenreField, Stamp, Track
 
 FOLDER_FILES = 12

@@ -28,7 +28,7 @@ from benchmarks.measure import HEARING, STAGES, Bench
 from benchmarks.music import make_tracks
 from benchmarks.runs import Runs, WholeRun
 from genretagger.config import load
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import FileError, GenretaggerError, ModelError
 from genretagger.files.discover import find
 from genretagger.model import DEFAULT, PULLABLE, InstalledModel, ModelStore

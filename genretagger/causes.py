@@ -35,6 +35,7 @@ class Cause(StrEnum):
     # what keeps us from writing
     TOO_SHORT = "too_short"
     UNFINISHED = "unfinished"
+    INCOMPLETE = "incomplete"
     CONTAINER = "container"
     HARD_LINKED = "hard_linked"
     OUTSIDE = "outside"
@@ -98,6 +99,7 @@ REFUSALS = frozenset(
     {
         Cause.TOO_SHORT,
         Cause.UNFINISHED,
+        Cause.INCOMPLETE,
         Cause.CONTAINER,
         Cause.HARD_LINKED,
         Cause.OUTSIDE,

@@ -15,11 +15,8 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import tomllib
-import unicodedata
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,69 +31,23 @@ from pydantic_settings import (
 )
 
 from genretagger.errors import ConfigError, OptionError
+from genretagger.option_values import (
+    Capitalisation,
+    Device,
+    FolderNames,
+    Names,
+    address,
+    at_home,
+    window_count,
+    words,
+    writable,
+)
 from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
 from genretagger.types import Albums, Policy
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 _ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
-
-
-class Capitalisation(StrEnum):
-    """How genre names are spelled in tags."""
-
-    STANDARD = "standard"
-    LOWER = "lower"
-    TITLE = "title"
-
-
-def _split(value: object) -> object:
-    """Take `a, b` for a list, as a shell variable has it."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _folder_names(value: object) -> object:
-    """As `_split`, and the word `none` for no names: an empty variable counts as unset."""
-    return [] if isinstance(value, str) and value.strip().lower() == "none" else _split(value)
-
-
-def _words(value: object) -> object:
-    """Take a text for a command as a shell would read it, though no shell runs it."""
-    return shlex.split(value) if isinstance(value, str) else value
-
-
-def _window_count(value: object) -> object:
-    """Take the word `all` for "listen to everything"."""
-    return None if isinstance(value, str) and value.strip().lower() == "all" else value
-
-
-def _writable(aliases: dict[str, str]) -> dict[str, str]:
-    """Refuse names that players would split in two, and those that no tag takes."""
-    names = {spelling: name.strip() for spelling, name in aliases.items()}
-    for name in names.values():
-        if not name or any(mark in name for mark in "/;,"):
-            raise ValueError(f"the name {name!r} is empty or holds one of / ; , which players split genres on")
-        if len(name) > 200 or any(unicodedata.category(mark) in ("Cc", "Cs") for mark in name):
-            raise ValueError(f"the name {name[:40]!r} is longer than 200 letters or holds a control character")
-    return names
-
-
-def _address(url: str) -> str:
-    """Refuse what is no address: it would be taken for the name of a file in the current folder."""
-    if url and not _SCHEME.match(url):
-        raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
-    return url
-
-
-def _at_home(path: Path) -> Path:
-    """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-FolderNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_folder_names)]
 
 _FOLDERS_OF_OTHERS = (
     *("@eaDir", "#recycle", "#snapshot", "@tmp"),  # Synology
@@ -144,11 +95,8 @@ class Settings(BaseSettings):
     # Listening
     model: str = Field("musicnn-yamnet", min_length=1, description="name of the model to listen with")
     device: Device = Field("auto", description="where the model runs; auto takes the best there is")
-    windows: Annotated[int | None, BeforeValidator(_window_count)] = Field(
-        16,
-        ge=1,
-        le=10_000,
-        description='stretches of about 3 s to listen to, spread over the track, or "all"',
+    windows: Annotated[int | None, BeforeValidator(window_count)] = Field(
+        16, ge=1, le=10_000, description='stretches of about 3 s to listen to, spread over the track, or "all"'
     )
     threads: int = Field(0, ge=0, le=1024, description="inference threads; 0 means one for each core")
     jobs: int = Field(0, ge=0, le=256, description="files decoded at once; 0 means one for each core, at most 4")
@@ -161,7 +109,7 @@ class Settings(BaseSettings):
     )
     allow: Names = Field((), description="only these genres; empty means all")
     forbid: Names = Field((), description="never these genres")
-    aliases: Annotated[dict[str, str], AfterValidator(_writable)] = Field(
+    aliases: Annotated[dict[str, str], AfterValidator(writable)] = Field(
         {}, description='your own names: { "Hip-Hop" = "Rap" }'
     )
     add_parents: bool = Field(False, description="also write the parents of a genre (House: Electronic)")
@@ -204,7 +152,7 @@ class Settings(BaseSettings):
     retry_s: float = Field(60, ge=0, le=86_400, description="seconds before the second attempt; then twice as many")
     idle_s: float = Field(60, ge=0, le=86_400, description="seconds without work before the model is unloaded")
     low_priority: bool = Field(True, description="let every other program go first")
-    on_tagged: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = Field(
+    on_tagged: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words)] = Field(
         (), description='a command to run after each write, "mpc update"; the path and the genres follow it'
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
@@ -216,11 +164,10 @@ class Settings(BaseSettings):
     time_limit_s: float = Field(300, gt=0, le=604_800, description="most seconds for one step on one file")
 
     # Places
-    data_dir: Annotated[Path, AfterValidator(_at_home)] = Field(
-        default_factory=default_data_dir,
-        description="where the database and the models lie",
+    data_dir: Annotated[Path, AfterValidator(at_home)] = Field(
+        default_factory=default_data_dir, description="where the database and the models lie"
     )
-    database_url: Annotated[str, AfterValidator(_address)] = Field(
+    database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
     )
 
@@ -242,15 +189,20 @@ class Settings(BaseSettings):
     @property
     def database_file(self) -> Path | None:
         """The file that the database lies in; None if it is one of another engine than SQLite."""
-        if not self.database_url:
-            return self.data_dir / "library.sqlite3"
+        if isinstance(self.database, Path):
+            return self.database
         prefix = "sqlite:///"
-        return Path(self.database_url.removeprefix(prefix)) if self.database_url.startswith(prefix) else None
+        return Path(self.database.removeprefix(prefix)) if self.database.startswith(prefix) else None
 
     @property
     def database(self) -> str | Path:
         """The database: the URL that was asked for, or the file in the data folder."""
         return self.database_url or self.data_dir / "library.sqlite3"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether the database is there, as far as can be told without opening it: one at an address is."""
+        return not isinstance(self.database, Path) or self.database.exists()
 
     @property
     def worker_count(self) -> int:
@@ -364,9 +316,7 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return ConfigError(
-            f"unknown option {option} in {path}",
-            path=path,
-            hint=_did_you_mean(option, set(Settings.model_fields)),
+            f"unknown option {option} in {path}", path=path, hint=_did_you_mean(option, set(Settings.model_fields))
         )
     if flags.get(option) is not None:
         place = f"--{option.replace('_', '-')}"

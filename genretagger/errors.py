@@ -205,29 +205,11 @@ class WorkerLostError(WorkerError):
     why: ClassVar[Cause] = Cause.KILLED
 
 
-FILE_ERRORS: dict[str, type[FileError]] = {
-    error.__name__: error
-    for error in (
-        FileError,
-        UnsupportedFileError,
-        AudioError,
-        TooShortError,
-        TagError,
-        WriteRefusedError,
-        NotAllowedError,
-        FileChangedError,
-        FileBusyError,
-        AccessError,
-        SystemFaultError,
-        NoSpaceError,
-        ReadOnlyError,
-        WorkerError,
-        WorkerTimeoutError,
-        WorkerMemoryError,
-        BugError,
-        WorkerLostError,
-    )
-}
+def _family(kind: type[FileError]) -> list[type[FileError]]:
+    return [kind, *(each for below in kind.__subclasses__() for each in _family(below))]
+
+
+FILE_ERRORS = {kind.__name__: kind for kind in _family(FileError)}
 """By name, so that an error can cross the boundary of a process."""
 
 

@@ -107,6 +107,11 @@ def _unfinished(figures: _Figures) -> Sentence:
     return Sentence("it is ", "not complete", f": {figures['beside']} says that its download is not finished")
 
 
+def _incomplete(figures: _Figures) -> Sentence:
+    rest = f" ({figures['zeros']:,} bytes); let its download finish, or fetch it again"
+    return Sentence("it is ", "not complete: zeros lie where sound should be", rest)
+
+
 def _would_lose(figures: _Figures) -> Sentence:
     return Sentence(
         "it ", f"would lose the genre {figures['genre']}", ", which the option protect keeps: add it to the plan"
@@ -151,25 +156,10 @@ def _words(figures: _Figures) -> Sentence:
 
 _FORCE = "; --force tags it again"
 _FAILURES = (
-    *(
-        Cause.NOT_PERMITTED,
-        Cause.FAILED,
-        Cause.UNSUPPORTED,
-        Cause.UNDECODABLE,
-        Cause.TAGS_UNREADABLE,
-        Cause.WRITE_REFUSED,
-    ),
-    *(
-        Cause.CHANGED_MEANWHILE,
-        Cause.BUSY,
-        Cause.NO_ACCESS,
-        Cause.SYSTEM_FAULT,
-        Cause.NO_SPACE,
-        Cause.READ_ONLY,
-        Cause.CRASHED,
-        Cause.TIMED_OUT,
-    ),
-    *(Cause.OUT_OF_MEMORY, Cause.KILLED, Cause.BUG),
+    *(Cause.NOT_PERMITTED, Cause.FAILED, Cause.UNSUPPORTED, Cause.UNDECODABLE, Cause.TAGS_UNREADABLE),
+    *(Cause.WRITE_REFUSED, Cause.CHANGED_MEANWHILE, Cause.BUSY, Cause.NO_ACCESS, Cause.SYSTEM_FAULT),
+    *(Cause.NO_SPACE, Cause.READ_ONLY, Cause.CRASHED, Cause.TIMED_OUT, Cause.OUT_OF_MEMORY),
+    *(Cause.KILLED, Cause.BUG),
 )
 
 SENTENCES: Mapping[Cause, _Words] = {
@@ -193,6 +183,7 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.HANDLED_BEFORE: _fixed("it ", "was handled before", ", and its tags were edited by another program since"),
     Cause.TOO_SHORT: _too_short,
     Cause.UNFINISHED: _unfinished,
+    Cause.INCOMPLETE: _incomplete,
     Cause.CONTAINER: _failure,
     Cause.HARD_LINKED: _hard_linked,
     Cause.OUTSIDE: _outside,

@@ -83,7 +83,7 @@ class Track:
         duration_s: length as the container declares it; None where it does not.
         payload_hash: hex digest of the audio bytes without the tags: the track's identity across renames.
         genres: the genre field.
-        refusal: why genres cannot be written to it; None where they can.
+        refusal: why genres cannot be written to it; None if they can.
         credits: who plays, and what; None if nobody has read them yet.
     """
 
@@ -93,7 +93,7 @@ class Track:
     duration_s: float | None
     payload_hash: str
     genres: GenreField
-    refusal: str | None = None
+    refusal: Reason | None = None
     credits: Credits | None = None
 
 

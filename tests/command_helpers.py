@@ -21,7 +21,8 @@ from typing import IO, Any, TypeVar
 import mutagen
 
 from genretagger.config import Settings, load
-from genretagger.database import Store, StoredWrite
+from genretagger.database.store import Store
+from genretagger.database.values import StoredWrite
 from genretagger.files.discover import find
 from genretagger.model import install
 from genretagger.pipeline import Pipeline, open_pipeline

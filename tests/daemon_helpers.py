@@ -18,7 +18,7 @@ import command_helpers as helpers
 import pytest
 
 from genretagger.daemon.control import ask
-from genretagger.database import WriteState
+from genretagger.database.values import WriteState
 from genretagger.types import Json
 
 WAIT_S = 60.0
@@ -179,4 +179,16 @@ def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False, ma
     if done.returncode == 77 or done.stderr.startswith("unshare:"):
         pytest.skip("namespaces cannot be had here")
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def command(*arguments: str | Path, data_dir: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "genretagger", *arguments],
+        env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in (0, 1), done.stderr
     return done.stdout

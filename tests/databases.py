@@ -14,7 +14,7 @@ from postgres_server import Server, serve
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from genretagger.database import Store
+from genretagger.database.store import Store
 
 SLOW_ON_POSTGRESQL = pytest.mark.parametrize(
     "engine_name", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True

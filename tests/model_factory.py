@@ -118,3 +118,7 @@ def card(
     }
     path.write_text(json.dumps(document), "utf-8")
     return path
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

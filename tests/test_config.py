@@ -8,8 +8,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from genretagger.config import Capitalisation, Device, Settings, load
+from genretagger.config import Settings, load
 from genretagger.errors import ConfigError
+from genretagger.option_values import Capitalisation, Device
 from genretagger.places import config_path
 from genretagger.types import Policy
 

@@ -13,7 +13,8 @@ PACKAGE = ROOT / "genretagger"
 PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "strict", "launch", "places"}),
+    frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "strict", "launch", "places"})
+    | {"option_values"},
     frozenset({"config", "files", "vocabulary"}),
     frozenset({"database"}),
     frozenset({"audio", "tags"}),

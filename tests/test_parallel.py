@@ -11,7 +11,7 @@ from pathlib import Path
 import command_helpers as helpers
 import pytest
 
-from genretagger.database import StoredWrite, WriteState
+from genretagger.database.values import StoredWrite, WriteState
 
 MakeTechno = Callable[..., Path]
 

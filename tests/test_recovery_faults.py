@@ -16,7 +16,7 @@ import command_helpers as helpers
 import pytest
 from tracing import needs_strace
 
-from genretagger.database import WriteState
+from genretagger.database.values import WriteState
 
 MakeTechno = Callable[..., Path]
 

@@ -18,7 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURES = {
     **{"nearest": "Jazz", "score": 0.4199, "least": 0.5, "grounds": "jazz 0.2", "genres": [["Jazz", 0.9, "jazz 0.5"]]},
     **{"model": "mine", "names": 2, "real_path": "/else/where.mp3", "beside": "a.mp3.part", "fault": "'' is no name"},
-    **{"genre": "Live", "redo": False, "write": 7, "decision": because(Cause.SILENT), "least_s": 5.0, "words": "so"},
+    **{
+        "genre": "Live",
+        "redo": False,
+        "write": 7,
+        "decision": because(Cause.SILENT),
+        "least_s": 5.0,
+        "words": "so",
+        "zeros": 20_000,
+    },
     **{"says": "this user may not write it", "do": "ask"},
 }
 """All figures that any sentence uses, but those of failures."""
@@ -38,6 +46,9 @@ EXPECTED = {
     Cause.HARD_LINKED: "it is hard-linked: it has 2 names, and hard_links = true would part them",
     Cause.OUTSIDE: "it lies outside the folder: outside_links = true allows to write to /else/where.mp3",
     Cause.UNFINISHED: "it is not complete: a.mp3.part says that its download is not finished",
+    Cause.INCOMPLETE: (
+        "it is not complete: zeros lie where sound should be (20,000 bytes); let its download finish, or fetch it again"
+    ),
     Cause.TOO_SHORT: "this user may not write it",  # `says` of a TooShortError
     Cause.NOT_WRITABLE: "this user may not write it: ask",
     Cause.BAD_NAMES: "its genres cannot be written: '' is no name",

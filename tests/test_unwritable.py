@@ -14,7 +14,8 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import in_a_namespace
 
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
@@ -151,7 +152,7 @@ _MOUNTED = """
     from pathlib import Path
     import command_helpers as helpers
     from daemon_helpers import Watcher
-    from genretagger.database import Store
+    from genretagger.database.store import Store
     from genretagger.types import GenreField
     music, data, song = map(Path, sys.argv[1:4])
     if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", music]).returncode:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.beets import history
-from genretagger.beets.history import Account, spelt
+from genretagger.beets.history import Origin, spelt
 from genretagger.causes import Reason
 from genretagger.config import Settings
 from genretagger.database.values import ours_among
@@ -52,7 +52,7 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Inferred:
     """The result for one file.
 
     Attributes:
@@ -92,7 +92,7 @@ class Ears:
         # A daemon: a program that forgets `close` must not hang at exit.
         self._thread = threading.Thread(target=self._work, name="genretagger", daemon=True)
 
-    def hear(self, paths: Sequence[Path], albums: Iterable[Sequence[Path]] = ()) -> Iterator[Heard]:
+    def hear(self, paths: Sequence[Path], albums: Iterable[Sequence[Path]] = ()) -> Iterator[Inferred]:
         """Infer and decide for files, several at a time; nothing is written.
 
         Args:
@@ -106,7 +106,7 @@ class Ears:
         Raises:
             GenretaggerError: the database or the model cannot be opened.
         """
-        results: queue.SimpleQueue[Heard | BaseException | None] = queue.SimpleQueue()
+        results: queue.SimpleQueue[Inferred | BaseException | None] = queue.SimpleQueue()
 
         def serve(pipeline: Pipeline, run: Run) -> None:
             try:
@@ -120,7 +120,7 @@ class Ears:
                 results.put(error)
 
         self._submit(self._long, _Request(serve, results.put))
-        waiting: dict[Path, Heard] = {}
+        waiting: dict[Path, Inferred] = {}
         left = Counter(paths)
         for path in paths:
             while path not in waiting:
@@ -155,9 +155,7 @@ class Ears:
         """Note in the history that another program is about to write our genres into a file.
 
         Args:
-            path: the file.
             genres: as they will be read back.
-            reason: why.
 
         Returns:
             The number of the write, for `settle`; None if the file has these genres already.
@@ -189,8 +187,7 @@ class Ears:
 
         This is quick, and comes before a file is read.
         """
-        database = self.settings.database
-        if isinstance(database, Path) and not database.exists():
+        if not self.settings.has_database:
             return False
 
         def work(pipeline: Pipeline, _: Run) -> bool:
@@ -200,11 +197,10 @@ class Ears:
 
         return self._call(work)
 
-    def account(self, path: Path, number: int, genres: tuple[str, ...]) -> Account:
+    def origin(self, path: Path, number: int, genres: tuple[str, ...]) -> Origin:
         """Say who gave a file its genres, by the history of its audio.
 
         Args:
-            path: the file.
             number: of our last write to it, if another program noted it; 0 if not. With it, the
                 history of a converted file is found.
             genres: as the other program spells them; it may have read a joined field as several
@@ -214,10 +210,10 @@ class Ears:
             FileError: the file cannot be read.
         """
 
-        def work(pipeline: Pipeline, run: Run) -> Account:
+        def work(pipeline: Pipeline, run: Run) -> Origin:
             track = pipeline.by_request.read(path)
             trail = history.trail(pipeline, track, number)
-            return history.account(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
+            return history.origin(trail, track.genres.values, genres, pipeline.ownership.reason(track, run))
 
         return self._call(work)
 
@@ -230,9 +226,8 @@ class Ears:
         have been moved or converted.
 
         Args:
-            path: the file.
             genres: ours, as the other program has them.
-            number: of our last write to it, see `account`.
+            number: of our last write to it, see `origin`.
             write: put it back in the file; if not, only return what the file had.
             pretend: check whether this is possible, and change nothing.
 
@@ -337,16 +332,16 @@ class Ears:
             request.serve(pipeline, run)
 
 
-def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Heard:
+def _heard(pipeline: Pipeline, run: Run, outcome: Outcome) -> Inferred:
     """Add what the history and the settings say about a file."""
     if outcome.status is Status.FAILED:
-        return Heard(outcome)
+        return Inferred(outcome)
     store = pipeline.store
     try:
         track = pipeline.by_request.read(outcome.path)
         owned = pipeline.ownership.reason(track, run)
     except FileError as error:
-        return Heard(pipeline.failed(outcome.path, error, run))
+        return Inferred(pipeline.failed(outcome.path, error, run))
     genres = track.genres.values
     ours = ours_among(genres, store.writes.get_history(track.path, track.payload_hash))
-    return Heard(outcome, bool(ours) and ours == genres, owned)
+    return Inferred(outcome, bool(ours) and ours == genres, owned)

@@ -18,7 +18,6 @@ def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
 
     Args:
         tracks: the genres of each track, best first.
-        most: most genres for an album.
     """
     counts: dict[str, int] = {}
     places: dict[str, int] = {}

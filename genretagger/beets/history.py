@@ -23,7 +23,7 @@ from genretagger.types import GenreField, Track
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Origin:
     """Who gave a file its genres.
 
     Attributes:
@@ -58,11 +58,7 @@ class Trail:
     same_audio: bool
 
     def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
-        """Our writes in effect that led to a file's genres, newest first, back to another's choice.
-
-        Args:
-            genres: those that the file has now.
-        """
+        """Our writes in effect that led to a file's genres, newest first, back to another's choice."""
         return list(self._steps(genres))
 
     def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
@@ -112,8 +108,6 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     """Find the writes that led to a file.
 
     Args:
-        pipeline: the database, and how a file is read.
-        track: the file as it is now.
         number: of our last write to it, if another program noted it; 0 if not.
     """
     store = pipeline.store
@@ -128,26 +122,24 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
-def account(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Account:
+def origin(found: Trail, now: tuple[str, ...], genres: tuple[str, ...], owned: Reason | None) -> Origin:
     """Say who gave a file its genres.
 
     Args:
-        found: the writes that led to it.
         now: the genres in the file.
         genres: as another program reads them.
-        owned: why the history leaves the genre to its owner.
     """
     now = genres if spelt(now) == spelt(genres) else now
     steps = found.steps(now)
     if not steps:
-        return Account(now, owned=owned)
+        return Origin(now, owned=owned)
     taken = [_spelt(write) for write in found.writes]
     ours = frozenset(ours_among(spelt(now), taken))
     end = next((place for place, genre in enumerate(now) if ours.issuperset(spelt((genre,)))), len(now))
     kept, given = now[:end], now[end:]
     if not ours.issuperset(spelt(given)):
-        return Account(now, owned=owned)  # the owner put other genres among ours
-    return Account(now, kept, given, steps[0].id, steps[0].model, owned)
+        return Origin(now, owned=owned)  # the owner put other genres among ours
+    return Origin(now, kept, given, steps[0].id, steps[0].model, owned)
 
 
 def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[WayBack]:
@@ -197,7 +189,5 @@ def _lies_at(pipeline: Pipeline, path: Path, payload_hash: str) -> bool:
 def _spelt(write: StoredWrite) -> StoredWrite:
     before, after = write.before, write.after
     return replace(
-        write,
-        before=replace(before, values=spelt(before.values)),
-        after=replace(after, values=spelt(after.values)),
+        write, before=replace(before, values=spelt(before.values)), after=replace(after, values=spelt(after.values))
     )

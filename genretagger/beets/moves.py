@@ -13,13 +13,12 @@ def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
     """Note in the database that files were moved; this does not need the model.
 
     Args:
-        settings: where the database is.
         moves: from where to where, in their order.
 
     Raises:
         GenretaggerError: the database cannot be opened or written.
     """
-    if isinstance(settings.database, Path) and not settings.database.exists():
+    if not settings.has_database:
         return
     with Store.open(settings.database, create=False) as store:
         for source, target in moves:

@@ -12,6 +12,15 @@ from pathlib import Path
 
 import typer
 
+from genretagger.causes import Cause, because
+from genretagger.cli import output
+from genretagger.cli.interrupt import interruptible
+from genretagger.cli.known import tell_failures
+from genretagger.errors import ConfigError, FileError
+from genretagger.files.discover import find
+from genretagger.text import plural, printable
+from genretagger.types import GenreField, Heard, Policy
+
 
 def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
     """List such files below some paths; with `yes`, record them as written to an empty field.
@@ -20,16 +29,8 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
         GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be used.
         typer.Exit: interrupted, or files failed.
     """
-    from genretagger.causes import Cause, because
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
-    from genretagger.cli.known import tell_failures
     from genretagger.config import load
-    from genretagger.errors import ConfigError, FileError
-    from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
-    from genretagger.text import plural, printable
-    from genretagger.types import GenreField, Heard, Policy
 
     output.quieten()
     if not paths:

@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli import output
+from genretagger.cli.interrupt import interruptible
+from genretagger.cli.options import AsJson, DryRun, any_path
+from genretagger.cli.output import say_aside
+from genretagger.cli.rows import in_two_lines
+from genretagger.errors import ConfigError
+from genretagger.text import plural, printable
 from genretagger.textfile import open_binary
-from genretagger.types import Outcome, Stamp, Status
+from genretagger.types import Stamp, Status
 
 if TYPE_CHECKING:
     from genretagger.steps.plan.entry import Planned
 
 _GENRES_SHOWN = 12
-_GENRES_WIDTH = 26
 
 
 def apply(
@@ -27,21 +32,18 @@ def apply(
         Path, typer.Argument(metavar="FILE", parser=any_path, help="A plan, from `genretagger tag --plan FILE`.")
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the genres of a plan into the files that are still as they were when it was made.
 
     Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
     """
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.plan.entry import PlanError
     from genretagger.steps.plan.reading import read
     from genretagger.steps.run import Run
-    from genretagger.text import plural
 
     output.quieten()
     settings = load()
@@ -66,7 +68,9 @@ def apply(
                 if as_json:
                     output.say_json(output.outcome_json(outcome))
                 else:
-                    bar.above(_row(outcome))
+                    genres = outcome.genres or ("(none)",)
+                    shown = genres if outcome.status is Status.TAGGED else outcome.genres_before
+                    bar.above(in_two_lines(outcome, shown, done="tagged", would="would tag"))
                 bar.update(outcome.path.name, sum(counts.values()), total)
             if not dry_run:
                 pipeline.finish(run)
@@ -108,9 +112,6 @@ def _opened(path: Path) -> BinaryIO:
 
 def _summarise(plan: Iterable[Planned]) -> int:
     """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
-    from genretagger.cli.output import say_aside
-    from genretagger.text import plural, printable
-
     changes: Counter[str] = Counter()
     added: Counter[str] = Counter()
     removed: Counter[str] = Counter()
@@ -142,25 +143,9 @@ def _agreed(total: int) -> bool:
     Raises:
         ConfigError: nobody is there to be asked.
     """
-    from genretagger.errors import ConfigError
-    from genretagger.text import plural
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")
     try:
         return typer.confirm(f"Write the genres of {plural(total, 'file')}?", err=True)
     except typer.Abort:  # the end of the input, or Ctrl-C
         return False
-
-
-def _row(outcome: Outcome) -> str:
-    from genretagger.cli.describe import joined
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
-
-    if outcome.status is Status.TAGGED:
-        state = "would tag" if outcome.dry_run else "tagged"
-        return f"{state:<10} {printable(joined(outcome.genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
-    genres = printable(", ".join(outcome.genres_before))
-    head = f"{outcome.status:<10} {genres:<{_GENRES_WIDTH}} {printable(outcome.path)}"
-    return f"{head}\n{'':<11}{printable(sentence(outcome.reason))}"

@@ -12,8 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.commands import Commands
 from genretagger.cli.options import AsJson
+from genretagger.errors import ConfigError
+from genretagger.files.durable import OutputError, saved
+from genretagger.places import PREFIX, config_file, config_path
+from genretagger.text import printable
+from genretagger.textfile import decoded, open_binary
 
 app = typer.Typer(
     cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
@@ -37,9 +43,7 @@ _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 @app.command()
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
-    from genretagger.cli import output
     from genretagger.config import Settings, load
-    from genretagger.places import config_file
 
     settings, file = load(), config_file()
     in_file = {} if file is None else _options_in(file)
@@ -53,7 +57,6 @@ def show(as_json: AsJson = False) -> None:
             rows.append((name, literal(value), source))
     if not as_json:
         output.table(("option", "value", "from"), rows)
-        from genretagger.text import printable
 
         output.say()
         if file is None:
@@ -66,9 +69,6 @@ def show(as_json: AsJson = False) -> None:
 @app.command()
 def path() -> None:
     """Print where the configuration file is, or would be."""
-    from genretagger.cli import output
-    from genretagger.places import config_path
-
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
     typer.echo(os.fsencode(config_path()))
     if not config_path().exists():
@@ -82,10 +82,6 @@ def init(
     ] = False,
 ) -> None:
     """Make a configuration file that names every option, each commented out with its default."""
-    from genretagger.cli import output
-    from genretagger.files.durable import OutputError, saved
-    from genretagger.places import config_path
-
     target = Path(os.path.realpath(config_path()))
     old: bytes | None = None
     try:
@@ -128,10 +124,6 @@ def change(option: str, value: str) -> Path:
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
-    from genretagger.errors import ConfigError
-    from genretagger.files.durable import OutputError, saved
-    from genretagger.places import config_path
-
     path = config_path()
     target = Path(os.path.realpath(path))
     try:
@@ -151,8 +143,6 @@ def change(option: str, value: str) -> Path:
 
 def _as_it_is(path: Path) -> str:
     """The text of a file, with the line ends that it has; empty if there is none."""
-    from genretagger.textfile import decoded, open_binary
-
     try:
         with decoded(open_binary(path, most_bytes=1 << 20)) as file:
             return file.read()
@@ -211,8 +201,6 @@ def _sentence(text: str) -> str:
 
 def _in_environment(name: str) -> bool:
     """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
-    from genretagger.places import PREFIX
-
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from genretagger.cli.output import rounded
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable
 from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
     from genretagger.cli.view import View
-    from genretagger.database import StoredWrite
+    from genretagger.database.values import StoredWrite
     from genretagger.types import Credits, Track
 
 _SCORES_SHOWN = 5
@@ -23,10 +24,15 @@ _BAR_WIDTH = 20
 _NONE = "(none)"
 
 
-def credited(track: Track | None) -> dict[str, str]:
-    """Who plays, on which album, and what; "" if the tags do not say."""
+def track_json(track: Track | None) -> dict[str, Json]:
+    """Who plays, on which album, and what ("" if the tags do not say); the container and the length."""
     credits = track.credits if track is not None else None
-    return {name: getattr(credits, name, "") for name in ("artist", "album", "title")}
+    duration_s = track.duration_s if track is not None else None
+    return {
+        **{name: getattr(credits, name, "") for name in ("artist", "album", "title")},
+        "kind": track.kind if track is not None else None,
+        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
+    }
 
 
 def lines(view: View, *, all_scores: bool) -> Iterator[str]:
@@ -135,24 +141,21 @@ def as_json(view: View) -> Json:
     now, decided, heard = view.now, view.decided, view.analysis
     genres = list(now.genres.values) if now is not None else []
     before = list(view.writes[0].before.values) if view.status is Status.TAGGED else genres
-    duration_s = now.duration_s if now is not None else None
     return {
         "path": os.fspath(view.path),
-        **credited(now),
+        **track_json(now),
         "status": view.status.value,
         "genres_before": before,
         "genres": genres,
-        "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
+        "scores": rounded(decided.decision.scores) if decided else {},
         "cause": view.reason.cause.value,
         "reason": printable(sentence(view.reason)),
         "model": decided.model if decided else heard.model if heard else "",
         "seconds": round(heard.seconds, 3) if heard else 0.0,
         "decided": list(decided.decision.genres) if decided else [],
         "decided_at": moment(decided.decided_at) if decided else None,
-        "kind": now.kind if now is not None else None,
         "form": now.genres.form if now is not None else None,
-        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
-        "refusal": now.refusal if now is not None else None,
+        "refusal": sentence(now.refusal) if now is not None and now.refusal is not None else None,
         "plan": heard.plan if heard else decided.plan if decided else "",
         "windows": heard.windows if heard else 0,
         "provider": heard.provider if heard else "",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.adopting import adopt_unrecorded
 from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.restoring import put_back
+from genretagger.errors import ConfigError
+from genretagger.text import plural, printable
 
 _MARKS = {"ok": "ok  ", "warn": "warn", "bad": "BAD "}
 
@@ -35,32 +41,22 @@ def doctor(
     broken; warnings alone are 0.
     """
     if restore or adopt:
-        from genretagger.errors import ConfigError
-
         if restore and adopt:
             raise ConfigError("--restore and --adopt contradict each other", hint="Leave out one of the two")
         if restore:
-            from genretagger.cli.restoring import put_back
-
             put_back(paths or [], yes=yes, as_json=as_json)
         else:
-            from genretagger.cli.adopting import adopt_unrecorded
-
             adopt_unrecorded(paths or [], yes=yes, as_json=as_json)
         return
     if yes:
-        from genretagger.errors import ConfigError
-
         raise ConfigError("--yes goes with --restore or --adopt")
-    from genretagger.cli import output
     from genretagger.cli.checkup import State, examine
-    from genretagger.text import plural, printable
 
     counts = dict.fromkeys(State, 0)
     for finding in examine([path.absolute() for path in paths or []]):
         counts[finding.state] += 1
         if as_json:
-            output.say_json(finding.to_json())
+            output.say_json(asdict(finding))
             continue
         output.say(f"{_MARKS[finding.state]}  {printable(finding.check)}: {printable(finding.found)}")
         if finding.mend:

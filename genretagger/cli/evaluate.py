@@ -10,12 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.known import Beets, Labels, Names, Report
+from genretagger.cli import output
+from genretagger.cli.known import (
+    Beets,
+    Gathered,
+    Labels,
+    Names,
+    Report,
+    gather,
+    is_library,
+    percent,
+    source_of,
+    tell_failures,
+)
+from genretagger.cli.measures import tell_measures
 from genretagger.cli.options import AsJson, ModelName, existing_path
+from genretagger.errors import ConfigError
+from genretagger.text import plural, printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
-    from genretagger.cli.known import Gathered
     from genretagger.model.installed import InstalledModel
     from genretagger.pipeline import Pipeline
     from genretagger.training.judge import Evaluation
@@ -47,10 +61,7 @@ def evaluate(
     Genres that the model cannot hear are named, and left out of the figures. Genres that genretagger itself wrote count
     for nothing.
     """
-    from genretagger.cli import output
-    from genretagger.cli.known import gather, is_library, source_of, tell_failures
     from genretagger.config import load
-    from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
     from genretagger.training.report import prepare
@@ -115,11 +126,6 @@ def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least:
 
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:
     """Say it to people."""
-    from genretagger.cli import output
-    from genretagger.cli.known import percent
-    from genretagger.cli.measures import tell_measures
-    from genretagger.text import plural, printable
-
     measures = verdict.measures
     output.say(f"{name} on {plural(measures.tracks, 'track')} whose genre is known (from {known.source.name}):")
     output.say()

@@ -29,16 +29,20 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from genretagger.cli.describe import credited
+from genretagger.cli import output
+from genretagger.cli.describe import track_json
 from genretagger.cli.options import any_path
-from genretagger.errors import ConfigError
+from genretagger.cli.output import rounded
+from genretagger.database.values import Known
+from genretagger.errors import ConfigError, GenretaggerError
+from genretagger.files.discover import whole
+from genretagger.files.durable import saved
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
-from genretagger.types import Json
+from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
-    from genretagger.database import Known, Store
-    from genretagger.types import Track
+    from genretagger.database.store import Store
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What some reader takes for the end of a line, or a terminal for a command."""
@@ -56,11 +60,8 @@ class Format(StrEnum):
 
 
 _BY_SUFFIX = {
-    ".csv": Format.CSV,
-    ".json": Format.JSON,
-    ".jsonl": Format.JSON,
-    ".m3u": Format.M3U,
-    ".m3u8": Format.M3U,
+    **{".csv": Format.CSV, ".json": Format.JSON, ".jsonl": Format.JSON},
+    **{".m3u": Format.M3U, ".m3u8": Format.M3U},
 }
 
 
@@ -70,8 +71,7 @@ def export(
         typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
     ] = None,
     format_: Annotated[
-        Format | None,
-        typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False),
+        Format | None, typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False)
     ] = None,
     target: Annotated[
         Path | None,
@@ -91,10 +91,8 @@ def export(
 
     A track's genres are those in its file; where it has none, those that were decided for it.
     """
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.database import Store
-    from genretagger.files.durable import saved
+    from genretagger.database.store import Store
 
     chosen = format_ or _format_of(target)
     settings = load()
@@ -137,7 +135,7 @@ def _format_of(target: Path | None) -> Format:
 def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
     """What is known of these paths, each once, or of all."""
     roots: list[Path | None] = []
-    for path in sorted({Path(os.path.abspath(path)) for path in paths}):  # noqa: PTH100 - stored as named, links and all
+    for path in sorted(set(map(whole, paths))):
         if not any(path.is_relative_to(root) for root in roots if root is not None):
             roots.append(path)
     for root in roots or [None]:
@@ -174,29 +172,17 @@ def _chosen(rows: Iterable[Known], wanted: Iterable[str], min_score: float | Non
 
 
 _COLUMNS = (
-    *(
-        "path",
-        "artist",
-        "album",
-        "title",
-        "genres",
-        "decided",
-        "score",
-        "reason",
-        "model",
-        "plan",
-        "kind",
-        "duration_s",
-    ),
-    *("decided_at", "seen_at", "failure"),
+    *("path", "artist", "album", "title", "genres", "decided", "score", "reason", "model", "plan", "kind"),
+    *("duration_s", "decided_at", "seen_at", "failure"),
 )
 
 
 def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
     """Write a table; `safe` for a terminal, which hostile names must not repaint."""
 
-    def cell(text: str) -> str:
-        return quoted(printable(text) if safe else _utf8(text))
+    def cell(value: Json) -> Json:
+        text = "; ".join(value) if isinstance(value, list) else value
+        return quoted(printable(text) if safe else _utf8(text)) if isinstance(text, str) else text
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -205,23 +191,8 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
     for known in rows:
         count += 1
         row = facts(known)
-        writer.writerow(
-            [
-                cell(os.fspath(known.path)),
-                *(cell(row[name]) for name in ("artist", "album", "title")),
-                cell("; ".join(row["genres"])),
-                cell("; ".join(row["decided"])),
-                "" if not row["scores"] else max(row["scores"].values()),
-                cell(row["reason"]),
-                cell(row["model"]),
-                cell(row["plan"]),
-                cell(row["kind"] or ""),
-                "" if row["duration_s"] is None else row["duration_s"],
-                row["decided_at"] or "",
-                row["seen_at"] or "",
-                cell(row["failure"] or ""),
-            ]
-        )
+        row["score"] = max(row["scores"].values(), default=None)
+        writer.writerow([cell(row[name]) for name in _COLUMNS])
         if buffer.tell() > 1 << 16:
             sink.write(buffer.getvalue().encode("utf-8"))
             buffer.seek(0)
@@ -246,19 +217,16 @@ def _write_json(rows: Iterable[Known], sink: BinaryIO) -> int:
 def facts(known: Known) -> Json:
     """What is known of a path, as one JSON object."""
     track, decided = known.track, known.decisions[0] if known.decisions else None
-    duration_s = track.duration_s if track is not None else None
     return {
         "path": os.fspath(known.path),
-        **credited(track),
+        **track_json(track),
         "genres": list(track.genres.values) if track is not None else [],
         "decided": list(decided.decision.genres) if decided else [],
-        "scores": {name: round(score, 4) for name, score in decided.decision.scores.items()} if decided else {},
+        "scores": rounded(decided.decision.scores) if decided else {},
         "cause": decided.decision.reason.cause.value if decided else None,
         "reason": sentence(decided.decision.reason) if decided else "",
         "model": decided.model if decided else "",
         "plan": decided.plan if decided else "",
-        "kind": track.kind if track is not None else None,
-        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
         "decided_at": moment(decided.decided_at) if decided else None,
         "seen_at": moment(known.seen_at) if known.seen_at else None,
         "failure": known.failure.error.cause if known.failure is not None else None,
@@ -270,15 +238,11 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
 
     Args:
         rows: tracks in the order to play them; what could not be read is left out.
-        sink: where to.
         folder: where the playlist will lie; None gives whole paths.
 
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
     """
-    from genretagger.cli import output
-    from genretagger.errors import GenretaggerError
-
     base = None if folder is None else Path(os.path.realpath(folder))
     count = gone = 0
     sink.write(b"#EXTM3U\n")

@@ -7,17 +7,23 @@ Two runs at the same time are told in the order of their writes, each under its 
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.cli import describe, output
+from genretagger.cli.describe import joined, state, when
 from genretagger.cli.options import AsJson, any_path
+from genretagger.database.values import StoredRun, StoredWrite
+from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
+from genretagger.sentences import sentence
+from genretagger.text import plural, printable
 
 if TYPE_CHECKING:
-    from genretagger.database import Store, StoredRun, StoredWrite
+    from genretagger.database.store import Store
 
 
 def history(
@@ -28,8 +34,7 @@ def history(
         ),
     ] = None,
     run: Annotated[
-        int | None,
-        typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False),
+        int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,10 +42,8 @@ def history(
 
     A run can be undone with `genretagger undo --run ID`.
     """
-    from genretagger.cli import describe, output
     from genretagger.config import load
-    from genretagger.database import Store
-    from genretagger.errors import ConfigError
+    from genretagger.database.store import Store
 
     settings = load()
     told: StoredRun | None = None
@@ -65,7 +68,7 @@ def history(
 
 def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[StoredWrite]:
     """The writes to these paths, or to all, newest first, each once."""
-    roots = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - stored as named, links and all
+    roots = [whole(path) for path in paths]
     parts = [store.writes.get_all(run_id=run, under=root) for root in roots] or [store.writes.get_all(run_id=run)]
     last = 0
     for write in heapq.merge(*parts, key=lambda write: -write.id):
@@ -76,9 +79,6 @@ def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[Stored
 
 def _head(run: StoredRun) -> str:
     """Word a run in one line, all of its writes counted."""
-    from genretagger.cli.describe import when
-    from genretagger.text import plural, printable
-
     total = sum(run.writes.values())
     states = ", ".join(f"{count:,} {state.value}" for state, count in sorted(run.writes.items()))
     end = "" if run.finished_at is not None else ", not finished"
@@ -87,10 +87,6 @@ def _head(run: StoredRun) -> str:
 
 def _lines(write: StoredWrite) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
-    from genretagger.cli.describe import joined, state
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
-
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
     why = sentence(write.reason)

@@ -10,11 +10,7 @@ T = TypeVar("T")
 
 
 class InOrder(Generic[T]):
-    """Holds results back until those before them are there.
-
-    Args:
-        order: the files, in order.
-    """
+    """Holds results back until those before them are there."""
 
     def __init__(self, order: Iterable[Path]) -> None:
         self._order = iter(order)
@@ -25,7 +21,6 @@ class InOrder(Generic[T]):
         """Take the result of a file, and give all that can be given now.
 
         Args:
-            path: one of the files.
             result: what shall be given for it; None for nothing.
         """
         self._waiting[path] = result

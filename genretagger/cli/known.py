@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.interrupt import interruptible
 from genretagger.cli.options import any_path, existing_file
+from genretagger.errors import ConfigError, FileError, GenretaggerError
+from genretagger.files.discover import Found, find
+from genretagger.text import printable
+from genretagger.types import Heard
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.errors import FileError
-    from genretagger.files.discover import Found
     from genretagger.pipeline import Pipeline
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import NameMap, Source
@@ -48,13 +53,7 @@ Report: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Tracks whose genres are known.
-
-    Attributes:
-        lessons: the tracks.
-        failures: files that failed.
-        source: who knew the genres.
-    """
+    """Tracks whose genres are known."""
 
     lessons: Lessons
     failures: tuple[FileError, ...]
@@ -72,7 +71,6 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
     Raises:
         ConfigError: there is no such source.
     """
-    from genretagger.errors import ConfigError
     from genretagger.training.labels import Folders, Tags
     from genretagger.training.tables import from_beets, from_csv
 
@@ -105,48 +103,19 @@ def gather(
     """Hear the tracks whose genres are known, and hand them on while the pipeline is open.
 
     Args:
-        settings: with the model to listen by.
         paths: files and folders; none for all that the source knows.
-        source: who knows the genres.
-        names: the owner's names.
         then: gets the pipeline, the tracks, and whom to tell of its progress.
-        shown: whether to show a bar.
 
     Raises:
         typer.Exit: interrupted.
     """
-    from genretagger.errors import GenretaggerError
-
-    failures: list[FileError] = []
-    try:
-        _gather(settings, paths, source, names, then, failures, shown=shown)
-    except GenretaggerError:
-        _list_failures(failures)  # they may be why there was too little
-        raise
-
-
-def _gather(
-    settings: Settings,
-    paths: list[Path],
-    source: Source,
-    names: NameMap,
-    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
-    failures: list[FileError],
-    *,
-    shown: bool,
-) -> None:
-    """As `gather`; what fails is noted in `failures`."""
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
-    from genretagger.errors import FileError
-    from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
     from genretagger.training.examples import collect
     from genretagger.training.labels import Table
-    from genretagger.types import Heard
 
+    failures: list[FileError] = []
     heard: list[Heard] = []
-    with output.Bar("tracks", shown=shown) as bar:
+    with _failures_listed(failures), output.Bar("tracks", shown=shown) as bar:
         bar.update("looking for music", 0, None)
         found: Iterable[Found]
         if paths or not isinstance(source, Table):
@@ -176,6 +145,16 @@ def _gather(
             then(pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update)
 
 
+@contextmanager
+def _failures_listed(failures: Sequence[FileError]) -> Iterator[None]:
+    """List the files that failed if all of it fails: they may be why there was too little."""
+    try:
+        yield
+    except GenretaggerError:
+        _list_failures(failures)
+        raise
+
+
 def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:
     """Files with the outermost of the named folders as their root, from where folders' names count."""
     roots = {file.root for file in files.values()}
@@ -193,9 +172,6 @@ def tell_failures(failures: Sequence[FileError]) -> None:
 
 
 def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
-    from genretagger.cli import output
-    from genretagger.text import printable
-
     for error in failures[:most]:
         output.say_aside(f"failed  {printable(error.path or '')}: {printable(str(error))}")
     if len(failures) > most:

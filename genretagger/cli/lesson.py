@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from genretagger.cli import output
+from genretagger.cli.known import Gathered
+from genretagger.cli.measures import tell_measures
+from genretagger.text import plural, printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
-    from genretagger.cli.known import Gathered
     from genretagger.model.installed import InstalledModel
     from genretagger.training.lesson import TrainingResult
 
@@ -16,7 +19,6 @@ _SUSPECTS_SHOWN = 20
 
 def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, seconds: float) -> Json:
     """What was learned, as one JSON object."""
-    from genretagger.text import printable
     from genretagger.training.measures import digits
 
     lessons, part = known.lessons, installed.card.part
@@ -59,10 +61,6 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
 
 def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
     """Say it to people."""
-    from genretagger.cli import output
-    from genretagger.cli.measures import tell_measures
-    from genretagger.text import plural, printable
-
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
     output.say(
@@ -99,9 +97,6 @@ def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: flo
 
 def _tell_changes(lesson: TrainingResult) -> None:
     """Say what became better or worse, to people."""
-    from genretagger.cli import output
-    from genretagger.text import printable
-
     output.say()
     told = [each for each in lesson.changes if each.before is not None and each.after is not None]
     if not told:

@@ -32,6 +32,7 @@ from genretagger.cli import (
     watch,
 )
 from genretagger.cli.commands import Commands
+from genretagger.cli.output import complain
 from genretagger.daemon import early
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
@@ -109,13 +110,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # here, where a full disk can still be told
     except GenretaggerError as error:
-        from genretagger.cli.output import complain
-
         complain(error)
         sys.exit(error.exit_code)
     except (ImportError, MemoryError) as error:
-        from genretagger.cli.output import complain
-
         said = (str(error).strip().splitlines() or [""])[-1].rstrip(". ")
         short = isinstance(error, MemoryError) or "failed to map" in said
         cause = "there is not enough memory" if short else f"a library cannot be loaded: {said}"
@@ -133,8 +130,6 @@ def main() -> None:
         _give_up_output()
         sys.exit(1)
     except OSError as error:  # what belongs to a file or the database was translated before: this is our surroundings
-        from genretagger.cli.output import complain
-
         complain(_of_the_surroundings(error))
         _give_up_output()
         sys.exit(2)

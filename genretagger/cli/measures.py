@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from genretagger.cli import output
+from genretagger.cli.known import percent
+
 if TYPE_CHECKING:
     from genretagger.training.measures import Measures
 
@@ -12,9 +15,6 @@ _MOST_ROWS = 60
 
 def tell_measures(measures: Measures) -> None:
     """Print them."""
-    from genretagger.cli import output
-    from genretagger.cli.known import percent
-
     rows: list[tuple[str, ...]] = [
         (each.genre, str(each.tracks), _digits(each.precision), _digits(each.recall), _digits(each.f1))
         for each in measures.genres

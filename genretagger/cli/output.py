@@ -12,7 +12,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from genretagger.cli.time_left import TimeLeft
@@ -148,9 +147,7 @@ class Bar:
             self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
@@ -170,7 +167,6 @@ class Bar:
 
         Args:
             description: what is being done, such as the name of a file.
-            done: how many are done.
             total: of how many; None if nobody knows.
             note: what became of them so far, in a few words.
         """

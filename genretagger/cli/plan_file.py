@@ -23,9 +23,7 @@ class PlanFile:
     music gives the same plan.
 
     Args:
-        sink: where to.
         table: make a table for a spreadsheet, not JSON lines.
-        files: what was found, in order.
 
     Attributes:
         count: how many files are in it so far.

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
+from genretagger.cli.undoing import Asked, Request, Words, carry_out
+from genretagger.database.values import StoredWrite, WriteKind
+from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genretagger.cli.undoing import Request
-    from genretagger.database import Store, StoredWrite
+    from genretagger.database.store import Store
 
 
 def redo(
@@ -24,8 +26,6 @@ def redo(
 
     If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can be undone.
     """
-    from genretagger.cli.undoing import Asked, Words, carry_out
-
     words = Words("redo", done="put back", nothing="nothing is left to put back")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
@@ -36,9 +36,6 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     Raises:
         ConfigError: nothing was ever undone there.
     """
-    from genretagger.database import WriteKind
-    from genretagger.errors import ConfigError
-
     for path in request.paths:
         if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all(under=path)):
             raise ConfigError("nothing was undone there", path=path)

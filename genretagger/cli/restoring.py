@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.describe import when
+from genretagger.errors import ConfigError
+from genretagger.text import printable
+
 if TYPE_CHECKING:
     from genretagger.database.backups import Backup
 
@@ -18,19 +23,13 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
 
     Args:
         which: the number, name or path of a backup; none for the newest sound one.
-        yes: do not ask.
-        as_json: tell it as JSON.
 
     Raises:
         GenretaggerError: there is no such backup, it is damaged, or somebody uses the database.
     """
-    from genretagger.cli import output
-    from genretagger.cli.describe import when
     from genretagger.config import load
     from genretagger.daemon import lock
     from genretagger.database import backups
-    from genretagger.errors import ConfigError
-    from genretagger.text import printable
 
     output.quieten()
     settings = load()
@@ -72,15 +71,14 @@ def _chosen(found: list[Backup], which: list[Path]) -> Backup:
     Raises:
         ConfigError: there is no such one.
     """
-    from genretagger.database.backups import fault_of
-    from genretagger.errors import ConfigError
+    from genretagger.database.backups import damage_of
 
     hint = "`genretagger doctor --restore` lists them"
     if len(which) > 1:
         raise ConfigError("--restore takes one backup", hint=hint)
     if not which:
         for each in found:
-            if not fault_of(each.path):
+            if not damage_of(each.path):
                 return each
         raise ConfigError("all backups are damaged", path=found[0].path, hint="Look at the disk")
     name = os.fspath(which[0])

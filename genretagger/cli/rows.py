@@ -6,13 +6,13 @@ each line is whole and names its path, so that `grep` and `cut` work on it.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genretagger.files.discover import whole
 from genretagger.sentences import brief, sentence
 from genretagger.text import printable, relative
 from genretagger.types import Outcome, Status
@@ -39,7 +39,6 @@ class Rows:
 
     Args:
         roots: what was named on the command line.
-        verbose: also show scores and what was heard.
         done: the word for a file that was changed, and for one that would be.
         terminal: whether standard output is a terminal; found out if it is not given.
         width: characters of a line on a terminal; found out if it is not given.
@@ -54,7 +53,7 @@ class Rows:
         terminal: bool | None = None,
         width: int | None = None,
     ) -> None:
-        self._roots = [Path(os.path.abspath(root)) for root in roots]  # noqa: PTH100 - as the files were found
+        self._roots = [whole(root) for root in roots]
         self._verbose = verbose
         self._done, self._would = done
         self._terminal = sys.stdout.isatty() if terminal is None else terminal
@@ -142,6 +141,19 @@ class Rows:
     def _from(self, path: Path, root: Path) -> str:
         """A path from the folder that was named; with that folder's own name if several were named."""
         return relative(path, root.parent if len(self._roots) > 1 else root)
+
+
+def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: str) -> str:
+    """A file as `apply` and `undo` tell of it: what became of it, genres and path; in a second line why it stays.
+
+    Args:
+        done: the word for a file that was changed.
+        would: the word for one that would be.
+    """
+    changed = outcome.status is Status.TAGGED
+    state = (would if outcome.dry_run else done) if changed else outcome.status.value
+    line = f"{state:<10} {printable(', '.join(genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
+    return line if changed else f"{line}\n{'':<11}{printable(sentence(outcome.reason))}"
 
 
 def given(counts: Iterable[tuple[str, int]]) -> Iterator[str]:

@@ -12,9 +12,12 @@ from typing import Annotated
 import typer
 
 import genretagger
+from genretagger.cli import output
 from genretagger.cli.commands import Commands
 from genretagger.cli.options import any_path
+from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError, GenretaggerError
+from genretagger.files.durable import OutputError, saved
 
 app = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -39,10 +42,6 @@ def install(
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,
 ) -> None:
     """Install the service, and start it now and at every start of the system (or of your session)."""
-    from genretagger.cli import output
-    from genretagger.cli.watch import distinct
-    from genretagger.files.durable import saved
-
     text = unit(distinct(folders), system=system, user=user)
     if show:
         output.say(text.rstrip("\n"))
@@ -71,8 +70,6 @@ def install(
 @app.command()
 def uninstall(system: _System = False) -> None:
     """Stop the service and remove it; the database and your tags stay."""
-    from genretagger.cli import output
-
     place = unit_path(system=system)
     if not place.exists():
         raise ConfigError("the service is not installed", path=place, hint="`genretagger service install DIR` does it")
@@ -134,7 +131,6 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
     """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
 
     Args:
-        path: any path.
         in_command: whether it is an argument of a command, the only place where systemd looks for variables.
 
     Raises:
@@ -198,8 +194,6 @@ def _remove(place: Path) -> None:
 
 def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
     """Put back what was there before an installation that failed, and say what became of it."""
-    from genretagger.files.durable import OutputError, saved
-
     try:
         if before is not None:
             with saved(place) as file:

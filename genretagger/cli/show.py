@@ -6,27 +6,27 @@ that somebody touched them, so that a whole library shows quickly.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
 
 import typer
 
 from genretagger.causes import Cause, Reason, because
+from genretagger.cli import describe, output
 from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
-from genretagger.errors import FileChangedError, FileError
-from genretagger.files.discover import Found
-from genretagger.types import Policy, Status
+from genretagger.database.values import AnalysisNote, Hearing, Known, StoredDecision, StoredWrite, WriteState
+from genretagger.errors import AccessError, FileChangedError, FileError
+from genretagger.files.discover import Found, whole
+from genretagger.files.replace import stamp_of
+from genretagger.types import Policy, Status, Track
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.database import AnalysisNote, Known, Store, StoredDecision, StoredWrite
+    from genretagger.database.store import Store
     from genretagger.model.installed import InstalledModel
-    from genretagger.types import Track
     from genretagger.worker.pool import WorkerPool
 
 
@@ -41,18 +41,15 @@ def show(
     ] = False,
 ) -> None:
     """Show what is known of tracks, and why they got their genres."""
-    from genretagger.cli import describe, output
     from genretagger.config import load
-    from genretagger.errors import AccessError
 
     output.quieten()
     settings = load()
     missing = False
     with _Library(settings) as library:
         for path in paths:
-            whole = Path(os.path.abspath(path))  # noqa: PTH100 - as the files were found; resolve() follows links
-            found = False
-            for view in library.views(whole):
+            place, found = whole(path), False
+            for view in library.views(place):
                 found = True
                 if as_json:
                     output.say_json(describe.as_json(view))
@@ -60,7 +57,7 @@ def show(
                     output.say("\n".join(describe.lines(view, all_scores=all_scores)))
             if found:
                 continue
-            if whole.is_dir():
+            if place.is_dir():
                 output.notice(f"nothing is known of {path} yet; `genretagger tag` listens to it")
             else:
                 missing = True
@@ -80,16 +77,14 @@ class _Library:
         self._models: list[InstalledModel] | None = None
 
     def __enter__(self) -> Self:
-        from genretagger.database import Store
+        from genretagger.database.store import Store
 
-        where = self._settings.database
-        if not isinstance(where, Path) or where.exists():  # without one, a file still says something for itself
-            self._store = self._stack.enter_context(Store.open(where, create=False, read_only=True))
+        if self._settings.has_database:  # without one, a file still says something for itself
+            store = Store.open(self._settings.database, create=False, read_only=True)
+            self._store = self._stack.enter_context(store)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def views(self, path: Path) -> Iterator[View]:
@@ -118,7 +113,6 @@ class _Library:
 
     def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
         """Read what a file says, or why it cannot be read or heard."""
-        from genretagger.files.replace import stamp_of
         from genretagger.tags.api import WriteOptions
 
         try:
@@ -145,7 +139,6 @@ class _Library:
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
         """Find what the installed models heard in this audio, wherever it lay then."""
-        from genretagger.database import AnalysisNote
         from genretagger.model.store import ModelStore
 
         store = self._store
@@ -153,7 +146,8 @@ class _Library:
             return (), (), writes
         if self._models is None:
             self._models = ModelStore(self._settings.models_dir).installed()
-        notes, decisions = [], []
+        notes: list[AnalysisNote] = []
+        decisions: list[StoredDecision] = []
         for model in sorted(self._models, key=lambda model: model.name != self._settings.model):
             decided = store.decisions.get(now.payload_hash, model.sha256)
             if decided is None:
@@ -161,12 +155,7 @@ class _Library:
             decisions.append(decided)
             heard = store.analyses.get(now.payload_hash, model.sha256, decided.plan)
             if heard is not None:
-                provider, windows = (
-                    (heard.activations.provider, len(heard.activations.values)) if heard.activations else ("", 0)
-                )
-                cause = heard.error.cause if heard.error is not None else ""
-                known = (model.name, model.sha256, heard.plan, provider, heard.hearing, windows, cause)
-                notes.append(AnalysisNote(*known, heard.seconds, heard.analysed_at))
+                notes.append(heard)
         last = store.writes.get_last(now.path, now.payload_hash)
         if last is not None and last.id not in {write.id for write in writes}:
             writes = (*writes, last)
@@ -202,7 +191,6 @@ class _Library:
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
         """Say how a file that can be read stands, in the order in which `tag` looks at it."""
-        from genretagger.database import Hearing
         from genretagger.steps.refusal import Refusals
 
         if write := _standing(now, writes):
@@ -244,8 +232,6 @@ def _payload(known: Known) -> str:
 
 def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
     """The write that gave a file its present genres, to it or to the same audio elsewhere; None where none did."""
-    from genretagger.database import WriteState
-
     settled = (WriteState.DONE, WriteState.UNDONE)
     same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
     last = next((write for write in same if write.path == now.path), same[0] if same else None)

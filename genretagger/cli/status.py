@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.options import AsJson, any_path
+from genretagger.daemon.control import DENIED, ask
+from genretagger.database.values import JobCounts, JobState, StoredJob
+from genretagger.errors import GenretaggerError
+from genretagger.files.discover import whole
+from genretagger.text import moment, plural, printable
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.database import StoredJob
 
 _SHOWN = 10
 
@@ -22,11 +25,8 @@ def status(as_json: AsJson = False) -> None:
 
     Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may ask it.
     """
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.daemon.control import DENIED, ask
-    from genretagger.database import JobCounts, JobState, Store
-    from genretagger.errors import GenretaggerError
+    from genretagger.database.store import Store
 
     output.quieten()
     settings = load()
@@ -38,7 +38,7 @@ def status(as_json: AsJson = False) -> None:
             hint="Run `genretagger status` as that user",
         )
     counts, quarantined = JobCounts(0, 0, 0, 0), []
-    if settings.database_url or (settings.data_dir / "library.sqlite3").exists():
+    if settings.has_database:
         with Store.open(settings.database, create=False, read_only=True) as store:
             counts = store.jobs.get_counts()
             quarantined = store.jobs.get_all(JobState.QUARANTINED, limit=1000)
@@ -48,12 +48,7 @@ def status(as_json: AsJson = False) -> None:
             {
                 "running": running is not None,
                 "healthy": well,
-                "queue": {
-                    "new": counts.new,
-                    "backlog": counts.backlog,
-                    "working": counts.working,
-                    "quarantined": counts.quarantined,
-                },
+                "queue": asdict(counts),
                 "quarantine": [_job_json(job) for job in quarantined],
                 **(running or {"model": settings.model}),
             }
@@ -66,8 +61,6 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _job_json(job: StoredJob) -> Json:
-    from genretagger.text import moment
-
     return {
         "path": str(job.path),
         "cause": job.cause,
@@ -78,8 +71,6 @@ def _job_json(job: StoredJob) -> Json:
 
 
 def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str) -> list[str]:
-    from genretagger.text import plural, printable
-
     lines = []
     if running is None:
         lines.append("service     not running: `genretagger watch DIR` or `genretagger service install DIR` starts it")
@@ -149,15 +140,12 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Let quarantined files be tried again."""
-    from genretagger.cli import output
     from genretagger.config import load
-    from genretagger.daemon.control import ask
-    from genretagger.database import Store
-    from genretagger.text import plural
+    from genretagger.database.store import Store
 
     output.quieten()
     settings = load()
-    named = [Path(os.path.abspath(path)) for path in paths or ()]  # noqa: PTH100 - resolve() follows links
+    named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False) as store:
         released = store.jobs.release(named)
     running = ask(settings.data_dir, "wake") is not None

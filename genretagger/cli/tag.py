@@ -14,12 +14,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.causes import Reason
+from genretagger.cli import output
+from genretagger.cli.in_order import InOrder
+from genretagger.cli.interrupt import interruptible
 from genretagger.cli.options import AsJson, ModelName, Paths, any_path
+from genretagger.cli.output import say_aside as line
+from genretagger.cli.plan_file import plan_file
+from genretagger.cli.rows import Rows, given
+from genretagger.errors import FileError
+from genretagger.files.discover import find
 from genretagger.sentences import matter, sentence
+from genretagger.text import plural, printable
 from genretagger.types import Albums, Outcome, Policy, Status
 
 if TYPE_CHECKING:
-    from genretagger.causes import Reason
     from genretagger.steps.run import Run
 
 _FAILURES_SHOWN = 20
@@ -36,8 +45,7 @@ def tag(
     ] = None,
     model: ModelName = None,
     windows: Annotated[
-        str | None,
-        typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False),
+        str | None, typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False)
     ] = None,
     album: Annotated[
         Albums | None,
@@ -78,14 +86,7 @@ def tag(
     A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened to again. Every
     write can be undone with `genretagger undo`.
     """
-    from genretagger.cli import output
-    from genretagger.cli.in_order import InOrder
-    from genretagger.cli.interrupt import interruptible
-    from genretagger.cli.plan_file import plan_file
-    from genretagger.cli.rows import Rows
     from genretagger.config import load
-    from genretagger.errors import FileError
-    from genretagger.files.discover import find
     from genretagger.pipeline import open_pipeline
     from genretagger.steps.album import beside_each_other
 
@@ -200,14 +201,8 @@ class _Tally:
         """Print the summary for people on standard error.
 
         Args:
-            run: what ended.
             left: how many files an interrupt left; None where there was none.
-            plan: the plan that was made, if one was.
         """
-        from genretagger.cli.output import say_aside as line
-        from genretagger.cli.rows import given
-        from genretagger.text import plural, printable
-
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""
         line()

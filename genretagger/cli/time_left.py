@@ -29,8 +29,6 @@ class TimeLeft:
         """The time left in words; empty if there is nothing to say yet.
 
         Args:
-            done: how many are done.
-            total: of how many.
             now_s: any clock that only goes forward.
         """
         if math.isnan(self._began) or done < self._done:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.cli.known import Beets, Labels, Names, Report
+from genretagger.cli import output
+from genretagger.cli.known import Beets, Gathered, Labels, Names, Report, gather, is_library, source_of, tell_failures
+from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.options import AsJson, existing_path
+from genretagger.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
-    from genretagger.cli.known import Gathered
     from genretagger.model.card import Card
     from genretagger.model.store import ModelStore
     from genretagger.pipeline import Pipeline
@@ -64,11 +66,7 @@ def train(
     What genretagger itself wrote is never learned from, unless you changed it since. No music file is changed. What was
     heard before is not listened to again. The result is a model: `genretagger models use mine` makes it the default.
     """
-    from genretagger.cli import output
-    from genretagger.cli.known import gather, is_library, source_of, tell_failures
-    from genretagger.cli.lesson import summary, tell_lesson
     from genretagger.config import load
-    from genretagger.errors import ConfigError
     from genretagger.model.store import ModelStore
     from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
@@ -165,7 +163,6 @@ def _card_of(store: ModelStore, name: str) -> Card:
     Raises:
         ModelError: there is none that can be used.
     """
-    from genretagger.errors import ModelError
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD
 
@@ -187,8 +184,6 @@ def _learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     Raises:
         ConfigError: the model was not made by training.
     """
-    from genretagger.errors import ConfigError, ModelError
-
     try:
         learned = None if card.part is None else card.part.learned
     except ModelError:
@@ -208,8 +203,6 @@ def _places(origin: Training) -> list[Path]:
     Raises:
         ConfigError: it is gone.
     """
-    from genretagger.errors import ConfigError
-
     paths = [Path(text) for text in origin.paths]
     for path in paths:
         if not path.exists():
@@ -233,7 +226,6 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
     """The model to hear with: one that was learned passes on the one below it.
 
     Args:
-        store: the models.
         listens: the model that is asked for, or in use.
         name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
     """
@@ -252,7 +244,6 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
         ConfigError: the name is taken.
         ModelError: it is no name for a model.
     """
-    from genretagger.errors import ConfigError, ModelError
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD, PULLABLE
 
@@ -267,8 +258,6 @@ def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
 
 
 def _there(store: ModelStore, name: str) -> Card | None:
-    from genretagger.errors import ModelError
-
     try:
         return store.get(name).card
     except ModelError:

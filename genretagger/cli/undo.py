@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
+from genretagger.cli.undoing import Asked, Request, Words, carry_out
+from genretagger.database.values import StoredWrite, WriteKind
+from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genretagger.cli.undoing import Request
-    from genretagger.database import Store, StoredWrite
+    from genretagger.database.store import Store
 
 
 def undo(
@@ -25,8 +27,6 @@ def undo(
     If somebody changed the genre since, it stays. Run again, it goes one step further back; what it took back can be
     put back with `genretagger redo`.
     """
-    from genretagger.cli.undoing import Asked, Words, carry_out
-
     words = Words("undo", done="undone", nothing="nothing is left to undo")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
@@ -37,9 +37,6 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     Raises:
         ConfigError: nothing was ever written there.
     """
-    from genretagger.database import WriteKind
-    from genretagger.errors import ConfigError
-
     for path in request.paths:
         if not store.writes.took_place(under=path):
             raise ConfigError("nothing was written there that could be undone", path=path)

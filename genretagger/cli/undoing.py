@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from genretagger.cli import output
+from genretagger.cli.describe import when
+from genretagger.cli.interrupt import interruptible
+from genretagger.cli.rows import in_two_lines
+from genretagger.database.values import StoredRun, StoredWrite, WriteState
+from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
+from genretagger.text import plural
 from genretagger.types import Json, Outcome, Status
 
 if TYPE_CHECKING:
-    from genretagger.database import Store, StoredRun, StoredWrite
+    from genretagger.database.store import Store
 
 _ASKED = "asked"
 """Under this key the settings of a run hold what it was asked for."""
@@ -30,7 +38,6 @@ class Words:
     """How a command calls what it does.
 
     Attributes:
-        command: its name.
         done: what it has done to a write.
         nothing: what it says when there is nothing to do.
     """
@@ -58,15 +65,12 @@ class Request:
     """What was asked for, and what earlier runs of the same command have done of it.
 
     Args:
-        words: of the command.
-        asked: of the command line.
-        store: the database.
         tell: is told which run `--last` means.
     """
 
     def __init__(self, words: Words, asked: Asked, store: Store, tell: Callable[[str], None]) -> None:
         self.words, self.last, self.run, self.force = words, asked.last, asked.run, asked.force
-        self.paths = tuple(Path(os.path.abspath(path)) for path in asked.paths)  # noqa: PTH100 - as the files were found
+        self.paths = tuple(map(whole, asked.paths))
         self._store, self._tell = store, tell
 
     def newest(self, writes: Callable[[Path], Iterable[StoredWrite]]) -> list[StoredWrite]:
@@ -84,8 +88,6 @@ class Request:
 
         A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
         """
-        from genretagger.cli.describe import when
-
         found = find(self._tried())
         if found is None:
             return None
@@ -121,8 +123,6 @@ class Request:
 
     def _done_already(self) -> dict[Path, int]:
         """File → the newest write that unfinished runs of the same command made to it."""
-        from genretagger.database import WriteState
-
         done: dict[Path, int] = {}
         for run, asked in self._earlier():
             if asked.get("paths") != self._key():
@@ -141,13 +141,9 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     Raises:
         ConfigError: nothing, or too much, was asked for.
     """
-    from genretagger.cli import output
-    from genretagger.cli.interrupt import interruptible
     from genretagger.config import load
-    from genretagger.errors import ConfigError
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.run import Run
-    from genretagger.text import plural
 
     output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
@@ -170,7 +166,8 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             if as_json:
                 output.say_json(output.outcome_json(outcome))
             else:
-                output.say(_row(outcome, words))
+                genres = (outcome.genres or ("(none)",)) if outcome.status is Status.TAGGED else ()
+                output.say(in_two_lines(outcome, genres, done=words.done, would=f"would {words.command}"))
         if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
             pipeline.finish(run)
     verb = f"would be {words.done}" if dry_run else words.done
@@ -193,14 +190,3 @@ def _settled(outcome: Outcome) -> bool:
         path = outcome.path
         return not os.path.lexists(path) and os.path.isdir(path.parent)  # noqa: PTH112 - is_dir() raises
     return True
-
-
-def _row(outcome: Outcome, words: Words) -> str:
-    from genretagger.sentences import sentence
-    from genretagger.text import printable
-
-    if outcome.status is Status.TAGGED:
-        state = f"would {words.command}" if outcome.dry_run else words.done
-        genres = ", ".join(outcome.genres) or "(none)"
-        return f"{state:<10} {printable(genres):<26} {printable(outcome.path)}"
-    return f"{outcome.status:<10} {'':<26} {printable(outcome.path)}\n{'':<11}{printable(sentence(outcome.reason))}"

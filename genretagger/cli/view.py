@@ -10,7 +10,7 @@ from genretagger.causes import Reason
 from genretagger.types import Status
 
 if TYPE_CHECKING:
-    from genretagger.database import AnalysisNote, StoredDecision, StoredWrite
+    from genretagger.database.values import AnalysisNote, StoredDecision, StoredWrite
     from genretagger.errors import FileError
     from genretagger.types import Track
 
@@ -20,14 +20,11 @@ class View:
     """One file as it is, and what is known of it.
 
     Attributes:
-        path: the file.
         now: what it says at present; None where it cannot be read.
         error: why it cannot be read, or could not be listened to.
         analysis: who listened to its audio last; None where nobody did.
         decided: the latest genres that were chosen for its audio.
         writes: what was written to it, newest first.
-        status: how it stands.
-        reason: why.
     """
 
     path: Path

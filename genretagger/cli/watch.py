@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from genretagger.cli import output
 from genretagger.cli.options import ModelName, any_path
+from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
+from genretagger.files.replace import inside
 
 
 def watch(
@@ -21,7 +24,6 @@ def watch(
     ] = None,
 ) -> None:
     """Watch folders, and tag new music as soon as it is complete."""
-    from genretagger.cli import output
     from genretagger.config import Settings, load
     from genretagger.daemon.events import Events
     from genretagger.daemon.service import Service
@@ -41,11 +43,8 @@ def distinct(folders: list[Path]) -> list[Path]:
     Raises:
         ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
     """
-    from genretagger.errors import ConfigError
-    from genretagger.files.replace import inside
-
     roots: list[Path] = []
-    for folder in sorted(Path(os.path.abspath(each)) for each in folders):  # noqa: PTH100 - resolve() follows links
+    for folder in sorted(map(whole, folders)):
         if folder.exists() and not folder.is_dir():
             raise ConfigError("that is no folder", path=folder, hint="Name the folder that it lies in")
         if not folder.exists() and not folder.parent.is_dir():

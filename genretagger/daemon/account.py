@@ -30,9 +30,6 @@ class Tally:
 class Account:
     """All outcomes so far.
 
-    Args:
-        events: the log.
-
     Attributes:
         total: since the start.
         counters: what else was counted.

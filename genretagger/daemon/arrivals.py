@@ -22,8 +22,7 @@ from genretagger.daemon.watch import Changed
 from genretagger.errors import FileError
 from genretagger.files.discover import is_audio_name, is_ignored, oddity
 from genretagger.files.replace import stamp_of
-from genretagger.files.system import is_being_written
-from genretagger.files.unfinished import companion, is_arriving
+from genretagger.files.unfinished import is_arriving, is_in_use
 from genretagger.steps.album import home
 from genretagger.types import Albums
 
@@ -39,7 +38,6 @@ class Arrivals:
 
     Args:
         settings: what is ignored, and how long a file has to be quiet.
-        roots: the watched folders.
         ask: passes an order to the thread of the database.
 
     Attributes:
@@ -120,7 +118,7 @@ class Arrivals:
                 stamp = None
             if stamp is not None and oddity(path):  # a FIFO or a device is never opened
                 stamp = None
-            busy = stamp is not None and (is_being_written(path) is True or bool(companion(path, root)))
+            busy = stamp is not None and is_in_use(path, root)
             remote = found is None or found.watched.is_remote
             untouched_s = 0.0 if remote or stamp is None else time.time() - stamp.ctime_ns / 1e9
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from genretagger.types import Json
 
@@ -26,6 +27,8 @@ DENIED = {"denied": True}
 """The answer for another user."""
 
 _ANSWER_S = 5.0
+_REPLY_S = 4.0
+"""How long the service waits for its own loop, so that the command gets an answer in time."""
 
 
 def address(data_dir: Path) -> str:
@@ -42,6 +45,38 @@ class Question:
 
     word: str
     answer: Future[Json] = field(default_factory=Future)
+
+
+class Questions:
+    """The words of commands on their way to the loop of the service, and the answers on their way back.
+
+    Only the loop knows everything, and no answer means that it hangs.
+
+    Args:
+        wake: makes the loop look for questions before it does anything else.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._waiting: SimpleQueue[Question] = SimpleQueue()
+
+    def ask(self, word: str) -> Json:
+        """Wait for the answer of the loop.
+
+        Raises:
+            TimeoutError: it gave none.
+        """
+        question = Question(word)
+        self._waiting.put(question)
+        self._wake()
+        return question.answer.result(_REPLY_S)
+
+    def answer(self, reply: Callable[[str], Json]) -> None:
+        """Answer all questions that wait; called by the loop."""
+        with contextlib.suppress(Empty):
+            while True:
+                question = self._waiting.get_nowait()
+                question.answer.set_result(reply(question.word))
 
 
 class Control:

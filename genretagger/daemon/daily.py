@@ -22,7 +22,6 @@ class DailyBackup(threading.Thread):
 
     Args:
         database: the SQLite file; None for another engine, which has its own backups.
-        events: the log.
     """
 
     def __init__(self, database: Path | None, events: Events) -> None:

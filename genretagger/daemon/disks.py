@@ -19,7 +19,7 @@ from genretagger.errors import NoSpaceError, ReadOnlyError, SystemFaultError
 from genretagger.files.system import mounted_read_only
 
 AGAIN_S = 2.0
-"""How often a paused disk is checked."""
+"""How often a disk with a fault is checked."""
 
 _LONGEST_WAIT_S = 60.0
 _IN_A_ROW = 3
@@ -61,7 +61,6 @@ def fault_of(path: Path, *, copied: bool = True) -> SystemFaultError | None:
     Nothing is written to find out. A file that is gone says nothing about its disk.
 
     Args:
-        path: the file.
         copied: whether there has to be room for a copy of it.
     """
     real = Path(os.path.realpath(path))

@@ -56,7 +56,6 @@ class Driver:
     """One engine, from its start to its end.
 
     Args:
-        settings: for the engine.
         service: whose jobs it does.
         tell: gets its messages, in another thread.
         keep_open: descriptors that it inherits, such as the lock of the service.

@@ -31,8 +31,7 @@ from genretagger.database.values import Claimant, StoredJob
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found, is_ignored
 from genretagger.files.replace import stamp_of
-from genretagger.files.system import is_being_written
-from genretagger.files.unfinished import companion
+from genretagger.files.unfinished import is_in_use
 from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.sentences import sentence
 from genretagger.steps.album import files_at, home
@@ -56,10 +55,7 @@ class Engine:
     """The work of one engine.
 
     Args:
-        settings: from the watcher.
         claimant: by which name and from which folders it takes jobs.
-        pipeline: open.
-        store: the database of the pipeline.
         stop: done when the engine should end.
         wake: set when there may be new work.
         resume: set when the paused disks should be tried again.
@@ -125,7 +121,7 @@ class Engine:
                 self._store.jobs.finish(self._me, job.path, None)
                 continue
             # since it was queued, perhaps hours ago
-            if self._is_changing(job.path) or companion(job.path, job.root):
+            if self._is_changing(job.path) or is_in_use(job.path, job.root):
                 self._store.jobs.finish(self._me, job.path, None)
                 self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
                 continue
@@ -157,16 +153,12 @@ class Engine:
         return job
 
     def _is_changing(self, path: Path) -> bool:
-        """Whether a program has a file open for writing, or changed it a moment ago.
-
-        After our rename, a program with the old file open would go on writing to a file that has no
-        name any more.
-        """
+        """Whether a program changed a file a moment ago: it may not be done with it."""
         try:
             untouched_s = time.time() - stamp_of(path).ctime_ns / 1e9
         except FileError:
             return False
-        return 0 <= untouched_s < self._settings.quiet_s or is_being_written(path) is True
+        return 0 <= untouched_s < self._settings.quiet_s
 
     def _more_to_come(self) -> bool:
         """Wait for more to do, for as long as the model may stay loaded."""
@@ -280,7 +272,8 @@ def main() -> None:
         give_way()
     _quieten(settings.log_level)
     try:
-        _see_database(settings.database)
+        if not settings.has_database:  # the watcher made it, and a new one in its place would be empty
+            raise DatabaseError("the database is gone", path=settings.database_file, hint="Put its folder back")
         with open_pipeline(settings, notice=lambda text: say("notice", text=text), progress=_progress) as pipeline:
             pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
             say("ready", model=settings.model)
@@ -289,15 +282,6 @@ def main() -> None:
         where = None if error.path is None else str(error.path)
         say("broken", cause=str(error), path=where, database=isinstance(error, DatabaseError))
         sys.exit(error.exit_code)
-
-
-def _see_database(database: str | Path) -> None:
-    """Check that the database is there.
-
-    The watcher made it, and a new one in its place would be empty.
-    """
-    if isinstance(database, Path) and not database.exists():
-        raise DatabaseError("the database is gone", path=database, hint="Put its folder back")
 
 
 def _listen(end: Callable[[], None], wake: threading.Event, resume: threading.Event) -> None:

@@ -36,7 +36,6 @@ class Events:
     """The log that the service writes.
 
     Args:
-        level: the lowest level that is written.
         form: "text" or "json".
         stream: written to at once, by the caller; without one, a thread writes to standard error.
         journal: whether systemd's journal reads it.

@@ -32,11 +32,7 @@ class _Folder:
 
 
 class Gathering:
-    """The files that are complete and wait for others.
-
-    Args:
-        quiet_s: the quiet period, in seconds.
-    """
+    """The files that are complete and wait for others."""
 
     def __init__(self, quiet_s: float) -> None:
         self.quiet_s = quiet_s
@@ -74,7 +70,6 @@ class Gathering:
         """Give the files that may be handled now, with their watched folders: those of one folder together.
 
         Args:
-            now_s: the present.
             is_arriving: whether something still arrives in a folder; asked for those that are due.
         """
         found = []

@@ -22,8 +22,7 @@ from genretagger.database.store import Store
 from genretagger.database.values import Claimant, Handled, JobCounts, JobState, NewJob
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
-from genretagger.files.system import is_being_written
-from genretagger.files.unfinished import companion, is_arriving
+from genretagger.files.unfinished import is_arriving, is_in_use
 from genretagger.steps.album import MOST_FILES, home
 from genretagger.types import Albums
 
@@ -47,7 +46,6 @@ class Look:
     """A folder has to be compared with the database.
 
     Attributes:
-        root: the watched folder.
         folder: the folder below it to scan; the root itself for all of it.
         priority: of the files found there.
         remote: whether its times come from another clock.
@@ -155,9 +153,7 @@ class Intake:
     """The thread, and how to give it orders.
 
     Args:
-        settings: the database and the rules.
         service: whose part of the queue it fills.
-        tell: gets the reports, in this thread.
     """
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
@@ -299,7 +295,7 @@ class Intake:
             if self._stopping.is_set():
                 return
             found += len(files)
-            waiting = [each for each in files if now_s - each.stat.st_ctime < new_s or _is_busy(each.path, look.root)]
+            waiting = [each for each in files if now_s - each.stat.st_ctime < new_s or is_in_use(each.path, look.root)]
             place = home(files[0].path)
             is_album = settings.album is Albums.POOL and len(files) < MOST_FILES
             if is_album and (waiting or is_arriving(place, LONGEST * settings.quiet_s)):
@@ -331,10 +327,6 @@ def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
         beside.append(each)
     if beside:
         yield beside
-
-
-def _is_busy(path: Path, root: Path) -> bool:
-    return is_being_written(path) is True or bool(companion(path, root))
 
 
 def explain(error: Exception) -> str:

@@ -29,7 +29,6 @@ def take(data_dir: Path, *, wait_s: float) -> int:
     """Become the watcher of a data folder.
 
     Args:
-        data_dir: of the database; created if it is missing.
         wait_s: how long to wait for the engine of a watcher that was killed: it holds the lock
             until it has ended.
 
@@ -57,9 +56,6 @@ def name_of_service(descriptor: int) -> str:
     It is noted with the number of the lock's inode. In a copy of the data folder, perhaps on another machine, the inode
     is another one; so a copy gets a name of its own, and never takes the jobs of the service that it was copied from.
     On a full disk the name lasts only as long as this service: if it is killed, its jobs wait until their leases end.
-
-    Args:
-        descriptor: from `take`.
     """
     host = re.sub(r"[\s/]", "-", socket.gethostname())[:255] or "host"
     name = f"{secrets.token_hex(8)}@{host}"

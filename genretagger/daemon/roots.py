@@ -60,9 +60,6 @@ class Roots:
 
     Args:
         folders: absolute, none inside another.
-        settings: how often to look.
-        events: the log.
-        tell: gets the changes.
         look: orders a scan of a folder.
         mounts: remembers between two runs where the disk of each folder is mounted.
     """

@@ -16,7 +16,7 @@ from stat import S_ISREG
 
 from genretagger.causes import Cause
 from genretagger.database.values import Handled, JobState, Seen
-from genretagger.files.discover import is_audio_name, is_ignored
+from genretagger.files.discover import walk
 from genretagger.files.replace import unwritable
 
 
@@ -25,7 +25,6 @@ class Unhandled:
     """A file that is new or differs from what the database knows.
 
     Attributes:
-        path: the file.
         stat: what `stat` returned for it.
         changed: whether the path had another file when it was last looked at.
     """
@@ -41,7 +40,6 @@ def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     A file that this user could not write is checked again: nothing in its metadata says when it may.
 
     Args:
-        handled: what the database says.
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
@@ -52,7 +50,6 @@ class Scan:
     """One scan of a folder.
 
     Args:
-        folder: the folder to scan.
         known: what the database knows of the files below it, in the order of their paths.
         rules_key: the rules by which a file has to have been handled.
         ignore: patterns of what is left out.
@@ -84,14 +81,19 @@ class Scan:
     def unhandled(self) -> Iterator[Unhandled]:
         """The files that need work."""
         seen = next(self._known, None)
-        for path in self._walk(os.fsencode(self._folder)):
+        ignore, folders = self._ignored
+        paths = walk(
+            os.fsencode(self._folder), self._root, ignore=ignore, folders=folders, failed=self._unreadable, by_path=True
+        )
+        for path, _ in paths:
             while seen is not None and seen.path < path:
                 seen = next(self._known, None)
             known = seen if seen is not None and seen.path == path else None
             try:
                 stat = os.stat(path)  # noqa: PTH116 - bytes
             except OSError as error:  # a broken link, or deleted since
-                self._tell_of_length(error, path)
+                if error.errno == errno.ENAMETOOLONG:
+                    self._tell_of_length(path)
                 continue
             if not S_ISREG(stat.st_mode):  # a FIFO or a device is never opened
                 continue
@@ -106,66 +108,16 @@ class Scan:
             return not known.failure_retry or known.job == JobState.QUARANTINED
         return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
 
-    def _tell_of_length(self, error: OSError, path: bytes) -> bool:
-        """Report the folder of a path that is too long for the system.
+    def _unreadable(self, error: OSError, is_folder: bool) -> None:
+        if is_folder and error.errno == errno.ENAMETOOLONG:
+            self._tell_of_length(error.filename)
+        elif is_folder:
+            self._failed(error)
 
-        Its other names would fail as well.
-        """
-        if error.errno != errno.ENAMETOOLONG:
-            return False
-        self._failed(
-            OSError(error.errno, "it holds names that make paths too long for the system", os.path.dirname(path))  # noqa: PTH120 - bytes
-        )
-        return True
-
-    def _walk(self, folder: bytes) -> Iterator[bytes]:
-        """The music files below a folder, in the byte order of their paths.
-
-        Links to folders are not followed.
-        """
-        open_folders = [(folder, iter(self._listing(folder)))]
-        while open_folders:
-            above, names = open_folders[-1]
-            name = next(names, None)
-            if name is None:
-                open_folders.pop()
-            elif name.endswith(b"/"):
-                inner = above.rstrip(b"/") + b"/" + name[:-1]
-                open_folders.append((inner, iter(self._listing(inner))))
-            else:
-                yield above.rstrip(b"/") + b"/" + name
-
-    def _listing(self, folder: bytes) -> list[bytes]:
-        """The names in a folder that matter, in order; a folder's name sorts with a final slash.
-
-        No more of an entry is kept: a folder may hold a hundred thousand.
-        """
-        names: list[bytes] = []
-        try:
-            with os.scandir(folder) as entries:
-                names += (name for entry in entries if (name := self._name(entry)))
-        except OSError as error:
-            if not self._tell_of_length(error, folder):
-                self._failed(error)
-            return []
-        names.sort()
-        return names
-
-    def _name(self, entry: os.DirEntry[bytes]) -> bytes:
-        """The name of an entry as `_listing` gives it; empty if it does not matter."""
-        if entry.name.startswith(b"."):
-            return b""
-        try:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if not is_folder and not is_audio_name(os.fsdecode(entry.name)):
-                return b""
-            if any(self._ignored) and is_ignored(Path(os.fsdecode(entry.path)), self._root, *self._ignored):
-                return b""
-            if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
-                return b""
-        except OSError:
-            return b""
-        return entry.name + b"/" if is_folder else entry.name
+    def _tell_of_length(self, path: bytes) -> None:
+        """Report the folder of a path that is too long for the system: its other names would fail as well."""
+        place = os.path.dirname(path)  # noqa: PTH120 - bytes
+        self._failed(OSError(errno.ENAMETOOLONG, "it holds names that make paths too long for the system", place))
 
 
 def _same(known: Seen, stat: os.stat_result) -> bool:

@@ -22,8 +22,9 @@ from genretagger.config import Settings
 from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
 from genretagger.daemon.arrivals import Arrivals
-from genretagger.daemon.control import Control, Question
+from genretagger.daemon.control import Control, Questions
 from genretagger.daemon.daily import DailyBackup
+from genretagger.daemon.disks import AGAIN_S
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
 from genretagger.daemon.hook import Hook
@@ -31,7 +32,7 @@ from genretagger.daemon.memory import give_back_memory
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
-from genretagger.daemon.storage import AGAIN_S, Storage, take_over
+from genretagger.daemon.storage import Storage, take_over
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
 from genretagger.database.values import Claimant
@@ -44,9 +45,6 @@ STOP_S = 5.5
 
 Service managers give ten seconds or more, and the other steps of the end take time as well.
 """
-
-ANSWER_S = 4.0
-"""How long a command waits for an answer."""
 
 MOST_HEARD = 5000
 """If so many messages wait for the loop, further changes are only noted by folder."""
@@ -67,7 +65,6 @@ class Service:
     Args:
         roots: the folders, absolute.
         load: reads the configuration; called again on SIGHUP.
-        events: the log.
 
     Raises:
         GenretaggerError: another watcher uses this database, or the database cannot be used.
@@ -77,7 +74,7 @@ class Service:
         self._load, self._events = load, events
         self._settings = load()
         self._inbox: SimpleQueue[object] = SimpleQueue()
-        self._questions: SimpleQueue[Question] = SimpleQueue()
+        self._questions = Questions(lambda: self._inbox.put(None))
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
         self._me = Claimant(lock.name_of_service(held), tuple(roots))
@@ -129,7 +126,7 @@ class Service:
 
     def _control(self) -> Control | None:
         try:
-            return Control(self._settings.data_dir, self._pass_on)
+            return Control(self._settings.data_dir, self._questions.ask)
         # another program has the address: no reason to leave music without genres
         except OSError as error:
             self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
@@ -167,9 +164,9 @@ class Service:
             self._receive(message)
             # what follows at once, but never so much that nothing else is done
             for _ in range(1000):
-                self._reply()
+                self._questions.answer(self._answer)
                 self._receive(self._inbox.get_nowait())
-        self._reply()
+        self._questions.answer(self._answer)
         while self._flooded:
             self._arrivals.flooded(self._flooded.pop())
         if self._reloading:
@@ -353,22 +350,6 @@ class Service:
         works = self._intake.is_alive and not self._intake_failures and not self._work.is_failing
         waits = self._roots.any_away or fault or self._work.pauses
         return self._is_alive and works and not waits
-
-    def _pass_on(self, word: str) -> Json:
-        """Make the loop answer a command.
-
-        Only the loop knows everything, and no answer means that it hangs.
-        """
-        question = Question(word)
-        self._questions.put(question)
-        self._inbox.put(None)  # wakes the loop, which answers before it does anything else
-        return question.answer.result(ANSWER_S)
-
-    def _reply(self) -> None:
-        with contextlib.suppress(Empty):
-            while True:
-                question = self._questions.get_nowait()
-                question.answer.set_result(self._answer(question.word))
 
     def _answer(self, word: str) -> Json:
         if word == "wake":

@@ -100,12 +100,10 @@ class Settling:
         """Judge a file that is due.
 
         Args:
-            path: the file.
             stamp: what `stat` returns for it now; None if it is gone.
             untouched_s: how long ago it was changed, by its own times and the clock of the system;
                 not reliable alone, because the clock may be set and a file server has its own.
             being_written: whether a program is known to write to it.
-            now_s: the present.
         """
         waiting = self._waiting[path]
         if stamp is None:

@@ -10,9 +10,6 @@ from genretagger.daemon.disks import fault_of
 from genretagger.database.store import Store
 from genretagger.database.values import Claimant
 
-AGAIN_S = 2.0
-"""How often to check while something is wrong."""
-
 
 class Storage:
     """The file of a database; a database without a file always counts as there.

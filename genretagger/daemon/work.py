@@ -43,8 +43,6 @@ class Work:
     Args:
         settings: for the next engine; may be replaced.
         service: whose jobs it does.
-        events: the log.
-        account: of the outcomes.
         tell: gets an engine's messages, in another thread.
         ask: passes an order to the thread of the database.
         lock: the descriptor that each engine holds too.

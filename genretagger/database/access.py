@@ -9,15 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, Update, bindparam, insert, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Executable,
+    Insert,
+    Select,
+    SQLColumnExpression,
+    Table,
+    Update,
+    bindparam,
+    insert,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from genretagger.database.engine import IMMEDIATE, translate
+from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.rules import OddRow, fault
 from genretagger.errors import DatabaseError
 
 _log = logging.getLogger("genretagger.database")
 
+_NOTHING: Mapping[str, Any] = {}
 _MOST_NAMED = 20
 """How many odd rows are named; `doctor` counts them all."""
 
@@ -26,13 +40,11 @@ class Access:
     """Two connections to one database, for reading and for writing.
 
     Args:
-        engine: the database.
         path: its file; None where it has none.
         location: how to name it to people.
         read_only: refuse to write.
 
     Attributes:
-        is_sqlite: whether the engine is SQLite.
         left_out: rows that hold what they cannot, by table and number, each with what is wrong.
     """
 
@@ -107,7 +119,6 @@ class Access:
         """The rows that hold what they may; each of the others is named once, and left out.
 
         Args:
-            model: their table.
             rows: whole rows, or some of their columns and `id`.
         """
         sound = []
@@ -157,6 +168,36 @@ class Repository:
     def __init__(self, access: Access) -> None:
         self._access = access
 
+    def _sound(
+        self, connection: Connection, model: Table, wanted: Executable, values: Mapping[str, Any] = _NOTHING
+    ) -> list[Any]:
+        """The sound rows of a table that a selection gives; see `Access.sound`."""
+        return self._access.sound(model, connection.execute(wanted, values).all())
+
+    def _pages(
+        self,
+        wanted: Select[*tuple[Any, ...]],
+        by: SQLColumnExpression[Any],
+        *,
+        rows: int = PAGE_ROWS,
+        newest_first: bool = False,
+    ) -> Iterator[Sequence[Any]]:
+        """All rows of a selection in the order of a column, which is their last one then, some at a time.
+
+        Each page is a short look: nothing is locked while the caller works, who may even delete what it was given.
+        """
+        wanted = wanted.add_columns(by.label("place")).order_by(by.desc() if newest_first else by).limit(rows)
+        page = wanted
+        while True:
+            with self._access.read() as connection:
+                found = connection.execute(page).all()
+            if found:
+                yield found
+            if len(found) < rows:
+                return
+            last = found[-1].place
+            page = wanted.where(by < last if newest_first else by > last)
+
 
 def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Change the row with this key, or add it.
@@ -166,9 +207,7 @@ def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values:
 
     Args:
         connection: in a transaction.
-        model: the table.
         key: the columns that identify the row, and their values.
-        values: the other columns.
     """
     change, add = _statements(model, tuple(key), tuple(values))
     row = {**{f"key_{name}": value for name, value in key.items()}, **values}

@@ -1,4 +1,8 @@
-"""What was heard and what was decided; both belong to a track's audio, wherever it lies."""
+"""What was heard; it belongs to a track's audio, wherever it lies.
+
+A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id` its number here, and
+a `plan` says which windows were listened to, as the caller spells it.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,7 @@ _ANALYSIS = (
         ANALYSES.c.seconds,
         ANALYSES.c.analysed_at,
         MODELS.c.name,
+        MODELS.c.fingerprint,
     )
     .join(MODELS, MODELS.c.id == ANALYSES.c.model_id)
     .where(
@@ -80,39 +85,25 @@ class Analyses(Repository):
     """The table of analyses."""
 
     def get(self, payload_hash: str, fingerprint: str, plan: str) -> StoredAnalysis | None:
-        """What a model said of a payload, listening by this plan; None if it has not, or the row is damaged.
-
-        Args:
-            payload_hash: the track's identity.
-            fingerprint: the model's sha256.
-            plan: which windows were listened to, as the caller spells it.
-        """
+        """What a model said of a payload, listening by this plan; None if it has not, or the row is damaged."""
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
         with self._access.read() as connection:
-            rows = self._access.sound(ANALYSES, connection.execute(_ANALYSIS, key).all())
+            rows = self._sound(connection, ANALYSES, _ANALYSIS, key)
         if not rows:
             return None
         row = rows[0]
-        hearing = Hearing(row.hearing)
+        note = analysis_note(row)
         activations, error = None, None
-        if hearing is Hearing.HEARD:
+        if note["hearing"] is Hearing.HEARD:
             activations = _unpack(row.activations, row.embedding, row.windows, row.labels, row.provider)
             if activations is None:
                 return None
-        elif hearing is Hearing.UNDECODABLE:
+        elif note["hearing"] is Hearing.UNDECODABLE:
             error = rebuild_error(row.failure_class, row.failure or "", path=None, hint=row.failure_hint)
-        return StoredAnalysis(hearing, activations, error, model_name(row), row.plan, row.seconds, row.analysed_at)
+        return StoredAnalysis(**note, activations=activations, error=error)
 
     def save(self, payload_hash: str, model_id: int, plan: str, activations: Activations, *, seconds: float) -> None:
-        """Keep what a model said of a payload, bit for bit.
-
-        Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: which windows were listened to.
-            activations: what was heard.
-            seconds: how long it took.
-        """
+        """Keep what a model said of a payload, bit for bit."""
         import numpy as np
 
         windows, labels = activations.values.shape
@@ -135,12 +126,8 @@ class Analyses(Repository):
         """Keep that there is nothing to hear in a payload, so that nobody listens to it again by this plan.
 
         Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: which windows were tried.
             error: why it cannot be decoded; None if it can be, and is silent. An error that may pass (`retry`)
                 says nothing about the audio and is not kept here: see `Tracks.save_failure`.
-            seconds: how long it took.
         """
         if error is not None and error.retry:
             return
@@ -161,6 +148,17 @@ class Analyses(Repository):
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
         with self._access.write() as connection:
             upsert(connection, ANALYSES, key, {**row, "seconds": float(seconds), "analysed_at": now()})
+
+
+def analysis_note(row: Any) -> dict[str, Any]:
+    """The fields of an `AnalysisNote` in a row of `analyses` that was joined with its model."""
+    return {
+        "model": model_name(row),
+        "fingerprint": row.fingerprint if isinstance(row.fingerprint, str) else "",
+        "hearing": Hearing(row.hearing),
+        "cause": row.failure or "",
+        **{name: getattr(row, name) for name in ("plan", "provider", "windows", "seconds", "analysed_at")},
+    }
 
 
 def model_name(row: Any) -> str:

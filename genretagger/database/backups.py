@@ -40,13 +40,7 @@ _HEADER_COUNTERS = ((24, 28), (92, 100))
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup.
-
-    Attributes:
-        path: its file.
-        made_at: when it was made.
-        size_bytes: its size.
-    """
+    """One backup."""
 
     path: Path
     made_at: datetime
@@ -67,8 +61,6 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
     """Copy a SQLite file, with what its log holds, while others may use it; the copy is complete or absent.
 
     Args:
-        source: the database.
-        target: the backup.
         rest: called after each megabyte.
 
     Raises:
@@ -100,7 +92,6 @@ def back_up_daily(database: Path, *, now_s: float | None = None) -> Path | None:
     """Make the backup of the day, if it is time and anything changed, and remove those of more than a week ago.
 
     Args:
-        database: the SQLite file.
         now_s: the present, in seconds since 1970.
 
     Returns:
@@ -128,7 +119,7 @@ def back_up_daily(database: Path, *, now_s: float | None = None) -> Path | None:
     target = folder / f"{database.stem}-{name}{database.suffix}"
     back_up(database, target, rest=lambda: time.sleep(_REST_S))
     os.utime(target, (now_s, now_s))
-    if fault := fault_of(target):
+    if fault := damage_of(target):
         target.unlink()
         raise DatabaseError(
             f"the database is damaged, so no backup was made: {fault}",
@@ -176,7 +167,7 @@ def _same(first: Path, second: Path) -> bool:
     return True
 
 
-def fault_of(file: Path) -> str:
+def damage_of(file: Path) -> str:
     """What is wrong with a backup, in SQLite's words; empty if it is a sound database of genretagger."""
     try:
         with contextlib.closing(open_sqlite(file, Mode.FROZEN, busy_timeout_s=1)) as connection:
@@ -194,7 +185,6 @@ def put_back(backup: Path, database: Path) -> Path | None:
 
     Args:
         backup: a sound backup.
-        database: the file to replace.
 
     Returns:
         Where the present file lies now; None if there was none.
@@ -202,12 +192,12 @@ def put_back(backup: Path, database: Path) -> Path | None:
     Raises:
         DatabaseError: the backup is damaged, somebody uses the database, or there is no space; nothing was changed.
     """
-    if fault := fault_of(backup):
+    if fault := damage_of(backup):
         raise DatabaseError(f"the backup is damaged: {fault}", path=backup, hint="choose another one")
     temporary = database.with_name(f".{database.name}.{os.getpid()}.restored")
     try:
         _copy(backup, temporary)
-        if fault := fault_of(temporary):
+        if fault := damage_of(temporary):
             raise DatabaseError(f"the backup could not be copied: {fault}", path=backup, hint="check the disk")
         _let_go(database)
         aside = _keep_aside(database)

@@ -47,7 +47,6 @@ class Claims(Repository):
         attempted too often is quarantined instead.
 
         Args:
-            claimant: the process that takes it.
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
             outside: folders whose files are left alone.
@@ -118,9 +117,7 @@ class Claims(Repository):
 
         Args:
             claimant: the process that claimed it.
-            path: the file.
             handled: the key of the rules by which; None if the file is gone.
-            cause: how it ended.
         """
         with self._access.write() as connection:
             connection.execute(delete(JOBS).where(JOBS.c.path == path, _has(claimant)))
@@ -135,8 +132,6 @@ class Claims(Repository):
 
         Args:
             claimant: the process that claimed it.
-            path: the file.
-            error: why.
             again_in_s: when to try again; None to quarantine the file.
             attempted: whether the attempt counts: it does not if the system failed and not the file.
         """
@@ -181,7 +176,6 @@ class Claims(Repository):
         """When there is a job for a claimant; None if there is none, as far as is known now.
 
         Args:
-            claimant: who asks.
             outside: folders whose files do not count.
         """
         allowed = _allowed(claimant, outside)

@@ -1,4 +1,4 @@
-"""What was decided for a track's audio, wherever it lies."""
+"""What was decided for a track's audio, wherever it lies; `analyses.py` says what identifies it."""
 
 from __future__ import annotations
 
@@ -42,27 +42,20 @@ class Decisions(Repository):
         """The latest genres chosen for a payload from a model.
 
         Args:
-            payload_hash: the track's identity.
-            fingerprint: the model's sha256.
             plan: only from these windows; None for whichever is newest.
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
-        statement = _DECISION
-        if plan is not None:
-            key["plan"] = plan
-            statement = _DECISION_OF_PLAN
         with self._access.read() as connection:
-            rows = self._access.sound(DECISIONS, connection.execute(statement, key).all())
+            if plan is None:
+                rows = self._sound(connection, DECISIONS, _DECISION, key)
+            else:
+                rows = self._sound(connection, DECISIONS, _DECISION_OF_PLAN, {**key, "plan": plan})
         return decision_of(rows[0]) if rows else None
 
     def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
         """Keep the genres chosen for a payload; they replace earlier ones from the same model and plan.
 
         Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: the windows that they rest on.
-            decision: genres, scores and reason.
             settings: fingerprint of the settings that they were chosen with.
 
         Raises:
@@ -83,13 +76,7 @@ class Decisions(Repository):
             upsert(connection, DECISIONS, key, row)
 
     def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
-        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already.
-
-        Args:
-            payload_hash: the track's identity.
-            model_id: from `Models.save`.
-            plan: the windows that it rests on.
-        """
+        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already."""
         newest = (
             select(DECISIONS.c.model_id, DECISIONS.c.plan)
             .where(DECISIONS.c.payload_hash == payload_hash)
@@ -99,11 +86,7 @@ class Decisions(Repository):
         with self._access.read() as connection:
             if connection.execute(newest).first() == (model_id, plan):
                 return
-        this = (
-            DECISIONS.c.payload_hash == payload_hash,
-            DECISIONS.c.model_id == model_id,
-            DECISIONS.c.plan == plan,
-        )
+        this = (DECISIONS.c.payload_hash == payload_hash, DECISIONS.c.model_id == model_id, DECISIONS.c.plan == plan)
         with self._access.write() as connection:
             connection.execute(update(DECISIONS).where(*this).values(decided_at=now()))
 

@@ -117,9 +117,7 @@ def _decoded(text: bytes) -> str | bytes:
 def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
     """An engine whose connections come from `open_sqlite`; it pools none, the store holds its own."""
     engine = create_engine(
-        "sqlite://",
-        creator=lambda: open_sqlite(path, mode, busy_timeout_s=busy_timeout_s),
-        poolclass=NullPool,
+        "sqlite://", creator=lambda: open_sqlite(path, mode, busy_timeout_s=busy_timeout_s), poolclass=NullPool
     )
 
     @event.listens_for(engine, "begin")

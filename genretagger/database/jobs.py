@@ -9,17 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import (
-    ColumnElement,
-    LargeBinary,
-    delete,
-    func,
-    insert,
-    not_,
-    or_,
-    select,
-    type_coerce,
-)
+from sqlalchemy import ColumnElement, LargeBinary, delete, func, insert, not_, or_, select, type_coerce
 from sqlalchemy import update as change
 
 from genretagger.database.claims import Claims, is_of, stored_job
@@ -42,7 +32,6 @@ class Jobs(Claims):
 
         Args:
             service: whose jobs they are.
-            jobs: the files.
 
         Returns:
             How many files wait that did not before.
@@ -103,21 +92,9 @@ class Jobs(Claims):
 
     def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
         """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
-        stored, last = type_coerce(JOBS.c.path, LargeBinary), b""
-        while True:
-            page = (
-                select(stored)
-                .where(JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder), stored > last)
-                .order_by(stored)
-                .limit(SCAN_ROWS)
-            )
-            with self._access.read() as connection:
-                paths: list[bytes] = list(connection.execute(page).scalars())
-            if paths:
-                yield [Path(os.fsdecode(path)) for path in paths]
-            if len(paths) < SCAN_ROWS:
-                return
-            last = paths[-1]
+        wanted = select().where(JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder))
+        for page in self._pages(wanted, type_coerce(JOBS.c.path, LargeBinary), rows=SCAN_ROWS):
+            yield [Path(os.fsdecode(row.place)) for row in page]
 
     def drop_waiting(self, service: Claimant, paths: Sequence[Path]) -> None:
         """Drop those jobs of a service that are for these files and wait."""
@@ -141,8 +118,9 @@ class Jobs(Claims):
         if paths:
             wanted.append(or_(*(lies_under(JOBS.c.path, path) for path in paths)))
         with self._access.write() as connection:
-            rows = connection.execute(select(JOBS.c.id, JOBS.c.path).where(*wanted).order_by(JOBS.c.path)).all()
-            found = [row.path for row in self._access.sound(JOBS, rows)]
+            columns = select(JOBS.c.id, JOBS.c.path)
+            rows = self._sound(connection, JOBS, columns.where(*wanted).order_by(JOBS.c.path))
+            found = [row.path for row in rows]
             for path in found:
                 connection.execute(
                     change(JOBS)
@@ -156,14 +134,14 @@ class Jobs(Claims):
     def get(self, path: Path) -> StoredJob | None:
         """The job of a file, if it has one."""
         with self._access.read() as connection:
-            rows = self._access.sound(JOBS, connection.execute(select(JOBS).where(JOBS.c.path == path)).all())
+            rows = self._sound(connection, JOBS, select(JOBS).where(JOBS.c.path == path))
         return stored_job(rows[0]) if rows else None
 
     def get_all(self, state: JobState, *, limit: int = PAGE_ROWS) -> list[StoredJob]:
         """The jobs in a state, those that changed last first."""
         wanted = select(JOBS).where(JOBS.c.state == state.value).order_by(JOBS.c.updated_at.desc(), JOBS.c.id.desc())
         with self._access.read() as connection:
-            return [stored_job(row) for row in self._access.sound(JOBS, connection.execute(wanted.limit(limit)).all())]
+            return [stored_job(row) for row in self._sound(connection, JOBS, wanted.limit(limit))]
 
     def get_counts(self) -> JobCounts:
         """How many jobs there are of each kind."""
@@ -185,7 +163,7 @@ class Jobs(Claims):
         """Name the jobs whose state is no word of ours; nothing else asks for them."""
         odd = select(JOBS).where(or_(JOBS.c.state.not_in([each.value for each in JobState]), JOBS.c.state.is_(None)))
         with self._access.read() as connection:
-            self._access.sound(JOBS, connection.execute(odd.limit(PAGE_ROWS)).all())
+            self._sound(connection, JOBS, odd.limit(PAGE_ROWS))
 
 
 def _droppable(service: Claimant) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, LargeBinary, and_, or_, type_coerce
 
 PAGE_ROWS = 500
-"""How many rows long listings take at a time, in a short look each: nothing is locked while the caller works."""
+"""How many rows long listings take at a time."""
 
 BATCH = 500
 """The most paths that one statement names."""

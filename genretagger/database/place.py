@@ -14,6 +14,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from genretagger.files.durable import save
+
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of a database for the files that belong to it."""
 
@@ -82,16 +84,10 @@ def read_note(database: Path) -> Note | None:
 
 def write_note(database: Path, note: Note) -> None:
     """Write the note; a folder that may not be written has none."""
-    place = note_of(database)
-    temporary = place.with_name(f".{os.getpid()}.note.tmp")
     lost = f"lost: after run {note.lost.after_run}, after write {note.lost.after_write}\n" if note.lost else ""
+    text = f"{_counts(note.runs, note.writes)}{lost}{_EXPLANATION}"
     with contextlib.suppress(OSError):
-        try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(f"{_counts(note.runs, note.writes)}{lost}{_EXPLANATION}")
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save(note_of(database), text.encode("ascii"), mode=0o600)
 
 
 def count_on(database: Path, *, runs: int, writes: int) -> None:
@@ -155,7 +151,6 @@ def tighten(database: Path, *, folder: bool) -> None:
     """Let only their owner read the database and what lies beside it; nothing is done for files of other users.
 
     Args:
-        database: its file.
         folder: whether the folder is ours as well.
     """
     if os.name != "posix":

@@ -10,22 +10,14 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, or_, select,
 from sqlalchemy.types import NullType
 
 from genretagger.database.access import Repository
-from genretagger.database.analyses import model_name
+from genretagger.database.analyses import analysis_note
 from genretagger.database.chains import stored_writes
 from genretagger.database.decisions import decision_of
 from genretagger.database.models import ANALYSES, DECISIONS, MODELS, TRACKS, WRITES, metadata
-from genretagger.database.paths import PAGE_ROWS, lies_under
-from genretagger.database.rules import OddRow, faults, word
+from genretagger.database.paths import lies_under
+from genretagger.database.rules import OddRow, fault, word
 from genretagger.database.tracks import failure_of, track_of
-from genretagger.database.values import (
-    AnalysisNote,
-    Counts,
-    Hearing,
-    Known,
-    StoredDecision,
-    StoredWrite,
-    WriteState,
-)
+from genretagger.database.values import AnalysisNote, Counts, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.types import Stamp
 
 _ANALYSES = (
@@ -58,8 +50,8 @@ class Reports(Repository):
     def get(self, path: Path) -> Known | None:
         """Everything that is known of one path; None if it was never seen."""
         with self._access.read() as connection:
-            rows = connection.execute(select(TRACKS).where(TRACKS.c.path == path)).all()
-            if known := self._known(connection, self._access.sound(TRACKS, rows)):
+            rows = self._sound(connection, TRACKS, select(TRACKS).where(TRACKS.c.path == path))
+            if known := self._known(connection, rows):
                 return known[0]
             writes = self._writes(connection, WRITES.c.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
@@ -70,20 +62,14 @@ class Reports(Repository):
         Args:
             under: only this path and what lies below it, by whole parts.
         """
-        conditions = [] if under is None else [lies_under(TRACKS.c.path, under)]
-        stored = type_coerce(TRACKS.c.path, NullType())  # an odd path has its place in the order as well
-        last: Any = None
-        while True:
-            wanted = select(TRACKS, stored.label("stored")).where(*conditions).order_by(stored).limit(PAGE_ROWS)
-            if last is not None:
-                wanted = wanted.where(stored > last)
+        wanted = select(TRACKS)
+        if under is not None:
+            wanted = wanted.where(lies_under(TRACKS.c.path, under))
+        # compared as it is stored, so that an odd path has its place in the order as well
+        for rows in self._pages(wanted, type_coerce(TRACKS.c.path, NullType())):
             with self._access.read() as connection:
-                rows = connection.execute(wanted).all()
                 page = self._known(connection, self._access.sound(TRACKS, rows))
             yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            last = rows[-1].stored
 
     def get_counts(self) -> Counts:
         """How many there are of each."""
@@ -129,39 +115,17 @@ class Reports(Repository):
     def get_odd_rows(self) -> Iterator[OddRow]:
         """Every row of every table that holds what it cannot, a page at a time."""
         for model in sorted(metadata.tables.values(), key=lambda each: each.name):
-            last: int | None = None
-            while True:
-                wanted = select(model).order_by(model.c.id).limit(PAGE_ROWS)
-                if last is not None:
-                    wanted = wanted.where(model.c.id > last)
-                with self._access.read() as connection:
-                    rows = connection.execute(wanted).all()
-                yield from faults(model.name, rows)
-                if len(rows) < PAGE_ROWS:
-                    break
-                last = rows[-1].id
+            for rows in self._pages(select(model), model.c.id):
+                yield from filter(None, (fault(model.name, row) for row in rows))
 
     def _known(self, connection: Connection, rows: Sequence[Any]) -> list[Known]:
         """Everything about these rows of `tracks`, with one question a table."""
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
-        heard = connection.execute(_ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(ANALYSES, heard):
-            note = AnalysisNote(
-                model=model_name(row),
-                fingerprint=row.fingerprint if isinstance(row.fingerprint, str) else "",
-                plan=row.plan,
-                provider=row.provider,
-                hearing=Hearing(row.hearing),
-                windows=row.windows,
-                cause=row.failure or "",
-                seconds=row.seconds,
-                analysed_at=row.analysed_at,
-            )
-            analyses.setdefault(row.payload_hash, []).append(note)
+        for row in self._sound(connection, ANALYSES, _ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))):
+            analyses.setdefault(row.payload_hash, []).append(AnalysisNote(**analysis_note(row)))
         decisions: dict[str, list[StoredDecision]] = {}
-        decided = connection.execute(_DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))).all()
-        for row in self._access.sound(DECISIONS, decided):
+        for row in self._sound(connection, DECISIONS, _DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))):
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
@@ -184,7 +148,7 @@ class Reports(Repository):
 
     def _writes(self, connection: Connection, condition: ColumnElement[bool]) -> list[StoredWrite]:
         wanted = select(WRITES).where(condition).order_by(WRITES.c.id.desc())
-        return stored_writes(connection, self._access.sound(WRITES, connection.execute(wanted).all()))
+        return stored_writes(connection, self._sound(connection, WRITES, wanted))
 
 
 def _merged(first: list[StoredWrite], second: list[StoredWrite]) -> tuple[StoredWrite, ...]:

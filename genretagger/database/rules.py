@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -37,8 +37,6 @@ class OddRow:
     """A row that holds what it cannot.
 
     Attributes:
-        table: its table.
-        id: its number.
         column: the first column that is wrong.
         value: what that column holds, shortened, for people.
     """
@@ -182,7 +180,6 @@ def fault(table: str, row: Any) -> OddRow | None:
     """What is wrong with a row; None if nothing is.
 
     Args:
-        table: its table.
         row: its columns, or some of them, among which is `id`; columns of other tables are passed over.
     """
     rules = RULES[table]
@@ -207,14 +204,6 @@ def _fault_of_sound(row: Any) -> OddRow | None:
         if blob is None or (length is not None and len(blob) != length) or len(blob) % 4 * (length is None):
             return _odd("analyses", row, name, blob)
     return None
-
-
-def faults(table: str, rows: Sequence[Any]) -> Iterator[OddRow]:
-    """What is wrong with some rows of a table, which are given whole."""
-    for row in rows:
-        found = fault(table, row)
-        if found is not None:
-            yield found
 
 
 def _odd(table: str, row: Any, column: str, value: object) -> OddRow:

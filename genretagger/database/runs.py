@@ -13,7 +13,6 @@ from sqlalchemy import update as change
 from genretagger.database.access import Access, Repository
 from genretagger.database.columns import now
 from genretagger.database.models import RUNS, WRITES
-from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.place import count_on as note_counts
 from genretagger.database.rules import number, word
 from genretagger.database.values import StoredRun, WriteState
@@ -31,7 +30,6 @@ class Runs(Repository):
         """Note that a command starts that may write.
 
         Args:
-            command: its name.
             settings: the settings that it runs with, as JSON.
 
         Returns:
@@ -72,18 +70,10 @@ class Runs(Repository):
 
     def get_all(self) -> Iterator[StoredRun]:
         """All runs, newest first."""
-        newest: int | None = None
-        while True:
-            wanted = select(RUNS).order_by(RUNS.c.id.desc()).limit(PAGE_ROWS)
-            if newest is not None:
-                wanted = wanted.where(RUNS.c.id < newest)
+        for rows in self._pages(select(RUNS), RUNS.c.id, newest_first=True):
             with self._access.read() as connection:
-                rows = connection.execute(wanted).all()
                 page = self._stored_runs(connection, rows)
             yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            newest = rows[-1].id
 
     def get(self, run_id: int) -> StoredRun | None:
         """One run by its number; None if there is no such run, or its row is odd."""

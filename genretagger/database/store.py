@@ -16,7 +16,6 @@ import os
 import sqlite3
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Engine, make_url
@@ -44,6 +43,7 @@ from genretagger.database.tracks import Tracks
 from genretagger.database.undos import Undos
 from genretagger.database.upgrade import SCHEMA_REVISION, states_revision, stored_revision, upgrade
 from genretagger.errors import DatabaseError
+from genretagger.files.durable import put_new
 
 _log = logging.getLogger("genretagger.database")
 
@@ -145,9 +145,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -242,13 +240,7 @@ def _make(path: Path, *, busy_timeout_s: float) -> None:
         upgrade(engine, path=temporary)
         engine.dispose()
         with contextlib.suppress(FileExistsError):  # another genretagger was faster
-            try:
-                os.link(temporary, real)
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without hard links
-                if not real.exists():
-                    temporary.rename(real)
+            put_new(temporary, real)
     finally:
         for end in ("", *SIDE_FILES):
             Path(f"{temporary}{end}").unlink(missing_ok=True)

@@ -14,18 +14,21 @@ from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
-from genretagger.database.values import Handled, Seen, StoredFailure, cause_of, rebuild_error
+from genretagger.database.values import (
+    Handled,
+    Seen,
+    StoredFailure,
+    cause_of,
+    rebuild_error,
+    refusal_from_text,
+    refusal_to_text,
+)
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
 # The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
-_SAME_FILE = (
-    TRACKS.c.path == bindparam("path"),
-    TRACKS.c.size_bytes == bindparam("size_bytes"),
-    TRACKS.c.mtime_ns == bindparam("mtime_ns"),
-    TRACKS.c.ctime_ns == bindparam("ctime_ns"),
-    TRACKS.c.inode == bindparam("inode"),
-)
+_COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
+_SAME_FILE = tuple(TRACKS.c[name] == bindparam(name) for name in ("path", *_COMPARED))
 # Built once: building a statement costs more than running it.
 _KNOWN_TRACK = select(
     TRACKS.c.id,
@@ -64,18 +67,8 @@ _CREDITS = tuple(field.name for field in fields(Credits))
 _NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
 _NO_TRACK = dict.fromkeys(
     (
-        *(
-            "kind",
-            "duration_s",
-            "payload_hash",
-            "genres",
-            "genre_raw",
-            "genre_form",
-            "refusal",
-            "handled",
-            "handled_as",
-        ),
-        *_CREDITS,
+        *("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal"),
+        *("handled", "handled_as", *_CREDITS),
     )
 )
 
@@ -87,25 +80,24 @@ class Tracks(Repository):
         """What was read of a file, if it is still the same file.
 
         Args:
-            path: absolute path.
             stamp: what `stat` says of it now.
 
         Returns:
             The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(TRACKS, connection.execute(_KNOWN_TRACK, _key(path, stamp)).all())
+            rows = self._sound(connection, TRACKS, _KNOWN_TRACK, _key(path, stamp))
         return track_of(rows[0], path, stamp) if rows else None
 
     def save(self, track: Track) -> None:
         """Keep what was read of a file; an earlier failure of it is forgotten."""
         values = {
-            **stamp_columns(track.stamp),
+            **asdict(track.stamp),
             "kind": track.kind,
             "duration_s": track.duration_s,
             "payload_hash": track.payload_hash,
             **genre_columns(track.genres),
-            "refusal": track.refusal,
+            "refusal": refusal_to_text(track.refusal),
             **_credit_columns(track.credits),
             **_NO_FAILURE,
             "seen_at": now(),
@@ -121,10 +113,8 @@ class Tracks(Repository):
         earlier file at the path goes.
 
         Args:
-            path: absolute path.
             stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
                 file changed later, so it is worth another attempt whatever the error says.
-            error: what happened.
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
@@ -138,7 +128,7 @@ class Tracks(Repository):
         }
         with self._access.write() as connection:
             if stamp is not None:
-                values |= stamp_columns(stamp)
+                values |= asdict(stamp)
                 same = select(TRACKS.c.id).where(*_SAME_FILE)
                 if connection.execute(same, _key(path, stamp)).first() is None:
                     values |= _NO_TRACK
@@ -147,13 +137,13 @@ class Tracks(Repository):
     def get_failure(self, path: Path, stamp: Stamp) -> StoredFailure | None:
         """Why a file failed, if it is still the same file; see `get` for what that means."""
         with self._access.read() as connection:
-            rows = self._access.sound(TRACKS, connection.execute(_KNOWN_FAILURE, _key(path, stamp)).all())
+            rows = self._sound(connection, TRACKS, _KNOWN_FAILURE, _key(path, stamp))
         return failure_of(rows[0], path) if rows else None
 
     def get_last_failure(self, path: Path) -> StoredFailure | None:
         """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
         with self._access.read() as connection:
-            rows = self._access.sound(TRACKS, connection.execute(_LAST_FAILURE, {"path": path}).all())
+            rows = self._sound(connection, TRACKS, _LAST_FAILURE, {"path": path})
         return failure_of(rows[0], path) if rows else None
 
     def get_inode(self, path: Path) -> int | None:
@@ -183,48 +173,17 @@ class Tracks(Repository):
 
     def get_seen_below(self, folder: Path) -> Iterator[Seen]:
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
-        stored = type_coerce(TRACKS.c.path, LargeBinary)
-        columns = (
-            stored,
-            TRACKS.c.size_bytes,
-            TRACKS.c.mtime_ns,
-            TRACKS.c.ctime_ns,
-            TRACKS.c.inode,
-            TRACKS.c.handled,
-            TRACKS.c.handled_as,
-            TRACKS.c.failure_retry,
-            JOBS.c.state,
+        times = TRACKS.c.size_bytes, TRACKS.c.mtime_ns, TRACKS.c.ctime_ns, TRACKS.c.inode
+        ends = TRACKS.c.handled, TRACKS.c.handled_as, TRACKS.c.failure_retry
+        wanted = (
+            select(*times, *ends, JOBS.c.state)
+            .outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)
+            .where(lies_under(TRACKS.c.path, folder))
         )
-        last = b""
-        while True:
-            page = (
-                select(*columns)
-                .outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)
-                .where(lies_under(TRACKS.c.path, folder), stored > last)
-                .order_by(stored)
-                .limit(SCAN_ROWS)
-            )
-            with self._access.read() as connection:
-                rows = connection.execute(page).all()
-            for row in rows:
-                path, size, mtime, ctime, inode, key, cause, retry, state = row
+        for page in self._pages(wanted, type_coerce(TRACKS.c.path, LargeBinary), rows=SCAN_ROWS):
+            for size, mtime, ctime, inode, key, cause, retry, state, path in page:
                 failure_retry = retry if isinstance(retry, bool) else None
                 yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
-            if len(rows) < SCAN_ROWS:
-                return
-            last = rows[-1][0]
-
-
-def stamp_columns(stamp: Stamp) -> dict[str, int]:
-    """A stamp as columns."""
-    return {
-        "size_bytes": stamp.size_bytes,
-        "mtime_ns": stamp.mtime_ns,
-        "ctime_ns": stamp.ctime_ns,
-        "inode": stamp.inode,
-        "device": stamp.device,
-        "links": stamp.links,
-    }
 
 
 def genre_columns(genres: GenreField) -> dict[str, Any]:
@@ -242,7 +201,8 @@ def track_of(row: Any, path: Path, stamp: Stamp) -> Track:
     credits = None
     if row.title is not None:  # one read gives all of them
         credits = Credits(*(getattr(row, name) or "" for name in _CREDITS))
-    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, row.refusal, credits)
+    refusal = refusal_from_text(row.refusal)
+    return Track(path, stamp, row.kind, row.duration_s, row.payload_hash, genres, refusal, credits)
 
 
 def failure_of(row: Any, path: Path) -> StoredFailure:
@@ -256,10 +216,4 @@ def _handled(key: object, cause: object) -> Handled:
 
 
 def _key(path: Path, stamp: Stamp) -> dict[str, Any]:
-    return {
-        "path": path,
-        "size_bytes": stamp.size_bytes,
-        "mtime_ns": stamp.mtime_ns,
-        "ctime_ns": stamp.ctime_ns,
-        "inode": stamp.inode,
-    }
+    return {"path": path, **{name: getattr(stamp, name) for name in _COMPARED}}

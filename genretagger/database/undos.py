@@ -40,7 +40,6 @@ class Undos(Writes):
 
         Args:
             run_id: only undos that this run made, or that took back what this run wrote.
-            under: only to this path, or below it.
         """
         writes = self.get_all(under=under) if run_id is None else self._undos_of(run_id)
         page: list[StoredWrite] = []
@@ -81,7 +80,7 @@ class Undos(Writes):
         wanted = select(WRITES).outerjoin(undone, WRITES.c.undo_of == undone.c.id)
         wanted = wanted.where((WRITES.c.run_id == run_id) | (undone.c.run_id == run_id), WRITES.c.undo_of.is_not(None))
         with self._access.read() as connection:
-            rows = self._access.sound(WRITES, connection.execute(wanted.order_by(WRITES.c.id.desc())).all())
+            rows = self._sound(connection, WRITES, wanted.order_by(WRITES.c.id.desc()))
             return [
                 write
                 for start in range(0, len(rows), PAGE_ROWS)

@@ -119,7 +119,6 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
     """Run the migrations that are missing, after a backup.
 
     Args:
-        engine: where to.
         path: the SQLite file, whose backup lies beside it as `<name>.before-<head>`; None for other engines, which
             have their own backups.
         scripts: the folder of migrations; None for genretagger's own.

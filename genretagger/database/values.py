@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genretagger.causes import Cause, Reason, recorded
+from genretagger.causes import Cause, Reason, because, recorded
 from genretagger.errors import FILE_ERRORS, FileError
 from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision, GenreField, Json, Track
@@ -51,7 +53,6 @@ class StoredFailure:
     Attributes:
         error: the error as it was raised, with its class, path and hint.
         retry: whether the unchanged file is worth another attempt.
-        seen_at: when it happened.
     """
 
     error: FileError
@@ -59,43 +60,15 @@ class StoredFailure:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredAnalysis:
-    """What a model said of a payload.
-
-    Attributes:
-        hearing: how it ended.
-        activations: what was heard; None unless `hearing` is HEARD.
-        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
-        model: the model's name.
-        plan: which windows were listened to.
-        seconds: how long it took.
-        analysed_at: when.
-    """
-
-    hearing: Hearing
-    activations: Activations | None
-    error: FileError | None
-    model: str
-    plan: str
-    seconds: float
-    analysed_at: datetime
-
-
 @dataclass(frozen=True, slots=True)
 class AnalysisNote:
     """A stored analysis without its arrays.
 
     Attributes:
-        model: the model's name.
-        fingerprint: the model's sha256.
         plan: which windows were listened to.
         provider: the ONNX Runtime provider that computed it; empty where nothing was computed.
-        hearing: how it ended.
         windows: how many windows were heard.
         cause: why nothing could be heard; empty otherwise.
-        seconds: how long it took.
-        analysed_at: when.
     """
 
     model: str
@@ -109,16 +82,27 @@ class AnalysisNote:
     analysed_at: datetime
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredAnalysis(AnalysisNote):
+    """What a model said of a payload.
+
+    Attributes:
+        activations: what was heard; None unless `hearing` is HEARD.
+        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
+    """
+
+    activations: Activations | None
+    error: FileError | None
+
+
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
     """The genres chosen for a payload.
 
     Attributes:
-        decision: genres, scores and reason.
         model: name of the model that it rests on.
         plan: the windows that it rests on.
         settings: fingerprint of the settings that it was made with.
-        decided_at: when.
     """
 
     decision: Decision
@@ -145,20 +129,16 @@ class StoredWrite:
     """One change of a genre field.
 
     Attributes:
-        id: number of the write.
         run_id: number of the run that made it.
         path: the file, where it lay then.
-        payload_hash: the track's identity.
         before: the genre field as it was, enough to put it back.
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
         reason: why it was written.
         temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
-        state: where it stands.
         undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        kind: what it did.
         of_run: number of the run whose write an undo takes back or a redo puts back; None for others.
         undone_by: number of the run that took it back; None if none did.
     """
@@ -197,7 +177,6 @@ def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[st
     What the owner had before, chose in a plan, or left or put there when they changed the field afterwards, is theirs.
 
     Args:
-        genres: the genres that the file has now.
         writes: the writes to it that took place, oldest first.
     """
     ours: frozenset[str] = frozenset()
@@ -222,7 +201,6 @@ class Known:
     """Everything that is known of one path.
 
     Attributes:
-        path: the file.
         track: what lay there when it was last read; None where it never could be.
         failure: why it last failed; None where it did not.
         analyses: who listened to it and how, newest first.
@@ -292,7 +270,6 @@ class NewJob:
     """A file to handle.
 
     Attributes:
-        path: the file.
         root: the watched folder that it lies in, which a write must not leave.
         priority: 0 for what has just come, 1 for the backlog.
         changed: whether it is another file than the one that may have failed before.
@@ -309,9 +286,7 @@ class StoredJob:
     """A file that the service has to handle.
 
     Attributes:
-        path: the file.
         root: the watched folder that it lies in.
-        state: where it stands.
         priority: 0 for what has just come, 1 for the backlog.
         attempts: how often it was begun.
         not_before: when it may be tried.
@@ -386,6 +361,25 @@ def cause_of(value: object) -> Cause | None:
         return Cause(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def refusal_to_text(refusal: Reason | None) -> str | None:
+    """Why a file cannot be written, for one column of text: the words of its container, or a cause as JSON."""
+    if refusal is None:
+        return None
+    if refusal.cause is Cause.CONTAINER:
+        return str(refusal.figures["says"])
+    return json.dumps({"cause": refusal.cause.value, "figures": dict(refusal.figures)})
+
+
+def refusal_from_text(text: str | None) -> Reason | None:
+    """The reason that `refusal_to_text` stored; earlier versions stored nothing but words."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        stored = json.loads(text)
+        return Reason(Cause(stored["cause"]), dict(stored["figures"]))
+    return because(Cause.CONTAINER, says=text)
 
 
 def field_to_json(field: GenreField) -> Json:

@@ -9,17 +9,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    bindparam,
-    case,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, bindparam, case, insert, or_, select
 from sqlalchemy import update as change
 
 from genretagger.causes import Reason
@@ -27,10 +22,10 @@ from genretagger.database.access import Access, Repository
 from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RUNS, TRACKS, WRITES
-from genretagger.database.paths import PAGE_ROWS, lies_under
+from genretagger.database.paths import lies_under
 from genretagger.database.rules import number
 from genretagger.database.runs import Runs
-from genretagger.database.tracks import genre_columns, stamp_columns
+from genretagger.database.tracks import genre_columns
 from genretagger.database.values import StoredWrite, WriteState, field_from_json, field_to_json, reason_columns
 from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Stamp, Track
@@ -76,13 +71,7 @@ class Writes(Repository):
         """Note what is about to be written, before the file is touched.
 
         Args:
-            run_id: from `Runs.begin`.
-            path: absolute path of the file.
-            payload_hash: the track's identity.
             before: the genre field as it is, enough to put it back.
-            after: the genre field as it shall be.
-            model: name of the model that the genres come from.
-            reason: why.
             temporary_name: name of the copy that will be edited, in the file's folder.
             undo_of: number of the write that this one undoes.
 
@@ -111,10 +100,7 @@ class Writes(Repository):
         """Note a write that took place although its record was lost, so that it can be undone.
 
         Args:
-            run_id: from `Runs.begin`.
-            track: the file as it is now.
             before: what is taken for its genre field before that write.
-            model: name of the model that the genres come from.
             reason: why it is taken for ours.
 
         Returns:
@@ -129,12 +115,7 @@ class Writes(Repository):
         return number
 
     def finish(
-        self,
-        write_id: int,
-        state: WriteState,
-        *,
-        after: GenreField | None = None,
-        stamp: Stamp | None = None,
+        self, write_id: int, state: WriteState, *, after: GenreField | None = None, stamp: Stamp | None = None
     ) -> None:
         """Settle a write, and with it what is known of the file, in one transaction.
 
@@ -142,7 +123,6 @@ class Writes(Repository):
         still be finished: the last word is with whom holds the file.
 
         Args:
-            write_id: from `begin`.
             state: DONE or ABANDONED.
             after: the genre field as it was read back; None if it is as announced.
             stamp: what `stat` says of the file now; None leaves what is known of the file as it is.
@@ -151,10 +131,7 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.write() as connection:
-            rows = self._access.sound(WRITES, connection.execute(select(WRITES).where(WRITES.c.id == write_id)).all())
-            if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
-            row = rows[0]
+            row = self._row(connection, write_id)
             written = field_from_json(row.after) if after is None else after
             values = {"state": state.value, "after": field_to_json(written), "finished_at": now()}
             connection.execute(change(WRITES).where(WRITES.c.id == write_id).values(**values))
@@ -165,7 +142,7 @@ class Writes(Repository):
                 connection.execute(undone.values(state=WriteState.UNDONE.value))
             if stamp is not None:
                 track = change(TRACKS).where(TRACKS.c.path == row.path, TRACKS.c.payload_hash == row.payload_hash)
-                connection.execute(track.values(**genre_columns(written), **stamp_columns(stamp), seen_at=now()))
+                connection.execute(track.values(**genre_columns(written), **asdict(stamp), seen_at=now()))
 
     def get(self, write_id: int) -> StoredWrite:
         """One write by its number.
@@ -174,10 +151,13 @@ class Writes(Repository):
             DatabaseError: if there is no such write.
         """
         with self._access.read() as connection:
-            rows = self._access.sound(WRITES, connection.execute(select(WRITES).where(WRITES.c.id == write_id)).all())
-            if not rows:
-                raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
-            return stored_writes(connection, rows)[0]
+            return stored_writes(connection, [self._row(connection, write_id)])[0]
+
+    def _row(self, connection: Connection, write_id: int) -> Any:
+        rows = self._sound(connection, WRITES, select(WRITES).where(WRITES.c.id == write_id))
+        if not rows:
+            raise NoSuchRowError(f"there is no write {write_id}", path=self._access.path)
+        return rows[0]
 
     def get_last(self, path: Path, payload_hash: str) -> StoredWrite | None:
         """The newest write to this audio that took place, to see whether its owner changed the genre after it.
@@ -190,7 +170,7 @@ class Writes(Repository):
             found = connection.execute(_LAST_WRITE.limit(1), wanted).all()
             rows = self._access.sound(WRITES, found)
             if found and not rows:
-                rows = self._access.sound(WRITES, connection.execute(_LAST_WRITE, wanted).all())
+                rows = self._sound(connection, WRITES, _LAST_WRITE, wanted)
             return stored_writes(connection, rows[:1])[0] if rows else None
 
     def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
@@ -198,13 +178,9 @@ class Writes(Repository):
 
         What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
         """
-        wanted = select(WRITES).where(
-            WRITES.c.payload_hash == payload_hash,
-            WRITES.c.state.in_(SETTLED),
-        )
+        wanted = select(WRITES).where(WRITES.c.payload_hash == payload_hash, WRITES.c.state.in_(SETTLED))
         with self._access.read() as connection:
-            rows = self._access.sound(WRITES, connection.execute(wanted.order_by(WRITES.c.id)).all())
-            found = stored_writes(connection, rows)
+            found = stored_writes(connection, self._sound(connection, WRITES, wanted.order_by(WRITES.c.id)))
             changed_ns = number(connection.execute(select(TRACKS.c.ctime_ns).where(TRACKS.c.path == path)).scalar())
         if here := [write for write in found if write.path == path]:
             return here
@@ -220,23 +196,15 @@ class Writes(Repository):
             run_id: only of this run.
             under: only to this path, or below it.
         """
-        conditions: list[ColumnElement[bool]] = []
+        wanted = select(WRITES)
         if run_id is not None:
-            conditions.append(WRITES.c.run_id == run_id)
+            wanted = wanted.where(WRITES.c.run_id == run_id)
         if under is not None:
-            conditions.append(lies_under(WRITES.c.path, under))
-        newest: int | None = None
-        while True:
-            wanted = select(WRITES).where(*conditions).order_by(WRITES.c.id.desc()).limit(PAGE_ROWS)
-            if newest is not None:
-                wanted = wanted.where(WRITES.c.id < newest)
+            wanted = wanted.where(lies_under(WRITES.c.path, under))
+        for rows in self._pages(wanted, WRITES.c.id, newest_first=True):
             with self._access.read() as connection:
-                rows = connection.execute(wanted).all()
                 page = stored_writes(connection, self._access.sound(WRITES, rows))
             yield from page
-            if len(rows) < PAGE_ROWS:
-                return
-            newest = rows[-1].id
 
     def get_pending(self, *, include_running: bool = False) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
@@ -254,29 +222,18 @@ class Writes(Repository):
             .order_by(WRITES.c.id)
         )
         with self._access.read() as connection:
-            rows = self._access.sound(WRITES, connection.execute(wanted).all())
+            rows = self._sound(connection, WRITES, wanted)
             mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
             return stored_writes(connection, mine)
 
 
 def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:
+    import psutil
+
     if now() - started_at > _LONGEST_WRITE:
         return False
     if host != socket.gethostname() or not isinstance(pid, int):
         return True
     # This process has one thread that writes, and it is asking. A restarted container gives its processes the same
     # numbers again, so what carries this one's may be from an earlier life.
-    return pid != os.getpid() and _lives(pid)
-
-
-def _lives(pid: int) -> bool:
-    """Whether a process exists; only POSIX systems tell so simply, elsewhere it is taken to."""
-    if os.name != "posix":
-        return True
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return pid != os.getpid() and bool(psutil.pid_exists(pid))

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.errors import AccessError, FileError
@@ -57,14 +58,14 @@ def find(
     """
     seen: set[bytes] = set()
     for named in paths:
-        path = Path(os.path.abspath(named))  # noqa: PTH100 - resolve() would follow the link that was named
+        path = whole(named)
         try:
             is_folder, exists = path.is_dir(), path.exists() or path.is_symlink()
         except OSError as error:  # a folder above it is closed, or the name is too long
-            failed(AccessError(f"it cannot be looked at: {error.strerror or error}", path=path))
+            failed(_unreadable(error, path, is_folder=False))
             continue
         if is_folder:
-            files: Iterable[Path] = _walk(path, failed, ignore, folders, passed_over)
+            files: Iterable[Path] = _files(path, failed, ignore, folders, passed_over)
             root = path
         elif exists:
             files, root = (path,), path.parent
@@ -76,6 +77,36 @@ def find(
             if key not in seen:
                 seen.add(key)
                 yield Found(file, root)
+
+
+def _files(
+    folder: Path,
+    failed: Callable[[FileError], None],
+    ignore: Sequence[str],
+    folders: Sequence[str],
+    passed_over: Callable[[Path, Reason], None],
+) -> Iterator[Path]:
+    def tell(error: OSError, is_folder: bool) -> None:
+        failed(_unreadable(error, Path(os.fsdecode(error.filename)), is_folder=is_folder))
+
+    for name, is_regular in walk(os.fsencode(folder), folder, ignore=ignore, folders=folders, failed=tell):
+        path = Path(os.fsdecode(name))
+        if not is_regular and (reason := oddity(path)):
+            passed_over(path, reason)
+        else:
+            yield path
+
+
+def _unreadable(error: OSError, path: Path, *, is_folder: bool) -> AccessError:
+    said = error.strerror or error
+    if is_folder:
+        return AccessError(f"the folder cannot be read: {said}", path=path, hint="Check its permissions")
+    return AccessError(f"it cannot be looked at: {said}", path=path)
+
+
+def whole(path: Path) -> Path:
+    """The absolute path; a link in it stays as it was named."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
 
 
 def is_audio_name(name: str) -> bool:
@@ -120,42 +151,79 @@ def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequenc
     )
 
 
-def _walk(
-    folder: Path,
-    failed: Callable[[FileError], None],
+class _Name(NamedTuple):
+    """A name in a folder; no more is kept, as a folder may hold a hundred thousand."""
+
+    is_folder: bool
+    name: bytes
+    is_regular: bool = False
+
+
+def walk(
+    folder: bytes,
+    root: Path,
+    *,
     ignore: Sequence[str],
-    left_out: Sequence[str],
-    passed_over: Callable[[Path, Reason], None],
-) -> Iterator[Path]:
-    pending = [os.fspath(folder)]
-    while pending:
-        current = pending.pop()
-        folders: list[str] = []
+    folders: Sequence[str],
+    failed: Callable[[OSError, bool], None],
+    entered: Callable[[bytes], None] = lambda _: None,
+    by_path: bool = False,
+) -> Iterator[tuple[bytes, bool]]:
+    """The music below a folder, by its names: each path, and whether it surely is a regular file.
+
+    Hidden names are left out. Links to folders are not followed.
+
+    Args:
+        folder: where to begin.
+        root: the folder that patterns are relative to.
+        ignore: patterns of what is left out; see `is_ignored`.
+        folders: names of folders that are left out; see `is_ignored`.
+        failed: gets the error of what cannot be read, which names it, and whether that is a folder.
+        entered: gets each folder.
+        by_path: give all paths in the order of their bytes. Otherwise the files of a folder come before its folders.
+    """
+
+    def listed(place: bytes) -> Iterator[_Name]:
+        entered(place)
+        found: list[_Name] = []
         try:
-            with os.scandir(current) as entries:
-                listing = sorted(entries, key=lambda entry: os.fsencode(entry.name))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    try:
+                        if each := _entry(entry, root, ignore, folders):
+                            found.append(each)
+                    except OSError as error:
+                        failed(error, False)
         except OSError as error:
-            failed(
-                AccessError(
-                    f"the folder cannot be read: {error.strerror or error}",
-                    path=Path(current),
-                    hint="Check its permissions",
-                )
-            )
-            continue
-        for entry in listing:
-            if is_ignored(Path(entry.path), folder, ignore, left_out):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith("."):
-                        folders.append(entry.path)
-                elif not is_audio_name(entry.name) or (entry.is_symlink() and Path(entry.path).is_dir()):
-                    continue
-                elif not entry.is_file(follow_symlinks=False) and (reason := oddity(entry.path)):
-                    passed_over(Path(entry.path), reason)
-                else:
-                    yield Path(entry.path)
-            except OSError as error:
-                failed(AccessError(f"it cannot be looked at: {error.strerror or error}", path=Path(entry.path)))
-        pending.extend(reversed(folders))
+            failed(error, True)
+            return iter(())
+        found.sort(key=_in_path if by_path else None)
+        return iter(found)
+
+    pending = [(folder.rstrip(b"/") + b"/", listed(folder))]
+    while pending:
+        above, entries = pending[-1]
+        entry = next(entries, None)
+        if entry is None:
+            pending.pop()
+        elif entry.is_folder:
+            pending.append((above + entry.name + b"/", listed(above + entry.name)))
+        else:
+            yield above + entry.name, entry.is_regular
+
+
+def _in_path(entry: _Name) -> bytes:
+    return entry.name + b"/" if entry.is_folder else entry.name
+
+
+def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders: Sequence[str]) -> _Name | None:
+    """What a walk wants to know of an entry; None if it passes over it."""
+    name = os.fsdecode(entry.name)
+    is_folder = entry.is_dir(follow_symlinks=False)
+    if name.startswith(".") if is_folder else not is_audio_name(name):
+        return None
+    if (ignore or folders) and is_ignored(Path(os.fsdecode(entry.path)), root, ignore, folders):
+        return None
+    if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
+        return None
+    return _Name(is_folder, entry.name, not is_folder and entry.is_file(follow_symlinks=False))

@@ -32,7 +32,6 @@ def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterato
     What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
 
     Args:
-        path: where to.
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.
         follow: replace what a link points to; otherwise the link itself, which somebody else may have put there.
 
@@ -83,14 +82,19 @@ def _beside(target: Path, mode: int | None, *, overwrite: bool) -> Iterator[Bina
         if overwrite:
             temporary.replace(target)
         else:
-            _put(temporary, target)
+            put_new(temporary, target)
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _put(temporary: Path, target: Path) -> None:
-    """Give a file a name that must be free; where hard links do not exist (FAT, some network folders), look first."""
+def put_new(temporary: Path, target: Path) -> None:
+    """Give a file a name that must be free; if there are no hard links (FAT, some network folders), look first.
+
+    Raises:
+        FileExistsError: the name is taken.
+        OSError: as the system gives it.
+    """
     try:
         os.link(temporary, target)
     except FileExistsError:
@@ -105,8 +109,6 @@ def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Give a file other bytes, whole or not at all.
 
     Args:
-        path: the file, which may be there or not.
-        content: the bytes.
         mode: of a new file, less what the process takes away from all of them (umask).
 
     Raises:

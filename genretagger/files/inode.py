@@ -91,7 +91,6 @@ def keep_flags(source: int, target: int) -> str:
     The copy has to be empty: Btrfs lets nobody change `C` later, nor F2FS `c`.
 
     Args:
-        source: descriptor of the original.
         target: descriptor of the copy, open for writing.
 
     Returns:
@@ -116,7 +115,6 @@ def holes_bytes(descriptor: int, size: int) -> int:
 
     Args:
         descriptor: of a regular file; its position is moved.
-        size: of the file.
     """
     if not hasattr(os, "SEEK_HOLE"):
         return 0

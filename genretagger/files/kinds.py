@@ -32,7 +32,6 @@ class Kind:
     Attributes:
         name: short and stable; it is stored in the database.
         demuxer: the FFmpeg demuxer to force when the file is decoded.
-        human: what people call it.
         tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None where it has none.
     """
 

@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 TABLE = Path("/proc/self/mountinfo")
 """Linux lists the mounts there; other systems have no such file."""
@@ -46,56 +47,58 @@ def is_blind(kind: str) -> bool:
     return is_network(kind) or (kind.startswith("fuse") and kind not in _LOCAL_FUSE)
 
 
-def on_network(folder: Path, *, mounts: Path = Path("/proc/self/mounts")) -> bool:
+class _Mount(NamedTuple):
+    """A line of the table: the number of a mount, where it lies, and the kind of its file system."""
+
+    number: str
+    place: str
+    kind: str
+
+
+def on_network(folder: Path, *, table: Path = TABLE) -> bool:
     """Whether a folder lies on a network file system; False if the system does not say."""
-    return is_network(file_system(folder, mounts=mounts))
+    return is_network(file_system(folder, table=table))
 
 
-def file_system(path: Path, *, mounts: Path = Path("/proc/self/mounts")) -> str:
+def file_system(path: Path, *, table: Path = TABLE) -> str:
     """The kind of the file system that a path lies on, links followed; empty if the system does not say."""
-    try:
-        lines = mounts.read_bytes().splitlines()
-    except OSError:
-        return ""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    for line in lines:
-        fields = line.split(b" ")
-        if len(fields) < 3:
-            continue
-        place = _unescaped(fields[1])
-        if _holds(place, real) and len(place) >= len(best):  # of several mounts on one place, the last one is seen
-            best, kind = place, fields[2].decode("ascii", "replace")
-    return kind
+    found = _mount_at(path, table)
+    return "" if found is None else found.kind
 
 
 def mount_of(path: Path, *, table: Path = TABLE) -> str:
     """Where the file system is mounted on which a path lies, links followed; empty if the system does not say."""
-    try:
-        lines = table.read_bytes().splitlines()
-    except OSError:
-        return ""
-    real, best = os.path.realpath(path), ""
-    for line in lines:
-        place = _unescaped(line.split(b" ")[4])
-        if _holds(place, real) and len(place) > len(best):
-            best = place
-    return best
+    found = _mount_at(path, table)
+    return "" if found is None else found.place
 
 
 def mounts_below(root: Path, *, table: Path = TABLE) -> frozenset[tuple[str, str]]:
     """What is mounted below a folder: the numbers and kinds of the mounts; nothing if the system does not say."""
+    real = os.path.realpath(root)
+    below = (each for each in _mounts(table) if each.place != real and _holds(real, each.place))
+    return frozenset((each.number, each.kind) for each in below)
+
+
+def _mount_at(path: Path, table: Path) -> _Mount | None:
+    """The mount that a path lies on: the innermost, and of several on one place the last, which is seen."""
+    real = os.path.realpath(path)
+    above = [each for each in _mounts(table) if _holds(each.place, real)]
+    return max(reversed(above), key=lambda each: len(each.place), default=None)
+
+
+def _mounts(table: Path) -> list[_Mount]:
     try:
         lines = table.read_bytes().splitlines()
     except OSError:
-        return frozenset()
-    real, found = os.path.realpath(root).rstrip("/"), set()
+        return []
+    found = []
     for line in lines:
-        fields, _, more = line.partition(b" - ")
-        number, _, _, _, place = fields.split(b" ")[:5]
-        if place != b"/" and _unescaped(place).startswith(real + "/"):
-            found.add((number.decode("ascii"), more.split(b" ")[0].decode("ascii", "replace")))
-    return frozenset(found)
+        start, _, end = line.partition(b" - ")
+        fields = start.split(b" ")
+        if len(fields) > 4:
+            kind = end.split(b" ")[0].decode("ascii", "replace")
+            found.append(_Mount(fields[0].decode("ascii"), _unescaped(fields[4]), kind))
+    return found
 
 
 def refuses_leases_at_will(descriptor: int) -> bool:

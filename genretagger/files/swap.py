@@ -26,18 +26,8 @@ from genretagger.files.system import BeingWritten, Folder, Unsupported, copy_byt
 from genretagger.types import Stamp
 
 STEPS = (
-    "opened",
-    "created",
-    "copied",
-    "attributed",
-    "edited",
-    "checked",
-    "synced",
-    "compared",
-    "swapped",
-    "confirmed",
-    "folder-synced",
-    "removed",
+    *("opened", "created", "copied", "attributed", "edited", "checked", "synced", "compared"),
+    *("swapped", "confirmed", "folder-synced", "removed"),
 )
 """What `replace` tells its `step` hook, after each step and in this order."""
 

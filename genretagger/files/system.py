@@ -21,7 +21,6 @@ import signal
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 from genretagger.files import mounts
 
@@ -50,11 +49,7 @@ class BeingWritten(Exception):  # noqa: N818 - an answer, not an error
 
 
 def open_to_read(opener: Callable[[int], int]) -> int:
-    """Open without touching the access time where the system lets us: only the owner and root may ask for that.
-
-    Args:
-        opener: opens with the flags that it is given.
-    """
+    """Open without touching the access time where the system lets us: only the owner and root may ask for that."""
     try:
         return opener(READ_FLAGS | _NO_ATIME)
     except PermissionError:
@@ -66,9 +61,7 @@ def may_write(path: Path) -> bool:
 
     A read-only file system is no answer to that: whoever writes will meet it.
     """
-    if os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        return True
-    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids) or mounted_read_only(path)
 
 
 def may_change_names(folder: Path) -> bool:
@@ -217,9 +210,7 @@ class Folder:
     def __enter__(self) -> Folder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._fd is not None:
             with contextlib.suppress(OSError):  # it was open for reading only
                 os.close(self._fd)

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from genretagger.files.discover import is_audio_name
+from genretagger.files.system import is_being_written
 
 _ARIA2 = ".aria2"
 _BEHIND = (
@@ -55,11 +56,15 @@ def _between(name: str, start: str, end: str) -> str:
     return name[len(start) : -len(end)] if name.startswith(start) and name.endswith(end) else ""
 
 
+def is_in_use(path: Path, root: Path) -> bool:
+    """Whether a program writes to a file, or a file beside it says that it is still being downloaded."""
+    return is_being_written(path) is True or bool(companion(path, root))
+
+
 def companion(path: Path, root: Path) -> str:
     """Name the file that says that another one is still being downloaded; empty if there is none.
 
     Args:
-        path: the file.
         root: the folder that it was found in: aria2 may download a folder as a whole, `ALBUM` with `ALBUM.aria2`.
     """
     folder, name = os.fspath(path.parent), path.name

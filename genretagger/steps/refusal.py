@@ -49,7 +49,7 @@ class Refusals:
         if beside := companion(file.path, file.root):
             return because(Cause.UNFINISHED, beside=beside)
         if track.refusal:
-            return because(Cause.CONTAINER, says=track.refusal)
+            return track.refusal
         return self.forbidden(file, track, in_place=in_place)
 
     def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:

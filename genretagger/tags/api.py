@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import (
     FileChangedError,
     FileError,
@@ -166,7 +167,7 @@ def payload_hash(file: BinaryIO, kind: Kind) -> str:
     return _digest(partial(container.payload, file), kind)
 
 
-def survey(file: BinaryIO, kind: Kind) -> tuple[str, str | None]:
+def survey(file: BinaryIO, kind: Kind) -> tuple[str, Reason | None]:
     """Hash as `payload_hash` does, and check in the same pass whether audio is missing.
 
     Returns:
@@ -198,7 +199,7 @@ def _digest(feeder: Callable[[Sink], None], kind: Kind) -> str:
     return digest.hexdigest()
 
 
-def refusal(file: BinaryIO, kind: Kind) -> str | None:
+def refusal(file: BinaryIO, kind: Kind) -> Reason | None:
     """Say why the genre of this file cannot be written or undone; None if both are possible.
 
     A write and its undo are tried in memory, so a real write would end with the same answer. Ogg
@@ -208,15 +209,20 @@ def refusal(file: BinaryIO, kind: Kind) -> str | None:
     Raises:
         AccessError: the file cannot be read.
     """
+    says = _says(file, kind)
+    return None if says is None else because(Cause.CONTAINER, says=says)
+
+
+def _says(file: BinaryIO, kind: Kind) -> str | None:
     container = container_of(kind, WriteOptions())
     if container is None:
         return f"genres cannot be written to {kind.human} files"
     try:
         with tag_errors():
-            reason = _refusal(container, file)
-            if reason is None and kind.name not in _PAGED:
-                reason = rehearse(container, kind, file)
-            return reason
+            says = _refusal(container, file)
+            if says is None and kind.name not in _PAGED:
+                says = rehearse(container, kind, file)
+            return says
     except TagError as error:
         return f"a genre could not be written: {error.cause}"
 

@@ -23,6 +23,7 @@ import io
 import uuid
 from typing import BinaryIO
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.files.inode import holes_bytes
 from genretagger.files.kinds import Kind
 from genretagger.tags.atoms import atoms
@@ -97,7 +98,7 @@ class Zeros:
             self.start, self.length = end - self._open, self._open
 
 
-def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
+def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> Reason | None:
     """Say that a file is not complete; None if there is no sign of that.
 
     Args:
@@ -114,10 +115,7 @@ def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> str | None:
             return None
     elif kind.name == "asf" and zeros.length < _packet_bytes(file):
         return None
-    return (
-        f"it is not complete: {zeros.length:,} bytes of zeros lie where sound should be; "
-        "let its download finish, or fetch it again"
-    )
+    return because(Cause.INCOMPLETE, zeros=zeros.length)
 
 
 def _is_lost_page(zeros: Zeros) -> bool:

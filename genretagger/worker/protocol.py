@@ -139,11 +139,12 @@ def track_to_json(track: Track) -> Json:
         **{name: getattr(track, name) for name in _PLAIN},
         "stamp": asdict(track.stamp),
         "genres": asdict(track.genres),
+        "refusal": None if track.refusal is None else asdict(track.refusal),
         "credits": None if track.credits is None else asdict(track.credits),
     }
 
 
-_PLAIN = ("kind", "duration_s", "payload_hash", "refusal")
+_PLAIN = ("kind", "duration_s", "payload_hash")
 
 
 def track_from_json(value: Json, path: Path) -> Track:

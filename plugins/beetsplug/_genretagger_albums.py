@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 class Albums:
-    """Keeps albums in step with their tracks.
-
-    Args:
-        session: gives the options.
-    """
+    """Keeps albums in step with their tracks."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -28,7 +24,6 @@ class Albums:
         """Split the new genres into the owner's that stay and ours; what we gave before is dropped.
 
         Args:
-            model: a track or an album.
             chosen: the genres that it should have.
             add: whether the owner's genres stay beside them.
         """

@@ -33,10 +33,6 @@ class Importing:
     """The plugin's work while beets imports.
 
     Args:
-        session: gives the options and the ears.
-        tracks: the rules for tracks.
-        albums: the rules for albums.
-        scribe: writes the files.
         listens: whether to infer genres; if not, only the old genres of files that are imported
             again are kept.
         late: whether to wait until all other plugins are done.

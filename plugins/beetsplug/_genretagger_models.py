@@ -112,12 +112,11 @@ def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None
     """Set the genres without storing, and note which are ours; without ours, all notes are removed.
 
     Args:
-        model: the track or album.
         kept: the owner's genres that stay.
         given: those that we add to them.
     """
     model.genres = [*kept, *given]
-    drop(model)
+    _drop(model, *_TRACK_FIELDS, *_ALBUM_FIELDS)
     if given:
         of_given, of_kept = (GIVEN, KEPT) if isinstance(model, Item) else _ALBUM_FIELDS
         model[of_given] = joined(given)
@@ -151,25 +150,22 @@ def is_noted(item: Item) -> bool:
 
 def forget(item: Item) -> None:
     """Drop the notes about genres that are no longer ours."""
-    if drop(item):
+    if _drop(item, *_TRACK_FIELDS, *_ALBUM_FIELDS):
         item.store()
-
-
-def drop(model: Item | Album) -> bool:
-    """Drop the notes without storing; returns whether there were any."""
-    noted = [field for field in (*_TRACK_FIELDS, *_ALBUM_FIELDS) if own(model, field) is not None]
-    for field in noted:
-        del model[field]
-    return bool(noted)
 
 
 def drop_album_notes(item: Item) -> None:
     """Drop the notes about its album that beets copied to a track when it stored the album."""
-    noted = [field for field in _ALBUM_FIELDS if own(item, field) is not None]
-    for field in noted:
-        del item[field]
-    if noted:
+    if _drop(item, *_ALBUM_FIELDS):
         item.store()
+
+
+def _drop(model: Item | Album, *fields: str) -> bool:
+    """Drop notes without storing; returns whether there were any."""
+    noted = [field for field in fields if own(model, field) is not None]
+    for field in noted:
+        del model[field]
+    return bool(noted)
 
 
 def rename_album_notes(lib: Library) -> None:

@@ -28,7 +28,7 @@ from genretagger.text import printable
 if TYPE_CHECKING:
     from beets.library import Library
 
-    from genretagger.beets.ears import Ears, Heard
+    from genretagger.beets.ears import Ears, Inferred
     from genretagger.cli.output import Bar
     from genretagger.config import Settings
 
@@ -40,12 +40,7 @@ LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
 
 
 class Session:
-    """One `beet` command.
-
-    Args:
-        config: the plugin's section of beets' configuration.
-        log: the plugin's log.
-    """
+    """One `beet` command."""
 
     def __init__(self, config: Any, log: Any) -> None:
         self.config = config
@@ -95,11 +90,11 @@ class Session:
             return self._ears
 
     @contextmanager
-    def hearing(self, items: Sequence[Item]) -> Iterator[Iterator[Heard]]:
+    def hearing(self, items: Sequence[Item]) -> Iterator[Iterator[Inferred]]:
         """Infer genres of items in their order, with a bar on a terminal."""
         from genretagger.cli.output import Bar
 
-        def stream() -> Iterator[Heard]:
+        def stream() -> Iterator[Inferred]:
             paths, albums = [path_of(item) for item in items], albums_of(items)
             for done, heard in enumerate(self.listen().hear(paths, albums), 1):
                 yield heard
@@ -178,10 +173,6 @@ class Session:
         self.tally["failed"] += 1
         name = displayable_path(model.path) if isinstance(model, Item) else str(model)
         self._log.error("{}: {}", printable(name), printable(reason))
-
-    def inform(self, text: str) -> None:
-        """Log something that is worth knowing."""
-        self._log.info("{}", printable(text))
 
     def warn(self, text: str) -> None:
         """Log something that a person should know."""

@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tagging:
-    """The command.
-
-    Args:
-        session: gives the options and the ears.
-        tracks: the rules for tracks.
-        albums: the rules for albums.
-        scribe: writes the files.
-    """
+    """The command."""
 
     def __init__(self, session: Session, tracks: Tracks, albums: Albums, scribe: Scribe) -> None:
         self._session = session
@@ -110,12 +103,12 @@ class Tagging:
     def _lacks(self, item: Item) -> bool:
         """Whether a file has neither the genres of its item nor any from another program."""
         genres = tuple(genres_of(item))
-        account = self._session.listen().account(path_of(item), written(item), genres)
-        held = tuple(named(account.genres))
+        origin = self._session.listen().origin(path_of(item), written(item), genres)
+        held = tuple(named(origin.genres))
         if held == genres:
             return False
-        if account.owned or (held and not account.given and held != tuple(whose(item)[0])):
-            self._session.say("not written", item, account.owned or unread(held))
+        if origin.owned or (held and not origin.given and held != tuple(whose(item)[0])):
+            self._session.say("not written", item, origin.owned or unread(held))
             return False
         return True
 

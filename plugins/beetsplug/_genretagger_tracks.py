@@ -42,16 +42,11 @@ from genretagger.errors import FileError
 from genretagger.sentences import sentence
 
 if TYPE_CHECKING:
-    from genretagger.beets.ears import Heard
+    from genretagger.beets.ears import Inferred
 
 
 class Tracks:
-    """The rules for a track.
-
-    Args:
-        session: gives the options and the ears.
-        albums: knows which genres stay beside ours.
-    """
+    """The rules for a track."""
 
     def __init__(self, session: Session, albums: Albums) -> None:
         self._session = session
@@ -61,7 +56,6 @@ class Tracks:
         """Whether an item's genre stays, so that nothing is inferred.
 
         Args:
-            item: the track.
             source: `track` or `album`: what would be inferred.
         """
         session = self._session
@@ -96,17 +90,17 @@ class Tracks:
         """
         genres = genres_of(item)
         try:
-            account = self._session.listen().account(path_of(item), written(item), tuple(genres))
+            origin = self._session.listen().origin(path_of(item), written(item), tuple(genres))
         except FileError:
             return False
-        kept, given = list(account.kept), list(account.given)
+        kept, given = list(origin.kept), list(origin.given)
         if not given or [*kept, *given] != genres:
             return False
         source = own(item, SOURCE)
         give(item, kept, given)
         item[SOURCE] = source or "track"
-        item[MODEL] = account.model
-        item[WRITE] = account.write
+        item[MODEL] = origin.model
+        item[WRITE] = origin.write
         if not self._session.on("pretend"):
             item.store()
         return True
@@ -124,11 +118,11 @@ class Tracks:
         if not is_ours(album) and not any(is_ours(other) and genres_of(other) == genres for other in others):
             return False
         try:
-            account = self._session.listen().account(path_of(item), written(item), (*kept, *given))
+            origin = self._session.listen().origin(path_of(item), written(item), (*kept, *given))
         except FileError:
             return False
-        in_file = named(account.genres)
-        if in_file and not (account.given and in_file == [*kept, *given]):
+        in_file = named(origin.genres)
+        if in_file and not (origin.given and in_file == [*kept, *given]):
             return False
         item.genres = [*kept, *given]
         item.mtime = item.current_mtime()
@@ -136,7 +130,7 @@ class Tracks:
             item.store()
         return True
 
-    def choice(self, heard: Heard) -> Choice:
+    def choice(self, heard: Inferred) -> Choice:
         """The choice for one track."""
         outcome = heard.outcome
         return self.made(outcome.genres, outcome.reason, outcome.scores, "track")
@@ -155,7 +149,7 @@ class Tracks:
         known = float(score) if isinstance(score, int | float) else 0.0
         return Choice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
 
-    def accepts(self, item: Item, heard: Heard, choice: Choice) -> bool:
+    def accepts(self, item: Item, heard: Inferred, choice: Choice) -> bool:
         """Whether an item takes the choice for it; if not, the reason is logged."""
         session, outcome = self._session, heard.outcome
         if outcome.status == "failed":
@@ -196,7 +190,6 @@ class Tracks:
         """Give an item back its genres from before us, without storing.
 
         Args:
-            item: the track.
             genres: those that it had.
             in_library_only: its file was not written, so it may still have our genres.
         """
@@ -207,13 +200,13 @@ class Tracks:
             if write_id:
                 item[WRITE] = write_id
 
-    def _is_contradicted(self, item: Item, heard: Heard) -> bool:
+    def _is_contradicted(self, item: Item, heard: Inferred) -> bool:
         """Whether a note calls genres in the file ours that the history does not know."""
         if heard.ours or not own(item, GIVEN) or not is_ours(item):
             return False
         genres = tuple(genres_of(item))
-        account = self._session.listen().account(path_of(item), written(item), genres)
-        return account.genres == genres and not account.given
+        origin = self._session.listen().origin(path_of(item), written(item), genres)
+        return origin.genres == genres and not origin.given
 
 
 def unread(genres: tuple[str, ...]) -> str:

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 class Undoing:
-    """The undo of the command.
-
-    Args:
-        session: gives the options and the ears.
-        tracks: the rules for tracks.
-        albums: the rules for albums.
-    """
+    """The undo of the command."""
 
     def __init__(self, session: Session, tracks: Tracks, albums: Albums) -> None:
         self._session = session

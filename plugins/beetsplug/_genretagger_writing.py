@@ -13,16 +13,7 @@ from typing import Any
 import mediafile  # type: ignore[import-untyped]
 from beets.library import Item
 from beets.util import syspath
-from beetsplug._genretagger_models import (
-    WRITE,
-    Choice,
-    as_read_back,
-    genres_of,
-    is_ours,
-    named,
-    number,
-    path_of,
-)
+from beetsplug._genretagger_models import WRITE, Choice, as_read_back, genres_of, is_ours, named, number, path_of
 from beetsplug._genretagger_session import Session
 
 from genretagger.causes import Cause, because
@@ -30,11 +21,7 @@ from genretagger.errors import FileError
 
 
 class Scribe:
-    """Makes sure that each genre of ours that beets writes can be undone.
-
-    Args:
-        session: gives the ears, and logs what was left alone and what failed.
-    """
+    """Makes sure that each genre of ours that beets writes can be undone."""
 
     def __init__(self, session: Session) -> None:
         self.written = 0

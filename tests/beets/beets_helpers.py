@@ -188,3 +188,25 @@ def scratch(folder: Path, data_dir: Path, samples: Samples, shared: Path) -> Bee
             (data_dir / "library.sqlite3").rename(database)
     shutil.copy(database, data_dir / "library.sqlite3")
     return Beet(folder, data_dir, kept)
+
+
+TECHNO = ["Trance"]
+OTHER = ["yamnet & Music", "mtt & techno"]
+
+
+def path_of(beet: Beet, title: str) -> Path:
+    path = beet.tracks()[title].path
+    assert path is not None
+    return path
+
+
+def lend(beet: Beet, **fields: str) -> None:
+    """Give an album fields and store it as beets does by default: its tracks take them over."""
+    library = Library(str(beet.database), str(beet.library))
+    try:
+        (album,) = library.albums()
+        for name, value in fields.items():
+            album[name] = value
+        album.store()
+    finally:
+        library._close()

@@ -10,7 +10,7 @@ import pytest
 from beets_helpers import KINDS, Beet, Samples, scratch
 from daemon_helpers import Watcher
 
-from genretagger.database import WriteState
+from genretagger.database.values import WriteState
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
 
@@ -62,7 +62,7 @@ def settled(watcher: Watcher, beet: Beet) -> None:
 
 
 def beet_queue(beet: Beet) -> tuple[int, int, int, int]:
-    from genretagger.database import Store
+    from genretagger.database.store import Store
 
     with Store.open(beet.data_dir / "library.sqlite3", read_only=True) as store:
         counts = store.jobs.get_counts()

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from genretagger.causes import recorded
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.errors import FileError
 from genretagger.types import Activations, Decision, GenreField, Stamp, Track
 

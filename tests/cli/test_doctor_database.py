@@ -14,8 +14,8 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher
 
-from genretagger.database import Store
 from genretagger.database.backups import back_up_daily, backups
+from genretagger.database.store import Store
 
 Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]

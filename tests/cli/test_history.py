@@ -14,8 +14,8 @@ import pytest
 from library_helpers import Library
 
 from genretagger.causes import recorded
-from genretagger.database import WriteState
 from genretagger.database.paths import PAGE_ROWS
+from genretagger.database.values import WriteState
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Callable[..., Any]

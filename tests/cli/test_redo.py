@@ -13,7 +13,8 @@ import pytest
 
 from genretagger.causes import recorded
 from genretagger.cli.undoing import Asked, Request, Words
-from genretagger.database import Store, WriteKind, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteKind, WriteState
 
 Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]

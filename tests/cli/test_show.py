@@ -15,7 +15,7 @@ from audio_factory import make
 from library_helpers import Library
 
 from genretagger.causes import recorded
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import Decision, Stamp
 from genretagger.worker.pool import WorkerPool

@@ -14,7 +14,8 @@ import pytest
 from audio_factory import decode, make
 
 from genretagger.causes import recorded
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.sentences import sentence
 from genretagger.types import GenreField
 

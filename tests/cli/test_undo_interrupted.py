@@ -12,7 +12,7 @@ from typing import Any
 
 import command_helpers as helpers
 
-from genretagger.database import Store
+from genretagger.database.store import Store
 
 Command = Callable[..., Any]
 MakeTechno = Callable[..., Path]

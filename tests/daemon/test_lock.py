@@ -13,7 +13,7 @@ from databases import Place
 
 from genretagger.daemon import lock
 from genretagger.daemon.storage import take_over
-from genretagger.database import Claimant, JobCounts, NewJob
+from genretagger.database.values import Claimant, JobCounts, NewJob
 from genretagger.errors import ConfigError
 
 

@@ -14,8 +14,8 @@ from genretagger.causes import Cause
 from genretagger.daemon.account import Account
 from genretagger.daemon.events import Events
 from genretagger.daemon.scan import Scan, is_handled
-from genretagger.database import Claimant, NewJob, Store
-from genretagger.database.values import Handled
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant, Handled, NewJob
 from genretagger.errors import AccessError, AudioError
 from genretagger.types import GenreField, Stamp, Track
 

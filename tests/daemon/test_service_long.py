@@ -20,7 +20,7 @@ import pytest
 from audio_factory import make
 from daemon_helpers import Watcher, tagged_once
 
-from genretagger.database import WriteState
+from genretagger.database.values import WriteState
 
 MakeTechno = Callable[..., Path]
 

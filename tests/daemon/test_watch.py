@@ -188,14 +188,17 @@ def test_a_thread_that_died_is_noticed(music: Path) -> None:
 
 
 def test_file_systems_are_known_by_the_last_mount_above(tmp_path: Path) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "a / ext4 rw 0 0\nb /mnt nfs4 rw 0 0\nc /mnt/my\\040disk fuse.mergerfs rw 0 0\n"
-        "d /mnt/my\\040disk btrfs rw 0 0\nnonsense\n"
+    table = tmp_path / "mountinfo"
+    table.write_text(
+        "21 1 8:1 / / rw - ext4 a rw\n"
+        "22 21 8:2 / /mnt rw shared:1 - nfs4 b rw\n"
+        "23 22 8:3 / /mnt/my\\040disk rw - fuse.mergerfs c rw\n"
+        "24 23 8:4 / /mnt/my\\040disk rw - btrfs d rw\n"
+        "nonsense\n"
     )
     cases = {"/home": "ext4", "/mnt": "nfs4", "/mnt/x/y": "nfs4", "/mnt2": "ext4", "/mnt/my disk/x": "btrfs"}
-    assert {path: file_system(Path(path), mounts=mounts) for path in cases} == cases
-    assert file_system(Path("/"), mounts=tmp_path / "none") == ""
+    assert {path: file_system(Path(path), table=table) for path in cases} == cases
+    assert file_system(Path("/"), table=tmp_path / "none") == ""
     blind = {kind: is_blind(kind) for kind in ("nfs4", "cifs", "fuse.sshfs", "9p", "ext4", "fuseblk", "btrfs", "")}
     assert [kind for kind, is_so in blind.items() if is_so] == ["nfs4", "cifs", "fuse.sshfs", "9p"]
 

@@ -11,7 +11,9 @@ import numpy as np
 from databases import empty_database
 
 import genretagger
-from genretagger.database import Store
+from genretagger.causes import Reason
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant, NewJob
 from genretagger.types import Activations, GenreField, Json, Stamp, Track
 
 ROCK = GenreField(("Rock", "Hard Rock"), {"TCON": ["Rock", "Hard Rock"], "encoding": 3}, "ID3v2.4")
@@ -31,7 +33,7 @@ def track(
     genres: GenreField = ROCK,
     at: Stamp | None = None,
     duration_s: float | None = 215.25,
-    refusal: str | None = None,
+    refusal: Reason | None = None,
 ) -> Track:
     return Track(Path(path), at or stamp(), "mp3", duration_s, payload_hash, genres, refusal)
 
@@ -80,3 +82,19 @@ def finish(process: subprocess.Popen[str]) -> str:
     output, errors = process.communicate(timeout=100)
     assert process.returncode == 0, errors
     return output
+
+
+ROOT = Path("/music")
+SERVICE = Claimant("service")
+ME, COLLEAGUE = Claimant("service/1"), Claimant("service/2")
+FOREIGN = Claimant("foreign")
+OTHER = Claimant("foreign/1")
+
+
+def job(name: str, priority: int = 0, changed: bool = False) -> NewJob:
+    return NewJob(ROOT / name, ROOT, priority, changed)
+
+
+def claim(store: Store, attempts: int = 3, lease_s: float = 60, who: Claimant = ME) -> str | None:
+    found = store.jobs.claim(who, lease_s=lease_s, attempts=attempts)
+    return None if found is None else found.path.name

@@ -15,10 +15,11 @@ import pytest
 from database_helpers import EMPTY, ROCK, new_store, track
 
 from genretagger.causes import recorded
-from genretagger.database import Store, WriteState
-from genretagger.database.backups import DAY_S, KEPT, back_up_daily, backups, fault_of, put_back
+from genretagger.database.backups import DAY_S, KEPT, back_up_daily, backups, damage_of, put_back
 from genretagger.database.place import Lost, Note, note_of, read_note
+from genretagger.database.store import Store
 from genretagger.database.upgrade import SCHEMA_REVISION, revision_of_tables
+from genretagger.database.values import WriteState
 from genretagger.errors import DatabaseError
 
 NOW_S = 2_000_000_000.0
@@ -200,7 +201,7 @@ def test_a_backup_a_day_for_a_week(filled: Path) -> None:
     assert None not in made
     assert [each.path for each in backups(filled)] == made[::-1][:KEPT]
     assert len(written(backups(filled)[0].path)) == 11
-    assert not fault_of(backups(filled)[0].path)
+    assert not damage_of(backups(filled)[0].path)
 
 
 def test_an_unchanged_database_has_no_second_backup(filled: Path) -> None:

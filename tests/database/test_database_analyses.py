@@ -9,7 +9,8 @@ from database_helpers import activations
 from databases import Place
 
 from genretagger.causes import Cause, because, recorded
-from genretagger.database import Hearing, Store
+from genretagger.database.store import Store
+from genretagger.database.values import Hearing
 from genretagger.errors import AccessError, AudioError, DatabaseError
 from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision

@@ -14,9 +14,9 @@ from database_helpers import finish, new_store, stamp, start, track
 from databases import Place
 from postgres_server import Server
 
-from genretagger.database import Store
 from genretagger.database import store as store_module
 from genretagger.database.engine import settle_journal
+from genretagger.database.store import Store
 from genretagger.database.upgrade import SCHEMA_REVISION
 from genretagger.errors import DatabaseError
 from genretagger.files.mounts import on_network
@@ -82,7 +82,7 @@ def test_a_new_database_is_made_with_its_folder(tmp_path: Path) -> None:
 
 
 def test_opening_it_again_needs_no_alembic(filled: Path) -> None:
-    script = "import sys; from genretagger.database import Store\n"
+    script = "import sys; from genretagger.database.store import Store\n"
     script += (
         "with Store.open(sys.argv[1]) as store: print(store.reports.get_counts().tracks, 'alembic' in sys.modules)"
     )
@@ -347,12 +347,12 @@ def test_a_file_that_is_busy_for_a_moment_gets_its_log(filled: Path, monkeypatch
         assert settle_journal(filled, busy_timeout_s=30) == "wal"
 
 
-MOUNTS = """/dev/sda / ext4 rw 0 0
-nas:/music /mnt/nas nfs4 rw 0 0
-/dev/sdb /mnt/nas/disk ext4 rw 0 0
-//box/share /mnt/my\\040share cifs rw 0 0
-/dev/sdc /mnt/twice ext4 rw 0 0
-nas:/twice /mnt/twice nfs rw 0 0
+MOUNTS = """21 1 8:1 / / rw - ext4 /dev/sda rw
+22 21 0:50 / /mnt/nas rw shared:1 - nfs4 nas:/music rw
+23 22 8:2 / /mnt/nas/disk rw - ext4 /dev/sdb rw
+24 21 0:51 / /mnt/my\\040share rw - cifs //box/share rw
+25 21 8:3 / /mnt/twice rw - ext4 /dev/sdc rw
+26 25 0:52 / /mnt/twice rw - nfs nas:/twice rw
 broken
 """
 
@@ -370,12 +370,12 @@ broken
     ],
 )
 def test_the_table_of_mounts_tells_a_network(tmp_path: Path, folder: str, expected: bool) -> None:
-    (tmp_path / "mounts").write_text(MOUNTS)
-    assert on_network(Path(folder), mounts=tmp_path / "mounts") is expected
+    (tmp_path / "mountinfo").write_text(MOUNTS)
+    assert on_network(Path(folder), table=tmp_path / "mountinfo") is expected
 
 
 def test_without_a_table_of_mounts_nothing_is_a_network(tmp_path: Path) -> None:
-    assert not on_network(Path("/mnt/nas"), mounts=tmp_path / "none")
+    assert not on_network(Path("/mnt/nas"), table=tmp_path / "none")
 
 
 def test_every_error_code_of_the_table_has_a_name_in_sqlite() -> None:

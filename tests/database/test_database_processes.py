@@ -9,14 +9,16 @@ import pytest
 from database_helpers import ROCK, finish, stamp, start
 from databases import Place
 
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 
 SHARE = """
 import sys
 from pathlib import Path
 from database_helpers import EMPTY, ROCK, activations, stamp, track
 from genretagger.causes import recorded
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.types import Decision
 with Store.open(sys.argv[1]) as store:
     me = sys.argv[2]
@@ -56,7 +58,8 @@ WORK = """
 import sys
 from database_helpers import EMPTY, ROCK, activations, stamp, track
 from genretagger.causes import recorded
-from genretagger.database import Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 with Store.open(sys.argv[1]) as store:
     model = store.models.save("musicnn", "f" * 64, ["rock"])
     run = store.runs.begin("tag", {})
@@ -101,7 +104,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(place: Place, acknowledged: 
 FILL = """
 import resource, sys
 from database_helpers import activations, track
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import DatabaseError
 with Store.open(sys.argv[1]) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -136,7 +139,7 @@ def test_claims_of_two_writers_never_overlap(tmp_path: Path) -> None:
     script = """
 import sys
 from sqlalchemy import text
-from genretagger.database import Store
+from genretagger.database.store import Store
 with Store.open(sys.argv[1]) as store:
     for _ in range(60):
         with store._access.write() as connection:

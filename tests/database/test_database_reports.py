@@ -11,7 +11,8 @@ from database_helpers import EMPTY, ROCK, activations, stamp, track
 from databases import SLOW_ON_POSTGRESQL, Place
 
 from genretagger.causes import recorded
-from genretagger.database import Hearing, Store, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import Hearing, WriteState
 from genretagger.errors import AudioError
 from genretagger.types import Decision
 

@@ -9,7 +9,8 @@ import pytest
 from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from databases import Place
 
-from genretagger.database import Store
+from genretagger.causes import Cause, because
+from genretagger.database.store import Store
 from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
 from genretagger.types import GenreField, Stamp, Track
 
@@ -25,7 +26,9 @@ def store(place: Place) -> Iterator[Store]:
     [
         pytest.param(track(), id="plain"),
         pytest.param(track(genres=EMPTY, duration_s=None), id="without genre and length"),
-        pytest.param(track(refusal="a stream cannot hold a genre"), id="refused"),
+        pytest.param(track(refusal=because(Cause.CONTAINER, says="a stream cannot hold a genre")), id="refused"),
+        pytest.param(track(refusal=because(Cause.CONTAINER, says='{"cause": 3}')), id="refused in odd words"),
+        pytest.param(track(refusal=because(Cause.INCOMPLETE, zeros=20_000)), id="not complete"),
         pytest.param(track(Path(os.fsdecode(b"/music/\xff\xfe[/]\n\x1b[2J.mp3"))), id="name that is no text"),
         pytest.param(track("/music/" + "é" * 120 + ".mp3"), id="name beyond ASCII"),
         pytest.param(track(genres=GenreField(("\udcff", "a\x00b"), {"k": ["\ud800"]}, "ID3v1")), id="odd genre"),

@@ -18,12 +18,12 @@ from databases import Place
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from genretagger.causes import Cause, recorded
-from genretagger.database import JobState, Store
 from genretagger.database.engine import Mode, other_engine, sqlite_engine
 from genretagger.database.models import metadata
 from genretagger.database.place import note_of
+from genretagger.database.store import Store
 from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
-from genretagger.database.values import Handled
+from genretagger.database.values import Handled, JobState
 from genretagger.errors import DatabaseError
 
 PATH = b"/music/\xff.mp3"

@@ -10,7 +10,8 @@ from database_helpers import EMPTY, JAZZ, ROCK, finish, stamp, start, track
 from databases import SLOW_ON_POSTGRESQL, Place
 
 from genretagger.causes import recorded
-from genretagger.database import Store, StoredWrite, WriteState
+from genretagger.database.store import Store
+from genretagger.database.values import StoredWrite, WriteState
 from genretagger.errors import DatabaseError
 from genretagger.sentences import sentence
 from genretagger.types import GenreField
@@ -189,7 +190,7 @@ import sys
 from pathlib import Path
 from database_helpers import EMPTY, ROCK
 from genretagger.causes import recorded
-from genretagger.database import Store
+from genretagger.database.store import Store
 with Store.open(sys.argv[1]) as store:
     run = store.runs.begin("tag", {})
     number = store.writes.begin(run, Path("/music/a.mp3"), "aa" * 32, EMPTY, ROCK, model="m", reason=recorded("r"))

@@ -20,8 +20,9 @@ from genretagger.causes import recorded
 from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
-from genretagger.database import Claimant, JobState, NewJob, Store, WriteState
 from genretagger.database.models import metadata
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant, JobState, NewJob, WriteState
 from genretagger.errors import AudioError, GenretaggerError
 from genretagger.types import Decision
 

@@ -18,6 +18,7 @@ from daemon_helpers import Watcher, tagged_once
 
 from genretagger.files.kinds import kind_of
 from genretagger.files.unfinished import companion
+from genretagger.sentences import sentence
 from genretagger.tags import api
 from genretagger.tags.gaps import Zeros
 from genretagger.types import FloatArray
@@ -35,7 +36,7 @@ def gap(path: Path) -> str | None:
         assert kind is not None
         digest, found = api.survey(file, kind)
         assert digest == api.payload_hash(file, kind)
-    return found
+    return None if found is None else sentence(found)
 
 
 def punch(path: Path, start: float, end: float) -> None:
@@ -198,6 +199,26 @@ def test_sparse_download(genretagger: Command, heard: Path, music: Path, make_te
     (music / "beside.flac.aria2").unlink()
     assert genretagger("tag", music / "beside.flac").status == 0
     assert helpers.genres_of(music / "beside.flac") == ["Trance"]
+
+
+def test_the_tally_counts_files_with_zeros_together(
+    genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno
+) -> None:
+    whole = make_techno(music / "whole.mp3", "mp3").read_bytes()
+    for length in (20_000, 40_000, 60_000):
+        (music / f"{length}.mp3").write_bytes(whole[:50_000] + bytes(length) + whole[50_000 + length :])
+    for _ in range(2):  # read from the files, then from the database
+        ended = genretagger("tag", "--json", music)
+        lines = {Path(line["path"]).stem: line for line in ended.lines}
+        assert lines.pop("whole")["status"] in ("tagged", "unchanged")
+        assert {line["cause"] for line in lines.values()} == {"incomplete"}
+        assert len({line["reason"] for line in lines.values()}) == 3, "each has its own figures"
+        assert "  skipped 3: it is not complete: zeros lie where sound should be\n" in ended.err
+    (shown,) = genretagger("show", "--json", music / "20000.mp3").lines
+    assert (shown["cause"], shown["refusal"]) == ("incomplete", shown["reason"])
+    (music / "20000.mp3").write_bytes(whole)
+    assert genretagger("tag", music / "20000.mp3").status == 0
+    assert helpers.genres_of(music / "20000.mp3") == ["Trance"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")

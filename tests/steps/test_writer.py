@@ -7,7 +7,7 @@ from pathlib import Path
 
 import command_helpers as helpers
 
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import AccessError
 from genretagger.files.replace import stamp_of
 from genretagger.sentences import sentence

@@ -13,6 +13,7 @@ from audio_factory import decode, make, make_dsf
 
 from genretagger.files import replace as files
 from genretagger.files.kinds import Kind, kind_of
+from genretagger.sentences import sentence
 from genretagger.tags import api
 from genretagger.types import GenreField, Stamp, TagChange
 
@@ -36,7 +37,8 @@ def payload_of(path: Path) -> str:
 
 def refusal_of(path: Path) -> str | None:
     with path.open("rb") as file:
-        return api.refusal(file, kind_at(path))
+        found = api.refusal(file, kind_at(path))
+    return None if found is None else sentence(found)
 
 
 def sample(file: BinaryIO, kind: Kind) -> bytes:

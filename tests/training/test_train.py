@@ -16,7 +16,7 @@ import soundfile
 from training_helpers import ARTISTS, GENRES, TRACKS, gathered, learned
 
 from benchmarks.genres import RATE_HZ, write_track
-from genretagger.database import Store
+from genretagger.database.store import Store
 from genretagger.errors import ConfigError
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.bounds import MAX_CARD_BYTES

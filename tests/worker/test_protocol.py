@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from genretagger.audio.mel import Ear, FilterBank
+from genretagger.causes import Cause, because
 from genretagger.errors import AudioError, WorkerError
 from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.tags.api import NewGenres, OldGenres
@@ -24,7 +25,7 @@ from genretagger.worker.protocol import ProtocolError, read_frame, write_frame
 STAMP = Stamp(1, 2, 3, 4, 5, 6)
 GENRES = GenreField(("Röck", "odd \udcff"), {"frames": [1, None]}, "ID3v2.4")
 PATH = Path(os.fsdecode(b"/music/odd \xff\n.mp3"))
-TRACK = Track(PATH, STAMP, "mp3", 1.5, "abc", GENRES, "no room")
+TRACK = Track(PATH, STAMP, "mp3", 1.5, "abc", GENRES, because(Cause.INCOMPLETE, zeros=20_000))
 
 
 def across(header: Json, body: bytes = b"", **bounds: int) -> tuple[Json, bytearray]:
@@ -109,6 +110,8 @@ def changed(value: Json, path: tuple[Any, ...], new: Json) -> Json:
         (("duration_s",), -1.0),
         (("duration_s",), True),
         (("refusal",), []),
+        (("refusal", "cause"), "no cause"),
+        (("refusal", "figures"), 3),
         (("stamp",), {}),
         (("stamp", "inode"), "x"),
         (("genres", "values"), "Rock"),

@@ -40,9 +40,8 @@ _RATE_HZ = 8000
 _REINSTALL = "Install PyAV from its wheel, which brings FFmpeg: pip install --force-reinstall --only-binary av av"
 
 
-def decoders(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def decoders(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Can everything be decoded?"""
-    del settings, paths
     try:
         import av
         from av.codec.codec import UnknownCodecError
@@ -65,9 +64,8 @@ def decoders(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield ok("decoders", f"{version} decodes {', '.join(DECODERS)}")
 
 
-def child_process(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def child_process(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Does a child process start, and read and decode a file within its limits?"""
-    del paths
     from genretagger.model.front_ends import FRONT_ENDS
     from genretagger.worker.pool import Limits, WorkerPool
 

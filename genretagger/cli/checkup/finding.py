@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from genretagger.types import Json
-
 
 class State(StrEnum):
     """How things stand: as they should, working with a catch, or broken."""
@@ -31,10 +29,6 @@ class Finding:
     state: State
     found: str
     mend: str = ""
-
-    def to_json(self) -> Json:
-        """Give it as one JSON object."""
-        return {"check": self.check, "state": self.state.value, "found": self.found, "mend": self.mend}
 
 
 def ok(check: str, found: str) -> Finding:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -43,9 +44,6 @@ TIME_LIMIT_S = 20.0
 
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:
     """Look at everything.
-
-    Args:
-        paths: folders of music to look at as well.
 
     Yields:
         What was found, always in the same order.
@@ -104,7 +102,7 @@ def answer(group: str, paths: Sequence[str]) -> None:
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
         os.dup2(2, 1)
         for finding in _carry_out(APART[group], [Path(path) for path in paths]):
-            print(json.dumps(finding.to_json()), file=out, flush=True)
+            print(json.dumps(asdict(finding)), file=out, flush=True)
     os._exit(0)  # a library that hangs or crashes while it is unloaded says nothing about the set-up
 
 

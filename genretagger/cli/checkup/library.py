@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genretagger.cli.checkup.finding import Finding, bad, ok, warn
 from genretagger.config import Settings
-from genretagger.files.discover import is_audio_name, is_ignored, oddity
+from genretagger.files.discover import oddity, walk
 from genretagger.files.mounts import on_network
 from genretagger.files.system import mounted_read_only
 from genretagger.text import plural
@@ -62,29 +62,26 @@ def _walk(root: Path, settings: Settings) -> _Tally:
         tally.music = 1
         _look_at(root, tally)
         return tally
-    pending = [os.fspath(root)]
-    while pending:
-        current = pending.pop()
+
+    def entered(folder: bytes) -> None:
         tally.folders += 1
-        if not os.access(current, os.W_OK | os.X_OK):
-            tally.read_only.append(Path(current))
-        try:
-            with os.scandir(current) as entries:
-                for entry in entries:
-                    if is_ignored(Path(entry.path), root, settings.ignore, settings.ignore_folders):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        if not entry.name.startswith("."):
-                            pending.append(entry.path)
-                    elif is_audio_name(entry.name):
-                        if not entry.is_file(follow_symlinks=False) and oddity(entry.path):
-                            tally.odd += 1
-                            continue
-                        tally.music += 1
-                        if tally.looked_at < FILES_LOOKED_AT:
-                            _look_at(Path(entry.path), tally)
-        except OSError:
-            tally.closed_folders.append(Path(current))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            tally.read_only.append(Path(os.fsdecode(folder)))
+
+    def failed(error: OSError, is_folder: bool) -> None:
+        if is_folder:
+            tally.closed_folders.append(Path(os.fsdecode(error.filename)))
+
+    files = walk(
+        os.fsencode(root), root, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed, entered=entered
+    )
+    for path, is_regular in files:
+        if not is_regular and oddity(path):
+            tally.odd += 1
+            continue
+        tally.music += 1
+        if tally.looked_at < FILES_LOOKED_AT:
+            _look_at(Path(os.fsdecode(path)), tally)
     return tally
 
 

@@ -16,9 +16,8 @@ _WINDOWS_TIMED = 4
 _GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
 
 
-def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Is the model installed, and every byte of it as it was?"""
-    del paths
     from genretagger.model.store import DEFAULT, ModelStore
 
     store = ModelStore(settings.models_dir)
@@ -34,9 +33,8 @@ def model(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
 
 
-def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Can sound be made into what the model listens to?"""
-    del paths
     import numpy as np
 
     from genretagger.audio.mel import heard
@@ -66,9 +64,8 @@ def front_end(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield warn("front end", f"{names}: {where}, as each start has to", mend)
 
 
-def device(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Which providers are there, and is the device that was asked for among them?"""
-    del paths
     from genretagger.model.providers import PROVIDERS, available_providers, choose
 
     try:
@@ -104,9 +101,8 @@ def _installed(distribution: str) -> bool:
     return True
 
 
-def speed(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def speed(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Does the model run, and how fast?"""
-    del paths
     from genretagger.model.session import Session
     from genretagger.model.store import ModelStore
 

@@ -67,9 +67,8 @@ def settings_or_defaults() -> Settings:
             return Settings.model_construct(**places, data_dir=Path("/var/lib/genretagger"))
 
 
-def python(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def python(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Versions of genretagger, Python and the system."""
-    del settings, paths
     found = (
         f"genretagger {genretagger.__version__}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores"
@@ -80,9 +79,8 @@ def python(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
         yield ok("python", found)
 
 
-def packages(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def packages(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Are all packages there, and new enough?"""
-    del settings, paths
     runtimes = sorted(
         name for each in metadata.distributions() if (name := (each.name or "").lower()).startswith("onnxruntime")
     )
@@ -111,9 +109,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
-def configuration(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def configuration(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Is the configuration valid?"""
-    del settings, paths
     try:
         load()
     except ConfigError as error:
@@ -128,9 +125,8 @@ def configuration(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding
     yield ok("configuration", f"{state}; set in the environment: {', '.join(variables)}" if variables else state)
 
 
-def terminal(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def terminal(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Can names of all languages be shown and passed on?"""
-    del settings, paths
     files, shown = sys.getfilesystemencoding().lower(), (sys.stdout.encoding or "none").lower()
     locale = next(
         (f"{name}={os.environ[name]}" for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "none"

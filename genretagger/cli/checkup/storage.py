@@ -27,9 +27,8 @@ _ELSEWHERE = "or name another place with GENRETAGGER_DATA_DIR"
 _BUSY_TIMEOUT_S = 2.0
 
 
-def data_folder(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Can the data folder be written, and is there room?"""
-    del paths
     folder = settings.data_dir
     name = "data folder"
     existing = next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path("/"))
@@ -60,15 +59,15 @@ def may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
 
 
-def database(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
+def database(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Does the database open, is it whole, does each row hold what it may, and was all finished that was begun?"""
-    del paths
-    from genretagger.database import Store, WriteState
     from genretagger.database.place import what_is_lost
+    from genretagger.database.store import Store
     from genretagger.database.upgrade import SCHEMA_REVISION
+    from genretagger.database.values import WriteState
 
     where = settings.database
-    if isinstance(where, Path) and not where.exists():
+    if isinstance(where, Path) and not settings.has_database:
         yield _none_yet(where)
         return
     try:

@@ -1,0 +1,73 @@
+"""What values options take, and how a text of the environment or the command line becomes one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import unicodedata
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
+
+
+class Capitalisation(StrEnum):
+    """How genre names are spelled in tags."""
+
+    STANDARD = "standard"
+    LOWER = "lower"
+    TITLE = "title"
+
+
+def split(value: object) -> object:
+    """Take `a, b` for a list, as a shell variable has it."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def folder_names(value: object) -> object:
+    """As `split`, and the word `none` for no names: an empty variable counts as unset."""
+    return [] if isinstance(value, str) and value.strip().lower() == "none" else split(value)
+
+
+def words(value: object) -> object:
+    """Take a text for a command as a shell would read it, though no shell runs it."""
+    return shlex.split(value) if isinstance(value, str) else value
+
+
+def window_count(value: object) -> object:
+    """Take the word `all` for "listen to everything"."""
+    return None if isinstance(value, str) and value.strip().lower() == "all" else value
+
+
+def writable(aliases: dict[str, str]) -> dict[str, str]:
+    """Refuse names that players would split in two, and those that no tag takes."""
+    names = {spelling: name.strip() for spelling, name in aliases.items()}
+    for name in names.values():
+        if not name or any(mark in name for mark in "/;,"):
+            raise ValueError(f"the name {name!r} is empty or holds one of / ; , which players split genres on")
+        if len(name) > 200 or any(unicodedata.category(mark) in ("Cc", "Cs") for mark in name):
+            raise ValueError(f"the name {name[:40]!r} is longer than 200 letters or holds a control character")
+    return names
+
+
+def address(url: str) -> str:
+    """Refuse what is no address: it would be taken for the name of a file in the current folder."""
+    if url and not _SCHEME.match(url):
+        raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
+    return url
+
+
+def at_home(path: Path) -> Path:
+    """Expand `~`: a shell does it on a command line, and nobody does it in a file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
+FolderNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(folder_names)]

@@ -1,0 +1,65 @@
+"""What the service answers, and to whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import command_helpers as helpers
+import pytest
+from daemon_helpers import Watcher, command
+
+from genretagger.daemon.control import ask
+
+
+def test_the_status_without_a_service(heard: Path) -> None:
+    shown = json.loads(command("status", "--json", data_dir=heard))
+    assert (shown["running"], shown["healthy"], shown["queue"]["new"]) == (False, False, 0)
+    assert "not running" in command("status", data_dir=heard)
+    assert ask(heard, "status") is None
+    assert command("retry", data_dir=heard) == "nothing is quarantined\n"
+
+
+@pytest.mark.slow
+def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")  # the database is open, and at rest
+        watcher.process.send_signal(signal.SIGSTOP)
+        while helpers.state(watcher.process.pid) != "T":
+            pass
+        shown = json.loads(command("status", "--json", data_dir=heard))
+        assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn-yamnet")
+        assert "it runs, and does not answer" in command("status", data_dir=heard)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=["an open folder", "a closed folder"])
+def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode: int) -> None:
+    script = """
+        import os, sys
+        import genretagger.config, genretagger.daemon.control, genretagger.database.store, genretagger.cli.output
+        from genretagger.cli.main import main
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)  # only now, as this Python may lie where nobody else may look
+        sys.argv[1:] = ["status"]
+        main()
+    """
+    with Watcher(music, data_dir=heard) as watcher:
+        heard.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            env={**os.environ, "GENRETAGGER_DATA_DIR": str(heard), "GENRETAGGER_CONFIG": os.devnull},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2, done.stderr
+        assert "the service runs as another user" in done.stderr
+        assert "well" not in done.stdout + done.stderr
+        assert watcher.status()["healthy"] is True
