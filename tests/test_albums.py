@@ -46,6 +46,16 @@ def test_an_album_gets_one_answer_and_a_track_that_truly_differs_its_own(library
     assert "album" not in sentence(each["3"].reason)
 
 
+def test_doubts_about_an_album_take_no_genre_from_its_tracks(library: Library) -> None:
+    """Each of the two is sure enough by itself; the mean of both is not."""
+    between = {label: level + 0.3 * (ELECTRONIC.get(label, 0) - level) for label, level in JAZZY.items()}
+    library.add("1", between)
+    library.add("2", JAZZY)
+    found = library.tag()
+    assert genres(found) == {"1": ("Electronic",), "2": ("Jazz",)}
+    assert "album" not in sentence(found["1"].reason)
+
+
 def test_a_dry_run_and_a_plan_say_what_would_be_written(library: Library) -> None:
     for name, sound in ALBUM.items():
         library.add(name, sound)
