@@ -87,6 +87,7 @@ def test_the_order_makes_no_difference(library: Library, jobs: int) -> None:
     [
         pytest.param({"artist": "{}", "album": "Works"}, id="an artist each"),
         pytest.param({"artist": "Anna", "album": "Works", "albumartist": "Various Artists"}, id="a compilation"),
+        pytest.param({"artist": "Anna", "album": "Works", "compilation": "1"}, id="a compilation by its flag"),
         pytest.param({"artist": "Anna", "album": "{}"}, id="an album each"),
         pytest.param({"artist": "Anna", "album": ""}, id="no album"),
     ],
