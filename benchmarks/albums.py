@@ -7,9 +7,10 @@ artist, and made-up ones: up to ten recordings of one genre and source, which di
 artists do. Each album is also measured with one or two outliers: recordings of another family of genres than any
 answer in the album, whose own answer is right. All scores come from fits that did not have the artist.
 
-Printed for several limits and weights of `steps.pool`: different answers an album (with the share of those that each
+Printed for several limits of `steps.pool`: different answers an album (with the share of those that each
 track alone gives), tracks with a genre, right ones of those (not for game music, whose genre nobody knows), and
-outliers that keep their answer.
+outliers that lost their answer, which a parent of it is not. Everything in `steps.pool` was chosen with the groups in
+`TUNED`; all others are printed apart from those.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 
-MEASURES = (NESTED, *(Measure(far, weight) for far in (4.0, 6.0, 8.0, 10.0, 12.0) for weight in (0.0, 4.0, 8.0)))
-ROUNDS = 3
+MEASURES = (NESTED, *(replace(NESTED, farthest=far) for far in (2.0, 4.0, 5.0, 6.0, 7.0, 9.0)))
+ROUNDS = 10
+TUNED = frozenset({0, 2, 4})
+"""Folds of groups; see above."""
 _FEWEST, _MOST = 4, 10
 _GAMES = "deb"
 
@@ -76,7 +79,7 @@ class Judge:
         activations = self.data.activations[list(rows)].mean(axis=0).astype(np.float32)
         embedding = self.data.embedding[list(rows)].mean(axis=0).astype(np.float32)
         scorer = self._scorers[int(self.data.fold[rows[0]])]
-        return scorer.scores(activations, embedding)
+        return scorer.scores(activations, embedding, tracks=len(rows))
 
     def _voice(self, row: int) -> Voice:
         embedding = self.data.embedding[row].astype(np.float32)
@@ -122,17 +125,18 @@ def albums(folder: Path, judge: Judge, seed: int) -> list[Album]:
 
 
 def measure(judge: Judge, made: list[Album], how: Measure) -> dict[str, Counter[str]]:
-    """Count what becomes of albums."""
+    """Count what becomes of albums, as `steps.together` decides."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for album in made:
         rows = [*album.rows, *album.outliers]
         inside = members([judge.voices[row] for row in rows], how)
         chosen = tuple(sorted(row for row, belongs in zip(rows, inside, strict=True) if belongs))
-        answers = {row: judge.together(chosen) if row in chosen else judge.alone[row] for row in rows}
+        answer = judge.together(chosen) if chosen else ()
+        answers = {row: answer if answer and row in chosen else judge.alone[row] for row in rows}
         count = counts[album.kind]
         if album.outliers:
             count["outliers"] += len(album.outliers)
-            count["kept"] += sum(answers[row] == judge.alone[row] for row in album.outliers)
+            count["lost"] += sum(_is_lost(judge.alone[row], answers[row]) for row in album.outliers)
             continue
         count["albums"] += 1
         count["tracks"] += len(rows)
@@ -143,6 +147,10 @@ def measure(judge: Judge, made: list[Album], how: Measure) -> dict[str, Counter[
     return counts
 
 
+def _is_lost(own: Answer, given: Answer) -> bool:
+    return not given or given[0] not in {own[0], *vocabulary().ancestors(own[0])}
+
+
 def _family(genre: str) -> str:
     return [genre, *vocabulary().ancestors(genre)][-1]
 
@@ -151,11 +159,10 @@ def _line(kind: str, count: Counter[str]) -> str:
     before, after = (count[f"answers {name}"] / count["albums"] for name in ("alone", "together"))
     coverage = [count[f"with {name}"] / count["tracks"] for name in ("alone", "together")]
     right = [count[f"right {name}"] / max(1, count[f"with {name}"]) for name in ("alone", "together")]
-    kept = count["kept"] / max(1, count["outliers"])
     told = "" if kind == _GAMES else f", right {right[0]:.0%} → {right[1]:.0%}"
     return (
         f"    {kind:6} {count['albums']:4} albums: {before:.2f} → {after:.2f} answers ({after / before:.0%}), "
-        f"genre {coverage[0]:.0%} → {coverage[1]:.0%}{told}; {kept:.1%} of {count['outliers']} outliers kept"
+        f"genre {coverage[0]:.0%} → {coverage[1]:.0%}{told}; {count['lost']} of {count['outliers']} outliers lost"
     )
 
 
@@ -168,9 +175,12 @@ def main() -> None:
         judge = Judge(read(folder))
         made = [album for seed in range(ROUNDS) for album in albums(folder, judge, seed)]
         for how in MEASURES:
-            print(f"limit {how.farthest:g}, weight {how.weight:g}{' (as it is)' if how is NESTED else ''}")
-            for kind, count in sorted(measure(judge, made, how).items()):
-                print(_line(kind, count), flush=True)
+            for name, is_tuned in (("chosen with", True), ("not chosen with", False)):
+                half = [album for album in made if (judge.data.fold[album.rows[0]] in TUNED) is is_tuned]
+                print(f"limit {how.farthest:g}{' (as it is)' if how == NESTED else ''}, {name}")
+                counts = measure(judge, half, how)
+                for kind, count in (*sorted(counts.items()), ("all", sum(counts.values(), Counter()))):
+                    print(_line(kind, count), flush=True)
 
 
 if __name__ == "__main__":

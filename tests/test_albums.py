@@ -46,6 +46,16 @@ def test_an_album_gets_one_answer_and_a_track_that_truly_differs_its_own(library
     assert "album" not in sentence(each["3"].reason)
 
 
+def test_doubts_about_an_album_take_no_genre_from_its_tracks(library: Library) -> None:
+    """Each of the two is sure enough by itself; the mean of both is not."""
+    between = {label: level + 0.3 * (ELECTRONIC.get(label, 0) - level) for label, level in JAZZY.items()}
+    library.add("1", between)
+    library.add("2", JAZZY)
+    found = library.tag()
+    assert genres(found) == {"1": ("Electronic",), "2": ("Jazz",)}
+    assert "album" not in sentence(found["1"].reason)
+
+
 def test_a_dry_run_and_a_plan_say_what_would_be_written(library: Library) -> None:
     for name, sound in ALBUM.items():
         library.add(name, sound)
@@ -77,6 +87,7 @@ def test_the_order_makes_no_difference(library: Library, jobs: int) -> None:
     [
         pytest.param({"artist": "{}", "album": "Works"}, id="an artist each"),
         pytest.param({"artist": "Anna", "album": "Works", "albumartist": "Various Artists"}, id="a compilation"),
+        pytest.param({"artist": "Anna", "album": "Works", "compilation": "1"}, id="a compilation by its flag"),
         pytest.param({"artist": "Anna", "album": "{}"}, id="an album each"),
         pytest.param({"artist": "Anna", "album": ""}, id="no album"),
     ],

@@ -20,6 +20,7 @@ _SAME = {
     "title_case": "capitalisation",
     "whitelist": "allow",
     "aliases": "aliases",
+    "album": "album",
     "model": "model",
     "device": "device",
     "windows": "windows",

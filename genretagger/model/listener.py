@@ -218,7 +218,7 @@ class Listener:
 
         means = np.stack([track_activations(track.values) for track in tracks])
         embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
-        return self._scorer.scores(means.mean(axis=0), embedding)
+        return self._scorer.scores(means.mean(axis=0), embedding, tracks=len(tracks))
 
     def _open(self) -> Session:
         if self._session is None:

@@ -3,15 +3,16 @@
 Each track is compared with the middle of the album, the median over its tracks. How far it is from there, in natural
 logs, is the sum of
 
-- the odds by which it prefers its own best genre to the album's, and those by which the album prefers the album's,
+- the odds by which it prefers its own best genre to the album's,
+- a part of those by which the album prefers the album's,
 - a weight times the log of how far its embedding is from the middle, over what is usual in this album.
 
 A track that is further away than a limit is an outlier and keeps its own genres. So is one that does not sound like
-music, or like nothing that the model has learned. All others are members, also those whose best genre is of the same
-family as the album's (Techno on an album of House), and those that have no genre of their own. The middle is found
-again without the outliers until nothing changes.
+music, or like nothing that the model has learned. All others are members, also those that prefer their own genre only
+slightly, those whose best genre is of the same family as the album's (Techno on an album of House), and those that have
+no genre of their own. The middle is found again without the outliers until nothing changes.
 
-The limit and the weight (`Measure`) belong to the kind of scores, as probabilities of a whole family of genres spread
+The limits and weights (`Measure`) belong to the kind of scores, as probabilities of a whole family of genres spread
 further than others. They were measured: `python -m benchmarks.albums` prints what other values give.
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
     from genretagger.vocabulary.calibration import Scores
 
-FORMULAS = 1
+FORMULAS = 2
 """Raise it when the formulas change: decisions that were made with an album are then made again."""
 
 
@@ -42,13 +43,17 @@ class Measure:
     Attributes:
         farthest: the distance up to which a track belongs to its album.
         weight: how much the distance of the embeddings counts.
+        certainty: how much it counts that the album prefers its genre.
+        slight: the log-odds up to which a track that prefers its own genre belongs to its album, however far it is.
     """
 
     farthest: float
     weight: float
+    certainty: float = 1.0
+    slight: float = 0.0
 
 
-NESTED = Measure(8.0, 6.0)
+NESTED = Measure(3.0, 6.0, certainty=0.4, slight=1.0)
 """If a genre's score covers those below it, as the default model's do."""
 
 PLAIN = Measure(4.0, 2.0)
@@ -105,9 +110,10 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
         middle = np.median(odds[inside], axis=0)
         top = int(middle.argmax())
         own = odds[np.arange(len(heard)), best] - odds[:, top]
-        away = own + middle[top] - middle[best] + measure.weight * _log_ratio(embeddings, inside)
+        certain = measure.certainty * (middle[top] - middle[best])
+        away = own + certain + measure.weight * _log_ratio(embeddings, inside)
         alike = np.array([families[each] == families[top] for each in best])
-        now: npt.NDArray[np.bool_] = (away <= limit) | alike | ~answers
+        now: npt.NDArray[np.bool_] = (away <= limit) | (own <= measure.slight) | alike | ~answers
         if 2 * now.sum() <= len(heard):
             return [False] * len(voices)
         if (now == inside).all():

@@ -197,7 +197,7 @@ class _Album:
             heard: in that track.
 
         Returns:
-            The decision; None if the tracks have nothing in common.
+            The decision; None if the tracks have nothing in common, or get no genre together.
         """
         if self._members is None:
             self._members = self._decide()
@@ -214,8 +214,10 @@ class _Album:
             return frozenset()
         voices = [self._voice(each) for each in evidence.values()]
         inside = [name for name, belongs in zip(evidence, members(voices), strict=True) if belongs]
-        if inside:
-            self._decision = self._knowledge.listener.decide(*(evidence[name] for name in inside))
+        decision = self._knowledge.listener.decide(*(evidence[name] for name in inside)) if inside else None
+        if decision is None or not decision.genres:  # doubts about the album take no genre from a track that is sure
+            return frozenset()
+        self._decision = decision
         return frozenset(inside)
 
     def _voice(self, activations: Activations) -> Voice:

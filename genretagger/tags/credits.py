@@ -3,6 +3,9 @@
 A learner keeps the tracks of one artist or album together, so that it is never tested on tracks
 like those that it learned from. Read with mutagen, never written. If the tags are damaged, the
 credits are empty; the track still counts.
+
+Players mark compilations with a flag, whoever the album artist is said to be. A track that has it is
+given the album artist `VARIOUS`, so that nobody takes its album for one artist's.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ _ARTIST = ("TPE1", "artist", "\xa9ART", "Author", "Artist")
 _ALBUM_ARTIST = ("TPE2", "albumartist", "album artist", "aART", "WM/AlbumArtist", "Album Artist")
 _ALBUM = ("TALB", "album", "\xa9alb", "WM/AlbumTitle", "Album")
 _TITLE = ("TIT2", "title", "\xa9nam", "Title")
+_COMPILATION = ("TCMP", "compilation", "cpil", "WM/IsCompilation", "Compilation")
+_NOT_SET = frozenset({"", "0", "false", "no"})
 _LONGEST = 1000
+VARIOUS = "Various Artists"
 
 
 def read(file: BinaryIO) -> Credits:
@@ -35,11 +41,18 @@ def read(file: BinaryIO) -> Credits:
             tags = getattr(library("_file").File(file), "tags", None)
             if tags is None:
                 return Credits()
-            return Credits(*(_text(tags, names) for names in (_ARTIST, _ALBUM_ARTIST, _ALBUM, _TITLE)))
+            artist, album_artist, album, title = (
+                _text(tags, names) for names in (_ARTIST, _ALBUM_ARTIST, _ALBUM, _TITLE)
+            )
+            return Credits(artist, VARIOUS if _is_compilation(tags) else album_artist, album, title)
     except FileError as error:
         if error.retry:
             raise
         return Credits()
+
+
+def _is_compilation(tags: Any) -> bool:
+    return any(_text(tags, [name]).casefold() not in _NOT_SET for name in _COMPILATION)
 
 
 def _text(tags: Any, names: Sequence[str]) -> str:

@@ -173,14 +173,15 @@ class Calibration:
             return 1.0
         return self._is_music(self._music, {label: float(activations[number]) for label, number in self._index.items()})
 
-    def scores(self, activations: FloatArray, embedding: FloatArray | None = None) -> Scores:
+    def scores(self, activations: FloatArray, embedding: FloatArray | None = None, *, tracks: int = 1) -> Scores:
         """Score every genre.
 
         Args:
             activations: (labels,) float32, each 0 to 1, of a whole track.
             embedding: makes no difference here.
+            tracks: makes no difference here.
         """
-        del embedding
+        del embedding, tracks
         heard = {label: float(activations[number]) for label, number in self._index.items()}
         is_music = self.is_music(activations)
         scores = {

@@ -72,12 +72,13 @@ class Scorer(Protocol):
     def genres(self) -> Sequence[str]:
         """See above."""
 
-    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+    def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
         """Score every genre.
 
         Args:
             activations: (labels,) float32, mean over the windows.
             embedding: (dimensions,) float32, mean over the windows.
+            tracks: how many tracks both are the mean of.
         """
 
 
@@ -99,9 +100,9 @@ class Probabilities:
                 self._parents.setdefault(genre, parents)
         self.genres = tuple(self._indexes)
 
-    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
-        """As `Scorer`; the embedding makes no difference."""
-        del embedding
+    def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
+        """As `Scorer`; the embedding and the number of tracks make no difference."""
+        del embedding, tracks
         found = {genre: max(float(activations[place]) for place in places) for genre, places in self._indexes.items()}
         grounds = dict.fromkeys(found, "as the model says")
         return Scores(_ranked(found), MappingProxyType(grounds), 1.0, parents=self._parents)
@@ -141,8 +142,9 @@ class Learned:
         genres = len(self.genres)
         return size == len(self._ears) * genres + sum(self._ears) if self._ears else size > genres
 
-    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
-        """As `Scorer`."""
+    def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
+        """As `Scorer`; the number of tracks makes no difference."""
+        del tracks
         size = len(self.genres)
         if not self.can_have(len(embedding)):
             raise ModelError("The model gives no embedding, from which it would know its genres", hint=_ANEW)

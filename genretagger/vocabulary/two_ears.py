@@ -21,6 +21,9 @@ Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which la
    of such answers that are right.
 
 All of it is times the probability of music.
+
+Several tracks that are heard together, as those of an album, give a mean that is too cautious: it is right more often
+than its probabilities say. So their exponent also grows with their number, see `pooled_sharpness`.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
 MODEL = "musicnn-yamnet"
 FORMULAS = 2
 """Raise it when the formulas change: stored decisions are then made again."""
+
+_GROWTH, _SHARPEST = 0.3, 2.0
 
 _LOUDEST = 2
 """How many labels the grounds of a genre name."""
@@ -236,7 +241,7 @@ class TwoEars:
         odds = float((features * self._fitted.music[:-1]).sum() + self._fitted.music[-1])
         return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
 
-    def scores(self, activations: FloatArray, embedding: FloatArray) -> Scores:
+    def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
         """As `Scorer`; a score is the probability that the genre, or one below it, is right."""
         import numpy as np
 
@@ -245,7 +250,7 @@ class TwoEars:
         levels = hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
         lifts = hearing.lifts(levels, self._fitted.background)
         head_lifts = head_odds(self._fitted.head, embedding.astype(float)[None])
-        posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness)
+        posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness * pooled_sharpness(tracks))
         found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)
         order = sorted(range(len(found)), key=lambda number: (-found[number], self.genres[number]))
         grounds = self._grounds(levels[0], lifts[0])
@@ -273,6 +278,15 @@ class TwoEars:
             told = " and ".join([text for _, text in parts.values()][:_LOUDEST])
             grounds[self.genres[genre]] = f"sounds like {told}"
         return grounds
+
+
+def pooled_sharpness(tracks: int) -> float:
+    """The exponent for probabilities that come from the mean of several tracks of one kind; 1 for one track.
+
+    Measured on sets of 2, 4 and 8 recordings of one genre by different artists, and on those that sound most alike: the
+    best exponents are 1.2, 1.5 and 1.9. Without one, the answers that get 0.65 are right in 97 of 100 sets.
+    """
+    return float(min(tracks**_GROWTH, _SHARPEST))
 
 
 def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:

@@ -16,6 +16,7 @@ DEFAULTS: dict[str, Any] = {
     "canonical": None,
     "aliases": True,
     "title_case": None,
+    "album": None,
     "model": None,
     "device": None,
     "windows": None,

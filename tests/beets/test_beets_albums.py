@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from album_helpers import ALBUM, Library
+from album_helpers import ALBUM, ELECTRONIC, METAL, Library
 from beets.library import Item
 from beets.library import Library as BeetsLibrary
 from beets_helpers import Beet, Samples, scratch
@@ -46,6 +46,40 @@ def test_an_album_of_beets_is_decided_together(beet: Beet, settings: Settings) -
 def test_each_track_by_itself(beet: Beet, settings: Settings) -> None:
     fill(beet, settings)
     assert genretag(beet, album="each")["3"] == ["Jazz"]
+
+
+@pytest.mark.parametrize("album", [None, "pool", "each"])
+def test_an_import_decides_on_the_tracks_of_an_album_together(
+    beet: Beet, settings: Settings, album: str | None
+) -> None:
+    music = Library(settings, beet.music)
+    for name, sound in ALBUM.items():
+        music.add(f"one/{name}", sound, title=name)
+    for name, sound in {"7": METAL, "8": METAL, "10": METAL, "9": ELECTRONIC}.items():
+        music.add(f"two/{name}", sound, title=name, artist="Berta", album="Other Works")
+    beet.configure(genretagger={} if album is None else {"album": album})
+    beet("import", beet.music, environment={"GENRETAGGER_MIN_DURATION_S": "0.1"})
+    expected = (
+        {"3": ["Jazz" if album == "each" else "Electronic"]}
+        | {name: ["Electronic"] for name in "12459"}
+        | {name: ["Metal"] for name in ("6", "7", "8", "10")}
+    )
+    assert beet.genres() == beet.in_files() == expected
+    assert beet.albums() == {"Works": ["Electronic"], "Other Works": ["Metal"]}
+
+
+def test_an_import_of_a_compilation_decides_track_by_track(beet: Beet, settings: Settings) -> None:
+    music = Library(settings, beet.music)
+    for name, sound in ALBUM.items():
+        music.add(name, sound, title=name, artist=f"Artist {name}")
+    beet("import", beet.music, environment={"GENRETAGGER_MIN_DURATION_S": "0.1"})
+    assert beet.genres()["3"] == ["Jazz"]
+
+
+def test_another_value_than_pool_or_each_is_refused(beet: Beet, settings: Settings) -> None:
+    fill(beet, settings)
+    beet.configure(genretagger={"album": "some"})
+    assert "genretagger.album in beets' configuration" in beet("genretag", status=1).err
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from genretagger.steps.pool import Voice, members
+from genretagger.steps.pool import NESTED, Voice, members
 from genretagger.vocabulary.calibration import Scores
 
 GENRES = ("Ambient", "Classical", "Electronic", "House", "Jazz", "Metal", "Techno")
@@ -43,6 +43,12 @@ def test_a_track_that_sounds_like_the_others_belongs_for_longer() -> None:
     tracks, odd = album(), {"House": 0.05, "Jazz": 0.7}
     assert members([*tracks, voice(0.2, **odd)])[-1]
     assert not members([*tracks, voice(5, **odd)])[-1]
+
+
+def test_a_track_that_prefers_its_own_genre_only_slightly_belongs_to_the_surest_album() -> None:
+    sure = [voice(place / 10, House=0.99) for place in range(5)]
+    assert members([*sure, voice(1, House=0.4, Jazz=0.55)], NESTED) == [True] * 6
+    assert members([*sure, voice(1, House=0.1, Jazz=0.8)], NESTED) == [*[True] * 5, False]
 
 
 def test_the_same_family_belongs() -> None:

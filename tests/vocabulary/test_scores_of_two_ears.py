@@ -131,6 +131,16 @@ def test_equal_input_gives_equal_scores(activations: FloatArray, embedding: Floa
     assert first.grounds == again.grounds
 
 
+def test_the_mean_of_several_tracks_is_surer_of_the_same_genre() -> None:
+    alone, *together = (EARS.scores(heard(Reggae=0.02), no_opinion(), tracks=count) for count in (1, 2, 5, 12, 500))
+    best = next(iter(alone.by_genre))
+    said = [scores.by_genre[best] for scores in (alone, *together)]
+    assert said == sorted(said)
+    assert said[0] < said[1] < said[2] < said[3] == said[4]
+    assert alone.by_genre == EARS.scores(heard(Reggae=0.02), no_opinion()).by_genre
+    assert {scores.is_music for scores in together} == {alone.is_music}
+
+
 def test_what_only_the_second_ear_hears() -> None:
     scores = EARS.scores(heard(Reggae=0.71), no_opinion())
     assert next(iter(scores.by_genre)) == "Reggae"
