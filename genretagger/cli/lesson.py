@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING
 from genretagger.cli import output
 from genretagger.cli.known import Gathered
 from genretagger.cli.measures import tell_measures
+from genretagger.errors import ModelError
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
+    from genretagger.model.card import Card
     from genretagger.model.installed import InstalledModel
     from genretagger.training.lesson import TrainingResult
+    from genretagger.vocabulary.part import LearnedPart
 
 _SUSPECTS_SHOWN = 20
+
+
+def learned_part(card: Card) -> LearnedPart | None:
+    """What training wrote into a card; None if that is nothing, or damaged."""
+    try:
+        return None if card.part is None else card.part.learned
+    except ModelError:
+        return None
 
 
 def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, seconds: float) -> Json:

@@ -11,6 +11,7 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.commands import Commands
 from genretagger.cli.config import change
+from genretagger.cli.lesson import learned_part
 from genretagger.cli.options import AsJson, existing_file
 from genretagger.errors import ModelError
 from genretagger.text import printable
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from genretagger.model.catalogue import Entry
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
-    from genretagger.vocabulary.part import LearnedPart
 
 app = typer.Typer(
     cls=Commands,
@@ -123,7 +123,7 @@ def _parts(card: Card) -> list[tuple[str, str]]:
 
 def _learned_from(card: Card) -> list[tuple[str, str]]:
     """What a model that was learned here was made of, and how good it was."""
-    learned = _learned_part(card)
+    learned = learned_part(card)
     training = None if learned is None else learned.training
     if learned is None or training is None:
         return []
@@ -143,14 +143,6 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
             )
         )
     return told
-
-
-def _learned_part(card: Card) -> LearnedPart | None:
-    """What training wrote into a card; None if that is nothing, or damaged."""
-    try:
-        return None if card.part is None else card.part.learned
-    except ModelError:
-        return None
 
 
 @app.command()
@@ -370,7 +362,7 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
 
 def _labels(card: Card) -> tuple[str, ...]:
     """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
-    learned = _learned_part(card)
+    learned = learned_part(card)
     return card.classes if learned is None else card.classes[: len(learned.genres)]
 
 

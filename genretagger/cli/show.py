@@ -99,11 +99,10 @@ class _Library:
             yield self._view(path, known, path.parent, anew=True)
 
     def _view(self, path: Path, known: Known | None, root: Path, *, anew: bool) -> View:
+        known = known or Known(path, None, None, (), (), (), None)
         now, error = self._read(path, known, anew=anew)
-        analyses = known.analyses if known is not None else ()
-        decisions = known.decisions if known is not None else ()
-        writes = known.writes if known is not None else ()
-        moved = known is None or known.track is None or (now is not None and _payload(known) != now.payload_hash)
+        analyses, decisions, writes = known.analyses, known.decisions, known.writes
+        moved = known.track is None or (now is not None and known.track.payload_hash != now.payload_hash)
         if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
             analyses, decisions, writes = self._by_audio(now, writes)
         decided = decisions[0] if decisions else None
@@ -111,14 +110,14 @@ class _Library:
         status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
         return View(path, now, error, analysis, decided, writes, status, reason)
 
-    def _read(self, path: Path, known: Known | None, *, anew: bool) -> tuple[Track | None, FileError | None]:
+    def _read(self, path: Path, known: Known, *, anew: bool) -> tuple[Track | None, FileError | None]:
         """Read what a file says, or why it cannot be read or heard."""
         from genretagger.tags.api import WriteOptions
 
         try:
             stamp = stamp_of(path)
             failure = self._store.tracks.get_failure(path, stamp) if self._store is not None else None
-            if anew or known is None or known.track is None or known.track.stamp != stamp:
+            if anew or known.track is None or known.track.stamp != stamp:
                 options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
                 now: Track | None = self._pool().inspect(path, options=options).result()
             else:
@@ -224,10 +223,6 @@ class _Library:
             return because(Cause.HAS_GENRE) if has_genre else None
         ownership = Ownership(self._settings, self._store)
         return ownership.by_history(now) or ownership.reason(now, Run(0))
-
-
-def _payload(known: Known) -> str:
-    return known.track.payload_hash if known.track is not None else ""
 
 
 def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:

@@ -12,7 +12,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.known import Beets, Gathered, Labels, Names, Report, gather, is_library, source_of, tell_failures
-from genretagger.cli.lesson import summary, tell_lesson
+from genretagger.cli.lesson import learned_part, summary, tell_lesson
 from genretagger.cli.options import AsJson, existing_path
 from genretagger.errors import ConfigError, ModelError
 
@@ -184,10 +184,7 @@ def _learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     Raises:
         ConfigError: the model was not made by training.
     """
-    try:
-        learned = None if card.part is None else card.part.learned
-    except ModelError:
-        learned = None
+    learned = learned_part(card)
     training = None if learned is None else learned.training
     if learned is None or training is None or not (training.min_tracks is None or training.min_tracks >= 2):
         raise ConfigError(

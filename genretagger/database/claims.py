@@ -90,8 +90,7 @@ class Claims(Repository):
         What others have locked is passed over. A row that holds what it cannot stays as it is, and is passed over too.
         """
         while True:
-            odd = self._odd_ids()
-            first = (wanted.where(JOBS.c.id.not_in(odd)) if odd else wanted).limit(1).with_for_update(skip_locked=True)
+            first = self._without_odd(wanted).limit(1).with_for_update(skip_locked=True)
             taken = change(JOBS).where(JOBS.c.id == first.scalar_subquery()).values(**values)
             with connection.begin_nested() as attempt:
                 rows = connection.execute(taken.returning(*JOBS.columns)).all()
@@ -103,14 +102,14 @@ class Claims(Repository):
     def _first(self, connection: Connection, wanted: Select[Any]) -> Any:
         """The first sound row of jobs; None if there is none."""
         while True:
-            odd = self._odd_ids()
-            rows = connection.execute(wanted.where(JOBS.c.id.not_in(odd)).limit(1) if odd else wanted.limit(1)).all()
+            rows = connection.execute(self._without_odd(wanted).limit(1)).all()
             sound = self._access.sound(JOBS, rows)
             if sound or not rows:
                 return sound[0] if sound else None
 
-    def _odd_ids(self) -> list[int]:
-        return [number for table, number in self._access.left_out if table == JOBS.name]
+    def _without_odd(self, wanted: Select[Any]) -> Select[Any]:
+        odd = [number for table, number in self._access.left_out if table == JOBS.name]
+        return wanted.where(JOBS.c.id.not_in(odd)) if odd else wanted
 
     def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
         """Note that a file was handled to its end. If somebody else has its job by now, that stays.

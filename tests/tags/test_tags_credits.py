@@ -11,8 +11,7 @@ import mutagen
 import pytest
 from ape_factory import make_ape
 from audio_factory import make, make_dsf
-from mutagen.asf import ASFBoolAttribute
-from mutagen.id3 import TCMP
+from mutagen import asf, id3
 
 from genretagger.errors import UnsupportedFileError
 from genretagger.tags import credits
@@ -55,15 +54,17 @@ FLAG = {
 def _flag(path: Path, name: str, value: str) -> None:
     """Mark a compilation as players do."""
     file: Any = mutagen.File(path)
+    frames: Any = id3
+    attributes: Any = asf
     if file.tags is None:
         file.add_tags()
     tags = file.tags
     if name == "TCMP":
-        tags.setall(name, [TCMP(encoding=0, text=[value])])
+        tags.setall(name, [frames.TCMP(encoding=0, text=[value])])
     elif name == "cpil":
         tags[name] = value == "1"
     elif name == "WM/IsCompilation":
-        tags[name] = [ASFBoolAttribute(value == "1")]
+        tags[name] = [attributes.ASFBoolAttribute(value == "1")]
     else:
         tags[name] = value
     file.save()
