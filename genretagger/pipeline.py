@@ -8,8 +8,7 @@ Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to 
 at the end is always: store the result, announce the write, write the tags, mark as written; a kill between any two of
 them is settled at the next start (`recover`).
 
-`Rewriting` holds the stages that need no model: writing what a plan says, and taking back what was written. Whatever
-happens with one file, the others go on: see `steps.one_file`.
+`Rewriting` holds the stages that need no model. Whatever happens with one file, the others go on: see `steps.one_file`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,25 +27,22 @@ from typing import TypeVar
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import StoredWrite
 from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
 from genretagger.files.discover import Found
 from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
-from genretagger.steps.apply import Applying
 from genretagger.steps.by_request import ByRequest
 from genretagger.steps.knowledge import Knowledge
-from genretagger.steps.one_file import failed_at, safely, timed
+from genretagger.steps.one_file import safely
 from genretagger.steps.ownership import Ownership
-from genretagger.steps.plan.entry import Planned, planned
+from genretagger.steps.plan.entry import planned
+from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Kept, Then, in_groups, interleave, wait_for
+from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
-from genretagger.steps.undo import Undoing
-from genretagger.steps.writer import Writer
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Heard, Json, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -56,88 +52,6 @@ _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is done, and of how much."""
-
-
-class Rewriting:
-    """The stages that need no model; made by `open_rewriting`.
-
-    Args:
-        settings: how to write.
-        store: the database.
-        workers: the child processes.
-    """
-
-    def __init__(self, settings: Settings, store: Store, workers: WorkerPool) -> None:
-        self._settings = settings
-        self._workers = workers
-        self.store = store
-        self.writer = Writer(settings, store, workers)
-
-    def recover(self) -> None:
-        """Settle the writes that a kill interrupted: what is in the file decides."""
-        self.writer.recover()
-
-    def begin(
-        self,
-        command: str,
-        *,
-        dry_run: bool = False,
-        force: bool = False,
-        plan: Callable[[Planned], None] | None = None,
-        once: bool = False,
-        hear_only: bool = False,
-        notes: Mapping[str, Json] | None = None,
-    ) -> Run:
-        """Begin a run, whose writes can be undone together; see `Run`.
-
-        `notes` are kept with the settings of the run.
-        """
-        number = self.store.runs.begin(command, {**self._settings.recorded(), **(notes or {})})
-        return Run(number, dry_run or plan is not None or hear_only, force, plan, once, hear_only)
-
-    def finish(self, run: Run) -> None:
-        """End a run."""
-        self.store.runs.finish(run.id)
-
-    def apply(self, plan: Iterable[Planned], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
-        """Write a plan; for `stop` and what is yielded see `Pipeline.tag`.
-
-        Args:
-            plan: each file once.
-            run: from `begin`; a dry run only says what would be done.
-            stop: when done, what was begun is finished and nothing new begins.
-        """
-        step = Applying(self._settings, self.store, self._workers, self.writer)
-
-        def flow(each: Planned) -> Flow[Outcome]:
-            work = safely(each.path, partial(step.one, each, run), failed_at(each.path))
-            return timed(work, model=each.model, scores=each.scores, dry_run=run.dry_run)
-
-        yield from self._together(map(flow, plan), stop)
-
-    def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
-        """Take back writes, in their order; undos as well, which is a redo.
-
-        Args:
-            writes: newest first; those that did not take place, or were undone, are passed over.
-            run: from `begin`; with `force`, the old genre comes back even if somebody changed it since.
-            stop: when done, what was begun is finished and nothing new begins.
-        """
-        step = Undoing(self.store, self._workers, self.writer)
-
-        def flow(write: StoredWrite) -> Flow[Outcome]:
-            work = safely(write.path, partial(step.one, write, run), failed_at(write.path))
-            return timed(work, model=step.chooser(write), dry_run=run.dry_run)
-
-        # One at a time: two writes to one file must be undone in their order.
-        yield from self._together((flow(write) for write in writes if write.stands), stop, width=1)
-
-    def _together(
-        self, flows: Iterable[Flow[_Result | Then[_Result]]], stop: Future[None], *, width: int | None = None
-    ) -> Iterator[_Result]:
-        yield from interleave(flows, width=width or 2 * self._settings.worker_count + 1, stop=stop)
-        if stop.done():
-            self._workers.close(finish=False)  # what they still read or decode, nobody waits for
 
 
 class Pipeline(Rewriting):
@@ -216,7 +130,7 @@ class Pipeline(Rewriting):
             return [self._ended(each, group, albums, run) for each in begun]
 
         flows = in_groups(files, place=lambda file: albums.place(file.path), begin=first, follow=rest)
-        yield from self._together(flows, stop)
+        yield from self._run(flows, stop)
 
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
@@ -235,7 +149,7 @@ class Pipeline(Rewriting):
         def flow(file: Found) -> Flow[Heard | FileError]:
             return safely(file.path, partial(self.knowledge.everything, file.path, worth), lambda error: error)
 
-        heard: Iterator[Heard | FileError] = self._together(map(flow, files), stop)
+        heard: Iterator[Heard | FileError] = self._run(map(flow, files), stop)
         yield from heard
 
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:

@@ -18,8 +18,8 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import WriteState
 from genretagger.files.discover import find
-from genretagger.pipeline import Rewriting
 from genretagger.sentences import sentence
+from genretagger.steps.rewriting import Rewriting
 from genretagger.types import Outcome, Status
 from genretagger.worker.pool import WorkerPool
 

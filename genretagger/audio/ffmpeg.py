@@ -13,8 +13,6 @@ If seeking does not work, and after `count`, samples are counted from the start 
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -29,9 +27,9 @@ import soxr
 from genretagger.audio.headers import flac_declares, is_chained, is_fragmented, mp3_declared_s, wav_declared_s
 from genretagger.audio.pyav import open_input
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
+from genretagger.audio.source import Source
 from genretagger.errors import AudioError, UnsupportedFileError
 from genretagger.files.kinds import Kind
-from genretagger.files.replace import access_errors
 
 if TYPE_CHECKING:
     from av.codec.context import CodecContext
@@ -67,53 +65,6 @@ _STUMBLES = 64
 av.logging.set_level(None)
 
 
-class _Source:
-    """The file as FFmpeg sees it: with its own position, and with errors of the disk kept apart.
-
-    PyAV prints exceptions of its callbacks that it cannot pass on. FFmpeg seeks to impossible
-    places to try things on damaged and on some healthy WMA files, so such a seek returns an error
-    code; an error of the disk is kept for later.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._position = 0
-        self._size = file.seek(0, os.SEEK_END)
-        self.error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if not 0 <= base + offset < 1 << 63:
-            return -errno.EINVAL
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int) -> bytes:
-        if self._position >= self._size:
-            return b""
-        try:
-            self._file.seek(self._position)
-            data = self._file.read(count)
-        except OSError as error:
-            self.error = error
-            return b""
-        self._position += len(data)
-        return data
-
-    def tell_of_the_disk(self) -> None:
-        """Raise the error of the disk, if there was one.
-
-        Raises:
-            AccessError: the file could not be read.
-        """
-        if self.error:
-            with access_errors(None):
-                raise self.error
-
-
 class FfmpegReader(Reader):
     """A track that FFmpeg reads."""
 
@@ -125,7 +76,7 @@ class FfmpegReader(Reader):
             UnsupportedFileError: this FFmpeg has no decoder for it.
             AccessError: the file cannot be read.
         """
-        self._source = _Source(file)
+        self._source = Source(file)
         self._kind = kind
         self._container: InputContainer | None = None
         self._packets = self._unreadable = 0
@@ -386,7 +337,7 @@ def _is_guessed(file: BinaryIO, kind: Kind) -> bool:
 
 
 @contextlib.contextmanager
-def _translated(source: _Source) -> Iterator[None]:
+def _translated(source: Source) -> Iterator[None]:
     """Translate FFmpeg's errors into ours; nothing else does."""
     try:
         yield
