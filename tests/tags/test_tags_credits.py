@@ -11,8 +11,6 @@ import mutagen
 import pytest
 from ape_factory import make_ape
 from audio_factory import make, make_dsf
-from mutagen.asf import ASFBoolAttribute
-from mutagen.id3 import TCMP
 
 from genretagger.errors import UnsupportedFileError
 from genretagger.tags import credits
@@ -58,12 +56,14 @@ def _flag(path: Path, name: str, value: str) -> None:
     if file.tags is None:
         file.add_tags()
     tags = file.tags
+    id3: Any = importlib.import_module("mutagen.id3")
+    asf: Any = importlib.import_module("mutagen.asf")
     if name == "TCMP":
-        tags.setall(name, [TCMP(encoding=0, text=[value])])
+        tags.setall(name, [id3.TCMP(encoding=0, text=[value])])
     elif name == "cpil":
         tags[name] = value == "1"
     elif name == "WM/IsCompilation":
-        tags[name] = [ASFBoolAttribute(value == "1")]
+        tags[name] = [asf.ASFBoolAttribute(value == "1")]
     else:
         tags[name] = value
     file.save()
