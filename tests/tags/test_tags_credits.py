@@ -11,7 +11,6 @@ import mutagen
 import pytest
 from ape_factory import make_ape
 from audio_factory import make, make_dsf
-from mutagen import asf, id3
 
 from genretagger.errors import UnsupportedFileError
 from genretagger.tags import credits
@@ -54,17 +53,17 @@ FLAG = {
 def _flag(path: Path, name: str, value: str) -> None:
     """Mark a compilation as players do."""
     file: Any = mutagen.File(path)
-    frames: Any = id3
-    attributes: Any = asf
     if file.tags is None:
         file.add_tags()
     tags = file.tags
+    id3: Any = importlib.import_module("mutagen.id3")
+    asf: Any = importlib.import_module("mutagen.asf")
     if name == "TCMP":
-        tags.setall(name, [frames.TCMP(encoding=0, text=[value])])
+        tags.setall(name, [id3.TCMP(encoding=0, text=[value])])
     elif name == "cpil":
         tags[name] = value == "1"
     elif name == "WM/IsCompilation":
-        tags[name] = [attributes.ASFBoolAttribute(value == "1")]
+        tags[name] = [asf.ASFBoolAttribute(value == "1")]
     else:
         tags[name] = value
     file.save()
