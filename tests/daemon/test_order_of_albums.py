@@ -11,7 +11,7 @@ from album_helpers import ELECTRONIC, Library
 
 from genretagger.config import Settings
 from genretagger.daemon.engine import Engine
-from genretagger.database import Claimant, NewJob
+from genretagger.database.values import Claimant, NewJob
 from genretagger.types import Albums
 
 NAMES = ("a/1", "b/CD 1/1", "c/1", "a/2", "b/CD 2/2", "c/2")
