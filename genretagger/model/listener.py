@@ -64,10 +64,9 @@ class Listener:
         self._session: Session | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="genretagger-loader")
         self._opening: Future[Session] | None = None
-        self._is_first = True
         self._ears: Sequence[Ear] = ()
         self.on_loading: Callable[[bool], None] = lambda _: None
-        """Is called when loading begins (True) and when the first track is inferred (False), minutes later perhaps."""
+        """Is called when loading begins (True) and when it ends (False), minutes later for a provider that compiles."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         part = model.card.part
         self._learned = None if part is None else part.learned
@@ -169,6 +168,7 @@ class Listener:
         if self._opening is None:
             self.on_loading(True)
             self._opening = self._loader.submit(self._open)
+            self._opening.add_done_callback(lambda _: self.on_loading(False))
         return self._opening
 
     def submit(self, frames: Frames) -> Future[Activations]:
@@ -186,9 +186,6 @@ class Listener:
             return Activations(activations.astype("float16"), embeddings.mean(axis=0), self.provider)
 
         said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
-        if self._is_first:
-            self._is_first = False
-            said.add_done_callback(lambda _: self.on_loading(False))
         return then(said, summed)
 
     def close(self) -> None:
