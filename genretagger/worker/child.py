@@ -52,7 +52,8 @@ from genretagger.worker.limits import (
 Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
 """Path and request → result, and samples or frames."""
 
-_PARENT_ID = os.getppid()
+PARENT_ID = os.getppid()
+"""The number of the process that started this one."""
 
 ORPHAN_GRACE_S = 30.0
 """How long a child may go on after its parent died."""
@@ -155,7 +156,7 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 
 def _see_parent(step: str) -> None:
     """Stop a write just before the swap if the parent is gone: nobody would record it, so nobody could undo it."""
-    if step == "compared" and os.getppid() != _PARENT_ID:
+    if step == "compared" and os.getppid() != PARENT_ID:
         raise WorkerError("the process that asked for the write is gone")
 
 

@@ -49,6 +49,7 @@ def _request(line: str) -> tuple[Path, Json]:
 
 
 def _write(path: Path, request: Json) -> int:
+    child.PARENT_ID = os.getppid()
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
         child.write(path, request)
