@@ -68,6 +68,7 @@ def test_three_that_tag(heard: Path, songs: list[Path]) -> None:
     assert {len(steps) for steps in history.values()} == {1}
 
 
+@pytest.mark.slow
 def test_tag_beside_undo(heard: Path, songs: list[Path]) -> None:
     music, old = songs[0].parent, songs[0].read_bytes()
     helpers.tag(helpers.settings(heard), music)

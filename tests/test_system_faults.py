@@ -18,9 +18,9 @@ MakeTechno = Callable[..., Path]
 
 FAULTS = [
     pytest.param("fchmod:error=ENOSYS", "lacks a call", id="fchmod-ENOSYS"),
-    pytest.param("fchmod:error=EIO", "input/output error", id="fchmod-EIO"),
+    pytest.param("fchmod:error=EIO", "input/output error", id="fchmod-EIO", marks=pytest.mark.slow),
     pytest.param("flistxattr:error=EIO", "input/output error", id="flistxattr-EIO"),
-    pytest.param("fchmod:error=EROFS", "read-only", id="fchmod-EROFS"),
+    pytest.param("fchmod:error=EROFS", "read-only", id="fchmod-EROFS", marks=pytest.mark.slow),
     pytest.param("fchmod:error=ENOSPC", "no space", id="fchmod-ENOSPC"),
     pytest.param("renameat2:error=EROFS", "read-only", id="rename-EROFS"),
 ]

@@ -190,6 +190,7 @@ def test_what_may_not_be_written_is_skipped(
     assert "1 write undone" in genretagger("undo", "--last").err  # it is still the last run
 
 
+@pytest.mark.slow
 def test_a_hard_linked_file_is_skipped_as_by_tag(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno
 ) -> None:

@@ -272,7 +272,9 @@ def test_the_settings_of_an_undo_may_hold_anything(database: Path) -> None:
 
 
 @pytest.mark.skipif(not (SHARED / "cases" / "odd-database").is_dir(), reason="the cases are not there")
-@pytest.mark.parametrize("name", ["odd-jobs-state.sqlite3", "odd-writes-state.sqlite3"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("odd-jobs-state.sqlite3", marks=pytest.mark.slow), "odd-writes-state.sqlite3"]
+)
 def test_odd_database(tmp_path: Path, name: str, genretagger: Any) -> None:
     (tmp_path / "data").mkdir()
     shutil.copy(SHARED / "cases" / "odd-database" / name, tmp_path / "data" / "library.sqlite3")

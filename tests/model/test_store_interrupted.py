@@ -79,7 +79,7 @@ MANY = 10_000
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 @pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "every"])
-@pytest.mark.parametrize("replacing", [False, True], ids=["first", "again"])
+@pytest.mark.parametrize("replacing", [pytest.param(False, marks=pytest.mark.slow), True], ids=["first", "again"])
 @pytest.mark.timeout(600)
 def test_a_kill_at_any_moment_leaves_the_old_state_or_the_new(
     wheel: Path, model: InstalledModel, tmp_path: Path, step: int, replacing: bool

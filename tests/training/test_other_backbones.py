@@ -75,6 +75,7 @@ def test_learning_on_a_backbone_without_genres(
     assert set(said.scores) == set(training.GENRES)
 
 
+@pytest.mark.slow
 def test_a_backbone_without_an_embedding_cannot_be_learned_on(
     data_dir: Path, store: ModelStore, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
