@@ -265,7 +265,7 @@ def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
     beet.configure("genretagger locking", timeout=0.5)
     told = beet("genretag", status=1)
     assert "cannot be written (database is locked). Another program is using it" in told.err
-    assert sorted(map(len, beet.genres().values())) == [0, 2]
+    assert sorted(map(len, beet.genres().values())) == [0, len(TECHNO)]
     assert beet.genres() == beet.in_files(), "no file has what the library could not hold"
 
 
@@ -308,7 +308,7 @@ def test_write_no_then_w(beet: Beet) -> None:
 def test_a_matched_import_gives_no_genre_to_what_a_link_leads_to(beet: Beet, kind: str) -> None:
     (original,) = beet.copies(beet.music / "album", ["flac"])
     beet.configure("genretagger known", {"autotag": True, "copy": False, kind: True})
-    told = beet("import", beet.music)
+    told = beet("-vv", "import", beet.music)
     assert beet.genres() == {"flac": TECHNO}
     assert read(original) == []
     assert "in the library only" in told.err
