@@ -1,9 +1,9 @@
 """Several files on their way at once, each written as if it were alone.
 
 A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it waits for a child
-process. `interleave` runs a bounded number of flows in the calling thread, so that inference and the database stay in
-one thread while the children decode the next files. A flow that others wait for, such as the last track of an album to
-be heard, ends with `Then` and gives what follows.
+process or for the model. `interleave` runs a bounded number of flows in the calling thread, which alone uses the
+database and computes next to nothing. A flow that others wait for, such as the last track of an album to be heard,
+ends with `Then` and gives what follows.
 """
 
 from __future__ import annotations
