@@ -20,15 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from genretagger.errors import ConfigError, OptionError
 from genretagger.option_values import (
@@ -81,16 +73,17 @@ _RULES = {
 }
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every option, with its default; see the descriptions.
+
+    Args:
+        options: come before the environment, which comes before the configuration file.
 
     Raises:
         ConfigError: by `load`, for anything that cannot be used.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", protected_namespaces=(), env_ignore_empty=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     # Listening
     model: str = Field("musicnn-yamnet", min_length=1, description="name of the model to listen with")
@@ -152,7 +145,7 @@ class Settings(BaseSettings):
     retry_s: float = Field(60, ge=0, le=86_400, description="seconds before the second attempt; then twice as many")
     idle_s: float = Field(60, ge=0, le=86_400, description="seconds without work before the model is unloaded")
     low_priority: bool = Field(True, description="let every other program go first")
-    on_tagged: Annotated[tuple[str, ...], NoDecode, BeforeValidator(words)] = Field(
+    on_tagged: Annotated[tuple[str, ...], BeforeValidator(words)] = Field(
         (), description='a command to run after each write, "mpc update"; the path and the genres follow it'
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
@@ -170,6 +163,9 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
     )
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**_from_outside(options))
 
     def recorded(self) -> dict[str, Any]:
         """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
@@ -212,29 +208,46 @@ class Settings(BaseSettings):
         """
         return self.jobs or min(4, os.cpu_count() or 1)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: flags, then the environment, then the file."""
-        del dotenv_settings, file_secret_settings
-        if issubclass(settings_cls, _Restored):
-            return (init_settings,)
-        return init_settings, env_settings, InitSettingsSource(settings_cls, file_options(config_file()))
-
 
 class _Restored(Settings):
     """Settings from nowhere but the values given."""
+
+    def __init__(self, **options: Any) -> None:
+        BaseModel.__init__(self, **options)
 
 
 def restored(values: dict[str, Any]) -> Settings:
     """The settings of another process, from what `model_dump(mode="json")` gave there."""
     return _Restored(**values)
+
+
+def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
+    """Add what the environment and the file set; aliases of both count.
+
+    Raises:
+        ConfigError: the aliases in the environment are not JSON.
+        OSError, ValueError: see `file_options`.
+    """
+    from_file, from_environment = file_options(config_file()), _environment_options()
+    both = {**from_file, **from_environment}
+    if all(isinstance(source.get("aliases"), dict) for source in (from_file, from_environment)):
+        both["aliases"] = {**from_file["aliases"], **from_environment["aliases"]}
+    return {**both, **options}
+
+
+def _environment_options() -> dict[str, Any]:
+    """The options that are set in the environment, in any case, as texts; an empty variable counts as unset."""
+    variables = {name.upper(): value for name, value in os.environ.items() if value}
+    names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    found: dict[str, Any] = {name: variables[variable] for variable, name in names.items() if variable in variables}
+    if "aliases" in found:  # the one option that is a table
+        try:
+            found["aliases"] = json.loads(found["aliases"])
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"{PREFIX}ALIASES is not valid JSON: {error}", hint='Write it as {"Hip-Hop": "Rap"}'
+            ) from error
+    return found
 
 
 def file_options(path: Path | None) -> dict[str, Any]:
@@ -282,10 +295,6 @@ def load(**flags: Any) -> Settings:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         raise _explain(error, path or Path(os.devnull), flags) from error
-    except SettingsError as error:  # only the aliases, the one option whose variable is JSON
-        raise ConfigError(
-            f"{PREFIX}ALIASES is not valid JSON: {error.__cause__}", hint='Write it as {"Hip-Hop": "Rap"}'
-        ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error))) from error
     except UnicodeDecodeError as error:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
-from pydantic_settings import NoDecode
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 
@@ -69,5 +68,5 @@ def at_home(path: Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split)]
-FolderNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(folder_names)]
+Names = Annotated[tuple[str, ...], BeforeValidator(split)]
+FolderNames = Annotated[tuple[str, ...], BeforeValidator(folder_names)]

@@ -46,7 +46,7 @@ STOP_S = 5.5
 Service managers give ten seconds or more, and the other steps of the end take time as well.
 """
 
-MOST_HEARD = 5000
+MOST_HEARD = 2000
 """If so many messages wait for the loop, further changes are only noted by folder."""
 
 _FULL_S = 0.2
@@ -243,6 +243,7 @@ class Service:
                 self._handled(message.details)
         elif isinstance(message, Ended):
             self._work.ended(message)
+            give_back_memory()  # a burst of work is over
 
     def _handled(self, details: Json) -> None:
         if details["status"] == UNSETTLED:
@@ -264,8 +265,6 @@ class Service:
         )
         if root is not None and whole:
             self._roots.looked(root, message)
-        # a flood leaves fragments, which the system does not get back by itself
-        if message.found >= MOST_HEARD // 5:
             give_back_memory()
 
     # The database

@@ -31,7 +31,6 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "pip": "24.1",
         "platformdirs": "4.2",
         "pydantic": "2.7",
-        "pydantic-settings": "2.7",
         "psutil": "6",
         "rich": "13.7",
         "scikit-learn": "1.5",
