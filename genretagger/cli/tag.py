@@ -53,9 +53,7 @@ def tag(
             help="Tracks of one album by one artist: decide together or one by one. [default: pool]", show_default=False
         ),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores, at most 4]")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores]")] = None,
     device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda, tensorrt, rocm, migraphx, openvino, coreml or directml. [default: auto]"),
