@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks.measure import HEARING, STAGES, Bench
 from benchmarks.music import make_tracks
 from benchmarks.runs import Runs, WholeRun
-from genretagger.config import load
+from genretagger.config import cores, load
 from genretagger.database.store import Store
 from genretagger.errors import FileError, GenretaggerError, ModelError
 from genretagger.files.discover import find
@@ -61,14 +61,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--windows", type=int, default=16, help="windows of a track [%(default)s]")
     parser.add_argument("--repeat", type=int, help="repetitions [3; with --quick 2]")
     parser.add_argument("--seconds", type=float, help="length of the synthesised tracks [240; with --quick 60]")
-    parser.add_argument("--workers", type=int, help="workers of the wider run [cores, at most 4]")
+    parser.add_argument("--workers", type=int, help="workers of the wider run [cores]")
     parser.add_argument("--most", type=int, default=20, help="most files of the music given [%(default)s]")
     parser.add_argument("--quick", action="store_true", help="short tracks, few repetitions")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     options = parser.parse_args(arguments)
     options.repeat = options.repeat or (2 if options.quick else 3)
     options.seconds = options.seconds or (60.0 if options.quick else 240.0)
-    options.workers = options.workers or min(4, os.cpu_count() or 1)
+    options.workers = options.workers or cores()
     return options
 
 

@@ -18,7 +18,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from genretagger.database.store import Store
 from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
 from genretagger.files.discover import Found
 from genretagger.files.replace import see_free, stamp_of
+from genretagger.model.installed import InstalledModel
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.steps.by_request import ByRequest
@@ -318,27 +319,34 @@ def open_pipeline(
     *,
     notice: Callable[[str], None] = _log.info,
     progress: Progress = lambda *_: None,
+    workers: WorkerPool | None = None,
 ) -> Iterator[Pipeline]:
     """Open the database, the model (fetching the default one on first use) and the child processes.
 
     Args:
         settings: from `config.load`.
+        workers: the child processes, if the caller has started and will close them.
         notice: is told what a person should know.
         progress: is told how far the model's installation is.
 
     Raises:
         GenretaggerError: the database or the model cannot be had.
     """
+    with ExitStack() as stack:
+        model = _installed(settings, notice, progress)
+        store = stack.enter_context(Store.open(settings.database))
+        workers = workers or stack.enter_context(open_workers(settings))
+        listener = Listener(settings, model, notice)
+        stack.callback(listener.close)
+        pipeline = Pipeline(settings, store, workers, listener)
+        pipeline.recover()
+        yield pipeline
+
+
+def _installed(settings: Settings, notice: Callable[[str], None], progress: Progress) -> InstalledModel:
+    """The model that the settings name; the default one is fetched on first use."""
     models = ModelStore(settings.models_dir)
     if settings.model == DEFAULT and settings.model not in {model.name for model in models.installed()}:
         notice(f"fetching the model {settings.model}, once")
         models.pull(settings.model, progress=progress)
-    model = models.get(settings.model)
-    with Store.open(settings.database) as store, open_workers(settings) as workers:
-        listener = Listener(settings, model, notice)
-        try:
-            pipeline = Pipeline(settings, store, workers, listener)
-            pipeline.recover()
-            yield pipeline
-        finally:
-            listener.close()
+    return models.get(settings.model)

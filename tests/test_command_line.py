@@ -16,7 +16,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from genretagger import __version__
-from genretagger.cli.main import app
+from genretagger.cli.main import COMMANDS, app
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HEAVY = ("numpy", "librosa", "onnxruntime", "onnx", "av", "sqlalchemy", "alembic", "pydantic", "rich", "mutagen")
@@ -48,6 +48,21 @@ def test_there_are_commands() -> None:
     assert {("tag",), ("show",), ("undo",), ("export",), ("models", "pull"), ("config", "show"), ("doctor",)} <= set(
         ALL
     )
+
+
+def test_the_help_of_all_commands_says_what_each_says_itself() -> None:
+    assert {name: place.summary for name, place in COMMANDS.items()} == {
+        names[0]: command.get_short_help_str(400) for names, command in ALL.items() if len(names) == 1
+    }
+
+
+def test_the_help_loads_no_command() -> None:
+    loaded = python("-X", "importtime", "-m", "genretagger", "--help")
+    assert loaded.returncode == 0, loaded.stderr
+    imported = {line.rpartition("|")[2].strip() for line in loaded.stderr.splitlines()}
+    assert "genretagger.cli.main" in imported
+    unneeded = {f"genretagger.cli.{place.module}" for place in COMMANDS.values()}
+    assert imported.isdisjoint(unneeded | {"genretagger.types", "asyncio", "secrets"})
 
 
 @pytest.mark.parametrize("names", ALL, ids=" ".join)

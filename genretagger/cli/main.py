@@ -14,32 +14,46 @@ from typing import Annotated, Any
 import typer
 
 from genretagger import __version__
-from genretagger.cli import (
-    apply,
-    config,
-    doctor,
-    evaluate,
-    export,
-    history,
-    models,
-    redo,
-    service,
-    show,
-    status,
-    tag,
-    train,
-    undo,
-    watch,
-)
-from genretagger.cli.commands import Commands
-from genretagger.cli.output import complain
+from genretagger.cli.commands import LoadedWhenNeeded, Place
 from genretagger.daemon import early
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 
+COMMANDS = {
+    "tag": Place("Listen to music and write the genre into the files that have none.", "tag", "tag"),
+    "show": Place("Show what is known of tracks, and why they got their genres.", "show", "show"),
+    "watch": Place("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
+    "status": Place(
+        "Show the queue, what is being done, the last errors, and whether the service is well.", "status", "status"
+    ),
+    "retry": Place("Let quarantined files be tried again.", "status", "retry"),
+    "apply": Place(
+        "Write the genres of a plan into the files that are still as they were when it was made.", "apply", "apply"
+    ),
+    "undo": Place("Put back the genres that files had before genretagger wrote them.", "undo", "undo"),
+    "redo": Place("Put back the genres that `genretagger undo` took away.", "redo", "redo"),
+    "history": Place("Show what was written to your files, newest first, run by run.", "history", "history"),
+    "export": Place(
+        "Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).",
+        "export",
+        "export",
+    ),
+    "train": Place(
+        "Learn your own genres from tracks that have some, and say how well they are heard.", "train", "train"
+    ),
+    "evaluate": Place("Say how right a model is, on music whose genres are known.", "evaluate", "evaluate"),
+    "doctor": Place("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
+    "service": Place("Have systemd run the service.", "service", "app"),
+    "models": Place("List, fetch, check and remove the models that listen.", "models", "app"),
+    "config": Place("Show the options, or make a file to set them in.", "config", "app"),
+}
+"""Every command. The sentences stand here as well, so that `--help` loads none of them."""
 
-class _Commands(Commands):
+
+class _Commands(LoadedWhenNeeded):
     """All commands; where a file's name was taken for an option, the error says how to name the file."""
+
+    places = COMMANDS
 
     def invoke(self, ctx: Any) -> Any:
         """As any group does."""
@@ -76,24 +90,6 @@ def _root(
     ] = False,
 ) -> None:
     del version
-
-
-app.command("tag")(tag.tag)
-app.command("show")(show.show)
-app.command("watch")(watch.watch)
-app.command("status")(status.status)
-app.command("retry")(status.retry)
-app.add_typer(service.app, name="service")
-app.command("apply")(apply.apply)
-app.command("undo")(undo.undo)
-app.command("redo")(redo.redo)
-app.command("history")(history.history)
-app.command("export")(export.export)
-app.add_typer(models.app, name="models")
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.add_typer(config.app, name="config")
-app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
@@ -133,6 +129,13 @@ def main() -> None:
         complain(_of_the_surroundings(error))
         _give_up_output()
         sys.exit(2)
+
+
+def complain(error: GenretaggerError) -> None:
+    """Print an error for people; see `output.complain`."""
+    from genretagger.cli import output  # a quarter of what `--help` would load
+
+    output.complain(error)
 
 
 def _fill_streams() -> None:

@@ -1,7 +1,7 @@
 """`genretagger show`: what is known of a track, and why it got its genres.
 
-A file that is named is read anew, in a child process. The files of a folder are read anew only where their stamp says
-that somebody touched them, so that a whole library shows quickly.
+A file is read, in a child process, only if nothing is known of it, or if its stamp says that somebody touched it since.
+So what is known shows quickly, be it a file or a whole library.
 """
 
 from __future__ import annotations
@@ -92,15 +92,15 @@ class _Library:
         if path.is_dir():
             if self._store is not None:
                 for each in self._store.reports.get_all(path):
-                    yield self._view(each.path, each, path, anew=False)
+                    yield self._view(each.path, each, path)
             return
         known = self._store.reports.get(path) if self._store is not None else None
         if known is not None or path.exists() or path.is_symlink():
-            yield self._view(path, known, path.parent, anew=True)
+            yield self._view(path, known, path.parent)
 
-    def _view(self, path: Path, known: Known | None, root: Path, *, anew: bool) -> View:
+    def _view(self, path: Path, known: Known | None, root: Path) -> View:
         known = known or Known(path, None, None, (), (), (), None)
-        now, error = self._read(path, known, anew=anew)
+        now, error = self._read(path, known)
         analyses, decisions, writes = known.analyses, known.decisions, known.writes
         moved = known.track is None or (now is not None and known.track.payload_hash != now.payload_hash)
         if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
@@ -110,14 +110,14 @@ class _Library:
         status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
         return View(path, now, error, analysis, decided, writes, status, reason)
 
-    def _read(self, path: Path, known: Known, *, anew: bool) -> tuple[Track | None, FileError | None]:
+    def _read(self, path: Path, known: Known) -> tuple[Track | None, FileError | None]:
         """Read what a file says, or why it cannot be read or heard."""
         from genretagger.tags.api import WriteOptions
 
         try:
             stamp = stamp_of(path)
             failure = self._store.tracks.get_failure(path, stamp) if self._store is not None else None
-            if anew or known.track is None or known.track.stamp != stamp:
+            if known.track is None or known.track.stamp != stamp or known.track.credits is None:
                 options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
                 now: Track | None = self._pool().inspect(path, options=options).result()
             else:

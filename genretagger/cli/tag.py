@@ -53,9 +53,7 @@ def tag(
             help="Tracks of one album by one artist: decide together or one by one. [default: pool]", show_default=False
         ),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores, at most 4]")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores]")] = None,
     device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda, tensorrt, rocm, migraphx, openvino, coreml or directml. [default: auto]"),
@@ -87,8 +85,7 @@ def tag(
     write can be undone with `genretagger undo`.
     """
     from genretagger.config import load
-    from genretagger.pipeline import open_pipeline
-    from genretagger.steps.album import beside_each_other
+    from genretagger.worker.pool import Limits, WorkerPool
 
     output.quieten()
     settings = load(
@@ -109,7 +106,10 @@ def tag(
     def pass_over(path: Path, reason: Reason) -> None:
         odd.append(Outcome(path, Status.SKIPPED, reason, dry_run=dry_run or plan is not None))
 
-    with output.Bar("tracks", shown=not as_json) as bar:
+    with (
+        output.Bar("tracks", shown=not as_json) as bar,
+        WorkerPool(settings.worker_count, Limits.of(settings)) as workers,
+    ):
         bar.update("looking for music", 0, None)
         files = list(
             find(
@@ -120,12 +120,18 @@ def tag(
                 passed_over=pass_over,
             )
         )
+        if files:
+            workers.warm_up(1)  # it loads its libraries while this process loads its own
+
+        from genretagger.pipeline import open_pipeline
+        from genretagger.steps.album import beside_each_other
+
         if settings.album is Albums.POOL:
             files = beside_each_other(files)
         # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,
-            open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline,
+            open_pipeline(settings, notice=bar.notice, progress=bar.update, workers=workers) as pipeline,
             interruptible() as stop,
         ):
             planned = planning.add if planning is not None else None

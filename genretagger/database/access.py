@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,10 @@ class Access:
         self.read_only = read_only
         self._engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
-        self._group: Connection | None = None
+        self._in_group = False
+        self._group: Connection | None = None  # in the transaction of a group
+        self._writing: Connection | None = None  # in a transaction, or a part of one
+        self._after: list[Callable[[], object]] = []
         self.left_out: dict[tuple[str, int], OddRow] = {}
         connection = engine.connect()
         # Outside of a transaction, SQLite reads the newest state and holds no lock.
@@ -72,46 +76,86 @@ class Access:
     def group(self) -> Iterator[None]:
         """Make everything that is saved inside one transaction: all of it is kept, or nothing is.
 
-        It saves the disk work of many small transactions, but others wait for it: keep it short. An error must
-        leave the group: after some, such as a full disk, SQLite has taken back what was saved so far.
+        It saves the disk work of many small transactions. The transaction begins with the first change, and others wait
+        for it from then on: keep it short. An error must leave the group: after some, such as a full disk, SQLite has
+        taken back what was saved so far.
         """
-        with self.write():
+        if self._in_group:
             yield
+            return
+        self._in_group = True
+        try:
+            yield
+            if self._group is not None:
+                with self._translated():
+                    self._group.commit()
+        except BaseException:
+            self._after.clear()
+            if self._group is not None:
+                with contextlib.suppress(DBAPIError):
+                    self._group.rollback()
+            raise
+        finally:
+            self._group, self._in_group = None, False
+        after, self._after = self._after, []
+        for call in after:
+            call()
 
-    @property
-    def in_group(self) -> bool:
-        """Whether what is saved now belongs to a group."""
-        return self._group is not None
+    def after_commit(self, call: Callable[[], object]) -> None:
+        """Call something when what was saved so far survives a kill: at the end of the group, or now.
+
+        It is not called if the group fails.
+        """
+        if self._in_group:
+            self._after.append(call)
+        else:
+            call()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from; inside of a group it sees what the group has saved."""
-        connection = self._group or self._reader  # inside of a group, see what it has saved
+        """A connection to read from; inside of a group or a transaction it sees what was saved there."""
+        inside = self._writing or self._group
         try:
-            yield connection
+            yield inside or self._reader
         except DBAPIError as error:
-            if self._group is None:
-                connection.rollback()  # a lost connection is made anew only after this
+            if inside is None:
+                self._reader.rollback()  # a lost connection is made anew only after this
             raise translate(error, path=self.path) from error
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction to write in: its own, or that of the group."""
+        """A transaction to write in: its own, or a part of the group's that is kept or taken back as a whole."""
         if self.read_only:
             raise DatabaseError("the database was opened for reading only", path=self.path)
-        try:
-            if self._group is not None:
-                yield self._group
+        with self._translated():
+            if self._writing is not None:
+                yield self._writing
                 return
-            self._still_there()
-            if self._writer is None:
-                self._writer = self._engine.connect().execution_options(**{IMMEDIATE: True})
-            with self._writer.begin():
-                self._group = self._writer
-                try:
-                    yield self._writer
-                finally:
-                    self._group = None
+            writer, begun = self._begun()
+            self._writing = writer
+            try:
+                with begun:
+                    yield writer
+            finally:
+                self._writing = None
+
+    def _begun(self) -> tuple[Connection, AbstractContextManager[object]]:
+        """The connection for writing, and a transaction in it that has begun."""
+        if self._group is not None:
+            return self._group, self._group.begin_nested()
+        self._still_there()
+        if self._writer is None:
+            self._writer = self._engine.connect().execution_options(**{IMMEDIATE: True})
+        transaction = self._writer.begin()
+        if not self._in_group:
+            return self._writer, transaction
+        self._group = self._writer
+        return self._writer, self._writer.begin_nested()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except DBAPIError as error:
             raise translate(error, path=self.path) from error
 

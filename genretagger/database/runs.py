@@ -55,13 +55,14 @@ class Runs(Repository):
         return number(run_id) or 0, number(write_id) or 0
 
     def count_on(self, *, run: int | None = None, write: int | None = None) -> None:
-        """Keep the note beside the database up to date, after each commit."""
-        if self._access.path is None or self._access.in_group:
+        """Keep the note beside the database up to date, after the commit."""
+        if (path := self._access.path) is None:
             return
         if self._newest is None:
             self._newest = self.get_newest_numbers()
         self._newest = (max(run or 0, self._newest[0]), max(write or 0, self._newest[1]))
-        note_counts(self._access.path, runs=self._newest[0], writes=self._newest[1])
+        runs, writes = self._newest
+        self._access.after_commit(lambda: note_counts(path, runs=runs, writes=writes))
 
     def finish(self, run_id: int) -> None:
         """Note that a run came to its end."""

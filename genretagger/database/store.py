@@ -3,7 +3,8 @@
     with Store.open(path) as store:
         track = store.tracks.get(path, stamp)
 
-Each saving method is one short transaction and, once it has returned, survives a kill and a power cut. Many processes
+Each saving method is one short transaction and, once it has returned, survives a kill and a power cut; in a group, once
+the group has ended (`kept`). Many processes
 may use the same database at once; within one process it belongs to the thread that opened it, and is not to be used
 after a fork. Every method raises DatabaseError if the database cannot be read or written.
 """
@@ -14,6 +15,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
@@ -137,6 +139,12 @@ class Store:
     def group(self) -> AbstractContextManager[None]:
         """Make everything that is saved inside one transaction; see `Access.group`."""
         return self._access.group()
+
+    def kept(self) -> Future[None]:
+        """A future of the moment from which what was saved so far survives a kill: the end of the group, or now."""
+        future: Future[None] = Future()
+        self._access.after_commit(lambda: future.set_result(None))
+        return future
 
     def close(self) -> None:
         """Give the connections back; may be called twice."""

@@ -137,13 +137,27 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
             revision = stored_revision(connection, path=path)
             if path is not None and revision is not None and not _states(connection, revision):
                 _state_revision(connection, revision)
-            if revision != head:
+            is_empty = not inspect(connection).get_table_names()
+            if is_empty and scripts is None and head == SCHEMA_REVISION:
+                _make(connection)
+            elif revision != head:
                 _migrate(connection, revision, path=path, scripts=scripts or migrations_folder(), head=head)
+
+
+def _make(connection: Connection) -> None:
+    """Make the tables of an empty database as they are now: the migrations, which give the same, take 0.3 s."""
+    metadata.create_all(connection, checkfirst=False)
+    _state_revision(connection, SCHEMA_REVISION)
 
 
 def _state_revision(connection: Connection, revision: str) -> None:
     """Let the database say which revision it has."""
-    connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
+    connection.execute(
+        text(
+            "CREATE TABLE IF NOT EXISTS alembic_version "
+            "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
     connection.execute(text("DELETE FROM alembic_version"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
 

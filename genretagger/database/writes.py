@@ -111,7 +111,6 @@ class Writes(Repository):
                 run_id, track.path, track.payload_hash, before, track.genres, model=model, reason=reason
             )
             self.finish(number, WriteState.DONE)
-        self._runs.count_on(write=number)
         return number
 
     def finish(

@@ -74,3 +74,8 @@ class Graph:
             producer_name="genretagger",
         )
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def total(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+    """Sum along an axis in the order of the elements, so that every machine rounds alike."""
+    return np.asarray(np.add.accumulate(values, axis=axis).take(-1, axis=axis))

@@ -205,9 +205,14 @@ class Listener:
         Args:
             tracks: one, or all of an album, each of which counts the same however long it is.
         """
-        if not self.labels:
-            return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
-        return decide(self.scores(*tracks), self._rules, vocabulary())
+        return self.choose(self.scores(*tracks)) if self.labels else self._mute()
+
+    def choose(self, scores: Scores) -> Decision:
+        """Choose genres by what `scores` gave; see `decide`."""
+        return decide(scores, self._rules, vocabulary()) if self.labels else self._mute()
+
+    def _mute(self) -> Decision:
+        return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
 
     def scores(self, *tracks: Activations) -> Scores:
         """Score every genre, from what was heard in one track or in all of an album; see `decide`."""

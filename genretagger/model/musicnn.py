@@ -20,7 +20,8 @@ Four fifths of the front filters are dead: their kernels are zeros but for round
 can leave them out. Each gives a constant, what bias, ReLU and shift make of 0, which goes into the bias of the first
 middle convolution (that pads with zeros, so its bias differs at the first and last three frames) and, by maximum and
 mean, into that of the dense layer. That makes both networks four times as fast, and moves activations by 6e-6 at most.
-The model `musicnn` keeps them, so that its file is the one that stored results belong to.
+Together with the dead filters, `listen` replaces the convolutions that are wider than one band: see `spectra.py`.
+The model `musicnn` keeps both, so that its file is the one that stored results belong to.
 
 Sums of weights are accumulated one after another, never by BLAS, whose order differs between machines: the same weights
 give the same bytes everywhere, so the file's hash names the model.
@@ -40,7 +41,8 @@ import numpy.typing as npt
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.model.checkpoint import Checkpoint
-from genretagger.model.graph import Graph
+from genretagger.model.graph import Graph, total
+from genretagger.model.spectra import Spectra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -190,6 +192,7 @@ class _Heard:
 def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) -> list[_Heard]:
     """The convolutions on the mel for all networks at once; gives what each network makes of them."""
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
+    spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
     maxima: list[list[str]] = [[] for _ in networks]
     biases: list[list[_Array]] = [[] for _ in networks]
     scales: list[list[_Array]] = [[] for _ in networks]
@@ -204,14 +207,17 @@ def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) 
             kernel = kernel * scale[:, None, None, None]
             lives = np.sqrt(np.square(kernel * gain).sum(axis=(1, 2, 3))) >= (_DEAD if prune else 0.0)
             kernels.append((kernel * gain)[lives])
-            taps = _total(kernel[:, 0], axis=2)
+            taps = total(kernel[:, 0], axis=2)
             biases[index].append((bias * scale)[:, None] + offset * _taps_on_sound(taps, front.before))
             scales[index].append(scale)
             shifts[index].append(shift)
             alive[index].append(lives)
-        padding = [front.before, 0, front.frames - 1 - front.before, 0]
-        heard = graph.add("Conv", picture, graph.constant(np.concatenate(kernels)), pads=padding)
-        loudest = graph.add("ReduceMax", heard, axes=[3], keepdims=0)
+        if spectra is not None and front.mels > 1:
+            loudest = spectra.loudest(np.concatenate(kernels)[:, 0])
+        else:
+            padding = [front.before, 0, front.frames - 1 - front.before, 0]
+            heard = graph.add("Conv", picture, graph.constant(np.concatenate(kernels)), pads=padding)
+            loudest = graph.add("ReduceMax", heard, axes=[3], keepdims=0)
         sizes = [graph.constant(np.array([len(kernel) for kernel in kernels]))] if prune else []
         for index, part in enumerate(graph.split("Split", len(networks), loudest, *sizes, axis=1)):
             maxima[index].append(part)
@@ -241,7 +247,7 @@ def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
         scale, shift = network.normalization(len(_FRONTS) + number + 1, 64)
         weights = kernel[:, 0].transpose(0, 2, 1)
         if number == 0 and dead.any():
-            taps = _total(weights[:, dead] * front.constants[dead, None], axis=1)
+            taps = total(weights[:, dead] * front.constants[dead, None], axis=1)
             bias = bias[:, None] + _taps_on_sound(taps, 3)
             value = graph.add("Conv", layers[-1], graph.constant(weights[:, front.alive]), pads=[3, 3])
             value = graph.add("Relu", graph.add("Add", value, graph.constant(bias)))
@@ -260,13 +266,13 @@ def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
     )
     hidden, bias = network.get("dense/kernel", 2 * _FEATURES, EMBEDDING), network.get("dense/bias", EMBEDDING)
     scale, shift = network.normalization(9, 2 * _FEATURES)
-    bias = bias + _total(shift[:, None] * hidden, axis=0)
+    bias = bias + total(shift[:, None] * hidden, axis=0)
     hidden = hidden * scale[:, None]
     loudest, mean = hidden[0::2], hidden[1::2]  # published: max and mean of each feature side by side
     if dead.any():
         # a constant is its own maximum and mean
         constant = (loudest + mean)[: len(dead)][dead] * front.constants[dead, None]
-        bias = bias + _total(constant, axis=0)
+        bias = bias + total(constant, axis=0)
     kept = np.concatenate([front.alive, np.ones(_FEATURES - len(dead), bool)])
     hidden = np.concatenate([loudest[kept], mean[kept]])
     value = graph.add("Relu", graph.add("Gemm", pooled, graph.constant(hidden), graph.constant(bias)))
@@ -275,11 +281,6 @@ def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
     last, bias = network.get("dense_1/kernel", EMBEDDING, LABELS), network.get("dense_1/bias", LABELS)
     logits = graph.add("Gemm", embedding, graph.constant(last), graph.constant(bias))
     return graph.add("Sigmoid", logits), embedding
-
-
-def _total(values: _Array, axis: int) -> _Array:
-    """Sum along an axis in the order of the elements, so that every machine rounds alike."""
-    return np.asarray(np.add.accumulate(values, axis=axis).take(-1, axis=axis))
 
 
 def _taps_on_sound(taps: _Array, before: int) -> _Array:

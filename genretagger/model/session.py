@@ -12,7 +12,6 @@ activations by up to 4e-7).
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genretagger.config import cores
 from genretagger.errors import ModelError
 from genretagger.model.batching import Batches, then
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
@@ -133,7 +133,7 @@ class Session:
     def _start(cls, path: Path, card: Card, provider: Provider, threads: int, warning: str | None) -> Session:
         runs = 1
         if provider.device == "cpu":
-            runs = min(threads or _cores(), _MAX_RUNS)
+            runs = min(threads or cores(), _MAX_RUNS)
             threads = 1
         runtime = _runtime(path, provider, threads)
         started = runtime.get_providers()
@@ -224,11 +224,6 @@ def _done(value: tuple[FloatArray, FloatArray]) -> Future[tuple[FloatArray, Floa
     done: Future[tuple[FloatArray, FloatArray]] = Future()
     done.set_result(value)
     return done
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _runtime(path: Path, provider: Provider, threads: int) -> Any:

@@ -103,6 +103,7 @@ class Rewriting:
     def _run(
         self, flows: Iterable[Flow[_Result | Then[_Result]]], stop: Future[None], *, width: int | None = None
     ) -> Iterator[_Result]:
-        yield from interleave(flows, width=width or 2 * self._settings.worker_count + 1, stop=stop)
+        width = width or 2 * self._settings.worker_count + 1
+        yield from interleave(flows, width=width, stop=stop, together=self.store.group)
         if stop.done():
             self._workers.close(finish=False)  # what they still read or decode, nobody waits for

@@ -8,9 +8,11 @@ ends with `Then` and gives what follows.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -57,9 +59,19 @@ class Kept(Generic[K]):
 
 _AnyFlow: TypeAlias = Generator[Step, Any, T | Then[T]]
 _Running: TypeAlias = dict[Future[Any], tuple[_AnyFlow[T], Step]]
+_Ready: TypeAlias = tuple[_AnyFlow[T], Future[Any] | None]
+
+_TOGETHER_S = 0.1
+"""How long flows go on in one context: others may wait for what it holds."""
 
 
-def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) -> Generator[T, None, None]:
+def interleave(
+    flows: Iterable[_AnyFlow[T]],
+    *,
+    width: int,
+    stop: Future[None],
+    together: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Generator[T, None, None]:
     """Run flows, `width` at a time, and give their results in the order in which they end.
 
     Args:
@@ -68,6 +80,8 @@ def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) 
         width: the most that are on their way at once.
         stop: as soon as it is done, nothing new begins, flows that are inside a step that must finish are seen to
             their end, and all others are closed without a result.
+        together: makes a context in which flows that can go on at the same time do so, such as one transaction for all
+            of them. It ends before a result is given, and before another flow is taken.
     """
     source = iter(flows)
     running: _Running[T] = {}
@@ -76,11 +90,13 @@ def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) 
         exhausted = False
         while True:
             while not stop.done() and len(running) < width and (following or not exhausted):
-                flow = following.popleft() if following else next(source, None)
-                if flow is None:
-                    exhausted = True
-                else:
-                    yield from _advance(flow, None, running, following)
+                ready: deque[_Ready[T]] = deque()
+                while following and len(running) + len(ready) < width:
+                    ready.append((following.popleft(), None))
+                if not ready and (flow := next(source, None)) is not None:
+                    ready.append((flow, None))
+                exhausted = exhausted or not ready
+                yield from _advance_all(ready, running, following, together)
             if stop.done():
                 for future, (flow, step) in list(running.items()):
                     if not step.must_finish:
@@ -90,14 +106,36 @@ def interleave(flows: Iterable[_AnyFlow[T]], *, width: int, stop: Future[None]) 
             if not running:
                 return
             awaited = [*running] if stop.done() else [*running, stop]
-            for future in wait(awaited, return_when=FIRST_COMPLETED).done:
-                if future is not stop:
-                    flow, _ = running.pop(future)
-                    yield from _advance(flow, future, running, following)
+            done = wait(awaited, return_when=FIRST_COMPLETED).done
+            ready = deque((running.pop(future)[0], future) for future in done if future is not stop)
+            yield from _advance_all(ready, running, following, together)
     finally:
         for flow, _ in running.values():
             flow.close()
         for flow in following:
+            flow.close()
+
+
+def _advance_all(
+    ready: deque[_Ready[T]],
+    running: _Running[T],
+    following: deque[_AnyFlow[T]],
+    together: Callable[[], AbstractContextManager[None]],
+) -> Iterator[T]:
+    """Carry flows to their next steps, several at a time; gives the results of those that end."""
+    try:
+        while ready:
+            results: list[T] = []
+            with together():
+                until_s = time.monotonic() + _TOGETHER_S
+                while ready:
+                    flow, future = ready.popleft()
+                    results += _advance(flow, future, running, following)
+                    if time.monotonic() > until_s:
+                        break
+            yield from results
+    finally:
+        for flow, _ in ready:
             flow.close()
 
 

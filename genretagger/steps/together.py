@@ -222,4 +222,5 @@ class _Album:
 
     def _voice(self, activations: Activations) -> Voice:
         listener = self._knowledge.listener
-        return Voice(listener.scores(activations), activations.embedding, bool(listener.decide(activations).genres))
+        scores = listener.scores(activations)
+        return Voice(scores, activations.embedding, bool(listener.choose(scores).genres))

@@ -33,7 +33,7 @@ import io
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -107,6 +107,7 @@ class Hearing:
         genres: every genre that can come out.
         taught: the genres that the head knows, in the order of its columns.
         family: (genres, genres) 1 where the column's genre is the row's, or one below it.
+        speaking_for: for each genre that has any, the numbers of its witnesses.
         column: (genres,) index into `taught` of the genre or its nearest taught parent; -1 if there is none.
     """
 
@@ -129,6 +130,15 @@ class Hearing:
             for number, entry in enumerate(entries.values())
             for witness in entry["for"]
         )
+        self.speaking_for: dict[str, list[int]] = {}
+        for number, witness in enumerate(self.witnesses):
+            self.speaking_for.setdefault(self.genres[witness.genre], []).append(number)
+        self._floors = np.array([each.floor for each in self.witnesses])
+        ears = np.array([_ear(each.labels[0]) for each in self.witnesses])
+        self._ears = [ears == ear for ear in sorted(set(ears))]
+        self._weights = np.zeros((len(self.witnesses), len(self.genres)))
+        for number, witness in enumerate(self.witnesses):
+            self._weights[number, witness.genre] = witness.weight
         lines = [(name, *vocabulary().ancestors(name)) for name in self.genres]
         self.family = np.array([[float(name in line) for line in lines] for name in self.genres])
         self.column = np.array(
@@ -139,13 +149,17 @@ class Hearing:
         """Sum the labels of each witness: (tracks, labels) → (tracks, witnesses)."""
         import numpy as np
 
-        return np.stack([activations[:, [index[x] for x in each.labels]].sum(axis=1) for each in self.witnesses], 1)
+        levels = activations[:, [index[each.labels[0]] for each in self.witnesses]]
+        for number, each in enumerate(self.witnesses):
+            if len(each.labels) > 1:
+                levels[:, number] = activations[:, [index[x] for x in each.labels]].sum(axis=1)
+        return np.asarray(levels)
 
     def log_levels(self, levels: Array) -> Array:
         """The natural log of levels, finite where nothing is heard."""
         import numpy as np
 
-        logs: Array = np.log(levels + np.array([each.floor for each in self.witnesses]))
+        logs: Array = np.log(levels + self._floors)
         return logs
 
     def lifts(self, levels: Array, background: Array) -> Array:
@@ -155,12 +169,9 @@ class Hearing:
             levels: (tracks, witnesses).
             background: (witnesses,).
         """
-        import numpy as np
-
         more = self.log_levels(levels) - background
-        ears = np.array([_ear(each.labels[0]) for each in self.witnesses])
-        for ear in sorted(set(ears)):
-            more[:, ears == ear] -= more[:, ears == ear].mean(axis=1, keepdims=True)
+        for ear in self._ears:
+            more[:, ear] -= more[:, ear].mean(axis=1, keepdims=True)
         return more
 
     def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
@@ -184,11 +195,8 @@ class Hearing:
         """
         import numpy as np
 
-        weights = np.zeros((len(self.witnesses), len(self.genres)))
-        for number, witness in enumerate(self.witnesses):
-            weights[number, witness.genre] = witness.weight
         heard = np.clip(lifts, -self.most_lift, self.most_lift)
-        evidence = self.gain * _product(heard, weights) + self.log_prior
+        evidence = self.gain * _product(heard, self._weights) + self.log_prior
         first = np.exp(evidence - evidence.max(axis=1, keepdims=True))
         first /= first.sum(axis=1, keepdims=True)
         learned = np.where(self.column >= 0, head_lifts[:, self.column], np.nan)
@@ -253,31 +261,43 @@ class TwoEars:
         posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness * pooled_sharpness(tracks))
         found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)
         order = sorted(range(len(found)), key=lambda number: (-found[number], self.genres[number]))
-        grounds = self._grounds(levels[0], lifts[0])
         return Scores(
             MappingProxyType({self.genres[number]: float(found[number]) for number in order}),
-            MappingProxyType(grounds),
+            _Grounds(hearing, self._fitted.usual, levels[0], lifts[0]),
             is_music,
             nested=True,
         )
 
-    def _grounds(self, levels: Array, lifts: Array) -> dict[str, str]:
-        """Name the labels that spoke loudest for each genre."""
-        heard: dict[int, list[int]] = {}
-        for number, witness in enumerate(self._hearing.witnesses):
-            heard.setdefault(witness.genre, []).append(number)
-        grounds = {}
-        for genre, numbers in heard.items():
-            parts: dict[str, tuple[float, str]] = {}
-            for number in sorted(numbers, key=lambda number: -lifts[number] * self._hearing.witnesses[number].weight):
-                name = self._hearing.witnesses[number].labels[0].partition("/")[2].lower().removesuffix(" music")
-                level, usual = min(float(levels[number]), 1.0), float(self._fitted.usual[number])
-                text = f"{name} {level:.2f}, where {f'{usual:.2f}' if usual >= 0.01 else 'less than 0.01'} is usual"
-                if level > parts.get(name, (-1.0, ""))[0]:  # both ears know it: the one that hears more of it
-                    parts[name] = (level, text)
-            told = " and ".join([text for _, text in parts.values()][:_LOUDEST])
-            grounds[self.genres[genre]] = f"sounds like {told}"
-        return grounds
+
+class _Grounds(Mapping[str, str]):
+    """For each genre, the labels that spoke loudest for it; put into words when somebody asks.
+
+    Args:
+        hearing: has the witnesses.
+        usual: (witnesses,) mean activation in music at large.
+        levels: (witnesses,) what was heard of each.
+        lifts: (witnesses,) how much more that is than usual; natural logs.
+    """
+
+    def __init__(self, hearing: Hearing, usual: Array, levels: Array, lifts: Array) -> None:
+        self._hearing, self._usual, self._levels, self._lifts = hearing, usual, levels, lifts
+
+    def __getitem__(self, genre: str) -> str:
+        witnesses, numbers = self._hearing.witnesses, self._hearing.speaking_for[genre]
+        parts: dict[str, tuple[float, str]] = {}
+        for number in sorted(numbers, key=lambda number: -self._lifts[number] * witnesses[number].weight):
+            name = witnesses[number].labels[0].partition("/")[2].lower().removesuffix(" music")
+            level, usual = min(float(self._levels[number]), 1.0), float(self._usual[number])
+            text = f"{name} {level:.2f}, where {f'{usual:.2f}' if usual >= 0.01 else 'less than 0.01'} is usual"
+            if level > parts.get(name, (-1.0, ""))[0]:  # both ears know it: the one that hears more of it
+                parts[name] = (level, text)
+        return f"sounds like {' and '.join([text for _, text in parts.values()][:_LOUDEST])}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._hearing.speaking_for)
+
+    def __len__(self) -> int:
+        return len(self._hearing.speaking_for)
 
 
 def pooled_sharpness(tracks: int) -> float:

@@ -69,6 +69,11 @@ class Child:
         self._killed: WorkerError | None = None
         self.retired = False
 
+    def start(self) -> None:
+        """Start it, if nobody did, while there is nothing to ask yet. If that fails, `ask` tells."""
+        with contextlib.suppress(NotBegun, WorkerError):
+            self._started()
+
     def ask(self, request: dict[str, Json], *, most_body: int = 0) -> Reply:
         """Have a file handled.
 

@@ -57,12 +57,26 @@ class WorkerPool:
     def __init__(self, jobs: int, limits: Limits | None = None, *, command: Sequence[str] | None = None) -> None:
         self._limits = limits or Limits()
         self._command = list(command) if command is not None else launch.command("worker")
+        self._jobs = jobs
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="genretagger-worker")
         self._changed = threading.Condition()
         self._idle: list[Child] = []
         self._busy: dict[Child, str] = {}
         self._closing = False
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as a child is told of them
+
+    def warm_up(self, most: int) -> None:
+        """Start children before there is anything to ask them: they load their libraries while the caller goes on.
+
+        Args:
+            most: how many files there are at most, if that is known.
+        """
+        with self._changed:
+            missing = min(most, self._jobs) - len(self._idle) - len(self._busy)
+            new = [Child(self._command, self._limits) for _ in range(missing)]
+            self._idle += new
+        for child in new:
+            child.start()
 
     def inspect(self, path: Path, *, options: WriteOptions = _DEFAULTS) -> Future[Track]:
         """Read what is known of a file without listening to it: kind, length, payload hash, genres.

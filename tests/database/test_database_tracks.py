@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from databases import Place
 
-from genretagger.causes import Cause, because
+from genretagger.causes import Cause, because, recorded
 from genretagger.database.store import Store
+from genretagger.database.values import WriteState
 from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
 from genretagger.types import GenreField, Stamp, Track
 
@@ -164,6 +167,48 @@ def test_a_group_is_kept_whole_or_not_at_all(store: Store) -> None:
     assert store.tracks.get(Path("/music/a.mp3"), stamp()) is not None
     assert store.tracks.get(Path("/music/b.mp3"), stamp()) is None
     store.tracks.save(track("/music/c.mp3"))  # and the store goes on
+    assert store.reports.get_counts().tracks == 2
+
+
+def test_what_a_group_saves_is_kept_when_the_group_has_ended(place: Place) -> None:
+    with place.open() as store, place.open() as other:
+        assert store.kept().done()  # every save of its own is kept at once
+        with store.group():
+            store.tracks.save(track("/music/a.mp3"))
+            kept = store.kept()
+            assert not kept.done()
+            assert other.reports.get_counts().tracks == 0
+        assert kept.done()
+        assert other.reports.get_counts().tracks == 1
+
+
+def test_nothing_is_said_to_be_kept_by_a_group_that_failed(store: Store) -> None:
+    told: list[Future[None]] = []
+
+    def a_group_that_fails() -> None:
+        with store.group():
+            store.tracks.save(track())
+            told.append(store.kept())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        a_group_that_fails()
+    with store.group():
+        store.tracks.save(track("/music/b.mp3"))
+    assert not told[0].done()
+
+
+def test_a_save_that_fails_inside_of_a_group_leaves_no_half_of_itself(store: Store) -> None:
+    run = store.runs.begin("tag", {})
+    first = track("/music/a.mp3", genres=EMPTY)
+    store.tracks.save(first)
+    number = store.writes.begin(run, first.path, first.payload_hash, EMPTY, ROCK, model="m", reason=recorded("r"))
+    with store.group():
+        store.tracks.save(track("/music/b.mp3"))
+        with pytest.raises(TypeError):  # the second of its changes: a bug, which costs one file
+            store.writes.finish(number, WriteState.DONE, after=JAZZ, stamp=cast("Stamp", "no stamp"))
+    assert store.writes.get(number).state is WriteState.PENDING
+    assert store.writes.get(number).after == ROCK
     assert store.reports.get_counts().tracks == 2
 
 

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -357,3 +358,74 @@ def test_a_stop_while_a_group_is_waited_for_ends_without_what_follows(script: Sc
     script.finish("a1")
     assert list(albums.run(names(), width=2)) == []
     assert (albums.groups, script.diary) == ([], ["a1 begins", "a2 begins", "a2 is closed"])
+
+
+class Books:
+    """Contexts for `interleave`, and what happened inside and outside of them."""
+
+    def __init__(self) -> None:
+        self.diary: list[str] = []
+        self._to_keep: list[Future[None]] = []
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        self.diary.append("open")
+        yield
+        self.diary.append("close")
+        for future in self._to_keep:
+            future.set_result(None)
+        self._to_keep = []
+
+    def flow(self, name: str, waits: Future[Any]) -> Flow[str]:
+        yield Step(waits)
+        self.diary.append(f"{name} saves")
+        self._to_keep.append(Future())
+        yield Step(self._to_keep[-1])
+        self.diary.append(f"{name} writes")
+        return name
+
+
+def test_flows_that_can_go_on_share_a_context_which_ends_before_anything_follows() -> None:
+    books, done = Books(), [_done("a"), _done("b")]
+    flows = [books.flow(name, future) for name, future in zip("ab", done, strict=True)]
+    results = interleave(flows, width=2, stop=Future(), together=books.open)
+    for result in results:
+        books.diary.append(f"{result} is told")
+    # what was saved is kept before anybody acts on it, by one closing for both flows
+    saved = books.diary.index("close", books.diary.index("b saves"))
+    assert sorted(books.diary[saved - 2 : saved]) == ["a saves", "b saves"]
+    assert sorted(entry for entry in books.diary if "writes" in entry) == ["a writes", "b writes"]
+    assert min(books.diary.index(f"{name} writes") for name in "ab") > saved
+    is_open = False
+    for entry in books.diary:
+        is_open = entry == "open" or (is_open and entry != "close")
+        assert not (is_open and "told" in entry)
+
+
+def test_flows_are_closed_if_their_context_fails() -> None:
+    class FullError(Exception):
+        pass
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        yield
+        raise FullError
+
+    closed: list[str] = []
+
+    def flow(name: str) -> Flow[str]:
+        try:
+            yield Step(Future())
+        finally:
+            closed.append(name)
+        return name
+
+    with pytest.raises(FullError):
+        next(interleave([flow("a"), flow("b")], width=2, stop=Future(), together=full))
+    assert closed == ["a"]  # the other was never begun
+
+
+def _done(value: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
