@@ -30,6 +30,7 @@ from genretagger.option_values import (
     Names,
     address,
     at_home,
+    mounts,
     window_count,
     words,
     writable,
@@ -63,6 +64,9 @@ _WORDS = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
 }
 """What a value should have been, by the name that pydantic gives the error."""
+
+_TABLES = {"aliases": '{"Hip-Hop": "Rap"}', "libraries": '{"music": "/mnt/nas/music"}'}
+"""The options that are tables, with an example as JSON."""
 
 _MOST_BYTES = 1 << 20
 _MAKE_ONE = "`genretagger config init` makes a configuration file"
@@ -168,13 +172,17 @@ class Settings(BaseModel):
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
     )
+    libraries: Annotated[dict[str, Path], AfterValidator(mounts)] = Field(
+        {},
+        description='names of music folders, for a database that machines share: { "music" = "/mnt/nas/music" }',
+    )
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**_from_outside(options))
 
     def recorded(self) -> dict[str, Any]:
         """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
-        return self.model_dump(mode="json", exclude={"data_dir", "database_url"})
+        return self.model_dump(mode="json", exclude={"data_dir", "database_url", "libraries"})
 
     @property
     def rules_key(self) -> str:
@@ -224,16 +232,17 @@ def restored(values: dict[str, Any]) -> Settings:
 
 
 def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
-    """Add what the environment and the file set; aliases of both count.
+    """Add what the environment and the file set; aliases and libraries of both count.
 
     Raises:
-        ConfigError: the aliases in the environment are not JSON.
+        ConfigError: a table in the environment is not JSON.
         OSError, ValueError: see `file_options`.
     """
     from_file, from_environment = file_options(config_file()), _environment_options()
     both = {**from_file, **from_environment}
-    if all(isinstance(source.get("aliases"), dict) for source in (from_file, from_environment)):
-        both["aliases"] = {**from_file["aliases"], **from_environment["aliases"]}
+    for table in _TABLES:
+        if all(isinstance(source.get(table), dict) for source in (from_file, from_environment)):
+            both[table] = {**from_file[table], **from_environment[table]}
     return {**both, **options}
 
 
@@ -242,12 +251,14 @@ def _environment_options() -> dict[str, Any]:
     variables = {name.upper(): value for name, value in os.environ.items() if value}
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     found: dict[str, Any] = {name: variables[variable] for variable, name in names.items() if variable in variables}
-    if "aliases" in found:  # the one option that is a table
+    for table, example in _TABLES.items():
+        if table not in found:
+            continue
         try:
-            found["aliases"] = json.loads(found["aliases"])
+            found[table] = json.loads(found[table])
         except (ValueError, RecursionError) as error:
             raise ConfigError(
-                f"{PREFIX}ALIASES is not valid JSON: {error}", hint='Write it as {"Hip-Hop": "Rap"}'
+                f"{PREFIX}{table.upper()} is not valid JSON: {error}", hint=f"Write it as {example}"
             ) from error
     return found
 

@@ -14,6 +14,8 @@ from pydantic import BeforeValidator
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 
+_LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
+
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
 
 
@@ -61,6 +63,19 @@ def address(url: str) -> str:
     if url and not _SCHEME.match(url):
         raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
     return url
+
+
+def mounts(libraries: dict[str, Path]) -> dict[str, Path]:
+    """Refuse names that could be taken for a path, folders that are not absolute, and two names for one folder."""
+    found = {name: at_home(folder) for name, folder in libraries.items()}
+    for name, folder in found.items():
+        if not _LIBRARY.fullmatch(name):
+            raise ValueError(f"the name {name!r} has other characters than letters, digits, . _ -, or fewer than two")
+        if not folder.is_absolute():
+            raise ValueError(f"the folder of {name!r} is not absolute: {os.fspath(folder)!r}")
+    if len(set(found.values())) < len(found):
+        raise ValueError("two libraries have the same folder")
+    return found
 
 
 def at_home(path: Path) -> Path:

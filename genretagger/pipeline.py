@@ -302,7 +302,10 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
     Raises:
         GenretaggerError: the database cannot be had.
     """
-    with Store.open(settings.database, create=create) as store, open_workers(settings) as workers:
+    with (
+        Store.open(settings.database, create=create, libraries=settings.libraries) as store,
+        open_workers(settings) as workers,
+    ):
         rewriting = Rewriting(settings, store, workers)
         rewriting.recover()
         yield rewriting
@@ -334,7 +337,7 @@ def open_pipeline(
     """
     with ExitStack() as stack:
         model = _installed(settings, notice, progress)
-        store = stack.enter_context(Store.open(settings.database))
+        store = stack.enter_context(Store.open(settings.database, libraries=settings.libraries))
         workers = workers or stack.enter_context(open_workers(settings))
         listener = Listener(settings, model, notice)
         stack.callback(listener.close)

@@ -37,6 +37,10 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("capitalisation", Capitalisation.STANDARD, '"lower"', "lower", "title", "title", "lower", "lower"),
         ("allow", (), '["Pop", "Rock"]', ("Pop", "Rock"), "Jazz , Folk,", ("Jazz", "Folk"), ["Ska"], ("Ska",)),
         ("aliases", {}, '{ Folk = "F" }', {"Folk": "F"}, '{"Folk": "f"}', {"Folk": "f"}, {"Folk": "x"}, {"Folk": "x"}),
+        (
+            *("libraries", {}, '{ aa = "/a" }', {"aa": Path("/a")}, '{"aa": "/b"}', {"aa": Path("/b")}),
+            *({"aa": "/c"}, {"aa": Path("/c")}),
+        ),
         ("data_dir", None, '"/a"', Path("/a"), "/b", Path("/b"), Path("/c"), Path("/c")),
     ],
 )
@@ -121,6 +125,10 @@ def test_settings_are_frozen() -> None:
         ('aliases = ["Pop"]', ["a table"]),
         ('aliases = { "Hip-Hop" = "Rap/Hip-Hop" }', ["/ ; ,", "Rap/Hip-Hop"]),
         ('aliases = { "Hip-Hop" = " " }', ["empty"]),
+        ('libraries = { m = "/a" }', ["fewer than two"]),
+        ('libraries = { "a:b" = "/a" }', ["letters, digits"]),
+        ('libraries = { music = "a" }', ["absolute"]),
+        ('libraries = { one = "/a", two = "/a" }', ["same folder"]),
         ('aliases = { "Hip-Hop" = "Ra\\u0000p" }', ["control"]),
         (f'aliases = {{ "Hip-Hop" = "{"x" * 201}" }}', ["200"]),
     ],

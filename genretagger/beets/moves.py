@@ -20,6 +20,6 @@ def record(settings: Settings, moves: Iterable[tuple[Path, Path]]) -> None:
     """
     if not settings.has_database:
         return
-    with Store.open(settings.database, create=False) as store:
+    with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
         for source, target in moves:
             store.tracks.save_move(source, target)

@@ -97,7 +97,9 @@ def export(
     chosen = format_ or _format_of(target)
     settings = load()
     with ExitStack() as stack:
-        store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
+        store = stack.enter_context(
+            Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries)
+        )
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
         rows = _chosen(_known(store, paths or []), genre or [], min_score)
         if chosen is Format.CSV:

@@ -48,7 +48,7 @@ def history(
     settings = load()
     told: StoredRun | None = None
     last_run = 0
-    with Store.open(settings.database, create=False, read_only=True) as store:
+    with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         if run is not None and not (
             0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.took_place(run_id=run))
         ):

@@ -80,7 +80,9 @@ class _Library:
         from genretagger.database.store import Store
 
         if self._settings.has_database:  # without one, a file still says something for itself
-            store = Store.open(self._settings.database, create=False, read_only=True)
+            store = Store.open(
+                self._settings.database, create=False, read_only=True, libraries=self._settings.libraries
+            )
             self._store = self._stack.enter_context(store)
         return self
 

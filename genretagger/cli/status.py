@@ -39,7 +39,7 @@ def status(as_json: AsJson = False) -> None:
         )
     counts, quarantined = JobCounts(0, 0, 0, 0), []
     if settings.has_database:
-        with Store.open(settings.database, create=False, read_only=True) as store:
+        with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
             counts = store.jobs.get_counts()
             quarantined = store.jobs.get_all(JobState.QUARANTINED, limit=1000)
     well = bool(running) and running["healthy"]
@@ -146,7 +146,7 @@ def retry(
     output.quieten()
     settings = load()
     named = [whole(path) for path in paths or ()]
-    with Store.open(settings.database, create=False) as store:
+    with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
         released = store.jobs.release(named)
     running = ask(settings.data_dir, "wake") is not None
     if as_json:

@@ -196,7 +196,7 @@ class Intake:
 
     def _run(self) -> None:
         try:
-            with Store.open(self._settings.database, create=False) as store:
+            with Store.open(self._settings.database, create=False, libraries=self._settings.libraries) as store:
                 while (orders := self._next()) is not None:
                     self._busy_since_s = time.monotonic()
                     self._handle(store, orders)

@@ -78,7 +78,7 @@ class Service:
         self._flooded: set[Path] = set()
         held = lock.take(self._settings.data_dir, wait_s=STOP_S + 4)
         self._me = Claimant(lock.name_of_service(held), tuple(roots))
-        take_over(self._settings.database, self._me)  # here, so that an error ends the start
+        take_over(self._settings.database, self._me, self._settings.libraries)  # here, so that an error ends the start
         self._storage = Storage(self._settings.database)
         self._storage_at_s = 0.0
         self._fault = ""

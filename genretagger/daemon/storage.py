@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from genretagger.daemon.disks import fault_of
@@ -51,19 +52,20 @@ class Storage:
         return (found.st_dev, found.st_ino) if found.st_size else None
 
 
-def take_over(database: str | Path, service: Claimant) -> None:
+def take_over(database: str | Path, service: Claimant, libraries: Mapping[str, Path] | None = None) -> None:
     """Let what the service was working on when it last ended wait again, and forget files that it
     watches no longer.
 
     Args:
         database: its file or address; created if it is missing.
         service: this service, which is the only one of this name.
+        libraries: where those with a name lie.
 
     Raises:
         DatabaseError: it cannot be opened.
     """
     _migrate_aside(database)
-    with Store.open(database) as store:
+    with Store.open(database, libraries=libraries) as store:
         store.jobs.give_back(service, attempted=True)
         store.jobs.forget(service)
 

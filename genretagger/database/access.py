@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from genretagger.database.engine import IMMEDIATE, translate
+from genretagger.database.libraries import Libraries, libraries_of
 from genretagger.database.paths import PAGE_ROWS
 from genretagger.database.rules import OddRow, fault
 from genretagger.errors import DatabaseError
@@ -46,6 +47,7 @@ class Access:
         read_only: refuse to write.
 
     Attributes:
+        libraries: named folders of music, and where they lie on this machine.
         left_out: rows that hold what they cannot, by table and number, each with what is wrong.
     """
 
@@ -55,6 +57,7 @@ class Access:
         self.read_only = read_only
         self._engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
+        self.libraries: Libraries = libraries_of(engine.dialect)
         self._in_group = False
         self._group: Connection | None = None  # in the transaction of a group
         self._writing: Connection | None = None  # in a transaction, or a part of one

@@ -53,7 +53,7 @@ class Claims(Repository):
             among: only one of these files, at most 500; empty for any.
         """
         at = now()
-        allowed = _allowed(claimant, outside)
+        allowed = self._allowed(claimant, outside)
         if among:
             allowed.append(JOBS.c.path.in_(padded(among)))
         waiting = and_(JOBS.c.state == JobState.WAITING.value, or_(JOBS.c.not_before <= at, JOBS.c.updated_at > at))
@@ -98,6 +98,15 @@ class Claims(Repository):
                 if sound or not rows:
                     return sound[0] if sound else None
                 attempt.rollback()
+
+    def _allowed(self, claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
+        """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
+        here = self._access.libraries
+        inside = [lies_under(JOBS.c.path, folder, here) for folder in claimant.folders]
+        return [
+            *([or_(*inside)] if inside else ()),
+            *(not_(lies_under(JOBS.c.path, folder, here)) for folder in outside),
+        ]
 
     def _first(self, connection: Connection, wanted: Select[Any]) -> Any:
         """The first sound row of jobs; None if there is none."""
@@ -177,7 +186,7 @@ class Claims(Repository):
         Args:
             outside: folders whose files do not count.
         """
-        allowed = _allowed(claimant, outside)
+        allowed = self._allowed(claimant, outside)
         waiting = and_(JOBS.c.state == JobState.WAITING.value, *allowed)
         lost = and_(_lent(claimant.name), not_(is_of(claimant)), *allowed)
         at = now()
@@ -191,12 +200,6 @@ class Claims(Repository):
             lent = self._first(connection, ends)
         times = ([] if due is None else [due.not_before]) + ([] if lent is None else [lent.lease_until])
         return min(times, default=None)
-
-
-def _allowed(claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
-    """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
-    inside = [or_(*(lies_under(JOBS.c.path, folder) for folder in claimant.folders))] if claimant.folders else []
-    return [*inside, *(not_(lies_under(JOBS.c.path, folder)) for folder in outside)]
 
 
 def is_of(claimant: Claimant) -> ColumnElement[bool]:

@@ -9,7 +9,6 @@ SQLite lets any column hold anything. Reading a value never fails: what is no va
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,8 @@ from typing import Any, ClassVar, TypeVar
 from sqlalchemy import JSON, BigInteger, Boolean, DateTime, LargeBinary, Text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from genretagger.database.libraries import libraries_of
 
 _2_63, _2_64 = 1 << 63, 1 << 64
 _T = TypeVar("_T")
@@ -85,19 +86,19 @@ class Blob(Checked[bytes]):
 
 
 class PathBytes(Checked[Path]):
-    """A path as the bytes that the system knows it by (`os.fsencode`)."""
+    """A path as the bytes that the system knows it by (`os.fsencode`); inside a library, see `libraries`."""
 
     impl = LargeBinary
     cache_ok = True
     stored = (bytes, bytearray, memoryview)
 
-    def process_bind_param(self, value: Path | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+    def process_bind_param(self, value: Path | None, dialect: Dialect) -> bytes | None:
         """Path to bytes."""
-        return None if value is None else os.fsencode(value)
+        return None if value is None else libraries_of(dialect).to_stored(value)
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:  # noqa: ARG002
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Path | None:
         """Bytes to path."""
-        return None if value is None else Path(os.fsdecode(value))
+        return None if value is None else libraries_of(dialect).from_stored(value)
 
 
 class SafeText(TypeDecorator[str]):

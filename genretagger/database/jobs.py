@@ -5,7 +5,6 @@ Several services may share one database, on several machines. Each drops its own
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -84,7 +83,7 @@ class Jobs(Claims):
         Returns:
             How many jobs.
         """
-        inside = [lies_under(JOBS.c.path, folder) for folder in service.folders]
+        inside = [lies_under(JOBS.c.path, folder, self._access.libraries) for folder in service.folders]
         if not inside:
             return 0
         with self._access.write() as connection:
@@ -92,9 +91,11 @@ class Jobs(Claims):
 
     def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
         """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
-        wanted = select().where(JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder))
+        wanted = select().where(
+            JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder, self._access.libraries)
+        )
         for page in self._pages(wanted, type_coerce(JOBS.c.path, LargeBinary), rows=SCAN_ROWS):
-            yield [Path(os.fsdecode(row.place)) for row in page]
+            yield [self._access.libraries.from_stored(row.place) for row in page]
 
     def drop_waiting(self, service: Claimant, paths: Sequence[Path]) -> None:
         """Drop those jobs of a service that are for these files and wait."""
@@ -116,7 +117,7 @@ class Jobs(Claims):
         """
         wanted: list[ColumnElement[bool]] = [JOBS.c.state == JobState.QUARANTINED.value]
         if paths:
-            wanted.append(or_(*(lies_under(JOBS.c.path, path) for path in paths)))
+            wanted.append(or_(*(lies_under(JOBS.c.path, path, self._access.libraries) for path in paths)))
         with self._access.write() as connection:
             columns = select(JOBS.c.id, JOBS.c.path)
             rows = self._sound(connection, JOBS, columns.where(*wanted).order_by(JOBS.c.path))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, LargeBinary, and_, or_, type_coerce
+
+from genretagger.database.libraries import Libraries
 
 PAGE_ROWS = 500
 """How many rows long listings take at a time."""
@@ -15,17 +16,15 @@ BATCH = 500
 """The most paths that one statement names."""
 
 
-def lies_under(column: ColumnElement[Path], folder: Path) -> ColumnElement[bool]:
-    """A condition: a stored path is this one, or lies below it by whole parts.
+def lies_under(column: ColumnElement[Path], folder: Path, libraries: Libraries) -> ColumnElement[bool]:
+    """A condition: a stored path is this one, or lies below it by whole parts; see `Libraries.ranges`."""
+    return or_(column == folder, *ranges_below(column, folder, libraries))
 
-    It is a range of bytes, so that an index serves it: `/music/live/` up to, not including, `/music/live0`, as "0"
-    follows "/".
-    """
+
+def ranges_below(column: ColumnElement[Path], folder: Path, libraries: Libraries) -> list[ColumnElement[bool]]:
+    """Conditions, any of which a stored path below a folder meets; within one, paths have the order of their bytes."""
     stored = type_coerce(column, LargeBinary)
-    separator = os.sep.encode()
-    start = os.fsencode(folder).rstrip(separator) + separator
-    end = start[:-1] + bytes([start[-1] + 1])
-    return or_(column == folder, and_(stored >= start, stored < end))
+    return [and_(stored >= start, stored < end) for start, end in libraries.ranges(folder)]
 
 
 def padded(paths: Sequence[Path]) -> list[Path]:

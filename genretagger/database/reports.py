@@ -64,7 +64,7 @@ class Reports(Repository):
         """
         wanted = select(TRACKS)
         if under is not None:
-            wanted = wanted.where(lies_under(TRACKS.c.path, under))
+            wanted = wanted.where(lies_under(TRACKS.c.path, under, self._access.libraries))
         # compared as it is stored, so that an odd path has its place in the order as well
         for rows in self._pages(wanted, type_coerce(TRACKS.c.path, NullType())):
             with self._access.read() as connection:

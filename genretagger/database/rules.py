@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from sqlalchemy import Float, Integer
 
 from genretagger.database.columns import Blob, Document, Flag, Moment, Odd, PathBytes, SafeText, Whole
+from genretagger.database.libraries import is_elsewhere
 from genretagger.database.models import metadata
 from genretagger.database.values import Hearing, JobState, WriteState
 
@@ -88,7 +89,9 @@ def _moment(value: Any) -> bool:
 
 
 def _path(value: Any) -> bool:
-    return isinstance(value, Path) and value.is_absolute() and "\0" not in os.fspath(value)
+    if not isinstance(value, Path) or "\0" in os.fspath(value):
+        return False
+    return value.is_absolute() or is_elsewhere(value)
 
 
 def _name(value: Any) -> bool:

@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,6 +29,8 @@ from genretagger.database.analyses import Analyses, Models
 from genretagger.database.decisions import Decisions
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
+from genretagger.database.libraries import Libraries
+from genretagger.database.models import JOBS, TRACKS, WRITES
 from genretagger.database.place import (
     SIDE_FILES,
     Lost,
@@ -46,6 +49,7 @@ from genretagger.database.undos import Undos
 from genretagger.database.upgrade import SCHEMA_REVISION, states_revision, stored_revision, upgrade
 from genretagger.errors import DatabaseError
 from genretagger.files.durable import put_new
+from genretagger.text import plural
 
 _log = logging.getLogger("genretagger.database")
 
@@ -86,6 +90,7 @@ class Store:
         create: bool = True,
         read_only: bool = False,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
+        libraries: Mapping[str, Path] | None = None,
     ) -> Self:
         """Open a database, and bring it to the present schema first.
 
@@ -94,6 +99,7 @@ class Store:
             create: make the file, and its folder, where there is none.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
+            libraries: named folders of music, and where they lie on this machine; see `libraries.Libraries`.
 
         Raises:
             DatabaseError: if it cannot be opened, is damaged, is another program's, was written by a newer genretagger,
@@ -108,7 +114,11 @@ class Store:
                 engine = _open_file(path, create=create, read_only=read_only, busy_timeout_s=busy_timeout_s)
                 if not read_only:
                     tighten(path, folder=isinstance(database, Path) and path.name == DATABASE_NAME)
+            here = Libraries(libraries)
+            here.put_on(engine)
             store = cls(Access(engine, path=path, location=location, read_only=read_only))
+            if here and not read_only:
+                store.adopt_libraries()
             store.compare_with_note()
             return store
         except (DBAPIError, sqlite3.Error) as error:
@@ -129,6 +139,14 @@ class Store:
             _log.error("%s: %s", self.location, loss(note, Lost(runs, writes)))
         if not self.read_only and note != Note(runs, writes, lost):
             write_note(self.path, Note(runs, writes, lost))
+
+    def adopt_libraries(self) -> None:
+        """Store the paths inside of libraries by the names of these, also those from before a library had its name."""
+        columns = (TRACKS.c.path, JOBS.c.path, JOBS.c.root, WRITES.c.path)
+        with self._access.write() as connection:
+            changed = self._access.libraries.adopt(connection, columns)
+        if changed:
+            _log.info("%s: %s now stored by the names of their libraries", self.location, plural(changed, "path"))
 
     def settle_loss(self) -> None:
         """Note that what was lost is dealt with."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, delete, select, type_coerce, update
+from sqlalchemy import ColumnElement, LargeBinary, bindparam, delete, select, type_coerce, update
 
 from genretagger.database.access import Repository, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
-from genretagger.database.paths import lies_under
+from genretagger.database.paths import ranges_below
 from genretagger.database.rules import number
 from genretagger.database.values import (
     Handled,
@@ -175,15 +177,18 @@ class Tracks(Repository):
         """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
         times = TRACKS.c.size_bytes, TRACKS.c.mtime_ns, TRACKS.c.ctime_ns, TRACKS.c.inode
         ends = TRACKS.c.handled, TRACKS.c.handled_as, TRACKS.c.failure_retry
-        wanted = (
-            select(*times, *ends, JOBS.c.state)
-            .outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)
-            .where(lies_under(TRACKS.c.path, folder))
-        )
-        for page in self._pages(wanted, type_coerce(TRACKS.c.path, LargeBinary), rows=SCAN_ROWS):
-            for size, mtime, ctime, inode, key, cause, retry, state, path in page:
-                failure_retry = retry if isinstance(retry, bool) else None
-                yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
+        wanted = select(*times, *ends, JOBS.c.state).outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)
+        here = self._access.libraries
+
+        def seen(below: ColumnElement[bool]) -> Iterator[Seen]:
+            for page in self._pages(wanted.where(below), type_coerce(TRACKS.c.path, LargeBinary), rows=SCAN_ROWS):
+                for size, mtime, ctime, inode, key, cause, retry, state, stored in page:
+                    failure_retry = retry if isinstance(retry, bool) else None
+                    path = here.bytes_here(stored)
+                    yield Seen(path, size, mtime, ctime, inode, _handled(key, cause), failure_retry, state)
+
+        ranges = ranges_below(TRACKS.c.path, folder, here)  # more than one if libraries are mounted below the folder
+        yield from heapq.merge(*map(seen, ranges), key=attrgetter("path"))
 
 
 def genre_columns(genres: GenreField) -> dict[str, Any]:

@@ -199,7 +199,7 @@ class Writes(Repository):
         if run_id is not None:
             wanted = wanted.where(WRITES.c.run_id == run_id)
         if under is not None:
-            wanted = wanted.where(lies_under(WRITES.c.path, under))
+            wanted = wanted.where(lies_under(WRITES.c.path, under, self._access.libraries))
         for rows in self._pages(wanted, WRITES.c.id, newest_first=True):
             with self._access.read() as connection:
                 page = stored_writes(connection, self._access.sound(WRITES, rows))

@@ -10,6 +10,7 @@ import os
 
 from genretagger.causes import REFUSALS, Cause, Reason, because
 from genretagger.config import Settings
+from genretagger.database.libraries import is_elsewhere
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite
 from genretagger.files.replace import see_unchanged
@@ -65,7 +66,9 @@ class Ownership:
         if last is None:
             return None
         if last.path != track.path and (
-            os.path.lexists(last.path) or not (last.is_undone or self._was_moved(last, track))
+            is_elsewhere(last.path)
+            or os.path.lexists(last.path)
+            or not (last.is_undone or self._was_moved(last, track))
         ):
             return None  # a copy is a file of its own
         if last.is_undone:

@@ -166,9 +166,9 @@ def test_a_database_of_a_newer_genretagger_is_left_alone(filled: Path, read_only
 
 
 def test_without_create_a_missing_database_stays_missing(tmp_path: Path) -> None:
-    for options in ({"create": False}, {"read_only": True}):
+    for create, read_only in ((False, False), (True, True)):
         with pytest.raises(DatabaseError, match="no database yet"):
-            Store.open(tmp_path / "a" / "library.sqlite3", **options)
+            Store.open(tmp_path / "a" / "library.sqlite3", create=create, read_only=read_only)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -71,7 +71,9 @@ def database(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
         yield _none_yet(where)
         return
     try:
-        store = Store.open(where, create=False, read_only=True, busy_timeout_s=_BUSY_TIMEOUT_S)
+        store = Store.open(
+            where, create=False, read_only=True, busy_timeout_s=_BUSY_TIMEOUT_S, libraries=settings.libraries
+        )
     except DatabaseError as error:
         yield bad("database", f"{where if isinstance(where, Path) else 'database_url'}: {error.cause}", error.hint)
         return
