@@ -43,7 +43,7 @@ from genretagger.steps.run import Run
 from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Frames, Heard, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -153,6 +153,22 @@ class Pipeline(Rewriting):
         heard: Iterator[Heard | FileError] = self._run(map(flow, files), stop)
         yield from heard
 
+    def frames(self, file: Found, run: Run) -> Unheard | None:
+        """Take one file as far as the model: what `tag` would have it listen to; None if there is nothing.
+
+        For a front end that runs the model elsewhere: it stores what that said by `Knowledge.keep_heard`, and has `tag`
+        do the rest, which then finds everything in the database. So a failure is left to `tag` as well.
+        """
+
+        def work() -> Flow[Unheard | None]:
+            track = yield from self._to_hear(file, run)
+            if isinstance(track, Outcome) or self.knowledge.heard(track) is not None:
+                return None
+            frames = yield from self.knowledge.frames(track)
+            return None if frames is None else Unheard(track, frames)
+
+        return wait_for(safely(file.path, work, lambda _: None))
+
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
         """Take one file to where it waits for the others of its album; a failure is recorded."""
         started = time.monotonic()
@@ -189,13 +205,9 @@ class Pipeline(Rewriting):
 
     def _begin(self, file: Found, run: Run) -> Flow[Outcome | Track]:
         """Find out what a file is, and listen to it if its genre is ours to write."""
-        track = yield from self.knowledge.track(file.path, anew=run.force)
-        if not run.hear_only:
-            if reason := self.ownership.reason(track, run):
-                return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
-            if reason := self.writer.refusals.unfit(file, track):
-                return _outcome(track, Status.SKIPPED, reason)
-            see_free(file.path)
+        track = yield from self._to_hear(file, run)
+        if isinstance(track, Outcome):
+            return track
         try:
             yield from self.knowledge.analysis(track, anew=run.force)
         except TooShortError as error:
@@ -203,6 +215,17 @@ class Pipeline(Rewriting):
                 raise
             return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
         return (yield from self.knowledge.with_credits(track))
+
+    def _to_hear(self, file: Found, run: Run) -> Flow[Outcome | Track]:
+        """Find out what a file is, and whether its genre is ours to write."""
+        track = yield from self.knowledge.track(file.path, anew=run.force)
+        if not run.hear_only:
+            if reason := self.ownership.reason(track, run):
+                return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
+            if reason := self.writer.refusals.unfit(file, track):
+                return _outcome(track, Status.SKIPPED, reason)
+            see_free(file.path)
+        return track
 
     def _end(self, file: Found, track: Track, group: Together, run: Run) -> Flow[Outcome]:
         """Decide on a file that was heard, and do what follows."""
@@ -255,6 +278,14 @@ class Pipeline(Rewriting):
     def provider(self) -> str:
         """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
         return self.listener.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A track that the model has to listen to, and what it has to hear."""
+
+    track: Track
+    frames: Frames
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ These are tables of SQLAlchemy's core: its object-relational half takes a third 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
 
 from genretagger.database.columns import Blob, Document, Flag, Moment, PathBytes, SafeText, Whole
 
@@ -63,6 +63,12 @@ TRACKS = Table(
     Column("seen_at", Moment, nullable=False),
     Column("handled", SafeText),
     Column("handled_as", SafeText),
+    Index(
+        "ix_tracks_failure_class",
+        "failure_class",
+        sqlite_where=text("failure IS NOT NULL"),
+        postgresql_where=text("failure IS NOT NULL"),
+    ),
 )
 """What lies at a path, or why it could not be read.
 
@@ -171,6 +177,7 @@ JOBS = Table(
     Column("added_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Index("ix_jobs_state", "state", "priority", "not_before", "id"),
+    Index("ix_jobs_not_before", "state", "not_before"),
 )
 """A file that the service has to handle; it goes when that is done.
 
@@ -179,3 +186,49 @@ counts before the file is opened. `worker` is whose job it is (values.Claimant.n
 that queued it; while somebody works on it, the process that claimed it, and nobody else may have it before
 `lease_until`. `not_before` is when it may be tried.
 """
+
+UNITS = Table(
+    "units",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("folder", PathBytes, nullable=False),
+    Column("root", PathBytes, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("names", SafeText, nullable=False),
+    Column("rules", SafeText, nullable=False),
+    Column("state", SafeText, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("owner", SafeText),
+    Column("lease_until", Moment),
+    Column("node", SafeText),
+    Column("tagged", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("failure", SafeText),
+    Column("updated_at", Moment, nullable=False),
+    UniqueConstraint("folder", "part", "parts"),
+    Index("ix_units_state", "state", "id"),
+    Index("ix_units_root", "root", "state", "files"),
+)
+"""What `archive` hands out as a whole: the files of one album's folder, or a part of a folder that is no album.
+
+`names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting", "working", "done" or
+"failed" (units.UnitState). While somebody works on it, `owner` is the run that claimed it, and nobody else may have it
+before `lease_until`. `tagged` to `failed` count what became of its files.
+"""
+
+STAGES = Table(
+    "stages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", SafeText, nullable=False),
+    Column("stage", SafeText, nullable=False),
+    Column("minute", Moment, index=True, nullable=False),
+    Column("tracks", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    UniqueConstraint("node", "stage", "minute"),
+)
+"""How many tracks a stage of `archive` handled on a node in a minute, and the seconds of work that they took there."""

@@ -46,6 +46,7 @@ from genretagger.database.reports import Reports
 from genretagger.database.runs import Runs
 from genretagger.database.tracks import Tracks
 from genretagger.database.undos import Undos
+from genretagger.database.units import Units
 from genretagger.database.upgrade import SCHEMA_REVISION, states_revision, stored_revision, upgrade
 from genretagger.errors import DatabaseError
 from genretagger.files.durable import put_new
@@ -67,7 +68,7 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports: the repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, units: the repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -81,6 +82,7 @@ class Store:
         self.writes = Undos(access, self.runs)
         self.jobs = Jobs(access)
         self.reports = Reports(access)
+        self.units = Units(access)
 
     @classmethod
     def open(

@@ -184,8 +184,27 @@ class Knowledge:
     def _listen(self, track: Track) -> Flow[None]:
         """Have the track decoded and made into mel windows, run the model, and store what it said."""
         started = time.monotonic()
-        where = (track.payload_hash, self._model_id, self.listener.plan)
         self.listener.prepare()
+        frames = yield from self.frames(track)
+        if frames is None:
+            return
+        submitted = self.listener.submit(frames)
+        del frames
+        activations: Activations = yield Step(submitted)
+        self.keep_heard(track.payload_hash, activations, seconds=time.monotonic() - started)
+
+    def keep_heard(self, payload_hash: str, activations: Activations, *, seconds: float) -> None:
+        """Store what the present model said of a track."""
+        self._store.analyses.save(payload_hash, self._model_id, self.listener.plan, activations, seconds=seconds)
+
+    def frames(self, track: Track) -> Flow[Frames | None]:
+        """Have the track decoded and made into mel windows; None if there is nothing to hear, which is stored.
+
+        Raises:
+            FileError: it cannot be decoded.
+        """
+        started = time.monotonic()
+        where = (track.payload_hash, self._model_id, self.listener.plan)
         try:
             hearing = self._workers.hear(track.path, length_s=track.duration_s, **self.listener.request)
             frames: Frames = yield Step(hearing)
@@ -194,11 +213,7 @@ class Knowledge:
             self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
-        activations: Activations | None = None
         if frames.windows:
-            activations = yield Step(self.listener.submit(frames))
-        del frames
-        if activations is None:
-            self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
-        else:
-            self._store.analyses.save(*where, activations, seconds=time.monotonic() - started)
+            return frames
+        self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
+        return None

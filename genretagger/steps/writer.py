@@ -142,6 +142,15 @@ class Writer:
         for _ in interleave(flows, width=1, stop=Future()):
             pass
 
+    def recover_below(self, folder: Path, command: str) -> None:
+        """Settle what the runs of a command left pending in a folder, whichever machine they ran on.
+
+        The caller knows that nobody else writes there by such a run now.
+        """
+        flows = (self._settle(write) for write in self._store.writes.get_pending(command=command, under=folder))
+        for _ in interleave(flows, width=1, stop=Future()):
+            pass
+
     def _settle(self, write: StoredWrite) -> Flow[None]:
         """Find out whether an interrupted write took place, record it, and remove its left-over copy.
 

@@ -1,0 +1,335 @@
+"""What `archive` has to do: units, each a folder's files, that many machines claim, and how fast they are.
+
+PostgreSQL only. A unit is claimed by one statement that passes over what others have locked, and belongs to the run
+that claimed it until its lease ends; the run renews the leases of all of its units while it lives. Who writes the files
+of a unit holds a lock of the server meanwhile (`held`), which ends with the process, so nobody writes beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
+
+from genretagger.database.access import Repository
+from genretagger.database.columns import now
+from genretagger.database.models import ANALYSES, STAGES, TRACKS, UNITS
+from genretagger.database.paths import lies_under
+from genretagger.errors import DatabaseError
+
+_LOCK = 0x67656E72  # the class of our locks: "genr"
+
+_INCOMING = """
+CREATE TEMP TABLE IF NOT EXISTS incoming
+    (folder bytea, root bytea, part integer, parts integer, files integer, names text) ON COMMIT DELETE ROWS
+"""
+_COPY = "COPY incoming (folder, root, part, parts, files, names) FROM STDIN"
+_OTHER_PARTS = """
+DELETE FROM units USING incoming
+WHERE units.folder = incoming.folder AND units.parts <> incoming.parts AND units.state <> 'working'
+"""
+_MERGE = """
+INSERT INTO units (folder, root, part, parts, files, names, rules, state, attempts,
+                   tagged, unchanged, skipped, failed, updated_at)
+SELECT folder, root, part, parts, files, names, :rules, 'waiting', 0, 0, 0, 0, 0, :at FROM incoming
+ON CONFLICT (folder, part, parts) DO UPDATE
+SET root = excluded.root, files = excluded.files, names = excluded.names, rules = excluded.rules, state = 'waiting',
+    attempts = 0, tagged = 0, unchanged = 0, skipped = 0, failed = 0, failure = NULL, owner = NULL, updated_at = :at
+WHERE (units.names <> excluded.names OR units.rules <> excluded.rules OR units.state = 'failed' OR :again)
+    AND (units.state <> 'working' OR units.lease_until < :at)
+"""
+
+
+class UnitState(StrEnum):
+    """Where a unit stands; FAILED was tried too often, and the next listing tries it again."""
+
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUnit:
+    """What a listing finds.
+
+    Attributes:
+        folder: of an album, or one with too many files for an album.
+        root: the folder that a write must not leave.
+        part: which of its parts, from 0; files belong to a part by a hash of their names.
+        parts: into how many it is divided.
+        files: how many there are in this part.
+        names: digest of their names.
+    """
+
+    folder: Path
+    root: Path
+    part: int
+    parts: int
+    files: int
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit in somebody's hands; see `NewUnit`."""
+
+    id: int
+    folder: Path
+    root: Path
+    part: int
+    parts: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an archive is.
+
+    Attributes:
+        units: how many are in each state.
+        files: how many files lie in the units of each state.
+        tagged, unchanged, skipped, failed: what became of the files of units that are done.
+    """
+
+    units: dict[UnitState, int]
+    files: dict[UnitState, int]
+    tagged: int
+    unchanged: int
+    skipped: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a stage is on a node: tracks, the seconds of work that they took, and the minutes that were counted."""
+
+    node: str
+    stage: str
+    tracks: int
+    seconds: float
+    minutes: int
+
+
+class Units(Repository):
+    """The tables of units and stages."""
+
+    def see_server(self) -> None:
+        """Refuse a database that many machines cannot share.
+
+        Raises:
+            DatabaseError: it is SQLite.
+        """
+        if self._access.is_sqlite:
+            raise DatabaseError(
+                "an archive needs PostgreSQL", path=self._access.path, hint="name it: --database postgresql://host/name"
+            )
+
+    def add(self, units: Iterable[NewUnit], *, rules: str, again: bool = False) -> int:
+        """Add what was found, by COPY; a unit that is done stays so, unless its names or the rules are other ones.
+
+        Args:
+            units: a few thousand, no two the same.
+            rules: digest of the settings.
+            again: let those wait again that are done.
+
+        Returns:
+            How many wait that did not before.
+        """
+        stored = self._access.libraries.to_stored
+        with self._access.write() as connection:
+            connection.execute(text(_INCOMING))
+            with connection.connection.cursor() as cursor, cursor.copy(_COPY) as copy:  # type: ignore[attr-defined]
+                for each in units:
+                    folder, root = stored(each.folder), stored(each.root)
+                    copy.write_row((folder, root, each.part, each.parts, each.files, each.names))
+            connection.execute(text(_OTHER_PARTS))
+            at = now().replace(tzinfo=None)
+            return connection.execute(text(_MERGE), {"rules": rules, "at": at, "again": again}).rowcount
+
+    def claim(self, owner: str, *, rules: str, roots: Sequence[Path], lease_s: float, attempts: int) -> Unit | None:
+        """Take the next unit; one that was attempted too often is set aside instead.
+
+        Args:
+            owner: the run that it belongs to from now on.
+            rules: only units to be handled by these.
+            roots: only below these folders.
+            lease_s: for how many seconds nobody else may have it.
+            attempts: the most attempts.
+        """
+        at = now()
+        first = (
+            select(UNITS.c.id)
+            .where(UNITS.c.state == UnitState.WAITING.value, UNITS.c.rules == rules, self._below(roots))
+            .order_by(UNITS.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        taken = {
+            "state": case((UNITS.c.attempts < attempts, UnitState.WORKING.value), else_=UnitState.FAILED.value),
+            "attempts": case((UNITS.c.attempts < attempts, UNITS.c.attempts + 1), else_=UNITS.c.attempts),
+            "failure": case(
+                (UNITS.c.attempts < attempts, UNITS.c.failure),
+                else_=func.coalesce(UNITS.c.failure, "whoever worked on it died each time"),
+            ),
+            "owner": owner,
+            "lease_until": at + timedelta(seconds=lease_s),
+            "updated_at": at,
+        }
+        change = update(UNITS).where(UNITS.c.id == first.scalar_subquery()).values(taken).returning(*UNITS.columns)
+        while True:
+            with self._access.write() as connection:
+                row = connection.execute(change).first()
+            if row is None:
+                return None
+            if row.state == UnitState.WORKING.value:
+                return Unit(row.id, row.folder, row.root, row.part, row.parts, row.attempts)
+
+    @contextmanager
+    def held(self, unit_id: int) -> Iterator[bool]:
+        """Have a unit to oneself; gives whether that is so. It ends with this process at the latest."""
+        with self._access.read() as connection:
+            held = bool(connection.scalar(select(func.pg_try_advisory_lock(_LOCK, unit_id))))
+        try:
+            yield held
+        finally:
+            if held:
+                with self._access.read() as connection:
+                    connection.execute(select(func.pg_advisory_unlock(_LOCK, unit_id)))
+
+    def get(self, unit_id: int, owner: str) -> Unit | None:
+        """A unit that a run is working on; None if it does so no longer."""
+        wanted = select(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
+        with self._access.read() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else Unit(row.id, row.folder, row.root, row.part, row.parts, row.attempts)
+
+    def finish(self, unit_id: int, owner: str, node: str, counts: dict[str, int]) -> bool:
+        """Note that a unit is done; returns False if it belongs to somebody else by now.
+
+        Args:
+            node: where.
+            counts: how many files were "tagged", "unchanged", "skipped" and "failed".
+        """
+        done = {"state": UnitState.DONE.value, "node": node, "failure": None, "updated_at": now(), **counts}
+        with self._access.write() as connection:
+            ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
+            return bool(connection.execute(ours.values(done)).rowcount)
+
+    def fail(self, unit_id: int, owner: str, cause: str) -> None:
+        """Let a unit wait again, with the cause of what failed as a whole; see `claim` for how often."""
+        with self._access.write() as connection:
+            ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
+            connection.execute(ours.values(state=UnitState.WAITING.value, failure=cause, updated_at=now()))
+
+    def renew(self, owner: str, lease_s: float) -> int:
+        """Keep all units of a run for another while; returns how many."""
+        with self._access.write() as connection:
+            ours = update(UNITS).where(*_of(owner))
+            return connection.execute(ours.values(lease_until=now() + timedelta(seconds=lease_s))).rowcount
+
+    def give_back(self, owner: str) -> int:
+        """Let the units of a run wait again that somebody died over; returns how many."""
+        with self._access.write() as connection:
+            ours = update(UNITS).where(*_of(owner))
+            return connection.execute(ours.values(state=UnitState.WAITING.value, updated_at=now())).rowcount
+
+    def give_back_lost(self) -> int:
+        """Let the units wait again whose run has ended without a word; the attempt does not count."""
+        lost = (UNITS.c.state == UnitState.WORKING.value, UNITS.c.lease_until < now())
+        values = {"state": UnitState.WAITING.value, "attempts": UNITS.c.attempts - 1, "updated_at": now()}
+        with self._access.write() as connection:
+            return connection.execute(update(UNITS).where(*lost).values(values)).rowcount
+
+    def count_waiting(self, *, rules: str, roots: Sequence[Path], most: int) -> int:
+        """How many units wait, up to a number."""
+        waiting = (UNITS.c.state == UnitState.WAITING.value, UNITS.c.rules == rules, self._below(roots))
+        some = select(UNITS.c.id).where(*waiting).order_by(UNITS.c.id).limit(most).subquery()
+        with self._access.read() as connection:
+            return connection.execute(select(func.count()).select_from(some)).scalar_one()
+
+    def get_owners(self, roots: Sequence[Path]) -> dict[str, str]:
+        """Runs that work below some folders now, with the rules of each."""
+        alive = and_(UNITS.c.state == UnitState.WORKING.value, UNITS.c.lease_until >= now(), self._below(roots))
+        with self._access.read() as connection:
+            found = connection.execute(select(UNITS.c.owner, UNITS.c.rules).where(alive).distinct())
+            return {row.owner: row.rules for row in found}
+
+    def get_lease_end(self, *, rules: str, roots: Sequence[Path]) -> datetime | None:
+        """When the first unit of another run may be had, if its run is gone."""
+        lent = and_(UNITS.c.state == UnitState.WORKING.value, UNITS.c.rules == rules, self._below(roots))
+        with self._access.read() as connection:
+            return connection.execute(select(func.min(UNITS.c.lease_until)).where(lent)).scalar()
+
+    def count_heard(self, payloads: Sequence[str], model_id: int, plan: str) -> int:
+        """How many of some payloads were listened to."""
+        wanted = select(func.count()).where(
+            ANALYSES.c.payload_hash.in_(payloads), ANALYSES.c.model_id == model_id, ANALYSES.c.plan == plan
+        )
+        with self._access.read() as connection:
+            return connection.execute(wanted).scalar_one()
+
+    def get_progress(self) -> Progress:
+        """How far the archive is."""
+        outcomes = ("tagged", "unchanged", "skipped", "failed")
+        sums = [func.coalesce(func.sum(UNITS.c[name]), 0) for name in ("files", *outcomes)]
+        units, files = dict.fromkeys(UnitState, 0), dict.fromkeys(UnitState, 0)
+        ended = dict.fromkeys(outcomes, 0)
+        with self._access.read() as connection:
+            for row in connection.execute(select(UNITS.c.state, func.count(), *sums).group_by(UNITS.c.state)):
+                state = UnitState(row[0])
+                units[state], files[state] = row[1], int(row[2])
+                if state is UnitState.DONE:
+                    ended = dict(zip(outcomes, map(int, row[3:]), strict=True))
+        return Progress(units, files, **ended)
+
+    def get_failures(self) -> dict[str, int]:
+        """How many files failed, by the class of the error, and how many units, most first."""
+        by_class = select(TRACKS.c.failure_class, func.count()).where(TRACKS.c.failure.is_not(None))
+        with self._access.read() as connection:
+            rows = connection.execute(by_class.group_by(TRACKS.c.failure_class)).all()
+        return dict(sorted(((name or "FileError", count) for name, count in rows), key=lambda each: -each[1]))
+
+    def get_failed(self, limit: int = 20) -> list[tuple[Path, str]]:
+        """Folders that failed as a whole, and why."""
+        wanted = select(UNITS.c.folder, UNITS.c.failure).where(UNITS.c.state == UnitState.FAILED.value).limit(limit)
+        with self._access.read() as connection:
+            return [(folder, failure or "") for folder, failure in connection.execute(wanted)]
+
+    def count_stage(self, node: str, stage: str, *, tracks: int, seconds: float) -> None:
+        """Count what a stage has done on a node, in the present minute."""
+        from sqlalchemy.dialects.postgresql import insert  # 10 ms, which no other command needs
+
+        minute = now().replace(second=0, microsecond=0)
+        row = insert(STAGES).values(node=node, stage=stage, minute=minute, tracks=tracks, seconds=seconds)
+        more = {"tracks": STAGES.c.tracks + row.excluded.tracks, "seconds": STAGES.c.seconds + row.excluded.seconds}
+        with self._access.write() as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=["node", "stage", "minute"], set_=more))
+
+    def get_rates(self, minutes: int = 10) -> list[Rate]:
+        """How fast each stage was on each node lately."""
+        since = now() - timedelta(minutes=minutes)
+        span = func.extract("epoch", func.max(STAGES.c.minute) - func.min(STAGES.c.minute)) / 60 + 1
+        wanted = (
+            select(STAGES.c.node, STAGES.c.stage, func.sum(STAGES.c.tracks), func.sum(STAGES.c.seconds), span)
+            .where(STAGES.c.minute >= since)
+            .group_by(STAGES.c.node, STAGES.c.stage)
+            .order_by(STAGES.c.node, STAGES.c.stage)
+        )
+        with self._access.read() as connection:
+            return [
+                Rate(node, stage, int(tracks), float(seconds), int(spanned))
+                for node, stage, tracks, seconds, spanned in connection.execute(wanted)
+            ]
+
+    def _below(self, roots: Sequence[Path]) -> ColumnElement[bool]:
+        return or_(*(lies_under(UNITS.c.folder, root, self._access.libraries) for root in roots))
+
+
+def _of(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return UNITS.c.state == UnitState.WORKING.value, UNITS.c.owner == owner
