@@ -10,7 +10,7 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak load lint bench fit clean
+.PHONY: help install try tag test test-all test-archive archive-kills test-beets test-pythons wheels torture mutations soak load lint bench fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -53,7 +53,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons and not archive' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
@@ -71,6 +71,21 @@ $(OLD_BEETS)/installed: pyproject.toml
 test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the beets plugin with the newest and the oldest beets
 	$(BIN)/python -m pytest -m 'slow or not slow' tests/beets
 	$(OLD_BEETS)/bin/python -m pytest -m 'slow or not slow' tests/beets
+
+# Ray is large, and nobody else needs it: it has an environment of its own.
+ARCHIVE := .cache/archive
+$(ARCHIVE)/installed: pyproject.toml
+	$(PYTHON) -m venv $(ARCHIVE)
+	$(ARCHIVE)/bin/python -m pip install --quiet --editable '.[dev,archive]'
+	@touch $@
+
+test-archive: $(ARCHIVE)/installed ## Run the tests of archives on a Ray cluster of three nodes, with workers, nodes and drivers killed
+	$(ARCHIVE)/bin/python -m pytest -n 0 -m archive --timeout 1200 tests/archive
+
+# Sizes: ARCHIVE_TRACKS=2000 ARCHIVE_ROUNDS=10
+archive-kills: $(ARCHIVE)/installed ## The same with 2,000 tracks and ten rounds of kills (an hour, on a quiet machine)
+	ARCHIVE_TRACKS=$(or $(ARCHIVE_TRACKS),2000) ARCHIVE_ROUNDS=$(or $(ARCHIVE_ROUNDS),10) \
+		$(ARCHIVE)/bin/python -m pytest -n 0 -s -m archive --timeout 14400 tests/archive/test_kills.py
 
 test-pythons: $(VENV)/installed-dev ## Run a little of everything under every Python found here, with the newest and the lowest dependencies
 	$(BIN)/python tests/pythons/every_python.py $(if $(RECORD),--record)

@@ -30,6 +30,9 @@ COMMANDS = {
     "apply": Place(
         "Write the genres of a plan into the files that are still as they were when it was made.", "apply", "apply"
     ),
+    "archive": Place(
+        "Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.", "archive", "archive"
+    ),
     "undo": Place("Put back the genres that files had before genretagger wrote them.", "undo", "undo"),
     "redo": Place("Put back the genres that `genretagger undo` took away.", "redo", "redo"),
     "history": Place("Show what was written to your files, newest first, run by run.", "history", "history"),

@@ -8,6 +8,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from genretagger.files.shards import Shard
+
 
 def any_path(text: str | Path) -> Path:
     """Take a path from the command line; it need not be there.
@@ -49,6 +51,18 @@ def existing_file(text: str | Path) -> Path:
     if not os.access(path, os.R_OK):
         raise typer.BadParameter(f"File {str(text)!r} is not readable.")
     return path
+
+
+def share(text: str | Shard) -> Shard:
+    """Take a share from the command line, such as `3/16`.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return text if isinstance(text, Shard) else Shard.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 MOST = 2**63 - 1

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +18,13 @@ from genretagger.causes import Reason
 from genretagger.cli import output
 from genretagger.cli.in_order import InOrder
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, ModelName, Paths, any_path
+from genretagger.cli.options import AsJson, ModelName, Paths, any_path, share
 from genretagger.cli.output import say_aside as line
 from genretagger.cli.plan_file import plan_file
 from genretagger.cli.rows import Rows, given
 from genretagger.errors import FileError
-from genretagger.files.discover import find
+from genretagger.files.discover import Found, find
+from genretagger.files.shards import Shard
 from genretagger.sentences import matter, sentence
 from genretagger.text import plural, printable
 from genretagger.types import Albums, Outcome, Policy, Status
@@ -75,6 +76,15 @@ def tag(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Also leave out these files and folders; may be given several times."),
     ] = None,
+    shard: Annotated[
+        Shard | None,
+        typer.Option(
+            metavar="N/COUNT",
+            parser=share,
+            help="Only this share of the albums, for several machines: 3/16 is the third of sixteen.",
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show unchanged files, scores and what was heard.")
     ] = False,
@@ -111,15 +121,14 @@ def tag(
         WorkerPool(settings.worker_count, Limits.of(settings)) as workers,
     ):
         bar.update("looking for music", 0, None)
-        files = list(
-            find(
-                paths,
-                unreadable.append,
-                ignore=(*settings.ignore, *(ignore or ())),
-                folders=settings.ignore_folders,
-                passed_over=pass_over,
-            )
+        found = find(
+            paths,
+            unreadable.append,
+            ignore=(*settings.ignore, *(ignore or ())),
+            folders=settings.ignore_folders,
+            passed_over=pass_over,
         )
+        files = list(found if shard is None else in_shard(found, shard, settings.libraries))
         if files:
             workers.warm_up(1)  # it loads its libraries while this process loads its own
 
@@ -172,6 +181,15 @@ def tag(
     tally.summarise(run, plan=plan)
     if tally.failed:
         raise typer.Exit(1)
+
+
+def in_shard(files: Iterable[Found], shard: Shard, libraries: Mapping[str, Path]) -> Iterator[Found]:
+    """The files whose album belongs to a share: by its folder, relative to its library if it lies in one."""
+    from genretagger.database.libraries import Libraries
+    from genretagger.steps.album import home
+
+    stored = Libraries(libraries).to_stored
+    return (file for file in files if stored(home(file.path)) in shard)
 
 
 class _Tally:

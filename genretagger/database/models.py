@@ -203,6 +203,7 @@ UNITS = Table(
     Column("owner", SafeText),
     Column("lease_until", Moment),
     Column("node", SafeText),
+    Column("wanted", Document),
     Column("tagged", Integer, nullable=False),
     Column("unchanged", Integer, nullable=False),
     Column("skipped", Integer, nullable=False),
@@ -217,7 +218,8 @@ UNITS = Table(
 
 `names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting", "working", "done" or
 "failed" (units.UnitState). While somebody works on it, `owner` is the run that claimed it, and nobody else may have it
-before `lease_until`. `tagged` to `failed` count what became of its files.
+before `lease_until`. `wanted` are the payloads that the model was sent; they are known when all files were decoded.
+`tagged` to `failed` count what became of its files.
 """
 
 STAGES = Table(

@@ -179,6 +179,7 @@ class Units(Repository):
             ),
             "owner": owner,
             "lease_until": at + timedelta(seconds=lease_s),
+            "wanted": None,
             "updated_at": at,
         }
         change = update(UNITS).where(UNITS.c.id == first.scalar_subquery()).values(taken).returning(*UNITS.columns)
@@ -208,6 +209,17 @@ class Units(Repository):
         with self._access.read() as connection:
             row = connection.execute(wanted).first()
         return None if row is None else Unit(row.id, row.folder, row.root, row.part, row.parts, row.attempts)
+
+    def want(self, unit_id: int, owner: str, payloads: Sequence[str]) -> None:
+        """Note which payloads of a unit the model was sent, once all of them are on their way."""
+        with self._access.write() as connection:
+            connection.execute(update(UNITS).where(UNITS.c.id == unit_id, *_of(owner)).values(wanted=list(payloads)))
+
+    def is_heard(self, unit_id: int, owner: str, model_id: int, plan: str) -> bool:
+        """Whether the model has said something of each payload that it was sent of a unit, and no more will come."""
+        with self._access.read() as connection:
+            wanted = connection.scalar(select(UNITS.c.wanted).where(UNITS.c.id == unit_id, *_of(owner)))
+        return isinstance(wanted, list) and self.count_heard(wanted, model_id, plan) == len(set(wanted))
 
     def finish(self, unit_id: int, owner: str, node: str, counts: dict[str, int]) -> bool:
         """Note that a unit is done; returns False if it belongs to somebody else by now.
@@ -325,6 +337,17 @@ class Units(Repository):
             return [
                 Rate(node, stage, int(tracks), float(seconds), int(spanned))
                 for node, stage, tracks, seconds, spanned in connection.execute(wanted)
+            ]
+
+    def get_totals(self) -> list[Rate]:
+        """What each stage has done on each node since the beginning."""
+        wanted = select(
+            STAGES.c.node, STAGES.c.stage, func.sum(STAGES.c.tracks), func.sum(STAGES.c.seconds), func.count()
+        ).group_by(STAGES.c.node, STAGES.c.stage)
+        with self._access.read() as connection:
+            return [
+                Rate(node, stage, int(tracks), float(seconds), minutes)
+                for node, stage, tracks, seconds, minutes in connection.execute(wanted)
             ]
 
     def _below(self, roots: Sequence[Path]) -> ColumnElement[bool]:

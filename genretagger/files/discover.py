@@ -57,7 +57,8 @@ def find(
         passed_over: is told of names in a folder that lead to no regular file, and why; see `oddity`.
     """
     seen: set[bytes] = set()
-    for named in paths:
+    every = list(paths)
+    for named in every:
         path = whole(named)
         try:
             is_folder, exists = path.is_dir(), path.exists() or path.is_symlink()
@@ -73,10 +74,12 @@ def find(
             failed(AccessError("there is no such file or folder", path=path, hint="Check the spelling"))
             continue
         for file in files:
-            key = os.fsencode(file)
-            if key not in seen:
+            if len(every) > 1:  # a walk gives each file once, and its names need not be kept
+                key = os.fsencode(file)
+                if key in seen:
+                    continue
                 seen.add(key)
-                yield Found(file, root)
+            yield Found(file, root)
 
 
 def _files(

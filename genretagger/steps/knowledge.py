@@ -41,7 +41,7 @@ class Knowledge:
         self._workers = workers
         self.listener = listener
         self._options = options
-        self._model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
+        self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, anew: bool) -> Flow[Track]:
         """Read what a file is, unless the database knows and nobody touched the file since.
@@ -81,7 +81,7 @@ class Knowledge:
             return None
         if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
             return None
-        self._store.decisions.renew(track.payload_hash, self._model_id, listener.plan)
+        self._store.decisions.renew(track.payload_hash, self.model_id, listener.plan)
         return stored.decision
 
     def shown_decision(self, track: Track) -> Decision | None:
@@ -98,7 +98,7 @@ class Knowledge:
             decision: on it.
             key: names the rules and the evidence; see `known_decision`.
         """
-        self._store.decisions.save(track.payload_hash, self._model_id, self.listener.plan, decision, settings=key)
+        self._store.decisions.save(track.payload_hash, self.model_id, self.listener.plan, decision, settings=key)
         return decision
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
@@ -177,7 +177,7 @@ class Knowledge:
         activations = self.listener.derive(heard.activations)
         if activations is None:
             return None
-        where = (track.payload_hash, self._model_id, self.listener.plan)
+        where = (track.payload_hash, self.model_id, self.listener.plan)
         self._store.analyses.save(*where, activations, seconds=0.0)
         return self._store.analyses.get(track.payload_hash, self.listener.fingerprint, self.listener.plan)
 
@@ -195,7 +195,7 @@ class Knowledge:
 
     def keep_heard(self, payload_hash: str, activations: Activations, *, seconds: float) -> None:
         """Store what the present model said of a track."""
-        self._store.analyses.save(payload_hash, self._model_id, self.listener.plan, activations, seconds=seconds)
+        self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, activations, seconds=seconds)
 
     def frames(self, track: Track) -> Flow[Frames | None]:
         """Have the track decoded and made into mel windows; None if there is nothing to hear, which is stored.
@@ -204,7 +204,7 @@ class Knowledge:
             FileError: it cannot be decoded.
         """
         started = time.monotonic()
-        where = (track.payload_hash, self._model_id, self.listener.plan)
+        where = (track.payload_hash, self.model_id, self.listener.plan)
         try:
             hearing = self._workers.hear(track.path, length_s=track.duration_s, **self.listener.request)
             frames: Frames = yield Step(hearing)

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text),
         sa.Column("lease_until", sa.DateTime),
         sa.Column("node", sa.Text),
+        sa.Column("wanted", sa.JSON),
         *counts,
         sa.Column("failure", sa.Text),
         sa.Column("updated_at", sa.DateTime, nullable=False),

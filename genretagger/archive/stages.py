@@ -1,0 +1,280 @@
+"""The stages on the nodes. Each is a class of which Ray Data runs some copies, each in a process of its own.
+
+    a ticket → `Listening` claims a unit, reads and decodes its files in limited child processes, and makes mel frames
+             → `Network` runs the model over batches of many tracks, and stores what it said
+             → `Finishing` decides, with the albums, and writes; then the unit is done
+
+A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the stages pass on is
+one row a track with its frames, and at the end of a unit one without. A unit goes on when the database holds what the
+model said of all of its tracks, whichever processes they went through.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from genretagger.archive.listing import files_of, units
+from genretagger.config import Settings, load, restored
+from genretagger.database.libraries import Libraries
+from genretagger.database.store import Store
+from genretagger.database.units import NewUnit, Unit
+from genretagger.errors import AccessError, DatabaseError, GenretaggerError
+from genretagger.files.discover import Found
+from genretagger.pipeline import Pipeline, Unheard, open_pipeline
+from genretagger.steps.run import Run
+from genretagger.types import Frames, Json, Outcome, Status, Window
+
+Batch: TypeAlias = Mapping[str, Any]
+"""Column → values, as Ray Data gives it."""
+
+LEASE_S = 60.0
+"""How long a claim holds if its driver says nothing more; it says so four times as often."""
+
+_EACH_TIME = 4
+"""How many tracks `Listening` passes on together; their frames are about 2.5 MB each."""
+
+_LISTED = 2000
+"""How many units a listing stores at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a driver tells its stages.
+
+    Attributes:
+        settings: as `Settings.model_dump` gives them.
+        owner: whose the claims are.
+        rules: the digest that units are claimed by.
+        roots: the folders, as they are stored: relative to their library.
+        run_id: the run that the writes belong to.
+        write: whether to write tags.
+        is_local: whether all nodes are this machine, so that places are the driver's.
+    """
+
+    settings: Json
+    owner: str
+    rules: str
+    roots: tuple[bytes, ...]
+    run_id: int
+    write: bool
+    is_local: bool
+
+    def settings_here(self) -> Settings:
+        """The settings of the driver, with the places of this node."""
+        if self.is_local:
+            return restored({**self.settings, "jobs": 1, "threads": 1})
+        here = load()
+        places = {"data_dir": here.data_dir, "libraries": here.libraries or self.settings["libraries"]}
+        return restored({**self.settings, **places, "jobs": 1, "threads": 1})
+
+    def roots_here(self, settings: Settings) -> list[Path]:
+        """The folders that this node mounts."""
+        libraries = Libraries(settings.libraries)
+        return [path for root in self.roots if (path := libraries.from_stored(root)).is_dir()]
+
+
+class Stage:
+    """What the stages share: a pipeline of their own.
+
+    Args:
+        order: from the driver.
+    """
+
+    name = ""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._settings = order.settings_here()
+        self._stack = ExitStack()
+        self._pipeline: Pipeline = self._stack.enter_context(open_pipeline(self._settings))
+        self._units = self._pipeline.store.units
+        self._run = Run(order.run_id, dry_run=not order.write)
+        self._node = node_name()
+
+    def _files(self, unit: Unit) -> list[Found]:
+        rules = self._settings
+        return files_of(
+            unit.folder, unit.root, part=unit.part, parts=unit.parts, ignore=rules.ignore, folders=rules.ignore_folders
+        )
+
+    def _count(self, tracks: int, started_s: float) -> None:
+        if tracks:
+            self._units.count_stage(self._node, self.name, tracks=tracks, seconds=time.monotonic() - started_s)
+
+
+class Listening(Stage):
+    """Claims units, and makes mel frames of their tracks."""
+
+    name = "listen"
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self._roots = order.roots_here(self._settings)
+
+    def __call__(self, tickets: Batch) -> Iterator[dict[str, list[Any]]]:
+        """One unit for each ticket, as long as some wait."""
+        for _ in tickets["ticket"]:
+            unit = self._claim()
+            if unit is None:
+                return
+            yield from self._frames(unit)
+
+    def _claim(self) -> Unit | None:
+        if not self._roots:
+            raise AccessError("no folder of this archive is mounted on this node", hint="see docs/archives.md")
+        order, attempts = self._order, self._settings.attempts
+        return self._units.claim(order.owner, rules=order.rules, roots=self._roots, lease_s=LEASE_S, attempts=attempts)
+
+    def _frames(self, unit: Unit) -> Iterator[dict[str, list[Any]]]:
+        started, wanted, read = time.monotonic(), [], 0
+        rows: list[tuple[int, str, str, bytes]] = []
+        try:
+            for file in self._files(unit):
+                unheard, read = self._pipeline.frames(file, self._run), read + 1
+                if unheard is None or unheard.track.payload_hash in wanted:
+                    continue
+                wanted.append(unheard.track.payload_hash)
+                rows.append((unit.id, unheard.track.payload_hash, *packed(unheard)))
+                if len(rows) == _EACH_TIME:
+                    yield _columns(rows)
+                    rows = []
+        except DatabaseError:
+            raise
+        except GenretaggerError as error:
+            self._units.fail(unit.id, self._order.owner, str(error))
+            return
+        self._units.want(unit.id, self._order.owner, wanted)
+        self._count(read, started)
+        yield _columns([*rows, (unit.id, "", "", b"")])
+
+
+class Network(Stage):
+    """Runs the model."""
+
+    name = "hear"
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order)
+        self._listener = self._pipeline.listener
+        self._model_id = self._pipeline.knowledge.model_id
+
+    def __call__(self, tracks: Batch) -> dict[str, list[int]]:
+        """Hear the tracks of a batch; gives the units of which all is heard now."""
+        started = time.monotonic()
+        rows = zip(tracks["payload"], tracks["header"], tracks["mels"], strict=True)
+        submitted = {
+            payload: self._listener.submit(unpacked(header, mels)) for payload, header, mels in rows if payload
+        }
+        said = {payload: future.result() for payload, future in submitted.items()}
+        seconds = (time.monotonic() - started) / max(1, len(said))
+        with self._pipeline.store.group():
+            for payload, activations in said.items():
+                self._pipeline.knowledge.keep_heard(payload, activations, seconds=seconds)
+        self._count(len(said), started)
+        where = (self._order.owner, self._model_id, self._listener.plan)
+        return {
+            "unit": [unit for unit in dict.fromkeys(map(int, tracks["unit"])) if self._units.is_heard(unit, *where)]
+        }
+
+
+class Finishing(Stage):
+    """Decides, writes, and notes that a unit is done."""
+
+    name = "finish"
+
+    def __call__(self, heard: Batch) -> dict[str, list[int]]:
+        """Take the files of units through all stages, most of which find their results in the database."""
+        ended: list[tuple[int, int]] = []
+        for number in dict.fromkeys(map(int, heard["unit"])):
+            with self._units.held(number) as held:
+                unit = self._units.get(number, self._order.owner) if held else None
+                if unit is not None and (counts := self._finish(unit)) is not None:
+                    ended.append((number, counts))
+        return {"unit": [unit for unit, _ in ended], "files": [files for _, files in ended]}
+
+    def _finish(self, unit: Unit) -> int | None:
+        started = time.monotonic()
+        try:
+            if self._order.write:
+                self._pipeline.writer.recover_below(unit.folder, "archive")
+            files = self._files(unit)
+            counts: Counter[Status] = Counter(outcome.status for outcome in self._outcomes(files))
+        except DatabaseError:
+            raise
+        except GenretaggerError as error:
+            self._units.fail(unit.id, self._order.owner, str(error))
+            return None
+        self._count(len(files), started)
+        told = {status.value: counts[status] for status in Status}
+        return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
+
+    def _outcomes(self, files: list[Found]) -> Iterator[Outcome]:
+        return self._pipeline.tag(files, self._run, stop=Future())
+
+
+def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
+    """Walk a folder on a node that mounts it, and store its units; gives how many wait now, and what failed."""
+    settings = order.settings_here()
+    folder = Libraries(settings.libraries).from_stored(root)
+    failures: list[str] = []
+    if not folder.is_dir():
+        raise AccessError("the folder is not there", path=folder, hint="Is the library mounted on every node?")
+
+    def failed(error: AccessError) -> None:
+        failures.append(str(error))
+
+    found = units(folder, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed)
+    added, some = 0, list[NewUnit]()
+    with Store.open(settings.database, libraries=settings.libraries) as store:
+        for each in found:
+            some.append(each)
+            if len(some) == _LISTED:
+                added += store.units.add(some, rules=order.rules, again=again)
+                some = []
+        added += store.units.add(some, rules=order.rules, again=again)
+    return added, failures[:100]
+
+
+def node_name() -> str:
+    """What this node is called: by its own name, and Ray's, as several may run on one machine."""
+    try:
+        import ray
+
+        return f"{socket.gethostname()}/{ray.get_runtime_context().get_node_id()[:8]}"
+    except (ImportError, RuntimeError):
+        return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def packed(unheard: Unheard) -> tuple[str, bytes]:
+    """Frames as a header and bytes: for each window the values of one ear after the other."""
+    frames = unheard.frames
+    shapes = [list(mels.shape) for mels in frames.mels]
+    windows = [[window.start_s, window.duration_s] for window in frames.windows]
+    return json.dumps({"windows": windows, "shapes": shapes}), b"".join(mels.tobytes() for mels in frames.mels)
+
+
+def unpacked(header: str, mels: bytes) -> Frames:
+    """The reverse."""
+    import numpy as np
+
+    told, parts, start = json.loads(header), [], 0
+    for shape in told["shapes"]:
+        count = int(np.prod(shape))
+        parts.append(np.frombuffer(mels, np.float32, count, start).reshape(shape))
+        start += 4 * count
+    return Frames(tuple(Window(*pair) for pair in told["windows"]), tuple(parts))
+
+
+def _columns(rows: list[tuple[int, str, str, bytes]]) -> dict[str, list[Any]]:
+    unit, payload, header, mels = (list(column) for column in zip(*rows, strict=True))
+    return {"unit": unit, "payload": payload, "header": header, "mels": mels}

@@ -1,0 +1,181 @@
+"""`genretagger archive`: the stages of `tag` on many machines, and how far they are."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genretagger.cli import output
+from genretagger.cli.options import AsJson, any_path, existing_path
+from genretagger.cli.time_left import said
+from genretagger.errors import ConfigError
+from genretagger.files.discover import whole
+from genretagger.text import plural, printable
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.archive.driver import Done
+    from genretagger.config import Settings
+    from genretagger.database.units import Progress, Rate
+
+_SHOWN = 20
+_MINUTES = 10
+
+
+def archive(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...|status", help="Folders, or the word status (./status is a folder).")
+    ],
+    ray: Annotated[
+        str, typer.Option("--ray", metavar="ADDRESS|local", help="Address of a Ray cluster, or local for one here.")
+    ] = "local",
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="postgresql://… [default: database_url]", show_default=False)
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=any_path, help="Also write the results there, as Parquet.")
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the genres into the files.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Look again at folders that are done.")] = False,
+    metrics: Annotated[
+        str | None, typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus.", show_default=False)
+    ] = None,
+    resource: Annotated[
+        str, typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; all do if not given.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.
+
+    Without --write, no file is changed. What is done is kept: the same command again goes on, also after a crash.
+    """
+    from genretagger.config import load
+
+    output.quieten()
+    settings = load(database_url=database)
+    if paths == ["status"]:
+        _status(settings, as_json=as_json)
+        return
+    _run(settings, paths, ray, parquet, write, again, metrics, resource, as_json=as_json)
+
+
+def _run(
+    settings: Settings,
+    paths: list[str],
+    ray: str,
+    parquet: Path | None,
+    write: bool,
+    again: bool,
+    metrics: str | None,
+    resource: str,
+    *,
+    as_json: bool,
+) -> None:
+    from genretagger.archive.driver import Plan, run
+    from genretagger.archive.metrics import place, served
+    from genretagger.archive.table import write as write_table
+    from genretagger.database.store import Store
+
+    roots = [whole(existing_path(path)) for path in paths]
+    for root in roots:
+        if not root.is_dir():
+            raise ConfigError("archive takes folders", path=root, hint="genretagger tag takes single files")
+    plan = Plan(settings, roots, address=ray, write=write, again=again, resource=resource)
+    serving = served(settings, place(metrics)) if metrics else nullcontext()
+    with serving, output.Bar("folders", shown=not as_json) as bar:
+
+        def progress(done: Done) -> None:
+            bar.update(f"{done.files:,} files", done.units, None)
+
+        done = run(plan, notice=bar.notice, progress=progress)
+        rows = None
+        if parquet is not None:
+            bar.update("writing Parquet", done.units, None)
+            with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
+                rows = write_table(store, whole(parquet), roots, settings.libraries)
+    with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
+        reached, failed = store.units.get_progress(), store.units.get_failed(_SHOWN)
+    if as_json:
+        output.say_json({**asdict(done), "parquet_rows": rows, "progress": _progress_json(reached)})
+    else:
+        output.say_aside(f"{plural(done.files, 'file')} in {plural(done.units, 'folder')} by this run. In all:")
+        for line in _lines(reached):
+            output.say_aside(line)
+        for failure in done.failures[:_SHOWN]:
+            output.say_aside(f"  not listed: {printable(failure)}")
+        for folder, cause in failed:
+            output.say_aside(f"  failed: {printable(folder)}: {printable(cause)}")
+        if write and reached.tagged:
+            output.say_aside(f"To undo: genretagger undo --run {done.run_id}")
+    if reached.failed or failed or done.failures:
+        raise typer.Exit(1)
+
+
+def _status(settings: Settings, *, as_json: bool) -> None:
+    from genretagger.database.store import Store
+
+    with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
+        store.units.see_server()
+        progress, rates = store.units.get_progress(), store.units.get_rates(_MINUTES)
+        failures, failed = store.units.get_failures(), store.units.get_failed(_SHOWN)
+    if as_json:
+        output.say_json(
+            {
+                **_progress_json(progress),
+                "stages": [asdict(rate) for rate in rates],
+                "failures": failures,
+                "failed_folders": [{"path": str(folder), "cause": cause} for folder, cause in failed],
+                "seconds_left": _left_s(progress, rates),
+            }
+        )
+        return
+    for line in _lines(progress):
+        output.say(line)
+    for rate in rates:
+        pace = (
+            f"{rate.tracks / 60 / max(1, rate.minutes):.1f} tracks/s, {rate.seconds / max(1, rate.tracks):.2f} s each"
+        )
+        output.say(f"stage       {rate.stage:8} on {printable(rate.node)}: {pace}")
+    for name, count in failures.items():
+        output.say(f"failures    {name}: {count:,}")
+    for folder, cause in failed:
+        output.say(f"set aside   {printable(folder)}: {printable(cause)}")
+    left = _left_s(progress, rates)
+    if left is not None:
+        output.say(f"time left   {said(left)}")
+
+
+def _left_s(progress: Progress, rates: list[Rate]) -> float | None:
+    """The seconds that the rest takes at the pace of the last minutes; None if there is no rest, or no pace."""
+    from genretagger.database.units import UnitState
+
+    pace = sum(rate.tracks / 60 / max(1, rate.minutes) for rate in rates if rate.stage == "finish")
+    left = progress.files[UnitState.WAITING] + progress.files[UnitState.WORKING]
+    return left / pace if left and pace else None
+
+
+def _progress_json(progress: Progress) -> dict[str, Json]:
+    counts = {name: getattr(progress, name) for name in ("tagged", "unchanged", "skipped", "failed")}
+    by_state = {
+        name: {str(state): count for state, count in getattr(progress, name).items()} for name in ("units", "files")
+    }
+    return {**by_state, **counts}
+
+
+def _lines(progress: Progress) -> list[str]:
+    from genretagger.database.units import UnitState as State
+
+    files, units = progress.files, progress.units
+    whole_files = sum(files.values())
+    share = f" ({files[State.DONE] / whole_files:.1%})" if whole_files else ""
+    return [
+        f"folders     {units[State.DONE]:,} done, {units[State.WORKING]:,} being done, "
+        f"{units[State.WAITING]:,} waiting, {units[State.FAILED]:,} set aside",
+        f"files       {files[State.DONE]:,} of {whole_files:,} done{share}",
+        f"outcomes    {progress.tagged:,} tagged, {progress.unchanged:,} unchanged, {progress.skipped:,} skipped, "
+        f"{progress.failed:,} failed",
+    ]
