@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +12,14 @@ from urllib.error import HTTPError
 import pytest
 from postgres_server import Server
 
-from genretagger.archive.metrics import place, served
+from genretagger.archive.metrics import place, served, text_of
 from genretagger.config import load
 from genretagger.database.store import Store
 from genretagger.database.units import NewUnit
 from genretagger.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+METRIC = re.compile(r"genretagger_archive_\w+")
 
 
 @pytest.fixture
@@ -35,6 +40,16 @@ def test_figures_are_served(address: str) -> None:
     assert 'genretagger_archive_files{state="waiting"} 12' in lines
     assert 'genretagger_archive_stage_tracks_total{node="a\\"b",stage="hear"} 4' in lines
     assert "# TYPE genretagger_archive_stage_seconds_total counter" in lines
+
+
+def test_the_dashboard_asks_for_figures_that_are_served(address: str) -> None:
+    dashboard = json.loads((REPOSITORY / "docs/archive-dashboard.json").read_text("utf-8"))
+    asked = {
+        name for panel in dashboard["panels"] for each in panel["targets"] for name in METRIC.findall(each["expr"])
+    }
+    with Store.open(address) as store:
+        served = set(METRIC.findall(text_of(store.units)))
+    assert asked == served
 
 
 def test_a_place_is_on_this_machine_unless_another_is_named() -> None:
