@@ -9,7 +9,7 @@ These are tables of SQLAlchemy's core: its object-relational half takes a third 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
 
 from genretagger.database.columns import Blob, Document, Flag, Moment, PathBytes, SafeText, Whole
 
@@ -63,12 +63,7 @@ TRACKS = Table(
     Column("seen_at", Moment, nullable=False),
     Column("handled", SafeText),
     Column("handled_as", SafeText),
-    Index(
-        "ix_tracks_failure_class",
-        "failure_class",
-        sqlite_where=text("failure IS NOT NULL"),
-        postgresql_where=text("failure IS NOT NULL"),
-    ),
+    Index("ix_tracks_failure_class", "failure_class"),
 )
 """What lies at a path, or why it could not be read.
 

@@ -301,11 +301,11 @@ class Units(Repository):
         return Progress(units, files, **ended)
 
     def get_failures(self) -> dict[str, int]:
-        """How many files failed, by the class of the error, and how many units, most first."""
-        by_class = select(TRACKS.c.failure_class, func.count()).where(TRACKS.c.failure.is_not(None))
+        """How many files failed, by the class of the error, most first."""
+        by_class = select(TRACKS.c.failure_class, func.count()).where(TRACKS.c.failure_class.is_not(None))
         with self._access.read() as connection:
             rows = connection.execute(by_class.group_by(TRACKS.c.failure_class)).all()
-        return dict(sorted(((name or "FileError", count) for name, count in rows), key=lambda each: -each[1]))
+        return dict(sorted(((row[0], row[1]) for row in rows), key=lambda each: -each[1]))
 
     def get_failed(self, limit: int = 20) -> list[tuple[Path, str]]:
         """Folders that failed as a whole, and why."""

@@ -54,10 +54,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_stages_minute", "stages", ["minute"])
     op.create_index("ix_jobs_not_before", "jobs", ["state", "not_before"])
-    failed = sa.text("failure IS NOT NULL")
-    op.create_index(
-        "ix_tracks_failure_class", "tracks", ["failure_class"], sqlite_where=failed, postgresql_where=failed
-    )
+    op.create_index("ix_tracks_failure_class", "tracks", ["failure_class"])
 
 
 def downgrade() -> None:

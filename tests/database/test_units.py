@@ -132,9 +132,10 @@ def filled(store: Store, rows: int = ROWS) -> None:
     with store._access.write() as connection:
         for statement in (
             "INSERT INTO models VALUES (1, 'm', 'f', '[]', now())",
-            "INSERT INTO tracks (path, seen_at, payload_hash, failure, failure_class) SELECT"
-            " convert_to('/music/' || n / 12 || '/' || n, 'UTF8'), now(), md5(n::text),"
-            " CASE WHEN n % 100 = 0 THEN 'bad' END, CASE WHEN n % 100 = 0 THEN 'DecodeError' END"
+            "INSERT INTO tracks (path, seen_at, payload_hash, size_bytes, mtime_ns, ctime_ns, inode, device, links,"
+            " kind, genres, genre_form, failure, failure_class)"
+            " SELECT convert_to('/music/' || n / 12 || '/' || n, 'UTF8'), now(), md5(n::text), 1, 1, 1, 1, 1, 1, 'mp3',"
+            " '[]', '', CASE WHEN n % 100 = 0 THEN 'bad' END, CASE WHEN n % 100 = 0 THEN 'DecodeError' END"
             f" FROM generate_series(1, {rows}) n",
             "INSERT INTO analyses (payload_hash, model_id, plan, hearing, provider, windows, labels, seconds,"
             " analysed_at) SELECT md5(n::text), 1, '16', 'silent', '', 0, 0, 0, now()"
