@@ -21,6 +21,7 @@ from sqlalchemy import Float, Integer
 
 from genretagger.database.columns import Blob, Document, Flag, Moment, Odd, PathBytes, SafeText, Whole
 from genretagger.database.models import metadata
+from genretagger.database.packing import unpacked
 from genretagger.database.values import Hearing, JobState, WriteState
 
 Rule: TypeAlias = Callable[[Any], bool]
@@ -212,7 +213,13 @@ def _fault_of_sound(row: Any) -> OddRow | None:
     """Whether the arrays of an analysis are as long as it says."""
     for name, length in (("activations", 2 * row.windows * row.labels), ("embedding", None)):
         blob = getattr(row, name)
-        if blob is None or (length is not None and len(blob) != length) or len(blob) % 4 * (length is None):
+        if blob is None:
+            return _odd("analyses", row, name, blob)
+        if len(blob) % 2:  # packed
+            shape = None if length is None else (row.windows, row.labels)
+            if unpacked(blob, shape=shape, plain="<f4") is None:
+                return _odd("analyses", row, name, blob)
+        elif len(blob) != length if length is not None else len(blob) % 4:
             return _odd("analyses", row, name, blob)
     return None
 
