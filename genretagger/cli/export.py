@@ -42,6 +42,7 @@ from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
+    from genretagger.database.reports import Part
     from genretagger.database.store import Store
 
 _BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -99,7 +100,7 @@ def export(
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
-        rows = _chosen(_known(store, paths or []), genre or [], min_score)
+        rows = _chosen(_known(store, paths or [], _parts(chosen, genre or [], min_score)), genre or [], min_score)
         if chosen is Format.CSV:
             count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
         elif chosen is Format.JSON:
@@ -132,14 +133,26 @@ def _format_of(target: Path | None) -> Format:
         ) from None
 
 
-def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
+def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozenset[Part]:
+    """What has to be looked up for an export beside the files themselves."""
+    from genretagger.database.reports import Part
+
+    parts = set()
+    if chosen is not Format.M3U or genre or min_score is not None:
+        parts.add(Part.DECISIONS)
+    if genre:  # an undone genre is none
+        parts.add(Part.WRITES)
+    return frozenset(parts)
+
+
+def _known(store: Store, paths: Iterable[Path], parts: frozenset[Part]) -> Iterator[Known]:
     """What is known of these paths, each once, or of all."""
     roots: list[Path | None] = []
     for path in sorted(set(map(whole, paths))):
         if not any(path.is_relative_to(root) for root in roots if root is not None):
             roots.append(path)
     for root in roots or [None]:
-        yield from store.reports.get_all(root)
+        yield from store.reports.get_all(root, parts)
 
 
 def genres_of(known: Known) -> tuple[str, ...]:
@@ -190,8 +203,9 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
     count = 0
     for known in rows:
         count += 1
-        row = facts(known)
-        row["score"] = max(row["scores"].values(), default=None)
+        row = facts(known, scores=False)
+        scores = known.decisions[0].decision.scores if known.decisions else {}
+        row["score"] = round(max(scores.values()), 4) if scores else None
         writer.writerow([cell(row[name]) for name in _COLUMNS])
         if buffer.tell() > 1 << 16:
             sink.write(buffer.getvalue().encode("utf-8"))
@@ -214,15 +228,15 @@ def _write_json(rows: Iterable[Known], sink: BinaryIO) -> int:
     return count
 
 
-def facts(known: Known) -> Json:
-    """What is known of a path, as one JSON object."""
+def facts(known: Known, *, scores: bool = True) -> Json:
+    """What is known of a path, as one JSON object, with or without the scores of all genres."""
     track, decided = known.track, known.decisions[0] if known.decisions else None
     return {
         "path": os.fspath(known.path),
         **track_json(track),
         "genres": list(track.genres.values) if track is not None else [],
         "decided": list(decided.decision.genres) if decided else [],
-        "scores": rounded(decided.decision.scores) if decided else {},
+        **({"scores": rounded(decided.decision.scores) if decided else {}} if scores else {}),
         "cause": decided.decision.reason.cause.value if decided else None,
         "reason": sentence(decided.decision.reason) if decided else "",
         "model": decided.model if decided else "",
