@@ -120,7 +120,7 @@ def speed(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
         yield bad("listening", error.cause, error.hint or "Install the model again: `genretagger models pull --force`")
         return
     found = f"{installed.name} runs on {session.provider}: {seconds:.3f} s a window"
-    if settings.windows is not None:
+    if isinstance(settings.windows, int):
         found += f", {seconds * settings.windows:.1f} s a track"
     if session.warning:
         mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
