@@ -282,7 +282,8 @@ class Listener:
         if self._session is None:
             from genretagger.model.session import Session
 
-            self._session = Session.open(self._intact(), self._settings.device, self._settings.threads)
+            rules = self._settings
+            self._session = Session.open(self._intact(), rules.device, rules.threads, tf32=rules.tf32)
             if self._session.warning:
                 self._notice(self._session.warning)
         return self._session
