@@ -17,9 +17,10 @@ from genretagger.database.values import Hearing, StoredAnalysis, ours_among
 from genretagger.errors import FileError
 from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.listener import Listener
+from genretagger.model.said import Said
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
-from genretagger.types import Activations, Credits, Decision, Frames, Heard, Track
+from genretagger.types import Credits, Decision, Frames, Heard, Track
 from genretagger.worker.pool import WorkerPool
 
 SILENT = Decision((), {}, because(Cause.SILENT))
@@ -186,19 +187,24 @@ class Knowledge:
         started = time.monotonic()
         where = (track.payload_hash, self._model_id, self.listener.plan)
         self.listener.prepare()
-        try:
-            hearing = self._workers.hear(track.path, length_s=track.duration_s, **self.listener.request)
-            frames: Frames = yield Step(hearing)
-        except FileError as error:
+        said: Said | None = None
+        stages = self.listener.stages(track.duration_s)
+        for stage in stages:
+            try:
+                length_s, request = track.duration_s, self.listener.request
+                frames: Frames = yield Step(self._workers.hear(track.path, length_s=length_s, stage=stage, **request))
+            except FileError as error:
+                see_unchanged(track)
+                self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
+                raise
             see_unchanged(track)
-            self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
-            raise
-        see_unchanged(track)
-        activations: Activations | None = None
-        if frames.windows:
-            activations = yield Step(self.listener.submit(frames))
-        del frames
-        if activations is None:
+            if frames.windows:
+                ahead_s = track.duration_s if len(stages) > 1 else None
+                said = yield Step(self.listener.go_on(frames, said, duration_s=ahead_s))
+            del frames
+            if said is not None and said.is_clear:
+                break
+        if said is None:
             self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
         else:
-            self._store.analyses.save(*where, activations, seconds=time.monotonic() - started)
+            self._store.analyses.save(*where, said.activations, seconds=time.monotonic() - started)

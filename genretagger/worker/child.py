@@ -18,7 +18,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,7 +34,7 @@ from genretagger.errors import (
 )
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
-from genretagger.types import Json, Sound, Stamp, Track
+from genretagger.types import Json, Sound, Stamp, Track, Window
 from genretagger.worker import protocol
 from genretagger.worker.limits import (
     LEAST_MB,
@@ -116,13 +115,17 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 def _decoded(path: Path, request: Json) -> Sound:
     """The windows that are not silent."""
     from genretagger.audio import listen, silence
-    from genretagger.audio.windows import spread
+    from genretagger.audio.windows import spread, stage_of
+
+    def plan(duration_s: float) -> tuple[Window, ...]:
+        windows = spread(duration_s, window_s=request["window_s"], count=request["count"])
+        return stage_of(windows, request.get("stage"))
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         sound = listen.decode(
             file,
             _kind(file, path),
-            plan=partial(spread, window_s=request["window_s"], count=request["count"]),
+            plan=plan,
             rate_hz=request["rate_hz"],
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],

@@ -135,7 +135,13 @@ class WorkerPool:
         return self._submit(path.absolute(), request, parse, most_body=most_body)
 
     def hear(
-        self, path: Path, *, count: int | None, ears: Sequence[Ear], length_s: float | None = None
+        self,
+        path: Path,
+        *,
+        count: int | None,
+        ears: Sequence[Ear],
+        length_s: float | None = None,
+        stage: int | None = None,
     ) -> Future[Frames]:
         """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
 
@@ -144,6 +150,7 @@ class WorkerPool:
             count: how many windows, spread over the track; None for all.
             ears: of the model, the first of which sets the length of the windows and the rate.
             length_s: of the track, as `inspect` gave it; None to find it out again.
+            stage: only those windows that `windows.stage_of` chooses; None for all.
 
         Returns:
             A future of the frames: none of a track that is silent or nothing but steady noise. It may fail with a
@@ -156,6 +163,7 @@ class WorkerPool:
             "op": "hear",
             "ears": self._ears[1],
             "length_s": length_s,
+            "stage": stage,
             "count": count,
             "window_s": main.window_s,
             "rate_hz": main.rate_hz,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from genretagger.database.packing import packed, unpacked
 
 DICE = np.random.default_rng(3)
-CASES = {
+CASES: dict[str, npt.NDArray[Any]] = {
     "activations": (DICE.random((16, 621)) ** 6).astype(np.float16),
     "one window": DICE.random((1, 50)).astype(np.float16),
     "no label": np.zeros((4, 0), np.float16),
@@ -21,7 +23,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("values", CASES.values(), ids=CASES)
-def test_what_is_packed_comes_back_bit_for_bit(values: npt.NDArray[np.floating]) -> None:
+def test_what_is_packed_comes_back_bit_for_bit(values: npt.NDArray[Any]) -> None:
     stored = packed(values)
     assert len(stored) % 2
     shape = values.shape if values.ndim == 2 else None

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from genretagger.model.listener import kept, track_activations
+from genretagger.model.listener import track_activations
+from genretagger.model.said import kept
 from genretagger.types import HalfArray
 
 HALVES = arrays.arrays(
