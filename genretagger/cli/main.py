@@ -22,6 +22,7 @@ from genretagger.cli import (
     export,
     history,
     models,
+    picture,
     redo,
     service,
     show,
@@ -80,6 +81,7 @@ def _root(
 
 app.command("tag")(tag.tag)
 app.command("show")(show.show)
+app.command("picture")(picture.picture)
 app.command("watch")(watch.watch)
 app.command("status")(status.status)
 app.command("retry")(status.retry)
