@@ -40,11 +40,11 @@ from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import planned
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
+from genretagger.steps.schedule import Flow, Kept, Step, Then, in_groups, wait_for
 from genretagger.steps.timeline import timeline
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Timeline, Track
+from genretagger.types import Albums, Decision, Frames, Heard, Outcome, Stamp, Status, Timeline, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -175,6 +175,31 @@ class Pipeline(Rewriting):
 
         heard: Iterator[Heard | FileError] = self._run(map(flow, files), stop)
         yield from heard
+
+    def frames(
+        self, paths: Iterable[Path], *, count: int, stop: Future[None]
+    ) -> Iterator[tuple[Path, Frames | FileError]]:
+        """Decode tracks as the first ear of the model takes them, and hear nothing.
+
+        Args:
+            paths: the files.
+            count: the most windows of each.
+            stop: when done, the iteration ends soon.
+
+        Yields:
+            Each file with its windows, or why it cannot be decoded, in the order in which they end.
+        """
+        ears = self.listener.request["ears"][:1]
+
+        def decoded(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
+            frames: Frames = yield Step(self._workers.hear(path, count=count, ears=ears))
+            return path, frames
+
+        def flow(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
+            return safely(path, partial(decoded, path), lambda error: (path, error))
+
+        found: Iterator[tuple[Path, Frames | FileError]] = self._run(map(flow, paths), stop)
+        yield from found
 
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
         """Take one file to where it waits for the others of its album; a failure is recorded."""

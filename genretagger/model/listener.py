@@ -115,7 +115,7 @@ class Listener:
     @property
     def backbone(self) -> str:
         """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
-        return "" if self._learned is None else self._learned.backbone.sha256
+        return "" if self._learned is None or self._learned.network else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can come from this model: by their sizes, and each is a number."""
