@@ -53,7 +53,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons and not network' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800

@@ -135,7 +135,7 @@ class Listener:
     @property
     def backbone(self) -> str:
         """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
-        return "" if self._learned is None else self._learned.backbone.sha256
+        return "" if self._learned is None or self._learned.network else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can come from this model: by their sizes, and each is a number."""
@@ -243,6 +243,33 @@ class Listener:
             if self.choose(self._scorer.scores(mean, embedding, tracks=1)).genres != genres:
                 return False
         return True
+
+    def over_time(self, frames: Frames) -> Future[tuple[FloatArray, FloatArray]]:
+        """Have the model run over the windows of a track, and keep them apart.
+
+        Args:
+            frames: as `request` asks for them; may hold no window.
+
+        Returns:
+            A future of what it said of each window: activations (n, labels) and embeddings (n, dimensions), both
+            float32. It may fail with a `ModelError`.
+        """
+        return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
+
+    def score_over_time(self, activations: FloatArray, embeddings: FloatArray) -> FloatArray:
+        """Score each window as if it were the whole track: (windows, genres) float32, in the order of `genres`.
+
+        Args:
+            activations: (windows, labels), from `over_time`.
+            embeddings: (windows, dimensions), likewise.
+        """
+        import numpy as np
+
+        scores = np.zeros((len(activations), len(self.genres)), np.float32)
+        for row, own, embedding in zip(scores, activations.astype(np.float16), embeddings, strict=True):
+            found = self._scorer.scores(track_activations(own[None]), embedding).by_genre
+            row[:] = [found[genre] for genre in self.genres]
+        return scores
 
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
