@@ -10,7 +10,7 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets test-pythons wheels torture mutations soak load lint bench fit clean
+.PHONY: help install try tag test test-all test-beets test-pythons test-network wheels torture mutations soak load lint bench fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -74,6 +74,17 @@ test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the
 
 test-pythons: $(VENV)/installed-dev ## Run a little of everything under every Python found here, with the newest and the lowest dependencies
 	$(BIN)/python tests/pythons/every_python.py $(if $(RECORD),--record)
+
+# A place of its own, because PyTorch is large. tests/network/cpu_torch.py finds the build without CUDA.
+NETWORK := .cache/network
+$(NETWORK)/installed: pyproject.toml tests/network/cpu_torch.py
+	$(PYTHON) -m venv $(NETWORK)
+	$(NETWORK)/bin/python tests/network/cpu_torch.py
+	$(NETWORK)/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+test-network: $(NETWORK)/installed ## Train networks on synthesised sound, with the CPU build of PyTorch (minutes)
+	$(NETWORK)/bin/python -m pytest -n 0 -m network tests/network
 
 wheels: $(VENV)/installed-dev ## Check that every dependency has a wheel for each platform and Python
 	$(BIN)/python tests/pythons/wheels.py

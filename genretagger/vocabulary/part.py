@@ -117,14 +117,12 @@ class Network:
         epochs: for how many it learned.
         weights: how many numbers were learned.
         device: what computed.
-        seconds: how long it took.
     """
 
     way: Literal["scratch", "musicnn"]
     epochs: int = 0
     weights: int = 0
     device: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ library of more than `FEW` tracks is judged by one fifth alone: that are hundred
 "None of these" comes from the backbone, which stays in the model: its music test and its distance from what was learned
 from hold for a network as they do for a regression; see `vocabulary.learned`.
 
-Contents: `learn`, `Way`, `plan_of`, `key_of`, `InterruptedError`.
+Contents: `learn`, `Way`, `plan_of`, `key_of`, `NothingLearnedError`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Step:
 def plan_of(way: Way, epochs: int | None) -> Plan:
     """How a network learns; `epochs` None for as many as are usual."""
     if way is Way.SCRATCH:
-        return Plan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 512, 32_768, SEED)
+        return Plan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
     return Plan(epochs or SHORT, _PATIENCE, 1e-4, 32, 2.0, 256, 16_384, SEED)
 
 
@@ -161,7 +161,7 @@ def learn(
         school.take_up(len(state.ended), state, stopped)
     if not state.ended:
         raise NothingLearnedError
-    return school.result(state, name=name, origin=origin, interrupted=interrupted, seconds=time.monotonic() - began)
+    return school.result(state, name=name, origin=origin, interrupted=interrupted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,9 +264,7 @@ class _School:
         chosen = [each.best.epoch for each in state.ended]
         return max(1, round(sum(chosen) / len(chosen)))
 
-    def result(
-        self, state: State, *, name: str, origin: Mapping[str, Json], interrupted: bool, seconds: float
-    ) -> TrainingResult:
+    def result(self, state: State, *, name: str, origin: Mapping[str, Json], interrupted: bool) -> TrainingResult:
         """Calibrate and measure what was learned, and write it."""
         course = self.course
         tested = [
@@ -309,7 +307,6 @@ class _School:
                 "epochs": best.epoch,
                 "weights": sum(each.numel() for each in network.parameters() if each.requires_grad),
                 "device": self.device.type,
-                "seconds": round(seconds, 1),
             },
             "limit": near.limit,
             **({"ears": list(ears), "line": [1.0, 0.0]} if ears else {}),
