@@ -10,7 +10,8 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-beets test-pythons test-network wheels torture mutations soak load lint bench fit clean
+.PHONY: help install try tag test test-all test-beets test-pythons test-network wheels torture mutations soak load lint \
+	bench bench-stages fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -89,7 +90,10 @@ test-network: $(NETWORK)/installed ## Train networks on synthesised sound, with 
 wheels: $(VENV)/installed-dev ## Check that every dependency has a wheel for each platform and Python
 	$(BIN)/python tests/pythons/wheels.py
 
-bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
+bench: $(VENV)/installed-dev ## Measure speed and memory; writes the table of docs/performance.md (20 minutes)
+	$(BIN)/python -m benchmarks.speed --write $(MUSIC)
+
+bench-stages: $(VENV)/installed-dev ## Measure seconds a track by stage, writing, and the service
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.service

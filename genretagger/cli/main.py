@@ -22,7 +22,9 @@ from genretagger.text import printable
 COMMANDS = {
     "tag": Place("Listen to music and write the genre into the files that have none.", "tag", "tag"),
     "show": Place("Show what is known of tracks, and why they got their genres.", "show", "show"),
-    "picture": Place("Draw what a model sees of a file, and the genres that it hears over time.", "picture", "picture"),
+    "picture": Place(
+        "Draw what the network sees of a track, and the genres that it hears over time.", "picture", "picture"
+    ),
     "watch": Place("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
     "status": Place(
         "Show the queue, what is being done, the last errors, and whether the service is well.", "status", "status"
