@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
-    frozenset({"steps", "training"}),
+    frozenset({"steps", "training", "shelf"}),
     frozenset({"pipeline"}),
     frozenset({"daemon", "beets", "cli", "__main__"}),
 )

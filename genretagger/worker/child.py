@@ -36,7 +36,7 @@ from genretagger.errors import (
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track
-from genretagger.worker import protocol
+from genretagger.worker import protocol, shown
 from genretagger.worker.limits import (
     LEAST_MB,
     SYSTEM_FAULT_STATUS,
@@ -166,6 +166,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "decode": decode,
     "hear": hear,
     "write": write,
+    "look": shown.look,
+    "cover": shown.cover,
+    "transcode": shown.transcode,
 }
 
 
