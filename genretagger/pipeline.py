@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.audio.windows import MOST_COLUMNS
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
@@ -40,9 +41,10 @@ from genretagger.steps.plan.entry import planned
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
+from genretagger.steps.timeline import timeline
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Heard, Outcome, Stamp, Status, Timeline, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -88,6 +90,28 @@ class Pipeline(Rewriting):
             raise
         albums = Each() if self._settings.album is Albums.EACH else ByFolder()
         return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
+
+    def timeline(self, path: Path, *, columns: int = 1024, fourier: bool = False) -> Timeline:
+        """Give the genres of one file over time, and a picture of it. All of it is heard; nothing is stored or changed.
+
+        May be called from any thread.
+
+        Args:
+            path: the file.
+            columns: the most columns of the picture, at most `MOST_COLUMNS`.
+            fourier: picture the frequencies of the Fourier transform instead of the mel bands.
+
+        Raises:
+            GenretaggerError: the file cannot be read or heard, or the model fails.
+            ValueError: so many columns are not given.
+        """
+        if not 1 <= columns <= MOST_COLUMNS:
+            raise ValueError(f"a picture has 1 to {MOST_COLUMNS} columns, not {columns}")
+        try:
+            return wait_for(timeline(path.absolute(), self._workers, self.listener, columns=columns, fourier=fourier))
+        except FileError as error:
+            error.path = error.path or path
+            raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in a run of its own that `genretagger undo` can take back.

@@ -10,7 +10,7 @@ Starts are whole milliseconds, which are whole samples at the rates that models 
 kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
 so consecutive windows are exactly those of a reference that cuts the whole track.
 
-Contents: `plan`, `plan_key`, `LONGEST_LISTENING_S`.
+Contents: `plan`, `plan_key`, `LONGEST_LISTENING_S`, `MOST_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ LONGEST_LISTENING_S = 3600.0
 
 In longer mixes the same amount is spread over the whole length.
 """
+
+MOST_COLUMNS = 4096
+"""The most columns of a picture of a track."""
 
 
 def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
@@ -59,6 +62,11 @@ def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Windo
         segment_ms = duration_ms / chosen
         starts_ms = [int(index * segment_ms + (segment_ms - window_ms) / 2 + 1e-9) for index in range(chosen)]
     return tuple(Window(start_ms / 1000, window_s) for start_ms in starts_ms)
+
+
+def start_of(number: int, window_s: float) -> float:
+    """The start of a window, in seconds, if windows lie end to end."""
+    return round(number * (window_s * 1000)) / 1000
 
 
 def plan_key(count: int | None) -> str:

@@ -188,6 +188,33 @@ class Listener:
         said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
         return then(said, summed)
 
+    def over_time(self, frames: Frames) -> Future[tuple[FloatArray, FloatArray]]:
+        """Have the model run over the windows of a track, and keep them apart.
+
+        Args:
+            frames: as `request` asks for them; may hold no window.
+
+        Returns:
+            A future of what it said of each window: activations (n, labels) and embeddings (n, dimensions), both
+            float32. It may fail with a `ModelError`.
+        """
+        return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
+
+    def score_over_time(self, activations: FloatArray, embeddings: FloatArray) -> FloatArray:
+        """Score each window as if it were the whole track: (windows, genres) float32, in the order of `genres`.
+
+        Args:
+            activations: (windows, labels), from `over_time`.
+            embeddings: (windows, dimensions), likewise.
+        """
+        import numpy as np
+
+        scores = np.zeros((len(activations), len(self.genres)), np.float32)
+        for row, own, embedding in zip(scores, activations.astype(np.float16), embeddings, strict=True):
+            found = self._scorer.scores(track_activations(own[None]), embedding).by_genre
+            row[:] = [found[genre] for genre in self.genres]
+        return scores
+
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
         self._loader.shutdown(wait=True, cancel_futures=True)

@@ -113,6 +113,23 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.frames_to_json([sound.windows[number] for number in kept]), frames.data
 
 
+def trace(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Decode a whole file, and give what a model's front ends make of it and a picture."""
+    from genretagger.audio import trace as whole
+
+    with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
+        traced = whole.trace(
+            file,
+            _kind(file, path),
+            protocol.ears_from_text(request["ears"]),
+            most_windows=request["most_windows"],
+            most_columns=request["most_columns"],
+            fourier=request["fourier"],
+        )
+    header = {name: getattr(traced, name) for name in ("starts_s", "kept", "columns", "column_s", "length_s")}
+    return header, traced.body.data
+
+
 def _decoded(path: Path, request: Json) -> Sound:
     """The windows that are not silent."""
     from genretagger.audio import listen, silence
@@ -165,6 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "credit": credit,
     "decode": decode,
     "hear": hear,
+    "trace": trace,
     "write": write,
     "look": shown.look,
     "cover": shown.cover,
