@@ -23,6 +23,7 @@ from genretagger.cli import (
     history,
     models,
     redo,
+    serve,
     service,
     show,
     status,
@@ -83,6 +84,7 @@ app.command("show")(show.show)
 app.command("watch")(watch.watch)
 app.command("status")(status.status)
 app.command("retry")(status.retry)
+app.command("serve")(serve.serve)
 app.add_typer(service.app, name="service")
 app.command("apply")(apply.apply)
 app.command("undo")(undo.undo)

@@ -29,15 +29,16 @@ _OVERLAP = timedelta(seconds=120)
 Progress = Callable[[int, int], None]
 
 
-def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None) -> int:
+def refresh(store: Store, index: Index, *, most: int | None = None, progress: Progress = lambda *_: None) -> int | None:
     """Bring the rows up to date.
 
     Args:
         store: the database, for reading.
+        most: do nothing if more rows than this are to be changed.
         progress: is told how many rows of how many are done, if there are many.
 
     Returns:
-        How many rows were changed, added or removed.
+        How many rows were changed, added or removed; None if nothing was done.
     """
     began = store.listings.clock()
     there = {each.id: each for each in store.listings.get_listed()}
@@ -48,6 +49,8 @@ def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None)
     }
     if len(changed) < len(there):
         changed |= _touched(store, index, there)
+    if most is not None and len(changed) + len(gone) > most:
+        return None
     by_path = {there[number].path: there[number] for number in changed}
     with index.writing():
         index.remove(gone)

@@ -190,6 +190,12 @@ class Likeness:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def for_index(self, index: Index) -> Likeness:
+        """The same vectors, for another thread, which has an index of its own."""
+        other = Likeness.__new__(Likeness)
+        other._index, other.vectors = index, self.vectors
+        return other
+
     def position(self, payload_hash: str) -> int | None:
         """Where the vector of some audio stands; None if nobody listened to it."""
         row = self._index.connection.execute(
