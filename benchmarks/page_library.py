@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Table, create_engine, insert
 
+from genretagger.audio.windows import plan_key
 from genretagger.database.models import ANALYSES, DECISIONS, MODELS, RUNS, TRACKS, WRITES
 from genretagger.database.store import Store
 from genretagger.types import Json
@@ -27,14 +28,16 @@ GENRES = (
 LABELS, EMBEDDING, WINDOWS = 621, 1424, 16
 _BASE = datetime(2026, 1, 1)
 _PART = 1000
+_PLAN = plan_key(16)
 _SYLLABLES = ("ka", "lo", "mi", "ra", "ven", "tor", "sil", "da", "nor", "el", "gus", "pha", "ori", "bel", "zan", "qui")
 
 
-def make(data_dir: Path, tracks: int = 100_000, *, windows: int = WINDOWS) -> None:
+def make(data_dir: Path, tracks: int = 100_000, *, windows: int = WINDOWS, fingerprint: str = "f" * 64) -> None:
     """Make the database in a data folder that has none.
 
     Args:
         windows: of each analysis; fewer make a smaller file.
+        fingerprint: of the model that seems to have listened.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     file = data_dir / "library.sqlite3"
@@ -50,7 +53,7 @@ def make(data_dir: Path, tracks: int = 100_000, *, windows: int = WINDOWS) -> No
             insert(MODELS).values(
                 id=1,
                 name="musicnn-yamnet",
-                fingerprint="f" * 64,
+                fingerprint=fingerprint,
                 labels=[f"label {n}" for n in range(LABELS)],
                 added_at=_aware(0),
             )
@@ -151,7 +154,7 @@ def _rows(
     yield (
         "analyses",
         {
-            **{"payload_hash": payload_hash, "model_id": 1, "plan": "16", "hearing": "heard"},
+            **{"payload_hash": payload_hash, "model_id": 1, "plan": _PLAN, "hearing": "heard"},
             **{"provider": "CPUExecutionProvider", "windows": windows, "labels": LABELS, "activations": activations},
             **{"embedding": embedding.astype("<f4").tobytes(), "failure": None, "failure_hint": None},
             **{"failure_class": None, "seconds": 0.2, "analysed_at": at},
@@ -164,12 +167,12 @@ def _rows(
     yield (
         "decisions",
         {
-            **{"payload_hash": payload_hash, "model_id": 1, "plan": "16", "genres": [] if unsure else [name]},
+            **{"payload_hash": payload_hash, "model_id": 1, "plan": _PLAN, "genres": [] if unsure else [name]},
             **{"scores": scores, "reason": grounds, "settings": "s", "decided_at": at, **told},
         },
     )
     if genres and not owner:
-        empty = {"values": [], "raw": None, "form": "Vorbis comment"}
+        empty: Json = {"values": [], "raw": None, "form": "Vorbis comment"}
         yield (
             "writes",
             {

@@ -8,7 +8,7 @@ every part of it can be asked for at once.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -59,7 +59,7 @@ def transcode(file: BinaryIO, kind: Kind, target: Path, *, most_bytes: int) -> N
             open_input(source, kind.demuxer, {"protocol_whitelist": "none"}) as container,
             av.open(str(target), "w", format="flac") as output,
         ):
-            stream = container.streams.best("audio")
+            stream: Any = container.streams.best("audio")  # PyAV does not say of which kind it is
             if stream is None:
                 raise AudioError("there is no audio in it")
             if stream.codec_context is None:

@@ -10,12 +10,14 @@ import contextlib
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from genretagger.errors import DatabaseError
+from genretagger.files.durable import put_new
 from genretagger.shelf.flat import Row
 from genretagger.types import Json
 
@@ -81,26 +83,35 @@ class Index:
             ) from error
 
     def _open(self) -> sqlite3.Connection:
-        with contextlib.suppress(sqlite3.DatabaseError):
-            connection = self._connect()
-            if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                return connection
-            connection.close()
-        for end in ("", "-wal", "-shm"):
-            Path(f"{self._path}{end}").unlink(missing_ok=True)
+        if self._path.exists():
+            with contextlib.suppress(sqlite3.DatabaseError):
+                connection = self._connect(self._path)
+                if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+                    return connection
+                connection.close()
+            for end in ("", "-wal", "-shm"):
+                Path(f"{self._path}{end}").unlink(missing_ok=True)
         try:
-            connection = self._connect()
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            self._make()
+            return self._connect(self._path)
         except sqlite3.Error as error:
             raise DatabaseError(f"the index of the page cannot be made: {error}", path=self._path) from error
-        return connection
 
-    def _connect(self) -> sqlite3.Connection:
-        created = not self._path.exists()
-        connection = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-        if created:
-            with contextlib.suppress(OSError):
-                self._path.chmod(0o600)
+    def _make(self) -> None:
+        """Make it under another name, and give it its own when it is whole: others may do so at the same time."""
+        temporary = self.folder / f".{os.getpid()}-{threading.get_ident()}.new"
+        try:
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+            with contextlib.closing(self._connect(temporary)) as connection:
+                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            with contextlib.suppress(FileExistsError):  # another thread or process was faster
+                put_new(temporary, self._path)
+        finally:
+            for end in ("", "-wal", "-shm"):
+                Path(f"{temporary}{end}").unlink(missing_ok=True)
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")

@@ -134,7 +134,7 @@ def _append(
         length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
         vectors = (flat / length).astype("<f2")
         with index.writing() as connection:
-            fresh = []
+            fresh: list[FloatArray] = []
             for payload_hash, vector, place in zip(hashes, vectors, flat, strict=True):
                 known = connection.execute(
                     "SELECT position FROM vectors WHERE payload_hash = ?", (payload_hash,)

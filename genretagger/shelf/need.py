@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,12 @@ def _unsure(index: Index) -> list[tuple[int, float, str]]:
         "SELECT id, score, top FROM rows WHERE state = 'unsure' AND score IS NOT NULL ORDER BY score DESC LIMIT ?",
         (_MOST,),
     )
-    return [(row[0], row[1], f"{row[2]} is nearest with {row[1]:.2f}") for row in rows]
+    return [(row[0], row[1], f"{row[2]} is nearest with {_below(row[1])}") for row in rows]
+
+
+def _below(score: float) -> str:
+    """A score with two digits; rounded up, it would seem to reach the limit."""
+    return f"{math.floor(100 * score) / 100:.2f}"
 
 
 def _mislabelled(index: Index) -> list[tuple[int, float, str]]:

@@ -26,7 +26,7 @@ from genretagger.web.actions import BadRequestError
 from genretagger.web.desk import Books, Desk
 from genretagger.web.guard import Guard, Rules
 from genretagger.web.keeper import Keeper
-from genretagger.web.media import Media
+from genretagger.web.media import Media, number_of
 from genretagger.web.password import SESSION_S, Door
 from genretagger.web.service import Follower
 from genretagger.web.teaching import Teacher
@@ -87,7 +87,9 @@ class Page:
             Route("/api/teach", self._poster(self._teach), methods=post),
             Route("/api/use", self._poster(self._use), methods=post),
         ]
-        return Guard(Starlette(routes=routes, lifespan=self._life, exception_handlers=_HANDLERS), self.rules, self.door)
+        app = Starlette(routes=routes, lifespan=self._life, exception_handlers=_HANDLERS)
+        app.router.redirect_slashes = False  # it would repeat the Host header
+        return Guard(app, self.rules, self.door)
 
     @asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
@@ -180,12 +182,12 @@ class Page:
         return answer
 
     def _similar(self, books: Books, request: Request) -> Json:
-        number = int(request.path_params["number"])
+        number = number_of(request)
         return views.similar(books, self.desk.likeness(books), number, _number(request, "count", 12, 100))
 
     async def _timeline(self, request: Request) -> Response:
         """The genres of a track over time: what is kept, or what is heard now; whoever asks meanwhile waits for it."""
-        number = int(request.path_params["number"])
+        number = number_of(request)
 
         def look(books: Books) -> tuple[Path | None, str]:
             path = books.store.listings.get_path(number)
@@ -230,7 +232,7 @@ class Page:
         return {**told, "corrections": self._teacher.corrections}
 
     async def _undo(self, value: Json) -> Json:
-        return await (actions.undo_run if "run" in value else actions.undo_track)(self.desk, value)
+        return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(self.desk, value)
 
     async def _playlist(self, request: Request) -> Response:
         numbers = actions.numbers_from(await _json(request), "tracks", MOST_PLAYLIST)
@@ -310,7 +312,7 @@ def _needs(books: Books, request: Request) -> Json:
 
 
 def _track(books: Books, request: Request) -> Json:
-    return views.track(books, int(request.path_params["number"]))
+    return views.track(books, number_of(request))
 
 
 def _number(request: Request, name: str, default: int, most: int = pages.MOST_ROWS) -> int:

@@ -53,13 +53,15 @@ class Rules:
     """What the server was started with.
 
     Attributes:
-        names: further names by which it may be called, in lower case.
+        names: its own names, in lower case.
+        given: further names, with any port.
         port: it listens on.
         read_only: nothing may be changed.
         loopback: only this machine can reach it.
     """
 
     names: frozenset[str]
+    given: frozenset[str]
     port: int
     read_only: bool
     loopback: bool
@@ -130,7 +132,9 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header names this server. A rebound name is never an address, and never one of ours."""
         name, port = _split(host)
-        if port != self._rules.port and not (port == 80 and name in self._rules.names):
+        if name in self._rules.given:  # perhaps behind a proxy, which has a port of its own
+            return True
+        if port != self._rules.port:
             return False
         if name in self._rules.names:
             return True

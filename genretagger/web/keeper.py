@@ -1,8 +1,8 @@
 """Keeps the index up to date with the database, in a thread of its own.
 
-A large change (the first start, a new model) is worked through by a child process (`python -m genretagger.shelf`), which
-takes a minute of one core for 100,000 tracks, and needs memory that the server gives to nobody. Small changes are taken
-in here, within a second or two of being made. When nothing else is to be done, files are looked at for their year and
+A large change (the first start, a new model) is worked through by a child process (`python -m genretagger.shelf`): it
+takes a minute of one core for 100,000 tracks, and memory that the server then never needs. Small changes are taken in
+here, within a second or two of being made. When nothing else is to be done, files are looked at for their year and
 cover, slowly.
 """
 

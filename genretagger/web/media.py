@@ -53,7 +53,7 @@ class Media:
 
     async def audio(self, request: Request) -> Response:
         """The sound of a track, or a part of it."""
-        number = int(request.path_params["number"])
+        number = number_of(request)
         path, kind, codec = await self._desk.read(
             lambda books: (books.store.listings.get_path(number), *_kind_of(books.index.connection, number))
         )
@@ -110,7 +110,7 @@ class Media:
 
     async def cover(self, request: Request) -> Response:
         """The picture of a track: the one in its tags, or else one that lies beside it."""
-        number = int(request.path_params["number"])
+        number = number_of(request)
         path = await self._desk.read(lambda books: books.store.listings.get_path(number))
         if path is None:
             return Response(status_code=404)
@@ -120,8 +120,14 @@ class Media:
         data = data or await asyncio.to_thread(_beside, path)
         kind = _image(data)
         if not kind:
-            return Response(status_code=404, headers={"cache-control": "private, max-age=300"})
+            return Response(status_code=204, headers={"cache-control": "private, max-age=300"})
         return Response(data, media_type=kind, headers={"cache-control": "private, max-age=3600"})
+
+
+def number_of(request: Request) -> int:
+    """The number of a track in an address; 0, which none has, if it is larger than a database can hold."""
+    number = int(request.path_params["number"])
+    return number if number < 1 << 62 else 0
 
 
 def _kind_of(connection: object, number: int) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import uvicorn
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import ConfigError
+from genretagger.shelf.index import Index
 from genretagger.web.app import make
 from genretagger.web.desk import Desk
 from genretagger.web.guard import Rules, own_names
@@ -51,18 +52,18 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
             hint=f"Set {VARIABLE}, or name a file that holds it: --password-file FILE",
         )
     Store.open(settings.database, create=True).close()
+    Index(settings.data_dir).close()  # so that what is wrong with its place is told now
     listening = _listen(options.host, options.port)
     with listening:
         host, port = listening.getsockname()[:2]
-        names = frozenset(name.lower() for name in (*own_names(), options.host, *options.names))
-        rules = Rules(names, port, options.read_only, loopback)
+        names = frozenset(name.lower() for name in (*own_names(), options.host))
+        given_names = frozenset(name.lower() for name in options.names)
+        rules = Rules(names, given_names, port, options.read_only, loopback)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
         address = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
         notice(f"the page is at {address} (Ctrl-C ends it)")
         if not loopback:
-            notice(
-                "other machines can reach it with the password, which travels unencrypted: use it in a network you trust"
-            )
+            notice("other machines can reach it, and the password travels unencrypted: use it in a network you trust")
         if options.read_only:
             notice("read-only: nothing can be changed")
         config = uvicorn.Config(

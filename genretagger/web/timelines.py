@@ -1,7 +1,7 @@
 """The genres of a track over time, as the browser takes them: listened to once, then kept.
 
-They are kept as files beside the index and not in the database: one takes up to 200 kB, is quickly made again, and would
-make every backup of the database larger. The oldest ones go when all of them take more than `MOST_BYTES`.
+They are kept as files beside the index and not in the database: one takes up to 200 kB, is quickly made again, and
+would make every backup of the database larger. The oldest ones go when all of them take more than `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from genretagger.files.durable import save
-from genretagger.types import Json, Timeline
+from genretagger.types import FloatArray, Json, Timeline
 
 MOST_BYTES = 512 << 20
 COLUMNS = 1200
@@ -80,7 +80,7 @@ def to_json(timeline: Timeline) -> Json:
     shown = [each for each in order if most[each] >= _LEAST][:_SHOWN] or order[:3]
     picture = timeline.picture
 
-    def packed(values: object) -> str:
+    def packed(values: FloatArray) -> str:
         return base64.b64encode(np.ascontiguousarray(np.clip(np.rint(values), 0, 255), "u1").tobytes()).decode()
 
     return {
@@ -92,8 +92,8 @@ def to_json(timeline: Timeline) -> Json:
         "columns": int(picture.levels_db.shape[1]),
         "bands": int(picture.levels_db.shape[0]),
         "bands_hz": [round(float(each)) for each in picture.bands_hz],
-        "levels": packed((picture.levels_db.T + 80) / 80 * 255),
-        "envelope": packed((picture.envelope + 1) / 2 * 255),
+        "levels": packed(((picture.levels_db.T + 80) / 80 * 255).astype(np.float32)),
+        "envelope": packed(((picture.envelope + 1) / 2 * 255).astype(np.float32)),
         "column_s": picture.column_s,
         "length_s": picture.length_s,
         "model": timeline.model,

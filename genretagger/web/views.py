@@ -150,7 +150,7 @@ def points(books: Books) -> Json:
 
     def scale(value: float, ordered: list[float]) -> int:
         low, high = ordered[cut], ordered[-1 - cut]
-        return max(0, min(1000, round(1000 * (value - low) / (high - low or 1.0))))
+        return max(0, min(1000, round(60 + 880 * (value - low) / (high - low or 1.0))))
 
     return {
         "total": total,

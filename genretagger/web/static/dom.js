@@ -35,6 +35,15 @@ export function svg(tag, attributes = {}, ...children) {
   return element;
 }
 
+const ICONS = {
+  play: "M7 4l14 8-14 8z", pause: "M6 4h4v16H6zM14 4h4v16h-4z",
+  before: "M19 4v16L8 12zM5 4h3v16H5z", after: "M5 4v16l11-8zM16 4h3v16h-3z",
+};
+
+export function icon(name) {
+  return svg("svg", { viewBox: "0 0 24 24", width: 18, height: 18, "aria-hidden": "true", class: "icon" }, svg("path", { d: ICONS[name], fill: "currentColor" }));
+}
+
 export class Refused extends Error {}
 
 async function answered(request) {

@@ -75,14 +75,14 @@ export async function open(place, { rest, state, current }) {
         state.read_only ? null : key("U", "Undo", undo, !done.length)),
       h("div", { id: "chooser-place" }),
       sound);
-    player.load(row);
     if (told.there) {
+      player.load(row);
       get(`/api/track/${row.id}/timeline`).then((data) => {
         if (!current() || rows[at] !== row) return;
         timeline = new Timeline(data, row);
         sound.replaceWith(timeline.element);
-      }).catch((error) => fill(sound, h("p", { class: "calm" }, `It cannot be listened to: ${error.message}`)));
-    } else fill(sound, h("p", { class: "calm" }, "The file is not there now."));
+      }).catch((error) => sound.replaceWith(h("p", { class: "calm" }, `It cannot be listened to: ${error.message}`)));
+    } else sound.replaceWith(h("p", { class: "calm" }, "The file is not there now, so it cannot be heard."));
   }
 
   function proposal() {

@@ -42,14 +42,18 @@ export async function open(place, { query }) {
   const grid = h("div", { role: "grid", tabindex: "0", class: "grid", "aria-label": "Tracks", "aria-colcount": COLUMNS.length, onkeydown: key, onscroll: draw },
     h("div", { role: "rowgroup", class: "heads" }, h("div", { role: "row", "aria-rowindex": "1" }, heads)), body);
 
+  const more = h("div", { class: `more${wanted.genre || wanted.state || wanted.least || wanted.most ? " unfolded" : ""}`, id: "more" },
+    h("label", {}, h("span", {}, "Genre"), genre),
+    h("label", {}, h("span", {}, "State"), stateOf),
+    least.label, most.label,
+    h("label", { class: "sorting" }, h("span", {}, "Sort by"), order));
+  const unfold = h("button", { type: "button", class: "unfold", "aria-controls": "more", "aria-expanded": more.classList.contains("unfolded") ? "true" : "false",
+    onclick: () => unfold.setAttribute("aria-expanded", more.classList.toggle("unfolded") ? "true" : "false") }, "Filter and sort");
   fill(place,
     h("h1", {}, "Library"),
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, h("span", {}, "Search"), search),
-      h("label", {}, h("span", {}, "Genre"), genre),
-      h("label", {}, h("span", {}, "State"), stateOf),
-      least.label, most.label,
-      h("label", { class: "sorting" }, h("span", {}, "Sort by"), order)),
+      unfold, more),
     h("div", { class: "above" }, told, only("artist"), only("album"), list),
     grid);
 

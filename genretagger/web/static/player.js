@@ -1,6 +1,6 @@
 // One player for all views: a queue of tracks, and whoever wants to know where in a track we are.
 
-import { count, h, fill, length, tell } from "./dom.js";
+import { count, h, fill, icon, length, tell } from "./dom.js";
 
 const audio = new Audio();
 audio.preload = "metadata";
@@ -9,6 +9,7 @@ audio.id = "audio";
 let queue = [];
 let place = -1;
 let wanted = null;
+let asked = false; // whether anybody wants to hear it: a file that is gone is no news before that
 const listeners = new Set();
 
 export const player = {
@@ -32,17 +33,17 @@ export const player = {
       place = 0;
       open(at);
     }
-    if (start) audio.play().catch(() => {});
+    if (start) begin();
   },
   play(rows, first = 0) {
     queue = rows;
     place = first;
     open(0);
-    audio.play().catch(() => {});
+    begin();
   },
   toggle() {
     if (!this.track) return;
-    if (audio.paused) audio.play().catch(() => {});
+    if (audio.paused) begin();
     else audio.pause();
   },
   stop() {
@@ -59,13 +60,24 @@ export const player = {
     if (queue[place + by]) {
       place += by;
       open(0);
-      audio.play().catch(() => {});
+      begin();
     }
   },
 };
 
+function begin() {
+  asked = true;
+  if (audio.error) lament();
+  audio.play().catch(() => {});
+}
+
+function lament() {
+  tell(`“${player.track.title || player.track.name}” cannot be played: is the file there?`, { bad: true });
+}
+
 function open(at) {
   wanted = at || null;
+  asked = false;
   audio.src = `/audio/${queue[place].id}`;
   show();
   tellAll();
@@ -77,8 +89,8 @@ function tellAll() {
 
 const bar = document.getElementById("player");
 const button = h("button", { class: "round", "aria-label": "Play", title: "Play (Space)", onclick: () => player.toggle() });
-const before = h("button", { class: "quiet", "aria-label": "Previous track", onclick: () => player.step(-1) }, "⏮");
-const after = h("button", { class: "quiet", "aria-label": "Next track", onclick: () => player.step(1) }, "⏭");
+const before = h("button", { class: "quiet", "aria-label": "Previous track", onclick: () => player.step(-1) }, icon("before"));
+const after = h("button", { class: "quiet", "aria-label": "Next track", onclick: () => player.step(1) }, icon("after"));
 const title = h("a", { class: "what", href: "#/" });
 const clock = h("span", { class: "clock" }, "0:00");
 const range = h("input", {
@@ -98,7 +110,7 @@ function show() {
 }
 
 function showState() {
-  button.textContent = audio.paused ? "▶" : "⏸";
+  fill(button, icon(audio.paused ? "play" : "pause"));
   button.setAttribute("aria-label", audio.paused ? "Play" : "Pause");
 }
 
@@ -124,7 +136,7 @@ for (const name of ["play", "pause", "seeked", "loadedmetadata", "ended"]) {
 }
 audio.addEventListener("timeupdate", showTime);
 audio.addEventListener("error", () => {
-  if (audio.error && player.track) tell(`“${player.track.title || player.track.name}” cannot be played: is the file there?`, { bad: true });
+  if (audio.error && player.track && asked) lament();
 });
 showState();
 

@@ -1,7 +1,7 @@
 // One track: its sound in pictures, its genres while it plays, why it has its genre, and what sounds like it.
 
 import { cover } from "./albums.js";
-import { chip, colour, complain, fill, get, h, length, post, save, tell, when } from "./dom.js";
+import { chip, colour, complain, fill, get, h, icon, length, post, save, tell, when } from "./dom.js";
 import { player, playlist } from "./player.js";
 import { Timeline, waiting } from "./timeline.js";
 import { Chooser } from "./chooser.js";
@@ -109,7 +109,7 @@ function showNear(place, rows, own) {
 
 export function trackItem(row, note, extra = null) {
   return h("li", {},
-    h("button", { class: "quiet play", "aria-label": `Play ${row.title}`, onclick: () => player.load(row, { start: true }) }, "▶"),
+    h("button", { class: "quiet play", "aria-label": `Play ${row.title}`, onclick: () => player.load(row, { start: true }) }, icon("play")),
     h("a", { href: `#/track/${row.id}` }, h("strong", {}, row.title), row.artist ? h("span", { class: "calm" }, ` ${row.artist}`) : null),
     h("span", { class: "calm small" }, row.genres.join(", ")), extra, h("span", { class: "figure" }, note));
 }
