@@ -41,6 +41,7 @@ from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
+    from genretagger.config import Settings
     from genretagger.database.store import Store
 
 
@@ -75,6 +76,13 @@ def export(
     genre: Annotated[
         list[str] | None, typer.Option("--genre", "-g", help="Only tracks of this genre; may be given several times.")
     ] = None,
+    similar_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=any_path, help="Only tracks that sound like this one, nearest first, behind it."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="With --similar-to: how many tracks.")] = 20,
     min_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Only tracks that reach this score: in the --genre, or in their best genre."),
@@ -88,11 +96,14 @@ def export(
     from genretagger.database.store import Store
 
     chosen = format_ or _format_of(target)
+    if similar_to is not None and paths:
+        raise ConfigError("paths and --similar-to were both given", hint="Leave out one of the two")
     settings = load()
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
-        rows = _chosen(_known(store, paths or []), genre or [], min_score)
+        known = _known(store, paths or []) if similar_to is None else _alike(settings, store, similar_to, count)
+        rows = _chosen(known, genre or [], min_score)
         if chosen is Format.CSV:
             count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
         elif chosen is Format.JSON:
@@ -133,6 +144,16 @@ def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
             roots.append(path)
     for root in roots or [None]:
         yield from store.reports.get_all(root)
+
+
+def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator[Known]:
+    """A track, and those that sound like it."""
+    from genretagger.cli.similar import nearest
+
+    own = store.reports.get(whole(path))
+    if own is not None:
+        yield own
+    yield from (each.known for each in nearest(settings, store, path, count))
 
 
 def genres_of(known: Known) -> tuple[str, ...]:

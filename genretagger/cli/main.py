@@ -26,6 +26,7 @@ from genretagger.cli import (
     serve,
     service,
     show,
+    similar,
     status,
     tag,
     train,
@@ -81,6 +82,7 @@ def _root(
 
 app.command("tag")(tag.tag)
 app.command("show")(show.show)
+app.command("similar")(similar.similar)
 app.command("watch")(watch.watch)
 app.command("status")(status.status)
 app.command("retry")(status.retry)

@@ -21,7 +21,7 @@ from genretagger.files.durable import put_new
 from genretagger.shelf.flat import Row
 from genretagger.types import Json
 
-VERSION = 1
+VERSION = 2
 FOLDER = "shelf"
 """The folder of the index in the data folder."""
 

@@ -2,7 +2,7 @@
 
 An embedding has a thousand numbers and more, and 100,000 of them fill half a gigabyte. So each is projected on the 64
 directions in which the library varies most (principal components of a sample), and brought to length one: the product
-of two such vectors says how alike two tracks sound. 100,000 of them take 13 MB on disk, and a look at all of them takes
+of two such vectors says how alike two tracks sound. 100,000 of them take 26 MB on disk, and a look at all of them takes
 some milliseconds. The first two directions are the map. Principal components and not UMAP: they need no further package
 (UMAP brings numba, and takes minutes), a new track gets its place without moving the others, and the same library gives
 the same map.
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
 DIMENSIONS = 64
+_WIDTH = 4 * DIMENSIONS
+"""Bytes of a vector."""
+
 _SAMPLE = 8000
 """Tracks from which the directions are found; their embeddings take 50 MB."""
 
@@ -60,11 +63,17 @@ def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None)
     return _append(store, index, ear, note, last, progress)
 
 
+def is_behind(store: Store, index: Index) -> bool:
+    """Whether something was heard that has no vector yet; quick to find out."""
+    note = index.note(_NOTE) or {}
+    return not (note and note.get("last") == store.listings.get_last_analysis() and _sound(index, note))
+
+
 def _sound(index: Index, note: dict[str, object]) -> bool:
     """Whether the vectors are there as they were noted."""
     try:
         size = _vectors_file(index).stat().st_size
-        return bool(note) and size >= 2 * DIMENSIONS * int(str(note["count"])) and _axes_file(index).exists()
+        return bool(note) and size >= _WIDTH * int(str(note["count"])) and _axes_file(index).exists()
     except (OSError, KeyError, ValueError):
         return False
 
@@ -132,7 +141,7 @@ def _append(
             return
         flat = np.nan_to_num((np.stack(rows) - mean) * scale).clip(-8, 8) @ axes
         length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-        vectors = (flat / length).astype("<f2")
+        vectors = (flat / length).astype("<f4")
         with index.writing() as connection:
             fresh: list[FloatArray] = []
             for payload_hash, vector, place in zip(hashes, vectors, flat, strict=True):
@@ -146,7 +155,7 @@ def _append(
                     )
                     fresh.append(vector)
             with _vectors_file(index).open("r+b") as file:
-                file.seek(2 * DIMENSIONS * count)
+                file.seek(_WIDTH * count)
                 file.write(b"".join(vector.tobytes() for vector in fresh))
                 file.truncate()
             count += len(fresh)
@@ -181,10 +190,10 @@ class Likeness:
         count = int((index.note(_NOTE) or {}).get("count", 0))
         raw = b""
         with contextlib.suppress(OSError), _vectors_file(index).open("rb") as file:
-            raw = file.read(2 * DIMENSIONS * count)
-        whole = len(raw) // (2 * DIMENSIONS)
+            raw = file.read(_WIDTH * count)
+        whole = len(raw) // (_WIDTH)
         self.vectors: FloatArray = (
-            np.frombuffer(raw[: whole * 2 * DIMENSIONS], "<f2").reshape(-1, DIMENSIONS).astype(np.float32)
+            np.frombuffer(raw, "<f4", whole * DIMENSIONS).reshape(-1, DIMENSIONS).astype(np.float32, copy=False)
         )
 
     def __len__(self) -> int:
@@ -251,7 +260,7 @@ class Likeness:
 
 
 def _vectors_file(index: Index) -> Path:
-    return index.folder / "vectors.f16"
+    return index.folder / "vectors.f32"
 
 
 def _axes_file(index: Index) -> Path:

@@ -232,7 +232,9 @@ class Page:
         return {**told, "corrections": self._teacher.corrections}
 
     async def _undo(self, value: Json) -> Json:
-        return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(self.desk, value)
+        return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(
+            self.desk, value
+        )
 
     async def _playlist(self, request: Request) -> Response:
         numbers = actions.numbers_from(await _json(request), "tracks", MOST_PLAYLIST)

@@ -121,7 +121,7 @@ const LISTS = [
 
 function showNeeds(place, needs) {
   fill(place, h("ul", { class: "plain" }, LISTS.map(([why, words]) =>
-    h("li", {}, h("a", { href: `#/ear/${why}` }, h("strong", {}, count(needs[why] ?? 0)), ` ${words}`)))));
+    h("li", {}, h("a", { href: `#/ear/${why}` }, h("strong", {}, count(needs[why] ?? 0)), words)))));
 }
 
 function showWork(place, told) {
