@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import soundfile
@@ -244,7 +245,18 @@ class Stream:
         self._connection.request("GET", "/api/events", headers={"Host": f"127.0.0.1:{server.port}"})
         self._answer = self._connection.getresponse()
         assert self._answer.headers["content-type"].startswith("text/event-stream")
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection.sock is not None:
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._answer.close()
+        self._connection.close()
 
     def _read(self) -> None:
         kind = ""
@@ -266,21 +278,21 @@ class Stream:
 
 
 def test_two_tabs_hear_of_a_choice(page: Server) -> None:
-    tabs = [Stream(page), Stream(page)]
     number = row(page, "Alpha")["id"]
-    assert page.post("/api/choose", wish(page, "Alpha", "Jazz")).json["ok"]
-    for tab in tabs:
-        assert tab.wait_for("tracks", lambda numbers: number in numbers)
+    with Stream(page) as first, Stream(page) as second:
+        assert page.post("/api/choose", wish(page, "Alpha", "Jazz")).json["ok"]
+        for tab in (first, second):
+            assert tab.wait_for("tracks", lambda numbers: number in numbers)
 
 
 def test_what_another_program_tags_appears(page: Server, library: Path, heard: Path, song: bytes) -> None:
-    tab = Stream(page)
-    (library / "late.flac").write_bytes(song)
-    tags = FLAC(library / "late.flac")
-    tags.update({"title": "Late", "artist": "One"})
-    tags.save()
-    tag(settings_of(heard), library)
-    tab.wait_for("changed", lambda _: "Late" in names(page))
+    with Stream(page) as tab:
+        (library / "late.flac").write_bytes(song)
+        tags = FLAC(library / "late.flac")
+        tags.update({"title": "Late", "artist": "One"})
+        tags.save()
+        tag(settings_of(heard), library)
+        tab.wait_for("changed", lambda _: "Late" in names(page))
 
 
 def test_rows_go_with_the_index_and_come_again(heard: Path, library: Path) -> None:

@@ -21,7 +21,7 @@ export class Chooser {
     this.input = h("input", {
       type: "text", role: "combobox", "aria-expanded": "false", "aria-controls": this.id, "aria-autocomplete": "list",
       "aria-label": "Choose a genre", placeholder: "type a genre", autocomplete: "off",
-      oninput: () => this.look(), onkeydown: (event) => this.key(event), onblur: () => setTimeout(() => this.fold(), 150),
+      oninput: () => this.look(), onkeydown: (event) => this.key(event), onblur: () => setTimeout(() => document.activeElement !== this.input && this.fold(), 150),
     });
     this.element = h("div", { class: "chooser" }, this.chips,
       h("div", { class: "combo" }, this.input, this.list),

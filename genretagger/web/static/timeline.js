@@ -34,7 +34,7 @@ export class Timeline {
     this.element = h("div", { class: "sound" },
       h("div", { class: "pictures" }, this.slider,
         h("div", { class: "axis", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => h("span", {}, length(part * data.length_s))))),
-      h("div", { class: "now" }, h("h3", {}, "At ", this.clock), this.now));
+      h("div", { class: "now" }, h("h2", {}, "At ", this.clock), this.now));
     this.running = true;
     this.frame = this.frame.bind(this);
     this.redraw = this.redraw.bind(this);
