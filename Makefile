@@ -10,7 +10,7 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag serve test test-page screenshots test-all test-beets test-pythons browser wheels torture mutations soak load lint bench fit clean
+.PHONY: help install try tag serve test test-page screenshots test-all test-beets test-pythons browser wheels torture mutations soak load lint bench bench-page fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -107,6 +107,9 @@ bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.service
+
+bench-page: browser ## Measure each view of the page with 100,000 tracks (3 GB in .cache)
+	$(BIN)/python -m benchmarks.page
 
 # LABELLED: a folder of recordings with known genres, as numbers; benchmarks/labelled.py says what is in it.
 fit: $(VENV)/installed-dev ## Fit how the default model hears genres, and measure: make fit LABELLED=/path/to/labelled

@@ -21,7 +21,7 @@ from genretagger.files.durable import put_new
 from genretagger.shelf.flat import Row
 from genretagger.types import Json
 
-VERSION = 2
+VERSION = 3
 FOLDER = "shelf"
 """The folder of the index in the data folder."""
 
@@ -45,6 +45,7 @@ CREATE INDEX rows_year ON rows (year, id);
 CREATE INDEX rows_state ON rows (state, id);
 CREATE INDEX rows_payload ON rows (payload_hash);
 CREATE INDEX rows_album_id ON rows (album_id);
+CREATE INDEX rows_failed ON rows (id) WHERE cause = 'failed';
 CREATE INDEX rows_looked ON rows (id) WHERE looked IS NULL;
 CREATE TABLE genres (row INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, year INTEGER);
 CREATE INDEX genres_row ON genres (row);

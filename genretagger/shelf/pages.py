@@ -144,10 +144,10 @@ def overview(index: Index) -> Json:
         counts = by_year.setdefault(year, {})
         slot = name if name in leading else ""
         counts[slot] = counts.get(slot, 0) + count
-    looked = index.connection.execute("SELECT count(*) FROM rows WHERE looked IS NOT NULL").fetchone()[0]
+    unseen = index.connection.execute("SELECT count(*) FROM rows WHERE looked IS NULL").fetchone()[0]
     return {
         "tracks": sum(states.values()),
-        "looked": looked,
+        "looked": sum(states.values()) - unseen,
         "states": states,
         "failed": index.connection.execute("SELECT count(*) FROM rows WHERE cause = 'failed'").fetchone()[0],
         "genres": [{"name": row["name"], "count": row["count"]} for row in genres],

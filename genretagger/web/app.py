@@ -55,6 +55,7 @@ class Page:
         self._media = Media(desk)
         self._listening: dict[int, asyncio.Task[bytes]] = {}
         self._trying = asyncio.Semaphore(2)
+        self._mapped: tuple[Json, Json] | None = None
 
     def app(self) -> Guard:
         """What uvicorn runs."""
@@ -72,7 +73,7 @@ class Page:
             Route("/api/tracks", self._reader(_tracks), methods=get),
             Route("/api/albums", self._reader(_albums), methods=get),
             Route("/api/genres", self._reader(lambda books, _: views.genre_names(books)), methods=get),
-            Route("/api/map", self._reader(lambda books, _: views.points(books)), methods=get),
+            Route("/api/map", self._reader(self._map), methods=get),
             Route("/api/needs/{why}", self._reader(_needs), methods=get),
             Route("/api/track/{number:int}", self._reader(_track), methods=get),
             Route("/api/track/{number:int}/similar", self._reader(self._similar), methods=get),
@@ -184,6 +185,13 @@ class Page:
     def _similar(self, books: Books, request: Request) -> Json:
         number = number_of(request)
         return views.similar(books, self.desk.likeness(books), number, _number(request, "count", 12, 100))
+
+    def _map(self, books: Books, _: Request) -> Json:
+        """The map, made again only if there are more vectors or rows: it looks at all of them."""
+        state = (books.index.note("likeness"), books.index.note("looked_at"))
+        if self._mapped is None or self._mapped[0] != state:
+            self._mapped = state, views.points(books)
+        return self._mapped[1]
 
     async def _timeline(self, request: Request) -> Response:
         """The genres of a track over time: what is kept, or what is heard now; whoever asks meanwhile waits for it."""
