@@ -21,7 +21,7 @@ import urllib.request
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mutagen.flac
 import numpy as np
@@ -34,10 +34,13 @@ from benchmarks.page_library import make
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.shelf.index import Index
 
+FLAC: Any = mutagen.flac.FLAC
+Picture: Any = mutagen.flac.Picture
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "pictures"
 DOCS = ROOT / "docs" / "pictures"
 WIDTHS = {"wide": (1600, 1000), "narrow": (380, 800)}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 VIEWS = ("overview", "library", "albums", "track", "ear", "map")
 
 
@@ -89,11 +92,11 @@ def music(folder: Path) -> None:
                 sound = np.concatenate([drums(30), synthesise(30, 5)], axis=1)
             path = place / f"{number + 1:02} {title}.flac"
             soundfile.write(path, sound.T, RATE_HZ)
-            tags = mutagen.flac.FLAC(path)
+            tags: Any = FLAC(path)
             tags.update(
                 {"artist": "The Lighthouse Keepers", "album": name, "title": title, "date": str(1994 + 9 * album)}
             )
-            cover = mutagen.flac.Picture()
+            cover: Any = Picture()
             cover.data, cover.mime, cover.type = picture(album), "image/png", 3
             tags.add_picture(cover)
             tags.save()
@@ -154,8 +157,8 @@ def take(address: str, views: list[str]) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find(), args=["--no-sandbox"])
         for width, (wide, high) in WIDTHS.items():
-            for scheme in ("light", "dark"):
-                context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme)  # type: ignore[arg-type]
+            for scheme in SCHEMES:
+                context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme)
                 page = context.new_page()
                 page.on("console", lambda message: print(message.text) if message.type == "error" else None)
                 page.on("pageerror", lambda error: print(error))
@@ -183,9 +186,9 @@ def _open(page: Page, address: str, view: str) -> None:
         page.goto(f"{address}#/track/{found['rows'][0]['id']}")
         page.wait_for_selector(".timeline", timeout=60_000)
         page.wait_for_timeout(500)
-        page.locator(".timeline").click(
-            position={"x": 0.6 * page.locator(".timeline").bounding_box()["width"], "y": 40}
-        )  # type: ignore[index]
+        box = page.locator(".timeline").bounding_box()
+        if box is not None:
+            page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 40)
     page.wait_for_timeout(1200)
 
 
@@ -206,10 +209,10 @@ def main() -> None:
         played(small, CACHE / "music")
     wanted = sys.argv[1:] or list(VIEWS)
     for data_dir, views in ((large, ("overview", "library", "map")), (small, ("albums", "track", "ear"))):
-        if views := [view for view in views if view in wanted]:
+        if chosen := [view for view in views if view in wanted]:
             with served(data_dir) as address:
                 _settled(address)
-                take(address, views)
+                take(address, chosen)
 
 
 def _settled(address: str) -> None:

@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+for _name in ("starlette", "uvicorn"):  # the message says what is left out
+    pytest.importorskip(_name, reason="the extra `web` is not installed, so the page is not tested")
+
 WAIT_S = 60
 PASSWORD = "correct horse battery"
 
@@ -119,3 +124,11 @@ def serving(data_dir: Path, *options: str, **environment: str) -> Iterator[Serve
             process.kill()
             process.communicate()
             raise
+
+
+@contextlib.contextmanager
+def empty_library(folder: Path) -> Iterator[Server]:
+    """A server for a library with nothing in it, away from the configuration of whoever runs the tests."""
+    nowhere = str(folder / "no-config")
+    with serving(folder / "data", XDG_CONFIG_HOME=nowhere, XDG_DATA_HOME=nowhere) as running:
+        yield running

@@ -8,16 +8,23 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from command_helpers import settings as settings_of
 from command_helpers import tag
-from page_helpers import PASSWORD, Server, serving
+from page_helpers import PASSWORD, Server, empty_library, serving
 
 FOREIGN = "http://evil.example"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for an empty library, shared by the tests that change nothing."""
+    with empty_library(tmp_path_factory.mktemp("served")) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -307,8 +314,9 @@ def _path(server: Server, row: dict[str, object]) -> object:
 
 
 def test_hostile_tags_and_names_are_shown_as_they_are(
-    heard: Path, make_techno: Callable[..., Path], music: Path, hostile_name: bytes
+    heard: Path, make_techno: Callable[..., Path], music: Path
 ) -> None:
+    hostile_name = b"<img src=x onerror=document.title='taken'> \x1b[2J \xff.flac"
     song = Path(os.fsdecode(os.fsencode(music) + b"/" + hostile_name))
     title = "</script><script>alert(1)</script>\u202e\x07\u2028"
     make_techno(music / "x.flac", genre="<b>bold</b>", title=title, artist="=cmd()").rename(song)

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from typing import Any, Self
@@ -16,9 +17,8 @@ import soundfile
 from audio_factory import FORMATS, make, make_dsf, tone
 from command_helpers import settings as settings_of
 from command_helpers import tag
-from mutagen import File
-from mutagen.flac import FLAC, Picture
-from page_helpers import Server, serving
+from mutagen import File, flac
+from page_helpers import Server, empty_library, serving
 
 from genretagger.database.store import Store
 from genretagger.shelf.flat import State
@@ -27,6 +27,13 @@ GENRE = "Trance"
 """What the default model takes the test music for."""
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for an empty library, shared by the tests that change nothing."""
+    with empty_library(tmp_path_factory.mktemp("served")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -44,6 +51,14 @@ def page(heard: Path, library: Path) -> Iterator[Server]:
     with serving(heard) as running:
         running.until(lambda: names(running), lambda found: {"Alpha", "Beta", "Gamma"} <= found)
         yield running
+
+
+def tagged(path: Path) -> Any:
+    return flac.FLAC(path)  # type: ignore[no-untyped-call]
+
+
+def pictured() -> Any:
+    return flac.Picture()  # type: ignore[no-untyped-call]
 
 
 def rows(server: Server, query: str = "") -> list[dict[str, Any]]:
@@ -165,8 +180,8 @@ def test_a_file_that_is_gone_costs_one_answer(page: Server, library: Path) -> No
 
 
 def test_covers_come_from_tags_or_from_beside(page: Server, library: Path) -> None:
-    tags = FLAC(library / "a.flac")
-    picture = Picture()
+    tags = tagged(library / "a.flac")
+    picture = pictured()
     picture.data, picture.type, picture.mime = PNG, 3, "image/png"
     tags.add_picture(picture)
     tags.save()
@@ -288,7 +303,7 @@ def test_two_tabs_hear_of_a_choice(page: Server) -> None:
 def test_what_another_program_tags_appears(page: Server, library: Path, heard: Path, song: bytes) -> None:
     with Stream(page) as tab:
         (library / "late.flac").write_bytes(song)
-        tags = FLAC(library / "late.flac")
+        tags = tagged(library / "late.flac")
         tags.update({"title": "Late", "artist": "One"})
         tags.save()
         tag(settings_of(heard), library)
@@ -307,7 +322,7 @@ def test_rows_go_with_the_index_and_come_again(heard: Path, library: Path) -> No
         for end in ("-wal", "-shm"):
             Path(f"{file}{end}").unlink(missing_ok=True)
         with serving(heard) as server:
-            server.until(lambda server=server: names(server), lambda found: {"Alpha", "Beta", "Gamma"} <= found)
+            server.until(partial(names, server), lambda found: {"Alpha", "Beta", "Gamma"} <= found)
 
 
 def test_the_page_starts_without_any_library(server: Server) -> None:
