@@ -38,7 +38,7 @@ from genretagger.places import PREFIX, config_file, default_data_dir
 from genretagger.textfile import read_text
 from genretagger.types import Albums, Policy
 
-_ELSEWHERE = {f"{PREFIX}CONFIG"}  # read by this module, not options of their own
+_ELSEWHERE = {f"{PREFIX}CONFIG", f"{PREFIX}PAGE_PASSWORD"}  # read elsewhere, not options of their own
 
 
 _FOLDERS_OF_OTHERS = (

@@ -16,9 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -37,19 +35,15 @@ from genretagger.database.values import Known
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.discover import whole
 from genretagger.files.durable import saved
+from genretagger.files.playlist import to_playlist
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
+    from genretagger.config import Settings
     from genretagger.database.reports import Part
     from genretagger.database.store import Store
-
-_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What some reader takes for the end of a line, or a terminal for a command."""
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""How an address begins: a player would fetch `http:x.mp3` from the network."""
 
 
 class Format(StrEnum):
@@ -83,6 +77,13 @@ def export(
     genre: Annotated[
         list[str] | None, typer.Option("--genre", "-g", help="Only tracks of this genre; may be given several times.")
     ] = None,
+    similar_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=any_path, help="Only tracks that sound like this one, nearest first, behind it."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="With --similar-to: how many tracks.")] = 20,
     min_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Only tracks that reach this score: in the --genre, or in their best genre."),
@@ -96,11 +97,19 @@ def export(
     from genretagger.database.store import Store
 
     chosen = format_ or _format_of(target)
+    if similar_to is not None and paths:
+        raise ConfigError("paths and --similar-to were both given", hint="Leave out one of the two")
     settings = load()
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(settings.database, create=False, read_only=True))
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
-        rows = _chosen(_known(store, paths or [], _parts(chosen, genre or [], min_score)), genre or [], min_score)
+        chosen_parts = _parts(chosen, genre or [], min_score)
+        known = (
+            _known(store, paths or [], chosen_parts)
+            if similar_to is None
+            else _alike(settings, store, similar_to, count)
+        )
+        rows = _chosen(known, genre or [], min_score)
         if chosen is Format.CSV:
             count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
         elif chosen is Format.JSON:
@@ -153,6 +162,16 @@ def _known(store: Store, paths: Iterable[Path], parts: frozenset[Part]) -> Itera
             roots.append(path)
     for root in roots or [None]:
         yield from store.reports.get_all(root, parts)
+
+
+def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator[Known]:
+    """A track, and those that sound like it."""
+    from genretagger.cli.similar import nearest
+
+    own = store.reports.get(whole(path))
+    if own is not None:
+        yield own
+    yield from (each.known for each in nearest(settings, store, path, count))
 
 
 def genres_of(known: Known) -> tuple[str, ...]:
@@ -257,20 +276,21 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
     """
-    base = None if folder is None else Path(os.path.realpath(folder))
     count = gone = 0
-    sink.write(b"#EXTM3U\n")
-    for known in rows:
-        if known.track is None:
-            continue
-        if not known.path.exists():
-            gone += 1
-            continue
-        duration_s = known.track.duration_s
-        seconds = round(duration_s) if duration_s is not None and math.isfinite(duration_s) else -1
-        line = f"#EXTINF:{seconds},{_called(known.track, known.path)}\n{_entry(known.path, base)}\n"
-        sink.write(line.encode("utf-8"))
-        count += 1
+
+    def there() -> Iterator[tuple[Path, Track]]:
+        nonlocal count, gone
+        for known in rows:
+            if known.track is None:
+                continue
+            if not known.path.exists():
+                gone += 1
+                continue
+            count += 1
+            yield known.path, known.track
+
+    for part in to_playlist(there(), folder):
+        sink.write(part)
     if gone and not count:
         raise GenretaggerError(
             f"none of the {plural(gone, 'file')} is there, so no playlist was made", hint="Is the drive mounted?"
@@ -278,35 +298,3 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     if gone:
         output.notice(f"left out {plural(gone, 'file')} that can no longer be found")
     return count
-
-
-def _called(track: Track, path: Path) -> str:
-    """What a player shows: artist and title, or the name of the file."""
-    credits = track.credits
-    if credits is None or not credits.title:
-        return printable(path.stem)
-    return printable(" - ".join(part for part in (credits.artist, credits.title) if part))
-
-
-def _entry(path: Path, base: Path | None) -> str:
-    """The line of a playlist that leads to a file."""
-    shown = os.fspath(path)
-    try:
-        shown.encode("utf-8")
-    except UnicodeEncodeError:
-        return path.as_uri()
-    if _BREAKS.search(shown) or shown != shown.strip():
-        return path.as_uri()
-    if base is None:
-        return shown
-    folder = _real(path.parent)
-    if len(os.path.commonpath((folder, base))) <= len(base.anchor):
-        return shown
-    line = os.path.relpath(folder / path.name, base)
-    return f"./{line}" if line.startswith(("#", " ")) or _ADDRESS.match(line) else line
-
-
-@lru_cache(maxsize=1024)
-def _real(folder: Path) -> Path:
-    """A folder with its links followed, since `..` leads out of where a link points to."""
-    return Path(os.path.realpath(folder))

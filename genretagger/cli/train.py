@@ -107,6 +107,9 @@ def train(
     ] = 4096,
     report: Report = None,
     as_json: AsJson = False,
+    lines: Annotated[
+        bool, typer.Option("--progress", hidden=True, help="Progress as JSON lines on standard error.")
+    ] = False,
 ) -> None:
     """Learn your own genres from tracks that have some, and say how well they are heard.
 
@@ -211,7 +214,8 @@ def train(
         for note in notes:
             output.notice(note)
 
-    gather(settings.model_copy(update={"model": backbone}), paths or [], source, names, learn, shown=not as_json)
+    listening = settings.model_copy(update={"model": backbone})
+    gather(listening, paths or [], source, names, learn, shown=not as_json, lines=lines)
     tell_failures(failures[0].failures if failures else ())
 
 

@@ -68,6 +68,17 @@ class Reports(Repository):
             writes = self._writes(connection, WRITES.c.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
+    def get_some(self, paths: Sequence[Path]) -> list[Known]:
+        """Everything that is known of a few paths, in their order; those that were never seen are left out.
+
+        Args:
+            paths: at most as many as one statement may name.
+        """
+        with self._access.read() as connection:
+            rows = self._sound(connection, TRACKS, select(TRACKS).where(TRACKS.c.path.in_(paths)))
+            known = {each.path: each for each in self._known(connection, rows)}
+        return [known[path] for path in paths if path in known]
+
     def get_all(self, under: Path | None = None, parts: frozenset[Part] = EVERYTHING) -> Iterator[Known]:
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
 

@@ -28,6 +28,7 @@ from genretagger.database.analyses import Analyses, Models
 from genretagger.database.decisions import Decisions
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
+from genretagger.database.listings import Listings
 from genretagger.database.place import (
     SIDE_FILES,
     Lost,
@@ -63,7 +64,7 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports: the repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings: the repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -77,6 +78,7 @@ class Store:
         self.writes = Undos(access, self.runs)
         self.jobs = Jobs(access)
         self.reports = Reports(access)
+        self.listings = Listings(access)
 
     @classmethod
     def open(

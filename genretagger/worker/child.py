@@ -35,7 +35,7 @@ from genretagger.errors import (
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track, Window
-from genretagger.worker import protocol
+from genretagger.worker import protocol, shown
 from genretagger.worker.limits import (
     LEAST_MB,
     SYSTEM_FAULT_STATUS,
@@ -187,6 +187,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "hear": hear,
     "trace": trace,
     "write": write,
+    "look": shown.look,
+    "cover": shown.cover,
+    "transcode": shown.transcode,
 }
 
 
