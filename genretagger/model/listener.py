@@ -22,7 +22,7 @@ from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
 from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
-from genretagger.model.said import Said, kept
+from genretagger.model.said import Said
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
@@ -173,8 +173,11 @@ class Listener:
         if self._learned is not None and self._learned.ears:
             together = mean_odds(odds.reshape(len(self._learned.ears), -1), self._learned.line)
         own = np.tile(1 / (1 + np.exp(-np.clip(together, -80, 80))), (len(heard.values), 1))
-        values, embedding = kept(own, np.concatenate([odds, heard.embedding @ axes + origin]))
-        return Activations(np.concatenate([values, heard.values], axis=1), embedding, heard.provider)
+        return Activations(
+            np.concatenate([own.astype(np.float16), heard.values], axis=1),
+            np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),
+            heard.provider,
+        )
 
     def hear(self, frames: Frames) -> Activations:
         """Run the model over the windows of a track, and wait for it; see `submit`."""
