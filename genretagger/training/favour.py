@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 REGRESSION, MUSICNN, SCRATCH = "regression", "musicnn", "scratch"
-TITLES = {REGRESSION: "regression", MUSICNN: "network, from musicnn", SCRATCH: "network, from scratch"}
+TITLES = {REGRESSION: "regression", MUSICNN: "network (from musicnn)", SCRATCH: "network (from scratch)"}
 """The ways, the cheapest first."""
 _SURE = 1.64
 """Standard deviations that a more costly way must be better by: one in twenty by chance."""
