@@ -28,7 +28,7 @@ from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Frames, Json, Sound, TagChange, Trace, Track
 from genretagger.worker import protocol
 from genretagger.worker.handle import Child, NotBegun, Reply
-from genretagger.worker.limits import Limits
+from genretagger.worker.limits import Limits, hopeless_limit
 
 __all__ = ["Limits", "WorkerPool"]
 
@@ -52,9 +52,12 @@ class WorkerPool:
 
     Raises:
         ConfigError: no child can be started by this Python.
+        NoWorkersError: the limit on memory leaves too little for any file.
     """
 
     def __init__(self, jobs: int, limits: Limits | None = None, *, command: Sequence[str] | None = None) -> None:
+        if (cause := hopeless_limit()) is not None:
+            raise NoWorkersError(f"no child process can be started: {cause}", hint=_START)
         self._limits = limits or Limits()
         self._command = list(command) if command is not None else launch.command("worker")
         self._jobs = jobs
