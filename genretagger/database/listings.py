@@ -16,8 +16,10 @@ from sqlalchemy import LargeBinary, func, select, text, type_coerce
 from genretagger.database.access import Repository
 from genretagger.database.columns import now
 from genretagger.database.models import ANALYSES, DECISIONS, TRACKS, WRITES
+from genretagger.database.packing import unpacked
 from genretagger.database.paths import BATCH
 from genretagger.database.values import Hearing
+from genretagger.types import FloatArray
 
 EMBEDDING_ROWS = 200
 """How many embeddings are read at a time; each takes some 7 kB, behind 20 kB of activations."""
@@ -119,8 +121,8 @@ class Listings(Repository):
             row = connection.execute(wanted).first()
         return None if row is None else (row.model_id, row.plan)
 
-    def get_embeddings(self, ear: tuple[int, str], *, after: int = 0) -> Iterator[tuple[int, str, bytes]]:
-        """Number, payload hash and embedding, little-endian float32, of what a model heard.
+    def get_embeddings(self, ear: tuple[int, str], *, after: int = 0) -> Iterator[tuple[int, str, FloatArray]]:
+        """Number, payload hash and embedding, (dimensions,) float32, of what a model heard.
 
         Args:
             ear: from `get_main_ear`.
@@ -134,5 +136,7 @@ class Listings(Repository):
         )
         for page in self._pages(wanted, ANALYSES.c.id, rows=EMBEDDING_ROWS):
             for payload_hash, embedding, number in page:
-                if isinstance(payload_hash, str) and isinstance(embedding, bytes) and len(embedding) % 4 == 0:
-                    yield number, payload_hash, embedding
+                if isinstance(payload_hash, str) and isinstance(embedding, bytes):
+                    values = unpacked(embedding, shape=None, plain="<f4")
+                    if values is not None:
+                        yield number, payload_hash, values.astype("<f4", copy=False)

@@ -94,8 +94,7 @@ def _fit(store: Store, index: Index, ear: tuple[int, str]) -> dict[str, object]:
 
     sample: list[FloatArray] = []
     random = np.random.default_rng(0)
-    for number, (_, _, blob) in enumerate(store.listings.get_embeddings(ear)):
-        row = np.frombuffer(blob, "<f4")
+    for number, (_, _, row) in enumerate(store.listings.get_embeddings(ear)):
         if sample and len(row) != len(sample[0]):
             continue
         if len(sample) < _SAMPLE:
@@ -164,8 +163,7 @@ def _append(
         hashes.clear()
         rows.clear()
 
-    for number, payload_hash, blob in store.listings.get_embeddings(ear, after=after):
-        row = np.frombuffer(blob, "<f4")
+    for number, payload_hash, row in store.listings.get_embeddings(ear, after=after):
         after = number
         if len(row) != len(mean):
             continue
@@ -253,7 +251,7 @@ class Likeness:
                     by_artist[row["artist_key"]] = by_artist.get(row["artist_key"], 0) + 1
                     if by_artist[row["artist_key"]] > _MOST_OF_ARTIST:
                         continue
-                chosen.append((row["id"], row["path"], round(float(alike[position]), 4)))
+                chosen.append((row["id"], row["path"], round(max(0.0, float(alike[position])), 4)))
                 if len(chosen) == count:
                     return chosen
         return chosen

@@ -29,7 +29,8 @@ def test_the_nearest_come_first(
     found = genretagger("similar", music / "a.flac", "--json")
     assert found.status == 0, found.err
     ours = [each for each in found.lines if each["path"].startswith(str(music))]
-    assert [each["path"] for each in ours] == [str(music / "b.mp3"), str(music / "tone.flac")]
+    assert [each["path"] for each in ours] == [str(music / "b.mp3")]  # a steady tone has nothing to compare
+    assert all(0 <= each["alike"] <= 1 for each in found.lines)
     assert [each["alike"] for each in found.lines] == sorted((each["alike"] for each in found.lines), reverse=True)
     assert str(music / "a.flac") not in [each["path"] for each in found.lines]
     playlist = music / "list.m3u8"
