@@ -28,7 +28,7 @@ from genretagger.database.store import Store
 from genretagger.model import InstalledModel
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.page
 PART_S = 24.0
@@ -279,6 +279,28 @@ def test_a_correction_by_keyboard_is_the_owners_and_undo_takes_it_back(page: Pag
     page.wait_for_function("() => document.querySelector('#told').textContent.includes('Undone')")
     assert genres(song) == []
     assert served.ask(f"/api/track/{number_of(served, song.name)}").json["genres"] == []
+
+
+def test_who_types_before_the_names_of_genres_are_there_gets_the_same(page: Page, served: Server, place: Path) -> None:
+    """The answer is held back until all is typed: `jaz` still means Jazz, and is no new genre."""
+    held: list[Route] = []
+    page.route("**/api/genres", lambda route: held.append(route))
+    number = number_of(served, "yours.flac")
+    page.goto(f"{served.address}/#/track/{number}")
+    page.wait_for_selector(".headline .genre >> text=Polka")
+    page.get_by_role("button", name="Change the genre").click()
+    page.wait_for_selector(".chooser input:focus")
+    page.keyboard.press("Backspace")
+    page.keyboard.type("jaz")
+    page.keyboard.press("Enter")
+    page.keyboard.type("Polk")
+    assert held
+    for each in held:
+        each.continue_()
+    page.wait_for_selector("[role=option] >> text=Polka")
+    page.keyboard.press("Enter")
+    assert page.locator(".chosen button").all_inner_texts() == ["Jazz ✕", "Polka ✕"]
+    page.keyboard.press("Escape")
 
 
 def test_two_tabs_agree(page: Page, served: Server, place: Path) -> None:

@@ -31,7 +31,11 @@ export class Chooser {
         h("button", { class: "main", onclick: () => this.finish() }, "Save"),
         h("button", { onclick: () => this.left() }, "Cancel")));
     this.show();
-    if (!names) get("/api/genres").then((found) => { names = found; }).catch(complain);
+    // somebody may type before the names are there
+    this.ready = names ? Promise.resolve() : get("/api/genres").then((found) => {
+      names = found;
+      if (this.input.value) this.look();
+    }).catch(complain);
   }
 
   focus() {
@@ -53,13 +57,18 @@ export class Chooser {
     this.show();
   }
 
-  look() {
-    const part = this.input.value.trim().toLowerCase();
+  matches(text) {
+    const own = text.trim();
+    const part = own.toLowerCase();
     const starts = (names ?? []).filter((name) => name.toLowerCase().startsWith(part));
     const holds = (names ?? []).filter((name) => !name.toLowerCase().startsWith(part) && name.toLowerCase().includes(part));
-    this.found = part ? [...starts, ...holds].slice(0, 8) : [];
-    const own = this.input.value.trim();
-    if (own && !this.found.some((name) => name.toLowerCase() === part)) this.found.push(own);
+    const found = part ? [...starts, ...holds].slice(0, 8) : [];
+    if (own && !found.some((name) => name.toLowerCase() === part)) found.push(own);
+    return found;
+  }
+
+  look() {
+    this.found = this.matches(this.input.value);
     this.at = this.found.length ? 0 : -1;
     this.unfold();
   }
@@ -88,14 +97,25 @@ export class Chooser {
     this.show();
   }
 
+  takeLater(text) {
+    this.input.value = "";
+    this.fold();
+    this.ready.then(() => {
+      const name = this.matches(text)[0];
+      if (name && !this.chosen.includes(name)) this.chosen.push(name);
+      this.show();
+    });
+  }
+
   key(event) {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       if (!this.found.length) return;
       this.at = (this.at + (event.key === "ArrowDown" ? 1 : -1) + this.found.length) % this.found.length;
       this.unfold();
     } else if (event.key === "Enter") {
-      if (this.at >= 0) this.take(this.found[this.at]);
-      else this.finish();
+      if (this.at < 0) this.ready.then(() => this.finish());
+      else if (names) this.take(this.found[this.at]);
+      else this.takeLater(this.input.value);
     } else if (event.key === "Escape") {
       if (this.found.length) this.fold();
       else this.left();
