@@ -34,6 +34,8 @@ _SAMPLE = 8000
 """Tracks from which the directions are found; their embeddings take 50 MB."""
 
 _FEW = 3
+_NO_MIDDLE = 50
+"""Vectors are seen from the middle of all tracks only if there are at least so many of them."""
 _MOST_OF_ARTIST = 2
 _LOOKED_AT = 400
 _NOTE = "likeness"
@@ -103,8 +105,10 @@ def _fit(store: Store, index: Index, ear: tuple[int, str]) -> dict[str, object]:
             sample[place] = row
     matrix = np.stack(sample) if sample else np.zeros((0, DIMENSIONS), np.float32)
     fitted = len(matrix)
-    mean = matrix.mean(axis=0) if fitted else np.zeros(matrix.shape[1], np.float32)
-    scale = 1 / np.maximum(matrix.std(axis=0), 1e-6) if fitted > 1 else np.ones(matrix.shape[1], np.float32)
+    # Seen from the middle of a few tracks, even two of one kind lie in opposite directions.
+    mean = matrix.mean(axis=0) if fitted >= _NO_MIDDLE else np.zeros(matrix.shape[1], np.float32)
+    spread = np.sqrt(np.mean((matrix - mean) ** 2, axis=0)) if fitted else np.ones(matrix.shape[1], np.float32)
+    scale = 1 / np.maximum(spread, 1e-6)
     matrix = np.nan_to_num((matrix - mean) * scale).clip(-8, 8)
     _, vectors = np.linalg.eigh(matrix.T @ matrix)
     axes = vectors[:, ::-1][:, :DIMENSIONS]

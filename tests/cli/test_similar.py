@@ -30,6 +30,7 @@ def test_the_nearest_come_first(
     assert found.status == 0, found.err
     ours = [each for each in found.lines if each["path"].startswith(str(music))]
     assert [each["path"] for each in ours] == [str(music / "b.mp3")]  # a steady tone has nothing to compare
+    assert ours[0]["alike"] > 0.5  # also in a library of a few tracks
     assert all(0 <= each["alike"] <= 1 for each in found.lines)
     assert [each["alike"] for each in found.lines] == sorted((each["alike"] for each in found.lines), reverse=True)
     assert str(music / "a.flac") not in [each["path"] for each in found.lines]
