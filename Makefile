@@ -10,7 +10,8 @@ MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install try tag test test-all test-archive archive-kills test-beets test-pythons wheels torture mutations soak load lint bench fit clean
+.PHONY: help install try tag serve test test-page test-pythons test-network test-archive archive-kills test-beets test-all \
+	browser screenshots wheels torture mutations soak load lint bench bench-stages bench-page fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -37,6 +38,31 @@ tag: $(VENV)/installed ## Write genres into the music of a folder: make tag MUSI
 	@if [ -z "$$MUSIC" ]; then echo "Which folder? make tag MUSIC=/path/to/music" >&2; exit 2; fi
 	@$(BIN)/genretagger tag -- "$$MUSIC"
 
+$(VENV)/installed-web: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[web]'
+	@touch $@
+
+serve: $(VENV)/installed-web ## Listen to the music of a folder, write nothing, and show it in a browser: make serve MUSIC=/path/to/music
+	@if [ -z "$$MUSIC" ]; then echo "Which folder? make serve MUSIC=/path/to/music" >&2; exit 2; fi
+	@$(BIN)/genretagger tag --dry-run -- "$$MUSIC" || [ $$? -eq 1 ]
+	@$(BIN)/genretagger serve --open
+
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,browser]'
+	@touch $@
+
+# The tests take the Chromium that is there (CHROMIUM=/path/to/it names one), or install Debian's.
+CHROMIUM ?=
+export CHROMIUM
+browser: $(VENV)/installed-browser
+	@$(BIN)/python tests/web/chromium.py
+
+test-page: browser ## Run the tests of the page in a real Chromium, which is installed if it is missing
+	$(BIN)/python -m pytest -n 0 -m page tests/web
+
+screenshots: browser ## Take a picture of each view of the page, for docs/page.md
+	$(BIN)/python -m benchmarks.page_pictures
+
 soak: $(VENV)/installed-dev ## Let the service run while files come and go: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -n 0 -s -m soak
 
@@ -53,7 +79,7 @@ test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
 test-all: lint ## Run all tests, the slow and exhaustive ones too
-	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons and not archive' --timeout 1800
+	$(BIN)/python -m pytest -m 'not torture and not soak and not load and not mutations and not pythons and not network and not page and not archive' --timeout 1800
 
 torture: $(VENV)/installed-dev ## Kill and fail a write at each of its system calls, for every container (half an hour)
 	$(BIN)/python -m pytest -m torture --timeout 1800
@@ -90,13 +116,30 @@ archive-kills: $(ARCHIVE)/installed ## The same with 2,000 tracks and ten rounds
 test-pythons: $(VENV)/installed-dev ## Run a little of everything under every Python found here, with the newest and the lowest dependencies
 	$(BIN)/python tests/pythons/every_python.py $(if $(RECORD),--record)
 
+# A place of its own, because PyTorch is large. tests/network/cpu_torch.py finds the build without CUDA.
+NETWORK := .cache/network
+$(NETWORK)/installed: pyproject.toml tests/network/cpu_torch.py
+	$(PYTHON) -m venv $(NETWORK)
+	$(NETWORK)/bin/python tests/network/cpu_torch.py
+	$(NETWORK)/bin/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+test-network: $(NETWORK)/installed ## Train networks on synthesised sound, with the CPU build of PyTorch (minutes)
+	$(NETWORK)/bin/python -m pytest -n 0 -m network tests/network
+
 wheels: $(VENV)/installed-dev ## Check that every dependency has a wheel for each platform and Python
 	$(BIN)/python tests/pythons/wheels.py
 
-bench: $(VENV)/installed-dev ## Measure seconds a track by stage, and memory
+bench: $(VENV)/installed-dev ## Measure speed and memory; writes the table of docs/performance.md (20 minutes)
+	$(BIN)/python -m benchmarks.speed --write $(MUSIC)
+
+bench-stages: $(VENV)/installed-dev ## Measure seconds a track by stage, writing, and the service
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.service
+
+bench-page: browser ## Measure each view of the page with 100,000 tracks (3 GB in .cache)
+	$(BIN)/python -m benchmarks.page
 
 # LABELLED: a folder of recordings with known genres, as numbers; benchmarks/labelled.py says what is in it.
 fit: $(VENV)/installed-dev ## Fit how the default model hears genres, and measure: make fit LABELLED=/path/to/labelled

@@ -7,6 +7,7 @@ track, because known audio is not decoded again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,19 @@ def _note(time: npt.NDArray[np.float64], midi: int, overtones: int) -> npt.NDArr
     return np.asarray(sum(np.sin(2 * np.pi * hz * part * time) / part for part in range(1, overtones + 1)))
 
 
-def make_tracks(folder: Path, seconds: float, each: int) -> list[Path]:
+def make_tracks(folder: Path, seconds: float, each: int, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
     """Encode tracks, a few of each container.
 
     Args:
         folder: an existing folder to put them in.
         seconds: the length of each.
         each: how many of each container.
+        formats: the containers, keys of `FORMATS`.
 
     Returns:
         Their paths.
     """
-    suffixes = [*FORMATS] * each
+    suffixes = [*formats] * each
     paths = [folder / f"{number:02}.{suffix}" for number, suffix in enumerate(suffixes)]
     for number, (path, suffix) in enumerate(zip(paths, suffixes, strict=True)):
         _encode(path, suffix, synthesise(seconds, number, FORMATS[suffix][3]))

@@ -54,6 +54,10 @@ class Cause(StrEnum):
     GENRE_CHANGED_SINCE_PLAN = "genre_changed_since_plan"
     CHANGED_SINCE_PLAN = "changed_since_plan"
 
+    # what the owner chose on the page
+    CHOSEN_LISTENING = "chosen_listening"
+    CHANGED_BY_ANOTHER = "changed_by_another"
+
     # undo and redo
     UNDO = "undo"
     REDO = "redo"

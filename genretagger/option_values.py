@@ -43,8 +43,10 @@ def words(value: object) -> object:
 
 
 def window_count(value: object) -> object:
-    """Take the word `all` for "listen to everything"."""
-    return None if isinstance(value, str) and value.strip().lower() == "all" else value
+    """Take the word `all` for "listen to everything"; `auto` in any spelling."""
+    if isinstance(value, str) and value.strip().lower() in ("all", "auto"):
+        return None if value.strip().lower() == "all" else "auto"
+    return value
 
 
 def writable(aliases: dict[str, str]) -> dict[str, str]:

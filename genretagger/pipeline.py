@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.audio.windows import MOST_COLUMNS
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
@@ -40,10 +41,11 @@ from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import planned
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
+from genretagger.steps.schedule import Flow, Kept, Step, Then, in_groups, wait_for
+from genretagger.steps.timeline import timeline
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Frames, Heard, Outcome, Stamp, Status, Track
+from genretagger.types import Albums, Decision, Frames, Heard, Outcome, Stamp, Status, Timeline, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -89,6 +91,28 @@ class Pipeline(Rewriting):
             raise
         albums = Each() if self._settings.album is Albums.EACH else ByFolder()
         return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
+
+    def timeline(self, path: Path, *, columns: int = 1024, fourier: bool = False) -> Timeline:
+        """Give the genres of one file over time, and a picture of it. All of it is heard; nothing is stored or changed.
+
+        May be called from any thread.
+
+        Args:
+            path: the file.
+            columns: the most columns of the picture, at most `MOST_COLUMNS`.
+            fourier: picture the frequencies of the Fourier transform instead of the mel bands.
+
+        Raises:
+            GenretaggerError: the file cannot be read or heard, or the model fails.
+            ValueError: so many columns are not given.
+        """
+        if not 1 <= columns <= MOST_COLUMNS:
+            raise ValueError(f"a picture has 1 to {MOST_COLUMNS} columns, not {columns}")
+        try:
+            return wait_for(timeline(path.absolute(), self._workers, self.listener, columns=columns, fourier=fourier))
+        except FileError as error:
+            error.path = error.path or path
+            raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
@@ -153,7 +177,7 @@ class Pipeline(Rewriting):
         heard: Iterator[Heard | FileError] = self._run(map(flow, files), stop)
         yield from heard
 
-    def frames(self, file: Found, run: Run) -> Unheard | None:
+    def unheard(self, file: Found, run: Run) -> Unheard | None:
         """Take one file as far as the model: what `tag` would have it listen to; None if there is nothing.
 
         For a front end that runs the model elsewhere: it stores what that said by `Knowledge.keep_heard`, and has `tag`
@@ -168,6 +192,31 @@ class Pipeline(Rewriting):
             return None if frames is None else Unheard(track, frames)
 
         return wait_for(safely(file.path, work, lambda _: None))
+
+    def frames(
+        self, paths: Iterable[Path], *, count: int, stop: Future[None]
+    ) -> Iterator[tuple[Path, Frames | FileError]]:
+        """Decode tracks as the first ear of the model takes them, and hear nothing.
+
+        Args:
+            paths: the files.
+            count: the most windows of each.
+            stop: when done, the iteration ends soon.
+
+        Yields:
+            Each file with its windows, or why it cannot be decoded, in the order in which they end.
+        """
+        ears = self.listener.request["ears"][:1]
+
+        def decoded(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
+            frames: Frames = yield Step(self._workers.hear(path, count=count, ears=ears))
+            return path, frames
+
+        def flow(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
+            return safely(path, partial(decoded, path), lambda error: (path, error))
+
+        found: Iterator[tuple[Path, Frames | FileError]] = self._run(map(flow, paths), stop)
+        yield from found
 
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
         """Take one file to where it waits for the others of its album; a failure is recorded."""

@@ -178,7 +178,7 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.HAS_GENRE: _has_genre,
     Cause.HAS_THESE: _fixed("it ", "has these genres already"),
     Cause.UNDONE: _fixed("", "its genre was undone", _FORCE),
-    Cause.CHOSEN_BY_OWNER: _fixed("", "you chose its genre in a plan", _FORCE),
+    Cause.CHOSEN_BY_OWNER: _fixed("", "you chose its genre", _FORCE),
     Cause.CHANGED_BY_OWNER: _fixed("", "its genre was changed after genretagger wrote it, so it is yours", _FORCE),
     Cause.HANDLED_BEFORE: _fixed("it ", "was handled before", ", and its tags were edited by another program since"),
     Cause.TOO_SHORT: _too_short,
@@ -198,6 +198,10 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.OTHER_THAN_PLANNED: _fixed("", "another recording lies there than when the plan was made", ". Plan it anew"),
     Cause.GENRE_CHANGED_SINCE_PLAN: _fixed("", "its genre was changed since the plan was made", ". Plan it anew"),
     Cause.CHANGED_SINCE_PLAN: _fixed("it ", "was changed since the plan was made", ". Plan it anew"),
+    Cause.CHOSEN_LISTENING: _fixed("", "chosen by you while listening"),
+    Cause.CHANGED_BY_ANOTHER: _fixed(
+        "", "its genre was changed meanwhile", ", in another window or by another program"
+    ),
     Cause.UNDO: _of_write("undo"),
     Cause.REDO: _of_write("redo"),
     Cause.OTHER_RECORDING: _fixed("", "another recording lies there now"),

@@ -23,7 +23,10 @@ def printable(value: str | os.PathLike[str]) -> str:
 
     A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`, others as `\u202e`.
     """
-    return "".join(_show(character) for character in os.fspath(value))
+    text = os.fspath(value)
+    if text.isprintable():  # as almost every name is, and a long history has many
+        return text
+    return "".join(_show(character) for character in text)
 
 
 def quoted(text: str) -> str:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
 
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     HalfArray: TypeAlias = npt.NDArray[np.float16]
+    FlagArray: TypeAlias = npt.NDArray[np.bool_]
 else:
-    FloatArray = HalfArray = Any
+    FloatArray = HalfArray = FlagArray = Any
 
 Json: TypeAlias = Any
 """Whatever the `json` module gives and takes."""
@@ -131,6 +132,64 @@ class Frames:
 
     windows: tuple[Window, ...]
     mels: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A whole track as a picture: how loud each band is in each column of time, and the wave itself.
+
+    Attributes:
+        levels_db: (bands, columns) float32, -80 to 0: how far below the loudest place of the picture; low bands first.
+        bands_hz: (bands,) float32, the middle of each band, rising.
+        envelope: (columns, 2) float32, the lowest and the highest sample of each column, -1 to 1 unless it clips.
+        column_s: seconds of a column; the last one may be shorter.
+        length_s: seconds of the track, as it was decoded.
+    """
+
+    levels_db: FloatArray
+    bands_hz: FloatArray
+    envelope: FloatArray
+    column_s: float
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """A whole track as a model takes it, and as a picture.
+
+    Attributes:
+        windows: all of the track, one after the other; in a very long track every second, fourth … one.
+        frames: those of them in which something happens.
+        picture: of all of it.
+    """
+
+    windows: tuple[Window, ...]
+    frames: Frames
+    picture: Picture
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """The genres of a track over time.
+
+    Attributes:
+        seconds: (n,) float32, where each window starts, rising.
+        window_s: seconds that the model hears at once.
+        genres: every genre that the model can hear, the one with the highest mean score first.
+        scores: (n, genres) float32, 0 to 1: the score that a decision on this window alone would give; 0 in windows in
+            which nothing happens.
+        heard: (n,) bool, the windows in which something happens.
+        picture: of the same track.
+        model: the name of the model.
+    """
+
+    seconds: FloatArray
+    window_s: float
+    genres: tuple[str, ...]
+    scores: FloatArray
+    heard: FlagArray
+    picture: Picture
+    model: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

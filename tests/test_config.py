@@ -33,6 +33,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("min_score", 0.5, "0.25", 0.25, "0.125", 0.125, 1, 1.0),
         ("add_parents", False, "true", True, "no", False, True, True),
         ("windows", 16, '"all"', None, "8", 8, "ALL", None),
+        ("windows", 16, '"auto"', "auto", "Auto", "auto", "8", 8),
         ("policy", Policy.KEEP, '"add"', Policy.ADD, "replace", Policy.REPLACE, Policy.ADD, Policy.ADD),
         ("capitalisation", Capitalisation.STANDARD, '"lower"', "lower", "title", "title", "lower", "lower"),
         ("allow", (), '["Pop", "Rock"]', ("Pop", "Rock"), "Jazz , Folk,", ("Jazz", "Folk"), ["Ska"], ("Ska",)),

@@ -19,9 +19,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"database"}),
     frozenset({"audio", "tags"}),
     frozenset({"model", "worker"}),
-    frozenset({"steps", "training"}),
+    frozenset({"steps", "training", "shelf"}),
     frozenset({"pipeline"}),
-    frozenset({"daemon", "beets", "archive", "cli", "__main__"}),
+    frozenset({"daemon", "beets", "web", "archive", "cli", "__main__"}),
 )
 """From the ground up. A room may import what lies below it, and nothing beside it or above."""
 
@@ -35,7 +35,8 @@ BESIDE = {
         ("places", "errors"),
     ),
     *(("strict", "types"), ("launch", "errors")),
-    *(("cli", "daemon"), ("cli", "archive"), ("__main__", "cli"), ("__main__", "daemon")),
+    *(("cli", "daemon"), ("cli", "archive"), ("cli", "web"), ("web", "daemon")),
+    *(("__main__", "cli"), ("__main__", "daemon")),
 }
 """The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from genretagger.text import plural, printable, quoted, relative, without_quote
+from genretagger.text import is_blank, plural, printable, quoted, relative, without_quote
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 """Surrogates too: Python's file names hold them for bytes that are no UTF-8."""
@@ -102,3 +102,25 @@ def test_a_cell_that_a_spreadsheet_would_run_is_quoted(first: str) -> None:
 @pytest.mark.parametrize("cell", ["Rock", "'Round Midnight", "a=b", ""])
 def test_other_cells_stay_as_they_are(cell: str) -> None:
     assert quoted(cell) == without_quote(cell) == cell
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \t\u00a0\u2003",
+        "\u200b\u2060\ufeff",
+        "\u3164\u115f\uffa0\u2800",
+        "\ufe0f",
+        "\u2028\u2029",
+        "\x00\x1b",
+    ],
+)
+def test_what_shows_nothing_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(f"{text}a")
+
+
+@pytest.mark.parametrize("text", ["0", "-", "\u200bJazz", "\ufe0f\u2764", "\u0e2d"])
+def test_what_shows_anything_is_not_blank(text: str) -> None:
+    assert not is_blank(text)

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from genretagger.archive.stages import LEASE_S, Finishing, Listening, Network, Order, list_root
+from genretagger.audio.windows import AUTO
 from genretagger.config import Settings
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
-from genretagger.errors import DatabaseError, GenretaggerError
+from genretagger.errors import ConfigError, DatabaseError, GenretaggerError
 from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.text import plural
 
@@ -97,6 +98,11 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
     Raises:
         GenretaggerError: the database, the model or Ray cannot be used, or another run with other settings is at work.
     """
+    if plan.settings.windows == AUTO:
+        raise ConfigError(
+            "an archive listens to the same number of windows of each track",
+            hint="Set `windows` to a number, such as 16: `auto` would need the model between one window and the next",
+        )
     with open_pipeline(plan.settings, notice=notice) as pipeline:
         pipeline.store.units.see_server()
         order = _order(plan, pipeline)

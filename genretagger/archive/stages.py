@@ -140,7 +140,7 @@ class Listening(Stage):
         rows: list[tuple[int, str, str, bytes]] = []
         try:
             for file in self._files(unit):
-                unheard, read = self._pipeline.frames(file, self._run), read + 1
+                unheard, read = self._pipeline.unheard(file, self._run), read + 1
                 if unheard is None or unheard.track.payload_hash in wanted:
                     continue
                 wanted.append(unheard.track.payload_hash)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import soxr
 
-from genretagger.audio.reader import Reader
+from genretagger.audio.reader import Reader, Stretch
+from genretagger.audio.windows import start_of
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.files.kinds import Kind
 from genretagger.types import Sound, Window
@@ -33,6 +34,10 @@ _CONTEXT = 512
 """
 _HEARD = 0.5
 """Share of a window that must have been decoded."""
+_LOST = 0.1
+"""A track is damaged if a larger share of its windows cannot be decoded."""
+_DAMAGED = "damaged: parts of it cannot be decoded"
+_AGAIN = "Get the file again."
 _PROBE_S = 0.1
 _SAMPLE_S = 1.0
 
@@ -84,16 +89,66 @@ def decode(
                 return sound
         length_s = reader.count() / reader.rate_hz
         if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
-            raise AudioError(
-                f"truncated: it should last {_clock(reader.declared_s)}, the audio ends at {_clock(length_s)}",
-                hint="Get the file again.",
-            )
+            raise _truncated(reader.declared_s, length_s)
         if not _usable(length_s):
-            raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
+            raise _too_short(length_s)
         sound = listener.listen(plan(length_s))
         if sound is None:
-            raise AudioError("damaged: parts of it cannot be decoded", hint="Get the file again.")
+            raise AudioError(_DAMAGED, hint=_AGAIN)
         return sound
+    finally:
+        reader.close()
+
+
+def stream(
+    file: BinaryIO, kind: Kind, *, window_s: float, rate_hz: int, window_samples: int, margin_samples: int
+) -> Iterator[Stretch]:
+    """Decode a whole track once, from its start to its end, in windows that lie end to end.
+
+    Only one window is in memory at a time, so the length of the track does not matter.
+
+    Args:
+        file: opened for reading; no other file is opened.
+        kind: what it is.
+        window_s: seconds from one window to the next.
+        rate_hz: the sample rate of the model's input.
+        window_samples: length of a window, margins included.
+        margin_samples: samples of it that lie before its start.
+
+    Yields:
+        For each window the samples that were decoded: `margin_samples` before its start (zeros before the start of the
+        track), then its own. The last window may be short. A window is all gaps if it cannot be decoded.
+
+    Raises:
+        AudioError: damaged, truncated or empty; `TooShortError` if it has too few samples.
+        UnsupportedFileError: no decoder here supports it.
+        AccessError: the file cannot be read.
+    """
+    reader = _open(file, kind)
+    try:
+        listener = _Listener(reader, rate_hz, window_samples, margin_samples)
+        wanted = min(window_samples - margin_samples, round(window_s * rate_hz))
+        length, lost, number = 0, 0, 0
+        while True:
+            start = round(start_of(number, window_s) * rate_hz)
+            first = max(0, start - margin_samples)
+            samples, heard = listener.cut(first, start + wanted)
+            own = len(samples) - (start - first)
+            if own > 0:
+                length = start + own
+                gaps = round(len(samples) - heard)
+                lost += gaps > _HEARD * len(samples)
+                yield Stretch(np.pad(samples, (margin_samples - (start - first), 0)), gaps)
+            if own < wanted:
+                break
+            number += 1
+        length_s = length / rate_hz
+        if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
+            raise _truncated(reader.declared_s, length_s)
+        if not _usable(length_s):
+            raise _too_short(length_s)
+        if lost > _LOST * (number + 1):
+            raise AudioError(_DAMAGED, hint=_AGAIN)
     finally:
         reader.close()
 
@@ -171,6 +226,15 @@ def _reaches(reader: Reader, length_s: float) -> bool:
     return len(reader.read(int(start_s * reader.rate_hz), int(_PROBE_S * reader.rate_hz)).samples) > 0
 
 
+def _truncated(declared_s: float, length_s: float) -> AudioError:
+    said = f"truncated: it should last {_clock(declared_s)}, the audio ends at {_clock(length_s)}"
+    return AudioError(said, hint=_AGAIN)
+
+
+def _too_short(length_s: float) -> TooShortError:
+    return TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -198,7 +262,7 @@ class _Listener:
             start = round(window.start_s * self.rate_hz)
             wanted = min(body, round(window.duration_s * self.rate_hz))
             first = max(0, start - self.margin_samples)
-            samples, heard = self._cut(first, start + wanted)
+            samples, heard = self.cut(first, start + wanted)
             if heard < _HEARD * (start + wanted - first):
                 return None
             if wanted < body and len(windows) == 1:
@@ -208,7 +272,7 @@ class _Listener:
                 row[offset : offset + len(samples)] = samples
         return Sound(rows, self.rate_hz, windows)
 
-    def _cut(self, first: int, last: int) -> tuple[FloatArray, float]:
+    def cut(self, first: int, last: int) -> tuple[FloatArray, float]:
         """Samples `first` to `last` at the model's rate, and how many of them were decoded."""
         block = max(0, (first - _CONTEXT) // self.step)
         native_first = block * self.native_step

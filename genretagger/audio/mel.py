@@ -14,7 +14,7 @@ Contents: `FrontEnd`, `FilterBank`, `Ear` (both together), `log_mel`, `coherence
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -189,6 +189,43 @@ def _compressed(bands: FloatArray, front_end: FrontEnd) -> FloatArray:
     if (front_end.mean, front_end.spread) != (0.0, 1.0):
         logarithm = (logarithm - np.float32(front_end.mean)) / np.float32(front_end.spread)
     return logarithm
+
+
+def power(frames: FloatArray, front_end: FrontEnd) -> FloatArray:
+    """What `log_mel` compressed: the power of each band.
+
+    Args:
+        frames: of any shape, as `log_mel` gives them.
+        front_end: what made them.
+    """
+    import numpy as np
+
+    logarithm = frames.astype(np.float64) * front_end.spread + front_end.mean
+    grown = np.power(10.0, logarithm) if front_end.decimal else np.exp(logarithm)
+    bands = np.maximum((grown - front_end.shift) / front_end.factor, 0.0)
+    found: FloatArray = (bands ** (2 / front_end.power)).astype(np.float32)
+    return found
+
+
+def frequencies(ear: Ear) -> Ear:
+    """The same ear without bands: each frequency of the Fourier transform stands for itself."""
+    import numpy as np
+
+    count = ear.front_end.n_fft // 2 + 1
+    front_end = replace(ear.front_end, mels=count, fmin_hz=0.0, fmax_hz=ear.front_end.rate_hz / 2)
+    return Ear(front_end, FilterBank(ear.bank.window, np.eye(count, dtype=np.float32)))
+
+
+def bands_hz(ear: Ear) -> FloatArray:
+    """The middle of each band, (mels,) float32, rising."""
+    import numpy as np
+
+    at = np.arange(ear.front_end.n_fft // 2 + 1) * ear.front_end.rate_hz / ear.front_end.n_fft
+    weight = ear.bank.filters.sum(axis=1, dtype=np.float64)
+    middle = (ear.bank.filters.astype(np.float64) @ at) / np.maximum(weight, 1e-30)
+    known = np.flatnonzero(weight > 0)  # a band that is narrower than the step of the transform may hold no frequency
+    found: FloatArray = np.interp(np.arange(len(weight)), known, middle[known]).astype(np.float32)
+    return found
 
 
 STEADY = 0.25

@@ -10,10 +10,12 @@ Starts are whole milliseconds, which are whole samples at the rates that models 
 kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
 so consecutive windows are exactly those of a reference that cuts the whole track.
 
-Contents: `plan`, `plan_key`, `LONGEST_LISTENING_S`.
+Contents: `spread`, `stage_of`, `start_of`, `plan_key`, `AUTO`, `LONGEST_LISTENING_S`, `MOST_COLUMNS`.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from genretagger.types import Window
 
@@ -22,11 +24,24 @@ PLAN_VERSION = 1
 reused.
 """
 
+AUTO: Literal["auto"] = "auto"
+"""Instead of a number of windows: first `FIRST`, then as many more until the decision is clear."""
+
+FIRST, MOST = 8, 32
+"""How many windows `AUTO` begins with, and how many it listens to at most."""
+
+STAGES = 4
+_BEGIN = (1, 3, 0, 2)
+"""The first window of each stage."""
+
 LONGEST_LISTENING_S = 3600.0
 """The most audio of one track, in seconds: 230 MB of samples at 16 kHz.
 
 In longer mixes the same amount is spread over the whole length.
 """
+
+MOST_COLUMNS = 4096
+"""The most columns of a picture of a track."""
 
 
 def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:
@@ -61,6 +76,28 @@ def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Windo
     return tuple(Window(start_ms / 1000, window_s) for start_ms in starts_ms)
 
 
-def plan_key(count: int | None) -> str:
+def start_of(number: int, window_s: float) -> float:
+    """The start of a window, in seconds, if windows lie end to end."""
+    return round(number * (window_s * 1000)) / 1000
+
+
+def stage_of(windows: tuple[Window, ...], stage: int | None) -> tuple[Window, ...]:
+    """Choose those of the windows that are listened to in one of the stages of `auto`.
+
+    Args:
+        windows: all that may be listened to.
+        stage: 0 to 3; None for all stages at once. Each takes every fourth window, so that what was
+            heard is always spread over the track.
+
+    Returns:
+        In order. Of `FIRST` windows or fewer, each stage gives all.
+    """
+    if stage is None or len(windows) <= FIRST:
+        return windows
+    return windows[_BEGIN[stage] :: len(_BEGIN)]
+
+
+def plan_key(count: int | Literal["auto"] | None) -> str:
     """Name of a plan, such as "spread-16.1" or "all.1", under which the results are stored."""
-    return f"{'all' if count is None else f'spread-{count}'}.{PLAN_VERSION}"
+    name = "all" if count is None else count if count == AUTO else f"spread-{count}"
+    return f"{name}.{PLAN_VERSION}"

@@ -17,10 +17,13 @@ from genretagger.types import Json, Status
 if TYPE_CHECKING:
     from genretagger.cli.view import View
     from genretagger.database.values import StoredWrite
-    from genretagger.types import Credits, Track
+    from genretagger.types import Credits, Timeline, Track
 
 _SCORES_SHOWN = 5
 _BAR_WIDTH = 20
+_TIME_WIDTH = 60
+_SEEN = 0.05
+"""A genre whose score stays below this everywhere gets no row over time."""
 _NONE = "(none)"
 
 
@@ -63,6 +66,53 @@ def lines(view: View, *, all_scores: bool) -> Iterator[str]:
     for number, write in enumerate(view.writes):
         yield _line("written" if number == 0 else "", _write(write, view))
     yield ""
+
+
+def timeline_lines(timeline: Timeline) -> Iterator[str]:
+    """Word the genres over time for people: a row for each of the best ones, from the start to the end."""
+    import numpy as np
+
+    best = [place for place in range(len(timeline.genres)) if timeline.scores[:, place].max(initial=0.0) >= _SEEN]
+    names = [printable(timeline.genres[place]) for place in best[:_SCORES_SHOWN]]
+    if not names:
+        yield _line("over time", "no genre is heard in any part of it")
+        return
+    columns = np.array_split(np.arange(len(timeline.seconds)), min(_TIME_WIDTH, len(timeline.seconds)))
+    steps = _steps()
+    width = max(map(len, names))
+    for number, (name, place) in enumerate(zip(names, best, strict=False)):
+        marks = []
+        for column in columns:
+            heard = column[timeline.heard[column]]
+            score = float(timeline.scores[heard, place].mean()) if len(heard) else 0.0
+            marks.append(steps[min(int(score * len(steps)), len(steps) - 1)] if len(heard) else " ")
+        mean = float(timeline.scores[timeline.heard, place].mean())
+        yield _line("over time" if number == 0 else "", f"{name:<{width}}  {''.join(marks)} {mean:.2f}")
+    end = _length(timeline.picture.length_s)
+    yield _line("", f"{'':<{width}}  0:00{end:>{max(len(columns) - 4, len(end) + 1)}}")
+
+
+def timeline_json(timeline: Timeline) -> Json:
+    """The genres over time as one object: where each window starts, how long it is, and each genre's scores in them."""
+    return {
+        "model": timeline.model,
+        "window_s": round(timeline.window_s, 3),
+        "seconds": [round(float(start_s), 3) for start_s in timeline.seconds],
+        "heard": timeline.heard.tolist(),
+        "scores": {
+            name: [round(float(score), 4) for score in column]
+            for name, column in zip(timeline.genres, timeline.scores.T, strict=True)
+        },
+    }
+
+
+def _steps() -> str:
+    steps = "▁▂▃▄▅▆▇█"
+    try:
+        steps.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        steps = "0123456789"
+    return steps
 
 
 def _line(head: str, text: str) -> str:

@@ -53,6 +53,10 @@ def evaluate(
         float | None,
         typer.Option(help="Least score of a genre that counts as given. [default: 0.5]", show_default=False),
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another model, to show side by side.", show_default=False),
+    ] = None,
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,6 +79,20 @@ def evaluate(
         prepare(report)
     ended: list[Gathered] = []
     started = time.monotonic()
+    other: list[tuple[str, Evaluation]] = []
+    if against is not None:
+        ModelStore(settings.models_dir).get(against)  # before minutes of listening
+        beside = settings.model_copy(update={"model": against})
+
+        def judge_other(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
+            from genretagger.training.judge import judge as judged
+
+            tell("measuring", 0, None)
+            installed = ModelStore(beside.models_dir).get(against)
+            verdict = judged(known.lessons, pipeline.listener.genres, installed.card, beside.aliases)
+            other.append((against, verdict))
+
+        gather(beside, paths or [], source, names, judge_other, shown=not as_json)
 
     def judge(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training.judge import judge as judged
@@ -85,6 +103,8 @@ def evaluate(
         installed = ModelStore(settings.models_dir).get(settings.model)
         verdict = judged(known.lessons, pipeline.listener.genres, installed.card, settings.aliases)
         summary = _summary(verdict, known, installed, settings.min_score, time.monotonic() - started)
+        for name, found in other:
+            summary["against"] = {"model": name, **_figures(found)}
         notes = []
         if report is not None:
             title = f"{installed.name} on {verdict.measures.tracks:,} tracks"
@@ -93,6 +113,8 @@ def evaluate(
             output.say_json(summary)
         else:
             _tell(verdict, known, installed.name, settings.min_score)
+            for name, found in other:
+                _tell_both((installed.name, verdict), (name, found))
             if report is not None:
                 output.say(f"The report is {report / 'index.html'}.")
         for note in notes:
@@ -109,12 +131,7 @@ def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least:
         "sha256": model.sha256,
         "labels": known.source.name,
         "min_score": least,
-        **verdict.measures.to_json(),
-        "deaf_to": dict(verdict.deaf_to),
-        "deaf_tracks": verdict.deaf_tracks,
-        "deaf_given": verdict.deaf_given,
-        "learned_from": verdict.learned_from,
-        "learned_artists": verdict.learned_artists,
+        **_figures(verdict),
         "left_out": {
             "written_by_genretagger": lessons.own,
             "without_genre": lessons.unlabelled,
@@ -122,6 +139,41 @@ def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least:
         },
         "seconds": round(seconds, 3),
     }
+
+
+def _figures(verdict: Evaluation) -> dict[str, Json]:
+    return {
+        **verdict.measures.to_json(),
+        "deaf_to": dict(verdict.deaf_to),
+        "deaf_tracks": verdict.deaf_tracks,
+        "deaf_given": verdict.deaf_given,
+        "learned_from": verdict.learned_from,
+        "learned_artists": verdict.learned_artists,
+    }
+
+
+def _tell_both(*models: tuple[str, Evaluation]) -> None:
+    """Say it of two models side by side, to people."""
+    measures = [verdict.measures for _, verdict in models]
+    f1 = [{each.genre: each.f1 for each in one.genres if each.tracks or each.chosen} for one in measures]
+    rows: list[tuple[str, ...]] = [
+        ("tracks", *(f"{one.tracks:,}" for one in measures)),
+        ("best guess right", *(percent(one.top1) for one in measures)),
+        ("get a genre", *(percent(one.coverage) for one in measures)),
+        ("of those right", *(percent(one.right) for one in measures)),
+        ("F1, macro", *(_digits(one.macro[2]) for one in measures)),
+        ("calibration error", *(f"{one.calibration_error:.3f}" for one in measures)),
+        *((f"F1 of {genre}", *(_digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
+    ]
+    output.say()
+    output.table(("", *(name for name, _ in models)), rows)
+    for name, verdict in models:
+        if verdict.deaf_to:
+            output.say(f"{printable(name)} does not know: {', '.join(map(printable, verdict.deaf_to))}")
+
+
+def _digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:

@@ -16,9 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -37,18 +35,15 @@ from genretagger.database.values import Known
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.discover import whole
 from genretagger.files.durable import saved
+from genretagger.files.playlist import to_playlist
 from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
+    from genretagger.config import Settings
+    from genretagger.database.reports import Part
     from genretagger.database.store import Store
-
-_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What some reader takes for the end of a line, or a terminal for a command."""
-
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-"""How an address begins: a player would fetch `http:x.mp3` from the network."""
 
 
 class Format(StrEnum):
@@ -82,6 +77,13 @@ def export(
     genre: Annotated[
         list[str] | None, typer.Option("--genre", "-g", help="Only tracks of this genre; may be given several times.")
     ] = None,
+    similar_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", parser=any_path, help="Only tracks that sound like this one, nearest first, behind it."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="With --similar-to: how many tracks.")] = 20,
     min_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Only tracks that reach this score: in the --genre, or in their best genre."),
@@ -95,13 +97,21 @@ def export(
     from genretagger.database.store import Store
 
     chosen = format_ or _format_of(target)
+    if similar_to is not None and paths:
+        raise ConfigError("paths and --similar-to were both given", hint="Leave out one of the two")
     settings = load()
     with ExitStack() as stack:
         store = stack.enter_context(
             Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries)
         )
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
-        rows = _chosen(_known(store, paths or []), genre or [], min_score)
+        chosen_parts = _parts(chosen, genre or [], min_score)
+        known = (
+            _known(store, paths or [], chosen_parts)
+            if similar_to is None
+            else _alike(settings, store, similar_to, count)
+        )
+        rows = _chosen(known, genre or [], min_score)
         if chosen is Format.CSV:
             count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
         elif chosen is Format.JSON:
@@ -134,14 +144,36 @@ def _format_of(target: Path | None) -> Format:
         ) from None
 
 
-def _known(store: Store, paths: Iterable[Path]) -> Iterator[Known]:
+def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozenset[Part]:
+    """What has to be looked up for an export beside the files themselves."""
+    from genretagger.database.reports import Part
+
+    parts = set()
+    if chosen is not Format.M3U or genre or min_score is not None:
+        parts.add(Part.DECISIONS)
+    if genre:  # an undone genre is none
+        parts.add(Part.WRITES)
+    return frozenset(parts)
+
+
+def _known(store: Store, paths: Iterable[Path], parts: frozenset[Part]) -> Iterator[Known]:
     """What is known of these paths, each once, or of all."""
     roots: list[Path | None] = []
     for path in sorted(set(map(whole, paths))):
         if not any(path.is_relative_to(root) for root in roots if root is not None):
             roots.append(path)
     for root in roots or [None]:
-        yield from store.reports.get_all(root)
+        yield from store.reports.get_all(root, parts)
+
+
+def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator[Known]:
+    """A track, and those that sound like it."""
+    from genretagger.cli.similar import nearest
+
+    own = store.reports.get(whole(path))
+    if own is not None:
+        yield own
+    yield from (each.known for each in nearest(settings, store, path, count))
 
 
 def genres_of(known: Known) -> tuple[str, ...]:
@@ -192,8 +224,9 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
     count = 0
     for known in rows:
         count += 1
-        row = facts(known)
-        row["score"] = max(row["scores"].values(), default=None)
+        row = facts(known, scores=False)
+        scores = known.decisions[0].decision.scores if known.decisions else {}
+        row["score"] = round(max(scores.values()), 4) if scores else None
         writer.writerow([cell(row[name]) for name in _COLUMNS])
         if buffer.tell() > 1 << 16:
             sink.write(buffer.getvalue().encode("utf-8"))
@@ -216,15 +249,15 @@ def _write_json(rows: Iterable[Known], sink: BinaryIO) -> int:
     return count
 
 
-def facts(known: Known) -> Json:
-    """What is known of a path, as one JSON object."""
+def facts(known: Known, *, scores: bool = True) -> Json:
+    """What is known of a path, as one JSON object, with or without the scores of all genres."""
     track, decided = known.track, known.decisions[0] if known.decisions else None
     return {
         "path": os.fspath(known.path),
         **track_json(track),
         "genres": list(track.genres.values) if track is not None else [],
         "decided": list(decided.decision.genres) if decided else [],
-        "scores": rounded(decided.decision.scores) if decided else {},
+        **({"scores": rounded(decided.decision.scores) if decided else {}} if scores else {}),
         "cause": decided.decision.reason.cause.value if decided else None,
         "reason": sentence(decided.decision.reason) if decided else "",
         "model": decided.model if decided else "",
@@ -245,20 +278,21 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
     """
-    base = None if folder is None else Path(os.path.realpath(folder))
     count = gone = 0
-    sink.write(b"#EXTM3U\n")
-    for known in rows:
-        if known.track is None:
-            continue
-        if not known.path.exists():
-            gone += 1
-            continue
-        duration_s = known.track.duration_s
-        seconds = round(duration_s) if duration_s is not None and math.isfinite(duration_s) else -1
-        line = f"#EXTINF:{seconds},{_called(known.track, known.path)}\n{_entry(known.path, base)}\n"
-        sink.write(line.encode("utf-8"))
-        count += 1
+
+    def there() -> Iterator[tuple[Path, Track]]:
+        nonlocal count, gone
+        for known in rows:
+            if known.track is None:
+                continue
+            if not known.path.exists():
+                gone += 1
+                continue
+            count += 1
+            yield known.path, known.track
+
+    for part in to_playlist(there(), folder):
+        sink.write(part)
     if gone and not count:
         raise GenretaggerError(
             f"none of the {plural(gone, 'file')} is there, so no playlist was made", hint="Is the drive mounted?"
@@ -266,35 +300,3 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
     if gone:
         output.notice(f"left out {plural(gone, 'file')} that can no longer be found")
     return count
-
-
-def _called(track: Track, path: Path) -> str:
-    """What a player shows: artist and title, or the name of the file."""
-    credits = track.credits
-    if credits is None or not credits.title:
-        return printable(path.stem)
-    return printable(" - ".join(part for part in (credits.artist, credits.title) if part))
-
-
-def _entry(path: Path, base: Path | None) -> str:
-    """The line of a playlist that leads to a file."""
-    shown = os.fspath(path)
-    try:
-        shown.encode("utf-8")
-    except UnicodeEncodeError:
-        return path.as_uri()
-    if _BREAKS.search(shown) or shown != shown.strip():
-        return path.as_uri()
-    if base is None:
-        return shown
-    folder = _real(path.parent)
-    if len(os.path.commonpath((folder, base))) <= len(base.anchor):
-        return shown
-    line = os.path.relpath(folder / path.name, base)
-    return f"./{line}" if line.startswith(("#", " ")) or _ADDRESS.match(line) else line
-
-
-@lru_cache(maxsize=1024)
-def _real(folder: Path) -> Path:
-    """A folder with its links followed, since `..` leads out of where a link points to."""
-    return Path(os.path.realpath(folder))

@@ -99,12 +99,15 @@ def gather(
     then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
     *,
     shown: bool,
+    lines: bool = False,
 ) -> None:
     """Hear the tracks whose genres are known, and hand them on while the pipeline is open.
 
     Args:
         paths: files and folders; none for all that the source knows.
         then: gets the pipeline, the tracks, and whom to tell of its progress.
+        shown: on a terminal.
+        lines: as JSON, for a program.
 
     Raises:
         typer.Exit: interrupted.
@@ -115,7 +118,7 @@ def gather(
 
     failures: list[FileError] = []
     heard: list[Heard] = []
-    with _failures_listed(failures), output.Bar("tracks", shown=shown) as bar:
+    with _failures_listed(failures), output.Bar("tracks", shown=shown, lines=lines) as bar:
         bar.update("looking for music", 0, None)
         found: Iterable[Found]
         if paths or not isinstance(source, Table):

@@ -22,6 +22,12 @@ from genretagger.text import printable
 COMMANDS = {
     "tag": Place("Listen to music and write the genre into the files that have none.", "tag", "tag"),
     "show": Place("Show what is known of tracks, and why they got their genres.", "show", "show"),
+    "similar": Place(
+        "Show the tracks that sound most like one, nearest first, at most two by one artist.", "similar", "similar"
+    ),
+    "picture": Place(
+        "Draw what the network sees of a track, and the genres that it hears over time.", "picture", "picture"
+    ),
     "watch": Place("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
     "status": Place(
         "Show the queue, what is being done, the last errors, and whether the service is well.", "status", "status"
@@ -45,6 +51,7 @@ COMMANDS = {
         "Learn your own genres from tracks that have some, and say how well they are heard.", "train", "train"
     ),
     "evaluate": Place("Say how right a model is, on music whose genres are known.", "evaluate", "evaluate"),
+    "serve": Place("Show your library in a browser: look, listen, and correct.", "serve", "serve"),
     "doctor": Place("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
     "service": Place("Have systemd run the service.", "service", "app"),
     "models": Place("List, fetch, check and remove the models that listen.", "models", "app"),

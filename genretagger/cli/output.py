@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
     from rich.text import Text
+
+
+_LINES_S = 0.2
+"""Seconds between two lines of progress for a program."""
 
 
 def complain(error: GenretaggerError) -> None:
@@ -101,10 +106,13 @@ class Bar:
     Args:
         unit: what is counted: "tracks", or "bytes" for sizes.
         shown: whether to show it at all.
+        lines: write it as JSON lines to standard error, for the program that started this one.
     """
 
-    def __init__(self, unit: str, *, shown: bool = True) -> None:
+    def __init__(self, unit: str, *, shown: bool = True, lines: bool = False) -> None:
         self._unit = unit
+        self._lines = lines
+        self._line_at_s = 0.0
         self._shown = shown and sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -170,6 +178,10 @@ class Bar:
             total: of how many; None if nobody knows.
             note: what became of them so far, in a few words.
         """
+        if self._lines and (done == total or time.monotonic() >= self._line_at_s):
+            self._line_at_s = time.monotonic() + _LINES_S
+            line = json.dumps({"what": printable(description), "done": done, "of": total})
+            print(line, file=sys.stderr, flush=True)
         if self._progress is not None and self._task is not None:
             left = self._left.after(done, total, self._progress.get_time())
             self._progress.update(

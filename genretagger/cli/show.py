@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -21,12 +21,13 @@ from genretagger.database.values import AnalysisNote, Hearing, Known, StoredDeci
 from genretagger.errors import AccessError, FileChangedError, FileError
 from genretagger.files.discover import Found, whole
 from genretagger.files.replace import stamp_of
-from genretagger.types import Policy, Status, Track
+from genretagger.types import Policy, Status, Timeline, Track
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.database.store import Store
     from genretagger.model.installed import InstalledModel
+    from genretagger.pipeline import Pipeline
     from genretagger.worker.pool import WorkerPool
 
 
@@ -39,6 +40,9 @@ def show(
     all_scores: Annotated[
         bool, typer.Option("--all-scores", "-a", help="Show every genre's score, not only the best five.")
     ] = False,
+    over_time: Annotated[
+        bool, typer.Option("--over-time", "-t", help="Listen to all of each track, and show its genres over time.")
+    ] = False,
 ) -> None:
     """Show what is known of tracks, and why they got their genres."""
     from genretagger.config import load
@@ -46,15 +50,20 @@ def show(
     output.quieten()
     settings = load()
     missing = False
-    with _Library(settings) as library:
+    with _Library(settings) as library, _OverTime(settings, wanted=over_time) as times:
         for path in paths:
             place, found = whole(path), False
             for view in library.views(place):
                 found = True
+                heard = times.of(view)
                 if as_json:
-                    output.say_json(describe.as_json(view))
+                    more = {"over_time": None if heard is None else describe.timeline_json(heard)} if over_time else {}
+                    output.say_json({**describe.as_json(view), **more})
                 else:
-                    output.say("\n".join(describe.lines(view, all_scores=all_scores)))
+                    told = list(describe.lines(view, all_scores=all_scores))
+                    if heard is not None:
+                        told[-1:] = [*describe.timeline_lines(heard), ""]
+                    output.say("\n".join(told))
             if found:
                 continue
             if place.is_dir():
@@ -64,6 +73,35 @@ def show(
                 output.complain(AccessError("there is no such file, and nothing is known of it", path=path))
     if missing:
         raise typer.Exit(1)
+
+
+class _OverTime:
+    """Listens to whole tracks, if that is wanted; the model is loaded when it is first needed. Used with `with`."""
+
+    def __init__(self, settings: Settings, *, wanted: bool) -> None:
+        self._settings, self._wanted = settings, wanted
+        self._stack = ExitStack()
+        self._pipeline: Pipeline | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def of(self, view: View) -> Timeline | None:
+        """The genres of a file over time; None if nobody asks, or if it cannot be heard, which is told."""
+        if not self._wanted or view.now is None:
+            return None
+        from genretagger.pipeline import open_pipeline
+
+        if self._pipeline is None:
+            self._pipeline = self._stack.enter_context(open_pipeline(self._settings, notice=output.notice))
+        try:
+            return self._pipeline.timeline(view.path)
+        except FileError as error:
+            output.complain(error)
+            return None
 
 
 class _Library:

@@ -46,7 +46,8 @@ def tag(
     ] = None,
     model: ModelName = None,
     windows: Annotated[
-        str | None, typer.Option(help='Stretches of 3 s to listen to, or "all". [default: 16]', show_default=False)
+        str | None,
+        typer.Option(help='Stretches of 3 s to listen to, "all" or "auto". [default: 16]', show_default=False),
     ] = None,
     album: Annotated[
         Albums | None,

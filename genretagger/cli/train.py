@@ -5,25 +5,43 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genretagger.cli import output
+from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Gathered, Labels, Names, Report, gather, is_library, source_of, tell_failures
 from genretagger.cli.lesson import learned_part, summary, tell_lesson
+from genretagger.cli.network import Wish, advice, tell_verdict, train_network, verdict_json
 from genretagger.cli.options import AsJson, existing_path
-from genretagger.errors import ConfigError, ModelError
+from genretagger.errors import ConfigError, FileError, ModelError
+from genretagger.types import Json
 
 if TYPE_CHECKING:
+    from genretagger.config import Settings
     from genretagger.model.card import Card
     from genretagger.model.store import ModelStore
     from genretagger.pipeline import Pipeline
+    from genretagger.training.course import Course
+    from genretagger.training.favour import Verdict
+    from genretagger.training.lesson import TrainingResult
     from genretagger.vocabulary.part import LearnedPart, Training
 
 _LEAST = 5
 _NAME = "mine"
+_MANY = 300
+"""With so many tracks, it is said that a network may be better."""
+
+
+class Start(StrEnum):
+    """What a network begins with."""
+
+    MUSICNN = "musicnn"
+    SCRATCH = "scratch"
 
 
 def train(
@@ -58,8 +76,40 @@ def train(
         str | None,
         typer.Option("--model", help="The model whose hearing is used. [default: the one in use]", show_default=False),
     ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Train a convolutional network on spectrograms; needs PyTorch.")
+    ] = False,
+    begin_with: Annotated[
+        Start | None,
+        typer.Option(
+            "--from",
+            help="What the network begins with: nothing, or the first ear of the default model. [default: musicnn]",
+            show_default=False,
+        ),
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Learn in all ways from the same tracks, and keep the best one.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training of a network that was cut off.")
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="The most epochs of a network. [default: 15 from musicnn, 30 from scratch]",
+            show_default=False,
+        ),
+    ] = None,
+    cache_mb: Annotated[
+        int, typer.Option("--cache-mb", min=1, help="The most megabytes that decoded windows may take on the disk.")
+    ] = 4096,
     report: Report = None,
     as_json: AsJson = False,
+    lines: Annotated[
+        bool, typer.Option("--progress", hidden=True, help="Progress as JSON lines on standard error.")
+    ] = False,
 ) -> None:
     """Learn your own genres from tracks that have some, and say how well they are heard.
 
@@ -74,6 +124,7 @@ def train(
 
     output.quieten()
     settings = load(model=model)
+    network = network or compare or begin_with is not None or resume
     store = ModelStore(settings.models_dir)
     before: Card | None = None
     listens = settings.model
@@ -90,6 +141,13 @@ def train(
         paths = paths or _places(origin)
         map_file = map_file or (Path(origin.map) if origin.map else None)
         min_tracks = min_tracks or origin.min_tracks
+        if earlier.network is not None:
+            network, begin_with = True, begin_with or Start(earlier.network.way)
+            epochs = epochs or origin.epochs
+    if network:
+        from genretagger.training.network.need import see_torch
+
+        see_torch()
     name = name or _NAME
     if not paths and not beets and not is_library(labels):
         raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
@@ -105,56 +163,141 @@ def train(
         prepare_report(report)
     failures: list[Gathered] = []
     ready = prepare()
+    wish = Wish(begin_with or Start.MUSICNN, resume, epochs, cache_mb)
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
-        from genretagger.training import learn as school
+        from genretagger.training.course import Course
         from genretagger.training.lesson import ChoiceRules
         from genretagger.training.memory import as_before
 
-        del pipeline
         ready.join()
-        failures.append(known)
         started = time.monotonic()
-        lesson = school.learn(
-            known.lessons,
-            store.get(backbone),
-            name=name,
-            origin={
-                "source": source.name,
-                "labels": str(Path(labels).absolute()) if labels and Path(labels).is_file() else labels,
-                "beets": beets,
-                "paths": sorted(str(path.absolute()) for path in paths or ()),
-                "map": str(map_file.absolute()) if map_file else None,
-            },
-            least=min_tracks or _LEAST,
-            rules=ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres),
-            before=before,
-            progress=lambda done, total: tell("learning", done, total),
-        )
+        least = min_tracks or _LEAST
+        origin: dict[str, Json] = {
+            "source": source.name,
+            "labels": str(Path(labels).absolute()) if labels and Path(labels).is_file() else labels,
+            "beets": beets,
+            "paths": sorted(str(path.absolute()) for path in paths or ()),
+            "map": str(map_file.absolute()) if map_file else None,
+            "min_tracks": least,
+        }
+        rules = ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres)
+        course = Course.of(known.lessons, store.get(backbone), least=least, rules=rules, before=before)
+        ways = list(Start) if compare else [begin_with or Start.MUSICNN] if network else []
+        learned = _learned_ways(pipeline, course, ways, wish, settings, name, origin, tell, both=compare or not ways)
+        failures.append(replace(known, failures=(*known.failures, *learned.failures)))
+        lesson = learned.results[learned.chosen]
         installed = store.put(name, lesson.onnx, as_before(lesson.card, _there(store, name)))
         seconds = time.monotonic() - started
         notes = []
+        told = {**summary(lesson, known, installed, seconds), **learned.told}
         if report is not None:
             from genretagger.training.report import write
 
             notes = write(
                 report,
                 f"{name}: learned from {len(known.lessons.examples):,} tracks",
-                summary(lesson, known, installed, seconds),
+                told,
                 lesson.measures,
                 lesson.suspects,
             )
         if as_json:
-            output.say_json(summary(lesson, known, installed, seconds))
+            output.say_json(told)
         else:
             tell_lesson(lesson, known, name, seconds, compare=update is not None)
+            if learned.verdict is not None:
+                tell_verdict(learned.verdict)
+            elif not ways and len(course.examples) >= _MANY:
+                output.say(advice(len(course.examples)))
             if report is not None:
                 output.say(f"The report is {report / 'index.html'}.")
         for note in notes:
             output.notice(note)
 
-    gather(settings.model_copy(update={"model": backbone}), paths or [], source, names, learn, shown=not as_json)
+    listening = settings.model_copy(update={"model": backbone})
+    gather(listening, paths or [], source, names, learn, shown=not as_json, lines=lines)
     tell_failures(failures[0].failures if failures else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _LearnedWays:
+    """What was learned in one way, or in several.
+
+    Attributes:
+        results: by way.
+        chosen: the way that is installed.
+        verdict: which way the figures favour; None if there was only one.
+        failures: files that could not be decoded for a network.
+    """
+
+    results: dict[str, TrainingResult]
+    chosen: str
+    verdict: Verdict | None
+    failures: tuple[FileError, ...]
+
+    @property
+    def told(self) -> dict[str, Json]:
+        """What JSON says of it."""
+        more: dict[str, Json] = {"way": self.chosen}
+        if self.verdict is not None:
+            more["compared"] = verdict_json(self.verdict)
+        return more
+
+
+def _learned_ways(
+    pipeline: Pipeline,
+    course: Course,
+    ways: list[Start],
+    wish: Wish,
+    settings: Settings,
+    name: str,
+    origin: dict[str, Json],
+    tell: Callable[[str, int, int | None], None],
+    *,
+    both: bool,
+) -> _LearnedWays:
+    """Learn in some ways.
+
+    Args:
+        ways: networks; none for the regression alone.
+        both: whether there is a regression as well.
+
+    Raises:
+        typer.Exit: interrupted before anything was learned.
+    """
+    from genretagger.training import learn as school
+    from genretagger.training.favour import REGRESSION, verdict
+
+    results: dict[str, TrainingResult] = {}
+    seconds: dict[str, float] = {}
+    failures: tuple[FileError, ...] = ()
+    if both:
+        began = time.monotonic()
+        results[REGRESSION] = school.taught(
+            course, name=name, origin=origin, progress=lambda done, total: tell("learning", done, total)
+        )
+        seconds[REGRESSION] = time.monotonic() - began
+    with interruptible() as stop:
+        for way in ways:
+            from genretagger.training.network.learn import NothingLearnedError
+
+            began = time.monotonic()
+            try:
+                results[way], failed = train_network(
+                    pipeline, course, replace(wish, way=way), settings=settings, name=name, origin=origin, stop=stop,
+                    tell=tell, notice=output.notice, keep=way != ways[-1],
+                )  # fmt: skip
+            except NothingLearnedError:
+                break
+            seconds[way] = time.monotonic() - began
+            failures = failures or failed
+            if stop.done():
+                break
+    if not results:
+        output.notice("interrupted before anything was learned; --resume goes on from there")
+        raise typer.Exit(130)
+    favoured = verdict(results, seconds) if both and ways else None
+    return _LearnedWays(results, favoured.favoured if favoured else next(iter(results)), favoured, failures)
 
 
 def _card_of(store: ModelStore, name: str) -> Card:

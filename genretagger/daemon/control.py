@@ -1,5 +1,8 @@
 """How commands talk to a running service: a socket that reports its state and accepts `wake`.
 
+Whoever says `follow` gets the state as a line of JSON now and whenever it changes, until one of the
+two ends. The service keeps nothing for a follower: one that does not keep up is let go.
+
 On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and
 no path is too long. On other systems it is a file in the data folder. Only the same user, and root,
 get an answer.
@@ -15,7 +18,7 @@ import platform
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +29,12 @@ from genretagger.types import Json
 DENIED = {"denied": True}
 """The answer for another user."""
 
+MOST_FOLLOWERS = 8
+
 _ANSWER_S = 5.0
+_LOOK_S = 0.5
+"""How often a follower looks whether it shall end."""
+
 _REPLY_S = 4.0
 """How long the service waits for its own loop, so that the command gets an answer in time."""
 
@@ -89,6 +97,8 @@ class Control:
 
     def __init__(self, data_dir: Path, answer: Callable[[str], Json]) -> None:
         self._answer = answer
+        self._followers: list[socket.socket] = []
+        self._lock = threading.Lock()
         where = address(data_dir)
         if not where.startswith("\0"):
             # we hold the lock of the service, so no other process listens there
@@ -103,6 +113,40 @@ class Control:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        with self._lock:
+            for follower in self._followers:
+                follower.close()
+            self._followers.clear()
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody wants to know what changes."""
+        return bool(self._followers)
+
+    def publish(self, state: Json) -> None:
+        """Send the state to all followers; those that are gone, or do not keep up, are let go."""
+        line = json.dumps(state).encode() + b"\n"
+        with self._lock:
+            for follower in tuple(self._followers):
+                try:
+                    sent = follower.send(line)
+                except OSError:
+                    sent = 0
+                if sent < len(line):
+                    self._followers.remove(follower)
+                    follower.close()
+
+    def _add(self, follower: socket.socket) -> None:
+        follower.setblocking(False)
+        with self._lock:
+            for each in tuple(self._followers):
+                if _is_gone(each):
+                    self._followers.remove(each)
+                    each.close()
+            if len(self._followers) < MOST_FOLLOWERS:
+                self._followers.append(follower)
+            else:
+                follower.close()
 
     def _serve(self) -> None:
         while True:
@@ -110,11 +154,19 @@ class Control:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, contextlib.suppress(OSError, ValueError):
+            try:
                 connection.settimeout(_ANSWER_S)
                 word = connection.recv(64).decode("ascii", "replace").strip()
-                answer = self._answer(word) if _is_ours(connection) else DENIED
+                ours = _is_ours(connection)
+                answer = self._answer(word) if ours else DENIED
                 connection.sendall(json.dumps(answer).encode() + b"\n")
+            except (OSError, ValueError):
+                connection.close()
+                continue
+            if ours and word == "follow":
+                self._add(connection)
+            else:
+                connection.close()
 
 
 def ask(data_dir: Path, word: str) -> Json:
@@ -142,6 +194,48 @@ def ask(data_dir: Path, word: str) -> Json:
                 return json.loads(answer.readline() or b"{}")
         except (OSError, ValueError):
             return {}
+
+
+def follow(data_dir: Path, end: threading.Event) -> Iterator[Json]:
+    """The state of the service of a data folder, now and whenever it changes.
+
+    Args:
+        end: when set, the iteration ends soon.
+
+    Yields:
+        What `status` answers; nothing if no service runs, or it belongs to another user.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_ANSWER_S)
+        with contextlib.suppress(OSError, ValueError):
+            connection.connect(address(data_dir))
+            connection.sendall(b"follow")
+            connection.settimeout(_LOOK_S)
+            rest = b""
+            while not end.is_set():
+                try:
+                    part = connection.recv(1 << 16)
+                except TimeoutError:
+                    continue
+                if not part:
+                    return
+                *lines, rest = (rest + part).split(b"\n")
+                for line in lines:
+                    state = json.loads(line)
+                    if state and state != DENIED:
+                        yield state
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the other end was closed."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _is_ours(connection: socket.socket) -> bool:

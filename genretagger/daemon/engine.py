@@ -32,7 +32,7 @@ from genretagger.errors import DatabaseError, FileChangedError, FileError, Genre
 from genretagger.files.discover import Found, is_ignored
 from genretagger.files.replace import stamp_of
 from genretagger.files.unfinished import is_in_use
-from genretagger.pipeline import Pipeline, open_pipeline
+from genretagger.pipeline import Pipeline, open_pipeline, open_workers
 from genretagger.sentences import sentence
 from genretagger.steps.album import files_at, home
 from genretagger.types import Albums, Json, Outcome, Status
@@ -274,10 +274,12 @@ def main() -> None:
     try:
         if not settings.has_database:  # the watcher made it, and a new one in its place would be empty
             raise DatabaseError("the database is gone", path=settings.database_file, hint="Put its folder back")
-        with open_pipeline(settings, notice=lambda text: say("notice", text=text), progress=_progress) as pipeline:
-            pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
-            say("ready", model=settings.model)
-            Engine(settings, claimant, pipeline, pipeline.store, stop, wake, resume).run()
+        with open_workers(settings) as workers:
+            workers.warm_up(1)  # it loads its libraries while the model and the database are opened
+            with open_pipeline(settings, notice=_notice, progress=_progress, workers=workers) as pipeline:
+                pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
+                say("ready", model=settings.model)
+                Engine(settings, claimant, pipeline, pipeline.store, stop, wake, resume).run()
     except GenretaggerError as error:
         where = None if error.path is None else str(error.path)
         say("broken", cause=str(error), path=where, database=isinstance(error, DatabaseError))
@@ -296,6 +298,10 @@ def _beat() -> None:
     while True:
         time.sleep(BEAT_S)
         say("beat")
+
+
+def _notice(text: str) -> None:
+    say("notice", text=text)
 
 
 def _progress(_: str, __: int, ___: int | None) -> None:

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -51,6 +52,9 @@ MOST_HEARD = 2000
 
 _FULL_S = 0.2
 """How long complete files wait if the thread of the database has enough to do."""
+
+_PUBLISH_S = 0.5
+"""How long followers wait at most for what changed."""
 
 _LONGEST_LOOK_S = 1800.0
 """The database or a scan hangs if it takes longer."""
@@ -94,6 +98,10 @@ class Service:
         self._backup = DailyBackup(self._settings.database_file, events)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
+        self._controlled: Control | None = None
+        self._published: Json = None
+        self._published_at_s = 0.0
+        self._publish_due_s: float | None = None
         self._stopping = False
         self._reloading = False
 
@@ -108,7 +116,7 @@ class Service:
         threading.excepthook = self._on_death
         self._intake.start()
         self._backup.start()
-        control = self._control()
+        control = self._controlled = self._control()
         try:
             self._roots.start()
             places = [str(root.watched.root) for root in self._roots]
@@ -184,6 +192,22 @@ class Service:
         self._notifier.feed(now_s, self._is_alive)
         if now_s - self._account.summary_since_s >= self._settings.summary_s:
             self._account.summarise(self._work.queue)
+        self._publish(now_s)
+
+    def _publish(self, now_s: float) -> None:
+        """Tell followers what changed, at most twice a second."""
+        if self._controlled is None or not self._controlled.has_followers:
+            self._publish_due_s = None
+            return
+        if now_s < self._published_at_s + _PUBLISH_S:
+            self._publish_due_s = self._published_at_s + _PUBLISH_S
+            return
+        state = self._answer("status")
+        lasting = {**state, "uptime_s": 0, "per_minute": 0}
+        if lasting != self._published:
+            self._published = lasting
+            self._controlled.publish(state)
+        self._published_at_s, self._publish_due_s = now_s, None
 
     def _next_s(self, now_s: float) -> float:
         """When the loop has something to do without a message."""
@@ -195,6 +219,7 @@ class Service:
             now_s + _FULL_S if self._is_full else self._arrivals.next_s(),
             None if self._fault and self._work.engine is None else self._work.next_s(now_s),
             self._notifier.next_s,
+            self._publish_due_s,
         ]
         return min(each for each in times if each is not None)
 
@@ -367,6 +392,7 @@ class Service:
             "busy": self._work.busy,
             "engine": None if self._work.engine is None else self._work.engine.process_id,
             "known": self._work.queue.known if self._work.queue is not None else 0,
+            "queue": None if self._work.queue is None else asdict(self._work.queue.counts),
             "model": self._settings.model,
             **self._account.as_json(now_s),
         }

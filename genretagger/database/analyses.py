@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select
 from genretagger.database.access import Access, Repository, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import ANALYSES, MODELS
+from genretagger.database.packing import packed, unpacked
 from genretagger.database.values import Hearing, StoredAnalysis, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Activations, Json
@@ -112,8 +113,8 @@ class Analyses(Repository):
             "provider": activations.provider,
             "windows": windows,
             "labels": labels,
-            "activations": activations.values.astype(np.dtype("<f2"), copy=False).tobytes(),
-            "embedding": activations.embedding.astype(np.dtype("<f4"), copy=False).tobytes(),
+            "activations": packed(activations.values.astype(np.float16, copy=False)),
+            "embedding": packed(_shortest(activations.embedding)),
             "failure": None,
             "failure_hint": None,
             "failure_class": None,
@@ -173,6 +174,17 @@ def _unpack(
 
     if activations is None or embedding is None:
         return None
-    values: HalfArray = np.frombuffer(activations, "<f2").astype(np.float16, copy=False)
-    mean: FloatArray = np.frombuffer(embedding, "<f4").astype(np.float32, copy=False)
-    return Activations(values.reshape(windows, labels), mean, provider)
+    values = unpacked(activations, shape=(windows, labels), plain="<f2")
+    mean = unpacked(embedding, shape=None, plain="<f4")
+    if values is None or mean is None:
+        return None
+    return Activations(values.astype(np.float16, copy=False), mean.astype(np.float32, copy=False), provider)
+
+
+def _shortest(embedding: FloatArray) -> FloatArray | HalfArray:
+    """The same numbers in half the bytes, if these can hold them."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        half: HalfArray = embedding.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), embedding) else embedding.astype(np.float32, copy=False)

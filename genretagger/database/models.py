@@ -97,7 +97,8 @@ ANALYSES = Table(
 
 `hearing` is "heard", "silent" or "undecodable" (values.Hearing). The last two are results as well, without
 activations: the payload is not listened to again by the same model and plan. Activations are (windows, labels)
-little-endian float16, the embedding is (dimensions,) little-endian float32.
+little-endian float16, the embedding is (dimensions,) little-endian float32, both as `packing` stores them; earlier
+versions stored them as they are.
 """
 
 DECISIONS = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ _DECISIONS = (
 )
 
 
+class Part(Enum):
+    """What is known of a path beside the file itself."""
+
+    ANALYSES = "analyses"
+    DECISIONS = "decisions"
+    WRITES = "writes"
+
+
+EVERYTHING = frozenset(Part)
+
+
 class Reports(Repository):
     """Questions about the whole database."""
 
@@ -56,11 +68,23 @@ class Reports(Repository):
             writes = self._writes(connection, WRITES.c.path == path)
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
-    def get_all(self, under: Path | None = None) -> Iterator[Known]:
+    def get_some(self, paths: Sequence[Path]) -> list[Known]:
+        """Everything that is known of a few paths, in their order; those that were never seen are left out.
+
+        Args:
+            paths: at most as many as one statement may name.
+        """
+        with self._access.read() as connection:
+            rows = self._sound(connection, TRACKS, select(TRACKS).where(TRACKS.c.path.in_(paths)))
+            known = {each.path: each for each in self._known(connection, rows)}
+        return [known[path] for path in paths if path in known]
+
+    def get_all(self, under: Path | None = None, parts: frozenset[Part] = EVERYTHING) -> Iterator[Known]:
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
 
         Args:
             under: only this path and what lies below it, by whole parts.
+            parts: what to look up beside the files themselves; the rest is given as empty.
         """
         wanted = select(TRACKS)
         if under is not None:
@@ -68,7 +92,7 @@ class Reports(Repository):
         # compared as it is stored, so that an odd path has its place in the order as well
         for rows in self._pages(wanted, type_coerce(TRACKS.c.path, NullType())):
             with self._access.read() as connection:
-                page = self._known(connection, self._access.sound(TRACKS, rows))
+                page = self._known(connection, self._access.sound(TRACKS, rows), parts)
             yield from page
 
     def get_counts(self) -> Counts:
@@ -118,19 +142,22 @@ class Reports(Repository):
             for rows in self._pages(select(model), model.c.id):
                 yield from filter(None, (fault(model.name, row) for row in rows))
 
-    def _known(self, connection: Connection, rows: Sequence[Any]) -> list[Known]:
+    def _known(self, connection: Connection, rows: Sequence[Any], parts: frozenset[Part] = EVERYTHING) -> list[Known]:
         """Everything about these rows of `tracks`, with one question a table."""
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
-        for row in self._sound(connection, ANALYSES, _ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))):
+        of_these = _ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))
+        for row in self._sound(connection, ANALYSES, of_these) if Part.ANALYSES in parts else ():
             analyses.setdefault(row.payload_hash, []).append(AnalysisNote(**analysis_note(row)))
         decisions: dict[str, list[StoredDecision]] = {}
-        for row in self._sound(connection, DECISIONS, _DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))):
+        of_these = _DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))
+        for row in self._sound(connection, DECISIONS, of_these) if Part.DECISIONS in parts else ():
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
         by_path: dict[Path, list[StoredWrite]] = {}
-        for write in self._writes(connection, or_(WRITES.c.payload_hash.in_(hashes), WRITES.c.path.in_(paths))):
+        written = or_(WRITES.c.payload_hash.in_(hashes), WRITES.c.path.in_(paths))
+        for write in self._writes(connection, written) if Part.WRITES in parts else ():
             by_hash.setdefault(write.payload_hash, []).append(write)
             by_path.setdefault(write.path, []).append(write)
         return [

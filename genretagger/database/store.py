@@ -30,6 +30,7 @@ from genretagger.database.decisions import Decisions
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
 from genretagger.database.libraries import Libraries
+from genretagger.database.listings import Listings
 from genretagger.database.models import JOBS, TRACKS, WRITES
 from genretagger.database.place import (
     SIDE_FILES,
@@ -68,7 +69,7 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports, units: the repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -83,6 +84,7 @@ class Store:
         self.jobs = Jobs(access)
         self.reports = Reports(access)
         self.units = Units(access)
+        self.listings = Listings(access)
 
     @classmethod
     def open(

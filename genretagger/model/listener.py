@@ -12,16 +12,17 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from genretagger.audio.windows import plan_key
+from genretagger.audio.windows import AUTO, FIRST, MOST, STAGES, plan_key, spread
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
 from genretagger.model.card import EMBEDDINGS
 from genretagger.model.installed import InstalledModel
+from genretagger.model.said import Said
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
@@ -32,6 +33,10 @@ from genretagger.vocabulary.resolve import Rules, decide
 if TYPE_CHECKING:
     from genretagger.audio.mel import Ear
     from genretagger.model.session import Session
+
+
+PARTS = 8
+"""See `Listener._is_clear`."""
 
 
 class HearRequest(TypedDict):
@@ -110,12 +115,27 @@ class Listener:
 
         if not self._ears:
             self._ears = ears_of(self._model)
-        return {"count": self._settings.windows, "ears": self._ears}
+        windows = self._settings.windows
+        return {"count": MOST if windows == AUTO else windows, "ears": self._ears}
+
+    def stages(self, duration_s: float | None) -> Sequence[int | None]:
+        """In which stages to listen to a track; None stands for all of its windows at once.
+
+        Args:
+            duration_s: of the track; None if nobody knows.
+        """
+        if self._settings.windows != AUTO or duration_s is None or not self.labels or not duration_s > 0:
+            return (None,)
+        return range(STAGES) if self._room(duration_s) > FIRST else (None,)
+
+    def _room(self, duration_s: float) -> int:
+        """How many windows of a track `auto` may listen to."""
+        return len(spread(duration_s, self.request["ears"][0].front_end.window_s, MOST))
 
     @property
     def backbone(self) -> str:
         """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
-        return "" if self._learned is None else self._learned.backbone.sha256
+        return "" if self._learned is None or self._learned.network else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can come from this model: by their sizes, and each is a number."""
@@ -180,13 +200,79 @@ class Listener:
         Returns:
             A future of what it said; it may fail with a `ModelError`.
         """
+        return then(self.go_on(frames), lambda said: said.activations)
 
-        def summed(said: tuple[FloatArray, FloatArray]) -> Activations:
-            activations, embeddings = said
-            return Activations(activations.astype("float16"), embeddings.mean(axis=0), self.provider)
+    def go_on(self, frames: Frames, before: Said | None = None, *, duration_s: float | None = None) -> Future[Said]:
+        """Have the model run over further windows of a track.
+
+        Args:
+            frames: of one of the `stages`, at least one window.
+            before: what it said of the stages before.
+            duration_s: of the track, if there may be further stages: then the result says whether they are needed.
+
+        Returns:
+            A future of what it said of all windows so far; it may fail with a `ModelError`.
+        """
+
+        def joined(said: tuple[FloatArray, FloatArray]) -> Said:
+            values, embeddings = said
+            now = before or Said((), values[:0], embeddings[:0], self.provider)
+            now = now.with_more(frames.windows, values, embeddings)
+            return replace(now, is_clear=duration_s is not None and self._is_clear(now, self._room(duration_s)))
 
         said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
-        return then(said, summed)
+        return then(said, joined)
+
+    def _is_clear(self, said: Said, most: int) -> bool:
+        """Whether the decision on a track would stay if it were listened to further.
+
+        What was heard is cut into eight parts, each spread over the track. If all windows to come sounded like any one
+        of these parts, the genres would still be the same.
+
+        Args:
+            said: of the windows so far.
+            most: windows of the track that may be listened to.
+        """
+        heard = said.activations
+        genres = self.decide(heard).genres
+        count = len(said.windows)
+        ahead = max(0, most - count) / most
+        for part in range(PARTS):
+            values, embeddings = said.values[part::PARTS], said.embeddings[part::PARTS]
+            if not len(values):
+                return False
+            mean = (1 - ahead) * track_activations(heard.values) + ahead * values.mean(axis=0)
+            embedding = (1 - ahead) * heard.embedding + ahead * embeddings.mean(axis=0)
+            if self.choose(self._scorer.scores(mean, embedding, tracks=1)).genres != genres:
+                return False
+        return True
+
+    def over_time(self, frames: Frames) -> Future[tuple[FloatArray, FloatArray]]:
+        """Have the model run over the windows of a track, and keep them apart.
+
+        Args:
+            frames: as `request` asks for them; may hold no window.
+
+        Returns:
+            A future of what it said of each window: activations (n, labels) and embeddings (n, dimensions), both
+            float32. It may fail with a `ModelError`.
+        """
+        return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
+
+    def score_over_time(self, activations: FloatArray, embeddings: FloatArray) -> FloatArray:
+        """Score each window as if it were the whole track: (windows, genres) float32, in the order of `genres`.
+
+        Args:
+            activations: (windows, labels), from `over_time`.
+            embeddings: (windows, dimensions), likewise.
+        """
+        import numpy as np
+
+        scores = np.zeros((len(activations), len(self.genres)), np.float32)
+        for row, own, embedding in zip(scores, activations.astype(np.float16), embeddings, strict=True):
+            found = self._scorer.scores(track_activations(own[None]), embedding).by_genre
+            row[:] = [found[genre] for genre in self.genres]
+        return scores
 
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
@@ -226,7 +312,8 @@ class Listener:
         if self._session is None:
             from genretagger.model.session import Session
 
-            self._session = Session.open(self._intact(), self._settings.device, self._settings.threads)
+            rules = self._settings
+            self._session = Session.open(self._intact(), rules.device, rules.threads, tf32=rules.tf32)
             if self._session.warning:
                 self._notice(self._session.warning)
         return self._session

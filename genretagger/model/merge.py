@@ -7,7 +7,7 @@ model has the input `mel`, further ones as its card names them, and the outputs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ModelError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
 _IR_VERSION = 8
-_BACKBONE, _HEAD = "backbone/", "head/"
+_BACKBONE, _HEAD, _NETWORK = "backbone/", "head/", "network/"
 
 
 def parsed(content: bytes) -> Any:
@@ -146,6 +146,68 @@ def with_learned_head(
         helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
     ]
     return _joined(model, backbone_card, nodes, constants, (genres + labels, columns + size), None)
+
+
+def with_network(
+    backbone: bytes,
+    backbone_card: Card,
+    network: bytes | Callable[[str, str], tuple[list[Any], list[Any], str]],
+    *,
+    genres: int,
+    axes: FloatArray,
+    origin: FloatArray,
+    ears: int = 1,
+) -> bytes:
+    """Add a network that `training` made; see `vocabulary.learned` for what the outputs are.
+
+    Args:
+        backbone: the ONNX file.
+        backbone_card: its card.
+        network: an ONNX file with the input `mel` and the output `odds`; or a function that gives nodes, constants and
+            the name of the log-odds, from the prefix of what is new and that of the backbone's own values.
+        genres: how many log-odds there are.
+        axes: (d, d) float32.
+        origin: (d,) float32.
+        ears: of the backbone, each of which is given the network's log-odds.
+
+    Raises:
+        ModelError: the backbone gives no embedding of d values.
+    """
+    from onnx import helper, numpy_helper
+
+    model = parsed(backbone)
+    size, labels = len(origin), len(backbone_card.classes)
+    embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
+    heard = _named_output(model.graph, backbone_card.output(PREDICTIONS), labels) if labels else ""
+    other = None
+    if isinstance(network, bytes):
+        model, other = _same_version(model, parsed(network))
+        mel = _BACKBONE + inputs(model.graph)[_first_input(model.graph, backbone_card)].name
+        other = _prefixed(other, _NETWORK)
+        link = helper.make_node("Identity", [mel], [f"{_NETWORK}mel"], name=f"{_NETWORK}mel")
+        nodes, constants, odds = [link, *other.graph.node], [*other.graph.initializer], f"{_NETWORK}odds"
+    else:
+        nodes, constants, odds = network(_NETWORK, _BACKBONE)
+    model = _prefixed(model, _BACKBONE)
+    constants += [
+        numpy_helper.from_array(values, _HEAD + name) for name, values in (("axes", axes), ("origin", origin))
+    ]
+    own = [f"{_HEAD}own", *([_BACKBONE + heard] if heard else [])]
+    nodes += [
+        helper.make_node(
+            "Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], [f"{_HEAD}place"], name=f"{_HEAD}place"
+        ),
+        helper.make_node("Concat", [odds] * ears + [f"{_HEAD}place"], ["embeddings"], name="embeddings", axis=1),
+        helper.make_node("Sigmoid", [odds], [f"{_HEAD}own"], name=f"{_HEAD}own"),
+        helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
+    ]
+    return _joined(model, backbone_card, nodes, constants, (genres + labels, ears * genres + size), None)
+
+
+def _first_input(graph: Any, card: Card) -> int:
+    """The place of the input that the card names first."""
+    names = [value.name for value in inputs(graph)]
+    return names.index(card.inputs[0].name) if card.inputs[0].name in names else 0
 
 
 def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:

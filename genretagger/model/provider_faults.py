@@ -6,9 +6,11 @@ template before the cause.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from genretagger.model.providers import Provider
@@ -22,6 +24,7 @@ _EXTRAS = {
     "cuda": "`pip install 'genretagger[gpu]'` brings them",
     "tensorrt": "`pip install 'genretagger[gpu]' tensorrt` brings them",
 }
+_RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu\d+)?\s*(?:~=|==|>=)\s*(\d+)")
 _LONGEST = 200
 
 
@@ -41,7 +44,8 @@ def missing(provider: Provider) -> str:
     """Say what a provider lacks that ONNX Runtime offers and silently did not load."""
     whose = _VENDORS.get(provider.device, "its")
     extra = _EXTRAS.get(provider.device)
-    hint = f" ({extra})" if extra else ""
+    needed = f"this ONNX Runtime needs CUDA {version}; " if extra and (version := cuda_needed()) else ""
+    hint = f" ({needed}{extra})" if extra else ""
     folder = Path(onnxruntime().__file__).parent / "capi"
     plugin = folder / f"libonnxruntime_providers_{provider.device}.so"
     if sys.platform == "linux" and plugin.exists():
@@ -49,6 +53,15 @@ def missing(provider: Provider) -> str:
         if library:
             return f"{whose} library {library} is not installed{hint}"
     return f"{whose} driver or libraries are missing, or there is no such device{hint}"
+
+
+def cuda_needed() -> str:
+    """The version of CUDA that the installed package of ONNX Runtime asks for; empty if it does not say."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for requirement in metadata.requires("onnxruntime-gpu") or ():
+            if found := _RUNTIME.match(requirement):
+                return found[1]
+    return ""
 
 
 def library_missing_for(plugin: Path) -> str:

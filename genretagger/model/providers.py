@@ -27,6 +27,9 @@ class Provider:
         batch: windows in one run. On the CPU 1: the bits of a result depend on its place in a batch, more than one
             gains no speed, and each costs 50 MB. Accelerators starve on single windows; always the same number,
             because several of them compile a model anew for each shape.
+        sizes: other numbers of windows, of which the fastest is measured once for each device (`tuning`); the smallest
+            first. Empty for providers that compile each shape for seconds or minutes.
+        tf32: the options that let it round to TF32; None if it cannot.
         options: ONNX Runtime's options; here those that keep full float32 and the same result every time.
         package: what offers it, for the hint when it is missing.
     """
@@ -34,6 +37,8 @@ class Provider:
     device: str
     name: str
     batch: int = 16
+    sizes: tuple[int, ...] = ()
+    tf32: Mapping[str, str] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     package: str = "an ONNX Runtime built for it"
 
@@ -42,7 +47,16 @@ PROVIDERS = (
     Provider(
         "cuda",
         "CUDAExecutionProvider",
-        options={"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0", "prefer_nhwc": "1"},
+        sizes=(16, 32, 64),
+        options={
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "use_tf32": "0",
+            "prefer_nhwc": "1",
+            # By itself the arena doubles whenever it grows, up to the whole card.
+            "arena_extend_strategy": "kSameAsRequested",
+            "gpu_mem_limit": str(16 << 30),
+        },
+        tf32={"use_tf32": "1"},
         package="onnxruntime-gpu",
     ),
     Provider("migraphx", "MIGraphXExecutionProvider", package="onnxruntime-migraphx"),

@@ -12,9 +12,11 @@ activations by up to 4e-7).
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,7 @@ from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
 from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
 from genretagger.model.runtime import onnxruntime
+from genretagger.model.tuning import batch_for, device_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +93,7 @@ class Session:
     Attributes:
         provider: ONNX Runtime's name of the provider that computes, such as "CPUExecutionProvider".
         warning: one sentence for the owner where that is not the device that was asked for, else None.
+        at_once: how many windows are listened to at the same time, in all batches that run.
     """
 
     def __init__(
@@ -99,28 +103,34 @@ class Session:
         self._ports = ports
         self._labels = labels
         self._batches = Batches(self._infer, size=ports.batch, threads=runs)
+        self.at_once = ports.batch * runs
         self.provider = provider
         self.warning = warning
 
     @classmethod
-    def open(cls, model: InstalledModel, device: str = "auto", threads: int = 0) -> Session:
+    def open(cls, model: InstalledModel, device: str = "auto", threads: int = 0, *, tf32: bool = False) -> Session:
         """Start a model.
 
         Args:
             model: an installed model.
             device: one of `providers.DEVICES`.
             threads: threads of the CPU; 0 for one a core.
+            tf32: let a device that can round to TF32: faster, and less exact.
 
         Raises:
             ConfigError: there is no such device.
             ModelError: the file is damaged, or does not match its card.
         """
-        return cls.start(model.onnx_path, model.card, device, threads)
+        return cls.start(model.onnx_path, model.card, device, threads, tf32=tf32)
 
     @classmethod
-    def start(cls, onnx_path: Path, card: Card, device: str = "auto", threads: int = 0) -> Session:
+    def start(
+        cls, onnx_path: Path, card: Card, device: str = "auto", threads: int = 0, *, tf32: bool = False
+    ) -> Session:
         """Start a model that need not be installed; otherwise as `open`."""
         provider, warning = choose(device, available_providers())
+        if tf32 and provider.tf32 is not None:
+            provider = replace(provider, options={**provider.options, **provider.tf32})
         if provider.device != "cpu":
             try:
                 return cls._start(onnx_path, card, provider, threads, warning)
@@ -139,7 +149,12 @@ class Session:
         started = runtime.get_providers()
         if provider.name not in started:  # ONNX Runtime logs a missing driver and goes on without the provider
             raise ModelError(missing(provider), path=path)
-        session = cls(runtime, _ports(runtime, card, provider.batch), len(card.classes), provider.name, warning, runs)
+        ports = _ports(runtime, card, provider.batch)
+        if provider.sizes and not isinstance(runtime.get_inputs()[0].shape[0], int):
+            key = f"{provider.name}, ONNX Runtime {onnxruntime().__version__}, {device_name() or 'one device'}"
+            seconds = partial(_seconds, runtime, ports)
+            ports = replace(ports, batch=batch_for(path.parent, key, provider.sizes, seconds))
+        session = cls(runtime, ports, len(card.classes), provider.name, warning, runs)
         session.try_out()  # some providers compile, and fail, only now; 60 ms on one core
         return session
 
@@ -218,6 +233,15 @@ class Session:
         if any(values.ndim != 2 or len(values) < len(mels[0]) for values in answer):
             raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
         return answer
+
+
+def _seconds(runtime: Any, ports: _Ports, size: int) -> float:
+    """How long one run over silent windows takes."""
+    shapes = [(size, 1, *each.shape) if each.channel else (size, *each.shape) for each in ports.inputs]
+    feeds = {each.name: np.zeros(shape, np.float32) for each, shape in zip(ports.inputs, shapes, strict=True)}
+    started = time.perf_counter()
+    _run(runtime, [name for name in (ports.activations, ports.embeddings) if name], feeds)
+    return time.perf_counter() - started
 
 
 def _done(value: tuple[FloatArray, FloatArray]) -> Future[tuple[FloatArray, FloatArray]]:

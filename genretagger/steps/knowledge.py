@@ -17,6 +17,7 @@ from genretagger.database.values import Hearing, StoredAnalysis, ours_among
 from genretagger.errors import FileError
 from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.listener import Listener
+from genretagger.model.said import Said
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Activations, Credits, Decision, Frames, Heard, Track
@@ -185,13 +186,20 @@ class Knowledge:
         """Have the track decoded and made into mel windows, run the model, and store what it said."""
         started = time.monotonic()
         self.listener.prepare()
-        frames = yield from self.frames(track)
-        if frames is None:
-            return
-        submitted = self.listener.submit(frames)
-        del frames
-        activations: Activations = yield Step(submitted)
-        self.keep_heard(track.payload_hash, activations, seconds=time.monotonic() - started)
+        said: Said | None = None
+        stages = self.listener.stages(track.duration_s)
+        for stage in stages:
+            frames = yield from self._frames(track, stage, started)
+            if frames.windows:
+                ahead_s = track.duration_s if len(stages) > 1 else None
+                said = yield Step(self.listener.go_on(frames, said, duration_s=ahead_s))
+            del frames
+            if said is not None and said.is_clear:
+                break
+        if said is None:
+            self._keep_silent(track, started)
+        else:
+            self.keep_heard(track.payload_hash, said.activations, seconds=time.monotonic() - started)
 
     def keep_heard(self, payload_hash: str, activations: Activations, *, seconds: float) -> None:
         """Store what the present model said of a track."""
@@ -204,16 +212,25 @@ class Knowledge:
             FileError: it cannot be decoded.
         """
         started = time.monotonic()
-        where = (track.payload_hash, self.model_id, self.listener.plan)
+        frames = yield from self._frames(track, None, started)
+        if frames.windows:
+            return frames
+        self._keep_silent(track, started)
+        return None
+
+    def _frames(self, track: Track, stage: int | None, started: float) -> Flow[Frames]:
+        """The mel windows of one stage; that it cannot be decoded is stored."""
         try:
-            hearing = self._workers.hear(track.path, length_s=track.duration_s, **self.listener.request)
-            frames: Frames = yield Step(hearing)
+            length_s, request = track.duration_s, self.listener.request
+            frames: Frames = yield Step(self._workers.hear(track.path, length_s=length_s, stage=stage, **request))
         except FileError as error:
             see_unchanged(track)
+            where = (track.payload_hash, self.model_id, self.listener.plan)
             self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
-        if frames.windows:
-            return frames
+        return frames
+
+    def _keep_silent(self, track: Track, started: float) -> None:
+        where = (track.payload_hash, self.model_id, self.listener.plan)
         self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
-        return None

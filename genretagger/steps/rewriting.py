@@ -14,6 +14,7 @@ from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite
 from genretagger.steps.apply import Applying
+from genretagger.steps.choose import Choice, Choosing
 from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.plan.entry import Planned
 from genretagger.steps.run import Run
@@ -82,6 +83,17 @@ class Rewriting:
             return timed(work, model=each.model, scores=each.scores, dry_run=run.dry_run)
 
         yield from self._run(map(flow, plan), stop)
+
+    def choose(self, choices: Iterable[Choice], run: Run) -> list[Outcome]:
+        """Write what the owner chose, one file after the other, and wait for it.
+
+        Args:
+            choices: each file once.
+            run: from `begin`.
+        """
+        step = Choosing(self._settings, self.store, self._workers, self.writer)
+        flows = (safely(each.path, partial(step.one, each, run), failed_at(each.path)) for each in choices)
+        return list(self._run(flows, Future(), width=1))
 
     def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
         """Take back writes, in their order; undos as well, which is a redo.

@@ -193,6 +193,77 @@ def train(
     return head, scores.astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """How much tracks resemble those that were learned from.
+
+    Attributes:
+        axes, origin, limit: as in `Head`.
+        known: (n,) 0 to 1, of each track by clouds that did not have its fold.
+    """
+
+    axes: FloatArray
+    origin: FloatArray
+    limit: float
+    known: Array
+
+
+def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
+    """Find the out-of-distribution limit, as `train` does, without a regression.
+
+    Args:
+        embeddings: (n, d) float32.
+        folds: (n,) the fold of each track; at least two different ones.
+        ears: as of `train`.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    values = embeddings.astype(np.float64)
+    axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
+    known, limits = np.ones(len(values)), []
+    with threadpool_limits(1):
+        for part, _ in _parts(values.shape[1], ears):
+            own = np.ascontiguousarray(values[:, part])
+            distances = np.zeros(len(own))
+            for fold in sorted(set(folds.tolist())):
+                held = folds == fold
+                distances[held] = _cloud(own[~held]).distance(own[held])
+            cloud, limit = _cloud(own), _limit(distances)
+            near = [
+                Learned.resemblance(float(distance), _limit(distances[folds != fold]))
+                for distance, fold in zip(distances, folds, strict=True)
+            ]
+            known = np.minimum(known, near)
+            limits.append(limit)
+            scale = 1.0 if not ears else 1 / np.sqrt(limit)
+            axes[part, part] = cloud.axes * scale
+            origin[part] = -cloud.mean @ cloud.axes * scale
+    found = (axes.astype(np.float32), origin.astype(np.float32))
+    return Familiarity(*found, 1.0 if ears else limits[0], known)
+
+
+def line_of(odds: Array, truth: Flags) -> tuple[Array, Array]:
+    """The calibration of each genre, from out-of-fold log-odds: (k,) slopes and (k,) shifts."""
+    return _calibrate(odds, truth)
+
+
+def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
+    """Calibrate by some tracks, and give the probabilities of others.
+
+    Args:
+        odds: (m, k) out-of-fold log-odds; infinite where they say nothing.
+        truth: (m, k) bool.
+        asked: (n, k) log-odds of the others.
+    """
+    import numpy as np
+
+    slopes, shifts = _calibrate(odds, truth)
+    finite = np.isfinite(asked)
+    likely: Array = np.where(finite, _sigmoid(np.where(finite, asked, 0) * slopes + shifts), asked > 0)
+    return likely
+
+
 def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, float]]:
     """Where each ear's values are in the embedding, and the C of its regression.
 

@@ -86,6 +86,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
             hint="Give them the model's names with --map, or choose another --model",
         )
     known_to_it = remembered(card)
+    unjudged = frozenset(known_to_it.unjudged)
     return Evaluation(
         measures=measure(
             Judged(tuple(names), np.array(truth, bool), np.array(scores, np.float32), np.array(chosen, bool))
@@ -93,7 +94,7 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
         deaf_to=dict(sorted(deaf.items())),
         deaf_tracks=len(lessons.examples) - len(judged),
         deaf_given=deaf_given,
-        learned_from=sum(each.id in known_to_it.tracks for each in judged),
+        learned_from=sum(each.id in known_to_it.tracks or each.id in unjudged for each in judged),
         learned_artists=sum(any(tie in known_to_it.ties for tie in each.ties) for each in judged),
     )
 

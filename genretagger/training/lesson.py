@@ -59,6 +59,7 @@ class TrainingResult:
         measures: on tracks of artists and albums that were held out; None if nothing could be held
             out.
         judged: the data of the measures.
+        asked: the tracks in its rows, by the identity of their audio.
         suspects: tracks that look mislabelled, the clearest first.
         changes: against the previous model; empty if there was none.
         groups: how many artists and albums that have nothing in common.
@@ -76,3 +77,4 @@ class TrainingResult:
     changes: tuple[Change, ...]
     groups: int
     warnings: tuple[str, ...]
+    asked: tuple[str, ...] = ()

@@ -32,12 +32,24 @@ def remembered(card: Card) -> Folds:
     return (None if learned is None else learned.folds) or Folds()
 
 
-def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], chosen: Flags) -> Json:
-    """The memory for the next training: it holds out and compares the same tracks."""
-    kept = sorted(zip(examples, folds.tolist(), chosen, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
+def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], rows: Flags, chosen: Flags) -> Json:
+    """The memory for the next training: it holds out and compares the same tracks.
+
+    Args:
+        examples: n tracks.
+        folds: (n,) of each.
+        rows: (n,) bool, those that were judged.
+        chosen: (judged, genres) bool, what they were given.
+    """
+    told = iter(chosen)
+    given = [next(told) if row else None for row in rows]
+    kept = sorted(zip(examples, folds.tolist(), given, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
     return {
         "ties": dict(sorted({tie: fold for each, fold, _ in kept for tie in each.ties[:-1]}.items())),
-        "tracks": {each.id: [place for place, flag in enumerate(given) if flag] for each, _, given in kept},
+        "tracks": {
+            each.id: [place for place, flag in enumerate(said) if flag] for each, _, said in kept if said is not None
+        },
+        **({"unjudged": unjudged} if (unjudged := [each.id for each, _, said in kept if said is None]) else {}),
     }
 
 

@@ -53,6 +53,7 @@ class Training:
         map: the file of the option `--map`.
         paths: the music.
         min_tracks: how many tracks a genre needed.
+        epochs: the option `--epochs`.
     """
 
     at: str = ""
@@ -65,6 +66,7 @@ class Training:
     map: str | None = None
     paths: tuple[str, ...] = ()
     min_tracks: int | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,29 @@ class Folds:
     Attributes:
         ties: the fold of each artist and album.
         tracks: places of the genres that each track was given when it was held out.
+        unjudged: tracks that were learned from and never held out.
     """
 
     ties: Mapping[str, int] = field(default_factory=dict)
     tracks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    unjudged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How a network was learned.
+
+    Attributes:
+        way: what it began with.
+        epochs: for how many it learned.
+        weights: how many numbers were learned.
+        device: what computed.
+    """
+
+    way: Literal["scratch", "musicnn"]
+    epochs: int = 0
+    weights: int = 0
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +140,7 @@ class LearnedPart:
         folds: how the tracks were held out.
         ears: how many values of the backbone's embedding are each ear's; empty if they are all one.
         line: corrects the mean of several ears; see `learned`.
+        network: what gives the log-odds; None if it is a regression on the backbone's embedding.
     """
 
     genres: tuple[str, ...]
@@ -131,6 +153,7 @@ class LearnedPart:
     folds: Folds | None = None
     ears: tuple[int, ...] = ()
     line: tuple[float, float] = (1.0, 0.0)
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,8 +34,8 @@ from genretagger.errors import (
 )
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
-from genretagger.types import Json, Sound, Stamp, Track
-from genretagger.worker import protocol
+from genretagger.types import Json, Sound, Stamp, Track, Window
+from genretagger.worker import protocol, shown
 from genretagger.worker.limits import (
     LEAST_MB,
     SYSTEM_FAULT_STATUS,
@@ -113,16 +112,37 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.frames_to_json([sound.windows[number] for number in kept]), frames.data
 
 
+def trace(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+    """Decode a whole file, and give what a model's front ends make of it and a picture."""
+    from genretagger.audio import trace as whole
+
+    with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
+        traced = whole.trace(
+            file,
+            _kind(file, path),
+            protocol.ears_from_text(request["ears"]),
+            most_windows=request["most_windows"],
+            most_columns=request["most_columns"],
+            fourier=request["fourier"],
+        )
+    header = {name: getattr(traced, name) for name in ("starts_s", "kept", "columns", "column_s", "length_s")}
+    return header, traced.body.data
+
+
 def _decoded(path: Path, request: Json) -> Sound:
     """The windows that are not silent."""
     from genretagger.audio import listen, silence
-    from genretagger.audio.windows import spread
+    from genretagger.audio.windows import spread, stage_of
+
+    def plan(duration_s: float) -> tuple[Window, ...]:
+        windows = spread(duration_s, window_s=request["window_s"], count=request["count"])
+        return stage_of(windows, request.get("stage"))
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
         sound = listen.decode(
             file,
             _kind(file, path),
-            plan=partial(spread, window_s=request["window_s"], count=request["count"]),
+            plan=plan,
             rate_hz=request["rate_hz"],
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],
@@ -165,7 +185,11 @@ OPERATIONS: Mapping[str, Operation] = {
     "credit": credit,
     "decode": decode,
     "hear": hear,
+    "trace": trace,
     "write": write,
+    "look": shown.look,
+    "cover": shown.cover,
+    "transcode": shown.transcode,
 }
 
 

@@ -88,6 +88,22 @@ def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
     return None
 
 
+def hopeless_limit() -> str | None:
+    """Say what is wrong if the inherited limits alone rule out that any child can work, however little it uses itself.
+
+    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing of use.
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    for name, flag in (("RLIMIT_AS", "-v"), ("RLIMIT_DATA", "-d")):
+        limit = resource.getrlimit(getattr(resource, name))[0]
+        if limit != resource.RLIM_INFINITY and limit < LEAST_MB * _MB:
+            return f"the limit on memory (ulimit {flag} {limit // 1024}) is below the {LEAST_MB} MB that a file needs"
+    return None
+
+
 def limit_cpu(cpu_s: float) -> None:
     """End this process (SIGXCPU) when it has used this much processor time more.
 

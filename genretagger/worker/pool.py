@@ -21,14 +21,14 @@ from types import TracebackType
 from typing import TypeVar
 
 from genretagger import launch
-from genretagger.audio.mel import Ear
+from genretagger.audio.mel import Ear, frequencies
 from genretagger.audio.windows import LONGEST_LISTENING_S
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.tags.api import Change, WriteOptions
-from genretagger.types import Credits, Frames, Json, Sound, TagChange, Track
+from genretagger.types import Credits, Frames, Json, Sound, TagChange, Trace, Track
 from genretagger.worker import protocol
 from genretagger.worker.handle import Child, NotBegun, Reply
-from genretagger.worker.limits import Limits
+from genretagger.worker.limits import Limits, hopeless_limit
 
 __all__ = ["Limits", "WorkerPool"]
 
@@ -52,9 +52,12 @@ class WorkerPool:
 
     Raises:
         ConfigError: no child can be started by this Python.
+        NoWorkersError: the limit on memory leaves too little for any file.
     """
 
     def __init__(self, jobs: int, limits: Limits | None = None, *, command: Sequence[str] | None = None) -> None:
+        if (cause := hopeless_limit()) is not None:
+            raise NoWorkersError(f"no child process can be started: {cause}", hint=_START)
         self._limits = limits or Limits()
         self._command = list(command) if command is not None else launch.command("worker")
         self._jobs = jobs
@@ -135,7 +138,13 @@ class WorkerPool:
         return self._submit(path.absolute(), request, parse, most_body=most_body)
 
     def hear(
-        self, path: Path, *, count: int | None, ears: Sequence[Ear], length_s: float | None = None
+        self,
+        path: Path,
+        *,
+        count: int | None,
+        ears: Sequence[Ear],
+        length_s: float | None = None,
+        stage: int | None = None,
     ) -> Future[Frames]:
         """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
 
@@ -144,18 +153,18 @@ class WorkerPool:
             count: how many windows, spread over the track; None for all.
             ears: of the model, the first of which sets the length of the windows and the rate.
             length_s: of the track, as `inspect` gave it; None to find it out again.
+            stage: only those windows that `windows.stage_of` chooses; None for all.
 
         Returns:
             A future of the frames: none of a track that is silent or nothing but steady noise. It may fail with a
             `FileError`.
         """
         main = ears[0].front_end
-        if self._ears is None or self._ears[0] != ears:
-            self._ears = ears, protocol.ears_to_text(ears)
         request = {
             "op": "hear",
-            "ears": self._ears[1],
+            "ears": self._told(ears),
             "length_s": length_s,
+            "stage": stage,
             "count": count,
             "window_s": main.window_s,
             "rate_hz": main.rate_hz,
@@ -166,6 +175,38 @@ class WorkerPool:
         most_body = 4 * sum(map(prod, shapes)) * _most_windows(count, main.window_s)
         parse = partial(_frames, shapes=shapes)
         return self._submit(path.absolute(), request, parse, most_body=most_body)
+
+    def trace(self, path: Path, *, ears: Sequence[Ear], columns: int, fourier: bool = False) -> Future[Trace]:
+        """Decode a whole track, and give what a model's front ends make of it and a picture.
+
+        Args:
+            path: the file.
+            ears: of the model; the first one sets the windows, and its bands are those of the picture.
+            columns: the most columns of the picture; it has more than half as many, unless the track has fewer frames.
+            fourier: picture the frequencies of the Fourier transform instead of the bands.
+
+        Returns:
+            A future that may fail with a `FileError`.
+        """
+        most_windows = _most_windows(None, ears[0].front_end.window_s)
+        shown = frequencies(ears[0]) if fourier else ears[0]
+        request = {
+            "op": "trace",
+            "ears": self._told(ears),
+            "most_windows": most_windows,
+            "most_columns": columns,
+            "fourier": fourier,
+        }
+        values = sum(prod(ear.front_end.shape) for ear in ears)
+        most_body = 4 * (values * most_windows + columns * (shown.front_end.mels + 2))
+        parse = partial(_trace, ears=ears, most_columns=columns, fourier=fourier)
+        return self._submit(path.absolute(), request, parse, most_body=most_body)
+
+    def _told(self, ears: Sequence[Ear]) -> str:
+        """How a model hears, as a child is told."""
+        if self._ears is None or self._ears[0] != ears:
+            self._ears = ears, protocol.ears_to_text(ears)
+        return self._ears[1]
 
     def write(
         self,
@@ -315,6 +356,12 @@ def _most_windows(count: int | None, window_s: float) -> int:
 
 def _frames(reply: Reply, *, shapes: Sequence[tuple[int, ...]]) -> Frames:
     return protocol.frames_from_json(reply.header["result"], reply.body, shapes=shapes)
+
+
+def _trace(reply: Reply, *, ears: Sequence[Ear], most_columns: int, fourier: bool) -> Trace:
+    return protocol.trace_from_json(
+        reply.header["result"], reply.body, ears=ears, most_columns=most_columns, fourier=fourier
+    )
 
 
 def _sound(reply: Reply, *, rate_hz: int, window_samples: int) -> Sound:

@@ -6,7 +6,7 @@ A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (
 
     parent → child   {"id", "op", …}
     child → parent   {"begun": id}                        the file is about to be opened
-    child → parent   {"id", "retire", "result": …}        + samples, for `decode`; frames, for `hear`
+    child → parent   {"id", "retire", "result": …}        + samples, for `decode`; frames, for `hear`, `trace`
     child → parent   {"id", "retire", "error": {…}}
 
 The reader of a frame gives the bounds of both lengths. The parent checks every value of an answer (`strict.read`), and
@@ -25,14 +25,15 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from genretagger.audio.mel import Ear, FilterBank, FrontEnd
+from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.strict import UnfitError, read
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import Credits, Frames, Json, Sound, Stamp, TagChange, Track, Window
+from genretagger.types import Credits, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
@@ -293,9 +294,12 @@ def frames_from_json(value: Json, body: bytearray, *, shapes: Sequence[tuple[int
     Raises:
         ProtocolError: it is not what was asked for, or holds no finite numbers.
     """
+    return _frames(_windows(_read(_FramesHeader, value).windows), body, shapes)
+
+
+def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int, ...]]) -> Frames:
     import numpy as np
 
-    windows = _windows(_read(_FramesHeader, value).windows)
     sizes = [math.prod(shape) for shape in shapes]
     if len(body) != 4 * sum(sizes) * len(windows):
         raise ProtocolError("other frames than were asked for")
@@ -305,7 +309,64 @@ def frames_from_json(value: Json, body: bytearray, *, shapes: Sequence[tuple[int
     for shape, size in zip(shapes, sizes, strict=True):
         parts.append(rows[:, before : before + size].reshape(len(windows), *shape))
         before += size
-    return Frames(windows, tuple(parts))
+    return Frames(tuple(windows), tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _TraceHeader:
+    """As `audio.trace.Traced`, without the body."""
+
+    starts_s: list[float]
+    kept: list[int]
+    columns: int
+    column_s: float
+    length_s: float
+
+
+def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_columns: int, fourier: bool) -> Trace:
+    """What the child traced.
+
+    Args:
+        value: the header's part.
+        body: as `audio.trace.Traced` has it.
+        ears: that were asked for.
+        most_columns: that were asked for.
+        fourier: as it was asked for.
+
+    Raises:
+        ProtocolError: it is not what was asked for, or holds no finite numbers.
+    """
+    import numpy as np
+
+    found = _read(_TraceHeader, value)
+    shown = frequencies(ears[0]) if fourier else ears[0]
+    width = shown.front_end.mels + 2
+    numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))
+    if not numbers_fit or not 0 < found.columns <= most_columns or len(body) < 4 * most_columns * width:
+        raise ProtocolError("another trace than was asked for")
+    if not all(0 < each < math.inf for each in (found.column_s, found.length_s)):
+        raise ProtocolError("an impossible length")
+    columns = np.frombuffer(body, np.float32, count=most_columns * width).reshape(most_columns, width)[: found.columns]
+    _see_finite(columns)
+    windows = _windows([(start_s, ears[0].front_end.window_s) for start_s in found.starts_s])
+    shapes = [ear.front_end.shape for ear in ears]
+    frames = _frames([windows[number] for number in found.kept], memoryview(body)[4 * most_columns * width :], shapes)
+    picture = Picture(
+        _decibels(columns[:, :-2].T), bands_hz(shown), columns[:, -2:].copy(), found.column_s, found.length_s
+    )
+    return Trace(windows, frames, picture)
+
+
+_DYNAMIC_DB = 80.0
+
+
+def _decibels(power: FloatArray) -> FloatArray:
+    import numpy as np
+
+    loudest = max(float(power.max(initial=0.0)), 1e-12)
+    levels = 10 * np.log10(np.maximum(power.astype(np.float64), 1e-30) / loudest)
+    clipped: FloatArray = np.clip(levels, -_DYNAMIC_DB, 0.0).astype(np.float32)
+    return clipped
 
 
 def change_to_json(change: Change) -> Json:

@@ -83,6 +83,15 @@ def test_a_second_driver_with_other_settings_is_told(settings: Settings, address
     assert "other settings: host/1" in ended.err
 
 
+def test_a_number_of_windows_that_depends_on_the_track_is_refused(
+    settings: Settings, address: str, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENRETAGGER_WINDOWS", "auto")
+    ended = archive(settings.data_dir, music, "--database", address)
+    assert ended.status == 2
+    assert "Set `windows` to a number" in ended.err
+
+
 def test_sqlite_and_files_are_refused(settings: Settings, address: str, music: Path) -> None:
     (song,) = albums(music, 1)
     assert "PostgreSQL" in archive(settings.data_dir, music).err

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genretagger.audio.windows import LONGEST_LISTENING_S, plan_key, spread
+from genretagger.audio.windows import FIRST, LONGEST_LISTENING_S, MOST, STAGES, plan_key, spread, stage_of
 from genretagger.types import Window
 
 MUSICNN_S = 187 * 256 / 16000
@@ -77,3 +77,22 @@ def test_nonsense_is_refused(duration_s: float, window_s: float, count: int) -> 
 def test_plans_have_names() -> None:
     assert plan_key(16).startswith("spread-16.")
     assert plan_key(None).startswith("all.")
+
+
+@pytest.mark.parametrize("duration_s", [5.0, 20.0, 24.5, 60.0, 240.0])
+def test_the_stages_of_auto_together_are_all_windows_once(duration_s: float) -> None:
+    every = spread(duration_s, 2.992, MOST)
+    if len(every) <= FIRST:
+        assert [stage_of(every, stage) for stage in range(STAGES)] == [every] * STAGES
+        return
+    stages = [stage_of(every, stage) for stage in range(STAGES)]
+    assert sorted(window.start_s for stage in stages for window in stage) == [window.start_s for window in every]
+    assert stage_of(every, None) == every
+    if len(every) == MOST:
+        first = [window.start_s for window in stages[0]]
+        assert len(first) == FIRST
+        assert max(first) - min(first) > 0.8 * duration_s  # spread over the track
+
+
+def test_the_name_of_the_plan_of_auto() -> None:
+    assert plan_key("auto") == "auto.1"

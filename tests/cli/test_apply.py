@@ -144,7 +144,7 @@ def test_lines_may_be_deleted_and_genres_edited(genretagger: Command, plan: Path
     assert (own.model, sentence(own.reason)) == ("", "chosen by you in a plan")
 
     replaced = genretagger("tag", "--policy", "replace", "--json", music / "a.flac", music / "b.flac")
-    assert states(replaced)["a.flac"] == ("unchanged", "you chose its genre in a plan; --force tags it again")
+    assert states(replaced)["a.flac"] == ("unchanged", "you chose its genre; --force tags it again")
     assert helpers.genres_of(music / "a.flac") == ["Trance", "My Own"]
 
 

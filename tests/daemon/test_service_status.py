@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, command
 
-from genretagger.daemon.control import ask
+from genretagger.daemon.control import MOST_FOLLOWERS, ask, follow
+from genretagger.types import Json
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
@@ -63,3 +66,41 @@ def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode
         assert "the service runs as another user" in done.stderr
         assert "well" not in done.stdout + done.stderr
         assert watcher.status()["healthy"] is True
+
+
+def test_a_follower_hears_what_changes(heard: Path, music: Path, song: bytes) -> None:
+    """The state comes at once, then whenever it changes, until the service ends; nobody has to ask again."""
+    end = threading.Event()
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")
+        states = follow(heard, end)
+        first = next(states)
+        assert (first["pid"], first["healthy"], first["outcomes"]) == (watcher.process.pid, True, {})
+        (music / "new.flac").write_bytes(song)
+        seen = list(iter_until(states, lambda state: state["outcomes"].get("tagged") == 1))
+        assert set(seen[-1]["queue"]) == {"new", "backlog", "working", "quarantined"}
+        watcher.stop()
+        list(states)  # ends, as the service did
+
+
+def iter_until(states: Iterator[Json], good: Callable[[Json], bool]) -> Iterator[Json]:
+    """The states up to the first good one."""
+    for state in states:
+        yield state
+        if good(state):
+            return
+
+
+def test_followers_are_few_and_those_that_are_gone_make_room(heard: Path, music: Path) -> None:
+    with Watcher(music, data_dir=heard) as watcher:
+        watcher.wait_for("looked", why="start")
+        end = threading.Event()
+        for _ in range(3):
+            crowd = [follow(heard, end) for _ in range(MOST_FOLLOWERS)]
+            assert all(next(each)["healthy"] for each in crowd)
+            late = follow(heard, end)
+            assert next(late)["healthy"]
+            assert list(late) == []  # answered once, and let go
+            for each in crowd:
+                each.close()  # type: ignore[attr-defined]
+        assert ask(heard, "status")["healthy"]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genretagger.model.listener import track_activations
+from genretagger.model.said import kept
 from genretagger.types import HalfArray
 
 HALVES = arrays.arrays(
@@ -47,3 +48,17 @@ def test_many_windows_lose_no_precision() -> None:
 def test_no_window() -> None:
     with pytest.raises(ValueError, match="without windows"):
         track_activations(np.zeros((0, 50), np.float16))
+
+
+def test_what_is_kept_is_kept_again_as_it_is() -> None:
+    """What is stored is what was decided on, however often it is read and written."""
+    dice = np.random.default_rng(8)
+    heard = (10 ** dice.uniform(-7, 0, (16, 100))).astype(np.float32)
+    values, embedding = kept(heard, dice.standard_normal(40).astype(np.float32) * 100)
+    assert np.abs(values.astype(np.float32) - heard).max() < 0.005
+    assert (np.abs(values.astype(np.float32) - heard) <= np.maximum(heard / 128, 2.0**-14)).all()
+    again, embedding_again = kept(values.astype(np.float32), embedding)
+    assert (again == values).all()
+    assert (embedding_again == embedding).all()
+    huge = np.array([1e6, -3.0, 0.0], np.float32)  # beyond half precision
+    assert kept(heard, huge)[1].tolist() == huge.tolist()

@@ -103,6 +103,8 @@ def _installed(distribution: str) -> bool:
 
 def speed(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Does the model run, and how fast?"""
+    import numpy as np
+
     from genretagger.model.session import Session
     from genretagger.model.store import ModelStore
 
@@ -111,17 +113,19 @@ def speed(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     except ModelError:
         return  # `model` has said so
     try:
-        session = Session.open(installed, settings.device, settings.threads)
+        session = Session.open(installed, settings.device, settings.threads, tf32=settings.tf32)
+        count = max(_WINDOWS_TIMED, 2 * session.at_once)  # full batches, as many at once as in a run
+        silence = [np.zeros((count, *shape), np.float32) for shape in session.windows]
         started = time.perf_counter()
-        for _ in range(_WINDOWS_TIMED):
-            session.try_out()
-        seconds = (time.perf_counter() - started) / _WINDOWS_TIMED
+        session.run(*silence)
+        seconds = (time.perf_counter() - started) / count
+        session.close()
     except ModelError as error:
         yield bad("listening", error.cause, error.hint or "Install the model again: `genretagger models pull --force`")
         return
-    found = f"{installed.name} runs on {session.provider}: {seconds:.3f} s a window"
-    if settings.windows is not None:
-        found += f", {seconds * settings.windows:.1f} s a track"
+    found = f"{installed.name} runs on {session.provider}: {seconds:.4f} s a window, {session.at_once} at once"
+    if isinstance(settings.windows, int):
+        found += f", {seconds * settings.windows:.2f} s a track"
     if session.warning:
         mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
         yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)

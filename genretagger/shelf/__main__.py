@@ -1,0 +1,35 @@
+"""A child process of the page that brings the whole index up to date; says as JSON lines how far it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from genretagger.database.store import Store
+from genretagger.shelf import filling, likeness, need
+from genretagger.shelf.index import Index
+
+
+def main() -> None:
+    """Read from standard input which database, and where its data folder is."""
+    asked = json.loads(sys.stdin.read())
+    address = asked["database"]
+    database: str | Path = address if "://" in address else Path(address)
+    if hasattr(os, "nice"):
+        os.nice(10)
+    with Store.open(database, create=False, read_only=True) as store, Index(Path(asked["data_dir"])) as index:
+        filling.refresh(store, index, progress=lambda done, of: _tell("reading the library", done, of))
+        likeness.refresh(store, index, progress=lambda done, of: _tell("comparing tracks", done, of))
+        need.refresh(index)
+    _tell("", 1, 1)
+
+
+def _tell(what: str, done: int, of: int) -> None:
+    sys.stdout.write(json.dumps({"what": what, "done": done, "of": of}) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""What is known of a file, as one flat row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from genretagger.causes import Cause
+from genretagger.database.values import Known, StoredWrite, WriteState, ours_among
+from genretagger.text import printable
+from genretagger.vocabulary.names import Vocabulary, key
+
+_UNSURE = (Cause.NOT_CONFIDENT, Cause.UNLIKE_LEARNED, Cause.NONE_ALLOWED)
+_SETTLED = (WriteState.DONE, WriteState.UNDONE)
+_MOST_TEXT = 300
+
+
+class State(StrEnum):
+    """Whose the genres of a file are.
+
+    TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing that was heard was
+    sure enough. UNTAGGED: the file has none for another reason: not listened to, not written, not music, failed.
+    """
+
+    TAGGED = "tagged"
+    UNSURE = "unsure"
+    UNTAGGED = "untagged"
+    YOURS = "yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A file in the index.
+
+    Texts are printable: bytes that are no UTF-8 and control characters are spelled out.
+
+    Attributes:
+        id: number of the file in the database.
+        path: in bytes.
+        genres: those in the file; if it has none, those that were decided.
+        top: the genre that is heard best, and `score` its score, 0 to 1; "" and None if nobody listened.
+        second: the score of the next best genre.
+        own: the best score among the genres in the file, as far as the model knows them; None if it knows none.
+        cause: of the last decision, or "failed".
+        mark: see `listings.Listed`.
+    """
+
+    id: int
+    path: bytes
+    folder: str
+    name: str
+    artist: str
+    album_artist: str
+    album: str
+    title: str
+    genres: tuple[str, ...]
+    state: State
+    top: str
+    score: float | None
+    second: float | None
+    own: float | None
+    cause: str
+    kind: str
+    duration_s: float | None
+    payload_hash: str | None
+    mark: str
+
+
+def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row:
+    """The row of a file.
+
+    Args:
+        number: of the file in the database.
+        mark: of its row there.
+        known: everything about it.
+        vocabulary: tells which spellings mean the same genre.
+    """
+    track = known.track
+    decided = known.decisions[0].decision if known.decisions else None
+    credits = track.credits if track is not None else None
+    genres = track.genres.values if track is not None else ()
+    scores = dict(decided.scores) if decided is not None else {}
+    ranked = list(scores.items())[:2]
+    cause = decided.reason.cause.value if decided is not None else ""
+    if known.failure is not None:
+        cause = "failed"
+    shown = genres
+    if not genres and decided is not None and not (known.writes and known.writes[0].is_undone):
+        shown = decided.genres
+    return Row(
+        id=number,
+        path=os.fsencode(known.path),
+        folder=_short(known.path.parent),
+        name=_short(known.path.name),
+        artist=_short(credits.artist if credits else ""),
+        album_artist=_short(credits.album_artist if credits else ""),
+        album=_short(credits.album if credits else ""),
+        title=_short(credits.title if credits else ""),
+        genres=tuple(_short(genre) for genre in shown[:20]),
+        state=state_of(known),
+        top=ranked[0][0] if ranked else "",
+        score=ranked[0][1] if ranked else None,
+        second=ranked[1][1] if len(ranked) > 1 else None,
+        own=_own(genres, scores, vocabulary),
+        cause=cause,
+        kind=track.kind if track is not None else "",
+        duration_s=track.duration_s if track is not None else None,
+        payload_hash=track.payload_hash if track is not None else None,
+        mark=mark,
+    )
+
+
+def state_of(known: Known) -> State:
+    """Whose the genres of a file are."""
+    track = known.track
+    if track is not None and track.genres.values:
+        ours = ours_among(track.genres.values, _history(known))
+        return State.TAGGED if ours else State.YOURS
+    if known.failure is None and known.decisions and known.decisions[0].decision.reason.cause in _UNSURE:
+        return State.UNSURE
+    return State.UNTAGGED
+
+
+def _history(known: Known) -> list[StoredWrite]:
+    """The writes to this audio that took place, oldest first: those to this path, or else to the newest one."""
+    track = known.track
+    if track is None:
+        return []
+    settled = [
+        write
+        for write in reversed(known.writes)
+        if write.payload_hash == track.payload_hash and write.state in _SETTLED
+    ]
+    here = [write for write in settled if write.path == known.path]
+    return here or [write for write in settled if write.path == settled[-1].path]
+
+
+def _own(genres: Iterable[str], scores: dict[str, float], vocabulary: Vocabulary) -> float | None:
+    by_key = {key(name) or name: score for name, score in scores.items()}
+    found = []
+    for genre in genres:
+        name = vocabulary.canonical(genre) or genre
+        score = by_key.get(key(name) or name)
+        if score is not None:
+            found.append(score)
+    return max(found) if found else None
+
+
+def _short(text: str | os.PathLike[str]) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= _MOST_TEXT else f"{shown[: _MOST_TEXT - 1]}…"

@@ -1,0 +1,200 @@
+"""Which tracks need an ear, and why.
+
+- **unsure**: the model heard something and was not sure enough. Those nearest to being sure come first: they are the
+  quickest to decide.
+- **outlier**: on an album of at least four tracks by one artist, it sounds much less like the others than they sound
+  like each other (by a robust distance, in units of the album's own spread).
+- **mislabelled**: its owner's genre is one that the model knows and hardly hears, and it hears another one clearly.
+- **lesson**: training would learn most from it: the model is unsure (the best score is near one half), it stands for
+  many (its nearest tracks are near), and it is far from everything whose genre its owner chose. The product of the
+  three; at most two by one artist.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from genretagger.shelf.index import Index
+from genretagger.shelf.likeness import Likeness
+from genretagger.shelf.pages import short
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.types import FloatArray
+
+WHYS = ("unsure", "outlier", "mislabelled", "lesson")
+_MOST = 2000
+"""The most tracks of a list: nobody hears more before the lists are made again."""
+
+_LEAST_ALBUM = 4
+_FAR = 4.0
+_HARDLY = 0.2
+_CLEARLY = 0.6
+_CANDIDATES = 600
+_OF_ARTIST = 2
+
+
+def refresh(index: Index) -> None:
+    """Make the lists again."""
+    likeness = Likeness(index)
+    found = {
+        "unsure": _unsure(index),
+        "mislabelled": _mislabelled(index),
+        "outlier": _outliers(index, likeness),
+        "lesson": _lessons(index, likeness),
+    }
+    with index.writing() as connection:
+        connection.execute("DELETE FROM needs")
+        for why, rows in found.items():
+            connection.executemany(
+                "INSERT OR REPLACE INTO needs VALUES (?, ?, ?, ?)",
+                [(number, why, weight, says) for number, weight, says in rows[:_MOST]],
+            )
+
+
+def get_list(index: Index, why: str, *, start: int, count: int) -> Json:
+    """Some tracks of a list, the most urgent first."""
+    total = index.connection.execute("SELECT count(*) FROM needs WHERE why = ?", (why,)).fetchone()[0]
+    rows = index.connection.execute(
+        "SELECT rows.*, says, weight FROM needs JOIN rows ON rows.id = needs.row WHERE why = ?"
+        " ORDER BY weight DESC, rows.id LIMIT ? OFFSET ?",
+        (why, min(count, 200), max(0, start)),
+    )
+    return {"total": total, "start": start, "rows": [{**short(row), "says": row["says"]} for row in rows]}
+
+
+def counts(index: Index) -> dict[str, int]:
+    """How many tracks each list has."""
+    found = {row[0]: row[1] for row in index.connection.execute("SELECT why, count(*) FROM needs GROUP BY why")}
+    return {why: found.get(why, 0) for why in WHYS}
+
+
+def settle(index: Index, number: int) -> None:
+    """Take a track off all lists: its owner has decided."""
+    with index.writing() as connection:
+        connection.execute("DELETE FROM needs WHERE row = ?", (number,))
+
+
+def _unsure(index: Index) -> list[tuple[int, float, str]]:
+    rows = index.connection.execute(
+        "SELECT id, score, top FROM rows WHERE state = 'unsure' AND score IS NOT NULL ORDER BY score DESC LIMIT ?",
+        (_MOST,),
+    )
+    return [(row[0], row[1], f"{row[2]} is nearest with {_below(row[1])}") for row in rows]
+
+
+def _below(score: float) -> str:
+    """A score with two digits; rounded up, it would seem to reach the limit."""
+    return f"{math.floor(100 * score) / 100:.2f}"
+
+
+def _mislabelled(index: Index) -> list[tuple[int, float, str]]:
+    rows = index.connection.execute(
+        "SELECT id, own, score, top FROM rows WHERE state = 'yours' AND own < ? AND score >= ?"
+        " ORDER BY score - own DESC LIMIT ?",
+        (_HARDLY, _CLEARLY, _MOST),
+    )
+    return [
+        (row[0], row[2] - row[1], f"your genre is heard with {row[1]:.2f}, {row[3]} with {row[2]:.2f}") for row in rows
+    ]
+
+
+def _outliers(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
+    import numpy as np
+
+    rows = index.connection.execute(
+        "SELECT id, album_id, position, CASE WHEN album_artist <> '' THEN album_artist ELSE artist END AS artist"
+        " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' ORDER BY album_id"
+    )
+    found: list[tuple[int, float, str]] = []
+    album: list[tuple[int, int, str]] = []
+    current = ""
+
+    def look() -> None:
+        if len(album) < _LEAST_ALBUM or len({artist for _, _, artist in album}) > 1:
+            return
+        vectors = likeness.vectors[[position for _, position, _ in album]]
+        alike = vectors @ vectors.T
+        np.fill_diagonal(alike, np.nan)
+        own = np.nanmedian(alike, axis=1)
+        middle = float(np.median(own))
+        spread = max(0.05, 1.4826 * float(np.median(np.abs(own - middle))))
+        for (number, _, _), each in zip(album, own, strict=True):
+            far = (middle - float(each)) / spread
+            if far >= _FAR:
+                found.append((number, far, f"likeness to the album {max(0, each):.2f}, usual is {middle:.2f}"))
+
+    for number, album_id, position, artist in rows:
+        if position >= len(likeness):
+            continue
+        if album_id != current:
+            look()
+            album, current = [], album_id
+        album.append((number, position, artist))
+    look()
+    return sorted(found, key=lambda each: -each[1])
+
+
+def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
+    if not len(likeness):
+        return []
+    rows = index.connection.execute(
+        "SELECT id, score, top, position, artist_key, artist FROM rows JOIN vectors USING (payload_hash)"
+        " WHERE state IN ('unsure', 'tagged', 'untagged') AND score BETWEEN 0.2 AND 0.8"
+        " ORDER BY abs(score - 0.5), id LIMIT ?",
+        (_CANDIDATES,),
+    ).fetchall()
+    rows = [row for row in rows if row["position"] < len(likeness)]
+    if not rows:
+        return []
+    taught = [
+        row[0]
+        for row in index.connection.execute(
+            "SELECT position FROM rows JOIN vectors USING (payload_hash) WHERE state = 'yours' ORDER BY id LIMIT 20000"
+        )
+        if row[0] < len(likeness)
+    ]
+    common = _common(likeness.vectors, [row["position"] for row in rows])
+    new = _new(likeness.vectors, [row["position"] for row in rows], taught)
+    weighed = []
+    for row, density, novelty in zip(rows, common, new, strict=True):
+        doubt = 1 - abs(row["score"] - 0.5) * 2
+        says = f"{row['top']} {row['score']:.2f}, like {density:.0%} of its neighbours"
+        says += f", {1 - novelty:.2f} like what you taught" if taught else ""
+        weighed.append((row, doubt * max(0.0, density) * novelty, says))
+    weighed.sort(key=lambda each: -each[1])
+    chosen, by_artist = [], dict[str, int]()
+    for row, weight, says in weighed:
+        if row["artist"]:
+            by_artist[row["artist_key"]] = by_artist.get(row["artist_key"], 0) + 1
+            if by_artist[row["artist_key"]] > _OF_ARTIST:
+                continue
+        chosen.append((row["id"], weight, says))
+    return chosen
+
+
+def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
+    """How near the ten nearest tracks are, on average: a part of the candidates at a time, to save memory."""
+    import numpy as np
+
+    near: list[float] = []
+    for start in range(0, len(positions), 50):
+        alike = vectors[positions[start : start + 50]] @ vectors.T
+        best = min(11, alike.shape[1])
+        top = np.sort(np.partition(alike, alike.shape[1] - best, axis=1)[:, -best:], axis=1)[:, :-1]
+        near += [float(each) for each in (top.mean(axis=1) if top.shape[1] else np.zeros(len(alike)))]
+    return near
+
+
+def _new(vectors: FloatArray, positions: Sequence[int], taught: Sequence[int]) -> list[float]:
+    """How far the nearest taught track is: 1 if there is none."""
+    if not taught:
+        return [1.0] * len(positions)
+    others = vectors[list(taught)]
+    found: list[float] = []
+    for start in range(0, len(positions), 50):
+        nearest = (vectors[list(positions[start : start + 50])] @ others.T).max(axis=1)
+        found += [float(1 - max(0.0, each)) for each in nearest]
+    return found

@@ -1,0 +1,103 @@
+"""Writing what the owner chose while listening.
+
+It goes by the same protocol as the writes of `tag`, is recorded and can be undone. It is recorded as the owner's own:
+`tag` leaves such a file alone from then on, and `train` learns from it. It needs no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from genretagger.causes import Cause, because
+from genretagger.config import Settings
+from genretagger.database.store import Store
+from genretagger.database.values import WriteState
+from genretagger.errors import NotAllowedError
+from genretagger.files.discover import Found
+from genretagger.files.replace import see_free
+from genretagger.steps.plan.entry import LineError, checked
+from genretagger.steps.run import Run
+from genretagger.steps.schedule import Flow, Step
+from genretagger.steps.writer import Writer
+from genretagger.types import Outcome, Status, Track
+from genretagger.worker.pool import WorkerPool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The genres that the owner wants for a file.
+
+    Attributes:
+        path: the file.
+        payload_hash: the audio that was heard; another recording at the path is left alone.
+        before: the genres that the owner saw in the file.
+        genres: those that it shall have; none removes the field.
+    """
+
+    path: Path
+    payload_hash: str
+    before: tuple[str, ...]
+    genres: tuple[str, ...]
+
+
+class Choosing:
+    """Writes choices.
+
+    Args:
+        settings: how to write.
+        store: the database.
+        workers: the child processes.
+        writer: writes.
+    """
+
+    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, writer: Writer) -> None:
+        self._settings, self._store, self._workers, self._writer = settings, store, workers, writer
+
+    def one(self, choice: Choice, run: Run) -> Flow[Outcome]:
+        """Write one choice.
+
+        If the file has these genres already, nothing is written to it; that its owner agrees is recorded.
+
+        Raises:
+            FileError: nothing was written, and the reason.
+        """
+        path, writer = choice.path, self._writer
+        track: Track = yield Step(self._workers.inspect(path, options=writer.options))
+        self._store.tracks.save(track)
+        now = track.genres.values
+        if track.payload_hash != choice.payload_hash:
+            return Outcome(path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
+        if now != choice.before:
+            return Outcome(path, Status.SKIPPED, because(Cause.CHANGED_BY_ANOTHER), now, now)
+        try:
+            genres = checked(choice.genres, now)
+        except LineError as error:
+            return Outcome(path, Status.SKIPPED, because(Cause.BAD_NAMES, fault=str(error)), now, now)
+        reason = because(Cause.CHOSEN_LISTENING)
+        if genres == now:
+            self._confirm(track, run)
+            return Outcome(path, Status.UNCHANGED, reason, now, now)
+        file = Found(path, path.parent)
+        if refusal := writer.refusals.of(file, track):
+            return Outcome(path, Status.SKIPPED, refusal, now, now)
+        see_free(path)
+        try:
+            yield from writer.write(file, track, genres, run_id=run.id, model="", reason=reason)
+        except NotAllowedError as error:  # which only a try could tell
+            return Outcome(path, Status.SKIPPED, error.reason, now, now)
+        return Outcome(path, Status.TAGGED, reason, now, genres)
+
+    def _confirm(self, track: Track, run: Run) -> None:
+        """Record that the owner wants the genres that the file has; nothing has to be written for that."""
+        writes = self._store.writes
+        number = writes.begin(
+            run.id,
+            track.path,
+            track.payload_hash,
+            track.genres,
+            track.genres,
+            model="",
+            reason=because(Cause.CHOSEN_LISTENING),
+        )
+        writes.finish(number, WriteState.DONE, after=track.genres, stamp=track.stamp)

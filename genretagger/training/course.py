@@ -1,0 +1,286 @@
+"""A course: known tracks, made ready for any way of learning, and the result told in the same way.
+
+examples → genres frequent enough → groups → folds → (a way of learning) → scores of held-out tracks → measures, card
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from genretagger.errors import ConfigError, ModelError
+from genretagger.model.card import EMBEDDINGS, Card
+from genretagger.model.installed import InstalledModel
+from genretagger.text import plural
+from genretagger.training import held_out, split
+from genretagger.training.examples import Example, Lessons, frequent, matrix
+from genretagger.training.lesson import ChoiceRules, TrainingResult
+from genretagger.training.measures import Measures, choose, measure
+from genretagger.training.memory import remembered, to_remember
+from genretagger.types import Json
+from genretagger.vocabulary.part import KEY, Folds
+from genretagger.vocabulary.two_ears import built_in
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+
+    Flags = npt.NDArray[np.bool_]
+
+SEED = 0
+_MOST_DROPPED = 1_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """What is known before anything is learned: n tracks, k genres.
+
+    Attributes:
+        backbone: the model that heard the tracks.
+        rules: how genres are chosen.
+        examples: the tracks that have a genre to learn.
+        genres: those to learn.
+        dropped: those left out, with their number of tracks.
+        truth: (n, k) bool.
+        folds: (n,) the fold of each track; tracks of one artist or album share one.
+        groups: how many artists and albums that have nothing in common.
+        values: (n, d) float32, the backbone's embeddings.
+        is_music: (n,) float32, how much each track sounds like music.
+        unmusical: (k,) bool: genres that need not.
+        unmeasured: genres of one group only.
+        warnings: for people.
+        before: the card of the previous model of that name.
+        known: what that remembers.
+    """
+
+    backbone: InstalledModel
+    rules: ChoiceRules
+    examples: tuple[Example, ...]
+    genres: tuple[str, ...]
+    dropped: Mapping[str, int]
+    truth: Flags
+    folds: npt.NDArray[np.int64]
+    groups: int
+    values: FloatArray
+    is_music: FloatArray
+    unmusical: Flags
+    unmeasured: tuple[str, ...]
+    warnings: tuple[str, ...]
+    before: Card | None
+    known: Folds
+
+    @classmethod
+    def of(
+        cls, lessons: Lessons, backbone: InstalledModel, *, least: int, rules: ChoiceRules, before: Card | None = None
+    ) -> Course:
+        """Make one.
+
+        Args:
+            lessons: from `examples.collect`.
+            backbone: the model that gave their embeddings.
+            least: tracks that a genre needs.
+            rules: how genres are chosen.
+            before: the card of the previous model of that name; its held-out tracks stay held out.
+
+        Raises:
+            ConfigError: there are too few tracks or genres.
+            ModelError: the backbone gives no embedding.
+        """
+        import numpy as np
+
+        genres, dropped = frequent(lessons.examples, least)
+        examples = tuple(each for each in lessons.examples if set(each.genres) & set(genres))
+        _check(genres, dropped, lessons, least)
+        values = matrix(examples, lambda each: _activations(each)[1])
+        if backbone.card.output(EMBEDDINGS) is None or not values.shape[1]:
+            cause = f"The model {backbone.name!r} gives no embedding to learn from"
+            raise ModelError(cause, hint="Choose another one.")
+        warnings: list[str] = []
+        known = Folds() if before is None else remembered(before)
+        groups, folds = _folds(examples, known.ties, warnings)
+        truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
+        unmeasured = held_out.unmeasured(genres, truth, folds)
+        if unmeasured:
+            warnings.append(
+                f"only one artist, album or folder has {_listed(unmeasured)}: "
+                "how well the model infers that cannot be measured"
+            )
+        music = built_in(backbone.name, backbone.card.classes)
+        is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
+        unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
+        return cls(
+            backbone, rules, examples, genres, dropped, truth, folds, groups, values, is_music, unmusical, unmeasured,
+            tuple(warnings), before, known,
+        )  # fmt: skip
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tracks each genre has."""
+        return {genre: int(column.sum()) for genre, column in zip(self.genres, self.truth.T, strict=True)}
+
+    def result(
+        self,
+        scores: FloatArray,
+        *,
+        name: str,
+        origin: Mapping[str, Json],
+        onnx: bytes,
+        embedding: int,
+        part: Mapping[str, Json],
+        rows: Flags | None = None,
+        warnings: Sequence[str] = (),
+    ) -> TrainingResult:
+        """Measure what was learned, and write its card.
+
+        Args:
+            scores: (n, k) of each track by a model that did not learn from its fold.
+            name: of the new model.
+            origin: where tracks and genres come from, and how it was learned.
+            onnx: content of `model.onnx`.
+            embedding: how many values the model's embedding has.
+            part: what a way of learning adds to the card.
+            rows: (n,) bool, the tracks that were judged; None for all.
+            warnings: more of them.
+        """
+        import numpy as np
+
+        rules = self.rules
+        rows = np.ones(len(self.examples), bool) if rows is None else rows
+        asked = tuple(example for example, row in zip(self.examples, rows, strict=True) if row)
+        truth, said = self.truth[rows], scores[rows]
+        judged = held_out.judged(self.genres, truth, said, self.unmeasured, rules) if len(asked) else None
+        measures = None if judged is None else measure(judged)
+        chosen = choose(said, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+        backbone, counts = self.backbone, self.counts
+        learned: dict[str, Json] = {
+            "genres": list(self.genres),
+            "tracks": counts,
+            "unmusical": [genre for genre, flag in zip(self.genres, self.unmusical, strict=True) if flag],
+            **part,
+            "backbone": {"name": backbone.name, "sha256": backbone.sha256, "labels": list(backbone.card.classes)},
+            "training": {
+                "tracks": len(self.examples),
+                "groups": self.groups,
+                **origin,
+                "dropped": dict(Counter(self.dropped).most_common(_MOST_DROPPED)),
+                "seed": SEED,
+                "at": _now(),
+            },
+            "unmeasured": list(self.unmeasured),
+            "held_out": None if measures is None else _figures(measures),
+            "folds": to_remember(self.examples, self.folds, rows, chosen),
+        }
+        return TrainingResult(
+            onnx=onnx,
+            card=_card(name, self.genres, backbone, embedding, {"scores": "probabilities", "learned": learned}),
+            genres=counts,
+            dropped=self.dropped,
+            unmeasured=self.unmeasured,
+            measures=measures,
+            judged=judged,
+            suspects=held_out.suspects(asked, self.genres, truth, said, self.unmeasured),
+            changes=held_out.changes(asked, self.genres, truth, chosen, self.known.tracks, self.before),
+            groups=self.groups,
+            warnings=(*self.warnings, *warnings),
+            asked=tuple(each.id for each in asked if not set(each.genres) <= {*self.unmeasured, *self.dropped}),
+        )
+
+
+def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, least: int) -> None:
+    if len(genres) >= 2:
+        return
+    told = (
+        f"{plural(len(lessons.examples), 'track')} {_have(len(lessons.examples))} a genre that is not genretagger's own"
+    )
+    if lessons.own:
+        told += f", {lessons.own:,} {_have(lessons.own)} only genres that genretagger wrote"
+    rare = f"; too rare, or of every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
+    raise ConfigError(
+        f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {told}"
+        f"{rare if dropped else ''}",
+        hint="Name more music, take genres from folders (--labels folder) or a table, or lower --min-tracks",
+    )
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
+    from genretagger.model.listener import track_activations
+
+    heard = example.heard.activations
+    if heard is None:
+        raise ValueError("an example without activations")
+    return track_activations(heard.values), heard.embedding
+
+
+def _folds(
+    examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]
+) -> tuple[int, npt.NDArray[np.int64]]:
+    """How many groups there are, and the fold of each track."""
+    import numpy as np
+
+    groups = split.grouped([each.ties for each in examples])
+    found = len(set(groups))
+    known: dict[str, int] = {}
+    for group, each in zip(groups, examples, strict=True):
+        for tie in each.ties:
+            if tie in ties:
+                known.setdefault(group, ties[tie])
+    ((_, count),) = Counter(groups).most_common(1)
+    if found < 2:
+        warnings.append(
+            "all tracks belong to one artist, album or folder, so none can be held out together: the figures are by "
+            "track, and better than they would be for other artists"
+        )
+        groups = [each.id for each in examples]
+        known = {}
+    elif count > len(examples) / 2:
+        warnings.append(f"{count:,} of {len(examples):,} tracks are tied together by shared artists and albums")
+    genres, parts = [each.genres for each in examples], min(split.FOLDS, len(set(groups)))
+    folds = split.dealt(groups, genres, known, parts)
+    # all remaining tracks lie in one fold, so no track would be left to learn from
+    if len(set(folds)) < 2:
+        folds = split.dealt(groups, genres, {}, parts)
+    return found, np.array(folds)
+
+
+def _figures(measures: Measures) -> Json:
+    """The measures for the card, without the confusion table, which takes 6 MB with 600 genres."""
+    return {name: value for name, value in measures.to_json().items() if name != "confusion"}
+
+
+def _card(name: str, genres: Sequence[str], backbone: InstalledModel, embedding: int, part: Json) -> Card:
+    card = backbone.card
+    frames, mels = card.inputs[0].shape[-2:]
+    document = Card.build(
+        name=name,
+        version="1",
+        classes=(*genres, *(f"{backbone.name}: {label}" for label in card.classes)),
+        input_shape=(frames or 0, mels or 0),
+        more_inputs=card.more_inputs,
+        embedding=embedding,
+        rate_hz=card.rate_hz,
+        algorithm=card.algorithm,
+        licence=card.licence,
+        source=f"learned from the owner's tracks on {card.name} ({card.source or 'no source given'})"[:1000],
+    ).document
+    return Card.from_document({**document, KEY: part})
+
+
+def _now() -> str:
+    """The time in UTC; if SOURCE_DATE_EPOCH is set, that time, so that builds are reproducible."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(fixed), UTC) if fixed.isdigit() else datetime.now(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,113 @@
+"""Which way of learning the figures favour, and why; pure.
+
+A more costly way has to be better by more than chance explains. All ways were judged on the same tracks, so what counts
+are those on which two ways differ (McNemar's test): of n such tracks, one way is right on more than half by chance
+alone with a standard deviation of half the root of n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genretagger.training.lesson import TrainingResult
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+REGRESSION, MUSICNN, SCRATCH = "regression", "musicnn", "scratch"
+TITLES = {REGRESSION: "regression", MUSICNN: "network (from musicnn)", SCRATCH: "network (from scratch)"}
+"""The ways, the cheapest first."""
+_SURE = 1.64
+"""Standard deviations that a more costly way must be better by: one in twenty by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayFigures:
+    """How good a way was on held-out tracks.
+
+    Attributes:
+        way: a key of `TITLES`.
+        tracks: how many were judged.
+        top1: share whose best guess is right.
+        coverage: share that gets a genre.
+        right: share of those that get a right one.
+        f1: mean over the genres.
+        seconds: of training.
+    """
+
+    way: str
+    tracks: int
+    top1: float | None
+    coverage: float | None
+    right: float | None
+    f1: float | None
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return TITLES[self.way]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The way that the figures favour, and the reason in words."""
+
+    favoured: str
+    reason: str
+    ways: tuple[WayFigures, ...]
+
+
+def verdict(results: Mapping[str, TrainingResult], seconds: Mapping[str, float]) -> Verdict:
+    """Compare what was learned in several ways from one library.
+
+    Args:
+        results: by way; all of the same course.
+        seconds: that each took.
+    """
+    ways = [way for way in TITLES if way in results]
+    figures = tuple(_figures(way, results[way], seconds[way]) for way in ways)
+    favoured, told = ways[0], []
+    for way in ways[1:]:
+        one, other = _hits(results[favoured]), _hits(results[way])
+        shared = sorted(one.keys() & other.keys())
+        better = sum(other[track] and not one[track] for track in shared)
+        worse = sum(one[track] and not other[track] for track in shared)
+        sure = better - worse > _SURE * math.sqrt(better + worse)
+        said = f"of {len(shared):,} held-out tracks, the {TITLES[way]} gets {better} right that the "
+        said += f"{TITLES[favoured]} gets wrong, and the other way round {worse}"
+        if not shared or better + worse == 0:
+            told.append(f"the {TITLES[way]} is right on the same tracks as the {TITLES[favoured]}, which costs less")
+        elif sure:
+            told.append(f"{said}: more than chance explains")
+            favoured = way
+        else:
+            told.append(f"{said}: not enough to pay for the longer training")
+    reason = f"For this library the figures favour the {TITLES[favoured]}: {'; '.join(told)}."
+    return Verdict(favoured, reason, figures)
+
+
+def _figures(way: str, result: TrainingResult, seconds: float) -> WayFigures:
+    found = result.measures
+    if found is None:
+        return WayFigures(way, 0, None, None, None, None, seconds)
+    return WayFigures(way, found.tracks, found.top1, found.coverage, found.right, found.macro[2], seconds)
+
+
+def _hits(result: TrainingResult) -> dict[str, bool]:
+    """Whether the best guess is right, by track."""
+    judged = result.judged
+    if judged is None:
+        return {}
+    best = judged.scores.argmax(axis=1)
+    right: Sequence[bool] = _taken(judged.truth, best)
+    return dict(zip(result.asked, right, strict=True))
+
+
+def _taken(truth: npt.NDArray[np.bool_], best: npt.NDArray[np.intp]) -> Sequence[bool]:
+    found: list[bool] = truth[range(len(best)), best].tolist()
+    return found

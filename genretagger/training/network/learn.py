@@ -1,0 +1,426 @@
+"""A network of the owner's: trained without each fifth of the artists and judged by it, then trained on all of them.
+
+    course → a run for each fold (learn, choose the epoch, be tested) → a run on all tracks → calibration → ONNX, card
+
+A run for a fold learns from three fifths. Another fifth chooses the epoch, and the one that is held out says how good
+the network is; it is met only once. The last run learns from everything for as many epochs as were best on average. A
+library of more than `FEW` tracks is judged by one fifth alone: that are hundreds of tracks, and a third of the time.
+
+"None of these" comes from the backbone, which stays in the model: its music test and its distance from what was learned
+from hold for a network as they do for a regression; see `vocabulary.learned`.
+
+Contents: `learn`, `Way`, `plan_of`, `key_of`, `NothingLearnedError`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from genretagger.errors import ConfigError, ModelError
+from genretagger.model import two_ears
+from genretagger.model.front_ends import front_ends
+from genretagger.model.merge import with_network
+from genretagger.training.course import SEED, Course
+from genretagger.training.head import calibrated, familiarity, line_of
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.network.compact import Compact
+from genretagger.training.network.ear import Ear, first_ear
+from genretagger.training.network.loop import Lesson, Plan, Stopped, odds_of, run
+from genretagger.training.network.state import Best, Ended, State, StateFile
+from genretagger.training.network.windows import WindowFile
+from genretagger.types import Json
+
+if TYPE_CHECKING:
+    from genretagger.model.card import Card
+
+Flags = npt.NDArray[np.bool_]
+
+FEW = 1500
+"""A library of more tracks is judged by one fifth of it."""
+LONG, SHORT = 30, 15
+"""Epochs from scratch, and of a network that knows music already."""
+_PATIENCE = 8
+_AGREES = 1e-4
+_CHECKED = 16
+_FORMAT = 1
+
+
+class Way(StrEnum):
+    """What a network begins with."""
+
+    SCRATCH = "scratch"
+    MUSICNN = "musicnn"
+
+
+class NothingLearnedError(Exception):
+    """The owner interrupted before the first epoch had ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a training stands.
+
+    Attributes:
+        run: its number, from 1.
+        runs: how many there are.
+        epoch: how many epochs of the run are done.
+        epochs: the most that it takes.
+        loss: of the last one.
+        score: on held-out tracks; None if there are none in this run.
+    """
+
+    run: int
+    runs: int
+    epoch: int
+    epochs: int
+    loss: float
+    score: float | None
+
+
+def plan_of(way: Way, epochs: int | None) -> Plan:
+    """How a network learns; `epochs` None for as many as are usual."""
+    if way is Way.SCRATCH:
+        return Plan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
+    return Plan(epochs or SHORT, _PATIENCE, 1e-4, 32, 2.0, 256, 16_384, SEED)
+
+
+def key_of(course: Course, way: Way, plan: Plan, each: int) -> str:
+    """Names a training: another key means that what was kept belongs to another one."""
+    told: list[Json] = [
+        _FORMAT,
+        way.value,
+        asdict(plan),
+        each,
+        course.backbone.sha256,
+        list(course.genres),
+        [each.id for each in course.examples],
+        course.folds.tolist(),
+        hashlib.sha256(course.truth.tobytes()).hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def learn(
+    course: Course,
+    windows: WindowFile,
+    *,
+    way: Way,
+    plan: Plan,
+    name: str,
+    origin: Mapping[str, Json],
+    kept: StateFile,
+    resume: bool,
+    device: str,
+    threads: int,
+    tell: Callable[[Step], None],
+    stop: Callable[[], bool],
+) -> TrainingResult:
+    """Train a network, measure it, and make the content of a model folder.
+
+    Args:
+        course: the tracks.
+        windows: of all of them.
+        way: what the network begins with.
+        plan: how it learns.
+        name: of the new model.
+        origin: for the card.
+        kept: where the state is kept.
+        resume: go on from what is kept.
+        device: "auto", "cpu" or "cuda"; others compute on the CPU.
+        threads: of the CPU; 0 for one a core.
+        tell: is told of each epoch.
+        stop: says whether the owner interrupted: the best network so far is taken then.
+
+    Raises:
+        NothingLearnedError: interrupted before the first epoch had ended.
+        ModelError: the network cannot be had from the backbone, or its ONNX file differs from it.
+        ConfigError: the disk is full.
+    """
+    school = _School(course, windows, way, plan, device, threads, kept, tell, stop)
+    state = (kept.load() if resume else None) or State()
+    began = time.monotonic() - state.seconds
+    interrupted = False
+    try:
+        for number in range(len(state.ended), len(school.parts)):
+            school.attend(number, state, began)
+    except Stopped as stopped:
+        interrupted = True
+        school.take_up(len(state.ended), state, stopped)
+    if not state.ended:
+        raise NothingLearnedError
+    return school.result(state, name=name, origin=origin, interrupted=interrupted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The tracks of a run: to learn from, to choose the epoch by, and to be tested on."""
+
+    learn_from: Flags
+    choose_by: Flags | None
+    test_on: Flags | None
+
+
+class _School:
+    """All that the runs of a training share."""
+
+    def __init__(
+        self,
+        course: Course,
+        windows: WindowFile,
+        way: Way,
+        plan: Plan,
+        device: str,
+        threads: int,
+        kept: StateFile,
+        tell: Callable[[Step], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.course, self.way, self.plan, self.kept, self.tell, self.stop = course, way, plan, kept, tell, stop
+        if threads:
+            torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True, warn_only=True)  # a GPU has no such form of some operations
+        there = torch.cuda.is_available()
+        self.device = torch.device("cuda" if there and device in ("auto", "cuda", "tensorrt") else "cpu")
+        places = windows.places([example.id for example in course.examples])
+        self.front_end = front_ends(course.backbone.card)[0]
+        self.lesson = Lesson(windows, places, course.truth, self.front_end)
+        self.parts = _parts(course)
+
+    def network(self, number: int) -> Any:
+        """A new network, always the same for a run."""
+        torch.manual_seed(self.plan.seed * 1000 + number)
+        genres = len(self.course.genres)
+        return Compact(self.front_end, genres) if self.way is Way.SCRATCH else first_ear(self.course.backbone, genres)
+
+    def attend(self, number: int, state: State, began: float) -> None:
+        """One run.
+
+        Raises:
+            Stopped: the owner interrupted.
+        """
+        part = self.parts[number]
+        epochs = self._epochs(state) if part.test_on is None else self.plan.epochs
+        network = self.network(number)
+
+        def keep(current: Any) -> None:
+            state.current, state.seconds = current, time.monotonic() - began
+            self.kept.save(state)
+
+        def tell(done: int, loss: float, score: float | None) -> None:
+            self.tell(Step(number + 1, len(self.parts), done, epochs, loss, score))
+
+        best, took = run(
+            network,
+            self.lesson,
+            self.plan,
+            number=number,
+            learn_from=part.learn_from,
+            choose_by=part.choose_by,
+            epochs=epochs,
+            device=self.device,
+            current=state.current,
+            keep=keep,
+            tell=tell,
+            stop=self.stop,
+        )
+        state.ended.append(self._ended(network, part, best, took))
+        state.current, state.seconds = None, time.monotonic() - began
+        self.kept.save(state)
+
+    def take_up(self, number: int, state: State, stopped: Stopped) -> None:
+        """Take the best of a run that was interrupted as its end."""
+        current, part = stopped.current, self.parts[number]
+        if current is None:
+            return
+        network = self.network(number).to(self.device)
+        best = current.best or Best(current.weights, math.nan, math.nan, current.epoch)
+        network.load_state_dict(best.weights)
+        state.ended.append(self._ended(network, part, best, current.epoch))
+
+    def _ended(self, network: Any, part: _Part, best: Best, took: int) -> Ended:
+        asked = {"test": part.test_on, "choice": part.choose_by}
+        odds = {
+            name: torch.from_numpy(odds_of(network, self.lesson, rows, self.device))
+            for name, rows in asked.items()
+            if rows is not None
+        }
+        return Ended(best, took, odds)
+
+    def _epochs(self, state: State) -> int:
+        """How long to learn from everything: as long as was best on average."""
+        chosen = [each.best.epoch for each in state.ended]
+        return max(1, round(sum(chosen) / len(chosen)))
+
+    def result(self, state: State, *, name: str, origin: Mapping[str, Json], interrupted: bool) -> TrainingResult:
+        """Calibrate and measure what was learned, and write it."""
+        course = self.course
+        tested = [
+            (part, ended) for part, ended in zip(self.parts, state.ended, strict=False) if part.test_on is not None
+        ]
+        rows = np.zeros(len(course.examples), bool)
+        odds = np.zeros(course.truth.shape)
+        for part, ended in tested:
+            if part.test_on is not None:
+                rows |= part.test_on
+                odds[part.test_on] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
+        ears = two_ears.ears(course.backbone.card)
+        near = familiarity(course.values, course.folds, ears)
+        scores = np.zeros(course.truth.shape, np.float32)
+        musical = np.where(course.unmusical[None], 1.0, course.is_music[:, None])
+        for part, ended in tested:
+            own = part.test_on
+            if own is None:
+                continue
+            others = rows & ~own
+            if others.any():
+                likely = calibrated(odds[others], course.truth[others], odds[own])
+            elif part.choose_by is not None:  # the only one that was tested: calibrated by what chose the epoch
+                choice = _out_of_fold(ended.odds["choice"].numpy(), course.truth[part.learn_from])
+                likely = calibrated(choice, course.truth[part.choose_by], odds[own])
+            else:
+                likely = calibrated(odds[own], course.truth[own], odds[own])
+            scores[own] = np.minimum(np.minimum(likely, near.known[own, None]), musical[own])
+        slope, shift = line_of(odds[rows], course.truth[rows])
+        network, best = self._final(state)
+        onnx = self._onnx(network, slope, shift, near.axes, near.origin, max(1, len(ears)))
+        self._check(onnx, course, network, slope, shift, max(1, len(ears)))
+        warnings = []
+        if interrupted:
+            done = f"{len(tested)} of {len(self.parts) - 1} parts of the music"
+            warnings.append(f"interrupted: this is the best network so far, and the figures are of {done}")
+        written: dict[str, Json] = {
+            "network": {
+                "way": self.way.value,
+                "epochs": best.epoch,
+                "weights": sum(each.numel() for each in network.parameters() if each.requires_grad),
+                "device": self.device.type,
+            },
+            "limit": near.limit,
+            **({"ears": list(ears), "line": [1.0, 0.0]} if ears else {}),
+        }
+        return course.result(
+            scores,
+            name=name,
+            origin=origin,
+            onnx=onnx,
+            embedding=max(1, len(ears)) * len(course.genres) + len(near.origin),
+            part=written,
+            rows=rows,
+            warnings=warnings,
+        )
+
+    def _final(self, state: State) -> tuple[Any, Best]:
+        """The network to install: the one that learned from everything, or the best of the others."""
+        if len(state.ended) == len(self.parts):
+            number = len(self.parts) - 1
+        else:
+            number = max(range(len(state.ended)), key=lambda at: (_finite(state.ended[at].best.score), -at))
+        network = self.network(number)
+        network.load_state_dict(state.ended[number].best.weights)
+        network.to("cpu").eval()
+        return network, state.ended[number].best
+
+    def _onnx(self, network: Any, slope: Any, shift: Any, axes: Any, origin: Any, ears: int) -> bytes:
+        backbone = self.course.backbone
+        try:
+            content = backbone.onnx_path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
+        if isinstance(network, Ear):
+            part: Any = lambda prefix, shared: network.to_onnx(slope, shift, prefix, shared)  # noqa: E731
+        else:
+            part = network.to_onnx(slope, shift)
+        return with_network(content, backbone.card, part, genres=len(slope), axes=axes, origin=origin, ears=ears)
+
+    def _check(self, onnx: bytes, course: Course, network: Any, slope: Any, shift: Any, ears: int) -> None:
+        """Compare the file with the network on windows of the library.
+
+        Raises:
+            ModelError: they differ.
+        """
+        from genretagger.model.session import Session
+
+        starts = self.lesson.places[self.lesson.places[:, 1] > self.lesson.places[:, 0], 0][:_CHECKED]
+        mel = self.lesson.windows.read(starts).astype(np.float32)
+        with torch.inference_mode():
+            wanted = network(torch.from_numpy(mel)).numpy() * slope + shift
+        card = course.result(
+            np.zeros(course.truth.shape, np.float32), name="check", origin={}, onnx=onnx,
+            embedding=ears * len(slope) + course.values.shape[1], part={"limit": 1.0},
+        ).card  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(onnx)
+            session = Session.start(path, card, "cpu", 1)
+            try:
+                more = [np.zeros((len(mel), *shape), np.float32) for shape in session.windows[1:]]
+                said = session.run(mel, *more)[0][:, : len(slope)]
+            finally:
+                session.close()
+        error = float(np.abs(said - 1 / (1 + np.exp(-wanted))).max())
+        if not error <= _AGREES:
+            raise ModelError(f"The exported network differs from the trained one by {error:.1e}", hint="Report it.")
+
+
+def _parts(course: Course) -> list[_Part]:
+    """The tracks of each run; the last one learns from all."""
+    folds = course.folds
+    present = sorted(set(folds.tolist()))
+    judged = present if len(course.examples) <= FEW else present[:1]
+    parts = []
+    for fold in judged:
+        test = folds == fold
+        chooser = present[(present.index(fold) + 1) % len(present)]
+        choice = folds == chooser if len(present) > 2 else None
+        parts.append(_Part(~test if choice is None else ~test & ~choice, choice, test))
+    return [*parts, _Part(np.ones(len(folds), bool), None, None)]
+
+
+def _out_of_fold(odds: npt.NDArray[np.float64], learned: Flags) -> npt.NDArray[np.float64]:
+    """The log-odds, infinite where no training track had the genre, or all had it."""
+    odds = np.where(learned.any(axis=0), odds, -np.inf)
+    return np.where(learned.all(axis=0), np.inf, odds)
+
+
+def _finite(score: float) -> float:
+    return -1.0 if math.isnan(score) else score
+
+
+def estimate(course: Course, plan: Plan) -> int:
+    """The most epochs of all runs together."""
+    return plan.epochs * len(_parts(course))
+
+
+def see_enough(windows: WindowFile, course: Course, failed: Sequence[str]) -> None:
+    """Check that what was decoded suffices.
+
+    Raises:
+        ConfigError: too few tracks, or all tracks of a genre, cannot be decoded.
+    """
+    places = windows.places([each.id for each in course.examples])
+    there = places[:, 1] > places[:, 0]
+    empty = [genre for genre, own in zip(course.genres, course.truth.T, strict=True) if not (there & own).any()]
+    if empty:
+        raise ConfigError(
+            f"no track of {', '.join(empty)} can be decoded any more ({len(failed)} failed)",
+            hint="Look at the files that failed",
+        )
+
+
+def card_network(card: Card) -> Way | None:
+    """What the network of a model began with; None if it has none."""
+    part = None if card.part is None else card.part.learned
+    return Way(part.network.way) if part is not None and part.network is not None else None

@@ -1,0 +1,268 @@
+"""One run: a network learns from some tracks, and after each epoch is tried on tracks of artists that it does not know.
+
+Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So an epoch that begins
+again after a kill is the same epoch.
+
+Contents: `Lesson`, `Plan`, `run`, `odds_of`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from genretagger.training.network.augment import augmented
+from genretagger.training.network.state import Best, Current
+from genretagger.training.network.windows import WindowFile
+
+if TYPE_CHECKING:
+    from genretagger.audio.mel import FrontEnd
+
+Flags = npt.NDArray[np.bool_]
+Tell = Callable[[int, float, float | None], None]
+"""Is told of each epoch: how many are done, the loss, the held-out score if there is one."""
+
+_AT_ONCE = 64
+_WARM = 0.1
+"""The share of a run in which the learning rate rises."""
+_LEAST_RATE = 0.02
+_DECAY = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What there is to learn: n tracks, k genres.
+
+    Attributes:
+        windows: of all tracks.
+        places: (n, 2) where each track's windows are.
+        truth: (n, k) bool.
+        front_end: what made the windows.
+    """
+
+    windows: WindowFile
+    places: npt.NDArray[np.int64]
+    truth: Flags
+    front_end: FrontEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a network learns.
+
+    Attributes:
+        epochs: the most of them; the learning rate falls to almost nothing until then.
+        patience: a run ends after so many epochs without a better score.
+        rate: the highest learning rate.
+        batch: windows at once.
+        each: windows that an epoch draws for each track, on average.
+        fewest, most: windows of an epoch.
+        seed: of all that is random.
+    """
+
+    epochs: int
+    patience: int
+    rate: float
+    batch: int
+    each: float
+    fewest: int
+    most: int
+    seed: int
+
+
+class Stopped(Exception):  # noqa: N818 - it says what happened
+    """The owner interrupted. Holds the state after the last whole epoch; None if there was none."""
+
+    def __init__(self, current: Current | None) -> None:
+        super().__init__("interrupted")
+        self.current = current
+
+
+def run(
+    network: Any,
+    lesson: Lesson,
+    plan: Plan,
+    *,
+    number: int,
+    learn_from: Flags,
+    choose_by: Flags | None,
+    epochs: int,
+    device: torch.device,
+    current: Current | None,
+    keep: Callable[[Current], None],
+    tell: Tell,
+    stop: Callable[[], bool],
+) -> tuple[Best, int]:
+    """Let a network learn.
+
+    Args:
+        network: `Compact` or `Ear`; it ends with the weights of the best epoch.
+        lesson: what there is to learn.
+        plan: how.
+        number: of the run, for the dice.
+        learn_from: (n,) the tracks to learn from.
+        choose_by: (n,) the tracks that choose the epoch; None to take the last one.
+        epochs: after which it ends at the latest.
+        device: what computes.
+        current: the state to go on from; None to begin.
+        keep: is given the state after each epoch.
+        tell: is told of each epoch.
+        stop: says whether to stop.
+
+    Returns:
+        The best network, and how many epochs the run took.
+
+    Raises:
+        Stopped: `stop` said so.
+    """
+    network.to(device)
+    optimizer = torch.optim.AdamW(network.groups(plan.rate), weight_decay=_DECAY)
+    best: Best | None = None
+    done = 0
+    if current is not None:
+        network.load_state_dict(current.weights)
+        optimizer.load_state_dict(current.optimizer)
+        best, done = current.best, current.epoch
+    sampler = _Sampler(lesson, learn_from, plan)
+    rates = [group["lr"] for group in network.groups(plan.rate)]
+    while done < epochs and not _is_over(best, done, plan):
+        loss = _epoch(network, optimizer, sampler, rates, plan, (number, done), device, stop)
+        if loss is None:
+            raise Stopped(current)
+        done += 1
+        score = None
+        if choose_by is not None:
+            odds = odds_of(network, lesson, choose_by, device)
+            score, held_loss = _average_precision(odds, lesson.truth[choose_by]), _loss(odds, lesson.truth[choose_by])
+            if best is None or (round(score, 3), -held_loss) > (round(best.score, 3), -best.loss):
+                best = Best(_copy(network.state_dict()), score, held_loss, done)
+        current = Current(done, _copy(network.state_dict()), optimizer.state_dict(), best)
+        keep(current)
+        tell(done, loss, score)
+    if choose_by is None or best is None:
+        best = Best(_copy(network.state_dict()), math.nan, math.nan, done)
+    network.load_state_dict(best.weights)
+    return best, done
+
+
+def _is_over(best: Best | None, done: int, plan: Plan) -> bool:
+    return best is not None and done - best.epoch >= plan.patience
+
+
+def _epoch(
+    network: Any,
+    optimizer: torch.optim.Optimizer,
+    sampler: _Sampler,
+    rates: list[float],
+    plan: Plan,
+    at: tuple[int, int],
+    device: torch.device,
+    stop: Callable[[], bool],
+) -> float | None:
+    """Learn for one epoch; gives the mean loss, or None if it was stopped."""
+    dice = np.random.default_rng([plan.seed, *at])
+    torch.manual_seed(int(dice.integers(2**62)))  # of the dropout
+    network.train()
+    losses, batches = 0.0, list(sampler.batches(dice))
+    for place, (windows, truth) in enumerate(batches):
+        if stop():
+            return None
+        factor = _rate((at[1] + place / len(batches)) / plan.epochs)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        mel = torch.from_numpy(sampler.read(windows)).to(device).float()
+        wanted = torch.from_numpy(truth.astype(np.float32)).to(device)
+        with torch.no_grad():
+            mel, wanted = augmented(mel, wanted, dice, sampler.front_end)
+        optimizer.zero_grad(set_to_none=True)
+        with _half(device):
+            loss = nn.functional.binary_cross_entropy_with_logits(network(mel).float(), wanted)
+        loss.backward()
+        optimizer.step()
+        losses += float(loss.detach())
+    return losses / len(batches)
+
+
+def _rate(done: float) -> float:
+    """The learning rate after a share of the run, 0 to 1: it rises, then falls as a cosine does."""
+    if done < _WARM:
+        return max(done / _WARM, _LEAST_RATE)
+    fallen = (done - _WARM) / (1 - _WARM)
+    return _LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(fallen, 1.0)))
+
+
+def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """Mixed precision, on a GPU only: a CPU is no faster with it. bfloat16 needs no scaling of the loss."""
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext()
+
+
+class _Sampler:
+    """Draws windows so that rare genres come as often as common ones."""
+
+    def __init__(self, lesson: Lesson, rows: Flags, plan: Plan) -> None:
+        self._lesson, self._plan = lesson, plan
+        self._tracks = np.flatnonzero(rows & (lesson.places[:, 1] > lesson.places[:, 0]))
+        truth = lesson.truth[self._tracks]
+        rarity = 1 / np.maximum(truth.sum(axis=0), 1)
+        weights = (truth * rarity).max(axis=1)
+        self._weights = weights / weights.sum()
+        self.front_end = lesson.front_end
+
+    def batches(self, dice: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], Flags]]:
+        """The windows of an epoch, in batches, with the genres of their tracks."""
+        count = int(np.clip(len(self._tracks) * self._plan.each, self._plan.fewest, self._plan.most))
+        count -= count % self._plan.batch
+        drawn = dice.choice(self._tracks, max(count, self._plan.batch), p=self._weights)
+        first, last = self._lesson.places[drawn].T
+        numbers = (first + dice.random(len(drawn)) * (last - first)).astype(np.int64)
+        for start in range(0, len(drawn), self._plan.batch):
+            part = slice(start, start + self._plan.batch)
+            yield numbers[part], self._lesson.truth[drawn[part]]
+
+    def read(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
+        """The windows themselves."""
+        return self._lesson.windows.read(numbers)
+
+
+def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> npt.NDArray[np.float64]:
+    """The log-odds of tracks, the mean over their windows: (rows, genres); 0 for a track without a window."""
+    network.eval()
+    tracks = np.flatnonzero(rows)
+    places = lesson.places[tracks]
+    numbers = np.concatenate([np.arange(first, last) for first, last in places] or [np.zeros(0, np.int64)])
+    owners = np.repeat(np.arange(len(tracks)), places[:, 1] - places[:, 0])
+    sums = np.zeros((len(tracks), lesson.truth.shape[1]))
+    with torch.inference_mode():
+        for start in range(0, len(numbers), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            mel = torch.from_numpy(lesson.windows.read(numbers[part])).to(device).float()
+            np.add.at(sums, owners[part], network(mel).float().cpu().numpy().astype(np.float64))
+    means: npt.NDArray[np.float64] = sums / np.maximum(places[:, 1] - places[:, 0], 1)[:, None]
+    return means
+
+
+def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+    """The mean, over the genres that some and not all tracks have, of the area under precision by recall."""
+    found = []
+    for said, own in zip(odds.T, truth.T, strict=True):
+        if own.any():
+            hits = own[np.argsort(-said, kind="stable")]
+            found.append(float((hits.cumsum() / np.arange(1, len(hits) + 1))[hits].mean()))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _loss(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+    return float((np.logaddexp(0, odds) - odds * truth).mean())
+
+
+def _copy(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: values.detach().cpu().clone() for name, values in weights.items()}

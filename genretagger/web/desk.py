@@ -1,0 +1,182 @@
+"""The threads that work for the server, so that its loop never waits: readers, one that writes, one that listens, one
+that keeps the index.
+
+A database belongs to the thread that opened it, so each of them opens its own. The child processes that show files are
+shared. Whatever is asked for is a coroutine here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from genretagger.config import Settings, load
+from genretagger.database.store import Store
+from genretagger.errors import GenretaggerError
+from genretagger.pipeline import Pipeline, open_pipeline, open_rewriting
+from genretagger.shelf import filling
+from genretagger.shelf.index import Index
+from genretagger.shelf.likeness import Likeness
+from genretagger.steps.rewriting import Rewriting
+from genretagger.steps.run import Run
+from genretagger.web.live import Hub
+from genretagger.worker.pool import Limits
+from genretagger.worker.showing import ShowingPool
+
+_T = TypeVar("_T")
+READERS = 3
+
+
+class Books:
+    """What a reading thread has open: the database, and the index."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = Store.open(settings.database, create=True)
+        self.index = Index(settings.data_dir)
+
+    def close(self) -> None:
+        """Give both back."""
+        self.store.close()
+        self.index.close()
+
+
+class Desk:
+    """All threads that work for the server.
+
+    Args:
+        settings: from `config.load`.
+        hub: is told what changed.
+    """
+
+    def __init__(self, settings: Settings, hub: Hub) -> None:
+        self.settings, self.hub = settings, hub
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="genretagger-page")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="genretagger-writer")
+        self._listener = ThreadPoolExecutor(1, thread_name_prefix="genretagger-listener")
+        self._writing: tuple[ExitStack, Rewriting, Index] | None = None
+        self._run: Run | None = None
+        self._listening: tuple[ExitStack, Pipeline] | None = None
+        self._heard_at_s = 0.0
+        self._likeness: tuple[tuple[int, int], Likeness] | None = None
+        self.showing = ShowingPool(2, Limits.of(settings))
+        self.stop: Future[None] = Future()
+
+    # Reading
+
+    async def read(self, work: Callable[[Books], _T]) -> _T:
+        """Have a reading thread do something short."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
+
+    def _reading(self, work: Callable[[Books], _T]) -> _T:
+        books: Books | None = getattr(self._local, "books", None)
+        if books is None:
+            books = Books(self.settings)
+            self._local.books = books
+        return work(books)
+
+    def likeness(self, books: Books) -> Likeness:
+        """All vectors, shared by the reading threads and loaded again when there are more."""
+        note = books.index.note("likeness") or {}
+        state = int(note.get("count", 0)), int(note.get("fitted", 0))
+        with self._lock:
+            if self._likeness is None or self._likeness[0] != state:
+                self._likeness = state, Likeness(books.index)
+            return self._likeness[1].for_index(books.index)
+
+    # Writing
+
+    async def write(self, work: Callable[[Rewriting, Index], _T]) -> _T:
+        """Have the writing thread do something, after what was asked for before."""
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
+
+    def _write(self, work: Callable[[Rewriting, Index], _T]) -> _T:
+        if self._writing is None:
+            stack = ExitStack()
+            rewriting = stack.enter_context(open_rewriting(self.settings))
+            index = stack.enter_context(Index(self.settings.data_dir))
+            self._writing = stack, rewriting, index
+        return work(self._writing[1], self._writing[2])
+
+    def run_of(self, rewriting: Rewriting) -> Run:
+        """The run that all choices of this server belong to: one command, which `undo` can take back at once."""
+        if self._run is None:
+            self._run = rewriting.begin("serve")
+        return self._run
+
+    def caught_up(self, rewriting: Rewriting, index: Index, paths: list[Path]) -> list[int]:
+        """Bring the index up to date with files that were just written, tell all pages, and give their numbers."""
+        filling.refresh_paths(rewriting.store, index, paths)
+        numbers = [number for path in paths if (number := rewriting.store.listings.get_id(path)) is not None]
+        self.hub.tell("tracks", numbers[:500])
+        return numbers
+
+    # Listening
+
+    async def listen(self, work: Callable[[Pipeline], _T]) -> _T:
+        """Have the listening thread do something; it loads the model when it is first needed."""
+        return await asyncio.get_running_loop().run_in_executor(self._listener, self._listen, work)
+
+    def _listen(self, work: Callable[[Pipeline], _T]) -> _T:
+        if self._listening is None:
+            stack = ExitStack()
+            small = self.settings.model_copy(update={"threads": self.settings.threads or 1, "jobs": 1})
+            notice: Callable[[str], None] = lambda text: self.hub.tell("notice", text)  # noqa: E731
+            progress: Callable[[str, int, int | None], None] = lambda what, done, of: self.hub.tell(  # noqa: E731
+                "progress", {"what": what, "done": done, "of": of}
+            )
+            pipeline = stack.enter_context(open_pipeline(small, notice=notice, progress=progress))
+            self._listening = stack, pipeline
+        try:
+            return work(self._listening[1])
+        finally:
+            self._heard_at_s = time.monotonic()
+
+    def rest(self) -> None:
+        """Free the model if nobody has listened for a while; called from time to time."""
+
+        def free() -> None:
+            if self._listening is not None and time.monotonic() - self._heard_at_s > self.settings.idle_s:
+                self._close_listening()
+
+        if self._listening is not None:
+            with contextlib.suppress(RuntimeError):
+                self._listener.submit(free)
+
+    def reload(self) -> None:
+        """Read the configuration again: another model is in use."""
+        with contextlib.suppress(GenretaggerError):
+            self.settings = load(data_dir=self.settings.data_dir)
+            self._listener.submit(self._close_listening)
+
+    def _close_listening(self) -> None:
+        if self._listening is not None:
+            stack, self._listening = self._listening[0], None
+            stack.close()
+
+    # The end
+
+    def close(self) -> None:
+        """Finish what is being written, and end everything else."""
+        self.stop.set_result(None)
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self.showing.close(finish=False)
+
+        def end_writing() -> None:
+            if self._writing is not None:
+                if self._run is not None:
+                    self._writing[1].finish(self._run)
+                self._writing[0].close()
+
+        self._writer.submit(end_writing).result()
+        self._writer.shutdown(wait=True)
+        self._listener.submit(self._close_listening).result()
+        self._listener.shutdown(wait=True, cancel_futures=True)

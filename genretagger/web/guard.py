@@ -1,0 +1,225 @@
+"""Who is let in, and the headers of every answer.
+
+Any web site that its owner visits can make the browser send requests to this server. Three checks keep such a site
+out: the Host header must name us (a site whose name was rebound to our address sends its own), the Origin header must
+be ours where there is one, and must be there if anything is to be changed, and the browser's own word (Sec-Fetch-Site)
+must say that the request comes from our page. Sockets are not served at all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from genretagger.web.password import Door
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""Scripts and styles come from files of ours alone; no text can become a script, wherever it is put."""
+
+_HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_OPEN = ("/api/login", "/static/", "/login", "/favicon.ico")
+"""What is answered without a session: the page that asks for the password, and what it needs."""
+
+_WITHOUT_WRITING = ("/api/login", "/api/logout", "/api/playlist")
+"""Posts that change no music file and no row."""
+
+MOST_BODY_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the server was started with.
+
+    Attributes:
+        names: its own names, in lower case.
+        given: further names, with any port.
+        port: it listens on.
+        read_only: nothing may be changed.
+        loopback: only this machine can reach it.
+    """
+
+    names: frozenset[str]
+    given: frozenset[str]
+    port: int
+    read_only: bool
+    loopback: bool
+
+
+class Guard:
+    """Stands before the application.
+
+    Args:
+        app: answers those who are let in.
+        door: the password and the sessions.
+    """
+
+    def __init__(self, app: App, rules: Rules, door: Door) -> None:
+        self._app, self._rules, self._door = app, rules, door
+        self.cookie = f"genretagger-{rules.port}"
+        """The name of the cookie: cookies do not tell the ports of a host apart."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse to."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a socket, of which there are none here
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        sending = _dressed(send)
+        headers = _headers(scope)
+        if refusal := self._refusal(scope, headers):
+            await _refuse(sending, *refusal)
+            return
+        token = _cookie(headers.get("cookie", ""), self.cookie)
+        scope["token"], scope["door"], scope["cookie_name"] = token, self._door, self.cookie
+        inside = self._door.password is None or self._door.knows(token)
+        if not inside and not scope["path"].startswith(_OPEN):
+            if scope["path"] == "/" and scope["method"] == "GET":
+                await _redirect(sending, "/login")
+            else:
+                await _refuse(sending, 401, "the password is needed")
+            return
+        await self._app(scope, _bounded(receive), sending)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        host = headers.get("host", "")
+        if not self._is_ours(host):
+            return 421, "this server has no such name; it is given with --name"
+        method, path = scope["method"], scope["path"]
+        origin = headers.get("origin")
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+            return 403, "another web site may not ask this"
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("none", "same-origin") and not (
+            method == "GET" and path in ("/", "/login") and headers.get("sec-fetch-mode") == "navigate"
+        ):
+            return 403, "another web site may not ask this"
+        if method in ("GET", "HEAD"):
+            return None
+        if method != "POST":
+            return 405, "only GET, HEAD and POST are answered"
+        if origin is None:
+            return 403, "the Origin header is missing"
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return 415, "only JSON is taken"
+        if self._rules.read_only and path not in _WITHOUT_WRITING:
+            return 403, "the page is read-only: it was started with --read-only"
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header names this server. A rebound name is never an address, and never one of ours."""
+        name, port = _split(host)
+        if name in self._rules.given:  # perhaps behind a proxy, which has a port of its own
+            return True
+        if port != self._rules.port:
+            return False
+        if name in self._rules.names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or not self._rules.loopback
+
+
+def own_names() -> frozenset[str]:
+    """The names of this machine."""
+    try:
+        name = socket.gethostname().lower()
+    except OSError:
+        name = ""
+    return frozenset({"localhost", name, f"{name.partition('.')[0]}.local"} - {"", ".local"})
+
+
+def _split(host: str) -> tuple[str, int]:
+    """Name and port of a Host header; the port is 80 where it is left out, and 0 if it is no number."""
+    name, bracket, rest = host.lower().rpartition("]")
+    if bracket:
+        name, port = name.removeprefix("["), rest.removeprefix(":")
+    else:
+        name, _, port = host.lower().partition(":")
+    if port and not (port.isascii() and port.isdigit() and len(port) <= 5):
+        return "", 0
+    return name, int(port or 80)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The headers by name; of one that stands twice nothing good can come, so it gets a value that fits nothing."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1").lower()
+        twice = name in found and name in ("host", "origin", "content-type", "sec-fetch-site")
+        found[name] = "\0" if twice else value.decode("latin-1")
+    return found
+
+
+def _cookie(header: str, name: str) -> str:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value
+
+
+def _dressed(send: Send) -> Send:
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            there = {name.lower() for name, _ in message.get("headers", ())}
+            ours = [each for each in _HEADERS if each[0] not in there]
+            if b"cache-control" not in there:
+                ours.append((b"cache-control", b"no-store"))
+            message["headers"] = [*message.get("headers", ()), *ours]
+        await send(message)
+
+    return sending
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Stop reading bodies that are too long."""
+    left = MOST_BODY_BYTES
+
+    async def receiving() -> MutableMapping[str, Any]:
+        nonlocal left
+        message = await receive()
+        if message["type"] == "http.request":
+            left -= len(message.get("body", b""))
+            if left < 0:
+                return {"type": "http.disconnect"}
+        return message
+
+    return receiving
+
+
+async def _refuse(send: Send, status: int, why: str) -> None:
+    body = json.dumps({"error": why}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _redirect(send: Send, where: str) -> None:
+    await send({"type": "http.response.start", "status": 303, "headers": [(b"location", where.encode())]})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,62 @@
+"""Follows a running service: its control socket sends the state whenever it changes, and all pages are told."""
+
+from __future__ import annotations
+
+import threading
+
+from genretagger.config import Settings
+from genretagger.daemon.control import follow
+from genretagger.text import printable
+from genretagger.types import Json
+from genretagger.web.live import Hub
+
+_AGAIN_S = 3.0
+_SHOWN = 10
+
+
+class Follower:
+    """A thread that follows the service of a data folder, whether it runs or not.
+
+    Args:
+        settings: say where the service would be.
+        hub: is told.
+    """
+
+    def __init__(self, settings: Settings, hub: Hub) -> None:
+        self._settings, self._hub = settings, hub
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="genretagger-follower", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon."""
+        self._end.set()
+
+    def _work(self) -> None:
+        while not self._end.is_set():
+            for state in follow(self._settings.data_dir, self._end):
+                self._hub.tell("service", _shown(state), keep=True)
+            self._hub.tell("service", {"running": False}, keep=True)
+            self._end.wait(_AGAIN_S)
+
+
+def _shown(state: Json) -> Json:
+    return {
+        "running": True,
+        "healthy": bool(state.get("healthy")),
+        "queue": state.get("queue", {}),
+        "busy": [printable(path) for path in state.get("busy", [])[:_SHOWN]],
+        "roots": [
+            {"path": printable(root["path"]), "files": root["files"], "looking": bool(root["looking"])}
+            for root in state.get("roots", [])
+        ],
+        "paused": [printable(f"{each['path']}: {each['cause']}") for each in state.get("paused", [])[:_SHOWN]],
+        "outcomes": state.get("outcomes", {}),
+        "per_minute": state.get("per_minute", 0),
+        "settling": state.get("settling", 0),
+        "database": printable(state.get("database", "")),
+        "errors": [printable(f"{each['path'] or ''}: {each['cause']}") for each in state.get("errors", [])[-3:]],
+    }
