@@ -1,11 +1,13 @@
 """One frozen `Settings`: defaults < config.toml < environment < flags.
 
-Only front ends load it; the rooms get what they need as arguments. Every option can stand in `config.toml` under its
-own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes sense, as a flag. Lists may be written with
-commas in the environment (`GENRETAGGER_FORBID="Pop, Rock"`). An unknown option is an error that lists the valid ones,
-because a misspelt `polcy = "replace"` that is silently ignored would do the wrong thing to somebody's library.
+Only front ends load it; the rooms get what they need as arguments. Every option can stand in
+`config.toml` under its own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes
+sense, as a flag. Lists may be written with commas in the environment (`GENRETAGGER_FORBID="Pop,
+Rock"`). An unknown option is an error that lists the valid ones, because a misspelt `polcy =
+"replace"` that is silently ignored would do the wrong thing to somebody's library.
 
-Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GENRETAGGER_DATA_DIR` (database, models).
+Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GENRETAGGER_DATA_DIR`
+(database, models).
 """
 
 from __future__ import annotations
@@ -269,7 +271,8 @@ def file_options(path: Path | None) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`, `tomllib.TOMLDecodeError`).
+        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`,
+            `tomllib.TOMLDecodeError`).
     """
     if path is None:
         return {}

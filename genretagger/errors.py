@@ -1,16 +1,19 @@
 """One tree of errors: what went wrong, with which file, and what to do next.
 
-Third-party errors are translated into these at the boundary of each room, `from` their cause. Everything that
-is expected to happen to a user is a `GenretaggerError`; anything else that surfaces is a bug.
+Third-party errors are translated into these at the boundary of each room, `from` their cause.
+Everything that is expected to happen to a user is a `GenretaggerError`; anything else that surfaces
+is a bug.
 
-`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or configuration.
-`retry` tells whether the same file may succeed later without having changed (a full disk may be emptied; a
-damaged file stays damaged).
+`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or
+configuration. `retry` tells whether the same file may succeed later without having changed (a full
+disk may be emptied; a damaged file stays damaged).
 
-A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into its words.
+A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into
+its words.
 
-`SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or failing disk, no
-memory. Such a failure is never stored as the file's own and never quarantines it; work may pause until it is over.
+`SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or
+failing disk, no memory. Such a failure is never stored as the file's own and never quarantines it;
+work may pause until it is over.
 """
 
 from __future__ import annotations
@@ -154,9 +157,9 @@ class AccessError(FileError):
 class SystemFaultError(AccessError):
     """The system failed, and any other file could have met it: no space, a read-only or failing disk, no memory.
 
-    It says nothing about the file, so nobody stores it with the file or counts it as one of the file's attempts. Two
-    warnings for whoever waits until it is over: an input/output error may come from one bad sector, so other files
-    should go on; and a disk can be away for days.
+    It says nothing about the file, so nobody stores it with the file or counts it as one of the
+    file's attempts. Two warnings for whoever waits until it is over: an input/output error may come
+    from one bad sector, so other files should go on; and a disk can be away for days.
     """
 
     why: ClassVar[Cause] = Cause.SYSTEM_FAULT

@@ -1,7 +1,7 @@
 """How child processes of this program are started: the one place for their command and environment.
 
-A child runs a module of this package with the Python that runs us. It never looks into its working directory for
-modules: a folder of music may hold a file named json.py.
+A child runs a module of this package with the Python that runs us. It never looks into its working
+directory for modules: a folder of music may hold a file named json.py.
 """
 
 from __future__ import annotations

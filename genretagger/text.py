@@ -1,7 +1,8 @@
 """Text from strangers (file names, tags) made safe to print.
 
-A name may hold newlines that forge log lines, escape codes that repaint a terminal, bytes that are no UTF-8, and marks
-that reverse the direction of the text. `printable` shows each of them as an escape; nothing else changes.
+A name may hold newlines that forge log lines, escape codes that repaint a terminal, bytes that are
+no UTF-8, and marks that reverse the direction of the text. `printable` shows each of them as an
+escape; nothing else changes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
 
-    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`, others as `\u202e`.
+    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
+    others as `\u202e`.
     """
     text = os.fspath(value)
     if text.isprintable():  # as almost every name is, and a long history has many

@@ -1,8 +1,9 @@
 """The driver: lists, hands out tickets in passes until nothing waits, and keeps the claims alive.
 
-Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the units that somebody
-died over wait again, and the next pass takes them. If the driver dies, its claims end after `LEASE_S`, and the same
-command goes on. Several drivers may work on one archive, if their settings are the same.
+Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the
+units that somebody died over wait again, and the next pass takes them. If the driver dies, its
+claims end after `LEASE_S`, and the same command goes on. Several drivers may work on one archive,
+if their settings are the same.
 """
 
 from __future__ import annotations
@@ -96,7 +97,8 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
         progress: is told whenever units are done.
 
     Raises:
-        GenretaggerError: the database, the model or Ray cannot be used, or another run with other settings is at work.
+        GenretaggerError: the database, the model or Ray cannot be used, or another run with other
+            settings is at work.
     """
     if plan.settings.windows == AUTO:
         raise ConfigError(

@@ -1,12 +1,14 @@
 """The stages on the nodes. Each is a class of which Ray Data runs some copies, each in a process of its own.
 
-    a ticket → `Listening` claims a unit, reads and decodes its files in limited child processes, and makes mel frames
+    a ticket → `Listening` claims a unit, reads and decodes its files in limited child
+               processes, and makes mel frames
              → `Network` runs the model over batches of many tracks, and stores what it said
              → `Finishing` decides, with the albums, and writes; then the unit is done
 
-A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the stages pass on is
-one row a track with its frames, and at the end of a unit one without. A unit goes on when the database holds what the
-model said of all of its tracks, whichever processes they went through.
+A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the
+stages pass on is one row a track with its frames, and at the end of a unit one without. A unit goes
+on when the database holds what the model said of all of its tracks, whichever processes they went
+through.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ def apply(
 ) -> None:
     """Write the genres of a plan into the files that are still as they were when it was made.
 
-    Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
+    Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by
+    `genretagger undo`.
     """
     from genretagger.config import load
     from genretagger.pipeline import open_rewriting

@@ -51,7 +51,8 @@ def archive(
 ) -> None:
     """Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.
 
-    Without --write, no file is changed. What is done is kept: the same command again goes on, also after a crash.
+    Without --write, no file is changed. What is done is kept: the same command again goes on, also
+    after a crash.
     """
     from genretagger.config import load
 

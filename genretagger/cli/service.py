@@ -131,7 +131,8 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
     """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
 
     Args:
-        in_command: whether it is an argument of a command, the only place where systemd looks for variables.
+        in_command: whether it is an argument of a command, the only place where systemd looks for
+            variables.
 
     Raises:
         ConfigError: the name holds bytes that a unit cannot.

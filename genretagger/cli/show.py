@@ -1,7 +1,7 @@
 """`genretagger show`: what is known of a track, and why it got its genres.
 
-A file is read, in a child process, only if nothing is known of it, or if its stamp says that somebody touched it since.
-So what is known shows quickly, be it a file or a whole library.
+A file is read, in a child process, only if nothing is known of it, or if its stamp says that
+somebody touched it since. So what is known shows quickly, be it a file or a whole library.
 """
 
 from __future__ import annotations

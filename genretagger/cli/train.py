@@ -113,8 +113,9 @@ def train(
 ) -> None:
     """Learn your own genres from tracks that have some, and say how well they are heard.
 
-    What genretagger itself wrote is never learned from, unless you changed it since. No music file is changed. What was
-    heard before is not listened to again. The result is a model: `genretagger models use mine` makes it the default.
+    What genretagger itself wrote is never learned from, unless you changed it since. No music file
+    is changed. What was heard before is not listened to again. The result is a model: `genretagger
+    models use mine` makes it the default.
     """
     from genretagger.config import load
     from genretagger.model.store import ModelStore
@@ -367,7 +368,8 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
 
     Args:
         listens: the model that is asked for, or in use.
-        name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
+        name: what is to be learned; if that is in use already and gone, the default one helps to
+            make it again.
     """
     from genretagger.model.store import DEFAULT
 

@@ -1,7 +1,8 @@
 """What `undo` and `redo` share: which writes are meant, also when the command is repeated, and how the end is told.
 
-A run of either notes what it was asked for. It counts as finished only if nothing failed and no right was missing;
-until then the same command goes on with what is left, and takes no second step back for the files that are done.
+A run of either notes what it was asked for. It counts as finished only if nothing failed and no
+right was missing; until then the same command goes on with what is left, and takes no second step
+back for the files that are done.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class Request:
     def name_last(self, find: Callable[[Mapping[int, datetime]], StoredRun | None]) -> int | None:
         """Find the newest run with anything left to do, tell which it is, and give its number.
 
-        A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
+        A run that was asked for before, to the end, is passed over: what is left of it was skipped
+        with a reason.
         """
         found = find(self._tried())
         if found is None:

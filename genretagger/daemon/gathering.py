@@ -1,8 +1,8 @@
 """When the files of a folder may be handled: together, once all of it is quiet; pure, with the time as an argument.
 
-An album is decided as a whole, so a file that is complete waits for the others that still arrive beside it. A folder
-that never becomes quiet is handled all the same, after `LONGEST` quiet periods. A file that arrives alone does not
-wait.
+An album is decided as a whole, so a file that is complete waits for the others that still arrive
+beside it. A folder that never becomes quiet is handled all the same, after `LONGEST` quiet periods.
+A file that arrives alone does not wait.
 """
 
 from __future__ import annotations

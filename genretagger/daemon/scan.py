@@ -37,7 +37,8 @@ class Unhandled:
 def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     """Whether a file was handled completely by these rules, and needs nothing more now.
 
-    A file that this user could not write is checked again: nothing in its metadata says when it may.
+    A file that this user could not write is checked again: nothing in its metadata says when it
+    may.
 
     Args:
         rules_key: of the rules now.

@@ -1,7 +1,7 @@
 """What was heard; it belongs to a track's audio, wherever it lies.
 
-A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id` its number here, and
-a `plan` says which windows were listened to, as the caller spells it.
+A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id`
+its number here, and a `plan` says which windows were listened to, as the caller spells it.
 """
 
 from __future__ import annotations
@@ -127,8 +127,9 @@ class Analyses(Repository):
         """Keep that there is nothing to hear in a payload, so that nobody listens to it again by this plan.
 
         Args:
-            error: why it cannot be decoded; None if it can be, and is silent. An error that may pass (`retry`)
-                says nothing about the audio and is not kept here: see `Tracks.save_failure`.
+            error: why it cannot be decoded; None if it can be, and is silent. An error that may
+                pass (`retry`) says nothing about the audio and is not kept here: see
+                `Tracks.save_failure`.
         """
         if error is not None and error.retry:
             return

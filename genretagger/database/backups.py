@@ -1,7 +1,7 @@
 """Backups of an SQLite file: made while others use it, kept for a week, and put back.
 
-A backup is complete or absent, is one file that stands alone, and only its owner may read it. It is made by SQLite's
-own backup interface, from one snapshot.
+A backup is complete or absent, is one file that stands alone, and only its owner may read it. It is
+made by SQLite's own backup interface, from one snapshot.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
             contextlib.closing(open_sqlite(temporary, Mode.CREATE, busy_timeout_s=30)) as new,
         ):
             if old.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                # One snapshot from first to last page, which stops nobody; otherwise each write would begin it again.
+                # One snapshot from first to last page, which stops nobody; otherwise each write
+                # would begin it again.
                 old.execute("BEGIN")
                 old.execute("SELECT count(*) FROM sqlite_master").fetchone()
             old.backup(new, pages=_PAGES, progress=lambda *_: rest())
@@ -190,7 +191,8 @@ def put_back(backup: Path, database: Path) -> Path | None:
         Where the present file lies now; None if there was none.
 
     Raises:
-        DatabaseError: the backup is damaged, somebody uses the database, or there is no space; nothing was changed.
+        DatabaseError: the backup is damaged, somebody uses the database, or there is no space;
+            nothing was changed.
     """
     if fault := damage_of(backup):
         raise DatabaseError(f"the backup is damaged: {fault}", path=backup, hint="choose another one")

@@ -26,8 +26,8 @@ class Jobs(Claims):
     def add(self, service: Claimant, jobs: Iterable[NewJob]) -> int:
         """Add what is to be done; a file that has a job keeps it, and the higher priority of the two.
 
-        A file that failed stays quarantined, or waits as long as it has to, unless it is another one now
-        (`NewJob.changed`): then it starts afresh.
+        A file that failed stays quarantined, or waits as long as it has to, unless it is another
+        one now (`NewJob.changed`): then it starts afresh.
 
         Args:
             service: whose jobs they are.

@@ -30,7 +30,8 @@ def ranges_below(column: ColumnElement[Path], folder: Path, libraries: Libraries
 def padded(paths: Sequence[Path]) -> list[Path]:
     """The same paths, some of them more than once, so that their number is one of a few.
 
-    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB for all lengths.
+    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB
+    for all lengths.
 
     Args:
         paths: one to `BATCH`.

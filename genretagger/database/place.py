@@ -1,8 +1,8 @@
 """The file that a database lies in: who may read it, and what tells that a database lay there before.
 
-A note beside the database counts the runs and writes that it has seen. It is written after the database, so it never
-counts more than the database holds, unless the database lost something: its log (`-wal`) was left behind or removed, an
-old copy was put back, or the file was emptied.
+A note beside the database counts the runs and writes that it has seen. It is written after the
+database, so it never counts more than the database holds, unless the database lost something: its
+log (`-wal`) was left behind or removed, an old copy was put back, or the file was emptied.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     with Store.open(path) as store:
         track = store.tracks.get(path, stamp)
 
-Each saving method is one short transaction and, once it has returned, survives a kill and a power cut; in a group, once
-the group has ended (`kept`). Many processes
-may use the same database at once; within one process it belongs to the thread that opened it, and is not to be used
-after a fork. Every method raises DatabaseError if the database cannot be read or written.
+Each saving method is one short transaction and, once it has returned, survives a kill and a power
+cut; in a group, once the group has ended (`kept`). Many processes may use the same database at
+once; within one process it belongs to the thread that opened it, and is not to be used after a
+fork. Every method raises DatabaseError if the database cannot be read or written.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the
+            repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -99,15 +100,17 @@ class Store:
         """Open a database, and bring it to the present schema first.
 
         Args:
-            database: an SQLite file, or an address as SQLAlchemy spells it (`sqlite:///…`, `postgresql+psycopg://…`).
+            database: an SQLite file, or an address as SQLAlchemy spells it (`sqlite:///…`,
+                `postgresql+psycopg://…`).
             create: make the file, and its folder, where there is none.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
-            libraries: named folders of music, and where they lie on this machine; see `libraries.Libraries`.
+            libraries: named folders of music, and where they lie on this machine; see
+                `libraries.Libraries`.
 
         Raises:
-            DatabaseError: if it cannot be opened, is damaged, is another program's, was written by a newer genretagger,
-                or is too old to be read as it is with `read_only`.
+            DatabaseError: if it cannot be opened, is damaged, is another program's, was written by
+                a newer genretagger, or is too old to be read as it is with `read_only`.
         """
         path, url = _split(database)
         try:
@@ -283,8 +286,8 @@ def _open_file_to_read(path: Path, *, busy_timeout_s: float) -> Engine:
     try:
         _bring_up_to_date(engine, path=path, read_only=True)
     except DBAPIError:
-        # Reading a file with a log needs side files, which a folder that may not be written refuses. Without a log
-        # beside it nobody has it open, and it can be read as it lies.
+        # Reading a file with a log needs side files, which a folder that may not be written
+        # refuses. Without a log beside it nobody has it open, and it can be read as it lies.
         if Path(f"{path}-wal").exists():
             raise
         engine = sqlite_engine(path, Mode.FROZEN, busy_timeout_s=busy_timeout_s)

@@ -28,7 +28,8 @@ from genretagger.database.values import (
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
-# The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
+# The device is not compared: its number changes when a disk is mounted again. Neither is the number
+# of links.
 _COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
 _SAME_FILE = tuple(TRACKS.c[name] == bindparam(name) for name in ("path", *_COMPARED))
 # Built once: building a statement costs more than running it.
@@ -85,7 +86,8 @@ class Tracks(Repository):
             stamp: what `stat` says of it now.
 
         Returns:
-            The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
+            The track with this stamp; None if the path is unknown, was never read, or size, times
+            or inode differ.
         """
         with self._access.read() as connection:
             rows = self._sound(connection, TRACKS, _KNOWN_TRACK, _key(path, stamp))
@@ -111,12 +113,13 @@ class Tracks(Repository):
     def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:
         """Keep why a file failed, so that it is not tried again and again.
 
-        What was read of the same file stays (its audio may fail where its tags did not); what was read of an
-        earlier file at the path goes.
+        What was read of the same file stays (its audio may fail where its tags did not); what was
+        read of an earlier file at the path goes.
 
         Args:
-            stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
-                file changed later, so it is worth another attempt whatever the error says.
+            stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells
+                whether the file changed later, so it is worth another attempt whatever the error
+                says.
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):

@@ -1,7 +1,8 @@
 """What can be undone, and what can be put back again, in the order of both.
 
-For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts back what the last
-undo took, and a new write forgets what could have been put back. A run is undone as a whole.
+For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts
+back what the last undo took, and a new write forgets what could have been put back. A run is undone
+as a whole.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What `archive` has to do: units, each a folder's files, that many machines claim, and how fast they are.
 
-PostgreSQL only. A unit is claimed by one statement that passes over what others have locked, and belongs to the run
-that claimed it until its lease ends; the run renews the leases of all of its units while it lives. Who writes the files
-of a unit holds a lock of the server meanwhile (`held`), which ends with the process, so nobody writes beside it.
+PostgreSQL only. A unit is claimed by one statement that passes over what others have locked, and
+belongs to the run that claimed it until its lease ends; the run renews the leases of all of its
+units while it lives. Who writes the files of a unit holds a lock of the server meanwhile (`held`),
+which ends with the process, so nobody writes beside it.
 """
 
 from __future__ import annotations

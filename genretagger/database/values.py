@@ -28,8 +28,9 @@ class Hearing(StrEnum):
 class WriteState(StrEnum):
     """Where a write stands.
 
-    PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`. ABANDONED: the
-    file was left as it was. UNDONE: it was done, and a later write put `before` back.
+    PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`.
+    ABANDONED: the file was left as it was. UNDONE: it was done, and a later write put `before`
+    back.
     """
 
     PENDING = "pending"
@@ -135,11 +136,14 @@ class StoredWrite:
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
         reason: why it was written.
-        temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
-        undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
+        temporary_name: name of the copy that was edited, in the file's folder; to clean up after a
+            kill.
+        undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes
+            nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        of_run: number of the run whose write an undo takes back or a redo puts back; None for others.
+        of_run: number of the run whose write an undo takes back or a redo puts back; None for
+            others.
         undone_by: number of the run that took it back; None if none did.
     """
 
@@ -174,7 +178,8 @@ class StoredWrite:
 def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[str, ...]:
     """Which genres of a file genretagger chose, so that a learner does not learn its own opinions.
 
-    What the owner had before, chose in a plan, or left or put there when they changed the field afterwards, is theirs.
+    What the owner had before, chose in a plan, or left or put there when they changed the field
+    afterwards, is theirs.
 
     Args:
         writes: the writes to it that took place, oldest first.
@@ -249,10 +254,12 @@ class JobState(StrEnum):
 class Claimant:
     """Who works on the queue: several services may share it, on several machines, and each has a part of it.
 
-    A job belongs to the service that queued it, until a process claims it; from then on it belongs to that process.
+    A job belongs to the service that queued it, until a process claims it; from then on it belongs
+    to that process.
 
     Attributes:
-        name: of a service, or of one of its processes: `<service>/<process>`. No two services have the same.
+        name: of a service, or of one of its processes: `<service>/<process>`. No two services have
+            the same.
         folders: it takes only files in these folders; none means any file.
     """
 

@@ -1,7 +1,8 @@
 """Files that are made whole or not at all, and names that survive a power cut.
 
-A configuration or an export is written to a temporary beside its place, made durable, and put in place in one step: a
-kill or a full disk leaves what was there before. A link stays a link, and what it points to is replaced.
+A configuration or an export is written to a temporary beside its place, made durable, and put in
+place in one step: a kill or a full disk leaves what was there before. A link stays a link, and what
+it points to is replaced.
 
 Music files are replaced by `replace`, which keeps more.
 """
@@ -33,7 +34,8 @@ def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterato
 
     Args:
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.
-        follow: replace what a link points to; otherwise the link itself, which somebody else may have put there.
+        follow: replace what a link points to; otherwise the link itself, which somebody else may
+            have put there.
 
     Raises:
         OutputError: the place is a folder or a music file, it is taken, or the system refuses.

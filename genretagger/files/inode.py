@@ -1,6 +1,7 @@
 """What Linux keeps in the inode of a file beside what `stat` tells: its flags (`chattr`) and its holes.
 
-- `locked`: whether a flag forbids to replace a file. Elsewhere: nothing forbids it, as far as is known.
+- `locked`: whether a flag forbids to replace a file. Elsewhere: nothing forbids it, as far as is
+  known.
 - `keep_flags`: gives a copy the flags of the original. Elsewhere: there are none to keep.
 - `holes_bytes`: how much of a file was never written. Elsewhere: nothing, as far as is known.
 

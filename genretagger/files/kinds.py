@@ -1,10 +1,11 @@
 """What a file is, told by its content and never by its name.
 
-Aim: name the container, and with it the one FFmpeg demuxer that may open the file. FFmpeg left to guess would take a
-text file for a playlist and open the addresses in it; a forced demuxer cannot.
+Aim: name the container, and with it the one FFmpeg demuxer that may open the file. FFmpeg left to
+guess would take a text file for a playlist and open the addresses in it; a forced demuxer cannot.
 
-Only the first bytes are read: the leading ID3v2 tags are skipped by their declared size, then at most
-`_JUNK_BYTES` are searched for MPEG frames. Contents: `Kind`, `KINDS`, `kind_of`, `AUDIO_SUFFIXES`.
+Only the first bytes are read: the leading ID3v2 tags are skipped by their declared size, then at
+most `_JUNK_BYTES` are searched for MPEG frames. Contents: `Kind`, `KINDS`, `kind_of`,
+`AUDIO_SUFFIXES`.
 
 Sources: ID3v2.4 structure; ISO 11172-3 frame headers; RFC 3533 (Ogg); ISO 14496-12 (`ftyp`).
 """
@@ -32,7 +33,8 @@ class Kind:
     Attributes:
         name: short and stable; it is stored in the database.
         demuxer: the FFmpeg demuxer to force when the file is decoded.
-        tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None where it has none.
+        tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None
+            where it has none.
     """
 
     name: str
@@ -137,8 +139,8 @@ def kind_of(file: BinaryIO) -> Kind | None:
         file: seekable, opened for reading; the position is moved.
 
     Returns:
-        The kind, or None where the content is no audio that genretagger knows: empty, text, a picture, a video in Ogg,
-        a tag without audio.
+        The kind, or None where the content is no audio that genretagger knows: empty, text, a
+        picture, a video in Ogg, a tag without audio.
 
     Raises:
         OSError: the file cannot be read.
@@ -249,8 +251,9 @@ _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 def mpeg_frame(header: bytes) -> tuple[int, int] | None:
     """Length in bytes and what all frames of a stream share, of the MPEG audio frame that starts with these four bytes.
 
-    Free-format frames do not tell their length and are not taken: no encoder in use makes them. Neither is layer I: it
-    died with the DCC, and its first two bytes are the byte order mark of UTF-16.
+    Free-format frames do not tell their length and are not taken: no encoder in use makes them.
+    Neither is layer I: it died with the DCC, and its first two bytes are the byte order mark of
+    UTF-16.
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -290,8 +293,8 @@ def _find_chain(block: bytes, tolerated: int, ends: bool, frame: Callable[[bytes
 def _is_chain(block: bytes, start: int, ends: bool, frame: Callable[[bytes], tuple[int, int] | None]) -> bool:
     """Four frames in a row; or fewer, where the file ends with them.
 
-    A chance of one in 2^9 that four random bytes are a header, and the same version, layer and rate: four in a row at
-    one of 64 k places come once in 2^40 files.
+    A chance of one in 2^9 that four random bytes are a header, and the same version, layer and
+    rate: four in a row at one of 64 k places come once in 2^40 files.
     """
     position, count, shared = start, 0, -1
     while count < _ENOUGH:

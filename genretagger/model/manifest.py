@@ -60,7 +60,8 @@ def read(path: Path, limit_bytes: int) -> bytes:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             too_large = size > limit_bytes
-            # no more than it holds: Python takes the memory for what was asked for, 1 GB under the largest limit
+            # no more than it holds: Python takes the memory for what was asked for, 1 GB under the
+            # largest limit
             content = b"" if too_large else file.read(size + 1)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error

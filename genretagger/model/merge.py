@@ -1,8 +1,8 @@
 """A backbone and a head joined into one ONNX file: the same parts always give the same bytes.
 
-The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they never meet. The joined
-model has the input `mel`, further ones as its card names them, and the outputs `activations` and `embeddings` as
-`Card.build` describes them.
+The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they
+never meet. The joined model has the input `mel`, further ones as its card names them, and the
+outputs `activations` and `embeddings` as `Card.build` describes them.
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def with_network(
     Args:
         backbone: the ONNX file.
         backbone_card: its card.
-        network: an ONNX file with the input `mel` and the output `odds`; or a function that gives nodes, constants and
-            the name of the log-odds, from the prefix of what is new and that of the backbone's own values.
+        network: an ONNX file with the input `mel` and the output `odds`; or a function that gives
+            nodes, constants and the name of the log-odds, from the prefix of what is new and that
+            of the backbone's own values.
         genres: how many log-odds there are.
         axes: (d, d) float32.
         origin: (d,) float32.

@@ -23,7 +23,8 @@ _SCHEMES = ("http", "https")
 class Speed:
     """A thread that cuts a connection on which less than `LEAST_BYTES` arrive in `LEAST_S`.
 
-    A timeout of the socket does not do that: it begins again with each byte, those of the headers included.
+    A timeout of the socket does not do that: it begins again with each byte, those of the headers
+    included.
 
     Attributes:
         complaint: why the connection was cut; empty while it was not.

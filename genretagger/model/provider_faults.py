@@ -1,7 +1,7 @@
 """Why a provider did not start, in a sentence: ONNX Runtime's own texts are for its authors.
 
-Where NVIDIA's libraries are missing it says nothing to its caller and takes the CPU; without a GPU it quotes a C++
-template before the cause.
+Where NVIDIA's libraries are missing it says nothing to its caller and takes the CPU; without a GPU
+it quotes a C++ template before the cause.
 """
 
 from __future__ import annotations

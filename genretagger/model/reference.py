@@ -1,8 +1,10 @@
 """The filter banks and the windows of front ends, as librosa has them.
 
-    python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as `filter_bank` reads them
+    python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as
+    `filter_bank` reads them
 
-It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that listening never needs.
+It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that
+listening never needs.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ def computed(front_end: FrontEnd) -> FilterBank:
 def _plain_filters(front_end: FrontEnd) -> FloatArray:
     """Bands of height 1, (mels, n_fft // 2 + 1) float32: `librosa.filters.mel(norm=None)`, to the last bit.
 
-    librosa would load its `util` for them, which numba has to compile: that takes 20 seconds, and fails in an
-    environment where it was never done before, as we switch numba's compiler off.
+    librosa would load its `util` for them, which numba has to compile: that takes 20 seconds, and
+    fails in an environment where it was never done before, as we switch numba's compiler off.
     """
     from librosa.core.convert import fft_frequencies, mel_frequencies
 

@@ -1,7 +1,7 @@
 """A stranger's model is looked at and tried in a child process with limits: what crashes, hangs or bursts is refused.
 
-python -m genretagger.model.trial MODEL.onnx < CARD    tries a model; the card is the parent's, checked, as JSON
-python -m genretagger.model.trial < MODEL.onnx         says what it eats
+python -m genretagger.model.trial MODEL.onnx < CARD    tries a model; the card is the parent's,
+checked, as JSON python -m genretagger.model.trial < MODEL.onnx         says what it eats
 """
 
 from __future__ import annotations

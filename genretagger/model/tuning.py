@@ -1,7 +1,7 @@
 """How many windows an accelerator takes at once: measured when a model first starts on it, and remembered.
 
-The number lies in `batch.json` beside the model, by provider, version of ONNX Runtime and name of the device. It stays
-the same from then on: the last bits of a result depend on it.
+The number lies in `batch.json` beside the model, by provider, version of ONNX Runtime and name of
+the device. It stays the same from then on: the last bits of a result depend on it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def fastest(sizes: Sequence[int], seconds: Callable[[int], float]) -> int:
 
     Args:
         sizes: to try, the smallest first.
-        seconds: as of `batch_for`. The first run of each size, in which libraries choose their ways, does not count.
+        seconds: as of `batch_for`. The first run of each size, in which libraries choose their
+            ways, does not count.
     """
     best, best_s = sizes[0], float("inf")
     for size in sizes:

@@ -1,8 +1,8 @@
 """The default model: musicnn and YAMNet in one ONNX file, which hear the same stretches of a track.
 
-Inputs: `mel` (n, 187, 96) for musicnn, `mel_yamnet` (n, 3, 96, 64) for YAMNet. Outputs: `activations` (n, 621), the 100
-labels of musicnn and then YAMNet's 521 classes as `yamnet/<name>`; `embeddings` (n, 1424), musicnn's 400 values and
-then YAMNet's 1024.
+Inputs: `mel` (n, 187, 96) for musicnn, `mel_yamnet` (n, 3, 96, 64) for YAMNet. Outputs:
+`activations` (n, 621), the 100 labels of musicnn and then YAMNet's 521 classes as `yamnet/<name>`;
+`embeddings` (n, 1424), musicnn's 400 values and then YAMNet's 1024.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rows of the index, in an SQLite file of their own beside the database.
 
-It is a cache: no `fsync`, and a file of another version, or a damaged one, is made again. An `Index` belongs to the
-thread that opened it; any number of threads may read while one fills it.
+It is a cache: no `fsync`, and a file of another version, or a damaged one, is made again. An
+`Index` belongs to the thread that opened it; any number of threads may read while one fills it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Which files are one album by one artist; pure, but for one look at the names in a folder.
 
-Files belong together if they lie in one folder, have the same album in their tags, and are by one artist. Folders of
-discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist is the album artist if the tags name
-one. Otherwise more than half of the files with that album must be by the same artist, and the others are left out.
-"Various Artists", an album artist who plays on less than half of the tracks, a file without an album, and "Unknown
-Album" make no album. A folder with more than `MOST_FILES` files is no album, whatever its tags say.
+Files belong together if they lie in one folder, have the same album in their tags, and are by one
+artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist
+is the album artist if the tags name one. Otherwise more than half of the files with that album must
+be by the same artist, and the others are left out. "Various Artists", an album artist who plays on
+less than half of the tracks, a file without an album, and "Unknown Album" make no album. A folder
+with more than `MOST_FILES` files is no album, whatever its tags say.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The stages one by one, for a program that decides itself which file it writes and when, such as beets.
 
-Each call handles one file and waits until it is done. Nothing of the file is opened if the database knows it.
+Each call handles one file and waits until it is done. Nothing of the file is opened if the database
+knows it.
 """
 
 from __future__ import annotations

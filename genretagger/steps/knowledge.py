@@ -1,7 +1,8 @@
 """What is known of a file: from the database, or found out now by reading it, listening to it and deciding.
 
-Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track with a known
-payload hash is not listened to, a decision by unchanged rules is not made anew. What is found out is stored at once.
+Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track
+with a known payload hash is not listened to, a decision by unchanged rules is not made anew. What
+is found out is stored at once.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Knowledge:
     def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
         """Give the decision that was made by the present model and windows, if there is one; it becomes the newest.
 
-        One of an earlier version, which stored no cause, does not count: what was heard is decided on again.
+        One of an earlier version, which stored no cause, does not count: what was heard is decided
+        on again.
 
         Args:
             track: the file.

@@ -34,7 +34,8 @@ def safely(path: Path, work: Callable[[], Flow[T]], failed: Callable[[FileError]
         failed: makes a result of a failure.
 
     Raises:
-        GenretaggerError: the database, the model or this process fails: no other file would fare better.
+        GenretaggerError: the database, the model or this process fails: no other file would fare
+            better.
     """
     try:
         return (yield from _patiently(work))

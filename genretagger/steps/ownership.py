@@ -1,7 +1,7 @@
 """Whose business the genres of a file are: its owner's, or ours.
 
-By the policy, what the file has and what was written to it before. What its owner undid, edited or chose stays theirs,
-also when the file is moved; `--force` takes it back.
+By the policy, what the file has and what was written to it before. What its owner undid, edited or
+chose stays theirs, also when the file is moved; `--force` takes it back.
 """
 
 from __future__ import annotations

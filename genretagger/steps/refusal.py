@@ -1,7 +1,7 @@
 """What keeps us from writing to a file: the settings, the container or the rights.
 
-It is asked before anybody listens, and is never remembered: the settings and rights may be others next time. `show`
-explains by the same rules.
+It is asked before anybody listens, and is never remembered: the settings and rights may be others
+next time. `show` explains by the same rules.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Refusals:
         Args:
             file: where it lies, and the folder that a write must not leave.
             track: what it is.
-            in_place: another program is about to write it by its own means, for which it needs other rights.
+            in_place: another program is about to write it by its own means, for which it needs
+                other rights.
         """
         if beside := companion(file.path, file.root):
             return because(Cause.UNFINISHED, beside=beside)

@@ -1,9 +1,9 @@
 """Several files on their way at once, each written as if it were alone.
 
-A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it waits for a child
-process or for the model. `interleave` runs a bounded number of flows in the calling thread, which alone uses the
-database and computes next to nothing. A flow that others wait for, such as the last track of an album to be heard,
-ends with `Then` and gives what follows.
+A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it
+waits for a child process or for the model. `interleave` runs a bounded number of flows in the
+calling thread, which alone uses the database and computes next to nothing. A flow that others wait
+for, such as the last track of an album to be heard, ends with `Then` and gives what follows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Step:
 
     Attributes:
         future: is sent back into the flow as its result, or thrown as its exception.
-        must_finish: whether a stop waits for it: a write that was begun is seen to its end and recorded.
+        must_finish: whether a stop waits for it: a write that was begun is seen to its end and
+            recorded.
     """
 
     future: Future[Any]
@@ -43,7 +44,8 @@ class Then(Generic[T]):
 
     Attributes:
         results: what it gives itself.
-        flows: what follows from it, and from flows that ended before it; they begin before any new flow is taken.
+        flows: what follows from it, and from flows that ended before it; they begin before any new
+            flow is taken.
     """
 
     results: Sequence[T] = ()
@@ -75,13 +77,14 @@ def interleave(
     """Run flows, `width` at a time, and give their results in the order in which they end.
 
     Args:
-        flows: one for each file; taken as they are needed, so they may be endless. A flow that ended with `Then` holds
-            no place, so that a group of any size can be waited for.
+        flows: one for each file; taken as they are needed, so they may be endless. A flow that
+            ended with `Then` holds no place, so that a group of any size can be waited for.
         width: the most that are on their way at once.
-        stop: as soon as it is done, nothing new begins, flows that are inside a step that must finish are seen to
-            their end, and all others are closed without a result.
-        together: makes a context in which flows that can go on at the same time do so, such as one transaction for all
-            of them. It ends before a result is given, and before another flow is taken.
+        stop: as soon as it is done, nothing new begins, flows that are inside a step that must
+            finish are seen to their end, and all others are closed without a result.
+        together: makes a context in which flows that can go on at the same time do so, such as one
+            transaction for all of them. It ends before a result is given, and before another flow
+            is taken.
     """
     source = iter(flows)
     running: _Running[T] = {}
@@ -149,12 +152,13 @@ def in_groups(
     """Make flows for `interleave` that are waited for in groups: items at the same place that come one after the other.
 
     Args:
-        items: taken as they are needed, so they may be endless. A group ends where the next item lies elsewhere, or
-            where the items end: it must not be long before either is known.
+        items: taken as they are needed, so they may be endless. A group ends where the next item
+            lies elsewhere, or where the items end: it must not be long before either is known.
         place: which group an item belongs to.
-        begin: makes the first flow of an item, which ends with a result, or with something to keep for the group.
-        follow: makes the flows that follow when all of a group have ended, from what they kept, if they kept anything.
-            The order is that in which they ended.
+        begin: makes the first flow of an item, which ends with a result, or with something to keep
+            for the group.
+        follow: makes the flows that follow when all of a group have ended, from what they kept, if
+            they kept anything. The order is that in which they ended.
     """
     group: _Group[K] | None = None
     here: Hashable = None

@@ -14,7 +14,8 @@ from genretagger.errors import FileError
 from genretagger.tags.api import tag_errors
 from genretagger.tags.container import library
 
-# ID3v2.4, ID3v2.3, Vorbis comments, MP4, ASF, APEv2; the year in which the music came out first wins
+# ID3v2.4, ID3v2.3, Vorbis comments, MP4, ASF, APEv2; the year in which the music came out first
+# wins
 _YEAR = (
     "TDOR",
     "TORY",

@@ -1,7 +1,7 @@
 """The genre names: one canonical spelling each, with parents and aliases, read from `genres.toml`.
 
-Aim: `hip hop`, `HipHop` and `rap` are one genre, and House is known to be Electronic. Spelling is compared by letters
-and digits alone. Names avoid `/ ; ,` because players split on them.
+Aim: `hip hop`, `HipHop` and `rap` are one genre, and House is known to be Electronic. Spelling is
+compared by letters and digits alone. Names avoid `/ ; ,` because players split on them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The threads that work for the server, so that its loop never waits: readers, one that writes, one that listens, one
 that keeps the index.
 
-A database belongs to the thread that opened it, so each of them opens its own. The child processes that show files are
-shared. Whatever is asked for is a coroutine here.
+A database belongs to the thread that opened it, so each of them opens its own. The child processes
+that show files are shared. Whatever is asked for is a coroutine here.
 """
 
 from __future__ import annotations

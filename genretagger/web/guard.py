@@ -1,9 +1,10 @@
 """Who is let in, and the headers of every answer.
 
-Any web site that its owner visits can make the browser send requests to this server. Three checks keep such a site
-out: the Host header must name us (a site whose name was rebound to our address sends its own), the Origin header must
-be ours where there is one, and must be there if anything is to be changed, and the browser's own word (Sec-Fetch-Site)
-must say that the request comes from our page. Sockets are not served at all.
+Any web site that its owner visits can make the browser send requests to this server. Three checks
+keep such a site out: the Host header must name us (a site whose name was rebound to our address
+sends its own), the Origin header must be ours where there is one, and must be there if anything is
+to be changed, and the browser's own word (Sec-Fetch-Site) must say that the request comes from our
+page. Sockets are not served at all.
 """
 
 from __future__ import annotations

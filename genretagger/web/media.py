@@ -1,7 +1,7 @@
 """Sound, covers and playlists. Sound is asked for by the number of a track, never by a path.
 
-A file that browsers play is sent as it is. Everything else is made into FLAC by a child process and kept for a while;
-either can be asked for in parts, so that a player can jump.
+A file that browsers play is sent as it is. Everything else is made into FLAC by a child process and
+kept for a while; either can be asked for in parts, so that a player can jump.
 """
 
 from __future__ import annotations

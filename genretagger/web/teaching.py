@@ -1,6 +1,7 @@
 """Training, in a process of its own: the command `train`, as its owner would run it, with its progress and its result.
 
-So the server's memory stays small, the same code learns, and a training that fails harms nothing here.
+So the server's memory stays small, the same code learns, and a training that fails harms nothing
+here.
 """
 
 from __future__ import annotations

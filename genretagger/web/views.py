@@ -131,7 +131,8 @@ def similar(books: Books, likeness: Likeness, number: int, count: int) -> Json:
 def points(books: Books) -> Json:
     """The map: number, place and leading genre of each track; an even share of them if there are too many.
 
-    The places are whole numbers from 0 to 1000 of the range that holds all but a hundredth of the tracks.
+    The places are whole numbers from 0 to 1000 of the range that holds all but a hundredth of the
+    tracks.
     """
     execute = books.index.connection.execute
     total = execute("SELECT count(*) FROM vectors").fetchone()[0]

@@ -1,10 +1,12 @@
 """Inside a child process: read a request, handle the one file it names, answer, until the pipe closes.
 
-The pipes are moved away from the standard descriptors first, so that nothing that a library prints gets into an answer;
-standard output then is standard error, of which the parent keeps the end to tell why a child died.
+The pipes are moved away from the standard descriptors first, so that nothing that a library prints
+gets into an answer; standard output then is standard error, of which the parent keeps the end to
+tell why a child died.
 
-The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but not take for ever;
-and no music file is changed any more, because the next process has settled what the parent left.
+The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but
+not take for ever; and no music file is changed any more, because the next process has settled what
+the parent left.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a child process may use, one small function for each limit, with what happens where the system has none.
 
-Everything is set by the child on itself: a fork of a parent with threads must not run Python before it execs.
+Everything is set by the child on itself: a fork of a parent with threads must not run Python before
+it execs.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Limits:
 def limit_memory(memory_mb: int) -> None:
     """Let allocations fail beyond this: MemoryError in Python, ENOMEM in FFmpeg.
 
-    Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times that because mapped
-    libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the address space at most; Windows has no
-    such limit, and there only the time is limited.
+    Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times
+    that because mapped libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the
+    address space at most; Windows has no such limit, and there only the time is limited.
     """
     with contextlib.suppress(ImportError):
         import resource
@@ -91,7 +92,8 @@ def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
 def hopeless_limit() -> str | None:
     """Say what is wrong if the inherited limits alone rule out that any child can work, however little it uses itself.
 
-    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing of use.
+    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing
+    of use.
     """
     try:
         import resource
@@ -107,8 +109,8 @@ def hopeless_limit() -> str | None:
 def limit_cpu(cpu_s: float) -> None:
     """End this process (SIGXCPU) when it has used this much processor time more.
 
-    It ends children whose parent was killed while they were in an endless loop. Without it (Windows) the parent's
-    clock is the only one.
+    It ends children whose parent was killed while they were in an endless loop. Without it
+    (Windows) the parent's clock is the only one.
     """
     with contextlib.suppress(ImportError):
         import resource
@@ -144,7 +146,8 @@ def _set_both(number: int, limit: int) -> None:
 def ignore_stop_signals() -> None:
     """Leave it to the parent when to stop: a write in progress is finished, and a closed pipe ends us.
 
-    Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at once.
+    Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at
+    once.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)

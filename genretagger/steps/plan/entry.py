@@ -1,7 +1,7 @@
 """An entry of a plan: what shall become of one file, and the checks of what somebody wrote into it.
 
-`after` is what will be written and is there to be edited. Everything else tells which file, in which state, was meant.
-What is read is bounded and checked, as anybody may have written it.
+`after` is what will be written and is there to be edited. Everything else tells which file, in
+which state, was meant. What is read is bounded and checked, as anybody may have written it.
 """
 
 from __future__ import annotations

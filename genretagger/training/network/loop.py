@@ -1,7 +1,7 @@
 """One run: a network learns from some tracks, and after each epoch is tried on tracks of artists that it does not know.
 
-Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So an epoch that begins
-again after a kill is the same epoch.
+Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So
+an epoch that begins again after a kill is the same epoch.
 
 Contents: `Lesson`, `Plan`, `run`, `odds_of`.
 """

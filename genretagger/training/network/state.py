@@ -55,7 +55,8 @@ class Ended:
     Attributes:
         best: its network.
         epochs: how many it learned for.
-        odds: (tracks, genres) of the tracks of the fold that it was tested on, and of those that chose the epoch.
+        odds: (tracks, genres) of the tracks of the fold that it was tested on, and of those that
+            chose the epoch.
     """
 
     best: Best

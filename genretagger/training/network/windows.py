@@ -1,7 +1,7 @@
 """The windows of all tracks in one file on the disk, as float16: a library takes more memory than a machine has.
 
-A window of musicnn's front end takes 36 kB. If all windows together would be larger than the bound, each track gets
-fewer of them. The file is a cache: it is removed when the training has ended.
+A window of musicnn's front end takes 36 kB. If all windows together would be larger than the bound,
+each track gets fewer of them. The file is a cache: it is removed when the training has ended.
 
 Contents: `WindowFile`, `count_each`, `key_of`, `clear`.
 """
