@@ -112,7 +112,7 @@ REFUSALS = frozenset(
         Cause.NOT_PERMITTED,
     }
 )
-"""A file that was refused may be possible after another change of the file, of the settings or of the rights."""
+"""A file that was refused may be written once the file, the settings or the rights change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ _FOLDERS_OF_OTHERS = (
     "lost+found",  # ext and other file systems
     *(".Trash-*", ".Trashes", ".AppleDouble", ".stversions", ".snapshot", ".snapshots"),
 )
-"""Folders of systems and servers: bins, old versions, previews. The hidden ones would be left out anyway."""
+"""Folders of systems and servers: bins, old versions, previews. Hidden ones are skipped anyway."""
 
 
 _WORDS = {
@@ -184,12 +184,12 @@ class Settings(BaseModel):
         super().__init__(**_from_outside(options))
 
     def recorded(self) -> dict[str, Any]:
-        """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
+        """The part of a run's settings that is kept: no places, which may contain a password."""
         return self.model_dump(mode="json", exclude={"data_dir", "database_url", "libraries"})
 
     @property
     def rules_key(self) -> str:
-        """What tells whether a file that was handled would be handled otherwise now: a digest of the options for it."""
+        """A digest of the options that decide what becomes of a file: if it differs, look again."""
         rules = self.model_dump(mode="json", include=_RULES)
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -213,12 +213,12 @@ class Settings(BaseModel):
 
     @property
     def has_database(self) -> bool:
-        """Whether the database is there, as far as can be told without opening it: one at an address is."""
+        """Whether the database exists, without opening it; one at an address counts as existing."""
         return not isinstance(self.database, Path) or self.database.exists()
 
     @property
     def worker_count(self) -> int:
-        """How many child processes work at once: one for each core, if the settings name no number."""
+        """How many child processes work at once: one per core, unless the settings give a count."""
         return self.jobs or cores()
 
 
@@ -250,7 +250,7 @@ def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment_options() -> dict[str, Any]:
-    """The options that are set in the environment, in any case, as texts; an empty variable counts as unset."""
+    """Options that the environment sets, in any case, as texts; empty variables count as unset."""
     variables = {name.upper(): value for name, value in os.environ.items() if value}
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     found: dict[str, Any] = {name: variables[variable] for variable, name in names.items() if variable in variables}

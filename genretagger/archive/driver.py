@@ -79,7 +79,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Done:
-    """What became of it: units and files that this driver saw done, and what could not be listed."""
+    """The result: units and files that this driver saw done, and what could not be listed."""
 
     units: int = 0
     files: int = 0
@@ -266,7 +266,7 @@ def _passes(
 
 
 def _pass(plan: Plan, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]) -> Exception | None:
-    """Hand out tickets, and wait until all are used; returns the error that ended it, if one did."""
+    """Hand out tickets and wait until all are used; returns the error that ended it, if any."""
     import ray
     import ray.data
 

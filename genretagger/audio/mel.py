@@ -84,7 +84,7 @@ class FrontEnd:
 
     @property
     def margin_samples(self) -> int:
-        """Samples that a window needs before the centre of its first frame, and after that of its last."""
+        """Samples needed before the centre of a window's first frame and after that of the last."""
         return self.n_fft // 2
 
     @property
@@ -94,7 +94,7 @@ class FrontEnd:
 
     @property
     def window_s(self) -> float:
-        """Seconds from the first frame of a window to the first of the next, were they laid end to end."""
+        """Seconds from a window's first frame to that of the next, if windows lay end to end."""
         return self.patches * self.window_frames * self.hop_length / self.rate_hz
 
     @property
@@ -161,7 +161,7 @@ def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> Float
 
 
 def _spectrum(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:
-    """The power of each frequency, or its magnitude, over time: (n_fft // 2 + 1, frames) float32."""
+    """The power (or magnitude) of each frequency over time: (n_fft // 2 + 1, frames) float32."""
     import numpy as np
 
     padding = front_end.n_fft - front_end.win_length

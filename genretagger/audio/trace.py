@@ -1,4 +1,4 @@
-"""A whole track in one pass: the windows that a model hears, and a picture of all of it, in bounded memory.
+"""A whole track in one pass and bounded memory: the model's windows, and a picture of all of it.
 
 Nobody knows how long a track is before it was decoded. So both halve their resolution when they are
 full: two columns of the picture become one, and of the windows every second one is dropped.
@@ -119,7 +119,7 @@ def _bounds(samples: FloatArray, count: int, own: int, hop: int) -> FloatArray:
 
 
 class _Columns:
-    """Frames that become at most `most` columns: `values` holds sums of power, then the bounds of the wave."""
+    """At most `most` columns of frames: `values` holds sums of power, then the wave's bounds."""
 
     def __init__(self, most: int, width: int) -> None:
         self.most, self.step, self.frames = most, 1, 0

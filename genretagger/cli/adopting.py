@@ -1,4 +1,4 @@
-"""`genretagger doctor --adopt`: files that carry genres of ours without a record get one, so that they can be undone.
+"""`genretagger doctor --adopt`: records our genres in files that lack a record, for `undo`.
 
 A database that lost its newest entries does not know that it wrote. What can be known is this: the
 file has exactly the genres that the model chooses for it, and no write of it is recorded. The owner

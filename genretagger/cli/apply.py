@@ -112,7 +112,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _summarise(plan: Iterable[Planned]) -> int:
-    """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
+    """Show people what a plan would do, and check all of it; returns its number of files."""
     changes: Counter[str] = Counter()
     added: Counter[str] = Counter()
     removed: Counter[str] = Counter()

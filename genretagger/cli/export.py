@@ -182,7 +182,7 @@ def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator
 
 
 def genres_of(known: Known) -> tuple[str, ...]:
-    """A track's genres: those in its file, or those that were decided for it, unless its owner undid them."""
+    """A track's genres: those in its file, or those decided for it and not undone by its owner."""
     if known.track is not None and known.track.genres.values:
         return known.track.genres.values
     last = known.writes[0] if known.writes else None

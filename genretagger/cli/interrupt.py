@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interruptible() -> Iterator[Future[None]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; a second one interrupts at once."""
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; a second one stops at once."""
     stop: Future[None] = Future()
 
     def request(number: int, frame: FrameType | None) -> None:

@@ -256,7 +256,9 @@ def add(
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
-    """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
+    """Install a model of your own: an ONNX file and its card,
+    the JSON file that Essentia publishes beside a model.
+    """
     output.quieten()
     store, _ = _store()
     model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)
@@ -363,7 +365,7 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
 
 
 def _labels(card: Card) -> tuple[str, ...]:
-    """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
+    """The labels of a model; if it was trained here, its genres without its backbone's labels."""
     learned = learned_part(card)
     return card.classes if learned is None else card.classes[: len(learned.genres)]
 

@@ -203,7 +203,7 @@ class Bar:
             print(line, file=sys.stderr)
 
     def above(self, line: str | Text) -> None:
-        """Print a line of the result on standard output, above the bar if there is one on the same terminal."""
+        """Print a line of the result on standard output, above the bar if both share a terminal."""
         if not sys.stdout.isatty():
             say(str(line))
         elif self._progress is not None:

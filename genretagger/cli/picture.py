@@ -1,4 +1,4 @@
-"""`genretagger picture`: what the network sees of a track, and the genres that it hears over time."""
+"""`genretagger picture`: draws what the network gets of a track, and its genres over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan that `tag --plan FILE` makes: whole or not at all, its files in the order in which they were found."""
+"""The plan of `tag --plan FILE`: whole or absent, its files in the order they were found."""
 
 from __future__ import annotations
 

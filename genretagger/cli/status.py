@@ -1,4 +1,4 @@
-"""`genretagger status`, and `genretagger retry`: how the service stands, and what it has set aside."""
+"""`genretagger status` and `genretagger retry`: the service's state, and files it set aside."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ def tag(
 
 
 def in_shard(files: Iterable[Found], shard: Shard, libraries: Mapping[str, Path]) -> Iterator[Found]:
-    """The files whose album belongs to a share: by its folder, relative to its library if it lies in one."""
+    """The files with an album in a share: by its folder, relative to its library if it has one."""
     from genretagger.database.libraries import Libraries
     from genretagger.steps.album import home
 

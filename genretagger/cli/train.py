@@ -302,7 +302,7 @@ def _learned_ways(
 
 
 def _card_of(store: ModelStore, name: str) -> Card:
-    """The card of a model; of one that was learned here also where its network is damaged, since it can be made anew.
+    """A model's card; a learned model's also if its network is damaged, as it can be retrained.
 
     Raises:
         ModelError: there is none that can be used.

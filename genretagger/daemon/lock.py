@@ -51,7 +51,7 @@ def take(data_dir: Path, *, wait_s: float) -> int:
 
 
 def name_of_service(descriptor: int) -> str:
-    """The name of the service that holds the lock: a random number, and the host that it was made on, for people.
+    """The service that holds the lock: a random number, and the name of its host for people.
 
     It is noted with the number of the lock's inode. In a copy of the data folder, perhaps on
     another machine, the inode is another one; so a copy gets a name of its own, and never takes the

@@ -116,7 +116,7 @@ class Scan:
             self._failed(error)
 
     def _tell_of_length(self, path: bytes) -> None:
-        """Report the folder of a path that is too long for the system: its other names would fail as well."""
+        """Report the folder of a path too long for the system: its other names would fail too."""
         place = os.path.dirname(path)  # noqa: PTH120 - bytes
         self._failed(OSError(errno.ENAMETOOLONG, "it holds names that make paths too long for the system", place))
 

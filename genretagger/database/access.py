@@ -105,7 +105,7 @@ class Access:
             call()
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Call something when what was saved so far survives a kill: at the end of the group, or now.
+        """Call something once all that was saved survives a kill: at the group's end, or now.
 
         It is not called if the group fails.
         """
@@ -116,7 +116,7 @@ class Access:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from; inside of a group or a transaction it sees what was saved there."""
+        """A connection to read from; inside a group or transaction it sees what was saved there."""
         inside = self._writing or self._group
         try:
             yield inside or self._reader
@@ -127,7 +127,7 @@ class Access:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction to write in: its own, or a part of the group's that is kept or taken back as a whole."""
+        """A transaction to write in: its own, or a savepoint in the group that rolls back alone."""
         if self.read_only:
             raise DatabaseError("the database was opened for reading only", path=self.path)
         with self._translated():
@@ -189,7 +189,7 @@ class Access:
             _log.error("%s: more such rows are left out; `genretagger doctor` counts them", self.location)
 
     def _still_there(self) -> None:
-        """Refuse to save in a file without a name: SQLite would, and all of it would be gone at the end.
+        """Refuse to save in a file without a name: SQLite would, and all would be lost at the end.
 
         Raises:
             DatabaseError: the file was removed while it was open.
@@ -229,7 +229,7 @@ class Repository:
         rows: int = PAGE_ROWS,
         newest_first: bool = False,
     ) -> Iterator[Sequence[Any]]:
-        """All rows of a selection in the order of a column, which is their last one then, some at a time.
+        """All rows of a selection, page by page, ordered by a column that is added to each row.
 
         Each page is a short look: nothing is locked while the caller works, who may even delete
         what it was given.

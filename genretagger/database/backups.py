@@ -58,7 +58,7 @@ def backups(database: Path) -> list[Backup]:
 
 
 def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: None) -> None:
-    """Copy a SQLite file, with what its log holds, while others may use it; the copy is complete or absent.
+    """Copy a SQLite file and its log while others may use it; the copy is complete or absent.
 
     Args:
         rest: called after each megabyte.
@@ -90,7 +90,7 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
 
 
 def back_up_daily(database: Path, *, now_s: float | None = None) -> Path | None:
-    """Make the backup of the day, if it is time and anything changed, and remove those of more than a week ago.
+    """Make the day's backup if it is due and anything changed; remove those older than a week.
 
     Args:
         now_s: the present, in seconds since 1970.
@@ -169,7 +169,7 @@ def _same(first: Path, second: Path) -> bool:
 
 
 def damage_of(file: Path) -> str:
-    """What is wrong with a backup, in SQLite's words; empty if it is a sound database of genretagger."""
+    """What is wrong with a backup, in SQLite's words; empty if it is a sound database of ours."""
     try:
         with contextlib.closing(open_sqlite(file, Mode.FROZEN, busy_timeout_s=1)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)")]
@@ -182,7 +182,7 @@ def damage_of(file: Path) -> str:
 
 
 def put_back(backup: Path, database: Path) -> Path | None:
-    """Put a backup in the place of the database, which is kept aside. Nobody else may use the database meanwhile.
+    """Put a backup in place of the database, which is kept aside. Nobody else may use it meanwhile.
 
     Args:
         backup: a sound backup.
@@ -245,7 +245,7 @@ def _let_go(database: Path) -> None:
 
 
 def _keep_aside(database: Path) -> Path | None:
-    """Give the present file and its log another name; until the backup is in place, it keeps its own as well."""
+    """Rename the present file and its log; it keeps its own name too until the backup is there."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     aside = database.with_name(f"{database.name}.aside-{at}")
     number = 1

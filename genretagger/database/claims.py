@@ -42,7 +42,7 @@ class Claims(Repository):
         outside: Sequence[Path] = (),
         among: Sequence[Path] = (),
     ) -> StoredJob | None:
-        """Take the next file that is due: new ones before the backlog, and in the order in which they came.
+        """Take the next file that is due: new ones before the backlog, in the order they came.
 
         A job whose lease ran out is due again, and so is one of the future: the clock was set back.
         One that was attempted too often is quarantined instead.
@@ -87,7 +87,7 @@ class Claims(Repository):
         return None
 
     def _take(self, connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> Any:
-        """Change the first job of a selection, and give its row as it is then; None if there is none.
+        """Change the first job of a selection and return its new row; None if there is none.
 
         What others have locked is passed over. A row that holds what it cannot stays as it is, and
         is passed over too.
@@ -103,7 +103,7 @@ class Claims(Repository):
                 attempt.rollback()
 
     def _allowed(self, claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
-        """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
+        """Conditions: the file lies where the claimant takes files, outside all other folders."""
         here = self._access.libraries
         inside = [lies_under(JOBS.c.path, folder, here) for folder in claimant.folders]
         return [
@@ -164,7 +164,7 @@ class Claims(Repository):
             connection.execute(change(JOBS).where(JOBS.c.path == path, _has(claimant)).values(**values))
 
     def give_back(self, claimant: Claimant, *, attempted: bool) -> int:
-        """Let everything that a process works on wait again, behind all else: it has ended, or is about to.
+        """Let all jobs of a process wait again, behind the others: it has ended, or is about to.
 
         Args:
             claimant: the process; a service for all of its processes.

@@ -39,7 +39,7 @@ class Odd:
 
 
 class Checked(TypeDecorator[_T]):
-    """A column type that gives `Odd` for what it cannot understand, instead of failing for all rows of an answer.
+    """A column type that gives `Odd` for values it cannot read, instead of failing for all rows.
 
     `stored` are the types that the engine's driver may give; empty means any.
     """
@@ -64,7 +64,7 @@ class Checked(TypeDecorator[_T]):
         return process
 
     def understanding(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        """What makes a value of what this engine's driver gives, if that is simple; None for SQLAlchemy's own way.
+        """Converts what this engine's driver gives, if that is simple; None for SQLAlchemy's way.
 
         That goes through three more functions for each value, which an export of a large library
         feels.
@@ -101,7 +101,7 @@ class Blob(Checked[bytes]):
 
 
 class PathBytes(Checked[Path]):
-    """A path as the bytes that the system knows it by (`os.fsencode`); inside a library, see `libraries`."""
+    """A path as the bytes that the system knows (`os.fsencode`); in a library, see `libraries`."""
 
     impl = LargeBinary
     cache_ok = True

@@ -108,7 +108,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
 
 
 def _decoded(text: bytes) -> str | bytes:
-    """Text of a column; if it is no UTF-8, its bytes, which `rules.py` finds. The driver would fail for all rows."""
+    """Text of a column; its bytes if it is no UTF-8: the driver would fail for all rows instead."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -116,7 +116,7 @@ def _decoded(text: bytes) -> str | bytes:
 
 
 def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
-    """An engine whose connections come from `open_sqlite`; it pools none, the store holds its own."""
+    """An engine that connects by `open_sqlite`, without a pool: the store holds its connections."""
     engine = create_engine(
         "sqlite://", creator=lambda: open_sqlite(path, mode, busy_timeout_s=busy_timeout_s), poolclass=NullPool
     )
@@ -130,7 +130,7 @@ def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
 
 
 def other_engine(url: str) -> Engine:
-    """An engine for another address than a file; for PostgreSQL with psycopg, unless the address names a driver.
+    """An engine for an address; for PostgreSQL it uses psycopg, unless the address names a driver.
 
     Raises:
         DatabaseError: if the address is wrong or its driver is not installed.

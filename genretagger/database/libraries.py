@@ -65,7 +65,7 @@ class Libraries:
         return raw
 
     def ranges(self, folder: Path) -> list[tuple[bytes, bytes]]:
-        """The stored bytes of everything below a folder, as ranges: from the first, up to and without the second.
+        """Stored bytes of everything below a folder, as ranges: the first included, the second not.
 
         There is one range for the folder, and one for each library that is mounted below it. Each
         is `/music/live/` up to `/music/live0`, as "0" follows "/": an index serves it, and whole

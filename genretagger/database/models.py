@@ -120,7 +120,7 @@ DECISIONS = Table(
     Column("figures", Document),
     UniqueConstraint("payload_hash", "model_id", "plan"),
 )
-"""The latest genres chosen for a payload from one model and plan; scores are [name, score] pairs, best first.
+"""The latest genres chosen for a payload by one model and plan; scores: [name, score], best first.
 
 `reason` is the sentence that was told, for people who read the table; `cause` and `figures` are
 what code looks at.
@@ -158,7 +158,7 @@ WRITES = Table(
     Column("cause", SafeText),
     Column("figures", Document),
 )
-"""One change of a file's genre field; before and after are {"values", "raw", "form"}, reason as in `decisions`."""
+"""One change of a genre field; before, after: {"values", "raw", "form"}; reason: `decisions`."""
 
 JOBS = Table(
     "jobs",
@@ -214,7 +214,7 @@ UNITS = Table(
     Index("ix_units_state", "state", "id"),
     Index("ix_units_root", "root", "state", "files"),
 )
-"""What `archive` hands out as a whole: the files of one album's folder, or a part of a folder that is no album.
+"""A unit that `archive` hands out: an album's folder, or a part of a folder that is no album.
 
 `names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting",
 "working", "done" or "failed" (units.UnitState). While somebody works on it, `owner` is the run that
@@ -234,4 +234,4 @@ STAGES = Table(
     Column("seconds", Float, nullable=False),
     UniqueConstraint("node", "stage", "minute"),
 )
-"""How many tracks a stage of `archive` handled on a node in a minute, and the seconds of work that they took there."""
+"""Tracks that a stage of `archive` handled on a node in a minute, and their seconds of work."""

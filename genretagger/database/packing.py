@@ -19,7 +19,7 @@ _MOST_BYTES = 1 << 28
 
 
 def packed(values: npt.NDArray[Any]) -> bytes:
-    """Pack an array, a matrix column by column: what one label says changes little from window to window."""
+    """Pack an array, a matrix by columns: a label's values change little from window to window."""
     import numpy as np
 
     plain = values.astype(values.dtype.newbyteorder("<"), copy=False)

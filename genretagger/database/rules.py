@@ -208,7 +208,7 @@ def fault(table: str, row: Any) -> OddRow | None:
 
 @lru_cache(maxsize=256)
 def _checks(table: str, names: tuple[str, ...]) -> tuple[tuple[int, Rule, bool], ...]:
-    """For rows with these columns: the place of each that has a rule, the rule, and whether it may be empty."""
+    """For each column with a rule: its place in the row, the rule, and whether it may be empty."""
     rules = RULES[table]
     return tuple((place, *rules[name]) for place, name in enumerate(names) if name in rules)
 

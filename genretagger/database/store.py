@@ -59,7 +59,7 @@ DATABASE_NAME = "library.sqlite3"
 """The database's file in the data folder."""
 
 BUSY_TIMEOUT_S = 30.0
-"""How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
+"""How long to wait for other processes: writes take milliseconds, a migration's backup seconds."""
 
 
 class Store:
@@ -135,7 +135,7 @@ class Store:
             raise DatabaseError(cause, path=path, hint="check that its folder may be written") from error
 
     def compare_with_note(self) -> None:
-        """Find out whether the database has lost its newest entries, by the note beside it, and say so."""
+        """Compare with the note beside the database, and say if its newest entries are lost."""
         if self.path is None:
             return
         note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
@@ -148,7 +148,7 @@ class Store:
             write_note(self.path, Note(runs, writes, lost))
 
     def adopt_libraries(self) -> None:
-        """Store the paths inside of libraries by the names of these, also those from before a library had its name."""
+        """Store paths inside libraries by library name, also those from before it had a name."""
         columns = (TRACKS.c.path, JOBS.c.path, JOBS.c.root, WRITES.c.path)
         with self._access.write() as connection:
             changed = self._access.libraries.adopt(connection, columns)
@@ -166,7 +166,7 @@ class Store:
         return self._access.group()
 
     def kept(self) -> Future[None]:
-        """A future of the moment from which what was saved so far survives a kill: the end of the group, or now."""
+        """A future, done once all that was saved survives a kill: at the group's end, or now."""
         future: Future[None] = Future()
         self._access.after_commit(lambda: future.set_result(None))
         return future
@@ -256,7 +256,7 @@ def _refuse_emptied(path: Path) -> None:
 
 
 def _make(path: Path, *, busy_timeout_s: float) -> None:
-    """Make a new database under another name, and give it its own when it is whole: it is never seen empty.
+    """Make a new database under another name and rename it when it is whole: nobody sees it empty.
 
     Raises:
         DatabaseError: the log of an earlier one lies there, which SQLite would remove.

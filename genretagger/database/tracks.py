@@ -146,7 +146,7 @@ class Tracks(Repository):
         return failure_of(rows[0], path) if rows else None
 
     def get_last_failure(self, path: Path) -> StoredFailure | None:
-        """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
+        """Why the file at a path failed last, if it did; it may be a different file by now."""
         with self._access.read() as connection:
             rows = self._sound(connection, TRACKS, _LAST_FAILURE, {"path": path})
         return failure_of(rows[0], path) if rows else None
@@ -163,7 +163,7 @@ class Tracks(Repository):
             return [row.path for row in connection.execute(wanted)]
 
     def save_move(self, source: Path, target: Path) -> None:
-        """Keep what is known of a file that another program moved; what it lay over is forgotten."""
+        """Keep what is known of a file that others moved; forget the file that it replaced."""
         with self._access.write() as connection:
             if connection.execute(select(TRACKS.c.id).where(TRACKS.c.path == source)).first() is not None:
                 connection.execute(delete(TRACKS).where(TRACKS.c.path == target))
@@ -177,7 +177,7 @@ class Tracks(Repository):
         return Handled() if row is None else _handled(row.handled, row.handled_as)
 
     def get_seen_below(self, folder: Path) -> Iterator[Seen]:
-        """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
+        """What is known of the files below a folder, by the bytes of their paths, page by page."""
         times = TRACKS.c.size_bytes, TRACKS.c.mtime_ns, TRACKS.c.ctime_ns, TRACKS.c.inode
         ends = TRACKS.c.handled, TRACKS.c.handled_as, TRACKS.c.failure_retry
         wanted = select(*times, *ends, JOBS.c.state).outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)

@@ -23,7 +23,7 @@ _NEVER: Mapping[int, datetime] = {}
 
 
 class Undos(Writes):
-    """Questions of `undo` and `redo`. All give writes newest first, which is the order to take them in."""
+    """Questions of `undo` and `redo`. All give writes newest first, the order to take them in."""
 
     def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes that stand: they took place, were not undone, and are no undo themselves.
@@ -73,7 +73,7 @@ class Undos(Writes):
         return None
 
     def took_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
-        """Whether anything was ever written by a run, or under a path, or at all, whatever became of it."""
+        """Whether a write by a run, under a path, or at all took place; undone ones count too."""
         return any(write.state.value in SETTLED for write in self.get_all(run_id=run_id, under=under))
 
     def _undos_of(self, run_id: int) -> list[StoredWrite]:

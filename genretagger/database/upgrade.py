@@ -44,7 +44,7 @@ _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = 
     ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
     ("0001", (), {}),
 )
-"""The revisions that changed tables, newest first, each with what it added; a test compares it with the scripts.
+"""Revisions that changed tables, newest first, and what each added; a test checks the list.
 
 0003 changed rows only, and may be run again.
 """
@@ -151,7 +151,7 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
 
 
 def _make(connection: Connection) -> None:
-    """Make the tables of an empty database as they are now: the migrations, which give the same, take 0.3 s."""
+    """Make the present tables in an empty database; the migrations do the same, but take 0.3 s."""
     metadata.create_all(connection, checkfirst=False)
     _state_revision(connection, SCHEMA_REVISION)
 

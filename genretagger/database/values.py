@@ -18,7 +18,7 @@ from genretagger.types import Activations, Decision, GenreField, Json, Track
 
 
 class Hearing(StrEnum):
-    """How listening to a payload ended; each is a result, and none is tried again by the same model and plan."""
+    """How listening to a payload ended. Each is a result; the same model and plan keep to it."""
 
     HEARD = "heard"
     SILENT = "silent"
@@ -40,7 +40,7 @@ class WriteState(StrEnum):
 
 
 class WriteKind(StrEnum):
-    """What a write did: WRITE wrote new genres, UNDO took a write back, REDO put back what an undo took."""
+    """What a write did: WRITE wrote genres, UNDO took a write back, REDO restored an undone one."""
 
     WRITE = "write"
     UNDO = "undo"
@@ -115,7 +115,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """One command that could write, and what became of its writes (`writes`: how many in each state)."""
+    """One command that could write, and its writes now (`writes`: how many in each state)."""
 
     id: int
     command: str
@@ -252,7 +252,7 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who works on the queue: several services may share it, on several machines, and each has a part of it.
+    """Who works on the queue: services on several machines may share it, each with its own part.
 
     A job belongs to the service that queued it, until a process claims it; from then on it belongs
     to that process.
@@ -324,7 +324,7 @@ class JobCounts:
 
 
 class Handled(NamedTuple):
-    """By which rules a file was handled to its end, and how it ended; both are None where it was not."""
+    """The rules by which a file was handled, and how it ended; both None if it was not handled."""
 
     key: str | None = None
     cause: Cause | None = None
@@ -344,7 +344,7 @@ class Seen(NamedTuple):
 
 
 def rebuild_error(name: str | None, cause: str, *, path: Path | None, hint: str | None) -> FileError:
-    """The stored error as one that can be raised again; a class that is gone becomes a plain FileError."""
+    """The stored error, ready to raise again; if its class is gone, a plain FileError."""
     return FILE_ERRORS.get(name or "", FileError)(cause, path=path, hint=hint or "")
 
 
@@ -357,7 +357,7 @@ def reason_columns(reason: Reason) -> dict[str, Json]:
 
 
 def reason_of(row: Any) -> Reason:
-    """The reason that a row holds; the sentence alone if it is of a version that stored, or knows, other causes."""
+    """The reason in a row; only its sentence if another version stored causes unknown here."""
     cause = cause_of(row.cause)
     return recorded(row.reason) if cause is None else Reason(cause, row.figures or {})
 
@@ -371,7 +371,7 @@ def cause_of(value: object) -> Cause | None:
 
 
 def refusal_to_text(refusal: Reason | None) -> str | None:
-    """Why a file cannot be written, for one column of text: the words of its container, or a cause as JSON."""
+    """Why a file cannot be written, as a text column: its container's words, or a cause as JSON."""
     if refusal is None:
         return None
     if refusal.cause is Cause.CONTAINER:

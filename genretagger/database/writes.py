@@ -1,4 +1,4 @@
-"""Runs and their writes: what was changed in which file, so that it can be finished, shown and undone.
+"""Runs and their writes: what was changed in which file, to finish, show and undo it.
 
 The order is: store the result → `begin` → change the file → `finish`. A kill in between leaves a
 pending write, and looking at the file tells whether it was changed.
@@ -31,7 +31,7 @@ from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Stamp, Track
 
 _LONGEST_WRITE = timedelta(hours=1)
-"""No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
+"""No write takes longer, even of a huge file on a slow disk; 300 MB took a quarter second."""
 
 _FOREIGN_CLOCK = timedelta(hours=1)
 """How far the clock of a file server may be from ours."""
@@ -159,7 +159,7 @@ class Writes(Repository):
         return rows[0]
 
     def get_last(self, path: Path, payload_hash: str) -> StoredWrite | None:
-        """The newest write to this audio that took place, to see whether its owner changed the genre after it.
+        """The newest finished write to this audio, to see if its owner changed the genre since.
 
         A write to the same path counts before one to another: the audio may have been moved from
         there, or be a copy that was never written; `StoredWrite.path` tells where it was. An undo
@@ -174,7 +174,7 @@ class Writes(Repository):
             return stored_writes(connection, rows[:1])[0] if rows else None
 
     def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
-        """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
+        """Finished writes to this audio, oldest first: those to this path, else to the newest one.
 
         What began after the file at this path last changed was written to a copy of it, and says
         nothing of this one.
