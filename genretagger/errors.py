@@ -78,7 +78,7 @@ class DatabaseError(GenretaggerError):
 
 
 class NoWorkersError(GenretaggerError):
-    """Child processes cannot be started here, or get too little memory: no file would fare better than another."""
+    """No child process can start here, or each gets too little memory: every file would fail."""
 
 
 class NoSuchRowError(DatabaseError):
@@ -142,7 +142,7 @@ class FileChangedError(FileError):
 
 
 class FileBusyError(FileChangedError):
-    """Another program has the file open for writing: what it writes must not go to a file without a name."""
+    """Another program has the file open; what it writes must not go to a file without a name."""
 
     why: ClassVar[Cause] = Cause.BUSY
 
@@ -155,7 +155,7 @@ class AccessError(FileError):
 
 
 class SystemFaultError(AccessError):
-    """The system failed, and any other file could have met it: no space, a read-only or failing disk, no memory.
+    """The system failed, as for any other file: a full, read-only or failing disk, no memory.
 
     It says nothing about the file, so nobody stores it with the file or counts it as one of the
     file's attempts. Two warnings for whoever waits until it is over: an input/output error may come
@@ -202,7 +202,7 @@ class BugError(WorkerError):
 
 
 class WorkerLostError(WorkerError):
-    """The child process was killed from outside; the file may be to blame, if the system ran out of memory."""
+    """Something killed the child process; the file may be to blame if memory ran out."""
 
     retry: ClassVar[bool] = True
     why: ClassVar[Cause] = Cause.KILLED

@@ -51,5 +51,5 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def root_folder() -> Path:
-    """A working directory for children that stay: ours may be gone, or on a disk that somebody wants to unmount."""
+    """A working directory for lasting children: ours may go away, or be on a disk to unmount."""
     return Path(Path(sys.executable or os.sep).anchor)

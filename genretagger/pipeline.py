@@ -96,7 +96,7 @@ class Pipeline(Rewriting):
         return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
 
     def timeline(self, path: Path, *, columns: int = 1024, fourier: bool = False) -> Timeline:
-        """Give the genres of one file over time, and a picture of it. All of it is heard; nothing is stored or changed.
+        """Give the genres of one file over time, and a picture. Stores nothing and changes nothing.
 
         May be called from any thread.
 
@@ -118,7 +118,7 @@ class Pipeline(Rewriting):
             raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
-        """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
+        """Take one file through all stages, in its own run that `genretagger undo` can take back.
 
         Args:
             path: the file.
@@ -183,7 +183,7 @@ class Pipeline(Rewriting):
         yield from heard
 
     def unheard(self, file: Found, run: Run) -> Unheard | None:
-        """Take one file as far as the model: what `tag` would have it listen to; None if there is nothing.
+        """Take one file as far as the model: what `tag` would send it; None if there is nothing.
 
         For a front end that runs the model elsewhere: it stores what that said by
         `Knowledge.keep_heard`, and has `tag` do the rest, which then finds everything in the
@@ -234,7 +234,7 @@ class Pipeline(Rewriting):
         return replace(end, model=self.listener.name, dry_run=run.dry_run, seconds=seconds)
 
     def _ended(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome | Then[Outcome]]:
-        """Take one file that was heard, as were the others of its album, to its end; a failure is recorded."""
+        """Finish one file after it and the rest of its album were heard; record a failure."""
         started, file, known = time.monotonic(), begun.file, iter([begun.track])
 
         def work() -> Flow[Outcome]:

@@ -28,7 +28,7 @@ def sentence(reason: Reason) -> str:
 
 
 def matter(reason: Reason) -> str:
-    """What it is, without the figures of one file and without what to do: equal for files that count as one."""
+    """The cause without one file's figures and without advice: equal for files counted as one."""
     start, what, _ = parts(reason)
     return start + what
 

@@ -140,7 +140,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A whole track as a picture: how loud each band is in each column of time, and the wave itself.
+    """A whole track as a picture: each band's loudness in each column of time, and the wave.
 
     Attributes:
         levels_db: (bands, columns) float32, -80 to 0: how far below the loudest place of the

@@ -121,7 +121,7 @@ def is_audio_name(name: str) -> bool:
 
 
 def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
-    """Say why a name leads to no regular file; None if it leads to one, to a folder, or if that cannot be told.
+    """Say why a name leads to no regular file; None if it does, or to a folder, or is unclear.
 
     Nothing is opened: to open a FIFO may wait for ever, and to open a device may start it.
     """

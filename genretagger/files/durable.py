@@ -28,7 +28,7 @@ class OutputError(GenretaggerError):
 
 @contextmanager
 def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
-    """Open a new file that takes its place when the block ends well, and leaves no trace when it does not.
+    """Open a new file that replaces the old one if the block succeeds, and vanishes otherwise.
 
     What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
 
@@ -91,7 +91,7 @@ def _beside(target: Path, mode: int | None, *, overwrite: bool) -> Iterator[Bina
 
 
 def put_new(temporary: Path, target: Path) -> None:
-    """Give a file a name that must be free; if there are no hard links (FAT, some network folders), look first.
+    """Give a file a name that must be free; without hard links (FAT, some networks) look first.
 
     Raises:
         FileExistsError: the name is taken.
@@ -126,7 +126,7 @@ def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def create(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Make a new file and make its bytes durable; whoever makes several syncs their folder once at the end.
+    """Make a new file and its bytes durable; a caller that makes several syncs their folder once.
 
     Raises:
         OSError: as the system gives it, and if the name is taken.
@@ -139,7 +139,7 @@ def create(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names durable, if the system can: Windows cannot open folders, and CIFS cannot sync them."""
+    """Make new names durable if the system can: Windows opens no folders, CIFS cannot sync any."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _JUNK_BYTES = 64 * 1024
-"""Padding and broken tags between an ID3v2 tag and the first MPEG frame; more than that is no MP3."""
+"""Padding and broken tags between ID3v2 and the first MPEG frame; with more it is no MP3."""
 _JUNK_BYTES_WITHOUT_TAG = 2881
-"""The longest MPEG frame: what a stream that was cut anywhere starts with. More would find the MP3 inside a tar."""
+"""The longest MPEG frame, as a stream may be cut anywhere. More would find an MP3 inside a tar."""
 _HEAD_BYTES = 512
 _CHAIN_BYTES = 16 * 1024
 _LEADING_TAGS = 8
@@ -172,7 +172,7 @@ def kind_of(file: BinaryIO) -> Kind | None:
 
 
 def id3v2_size(header: bytes) -> int:
-    """Bytes of the ID3v2 tag that starts with these ten, header and footer included; 0 where it is none."""
+    """Length of the ID3v2 tag that starts with these ten bytes, header and footer too; else 0."""
     if len(header) < 10 or header[:3] != b"ID3" or 0xFF in header[3:5] or max(header[6:10]) > 127:
         return 0
     size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
@@ -181,7 +181,7 @@ def id3v2_size(header: bytes) -> int:
 
 
 def id3v2_end(file: BinaryIO, start: int) -> int:
-    """Where the ID3v2 tags that follow each other from `start` end, by the sizes that they declare."""
+    """Where consecutive ID3v2 tags from `start` end, by the sizes that they declare."""
     for _ in range(_LEADING_TAGS):
         file.seek(start)
         size = id3v2_size(file.read(10))
@@ -199,7 +199,7 @@ def _is_mp4(head: bytes) -> bool:
 
 
 def _ogg_kind(file: BinaryIO, position: int) -> Kind | None:
-    """The first audio stream among those that start together; None for a video or an unknown codec."""
+    """The first audio stream of those that start together; None for video or an unknown codec."""
     found: Kind | None = None
     for _ in range(_OGG_STREAMS):
         file.seek(position)
@@ -249,7 +249,7 @@ _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 
 
 def mpeg_frame(header: bytes) -> tuple[int, int] | None:
-    """Length in bytes and what all frames of a stream share, of the MPEG audio frame that starts with these four bytes.
+    """Length in bytes, and what all frames share, of the MPEG frame that these four bytes start.
 
     Free-format frames do not tell their length and are not taken: no encoder in use makes them.
     Neither is layer I: it died with the DCC, and its first two bytes are the byte order mark of
@@ -281,7 +281,7 @@ _TAILS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
 def _find_chain(block: bytes, tolerated: int, ends: bool, frame: Callable[[bytes], tuple[int, int] | None]) -> bool:
-    """Whether frames that agree with each other follow one another somewhere in the first `tolerated` bytes."""
+    """Whether consistent frames follow each other anywhere in the first `tolerated` bytes."""
     start = block.find(b"\xff")
     while 0 <= start <= tolerated:
         if _is_chain(block, start, ends, frame):

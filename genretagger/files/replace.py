@@ -175,7 +175,7 @@ def _not_writable(says: str, do: str) -> Reason:
 
 
 def see_free(path: Path) -> None:
-    """See that no program has a file open for writing, as far as the system tells; `replace` asks again.
+    """Check that no program has the file open for writing, if that is known; `replace` repeats it.
 
     Raises:
         FileBusyError: one has.
@@ -199,12 +199,12 @@ def _regular(descriptor: int, path: Path) -> BinaryIO:
 
 
 def new_temporary_name(path: Path) -> str:  # noqa: ARG001 - the name is short so that it fits where any name fits
-    """A name for the copy beside `path`: write it down before `replace`, so that a kill leaves nothing for ever."""
+    """A name for the copy beside `path`; record it before `replace`, so a kill leaves no trace."""
     return f".genretagger-{secrets.token_hex(8)}.tmp"
 
 
 def is_temporary_name(name: str) -> bool:
-    """Whether a file of this name is one of our copies: no walk and no watcher should look at it."""
+    """Whether a file of this name is one of our copies, which walks and watchers should ignore."""
     return _TEMPORARY.match(name) is not None
 
 

@@ -37,7 +37,7 @@ STEPS = (
 
 @contextlib.contextmanager
 def closing(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Close a file; what the system says of that changes nothing, as the bytes are on the disk or given up by then."""
+    """Close a file and ignore errors: its bytes are on the disk or given up by then."""
     try:
         yield file
     finally:
@@ -47,7 +47,7 @@ def closing(file: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def left_to_writers(original: BinaryIO, path: Path) -> Iterator[Callable[[], bool]]:
-    """Leave a file to the program that writes to it; otherwise let none begin to, until the end of the block.
+    """Refuse if a program has the file open for writing; let none open it until the block ends.
 
     Yields:
         Says whether one tried to; see `system.writers_held_off`.

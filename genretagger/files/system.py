@@ -29,7 +29,7 @@ from genretagger.files import mounts
 _HAS_DIR_FD = {os.open, os.stat, os.rename, os.unlink, os.link, os.utime} <= os.supports_dir_fd
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""O_NONBLOCK: opening a FIFO returns instead of waiting for a writer. It changes nothing for a regular file."""
+"""O_NONBLOCK: opening a FIFO does not wait for a writer. Regular files are not affected."""
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CREATE_FLAGS = (
@@ -51,7 +51,7 @@ class BeingWritten(Exception):  # noqa: N818 - an answer, not an error
 
 
 def open_to_read(opener: Callable[[int], int]) -> int:
-    """Open without touching the access time where the system lets us: only the owner and root may ask for that."""
+    """Open without changing the access time if we may: only the owner and root can ask for it."""
     try:
         return opener(READ_FLAGS | _NO_ATIME)
     except PermissionError:
@@ -59,7 +59,7 @@ def open_to_read(opener: Callable[[int], int]) -> int:
 
 
 def may_write(path: Path) -> bool:
-    """Whether the user that this process acts for may write a file in place; elsewhere, the real user.
+    """Whether this process's effective user may write a file in place; elsewhere, its real user.
 
     A read-only file system is no answer to that: whoever writes will meet it.
     """
@@ -72,12 +72,12 @@ def may_change_names(folder: Path) -> bool:
 
 
 def mounted_read_only(path: Path) -> bool:
-    """Whether a path lies on a file system that is mounted read-only; systems without `statvfs` do not tell."""
+    """Whether a path is on a read-only file system; systems without `statvfs` do not say."""
     return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def may_keep_owner(path: Path) -> bool:
-    """Whether a copy beside a file can be given to the file's owner and group; False only where it surely cannot.
+    """Whether a copy beside a file can get its owner and group; False only if it surely cannot.
 
     Network file systems, and those that know no owners (FAT, what a virtual machine shares), give
     files to whom they like: only a try tells.
@@ -176,7 +176,7 @@ def _take_lease(descriptor: int) -> bool | None:
 
 
 def lock(path: Path) -> int | None:
-    """Open a file and lock it, until the descriptor and those that child processes inherited are closed.
+    """Open and lock a file until this descriptor and those that children inherit are closed.
 
     Returns:
         The descriptor, which children inherit; None where another process holds the lock. Where the
@@ -197,7 +197,7 @@ def lock(path: Path) -> int | None:
 
 
 class Folder:
-    """An open folder: the names in it stay the same names when the folder itself is moved or replaced."""
+    """An open folder: names in it stay the same when the folder itself is moved or replaced."""
 
     def __init__(self, path: Path) -> None:
         """Open it.
@@ -227,7 +227,7 @@ class Folder:
         return open_to_read(lambda flags: os.open(self._name(name), flags | NO_FOLLOW, dir_fd=self._fd))
 
     def create(self, name: str) -> int:
-        """Create a file that only its owner can read, open for reading and writing; the name must be free."""
+        """Create a file that only its owner can read, open for both; the name must be free."""
         return os.open(self._name(name), _CREATE_FLAGS, 0o600, dir_fd=self._fd)
 
     def stat(self, name: str) -> os.stat_result:
@@ -276,7 +276,7 @@ class Folder:
         raise OSError(code, os.strerror(code), first)
 
     def sync(self) -> None:
-        """Make the names durable. CIFS and some FUSE file systems answer EINVAL: there is nothing more to do there."""
+        """Make the names durable. CIFS and some FUSE systems answer EINVAL; that is all they do."""
         if self._fd is None:
             return
         try:

@@ -35,7 +35,7 @@ _AROUND = ((".syncthing.", ".tmp"), ("~syncthing~", ".tmp"))
 
 
 def is_arriving(folder: Path, within_s: float) -> bool:
-    """Whether music is being downloaded into a folder under the name of a file that is not finished.
+    """Whether music is being downloaded into a folder under the name of an unfinished file.
 
     A download that was given up leaves such a file for ever; so only one that was written to a
     moment ago counts.
@@ -60,7 +60,7 @@ def _between(name: str, start: str, end: str) -> str:
 
 
 def is_in_use(path: Path, root: Path) -> bool:
-    """Whether a program writes to a file, or a file beside it says that it is still being downloaded."""
+    """Whether a program writes to a file, or a file beside it shows that a download goes on."""
     return is_being_written(path) is True or bool(companion(path, root))
 
 

@@ -1,4 +1,4 @@
-"""Windows of several tracks in one queue: threads of their own run the model, in batches of one size.
+"""Windows of several tracks in one queue: its threads run the model, in batches of one size.
 
 Whoever waits for a track gets a future, so that nobody computes while others could go on. A batch
 takes windows from as many tracks as it has room for. If there are too few, it is filled up with
@@ -120,7 +120,7 @@ class Batches:
                 track.finish()
 
     def _take(self) -> list[tuple[_Track, int, int]]:
-        """The windows of the next batch: tracks, each with the first window and the one behind the last."""
+        """The windows of the next batch: tracks, each with its first window and its end."""
         parts, room = [], self._size
         with self._lock:
             while room and self._waiting:

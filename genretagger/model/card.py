@@ -269,7 +269,7 @@ def _classes(labels: list[str], there: bool, *, needed: bool) -> tuple[str, ...]
 
 
 def _is_hidden(character: str) -> bool:
-    """A control character, half a surrogate pair, or a mark that reverses the direction of the text."""
+    """A control character, half a surrogate pair, or a mark that reverses the text direction."""
     return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _TURNING
 
 

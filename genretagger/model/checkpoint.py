@@ -117,7 +117,7 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Walk the key-value pairs of one block, whose keys leave out what they share with the key before."""
+    """Walk the key-value pairs of one block; a key omits what it shares with the key before."""
     if size < 4 or offset + size + 1 > len(content):
         raise _damaged("a block lies beyond the end of its index")
     if content[offset + size] != 0:

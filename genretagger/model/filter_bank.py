@@ -1,4 +1,4 @@
-"""The filter banks of a model's front ends as they are kept with it: computed once by librosa, in a child process.
+"""The filter banks of a model's front ends, kept with it; librosa computes them once, in a child.
 
 numba, which librosa imports, compiles at import and wants a folder for it: as another user than the
 one who installed it, or on a read-only system, there is none. So the child does without its
@@ -126,7 +126,7 @@ def unpacked(content: bytes, kinds: Sequence[FrontEnd]) -> tuple[FilterBank, ...
 
 
 def _name(part: str, number: int) -> str:
-    """What a part of the n-th bank is called in the file; the first is called as when there was only one."""
+    """The name in the file of a part of the n-th bank; the first has the name of older versions."""
     return f"{part}_{number}" if number else part
 
 

@@ -1,4 +1,4 @@
-"""Builds ONNX graphs node by node; the same calls always give the same bytes, so that a file's hash names the model."""
+"""Builds ONNX graphs node by node; equal calls give equal bytes, so a hash names the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetches a file from an address: goes on where an earlier attempt ended, tries again, and checks what it got.
+"""Fetches a file by address: resumes an earlier attempt, retries, and checks the result.
 
 What has arrived is kept in a file of its own until it is whole, with the server's mark of the
 version beside it, so that two versions are never mixed. Python's urllib is used, so the proxy
@@ -191,7 +191,7 @@ def _mark(kept: Path) -> Path:
 
 
 def _version(kept: Path, address: str) -> str:
-    """The server's mark of what we have a part of; "" where that is not known, or the server sends no parts."""
+    """The server's mark of the file we have a part of; "" if unknown, or if it sends no parts."""
     note = _note(kept)
     fits = note.get("address") == address and note.get("parts") != "no"
     return str(note.get("version", "")) if fits else ""

@@ -51,7 +51,7 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; False where somebody else has it. Dies with the process."""
+    """Lock an open file until it is closed; False if another process has it. Dies with ours."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -75,7 +75,7 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed process left over, and put back a model that it was about to replace. Hold the lock."""
+    """Remove a killed process's leftovers; put back a model it was replacing. Hold the lock."""
     with _translated(folder):
         for left in folder.iterdir():
             if left.name.startswith(_PARKED):

@@ -1,4 +1,4 @@
-"""A listener: one model with its front end, its windows and its calibration, loaded when first needed.
+"""A listener: a model with front end, windows and calibration, loaded when first needed.
 
     log-mel windows → activations → track scores → decision
 
@@ -71,7 +71,7 @@ class Listener:
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
         self.on_loading: Callable[[bool], None] = lambda _: None
-        """Is called when loading begins (True) and when it ends (False), minutes later for a provider that compiles."""
+        """Called with True when loading begins and False when it ends; compiling takes minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         part = model.card.part
         self._learned = None if part is None else part.learned
@@ -92,7 +92,7 @@ class Listener:
         """Equal keys make equal decisions from equal activations."""
 
     def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
-        """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
+        """Report unknown names: in `allow` they leave all untagged, in `forbid` they do nothing."""
         known = {key(name) for name in (*self._scorer.genres, *vocabulary().genres)}
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
@@ -134,11 +134,11 @@ class Listener:
 
     @property
     def backbone(self) -> str:
-        """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
+        """Fingerprint of the model that hears all this learned one needs; "" if there is none."""
         return "" if self._learned is None or self._learned.network else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
-        """Whether stored activations can come from this model: by their sizes, and each is a number."""
+        """Whether stored activations can be this model's: their sizes fit, and each is a number."""
         import numpy as np
 
         described = self._model.card.output(EMBEDDINGS)
@@ -261,7 +261,7 @@ class Listener:
         return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
 
     def score_over_time(self, activations: FloatArray, embeddings: FloatArray) -> FloatArray:
-        """Score each window as if it were the whole track: (windows, genres) float32, in the order of `genres`.
+        """Score each window like a whole track: (windows, genres) float32, in order of `genres`.
 
         Args:
             activations: (windows, labels), from `over_time`.
@@ -302,7 +302,7 @@ class Listener:
         return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
 
     def scores(self, *tracks: Activations) -> Scores:
-        """Score every genre, from what was heard in one track or in all of an album; see `decide`."""
+        """Score every genre from what was heard in one track or in a whole album; see `decide`."""
         import numpy as np
 
         means = np.stack([track_activations(track.values) for track in tracks])

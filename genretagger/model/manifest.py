@@ -21,7 +21,7 @@ PULLABLE = tuple(catalogue())
 
 ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
 BANK = "filter_bank.npz"
-"""The front end's numbers; models that earlier versions installed lack it until they are first used."""
+"""The front end's numbers; models from earlier versions lack it until their first use."""
 MAX_ONNX_BYTES = 1024**3
 """Twice the largest published model of this kind, and half of protobuf's own limit."""
 _MAX_MANIFEST_BYTES = 64 * 1024

@@ -212,7 +212,7 @@ def _first_input(graph: Any, card: Card) -> int:
 
 
 def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:
-    """The nodes from the log-odds of all ears to the probability of each genre, and their constants."""
+    """The nodes from the log-odds of all ears to each genre's probability, and their constants."""
     import numpy as np
     from onnx import helper, numpy_helper
 
@@ -270,7 +270,7 @@ def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, Fl
 def _joined(
     model: Any, card: Card, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any
 ) -> bytes:
-    """Serialize a prefixed backbone with more nodes, the inputs of its card and the two outputs of these sizes."""
+    """Serialize a prefixed backbone, new nodes, its card's inputs, two outputs of these sizes."""
     from onnx import TensorProto, helper
 
     graph = model.graph
@@ -342,7 +342,7 @@ def _prefixed(model: Any, prefix: str) -> Any:
 
 
 def _named_output(graph: Any, described: Tensor | None, size: int) -> str:
-    """The output of this many values, and of several the one that bears the card's name, purpose or operation.
+    """The output with this many values; if several fit, the one named in the card (or its purpose).
 
     Raises:
         ModelError: there is none, or more than one.

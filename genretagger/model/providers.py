@@ -77,7 +77,7 @@ PROVIDERS = (
     Provider("coreml", "CoreMLExecutionProvider", package="onnxruntime on macOS"),
     Provider("cpu", CPU, batch=1, package="onnxruntime"),
 )
-"""Best first, as `auto` takes them: TensorRT stands behind CUDA because it compiles for minutes at every start."""
+"""Best first, as `auto` takes them: TensorRT is behind CUDA as it compiles minutes each start."""
 
 DEVICES = ("auto", *sorted(provider.device for provider in PROVIDERS))
 """Everything that the option `device` may be."""

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def onnxruntime() -> Any:
-    """The module, which neither sends nor keeps anything; processes that are started later inherit that."""
+    """The module, set to send and keep nothing; processes that start later inherit that."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime as module
 

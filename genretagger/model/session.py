@@ -322,7 +322,7 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
 
 
 def _named(tensors: Sequence[Any], described: Tensor) -> Any:
-    """The one of several inputs that bears the name on the card, or else is the only one of that shape.
+    """The input that has the name on the card, or is the only one of that shape.
 
     Raises:
         ModelError: there is none.
@@ -360,7 +360,7 @@ def _input(tensor: Any, described: tuple[int | None, ...]) -> _Input:
 
 
 def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
-    """The output of this many values; where several fit, the one that bears the card's name, purpose or operation.
+    """The output with this many values; if several fit, the one named in the card (or its purpose).
 
     Raises:
         ModelError: several fit, and the card does not tell which.

@@ -1,4 +1,4 @@
-"""Wide convolutions on the mel by way of its spectrum, where only the maximum over frequency is needed.
+"""Wide convolutions on the mel through its spectrum, if only the maximum over frequency counts.
 
     mel → spectrum of each frame → times the spectra of the filters → inverse
         → maximum over frequency
@@ -28,10 +28,10 @@ from genretagger.model.graph import Graph, total
 _Array = npt.NDArray[np.float64]
 
 _GROUP = 32
-"""Filters that are computed together: their spectra fit into the cache of a core, with more of them it takes longer."""
+"""Filters computed together: their spectra fit into a core's cache; more would take longer."""
 
 _GRID = 2.0**40
-"""Sines are rounded to this, because the libraries of different machines differ in their last bits."""
+"""Sines are rounded to this: the libraries of different machines differ in their last bits."""
 
 
 class Spectra:
@@ -101,7 +101,7 @@ class Spectra:
         return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _product(self, spectra: str, filters: _Array) -> str:
-        """Multiply with the filters (bins, filters, 2 · taps); gives (n, bins, filters · frames)."""
+        """Multiply by the filters (bins, filters, 2 · taps): (n, bins, filters · frames)."""
         graph = self._graph
         product = graph.add("MatMul", graph.constant(filters), spectra)
         return graph.add("Reshape", product, _whole(graph, 0, len(filters), filters.shape[1] * self._frames))

@@ -336,7 +336,7 @@ class ModelStore:
 
 @contextlib.contextmanager
 def _about(path: Path | None) -> Iterator[None]:
-    """Name the owner's file in errors, or none: not one that lies in a folder which is gone by then."""
+    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
     try:
         yield
     except ModelError as error:

@@ -147,7 +147,7 @@ def check(onnx_path: Path, card: Card) -> None:
 
 
 def check_input() -> FloatArray:
-    """Fixed patches (1, 3, 96, 64) float32 for YAMNet, made of integers, so equal on every machine."""
+    """Fixed patches (1, 3, 96, 64) float32 for YAMNet, of integers: equal on every machine."""
     patch, frame, mel = np.ogrid[: yamnet.PATCHES, : yamnet.FRAMES, : yamnet.MELS]
     mixed = (patch * 61 + frame * 37 + mel * 101 + frame * mel * 7) % 257
     levels: FloatArray = (mixed / np.float32(32) - np.float32(6)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""An index of the library, derived from the database and kept beside it, for looking at many tracks at once.
+"""An index of the library, derived from the database and kept beside it, to scan many tracks.
 
 The database is made to find out everything about one track. The page and `similar` ask the
 opposite: a little of very many tracks, sorted and filtered at once. So this room keeps one flat row

@@ -127,7 +127,7 @@ def state_of(known: Known) -> State:
 
 
 def _history(known: Known) -> list[StoredWrite]:
-    """The writes to this audio that took place, oldest first: those to this path, or else to the newest one."""
+    """Finished writes to this audio, oldest first: those to this path, else to the newest one."""
     track = known.track
     if track is None:
         return []

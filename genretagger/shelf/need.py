@@ -177,7 +177,7 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
-    """How near the ten nearest tracks are, on average: a part of the candidates at a time, to save memory."""
+    """Mean distance to the ten nearest tracks; takes some candidates at a time, to save memory."""
     import numpy as np
 
     near: list[float] = []

@@ -91,7 +91,7 @@ class Choosing:
         return Outcome(path, Status.TAGGED, reason, now, genres)
 
     def _confirm(self, track: Track, run: Run) -> None:
-        """Record that the owner wants the genres that the file has; nothing has to be written for that."""
+        """Record that the owner wants the genres that the file has; this writes nothing to it."""
         writes = self._store.writes
         number = writes.begin(
             run.id,

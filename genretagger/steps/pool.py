@@ -1,4 +1,4 @@
-"""Which tracks of an album sound alike, so that one decision is made for them, and which truly differ; pure.
+"""Which tracks of an album sound alike, and are decided as one, and which truly differ. Pure.
 
 Each track is compared with the middle of the album, the median over its tracks. How far it is from
 there, in natural logs, is the sum of
@@ -68,7 +68,7 @@ FEWEST = 2
 
 _ROUNDS = 8
 _FLOOR = 1e-4
-"""Scores are taken for no smaller than this, and for no larger than 1 minus this: the odds stay finite."""
+"""Scores are held between this and 1 minus this, so that the odds stay finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +87,7 @@ class Voice:
 
 
 def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[bool]:
-    """Say which tracks of an album are decided together; the order of the tracks makes no difference.
+    """Say which tracks of an album are decided together; the order of tracks does not matter.
 
     Args:
         voices: one for each track, all from one model.
@@ -128,7 +128,7 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
 
 
 def is_evidence(scores: Scores) -> bool:
-    """Whether a track says anything of its album: it sounds like music, and like what the model has learned."""
+    """Whether a track counts for its album: it sounds like music, and like what the model knows."""
     return scores.is_music >= 0.5 and scores.is_known >= 0.5
 
 

@@ -54,7 +54,7 @@ class Refusals:
         return self.forbidden(file, track, in_place=in_place)
 
     def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
-        """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `of`."""
+        """Say why settings or rights forbid to write a file, whatever it contains; see `of`."""
         if track.stamp.links > 1 and not self._settings.hard_links:
             return because(Cause.HARD_LINKED, names=track.stamp.links)
         if not self._settings.outside_links and not inside(file.path, file.root):

@@ -54,7 +54,7 @@ class Then(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[K]):
-    """What a flow of a group may end with: a value that is needed when all of the group have ended."""
+    """How a flow of a group may end: with a value for later, when all of the group have ended."""
 
     value: K
 
@@ -149,7 +149,7 @@ def in_groups(
     begin: Callable[[Item], Flow[T | Kept[K]]],
     follow: Callable[[list[K]], Sequence[_AnyFlow[T]]],
 ) -> Iterator[_AnyFlow[T]]:
-    """Make flows for `interleave` that are waited for in groups: items at the same place that come one after the other.
+    """Make flows for `interleave` in groups that end together: consecutive items at one place.
 
     Args:
         items: taken as they are needed, so they may be endless. A group ends where the next item
@@ -190,7 +190,7 @@ def in_groups(
 
 @dataclass(slots=True)
 class _Group(Generic[K]):
-    """Items that are waited for together: how many have not ended, what the others kept, whether more may come."""
+    """Items that wait for each other: how many run, what the others kept, and if more may come."""
 
     left: int = 0
     kept: list[K] = field(default_factory=list)

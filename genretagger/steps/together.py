@@ -191,7 +191,7 @@ class _Album:
         self._members: frozenset[str] | None = None
 
     def decision(self, track: Track, heard: Activations) -> Decision | None:
-        """Choose the genres of one of the tracks: those of the album, or its own if it differs from the others.
+        """Choose the genres of one track: its album's, or its own if it differs from the others.
 
         Args:
             track: of the album.

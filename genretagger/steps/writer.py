@@ -1,4 +1,4 @@
-"""Changing tags so that nothing is forgotten: announce the write in the database, write, mark it as written.
+"""Changes tags and keeps a record: announce the write in the database, write, mark as written.
 
 The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill
 leaves between two of the three steps is settled by looking at the file: it holds the old genres or
@@ -146,7 +146,7 @@ class Writer:
             pass
 
     def recover_below(self, folder: Path, command: str) -> None:
-        """Settle what the runs of a command left pending in a folder, whichever machine they ran on.
+        """Settle what a command's runs left pending in a folder, whichever machine they ran on.
 
         The caller knows that nobody else writes there by such a run now.
         """
@@ -155,7 +155,7 @@ class Writer:
             pass
 
     def _settle(self, write: StoredWrite) -> Flow[None]:
-        """Find out whether an interrupted write took place, record it, and remove its left-over copy.
+        """Find out whether an interrupted write happened, record it, and remove its leftover copy.
 
         Where that cannot be done now (the disk is not mounted, or a copy lies on one that is
         read-only), the write stays pending until a later start can: a write that took place must

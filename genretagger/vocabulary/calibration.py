@@ -45,7 +45,7 @@ FORMULAS = 2
 """Raise it when the formulas change: stored decisions are then made anew."""
 
 FLOOR = 0.1
-"""Share of the level below which it makes no difference how little is heard: the log stays finite."""
+"""The share of the level below which less makes no difference, so that the log stays finite."""
 
 _SEPARATOR = re.compile(r"\s*[/;,]\s*")
 """What players split genres on."""
@@ -218,7 +218,7 @@ class Calibration:
         return sum(self._usual[label] for label in labels)
 
     def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
-        """Name the two labels that spoke loudest for a genre; of two networks' equal labels, the louder."""
+        """Name a genre's two loudest labels; if two networks share a label, the louder counts."""
         lifts = {label: heard[label] / self._usual[label] for witness in profile.witnesses for label in witness.labels}
         loudest: dict[str, str] = {}
         for label in sorted(lifts, key=lambda label: -lifts[label]):
@@ -302,7 +302,7 @@ def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _plain(labels: Sequence[str]) -> Calibration:
-    """Take each label for a genre and its activation for the score: for models that come without a calibration.
+    """Take each label as a genre and its activation as the score: for models without calibration.
 
     With a usual level of one half, a threshold of one and the gain that makes the two meet at one
     half, a score is close to the activation itself, and their order is the same. Labels that name

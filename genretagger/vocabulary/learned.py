@@ -1,4 +1,4 @@
-"""Scores of models that bring their own: the genres are the model's labels, and nothing here knows better.
+"""Scores of models that have their own: their labels are the genres, and nothing is added here.
 
 Two kinds, told apart by the key `genretagger` of the model's card. `{"scores": "probabilities"}`
 alone says that an activation is the score of the genre that its label names. With `"learned"` in
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _ANEW = "Train or add the model again."
 LEAST_LIKELY = 1e-5
-"""A mean of ears is held between this and 1 less this, so that its log-odds are finite, in float32 too."""
+"""The mean of ears stays between this and 1 less this: finite log-odds, also in float32."""
 FORMULAS = 1
 """Raise it when the formulas change: stored decisions are then made anew."""
 
@@ -180,7 +180,7 @@ class Learned:
 
     @staticmethod
     def resemblance(distance: float, limit: float) -> float:
-        """How much a track resembles what was learned from, 0 to 1, by the mean square of its coordinates."""
+        """How much a track resembles what was learned, 0 to 1, by its mean squared coordinates."""
         return 1 / (1 + (distance / limit) ** 4)
 
 

@@ -87,7 +87,7 @@ def identity(spelling: str, vocabulary: Vocabulary) -> str:
 
 
 def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
-    """Both the genre that a spelling means and the spelling itself, which a model of the owner's may use."""
+    """The genre that a spelling means, and the spelling itself, which an owner's model may use."""
     return {key(name) for spelling in spellings for name in (spelling, vocabulary.canonical(spelling) or spelling)}
 
 
@@ -116,7 +116,7 @@ def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[
 def merged(
     before: Sequence[str], chosen: Sequence[str], policy: Policy, protect: Sequence[str], vocabulary: Vocabulary
 ) -> tuple[str, ...]:
-    """Say which genres a file shall have: what stays, which is all or what is protected, then the chosen ones.
+    """Say which genres a file shall have: those that stay (all, or protected), then the chosen.
 
     Args:
         before: the genres that it has.

@@ -168,7 +168,7 @@ class Hearing:
         return logs
 
     def lifts(self, levels: Array, background: Array) -> Array:
-        """How much more is heard of each witness than usual, compared with that ear's others; natural logs.
+        """How much louder than usual each witness is, compared with its ear's others; natural logs.
 
         Args:
             levels: (tracks, witnesses).
@@ -307,7 +307,7 @@ class _Grounds(Mapping[str, str]):
 
 
 def pooled_sharpness(tracks: int) -> float:
-    """The exponent for probabilities that come from the mean of several tracks of one kind; 1 for one track.
+    """The exponent for probabilities from the mean of several similar tracks; 1 for one track.
 
     Measured on sets of 2, 4 and 8 recordings of one genre by different artists, and on those that
     sound most alike: the best exponents are 1.2, 1.5 and 1.9. Without one, the answers that get
@@ -339,7 +339,7 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
 
 
 def _product(left: Array, right: Array) -> Array:
-    """A matrix product that is the same whatever the number of threads, and however many rows it is asked for."""
+    """A matrix product whose bits depend neither on the number of threads nor on that of rows."""
     import numpy as np
 
     return np.stack([(row[:, None] * right).sum(axis=0) for row in left])

@@ -1,4 +1,4 @@
-"""The page: the library in a browser, tracks whose genres move while they play, and corrections by listening.
+"""The page: the library in a browser, genres that move as tracks play, corrections by ear.
 
     serve.py      starts the server, and says where it listens
     app.py        which address is answered by what

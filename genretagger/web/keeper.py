@@ -124,7 +124,7 @@ class Keeper:
         self._child = None
 
     def _look_at_some(self, index: Index) -> int:
-        """Look at some files for their year, codec and cover; gives how many there were left to look at."""
+        """Look at some files for their year, codec and cover; returns how many are left."""
         rows = index.connection.execute(
             "SELECT id, path FROM rows WHERE looked IS NULL ORDER BY id LIMIT ?", (_LOOKED,)
         ).fetchall()

@@ -1,4 +1,4 @@
-"""The stream of events that all open pages hear (server-sent events): two tabs agree, and a service's queue moves.
+"""Server-sent events for all open pages: two tabs agree, and they see a service's queue move.
 
 Any thread may tell something; the loop passes it on. A page that does not keep up loses its stream,
 and its browser opens another one.

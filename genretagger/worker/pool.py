@@ -36,7 +36,7 @@ __all__ = ["Limits", "WorkerPool"]
 _Result = TypeVar("_Result")
 
 WRITE_GRACE_S = 60.0
-"""How long a write may go on when the pool is closed in a hurry: a few hundred MB on a slow disk."""
+"""How long a write may go on when the pool closes in a hurry: a few hundred MB on a slow disk."""
 
 _START = "Raise the limits on memory and processes (ulimit, the container's); `genretagger doctor` tells more."
 
@@ -70,7 +70,7 @@ class WorkerPool:
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as a child is told of them
 
     def warm_up(self, most: int) -> None:
-        """Start children before there is anything to ask them: they load their libraries while the caller goes on.
+        """Start children ahead of requests: they load their libraries while the caller goes on.
 
         Args:
             most: how many files there are at most, if that is known.
@@ -148,7 +148,7 @@ class WorkerPool:
         length_s: float | None = None,
         stage: int | None = None,
     ) -> Future[Frames]:
-        """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
+        """Decode a track's windows in which anything happens, and return what its front ends give.
 
         Args:
             path: the file.

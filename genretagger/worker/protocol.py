@@ -1,4 +1,4 @@
-"""What parent and child say to each other: frames of JSON with raw samples behind it, over two pipes.
+"""What parent and child exchange: frames of JSON, followed by raw samples, over two pipes.
 
 A front end travels with its filter bank, as data, so that a child needs neither librosa nor the
 models folder.
@@ -54,7 +54,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class ProtocolError(Exception):
-    """The other side does not speak this protocol: it was taken over, or something wrote into its pipe."""
+    """The other side does not speak this protocol: it was taken over, or its pipe was misused."""
 
 
 class Readable(Protocol):

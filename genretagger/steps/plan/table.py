@@ -35,7 +35,7 @@ _JOINED = "; "
 
 
 def header() -> bytes:
-    """Give the first line of a new plan, with the byte order mark by which spreadsheets know UTF-8."""
+    """Give the first line of a new plan, with the byte order mark that shows spreadsheets UTF-8."""
     return b"\xef\xbb\xbf" + _line((*_SHOWN, f"{_MARK}{VERSION}"))
 
 

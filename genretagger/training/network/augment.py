@@ -1,4 +1,4 @@
-"""Changes windows in ways that leave the genre as it is, so that the network learns the genre and not the recording.
+"""Changes windows without changing the genre: the network learns the genre, not the recording.
 
 All of it happens to the power of the bands, before the logarithm is taken again:
 

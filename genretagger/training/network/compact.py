@@ -1,4 +1,4 @@
-"""A compact network that starts from nothing: four convolutions, each followed by a smaller picture.
+"""A compact network trained from nothing: four convolutions, each then halves the picture.
 
     mel picture → normalize → [convolution, batch norm, ReLU, half the size] x 3 → convolution …
                 → mean and maximum over all places → dropout → one number for each genre
@@ -68,7 +68,7 @@ class Compact(nn.Module):
         return [{"params": list(self.parameters()), "lr": rate}]
 
     def to_onnx(self, slope: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> bytes:
-        """The network as an ONNX file, with the input `mel` and the output `odds`, batch norms folded.
+        """The network as an ONNX file: input `mel`, output `odds`, batch norms folded.
 
         Args:
             slope, shift: (genres,) the calibration: the output is the log-odds times `slope` plus

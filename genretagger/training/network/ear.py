@@ -199,7 +199,7 @@ def _array(parameter: torch.Tensor) -> npt.NDArray[np.float32]:
 
 
 def _after_the_front(nodes: Sequence[_Node], constants: Mapping[str, npt.NDArray[Any]]) -> set[str]:
-    """The values that depend on a convolution over time alone: musicnn's front looks at pictures, these do not."""
+    """Values that depend on a convolution over time only, as none in musicnn's front does."""
     found: set[str] = set()
     for node in nodes:
         over_time = node.kind == "Conv" and constants[node.inputs[1]].ndim == 3
@@ -300,4 +300,4 @@ _KINDS: Mapping[str, Callable[..., Any]] = {
     "Transpose": lambda node, value: value.permute(*node.attributes["perm"]),
     "Unsqueeze": _unsqueeze,
 }
-"""What the graphs of musicnn consist of; Gemm with its plain attributes, as `model.graph` writes it."""
+"""What musicnn's graphs consist of; Gemm with plain attributes, as `model.graph` writes it."""

@@ -1,4 +1,4 @@
-"""A network of the owner's: trained without each fifth of the artists and judged by it, then trained on all of them.
+"""The owner's network: each fifth of the artists tests one trained without it; one learns from all.
 
     course → a run for each fold (learn, choose the epoch, be tested) → a run on all tracks
            → calibration → ONNX, card
@@ -325,7 +325,7 @@ class _School:
         )
 
     def _final(self, state: State) -> tuple[Any, Best]:
-        """The network to install: the one that learned from everything, or the best of the others."""
+        """The network to install: the one that learned from all tracks, or else the best other."""
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
         else:

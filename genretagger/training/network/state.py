@@ -23,7 +23,7 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(slots=True)
 class Best:
-    """The best network of a run so far: its weights, its score on tracks that it did not learn from, and when."""
+    """The best network of a run so far: weights, score on tracks it did not learn from, epoch."""
 
     weights: Weights
     score: float
