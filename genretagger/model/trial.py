@@ -2,7 +2,7 @@
 
 python -m genretagger.model.trial MODEL.onnx < CARD    tries a model; the parent has checked
                                                        the card, which is JSON
-python -m genretagger.model.trial < MODEL.onnx         says what the model takes and gives
+python -m genretagger.model.trial < MODEL.onnx         says whether its input is embeddings
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def attempt(onnx_path: Path, card_path: Path) -> None:
 
 
 def is_head(onnx: bytes) -> bool:
-    """Whether a model eats embeddings: one input of two dimensions.
+    """Whether a model takes embeddings: one input of two dimensions.
 
     Raises:
         ModelError: it is no ONNX model, or none that may be used.
@@ -54,7 +54,7 @@ def is_head(onnx: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a child says: what is wrong, if anything, and whether the model eats embeddings."""
+    """What a child says: what is wrong, if anything, and whether the model takes embeddings."""
 
     cause: str
     hint: str
