@@ -4,7 +4,7 @@ Third-party errors are translated into these at the boundary of each room, `from
 Everything that is expected to happen to a user is a `GenretaggerError`; anything else that surfaces
 is a bug.
 
-`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or
+`exit_code` is what the command line ends with: 1 if a file failed, 2 for wrong use or
 configuration. `retry` tells whether the same file may succeed later without having changed (a full
 disk may be emptied; a damaged file stays damaged).
 
@@ -123,7 +123,7 @@ class TagError(FileError):
 
 
 class WriteRefusedError(FileError):
-    """The write would have endangered the file, so the original was left as it is."""
+    """The write would have endangered the file, so the original was left unchanged."""
 
     why: ClassVar[Cause] = Cause.WRITE_REFUSED
 

@@ -50,7 +50,7 @@ class Claims(Repository):
         Args:
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
-            outside: folders whose files are left alone.
+            outside: folders with files to leave alone.
             among: only one of these files, at most 500; empty for any.
         """
         at = now()
@@ -189,7 +189,7 @@ class Claims(Repository):
         """When there is a job for a claimant; None if there is none, as far as is known now.
 
         Args:
-            outside: folders whose files do not count.
+            outside: folders with files that do not count.
         """
         allowed = self._allowed(claimant, outside)
         waiting = and_(JOBS.c.state == JobState.WAITING.value, *allowed)

@@ -53,10 +53,10 @@ def find(
 
     Args:
         paths: what the owner named.
-        failed: is told of what cannot be read; the walk goes on.
+        failed: called with what cannot be read; the walk goes on.
         ignore: patterns of what is left out below the folders that were named; see `is_ignored`.
         folders: names of folders that are left out there; see `is_ignored`.
-        passed_over: is told of names in a folder that lead to no regular file, and why; see
+        passed_over: called with names in a folder that lead to no regular file, and why; see
             `oddity`.
     """
     seen: set[bytes] = set()

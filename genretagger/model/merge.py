@@ -48,7 +48,7 @@ def parsed(content: bytes) -> Any:
 
 
 def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card) -> bytes:
-    """Let a head that eats embeddings listen through a backbone.
+    """Let a head that takes embeddings listen through a backbone.
 
     Raises:
         ModelError: they do not fit together.
@@ -372,7 +372,7 @@ def _shape(value: Any) -> list[int | None]:
 
 
 def inputs(graph: Any) -> list[Any]:
-    """What a graph eats; older files name their constants among it."""
+    """The inputs of a graph; older files list their constants among them."""
     constants = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in constants]
 

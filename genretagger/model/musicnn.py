@@ -15,7 +15,7 @@ on one thread, 33 instead of 39 on two, for both networks):
   over frequency.
 - ReLU and a batch normalization's scale are moved behind the maximum over frequency, which leaves
   1/30 to 1/96 of the values for them: with the scale folded into the filters, `scale · relu(x)` is
-  `max(x, 0)` where the scale is positive and `min(x, 0)` where it is negative, and both commute
+  `max(x, 0)` if the scale is positive and `min(x, 0)` if it is negative, and both commute
   with the maximum.
 - The batch normalization before the dense layer is folded into it.
 

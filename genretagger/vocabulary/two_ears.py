@@ -161,7 +161,7 @@ class Hearing:
         return np.asarray(levels)
 
     def log_levels(self, levels: Array) -> Array:
-        """The natural log of levels, finite where nothing is heard."""
+        """The natural log of levels, finite even if nothing is heard."""
         import numpy as np
 
         logs: Array = np.log(levels + self._floors)

@@ -53,7 +53,7 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
             hint=f"Set {VARIABLE}, or name a file that holds it: --password-file FILE",
         )
     Store.open(settings.database, create=True).close()
-    Index(settings.data_dir).close()  # so that what is wrong with its place is told now
+    Index(settings.data_dir).close()  # so that a fault of its place is reported now
     listening = _listen(options.host, options.port)
     with listening:
         host, port = listening.getsockname()[:2]
