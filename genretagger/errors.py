@@ -158,8 +158,8 @@ class SystemFaultError(AccessError):
     """The system failed, as for any other file: a full, read-only or failing disk, no memory.
 
     It says nothing about the file, so nobody stores it with the file or counts it as one of the
-    file's attempts. Two warnings for whoever waits until it is over: an input/output error may come
-    from one bad sector, so other files should go on; and a disk can be away for days.
+    file's attempts. Two warnings for code that waits until it is over: an input/output error may
+    come from one bad sector, so other files should go on; and a disk can be away for days.
     """
 
     why: ClassVar[Cause] = Cause.SYSTEM_FAULT

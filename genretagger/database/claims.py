@@ -44,8 +44,8 @@ class Claims(Repository):
     ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, in the order they came.
 
-        A job whose lease ran out is due again, and so is one of the future: the clock was set back.
-        One that was attempted too often is quarantined instead.
+        A job is due again when its lease runs out, and also if it lies in the future: the clock was
+        set back. One that was attempted too often is quarantined instead.
 
         Args:
             lease_s: for how many seconds nobody else may.

@@ -123,7 +123,7 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
     """Run the migrations that are missing, after a backup.
 
     Args:
-        path: the SQLite file, whose backup lies beside it as `<name>.before-<head>`; None for other
+        path: the SQLite file; its backup is beside it as `<name>.before-<head>`; None for other
             engines, which have their own backups.
         scripts: the folder of migrations; None for genretagger's own.
         head: the newest revision in it.

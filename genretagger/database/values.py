@@ -69,7 +69,7 @@ class AnalysisNote:
         plan: which windows were listened to.
         provider: the ONNX Runtime provider that computed it; empty if nothing was computed.
         windows: how many windows were heard.
-        cause: why nothing could be heard; empty otherwise.
+        cause: why the model could not listen; empty otherwise.
     """
 
     model: str
@@ -89,7 +89,7 @@ class StoredAnalysis(AnalysisNote):
 
     Attributes:
         activations: what was heard; None unless `hearing` is HEARD.
-        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
+        error: why the model could not listen; None unless `hearing` is UNDECODABLE.
     """
 
     activations: Activations | None
@@ -142,8 +142,8 @@ class StoredWrite:
             nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        of_run: number of the run whose write an undo takes back or a redo puts back; None for
-            others.
+        of_run: for an undo or a redo, the number of the run that wrote what it takes or puts
+            back; otherwise None.
         undone_by: number of the run that took it back; None if none did.
     """
 

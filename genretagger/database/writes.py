@@ -223,7 +223,7 @@ class Writes(Repository):
         """
         wanted = (
             select(WRITES, RUNS.c.host, RUNS.c.pid)
-            .outerjoin(RUNS, RUNS.c.id == WRITES.c.run_id)  # a write whose run is lost has to be settled too
+            .outerjoin(RUNS, RUNS.c.id == WRITES.c.run_id)  # a write has to be settled even if its run is lost
             .where(WRITES.c.state == WriteState.PENDING.value)
             .order_by(WRITES.c.id)
         )

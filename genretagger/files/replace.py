@@ -2,8 +2,8 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
 durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
-the name holds the old bytes or the new ones; all that can be left over is one temporary, whose name
-the caller chose and wrote down before. From the copy on it is in `swap.py`.
+the name holds the old bytes or the new ones; all that can be left over is one temporary; the
+caller chose its name and recorded it before. The steps from the copy on are in `swap.py`.
 
 Decisions:
 
@@ -146,8 +146,8 @@ def see_unchanged(track: Track) -> None:
 def unwritable(path: Path) -> Reason | None:
     """Say why this user cannot replace a file; None if no reason is known.
 
-    Nothing is written to find out. If a file system does not say, such as a server's, whoever
-    writes will meet it.
+    Nothing is written to find out. If a file system does not say, such as a server's, the
+    write itself will fail.
     """
     file = Path(os.path.realpath(path))
     try:

@@ -79,8 +79,8 @@ def mounted_read_only(path: Path) -> bool:
 def may_keep_owner(path: Path) -> bool:
     """Whether a copy beside a file can get its owner and group; False only if it surely cannot.
 
-    Network file systems, and those without owners (FAT, what a virtual machine shares), give
-    files to whom they like: only a try tells.
+    Network file systems, and those without owners (FAT, what a virtual machine shares), decide
+    themselves who owns a file: only a try shows it.
     """
     if not hasattr(os, "geteuid") or _may_give_away():
         return True

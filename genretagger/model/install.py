@@ -1,7 +1,7 @@
 """Puts a model's folder in place in one step, and lets one process at a time do so.
 
 Everything is built in its own folder beside the final one, made durable, and renamed. A
-process that dies half-way leaves a folder whose name starts with a dot, which never counts as a
+process that dies half-way leaves a folder with a dot in front of its name, which never counts as a
 model and is removed by the next one that holds the lock.
 """
 

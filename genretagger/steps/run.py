@@ -19,8 +19,8 @@ class Run:
         plan: called with each change; then nothing is written, as in a dry run.
         once: leave the audio that was handled to its end before at its path, whatever was done to
             its tags since.
-        hear_only: listen and decide, whatever the file has and whoever may write it: who asks has
-            rules of its own.
+        hear_only: listen and decide, whatever the file has and whoever may write it: the caller
+            applies its own rules.
     """
 
     id: int

@@ -9,8 +9,8 @@ against a level between its own usual one and one that is common to all:
 
     level = u^trust * common^(1 - trust)
 
-A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations
-and usual levels are summed (any of them will do). With weights w that sum to one,
+A genre is heard by one or more *witnesses*, each a group of labels of one network; their
+activations and usual levels are summed (any of them will do). With weights w that sum to one,
 
     evidence = sum of w * log((sum of a + e) / (level + e)),    e = FLOOR * level, of the summed u
     score    = 1 / (1 + exp(-gain * (evidence - log(threshold))))
