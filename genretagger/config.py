@@ -151,8 +151,8 @@ class Settings(BaseModel):
 
     # The service
     quiet_s: float = Field(10, ge=0.1, le=86_400, description="seconds without a change before a new file is complete")
-    rescan_s: float = Field(21_600, ge=1, description="seconds between two looks for what events missed")
-    poll_s: float = Field(60, ge=1, description="seconds between two looks where changes are not told of (NFS, SMB)")
+    rescan_s: float = Field(21_600, ge=1, description="seconds between two scans for what events missed")
+    poll_s: float = Field(60, ge=1, description="seconds between two scans of folders that send no events (NFS, SMB)")
     attempts: int = Field(3, ge=1, le=100, description="attempts before a file is quarantined")
     retry_s: float = Field(60, ge=0, le=86_400, description="seconds before the second attempt; then twice as many")
     idle_s: float = Field(60, ge=0, le=86_400, description="seconds without work before the model is unloaded")
