@@ -2,15 +2,16 @@
 
     python -m benchmarks.albums FOLDER
 
-The folder is that of `benchmarks.labelled`. Its albums are groups of at least four recordings of game music by one
-artist, and made-up ones: up to ten recordings of one genre and source, which differ more than an album does, as their
-artists do. Each album is also measured with one or two outliers: recordings of another family of genres than any
-answer in the album, whose own answer is right. All scores come from fits that did not have the artist.
+The folder is that of `benchmarks.labelled`. Its albums are groups of at least four recordings of
+game music by one artist, and made-up ones: up to ten recordings of one genre and source, which
+differ more than an album does, as their artists do. Each album is also measured with one or two
+outliers: recordings of another family of genres than any answer in the album, whose own answer is
+right. All scores come from fits that did not have the artist.
 
-Printed for several limits of `steps.pool`: different answers an album (with the share of those that each
-track alone gives), tracks with a genre, right ones of those (not for game music, whose genre nobody knows), and
-outliers that lost their answer, which a parent of it is not. Everything in `steps.pool` was chosen with the groups in
-`TUNED`; all others are printed apart from those.
+Printed for several limits of `steps.pool`: different answers an album (with the share of those that
+each track alone gives), tracks with a genre, right ones of those (not for game music, whose genre
+nobody knows), and outliers that lost their answer, which a parent of it is not. Everything in
+`steps.pool` was chosen with the groups in `TUNED`; all others are printed apart from those.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@
     python -m benchmarks.archive database [ROWS]
     python -m benchmarks.archive simulate [NODES CORES GPUS]
 
-`listing` makes as many names (a million by default) and walks them in another process. `database` starts a PostgreSQL
-of its own, as the tests do, and fills it by SQL. `simulate` lets tracks pass through the stages of a cluster, one event
-after the other; its parameters stand in `COSTS`, with where they were measured.
+`listing` makes as many names (a million by default) and walks them in another process. `database`
+starts a PostgreSQL of its own, as the tests do, and fills it by SQL. `simulate` lets tracks pass
+through the stages of a cluster, one event after the other; its parameters stand in `COSTS`, with
+where they were measured.
 """
 
 from __future__ import annotations
@@ -115,7 +116,8 @@ class Costs:
     """What a track costs, in seconds of one core, of a GPU, and in bytes.
 
     Attributes:
-        listen_s: parse, decode and mel frames of sixteen stretches of a four-minute MP3, on one core.
+        listen_s: parse, decode and mel frames of sixteen stretches of a four-minute MP3, on one
+            core.
         hear_s: the model, on one core.
         hear_gpu_s: the model, on a GPU.
         finish_s: decision, database and write, on one core.
@@ -143,7 +145,8 @@ def simulate(
 ) -> tuple[float, dict[str, float]]:
     """Let tracks pass through the stages; gives tracks a second, and how busy each resource was.
 
-    A core serves whichever stage has work, the last one first, as back-pressure has it. Times are spread exponentially.
+    A core serves whichever stage has work, the last one first, as back-pressure has it. Times are
+    spread exponentially.
     """
     chance = random.Random(1)
     stages: Sequence[tuple[str, str, float]] = (

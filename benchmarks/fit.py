@@ -2,10 +2,11 @@
 
     python -m benchmarks.fit LABELLED [--check] [--no-report]
 
-LABELLED is a folder of recordings with known genres, as numbers (see `benchmarks.labelled`). The result is
-`genretagger/vocabulary/musicnn-yamnet.npz`, the same bytes from the same input, with any number of threads: everything
-is in closed form, or Newton's method to its end, on one thread, and rounded. Then the script measures by leaving out
-groups, sources and genres (`benchmarks.fit_report`). `--check` writes nothing and says whether the file is up to date.
+LABELLED is a folder of recordings with known genres, as numbers (see `benchmarks.labelled`). The
+result is `genretagger/vocabulary/musicnn-yamnet.npz`, the same bytes from the same input, with any
+number of threads: everything is in closed form, or Newton's method to its end, on one thread, and
+rounded. Then the script measures by leaving out groups, sources and genres
+(`benchmarks.fit_report`). `--check` writes nothing and says whether the file is up to date.
 """
 
 from __future__ import annotations

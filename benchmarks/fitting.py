@@ -1,6 +1,7 @@
 """Background levels, heads and the music test of the default model, from recordings with known genres.
 
-Everything is in closed form, or Newton's method to its end, so that the result does not depend on where it stopped.
+Everything is in closed form, or Newton's method to its end, so that the result does not depend on
+where it stopped.
 """
 
 from __future__ import annotations
@@ -102,9 +103,10 @@ def _by_source(data: Labelled, rows: Flags) -> Array:
 def _music_test(bench: Bench, train: Flags) -> Array:
     """A regression of what is labelled as music; each source of music weighs the same, and each of other sounds.
 
-    No recording here is an audio book with a jingle, and hardly any is somebody speaking over music. So audio books are
-    put together: means over windows, of which most are a reading and the others music. Without them, speech would
-    count as a sign of music, since the other sounds here are mostly animals and machines, and rap is speech as well.
+    No recording here is an audio book with a jingle, and hardly any is somebody speaking over
+    music. So audio books are put together: means over windows, of which most are a reading and the
+    others music. Without them, speech would count as a sign of music, since the other sounds here
+    are mostly animals and machines, and rap is speech as well.
     """
     data = bench.data
     music = data.is_music
@@ -132,8 +134,8 @@ def _audio_books(readings: Array, music: Array) -> Array:
 def _head(values: Array, genre: Names, source: Names, hearing: Hearing) -> Array:
     """One regression for each genre, on one ear's embedding: (dimensions + 1, taught); NaN if no source teaches it.
 
-    A genre is told from the others of the same sources. So nothing is gained by learning how a source sounds, as it
-    would be if old records of blues were told from electronic music at 22 kHz.
+    A genre is told from the others of the same sources. So nothing is gained by learning how a
+    source sounds, as it would be if old records of blues were told from electronic music at 22 kHz.
 
     The last row holds what is added: the log-odds of the mean recording, less those of the prior.
     """

@@ -1,8 +1,8 @@
 """Recordings with known genres, as numbers: what `benchmarks.fit` learns from and measures with.
 
-A folder of two files. `labels.csv` has a row for each recording: source, genre, genre_as_labelled, group (one artist or
-one origin). `features.npz` has, in the same order, the mean over the windows of `mus_act` (n, 100), `yam_act` (n, 521),
-`mus_emb` (n, 400) and `yam_emb` (n, 1024).
+A folder of two files. `labels.csv` has a row for each recording: source, genre, genre_as_labelled,
+group (one artist or one origin). `features.npz` has, in the same order, the mean over the windows
+of `mus_act` (n, 100), `yam_act` (n, 521), `mus_emb` (n, 400) and `yam_emb` (n, 1024).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Labelled:
     Attributes:
         source: (n,) a family of sources: all games count as one.
         genre: (n,) in plain names.
-        truth: for each recording, the genres that are right: its own, those above it, and the finer one of its label.
+        truth: for each recording, the genres that are right: its own, those above it, and the finer
+            one of its label.
         is_speech: (n,) readings and talk.
         fold: (n,) 0 to 4; a group is in one fold.
         used: (n,) whether anything may be done with it.

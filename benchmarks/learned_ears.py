@@ -2,10 +2,11 @@
 
     python -m benchmarks.learned_ears FOLDER [--seeds N] [--source NAME]
 
-From recordings with known genres (see `benchmarks.labelled`), seven of each genre are learned and three of other groups
-are judged, by the code that `train` and the decisions use; again with other recordings for each seed. A random guess
-among ten genres is right in 0.10. The clips of gtzan-curated, which are asked by default, last two to three seconds:
-one stretch, where a whole track gives sixteen.
+From recordings with known genres (see `benchmarks.labelled`), seven of each genre are learned and
+three of other groups are judged, by the code that `train` and the decisions use; again with other
+recordings for each seed. A random guess among ten genres is right in 0.10. The clips of
+gtzan-curated, which are asked by default, last two to three seconds: one stretch, where a whole
+track gives sixteen.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python -m benchmarks.page [DATA_DIR [TRACKS]]
 
-The library is made in DATA_DIR if it is not there (3 GB for 100,000 tracks). A view takes from the click to its
-first content in Chromium, the middle of five.
+The library is made in DATA_DIR if it is not there (3 GB for 100,000 tracks). A view takes from the
+click to its first content in Chromium, the middle of five.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Pictures of each view of the page, in both widths, dark and light: `make screenshots`.
 
-They are taken of a library that is made for it: rows without files for the figures, and a few short tracks that can be
-played. All of them land in `.cache/pictures`, those of the documentation in `docs/pictures` as well.
+They are taken of a library that is made for it: rows without files for the figures, and a few short
+tracks that can be played. All of them land in `.cache/pictures`, those of the documentation in
+`docs/pictures` as well.
 
     python -m benchmarks.page_pictures [LIST OF VIEWS]
 """

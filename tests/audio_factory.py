@@ -3,7 +3,8 @@
     make(tmp_path / "song.mp3", "mp3", genre="Rock")
     make(tmp_path / "song.flac", "flac", samples=noise)
 
-Tags are written by mutagen, so that what our code reads was written by another. `decode` gives the samples back.
+Tags are written by mutagen, so that what our code reads was written by another. `decode` gives the
+samples back.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ T = TypeVar("T")
 def heard(data_dir: Path, make_techno: Callable[..., Path], kept_in: Path) -> Path:
     """Give a data folder the database of a dry run over the test music, so that later runs never load the model.
 
-    What was heard belongs to the audio, so it holds for every copy of the same music. It is heard once, by whichever of
-    the processes that share the work comes first.
+    What was heard belongs to the audio, so it holds for every copy of the same music. It is heard
+    once, by whichever of the processes that share the work comes first.
     """
     folder = (kept_in.parent if "PYTEST_XDIST_WORKER" in os.environ else kept_in) / "heard"
     kept = folder / "library.sqlite3"

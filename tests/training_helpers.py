@@ -30,7 +30,8 @@ ORIGIN = {"source": "tags", "labels": "tags", "paths": []}
 def library(data_dir: Path, kept_in: Path, target: Path) -> Path:
     """Give a test the library, and its data folder what was heard in it.
 
-    Genre/artist/track.flac; the genre stands in the tags. What was heard belongs to the audio, so it holds for copies.
+    Genre/artist/track.flac; the genre stands in the tags. What was heard belongs to the audio, so
+    it holds for copies.
     """
     kept = (kept_in.parent if "PYTEST_XDIST_WORKER" in os.environ else kept_in) / "genres"
     with install.exclusive(kept, lambda: None):

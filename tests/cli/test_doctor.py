@@ -150,7 +150,8 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
             known.run, track.path, track.payload_hash, field, field, model="m", reason=recorded("r")
         )
     settings = load(data_dir=tmp_path)
-    # The run belongs to this very process, which is alive and so may still be at work, but asks from another store.
+    # The run belongs to this very process, which is alive and so may still be at work, but asks
+    # from another store.
     found = {finding.check: finding for finding in storage.database(settings, ())}
     assert "1 track known, 1 heard, 1 decided, 0 failed, 1 write" in found["database"].found
     assert found["integrity"].state is State.OK

@@ -141,7 +141,8 @@ def test_a_lease_that_ran_out(store: Store) -> None:
     store.jobs.add(SERVICE, [job("song")])
     assert claim(store, lease_s=-1, who=OTHER) == "song"
     assert claim(store, lease_s=-1) == "song"
-    # The clock was set, or the machine slept, while we were at it: that is no reason to begin it once more.
+    # The clock was set, or the machine slept, while we were at it: that is no reason to begin it
+    # once more.
     assert claim(store) is None
 
 

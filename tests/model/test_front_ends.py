@@ -45,7 +45,8 @@ def test_frames_equal_those_of_the_original_implementation(clip: str) -> None:
     stored = reference("musicnn.npz")
     expected = stored[f"{clip}|logmel_head"]
     frames = whole_track(stored[f"{clip}|waveform_head"], MUSICNN)[: len(expected)]
-    # the head was cut off the frames of the whole clip, so its last frame hears what comes after the cut
+    # the head was cut off the frames of the whole clip, so its last frame hears what comes after
+    # the cut
     assert np.abs(frames[:-1] - expected[:-1]).max() < 2e-6
 
 

@@ -30,7 +30,8 @@ class Shop(ThreadingHTTPServer):
         version: the ETag of all of them.
         breaks: after how many bytes each of the next answers breaks off.
         status: what it answers instead, if not 0.
-        slow: sends what it has a byte at a time, with this many seconds between two; 0 sends at once.
+        slow: sends what it has a byte at a time, with this many seconds between two; 0 sends at
+            once.
         slow_headers: whether the headers come so too.
         headers: further ones.
         ignores_parts: whether it sends all of a file when it is asked for a part.

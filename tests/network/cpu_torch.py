@@ -1,7 +1,8 @@
 """Installs PyTorch for the CPU with the pip of the Python that runs this.
 
-On Linux x86-64 the package index has the build with CUDA, which brings gigabytes. The one for the CPU has a version
-that ends in `+cpu`; PyTorch's own index has it, and so may the places that pip is configured with.
+On Linux x86-64 the package index has the build with CUDA, which brings gigabytes. The one for the
+CPU has a version that ends in `+cpu`; PyTorch's own index has it, and so may the places that pip is
+configured with.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """`make test-pythons`: the tests of `test_whole_program.py` under every Python that is found here.
 
-Each Python has a virtual environment of its own in `.cache/pythons`, with the newest dependencies that pyproject.toml
-allows. The oldest has a second one with the lowest, so each lower bound is a release that was tried. The Pythons that
-the project supports, and the next one, are named if they are not here. If the dependencies cannot be installed under a
-Python that is newer than the supported ones, that is told and is no failure.
+Each Python has a virtual environment of its own in `.cache/pythons`, with the newest dependencies
+that pyproject.toml allows. The oldest has a second one with the lowest, so each lower bound is a
+release that was tried. The Pythons that the project supports, and the next one, are named if they
+are not here. If the dependencies cannot be installed under a Python that is newer than the
+supported ones, that is told and is no failure.
 
-With `--record`, `tried.toml` gets the versions that passed; `test_dependencies.py` compares it with pyproject.toml.
+With `--record`, `tried.toml` gets the versions that passed; `test_dependencies.py` compares it with
+pyproject.toml.
 """
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ def record(trials: list[Trial]) -> str:
 def plan(pythons: list[Interpreter]) -> tuple[list[Trial], list[tuple[int, int]]]:
     """What to try with these Pythons, and which minor versions are missing.
 
-    The lowest dependencies are tried with the oldest supported Python alone: they have no wheels for later ones.
+    The lowest dependencies are tried with the oldest supported Python alone: they have no wheels
+    for later ones.
     """
     minors = {python.minor for python in pythons}
     missing = [minor for minor in (*supported(), next_python()) if minor not in minors]

@@ -46,7 +46,8 @@ def find(candidates: Sequence[Path] | None = None) -> list[Interpreter]:
     """The newest CPython release of each minor version that the project accepts, oldest first.
 
     Args:
-        candidates: programs to ask; None looks for them in PATH, among pyenv's versions and where uv knows some.
+        candidates: programs to ask; None looks for them in PATH, among pyenv's versions and where
+            uv knows some.
     """
     found: dict[tuple[int, int], Interpreter] = {}
     for path in dict.fromkeys(_candidates() if candidates is None else candidates):

@@ -1,7 +1,8 @@
 """A little of everything, as its users start it; `make test-pythons` runs this under every Python that it finds.
 
-What breaks with another Python or another release of a dependency mostly breaks at once, so one pass through each part
-is enough: open and decode every container, tag, undo, train, watch, and the plugin.
+What breaks with another Python or another release of a dependency mostly breaks at once, so one
+pass through each part is enough: open and decode every container, tag, undo, train, watch, and the
+plugin.
 """
 
 from __future__ import annotations
