@@ -1,4 +1,4 @@
-"""How many different answers the tracks of an album get, one by one and together, and which outliers survive.
+"""How many answers the tracks of an album get, one by one and together, and which outliers survive.
 
     python -m benchmarks.albums FOLDER
 

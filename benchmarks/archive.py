@@ -1,4 +1,4 @@
-"""What an archive costs: listing, the database at a million rows, and where a cluster saturates first.
+"""What an archive costs: listing, the database at a million rows, and the first limit of a cluster.
 
     python -m benchmarks.archive listing [NAMES]
     python -m benchmarks.archive database [ROWS]

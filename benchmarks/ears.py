@@ -1,4 +1,4 @@
-"""What both ears cost against one before its dead filters were left out: `python -m benchmarks.ears`.
+"""What both ears cost against one before we left out its dead filters: `python -m benchmarks.ears`.
 
 The same 16 windows of a synthesised track, in turns within one run, on one thread each: mel and
 network, as the models `musicnn-yamnet` and `musicnn` take them. Trust the ratio more than the

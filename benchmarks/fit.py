@@ -1,4 +1,4 @@
-"""Fit how the default model's two ears are heard: background levels, heads, the music test, and the calibration.
+"""Fits the default model's two ears: background levels, heads, music test and calibration.
 
     python -m benchmarks.fit LABELLED [--check] [--no-report]
 
@@ -40,7 +40,7 @@ def made(bench: Bench, group: HeldOut, source: HeldOut) -> bytes:
 
 
 def choose_sharpness(bench: Bench, group: HeldOut, source: HeldOut) -> float:
-    """Choose the exponent by which scores are closest to the share that is right, both for groups and for sources."""
+    """Choose the exponent that fits scores to the share of right ones, in groups and in sources."""
     judged = bench.data.is_music & (bench.data.genre != NO_TRUTH)
 
     def error(sharpness: float) -> float:

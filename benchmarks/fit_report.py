@@ -1,4 +1,4 @@
-"""What `benchmarks.fit` prints: how right the default model is on recordings that the fit did not have."""
+"""What `benchmarks.fit` prints: how right the default model is on recordings outside the fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Background levels, heads and the music test of the default model, from recordings with known genres.
+"""Background levels, heads and music test of the default model, from recordings with known genres.
 
 Everything is in closed form, or Newton's method to its end, so that the result does not depend on
 where it stopped.
@@ -25,10 +25,10 @@ AXES = 150
 FEWEST = 8
 """Recordings of a genre from which on a source teaches it."""
 BALANCE = 0.5
-"""A genre's recordings weigh (others / its own) ** BALANCE: between as often as they come, and all alike."""
+"""A genre's recordings weigh (others / its own) ** BALANCE: between by number and all alike."""
 MUSIC_RIDGE = 1.0
 MUSIC_ODDS = 2.0
-"""How much more the music weighs than the other sounds, in the music test: a refused track is the worse mistake."""
+"""Weight of music against other sounds in the music test: refusing a track is the worse mistake."""
 JINGLES = (1, 2, 3, 4)
 """Windows of music, of WINDOWS, in the audio books that are put together for the music test."""
 WINDOWS = 16
@@ -83,7 +83,7 @@ def fit(bench: Bench, train: Flags, untaught: Collection[str] = ()) -> Fitted:
 
 
 def predict(bench: Bench, fitted: Fitted, rows: Flags) -> tuple[Array, Array]:
-    """The probability of music (rows,), and the posterior of each genre (rows, genres) with no sharpness applied."""
+    """The probability of music (rows,), each genre's posterior (rows, genres), not sharpened."""
     lifts = bench.hearing.lifts(bench.levels[rows], fitted.background)
     posterior = bench.hearing.posterior(lifts, head_odds(fitted.head, bench.data.embedding[rows]))
     odds = bench.features[rows] @ fitted.music[:-1] + fitted.music[-1]
@@ -101,7 +101,7 @@ def _by_source(data: Labelled, rows: Flags) -> Array:
 
 
 def _music_test(bench: Bench, train: Flags) -> Array:
-    """A regression of what is labelled as music; each source of music weighs the same, and each of other sounds.
+    """A regression of what is labelled music; sources of music weigh the same, and so do others.
 
     No recording here is an audio book with a jingle, and hardly any is somebody speaking over
     music. So audio books are put together: means over windows, of which most are a reading and the
@@ -122,7 +122,7 @@ def _music_test(bench: Bench, train: Flags) -> Array:
 
 
 def _audio_books(readings: Array, music: Array) -> Array:
-    """Activations of readings with a jingle in them, each reading with every number of windows of music."""
+    """Activations of readings with a jingle, each reading with every number of windows of music."""
     books = []
     for number, reading in enumerate(readings):
         for place, windows in enumerate(JINGLES):
@@ -132,7 +132,7 @@ def _audio_books(readings: Array, music: Array) -> Array:
 
 
 def _head(values: Array, genre: Names, source: Names, hearing: Hearing) -> Array:
-    """One regression for each genre, on one ear's embedding: (dimensions + 1, taught); NaN if no source teaches it.
+    """One regression a genre, on one ear's embedding: (dimensions + 1, taught); NaN if not taught.
 
     A genre is told from the others of the same sources. So nothing is gained by learning how a
     source sounds, as it would be if old records of blues were told from electronic music at 22 kHz.
@@ -159,7 +159,7 @@ def _head(values: Array, genre: Names, source: Names, hearing: Hearing) -> Array
 
 
 def _regression(values: Array, truth: Flags, weights: Array, ridge: float) -> Array:
-    """Logistic regression by Newton's method, to the end: (features + 1,), the last one is added."""
+    """Logistic regression by Newton's method, to the end: (features + 1,), the last is added."""
     inputs = np.hstack([values, np.ones((len(values), 1))])
     penalty = np.append(np.full(values.shape[1], ridge), 1e-6)
     found = np.zeros(inputs.shape[1])

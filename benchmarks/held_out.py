@@ -37,12 +37,12 @@ def by_source(bench: Bench) -> HeldOut:
 
 
 def by_genre(bench: Bench, genres: Collection[str]) -> HeldOut:
-    """Leave one genre after the other out of the head: how it is heard without having been taught."""
+    """Leave one genre after the other out of the head: how is it heard without being taught?"""
     return _held_out(bench, [(bench.data.genre == name, (name,)) for name in genres])
 
 
 def _held_out(bench: Bench, parts: Collection[tuple[Flags, Collection[str]]]) -> HeldOut:
-    """Fit without each part and ask about it; what is no genre of the head's stays in the fit of all else."""
+    """Fit without each part and ask about it; other genres than the head's stay in every fit."""
     data = bench.data
     heard = HeldOut(
         np.zeros(len(data.genre), bool),

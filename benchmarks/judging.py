@@ -1,4 +1,4 @@
-"""How right scores are: what would be written, how often it is right, and whether a score means what it says."""
+"""How right scores are: what would be written, how often it is right, and what a score means."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def curve(truth: tuple[frozenset[str], ...], first: dict[int, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Answers whose scores are close: the mean score, the share that is right, and how many they are."""
+    """Answers with close scores: the mean score, the share that is right, and their number."""
 
     said: float
     right: float

@@ -77,7 +77,7 @@ def groups_of(folder: Path) -> list[str]:
 
 
 def divided(rows: Places, genres: Sequence[str], groups: Sequence[str], seed: int) -> tuple[Places, Places]:
-    """Choose what is learned and what is judged; a group is on one side, and gives one recording of a genre at most."""
+    """Choose what to learn and to judge: each group on one side, at most one recording a genre."""
     dice = np.random.default_rng(seed)
     side: dict[str, str] = {}
     chosen: dict[str, list[int]] = {"judged": [], "learned": []}

@@ -104,7 +104,7 @@ class Bench:
         return self._seconds
 
     def whole_track(self, path: Path) -> float | None:
-        """Seconds of what a script would do: librosa.load, the mel of the whole track for each ear, the same model.
+        """Seconds of a script: librosa.load, mel of the whole track for each ear, the same model.
 
         Returns:
             None if librosa cannot read the file without other programs.
@@ -141,7 +141,7 @@ class Bench:
         return time.perf_counter() - started
 
     def in_a_child(self, path: Path, workers: WorkerPool) -> float:
-        """Seconds to have a track decoded and made into frames by a child process, and these brought here."""
+        """Seconds until a child process has decoded a track into frames and these are here."""
         started = time.perf_counter()
         workers.hear(path, count=self.windows, ears=self._ears).result()
         return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""How quick each view of the page is with 100,000 tracks, and what the server holds: `make bench-page`.
+"""How quick each view of the page is with 100,000 tracks; the server's memory: `make bench-page`.
 
     python -m benchmarks.page [DATA_DIR [TRACKS]]
 

@@ -1,4 +1,4 @@
-"""Make the database of a library that is not there: `python -m benchmarks.page_library DATA_DIR [TRACKS]`.
+"""Makes a database without its music: `python -m benchmarks.page_library DATA_DIR [TRACKS]`.
 
 The rows are as `tag` leaves them: artists with a few albums each, genres that fit the artist,
 scores, embeddings that lie near each other for the same genre, a write for each tag of ours. No

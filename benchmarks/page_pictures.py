@@ -119,7 +119,7 @@ def served(data_dir: Path) -> Iterator[str]:
 
 
 def rows(data_dir: Path, tracks: int) -> None:
-    """A data folder with rows that stand for a large library; their years are made up in the index."""
+    """A data folder with the rows of a large library; the index has made-up years for them."""
     make(data_dir, tracks, windows=1)
     subprocess.run(
         [sys.executable, "-m", "genretagger.shelf"],
@@ -202,7 +202,7 @@ def _small(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Make the libraries if they are not there, and take pictures of all views, or of those that are named."""
+    """Make the libraries if they are missing, and take pictures of all views, or the named ones."""
     large, small = CACHE / "large", CACHE / "small"
     if not (small / "library.sqlite3").exists():
         shutil.rmtree(CACHE, ignore_errors=True)

@@ -81,7 +81,7 @@ class Home:
         return [sys.executable, "-m", "genretagger", *map(str, arguments)]
 
     def run(self, *arguments: str | Path, on: int | None = None) -> tuple[float, float]:
-        """Run the command on so many cores; gives the seconds by the clock, and those of the processor.
+        """Run the command on so many cores; returns its seconds by the clock and of the processor.
 
         Raises:
             RuntimeError: it failed.
@@ -166,7 +166,7 @@ class Bench:
         yield Row("`tag --dry-run --windows auto`", f"{rate:.2f} tracks/s")
 
     def _tag(self, on: int, jobs: int, *options: str) -> tuple[float, float]:
-        """The best of two runs, less what a run over no track takes: tracks a second, and seconds of CPU in all."""
+        """The best of two runs minus a run over no track: tracks a second, and all CPU seconds."""
         found = []
         for _ in range(2):
             with self._home() as (home, music):

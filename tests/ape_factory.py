@@ -1,4 +1,4 @@
-"""Monkey's Audio files, made by hand: FFmpeg only decodes them. All frames are silent, which the format can say."""
+"""Monkey's Audio files, made by hand, since FFmpeg only decodes them. All frames are silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real audio files of every container, made in the test: short tones, encoded by FFmpeg and libsndfile.
+"""Real audio files of every container, made by the test: short tones from FFmpeg and libsndfile.
 
     make(tmp_path / "song.mp3", "mp3", genre="Rock")
     make(tmp_path / "song.flac", "flac", samples=noise)
@@ -42,11 +42,11 @@ FORMATS: dict[str, tuple[str, str, str]] = {
     "eac3": ("eac3", "eac3", ".eac3"),
     "caf": ("caf", "pcm_s16le", ".caf"),
 }
-"""What `make` can make: FFmpeg's muxer and encoder, and the usual extension. libsndfile makes Ogg Vorbis."""
+"""What `make` can make: FFmpeg's muxer, encoder, usual extension. libsndfile makes Ogg Vorbis."""
 
 _BLOCK_FRAMES = 4096
 _ID3_READERS = {"wav": "wave", "aiff": "aiff", "dsf": "dsf"}
-"""Modules of mutagen for the containers with ID3v2 inside; their classes are the same in capitals."""
+"""Modules of mutagen for containers with ID3v2 inside; their classes are the same in capitals."""
 
 
 def tone(seconds: float, rate_hz: int = 44100, pitch_hz: float = 440.0) -> npt.NDArray[np.float32]:
@@ -130,7 +130,7 @@ def make_dsf(
     artist: str | None = "An artist",
     id3_version: int = 4,
 ) -> Path:
-    """Make a mono DSF file: FFmpeg has no encoder, and one-bit audio is large, so that it stands apart from `FORMATS`.
+    """Make a mono DSF file, as FFmpeg cannot. One-bit audio is large, so it is not in `FORMATS`.
 
     Args and returns: as `make`.
     """
@@ -192,7 +192,7 @@ def _tag(path: Path, kind: str, genres: list[str], title: str | None, artist: st
 
 
 def decode(path: Path | BinaryIO) -> bytes:
-    """All samples of a file as its decoder gives them; the demuxer is the one of the file's kind."""
+    """All samples of a file as its decoder gives them; the demuxer is that of the file's kind."""
     data = path.read_bytes() if isinstance(path, Path) else path.read()
     kind = kind_of(io.BytesIO(data))
     if kind is None:

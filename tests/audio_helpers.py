@@ -1,4 +1,4 @@
-"""What the tests of decoding share: a signal that tells the time, and the calls with the default model's numbers."""
+"""Shared by the tests of decoding: a signal that tells the time, and the default model's calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHARED = Path(__file__).resolve().parents[1] / "../shared"
 
 
 def clock(seconds: float, rate_hz: int = 44100) -> npt.NDArray[np.float32]:
-    """A tone for each second, with noise that makes every moment different; the same at each rate but for the noise."""
+    """A tone for each second; noise makes every moment different, and only it differs by rate."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     tones = 0.3 * np.sin(2 * np.pi * (200 + 50 * (time.astype(int) % 60)) * time)
     noise = np.random.default_rng(1).standard_normal(len(time))

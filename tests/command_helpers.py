@@ -1,4 +1,4 @@
-"""What the tests of whole runs share: a database that heard the test music, running commands, looks at folders."""
+"""Shared by the tests of whole runs: a database that heard the test music, commands, folders."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def heard(data_dir: Path, make_techno: Callable[..., Path], kept_in: Path) -> Path:
-    """Give a data folder the database of a dry run over the test music, so that later runs never load the model.
+    """Give a data folder the database of a dry run over the test music: later runs load no model.
 
     What was heard belongs to the audio, so it holds for every copy of the same music. It is heard
     once, by whichever of the processes that share the work comes first.
@@ -128,7 +128,7 @@ def failures(data_dir: Path) -> list[str]:
 
 
 def snapshot(folder: Path) -> dict[bytes, Json]:
-    """Every entry below a folder: bytes, links, modes and all time stamps of files; looking changes none of them."""
+    """Every entry below a folder: bytes, links, modes, all times; looking changes none of them."""
     return {os.fsencode(path.relative_to(folder)): look(path) for path in folder.rglob("*")}
 
 
@@ -235,7 +235,7 @@ def alive(process_id: int) -> bool:
 
 @contextlib.contextmanager
 def beside(work: Callable[[T, Future[None]], None], argument: T) -> Iterator[None]:
-    """Run a function in a thread meanwhile; it gets a future that is done when it is no longer needed."""
+    """Run a function in a thread; its argument is a future that is done when it should end."""
     over: Future[None] = Future()
     thread = threading.Thread(target=work, args=(argument, over))
     thread.start()

@@ -1,4 +1,4 @@
-"""What many tests share: the real model, music that the tests synthesise, a place for data, the real command."""
+"""Shared by many tests: the real model, synthesised music, a place for data, the real command."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _no_configuration_of_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.fixture(scope="session")
 def wheel() -> Path:
-    """The wheel of musicnn, fetched once; that of YAMNet, which the default model needs as well, lies beside it."""
+    """The wheel of musicnn, fetched once, beside that of YAMNet: the default model needs both."""
     return [_fetched(each) for each in (YAMNET, MUSICNN)][-1]
 
 
@@ -101,7 +101,7 @@ def data_dir(tmp_path: Path, model: InstalledModel) -> Path:
 
 
 def techno(seconds: float = 12.0) -> npt.NDArray[np.float32]:
-    """Synthesise what the default model takes for techno: a kick on every beat, hi-hats, a saw bass, a pumping pad.
+    """Synthesise techno for the default model: a kick on each beat, hi-hats, saw bass, pumping pad.
 
     Returns:
         (samples,) float32 at 44.1 kHz, always the same.
@@ -174,7 +174,7 @@ def store(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def make_techno(techno_samples: npt.NDArray[np.float32]) -> Callable[..., Path]:
-    """Make a music file that the default model has a genre for: `make_techno(path, "mp3", genre=None)`."""
+    """Make music with a genre for the default model: `make_techno(path, "mp3", genre=None)`."""
 
     def made(path: Path, kind: str = "flac", **options: Any) -> Path:
         return make(path, kind, samples=techno_samples, **options)
@@ -198,7 +198,7 @@ class Ended:
 
 @pytest.fixture
 def genretagger(tmp_path: Path) -> Callable[..., Ended]:
-    """Run the real command: `genretagger("tag", folder, "--json")`; its data lies in tmp_path / "data"."""
+    """Run the real command: `genretagger("tag", folder, "--json")`; data: tmp_path / "data"."""
 
     def run(*arguments: str | bytes | Path, **environment: str) -> Ended:
         ended = subprocess.run(

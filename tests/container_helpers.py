@@ -1,4 +1,4 @@
-"""A start as in a container: another user without a name, HOME or capabilities, on a system that is read-only."""
+"""A start as in a container: a user without name, HOME or capabilities, on a read-only system."""
 
 from __future__ import annotations
 

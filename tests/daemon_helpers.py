@@ -149,7 +149,7 @@ class Watcher:
 
 
 def tagged_once(data_dir: Path, songs: set[Path]) -> None:
-    """Assert that the history has one write for each file, and that each has the genres that were written."""
+    """Assert that the history has one write for each file, and each file its written genres."""
     written = [write for write in helpers.writes(data_dir) if write.state is WriteState.DONE]
     assert Counter(write.path for write in written) == Counter(dict.fromkeys(songs, 1))
     for write in written:
@@ -157,7 +157,7 @@ def tagged_once(data_dir: Path, songs: set[Path]) -> None:
 
 
 def in_a_namespace(script: str, *arguments: str | Path, mounts: bool = False, mapped: bool = True) -> str:
-    """Run a Python script as root of a user namespace of its own, or as the real root (`mapped=False`)."""
+    """Run a Python script as root of its own user namespace, or as real root (`mapped=False`)."""
     command = [
         "unshare",
         *(["--map-root-user"] if mapped else []),

@@ -48,7 +48,7 @@ class Place:
         return Store.open(self.address, **options)
 
     def execute(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
-        """Run plain SQL behind genretagger's back, without the checks of foreign keys; gives the rows."""
+        """Run plain SQL behind genretagger's back, without checks of foreign keys; gives rows."""
         url = f"sqlite:///{self.address}" if self.is_file else str(self.address)
         engine = create_engine(url, poolclass=NullPool)
         with engine.begin() as connection:
@@ -60,7 +60,7 @@ class Place:
 
 @functools.cache
 def empty_database() -> bytes:
-    """An SQLite file with all tables and no rows: to run the migrations takes a tenth of a second."""
+    """An SQLite file with all tables and no rows: the migrations take a tenth of a second."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "library.sqlite3"
         Store.open(path).close()

@@ -1,4 +1,4 @@
-"""Small ONNX files with the inputs and outputs of published models, made in the test; their weights mean nothing."""
+"""Small ONNX files with the inputs and outputs of published models; their weights mean nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def backbone(
     opset: int = 17,
     scale: float = 1.0,
 ) -> Path:
-    """A model that hears the mean over the frames: names as others report them of Essentia's ONNX files.
+    """A model that hears the mean over the frames, with names as in Essentia's ONNX files.
 
     Args:
         path: where to.
@@ -61,7 +61,7 @@ def backbone(
 
 
 def head(path: Path, *, embedding: int, labels: int, activation: str = "Softmax", opset: int = 17) -> Path:
-    """A model that eats embeddings, with a penultimate layer as a second output, as Essentia's heads have."""
+    """A model that takes embeddings, with a penultimate second output, like Essentia's heads."""
     dice = np.random.default_rng(6)
     constants = [
         numpy_helper.from_array(dice.normal(0, 0.3, (embedding, 100)).astype(np.float32), "w1"),

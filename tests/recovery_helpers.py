@@ -1,4 +1,4 @@
-"""What the tests of recovery share: what is settled at the end, and a pipeline over a given store and children."""
+"""Shared by the tests of recovery: checks of the end, and a pipeline over a store and children."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def done(data_dir: Path) -> list[str]:
 
 
 def settled(data_dir: Path, music: Path, songs: list[Path]) -> None:
-    """Assert that everything is tagged once, that the history says so, and that nothing is left over."""
+    """Assert that everything is tagged once, as the history says, and nothing is left over."""
     assert sorted(done(data_dir)) == [song.name for song in songs]
     assert all(helpers.genres_of(song) for song in songs)
     assert [write for write in helpers.writes(data_dir) if write.state is WriteState.PENDING] == []

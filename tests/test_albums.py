@@ -1,4 +1,4 @@
-"""Tracks of one album are decided together: real files, a real database, and what the model said of them made up.
+"""Tracks of one album are decided together: real files and database, made-up model output.
 
 The activations are put into the database beforehand, so nothing here is listened to: a track is
 known by its audio.

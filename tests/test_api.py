@@ -1,4 +1,4 @@
-"""The public API: a handful of names, light to import, and the example of its page runs as it stands."""
+"""The public API: a handful of names, light to import; the example of its page runs as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`windows = auto`: as many windows as the decision needs, and the same ones however many files are on their way."""
+"""`windows = auto`: as many as the decision needs, the same however many files are under way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_was_heard_in_stages_is_in_the_order_of_the_track() -> None:
 
 @pytest.fixture
 def folder(music: Path, techno_samples: npt.NDArray[np.float32]) -> Path:
-    """A minute and a half that stays what it is, one that changes to noise and back, and a short one."""
+    """A minute and a half of steady music, one that turns to noise and back, and a short one."""
     rate_hz = 44100
     loop = np.resize(techno_samples, 96 * rate_hz)
     dice = np.random.default_rng(4)

@@ -1,4 +1,4 @@
-"""Real recordings: music gets the genre that a listener would give, and what is no music stays as it is."""
+"""Real recordings: music gets the genre a listener would give; other sounds stay untouched."""
 
 from __future__ import annotations
 

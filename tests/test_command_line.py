@@ -1,4 +1,4 @@
-"""The command line as a whole: every command explains itself, stands in the documentation, and answers quickly."""
+"""The command line as a whole: every command has help and documentation, and answers quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Other users, read-only systems, no home, no cache, little memory: each works, or ends once with one clear line."""
+"""Other users, read-only systems, no home or cache, little memory: it works, or says why."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def old(
     make_techno: Callable[..., Path],
     techno_samples: npt.NDArray[np.float32],
 ) -> Settings:
-    """Settings of a library that `musicnn` heard: one track that it tagged, and one that it decided nothing for."""
+    """Settings of a library that `musicnn` heard: it tagged one track, and not another one."""
     folder = data_dir / "models" / one_ear.name
     folder.mkdir()
     for file in one_ear.folder.iterdir():

@@ -1,4 +1,4 @@
-"""Imports point downward only: rooms do not import their siblings, and no two files import each other."""
+"""Imports point downward only: rooms import no siblings, and no two files import each other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BESIDE = {
     *(("cli", "daemon"), ("cli", "archive"), ("cli", "web"), ("web", "daemon")),
     *(("__main__", "cli"), ("__main__", "daemon")),
 }
-"""The few that may import a neighbour, as (who, whom): the ground, and the command that starts the others."""
+"""The few that may import a neighbour, as (who, whom): the ground, and the main command."""
 
 PLUGINS_MAY = {"beets", "causes", "cli", "config", "errors", "sentences", "text", "types", "vocabulary"}
 """Rooms that a plugin may use: its own front end, the progress bar, and the ground."""
@@ -56,7 +56,7 @@ def _room(module: str) -> str:
 
 
 def _imports(path: Path, package: str = "genretagger") -> Iterator[str]:
-    """Give the modules of a package that a file imports, inside functions too; imported names count as modules."""
+    """Give the modules of a package that a file imports, in functions too; names are modules."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == package)
@@ -84,7 +84,7 @@ def _graph(root: Path, files: list[Path], package: str) -> dict[str, set[str]]:
 
 
 def _circles(graph: Mapping[str, set[str]]) -> list[tuple[str, ...]]:
-    """Give the circles of a graph, each once: take away what imports nothing that is left, until nothing changes."""
+    """Give each circle of a graph once: remove what imports nothing left, until nothing changes."""
     left = {module: set(imported) for module, imported in graph.items()}
     while leaves := [module for module, imported in left.items() if not imported & left.keys()]:
         for module in leaves:

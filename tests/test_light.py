@@ -1,4 +1,4 @@
-"""What only listens loads no librosa, numba or scipy: not the commands, not the service, not their child processes."""
+"""What only listens loads no librosa, numba or scipy: no command, service, or child process."""
 
 from __future__ import annotations
 

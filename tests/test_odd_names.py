@@ -1,4 +1,4 @@
-"""Names in a folder that lead to no music file, by real commands: they are passed over, quietly, and never opened."""
+"""Names in a folder that lead to no music file, by real commands: passed over and never opened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DANGLING = 3000
 
 
 def _odd(music: Path) -> None:
-    """A checked-out git-annex library without its content, a link circle, a FIFO, a socket, a device."""
+    """A git-annex library without its content, a link circle, a FIFO, a socket, a device."""
     for number in range(DANGLING):
         folder = music / f"album {number % 7}"
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tagging goes on where the database holds something odd: what cannot be read is found out again."""
+"""Tagging goes on if the database holds an odd row: what cannot be read is found out again."""
 
 from __future__ import annotations
 

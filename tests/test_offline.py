@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 def test_the_runtime_of_the_model_sends_and_keeps_nothing(
     genretagger: Command, make_techno: Callable[..., Path], music: Path, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    """Where its packages send usage events, they begin with a device's number below the home folder."""
+    """Where packages send usage events, they first keep a device's number in the home folder."""
     song = make_techno(music / "song.flac")
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,4 @@
-"""Several genretaggers on one folder and one database: nothing is written twice, and no undo is lost."""
+"""Several genretaggers on one folder and database: no write happens twice, no undo is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def at_once(data_dir: Path, *commands: tuple[str | Path, ...]) -> list[helpers.R
 
 
 def agree(data_dir: Path, songs: list[Path], old: bytes) -> dict[Path, list[StoredWrite]]:
-    """Assert that the history of each file leads from what it was to what it is, with no step missing or done twice."""
+    """Assert that each file's history leads from the first to the last state without a gap."""
     history: dict[Path, list[StoredWrite]] = {song: [] for song in songs}
     for write in helpers.writes(data_dir):
         assert write.state in {WriteState.DONE, WriteState.UNDONE, WriteState.ABANDONED}

@@ -1,4 +1,4 @@
-"""One clip → a row in the database → a genre in the file; then the ways in which that may not be."""
+"""One clip → a row in the database → a genre in the file; then the ways in which it may fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the genres that a file has already: kept, replaced, added to; and what is protected."""
+"""What happens to genres that a file has: they are kept, replaced, added to, or protected."""
 
 from __future__ import annotations
 

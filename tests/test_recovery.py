@@ -1,4 +1,4 @@
-"""Interruptions: Ctrl-C, a service manager's stop, kills of the command and of its children, two commands at once.
+"""Interruptions: Ctrl-C, a service manager's stop, kills of command and children, two commands.
 
 Whatever happens and whenever: a file is as it was or fully written, the history says which, nothing
 is left over, and the next run goes on from there.
@@ -290,7 +290,7 @@ def test_a_disk_that_fails_after_the_swap(
     failing: dict[str, int],
     parent_too: bool,
 ) -> None:
-    """The copy cannot be removed, or the swap cannot be taken back: the write is settled by whoever can."""
+    """The copy cannot be removed, or the swap not taken back: a later run settles the write."""
     song = make_techno(music / "song.flac")
     options = helpers.settings(heard)
     command = [sys.executable, "-c", _FAILING.format(failing=failing)]

@@ -1,4 +1,4 @@
-"""The command itself is killed at the system calls by which it keeps its history: a restart settles everything."""
+"""The command is killed at the system calls that keep its history: a restart settles everything."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Tagging:
         return found
 
     def survives(self, call: str, number: int) -> bool:
-        """Kill it before a call, start it again, assert that all is well; say whether the file was written by then."""
+        """Kill it before a call, restart it, check all; returns whether the file was written."""
         status = self.run("--output=/dev/null", f"--trace={call}", f"--inject={call}:signal=KILL:when={number}")
         assert status in (-signal.SIGKILL, 128 + signal.SIGKILL)
         killed = self.song.read_bytes()

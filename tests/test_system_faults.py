@@ -1,4 +1,4 @@
-"""What the system fails at is told, and neither kept with the file nor held against it: the next try succeeds."""
+"""Faults of the system are reported, and not kept with the file: the next try succeeds."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 UNAMBIGUOUS = st.text(
     st.characters(exclude_categories=(), exclude_characters=["\\", "\xad", *map(chr, range(0x80, 0xA0))])
 )
-"""Without what is shown like something else: a backslash as it is, and controls like the undecodable byte they are."""
+"""Without text that looks like another: a plain backslash, controls like undecodable bytes."""
 
 _ESCAPE = re.compile(r"\\(?:x(..)|u(....)|U(........)|([ntr]))")
 

@@ -1,4 +1,4 @@
-"""The genres of a track over time, and its picture: from one file through child process and model."""
+"""The genres of a track over time, and its picture: from file through child to model."""
 
 from __future__ import annotations
 

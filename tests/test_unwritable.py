@@ -1,4 +1,4 @@
-"""Files that this user may not write: left alone and told so, by real commands and on real mounts."""
+"""Files that this user may not write: left alone with a message, on real mounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A library of synthesised genres that the default model has heard once, whichever test comes first."""
+"""A library of synthesised genres that the default model hears once, in whichever test is first."""
 
 from __future__ import annotations
 

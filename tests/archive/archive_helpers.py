@@ -1,4 +1,4 @@
-"""Music for archives, what `tag` makes of it on one machine, and what a database says of all writes."""
+"""Music for archives, what `tag` makes of it on one machine, and all writes in a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Ray cluster of three nodes; a worker, a node and the driver are killed at random times, round after round.
+"""A Ray cluster of three nodes; each round kills a worker, a node or the driver at a random time.
 
 Nothing may be lost, done twice or damaged, and the genres must be those that `tag` gives on one
 machine. `make archive-kills` does it with 2,000 tracks and ten rounds; `ARCHIVE_SEED` repeats a

@@ -1,4 +1,4 @@
-"""`tag --plan` and `apply`: nothing is written before its owner said so, and only into what the plan speaks of."""
+"""`tag --plan` and `apply`: they write only after the owner agrees, and only what is planned."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_without_a_terminal_nobody_is_asked(genretagger: Command, plan: Path, mu
 
 
 def answered(plan: Path, data_dir: Path, answer: bytes, meanwhile: Callable[[], object]) -> tuple[int, bytes]:
-    """Apply a plan on a terminal: do something while the question stands there, answer; gives the end and all shown."""
+    """Apply a plan on a terminal: act while it asks, answer; returns the end and the output."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "genretagger", "apply", plan],

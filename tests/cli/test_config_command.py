@@ -17,7 +17,7 @@ Command = Callable[..., Any]
 
 
 def defaults() -> dict[str, Any]:
-    """Every option as it is where nothing is set, here and now: the data folder depends on the environment."""
+    """Every option with nothing set, here and now: the data folder depends on the environment."""
     return Settings.model_construct().model_dump()
 
 

@@ -1,4 +1,4 @@
-"""What writes nothing does not so much as open a music file for writing: seen in a trace of its system calls."""
+"""What writes nothing never opens a music file for writing: a trace of system calls shows it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHANGES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE")
 
 
 def calls_on(folder: Path, data_dir: Path, log: Path, *arguments: str | Path) -> list[str]:
-    """Run the command, its children included, and give its calls that open or change something in a folder."""
+    """Run the command with its children; returns its calls that open or change files somewhere."""
     command = ["strace", "-ff", "--seccomp-bpf", "-qq", "-y", f"--output={log}", f"--trace={_CALLS}"]
     done = subprocess.run(
         [*command, sys.executable, "-m", "genretagger", *arguments],

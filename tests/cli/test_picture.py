@@ -1,4 +1,4 @@
-"""`genretagger picture` and `show --over-time`: pictures of the real command, and the rows of the terminal."""
+"""`genretagger picture` and `show --over-time`: real pictures, and the rows of the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`genretagger service`: the units, whatever the folders are called, and what systemd is asked to do."""
+"""`genretagger service`: the units, whatever the folders' names, and the calls of systemd."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_show_changes_nothing(genretagger: Command, tmp_path: Path) -> None:
 
 @pytest.fixture
 def systemctl(tmp_path: Path) -> Path:
-    """A program in the place of systemctl, which has no session to talk to here: it notes what it is asked."""
+    """A substitute for systemctl, which has no session to talk to here: it notes its calls."""
     program = tmp_path / "bin" / "systemctl"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(tmp_path / "asked"))}\nexit ${{FAIL:-0}}\n')

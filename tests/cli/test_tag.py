@@ -291,7 +291,7 @@ def test_a_hostile_folder(genretagger: Command, heard: Path, hostile: Path, tmp_
 
 
 def people_may_read(text: str) -> None:
-    """Assert that a text is ours alone: no traceback, no library's words, nothing that a terminal obeys."""
+    """Assert that a text is only ours: no traceback, no library's words, no terminal codes."""
     assert "Traceback" not in text
     assert "Warning" not in text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
@@ -346,7 +346,7 @@ def test_a_terminal_sees_a_bar_and_safe_names(heard: Path, music: Path, make_tec
 
 
 def test_a_pipe_that_closes_early(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
-    """`genretagger tag --json … | head -1`: it ends quietly, and what is not written is not half written."""
+    """`genretagger tag --json … | head -1`: it ends quietly, and leaves nothing half written."""
     for number in range(4):
         make_techno(music / f"{number}.flac")
     with helpers.Running("tag", "--json", music, data_dir=heard) as running:

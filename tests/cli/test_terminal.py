@@ -20,7 +20,7 @@ MakeTechno = Callable[..., Path]
 
 
 def run(*arguments: str | os.PathLike[str], data: Path, terminal: str, columns: int = 80) -> tuple[int, str, str]:
-    """Run a command with a terminal as one of its streams, and give its status, the terminal's text and the pipe's.
+    """Run a command with a terminal as one stream; gives status, and text of terminal and pipe.
 
     Args:
         arguments: of `genretagger`.

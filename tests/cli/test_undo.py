@@ -1,4 +1,4 @@
-"""The real `genretagger undo`: what was there before comes back exactly, and what the owner did since stays."""
+"""The real `genretagger undo`: the earlier genre comes back exactly; the owner's own one stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeTechno = Callable[..., Path]
 
 
 def raw_genre(path: Path) -> Any:
-    """The genre as it is stored: the frame of an ID3 tag byte for byte, or the comments with their keys, in order."""
+    """The stored genre: the frame of an ID3 tag in bytes, or comments with keys, in order."""
     if path.suffix == ".mp3":
         data = path.read_bytes()
         start = data.index(b"TCON")

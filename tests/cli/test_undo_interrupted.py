@@ -1,4 +1,4 @@
-"""An undo that was interrupted, and asked for once more, goes on; it does not put back what it has taken away."""
+"""An interrupted undo goes on if it is run again; it does not put back what it has taken away."""
 
 from __future__ import annotations
 

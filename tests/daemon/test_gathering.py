@@ -1,4 +1,4 @@
-"""When the files of a folder are handled: decided from what arrives there and a clock that the tests turn."""
+"""When the files of a folder are handled, by what arrives there and a clock that the tests set."""
 
 from __future__ import annotations
 

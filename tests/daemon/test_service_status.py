@@ -69,7 +69,7 @@ def test_another_user_is_told_that_it_may_not_ask(heard: Path, music: Path, mode
 
 
 def test_a_follower_hears_what_changes(heard: Path, music: Path, song: bytes) -> None:
-    """The state comes at once, then whenever it changes, until the service ends; nobody has to ask again."""
+    """The state comes at once and after each change, until the service ends; nobody asks again."""
     end = threading.Event()
     with Watcher(music, data_dir=heard) as watcher:
         watcher.wait_for("looked", why="start")

@@ -45,7 +45,7 @@ def activations(windows: int = 16, labels: int = 50, seed: int = 0) -> Activatio
 
 
 def new_store(path: Path) -> Store:
-    """Open a new database without running the migrations each time, which takes a tenth of a second."""
+    """Open a new database without running the migrations, which take a tenth of a second."""
     path.write_bytes(empty_database())
     return Store.open(path)
 

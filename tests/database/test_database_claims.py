@@ -1,4 +1,4 @@
-"""Claims of several services and processes on one queue: each ends, drops and gives back its own."""
+"""Claims of services and processes on one queue: each ends, drops and gives back its own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_job_that_waits_is_nobodys_to_end(store: Store) -> None:
 
 
 def test_a_service_gives_back_what_its_own_processes_had(store: Store) -> None:
-    """As it does after a kill, without waiting for a lease; what another service works on stays as it is."""
+    """As after a kill, without waiting for a lease; another service's work stays untouched."""
     lookalike = Claimant("service%")
     store.jobs.add(SERVICE, [job(name) for name in ("1", "2", "3", "4")])
     whose = (ME, COLLEAGUE, OTHER, Claimant("service2/1"))

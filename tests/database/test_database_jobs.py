@@ -1,4 +1,4 @@
-"""The queue: each file once, in an order, claimed by one; attempts, leases, back-off and quarantine."""
+"""The queue: each file once, in order, claimed by one; attempts, leases, back-off, quarantine."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_no_more_space_is_told_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_claims_of_two_writers_never_overlap(tmp_path: Path) -> None:
-    """Reading before writing inside of one transaction is safe on SQLite, which default transactions are not."""
+    """Reading before writing in one transaction is safe on SQLite; default transactions are not."""
     path = tmp_path / "library.sqlite3"
     with Store.open(path):
         pass

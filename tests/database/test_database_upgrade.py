@@ -74,7 +74,7 @@ def scripts_with(folder: Path, then: str = "") -> Path:
 
 @pytest.fixture
 def populated(tmp_path: Path) -> Path:
-    """A database as the first version left it, filled by plain SQL, so that no later code has a part in it."""
+    """A database as the first version left it, filled by plain SQL and not by any later code."""
     path = tmp_path / "library.sqlite3"
     migrate(path, head="0001")
     field = json.dumps({"values": ["Rock", "Hard Rock"], "raw": ROCK.raw, "form": "ID3v2.4"})

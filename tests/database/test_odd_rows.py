@@ -56,7 +56,7 @@ ODD: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with two rows or more in every table, without the constraints that SQLite would enforce."""
+    """A database with two rows or more per table, without the constraints that SQLite enforces."""
     path = tmp_path_factory.mktemp("odd") / "library.sqlite3"
     with Store.open(path) as store:
         for number, (name, payload) in enumerate(zip(PATHS, HASHES, strict=True)):
@@ -114,7 +114,7 @@ def spoil(database: Path, table: str, column: str, value: object) -> bool:
 
 
 def read_all(store: Store) -> None:
-    """Ask everything that commands ask; what is not of the first row has to be there, whatever that holds."""
+    """Ask everything that commands ask; all but the first row must be there, whatever it holds."""
     assert PATHS[1] in [known.path for known in store.reports.get_all()]
     known = store.reports.get(PATHS[1])
     assert known is not None

@@ -1,4 +1,4 @@
-"""Units of an archive: claimed once, given back when their run is lost, and found by indices at any size."""
+"""Units of an archive: claimed once, given back if their run is lost, found by indices."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def filled(store: Store, rows: int = ROWS) -> None:
 
 
 def test_no_question_of_many_machines_reads_a_whole_table(address: str) -> None:
-    """What claims, look-ups by payload and the failures of the status ask, as the server would answer it.
+    """The server's plans for claims, for look-ups by payload and for the failures of the status.
 
     Counting all jobs, or all units, reads each of these: one row an album, and none of the tracks.
     """

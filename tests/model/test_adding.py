@@ -1,4 +1,4 @@
-"""Models of others: Essentia's published ones by their true cards, heads through backbones, and what is refused."""
+"""Other people's models: Essentia's by their true cards, heads on backbones, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One queue in front of a model: windows of several tracks share batches, and each track gets its own result."""
+"""One queue in front of a model: tracks share batches, and each track gets its own result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Doubling:
-    """Doubles its first input, adds up the second, waits until it may begin, and keeps what it was given."""
+    """Doubles its first input, sums the second, waits until it may begin, and keeps its inputs."""
 
     def __init__(self) -> None:
         self.may_begin = threading.Event()

@@ -56,7 +56,7 @@ def test_every_truncation_is_refused(index: bytes) -> None:
 
 
 def test_damage_is_refused_or_harmless(index: bytes) -> None:
-    """Random damage may hit padding or a number that nobody reads; it never ends in anything but a ModelError."""
+    """Random damage may hit padding or an unused number; otherwise it ends in a ModelError."""
     dice = random.Random(20)
     refused = 0
     for _ in range(400):
@@ -136,7 +136,7 @@ def test_a_small_table_cannot_name_millions_of_variables() -> None:
 
 
 def test_keys_cannot_grow_without_end() -> None:
-    """Each key repeats the one before and adds to it, so that a file of n bytes could name n² of them."""
+    """Each key repeats the one before and adds to it: a file of n bytes could name n² of them."""
     body = b""
     length = 0
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""The numbers that the default model is calibrated with, and the libraries that they are measured on."""
+"""The numbers that calibrate the default model, and the libraries that they are measured on."""
 
 from __future__ import annotations
 

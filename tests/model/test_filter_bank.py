@@ -1,4 +1,4 @@
-"""The numbers of a front end are computed once, kept with the model, and checked like the rest of it."""
+"""A front end's numbers are computed once, kept with the model, and checked like the rest."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_librosa_needs_no_home_and_no_cache(monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.mark.parametrize("name", sorted(FRONT_ENDS))
 def test_no_bank_needs_what_numba_compiled_before(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As in a new environment: numba looks for earlier results in this folder and not beside librosa."""
+    """As in a new environment: numba looks for earlier results here and not beside librosa."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert unpacked(filter_bank.computed.__wrapped__(name), [FRONT_ENDS[name]]) is not None
     assert list(tmp_path.iterdir()) == []

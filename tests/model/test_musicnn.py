@@ -1,4 +1,4 @@
-"""The converted model against the published one: its stored outputs, and its layers computed one by one."""
+"""The converted model against the published one: stored outputs, and each layer by itself."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def normalize(checkpoint: Checkpoint, number: int, values: Any) -> Any:
 
 
 def convolve(checkpoint: Checkpoint, number: int, picture: Any, frames: int, filters: int) -> Any:
-    """(187, bands) → (187, positions, filters), 'same' in time as TensorFlow pads it, 'valid' in frequency."""
+    """(187, bands) → (187, positions, filters); 'same' in time as TensorFlow, 'valid' in bands."""
     width = {0: 38, 1: 67}.get(number, 1 if number < 5 else picture.shape[1])
     name = f"conv2d_{number}" if number else "conv2d"
     kernel = checkpoint.tensor(f"{name}/kernel", (frames, width, 1, filters)).astype(float)
@@ -78,7 +78,7 @@ def convolve(checkpoint: Checkpoint, number: int, picture: Any, frames: int, fil
 
 
 def straightforward(checkpoint: Checkpoint, mel: Any) -> tuple[Any, Any]:
-    """The published graph, layer by layer in float64: (187, 96) → activations (50,) and embedding (200,)."""
+    """The published graph by layers, in float64: (187, 96) → activations (50,), embedding (200)."""
     picture = normalize(checkpoint, 0, mel.astype(float)[..., None])[..., 0]
     front = [
         normalize(checkpoint, number + 1, convolve(checkpoint, number, picture, frames, filters)).max(axis=1)

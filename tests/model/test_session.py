@@ -42,7 +42,7 @@ def card(classes: int = 2, outputs: Any = None, shape: Any = (4, 3)) -> Card:
 
 
 def tiny(path: Path, outputs: dict[str, tuple[str, int]], batch: Any = "n", shape: tuple[Any, ...] = (4, 3)) -> Path:
-    """A model that reduces each window to one number and says it `size` times, through an operation of choice."""
+    """A model that reduces each window to one number, `size` times, by an operation of choice."""
     nodes = [helper.make_node("Flatten", ["in"], ["flat"]), helper.make_node("ReduceMax", ["flat"], ["top"], axes=[1])]
     for name, (operation, size) in outputs.items():
         nodes.append(helper.make_node("Concat", ["top"] * size, [f"{name}-wide"], axis=1))
@@ -162,7 +162,7 @@ def test_a_missing_device_falls_back_aloud(model: InstalledModel, device: str) -
 def test_a_provider_that_fails_to_start_falls_back_aloud(
     model: InstalledModel, mel: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """ONNX Runtime promises CUDA and then cannot load it, as it does where the driver is missing."""
+    """ONNX Runtime promises CUDA and cannot load it, as happens if the driver is missing."""
     if "CUDAExecutionProvider" in available_providers():
         pytest.skip("this machine may have CUDA")
     monkeypatch.setattr(session, "available_providers", lambda: ("CUDAExecutionProvider", CPU))

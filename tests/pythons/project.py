@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT: Mapping[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 EXTRAS = ("beets", "report", "postgresql", "web")
-"""The extras whose ranges are tried. `gpu` needs other hardware; `dev` is only for us, who take the newest."""
+"""The extras to try. `gpu` needs other hardware; `dev` is only for us, who take the newest."""
 
 _CLASSIFIER = "Programming Language :: Python :: 3."
 

@@ -1,4 +1,4 @@
-"""The declared ranges are what was tried, and `make test-pythons` finds the Pythons that start, and no others."""
+"""The declared ranges were tried, and `make test-pythons` finds only Pythons that start."""
 
 from __future__ import annotations
 

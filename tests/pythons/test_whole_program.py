@@ -1,4 +1,4 @@
-"""A little of everything, as its users start it; `make test-pythons` runs this under every Python that it finds.
+"""A little of everything, as users start it; `make test-pythons` runs it under every Python.
 
 What breaks with another Python or another release of a dependency mostly breaks at once, so one
 pass through each part is enough: open and decode every container, tag, undo, train, watch, and the
@@ -31,7 +31,7 @@ Run = Callable[..., str]
 pytestmark = [pytest.mark.pythons, pytest.mark.timeout(900)]
 
 PATIENCE_S = 400.0
-"""For one command: a busy machine, and a Python that compiles all packages when it first meets them."""
+"""For one command: a busy machine, and a Python that compiles all packages on first use."""
 
 TAGGED = ("mp3", "flac", "ogg", "opus", "oggflac", "mp4", "alac", "wav", "aiff", "asf", "wavpack")
 """The containers that `make` writes and that take a genre."""
@@ -39,7 +39,7 @@ TAGGED = ("mp3", "flac", "ogg", "opus", "oggflac", "mp4", "alac", "wav", "aiff",
 
 @pytest.fixture(scope="session")
 def model(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> InstalledModel:
-    """The default model; unlike elsewhere never one from an earlier run, because converting it is tried too."""
+    """The default model, never from an earlier run: the test also covers its conversion."""
     return ModelStore(tmp_path_factory.mktemp("models")).pull(source=wheel)
 
 
@@ -52,7 +52,7 @@ def _one_core(_no_configuration_of_the_owner: None, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def run(data_dir: Path, tmp_path: Path) -> Run:
-    """Run a program of the environment, which ends well, and give what it wrote to standard output."""
+    """Run a program of the environment, which must succeed, and return its standard output."""
 
     def run(name: str, *arguments: str | Path) -> str:
         ended = subprocess.run(

@@ -15,7 +15,7 @@ GENRES = ("Ambient", "Classical", "Electronic", "House", "Jazz", "Metal", "Techn
 
 
 def voice(place: float = 0.0, *, is_music: float = 1.0, is_known: float = 1.0, **scores: float) -> Voice:
-    """A track with these scores, and 0.05 for all other genres; its embedding is at a place on a line."""
+    """A track with these scores and 0.05 for other genres; its embedding is on a line."""
     by_genre = {genre: scores.get(genre, 0.05) for genre in GENRES}
     ranked = dict(sorted(by_genre.items(), key=lambda item: -item[1]))
     grounds = dict.fromkeys(ranked, "")

@@ -1,4 +1,4 @@
-"""Nothing is done again that is known, nothing is kept for the wrong file, and a failure is not for ever."""
+"""What is known is not done again, nothing is kept for the wrong file, and failures pass."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_what_the_owner_changed_stays_theirs_when_the_file_is_moved(
 def test_what_the_owner_chose_stays_when_the_file_goes_to_another_disk(
     settings: Settings, music: Path, make_techno: Callable[..., Path]
 ) -> None:
-    """Another inode: that its genre is neither what was written nor what was there before tells whose it is."""
+    """Another inode: its genre is neither the written nor the earlier one: the owner chose it."""
     song = make_techno(music / "song.flac")
     tag(settings, music)
     tags = mutagen.File(song)
@@ -73,7 +73,7 @@ def test_what_the_owner_chose_stays_when_the_file_goes_to_another_disk(
 def test_what_was_undone_stays_so_when_the_file_goes_to_another_disk(
     settings: Settings, music: Path, make_techno: Callable[..., Path]
 ) -> None:
-    """Its inode changes, and it has no genre that could tell: the undo alone says that the owner wants none."""
+    """Its inode changes, and it has no genre: only the undo shows that the owner wants none."""
     song = make_techno(music / "song.flac")
     tag(settings, music)
     with pipeline(settings) as opened:

@@ -1,4 +1,4 @@
-"""A plan as a file: what is written comes back, and what cannot be used is refused by the number of its line."""
+"""A plan as a file: it reads back as written, and refuses what is wrong by its line's number."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Script:
         self.most_on_their_way = 0
 
     def flow(self, name: str, steps: int = 1, *, must_finish: bool = False) -> Flow[str]:
-        """Wait `steps` times, for the futures `a`, `a2`, `a3` …, and end with what the last one gave."""
+        """Wait `steps` times, for the futures `a`, `a2`, `a3` …, and end with the last result."""
         self.diary.append(f"{name} begins")
         self.on_their_way.add(name)
         self.most_on_their_way = max(self.most_on_their_way, len(self.on_their_way))
@@ -297,7 +297,7 @@ def test_flows_that_follow_and_did_not_begin_are_closed_by_a_stop(script: Script
 
 
 class Albums:
-    """Items such as `a1`, `a2`, `b1`, in groups by their letter; each waits for a future, as does what follows."""
+    """Items such as `a1`, `a2`, `b1`, grouped by letter; each waits for a future, and so on."""
 
     def __init__(self, script: Script, failing: str = "") -> None:
         self.script, self.failing = script, failing

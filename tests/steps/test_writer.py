@@ -1,4 +1,4 @@
-"""What the settings keep us from writing to: said beforehand, and never held against the file later."""
+"""What the settings forbid to write to: reported before, and not held against the file later."""
 
 from __future__ import annotations
 

@@ -338,7 +338,7 @@ def test_no_tag_becomes_2_4_and_goes_again(tmp_path: Path, audio: bytes) -> None
 
 
 def test_a_size_with_a_high_bit_is_not_synchsafe() -> None:
-    """A frame of 400 bytes whose size was written plainly: (0, 0, 1, 144) would be 144 as four times seven bits."""
+    """A frame of 400 bytes with a plain size: (0, 0, 1, 144), as 7-bit bytes, would be 144."""
     frame = b"TXXX" + (400).to_bytes(4, "big") + b"\0\0" + bytes(400)
     assert _frames(4, frame, synchsafe=True) == ([], frame)
     assert _frames(4, frame, synchsafe=False) == ([frame], b"")

@@ -301,7 +301,7 @@ _IN_APEV2 = {
 
 @pytest.mark.parametrize("place", _IN_APEV2)
 def test_the_end_of_an_apev2_tag_is_no_id3v1(tmp_path: Path, audio: bytes, place: str) -> None:
-    """Some readers fall for it, and show nonsense such as "GINGDATE". A genre shows APEv2 instead."""
+    """Some readers take it for ID3v1 and show "GINGDATE". A genre makes them show APEv2 instead."""
     items = _IN_APEV2[place]
     path = song(tmp_path, audio, items)
     data, field = path.read_bytes(), field_of(path)

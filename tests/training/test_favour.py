@@ -60,7 +60,7 @@ def test_every_judged_track_has_its_name(result: TrainingResult) -> None:
 def test_without_torch_the_command_says_which_command_installs_it(
     genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
 ) -> None:
-    """And nothing else imports it: a torch that breaks at import is not noticed by any other command."""
+    """Nothing else imports it: other commands do not notice a torch that breaks at import."""
     learned(data_dir, gathered(data_dir, [known]))
     broken = tmp_path / "broken" / "torch"
     broken.mkdir(parents=True)

@@ -108,7 +108,7 @@ def test_what_does_not_sound_like_music_is_capped() -> None:
 
 
 def two_ears(seed: int = 5, tracks: int = 6) -> tuple[Any, Any, Any]:
-    """A cloud of which the first 16 dimensions are one ear's, and the others a second one's that hears less."""
+    """A cloud: its first 16 dimensions are one ear's, the others a second one's that hears less."""
     values, truth, folds = cloud(tracks=tracks)
     values[:, EARS[0] :] += np.random.default_rng(seed).normal(0, 2, (len(values), EARS[1])).astype(np.float32)
     return values, truth, folds

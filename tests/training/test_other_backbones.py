@@ -118,7 +118,7 @@ def test_the_learned_outputs_are_what_the_formulas_say(data_dir: Path, store: Mo
 
 
 def test_the_mean_of_two_ears_is_what_the_formulas_say(data_dir: Path, store: ModelStore) -> None:
-    """The joined graph against numpy, window by window, and what is derived from the backbone's embedding."""
+    """The joined graph against numpy, by windows, and results from the backbone's embedding."""
     from genretagger.model.listener import Listener
     from genretagger.model.merge import with_learned_head
     from genretagger.model.two_ears import ears

@@ -1,4 +1,4 @@
-"""The hundred labels of the default model, in the order of its output, as its authors published them."""
+"""The hundred labels of the default model, in the order of its output, as published."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that were learned on a backbone of two ears: what their outputs mean, and which cards are refused."""
+"""Models that were learned on a backbone with two ears: their outputs, and refused cards."""
 
 from __future__ import annotations
 

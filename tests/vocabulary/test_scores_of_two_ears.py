@@ -37,7 +37,7 @@ FITTED = EARS._fitted
 
 
 def heard(**levels: float) -> FloatArray:
-    """Activations of music in which nothing stands out, but for these labels of YAMNet (spaces as `_`)."""
+    """Activations of music in which only these labels of YAMNet stand out (spaces as `_`)."""
     return heard_labels({f"yamnet/{name.replace('_', ' ')}": level for name, level in levels.items()})
 
 
@@ -156,7 +156,7 @@ def test_of_two_ears_that_know_a_word_the_one_that_hears_more_is_quoted() -> Non
 
 @pytest.mark.parametrize("ear", ["musicnn", "yamnet"])
 def test_an_ear_that_hears_more_of_everything_says_nothing(ear: str) -> None:
-    """As of a short or dull recording: each witness of that ear at three times its level, and the scores stay."""
+    """As of a short or dull recording: each witness of the ear times three; the scores stay."""
     levels = np.exp(FITTED.background)[None]
     louder = levels * 3
     floors = np.array([witness.floor for witness in HEARING.witnesses])
@@ -211,7 +211,7 @@ def test_it_says_what_it_was_fitted_on() -> None:
 
 
 def synthetic(count: int = 240) -> Labelled:
-    """Recordings of three genres and of speech, from two sources, of which each genre has its own sound."""
+    """Recordings of three genres and of speech, from two sources; each genre has its own sound."""
     random = np.random.default_rng(3)
     genre = np.array(["Rock", "House", "Reggae", "Non-music"])[np.arange(count) % 4]
     activations = random.uniform(0, 0.05, (count, len(LABELS)))
@@ -248,7 +248,7 @@ def test_fitting_gives_the_same_bytes_and_learns() -> None:
 
 
 class TestWhatAHeadLearns:
-    """Rock comes from one source, House from the other; Reggae, which both have, has a sound of its own."""
+    """Rock comes from one source, House from the other; Reggae, in both, has its own sound."""
 
     SIDE, REGGAE = 40, 41
     """Coordinates of the embedding: of how a source sounds, and of Reggae."""
@@ -279,7 +279,7 @@ class TestWhatAHeadLearns:
         return found
 
     def test_it_does_not_learn_how_a_source_sounds(self) -> None:
-        """Told from House, Rock would be the sound of its source; it is only told from Reggae of the same source."""
+        """Compared with House, Rock would be its source's sound; so only Reggae from there counts."""
         slopes = self.slopes(self.data(), "Rock")
         assert slopes.argmax() == self.REGGAE
         assert slopes[self.SIDE] < slopes[self.REGGAE] / 4

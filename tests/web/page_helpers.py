@@ -128,7 +128,7 @@ def serving(data_dir: Path, *options: str, **environment: str) -> Iterator[Serve
 
 @contextlib.contextmanager
 def empty_library(folder: Path) -> Iterator[Server]:
-    """A server for a library with nothing in it, away from the configuration of whoever runs the tests."""
+    """A server for an empty library, without the configuration of the person who tests."""
     nowhere = str(folder / "no-config")
     with serving(folder / "data", XDG_CONFIG_HOME=nowhere, XDG_DATA_HOME=nowhere) as running:
         yield running

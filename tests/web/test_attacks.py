@@ -185,7 +185,7 @@ def test_a_password_opens_the_page_and_nothing_else_does(data_dir: Path) -> None
 
 
 def test_a_wrong_password_a_hundred_times(data_dir: Path) -> None:
-    """After a few tries nobody may try for a while, not even with the right one, however many try at once."""
+    """After a few tries all must wait, even with the right password, however many try at once."""
     with serving(data_dir, GENRETAGGER_PAGE_PASSWORD=PASSWORD) as server:
         began = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: each view, the genres that move while a track plays, and corrections by keyboard alone.
+"""The page in a real Chromium: each view, genres that move as a track plays, keyboard corrections.
 
 Run by `make test-page`.
 """

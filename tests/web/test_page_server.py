@@ -1,4 +1,4 @@
-"""What the page's server gives and does: rows, sound in parts, choices, undo, and the events that open pages hear."""
+"""The page's server: rows, sound in parts, choices, undo, and the events that open pages get."""
 
 from __future__ import annotations
 

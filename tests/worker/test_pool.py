@@ -304,7 +304,7 @@ sys.stdin.read()
 
 
 def test_a_child_whose_parent_died_writes_nothing_any_more(tmp_path: Path) -> None:
-    """The next process has looked at the file by then, and taken the write for one that never took place."""
+    """The next process has looked at the file by then, and counts the write as never done."""
     song = make(tmp_path / "outlive.flac", "flac", 4.0, genre="Rock")
     before = song.read_bytes()
     _outlives([str(song), *misbehaving_command()], within_s=20, script=_WRITING_PARENT)

@@ -66,7 +66,7 @@ def test_a_file_is_read_heard_and_written(tmp_path: Path) -> None:
 
 
 def test_a_child_gives_the_frames_of_each_ear_and_where_they_lie(tmp_path: Path, model: InstalledModel) -> None:
-    """The same bits as the numbers of the windows make here, for both ears; a silent half is left out."""
+    """The same bits as the windows' numbers make here, for both ears; a silent half is left out."""
     samples = clock(12.0)
     samples[: len(samples) // 2] = 0
     path = make(tmp_path / "song.flac", "flac", samples=samples)

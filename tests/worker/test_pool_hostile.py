@@ -1,4 +1,4 @@
-"""Files made to do harm, of every container, through real children: each costs itself, and is never made worse."""
+"""Harmful files of every container, through real children: each harms only itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pool(model: InstalledModel) -> Iterator[Pool]:
 
 
 def attempt(pool: Pool, path: Path) -> str:
-    """Read, hear and tag a file; assert that it is as it was, or tagged and sounding as before, and undo exactly."""
+    """Read, hear and tag a file; it stays, or is tagged and sounds as before; then undo."""
     data = path.read_bytes()
     try:
         track = pool.inspect(path).result()
