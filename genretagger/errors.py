@@ -5,7 +5,7 @@ Everything that is expected to happen to a user is a `GenretaggerError`; anythin
 is a bug.
 
 `exit_code` is what the command line ends with: 1 if a file failed, 2 for wrong use or
-configuration. `retry` tells whether the same file may succeed later without having changed (a full
+configuration. `retry` says whether the same file may succeed later without having changed (a full
 disk may be emptied; a damaged file stays damaged).
 
 A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into

@@ -305,7 +305,7 @@ class Pipeline(Rewriting):
             model, reason = self.listener.name, decision.reason
             try:
                 yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
-            except NotAllowedError as refusal:  # which only a try could tell
+            except NotAllowedError as refusal:  # which only a try could show
                 return _outcome(track, Status.SKIPPED, refusal.reason)
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 

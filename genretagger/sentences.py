@@ -42,7 +42,7 @@ def parts(reason: Reason) -> Sentence:
     """A sentence in its parts.
 
     Figures that were stored by another version, or in a damaged database, may not be what the
-    sentence needs; then the cause's own name stands for it.
+    sentence needs; then the cause's own name replaces it.
     """
     try:
         told = SENTENCES[reason.cause](reason.figures)

@@ -50,7 +50,7 @@ def open_binary(path: Path, *, most_bytes: int | None = None) -> BinaryIO:
 
 
 def decoded(file: BinaryIO, *, errors: str = "strict") -> io.TextIOWrapper:
-    """Read a file as text, in the coding that its first bytes tell; the file is then the text's.
+    """Read a file as text, in the coding that its first bytes show; the file is then the text's.
 
     Args:
         file: open at its start.

@@ -51,7 +51,7 @@ _LISTED = 2000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a driver tells its stages.
+    """What a driver passes to its stages.
 
     Attributes:
         settings: as `Settings.model_dump` gives them.

@@ -13,7 +13,7 @@ def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
     """Choose an album's genres from those of its tracks.
 
     The genre that most tracks have comes first; another one counts if at least half as many tracks
-    have it. Among equals, the genre that stands further in front in the tracks comes first, then
+    have it. Among equals, the genre that is nearer to the front in the tracks comes first, then
     that of an earlier track.
 
     Args:

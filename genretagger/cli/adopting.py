@@ -3,7 +3,7 @@
 A database that lost its newest entries does not know that it wrote. What can be known is this: the
 file has exactly the genres that the model chooses for it, and no write of it is recorded. The owner
 may have chosen the same, so nothing is recorded without --yes. What was there before is lost. Only
-the policy "keep" tells it: nothing was there.
+the policy "keep" shows it: nothing was there.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def _agreed(total: int) -> bool:
     """Ask the person in front of the terminal.
 
     Raises:
-        ConfigError: nobody is there to be asked.
+        ConfigError: there is no terminal on which to ask.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")

@@ -125,7 +125,7 @@ def joined(genres: Sequence[str]) -> str:
 
 
 def _called(credits: Credits | None) -> str:
-    """Who plays what, as people say it; "" if the tags do not tell."""
+    """The artist and the title, as people say it; "" if the tags lack them."""
     if credits is None:
         return ""
     called = " - ".join(part for part in (credits.artist, credits.title) if part)

@@ -57,7 +57,7 @@ COMMANDS = {
     "models": Place("List, fetch, check and remove the models that listen.", "models", "app"),
     "config": Place("Show the options, or make a file to set them in.", "config", "app"),
 }
-"""Every command. The sentences stand here as well, so that `--help` loads none of them."""
+"""Every command. The sentences are here as well, so that `--help` loads none of them."""
 
 
 class _Commands(LoadedWhenNeeded):

@@ -15,7 +15,7 @@ def any_path(text: str | Path) -> Path:
     """Take a path from the command line; it need not be there.
 
     Every option and argument that is a path names this, or one of the two below, as its parser. An
-    empty text would otherwise be the current folder, which nobody means who writes `tag "$UNSET"`.
+    empty text would otherwise be the current folder, although `tag "$UNSET"` hardly means that.
 
     Raises:
         typer.BadParameter: nothing was named.

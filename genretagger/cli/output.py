@@ -177,7 +177,7 @@ class Bar:
 
         Args:
             description: what is being done, such as the name of a file.
-            total: of how many; None if nobody knows.
+            total: of how many; None if that is not known.
             note: what became of them so far, in a few words.
         """
         if self._lines and (done == total or time.monotonic() >= self._line_at_s):

@@ -1,6 +1,6 @@
 """One line for each file, as `tag`, `apply` and `undo` show them.
 
-On a terminal the lines of a folder stand below its name, in the width that the terminal has.
+On a terminal the lines of a folder are below its name, in the width that the terminal has.
 Elsewhere (a file, a pipe) each line is whole and names its path, so that `grep` and `cut` work on
 it.
 """

@@ -98,7 +98,7 @@ def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
     """The text of the unit for some folders.
 
     Raises:
-        ConfigError: a name cannot stand in a unit.
+        ConfigError: a unit cannot contain a name.
     """
     template = units_folder() / ("genretagger-system.service" if system else NAME)
     places = [quoted(folder) for folder in folders]

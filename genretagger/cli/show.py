@@ -209,7 +209,7 @@ class _Library:
         decided: StoredDecision | None,
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
-        """Say how a file stands, and why."""
+        """Say what the state of a file is, and why."""
         if now is None or error is not None:
             if isinstance(error, FileChangedError) and not file.path.exists():
                 return Status.FAILED, because(Cause.GONE)
@@ -229,7 +229,7 @@ class _Library:
         decided: StoredDecision | None,
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
-        """Say how a file that can be read stands, in the order in which `tag` looks at it."""
+        """Say what the state of a readable file is, in the order in which `tag` looks at it."""
         from genretagger.steps.refusal import Refusals
 
         if write := _standing(now, writes):

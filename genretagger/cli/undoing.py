@@ -85,7 +85,7 @@ class Request:
         return sorted(chosen.values(), key=lambda write: -write.id)
 
     def name_last(self, find: Callable[[Mapping[int, datetime]], StoredRun | None]) -> int | None:
-        """Find the newest run with anything left to do, tell which it is, and give its number.
+        """Find the newest run with anything left to do, name it, and return its number.
 
         A run that was asked for before, to the end, is passed over: what is left of it was skipped
         with a reason.
@@ -138,7 +138,7 @@ class Request:
 
 
 def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_json: bool) -> None:
-    """Run the command: choose, take back, and tell.
+    """Run the command: choose, take back, and report.
 
     Raises:
         ConfigError: nothing, or too much, was asked for.

@@ -170,7 +170,7 @@ class Intake:
         self._thread.start()
 
     def ask(self, order: Order) -> None:
-        """Add an order; they are handled in turn."""
+        """Add an order; orders are handled one after the other."""
         self._orders.put(order)
 
     def stop(self, timeout_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Transactions: the ground on which the tables of the store stand."""
+"""Transactions, on which all tables of the store are built."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ which no engine takes as text. Everything else that is text may quote such a nam
 harmless on its way in.
 
 SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is
-given as `Odd`, and `rules.py` tells which rows hold one.
+given as `Odd`, and `rules.py` says which rows hold one.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ RUNS = Table(
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
 )
-"""One command that may write; host and pid tell whether it may still be at work."""
+"""One command that may write; host and pid show whether it may still be at work."""
 
 WRITES = Table(
     "writes",

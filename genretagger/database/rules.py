@@ -26,7 +26,7 @@ from genretagger.database.packing import unpacked
 from genretagger.database.values import Hearing, JobState, WriteState
 
 Rule: TypeAlias = Callable[[Any], bool]
-"""Whether a value may stand in its column; never asked about None."""
+"""Whether a column may hold this value; never called with None."""
 
 _MOST = 1_000_000_000
 """No count of ours, such as attempts or windows, comes near."""
@@ -166,7 +166,7 @@ _OWN: Mapping[tuple[str, str], Rule] = MappingProxyType(
 _OF_A_READ_TRACK = (
     *("size_bytes", "mtime_ns", "ctime_ns", "inode", "device", "links", "kind", "genres", "genre_form"),
 )
-"""Columns of `tracks` that are filled if the file could be read, which `payload_hash` tells."""
+"""Columns of `tracks` that are filled if the file could be read, as `payload_hash` shows."""
 
 
 def _rule_of(table: str, column: Any) -> tuple[Rule, bool]:

@@ -1,6 +1,6 @@
 """What can be undone, and what can be put back again, in the order of both.
 
-For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts
+For one file it is what an editor does: an undo takes back the newest write in effect, a redo puts
 back what the last undo took, and a new write forgets what could have been put back. A run is undone
 as a whole.
 """
@@ -26,7 +26,7 @@ class Undos(Writes):
     """Questions of `undo` and `redo`. All give writes newest first, the order to take them in."""
 
     def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
-        """Writes that stand: they took place, were not undone, and are no undo themselves.
+        """Writes in effect: they took place, were not undone, and are no undo themselves.
 
         Args:
             run_id: only of this run.
@@ -37,7 +37,7 @@ class Undos(Writes):
                 yield write
 
     def get_redoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
-        """Undos that stand, and after which nothing new was written to the file.
+        """Undos in effect, after which nothing new was written to the file.
 
         Args:
             run_id: only undos that this run made, or that took back what this run wrote.
@@ -53,7 +53,7 @@ class Undos(Writes):
         yield from self._newest_ones(page)
 
     def get_last_run(self, tried: Mapping[int, datetime] = _NEVER) -> StoredRun | None:
-        """The newest run of which a write stands.
+        """The newest run that has a write in effect.
 
         Args:
             tried: runs to pass over, unless they wrote something after this time.

@@ -1,7 +1,7 @@
 """Runs and their writes: what was changed in which file, to finish, show and undo it.
 
 The order is: store the result → `begin` → change the file → `finish`. A kill in between leaves a
-pending write, and looking at the file tells whether it was changed.
+pending write, and a look at the file shows whether it was changed.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def whole(path: Path) -> Path:
 
 
 def is_audio_name(name: str) -> bool:
-    """Tell whether a file's name looks like finished, visible music."""
+    """Say whether a file's name looks like finished, visible music."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
 
 
@@ -137,7 +137,7 @@ def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
 
 
 def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequence[str] = ()) -> bool:
-    """Tell whether the owner wants a file, or a folder that it lies in, left out.
+    """Say whether the owner wants a file, or a folder that it lies in, left out.
 
     A pattern is compared with each name between the root and the file, and one with a slash in
     front or inside with the whole way from the root; `*` and `?` stand for any letters, and the

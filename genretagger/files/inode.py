@@ -132,6 +132,6 @@ def holes_bytes(descriptor: int, size: int) -> int:
                     raise
                 position = size  # no data behind it
             total += position - hole
-    except OSError:  # the file system cannot tell
+    except OSError:  # the file system does not know
         return 0
     return total

@@ -133,7 +133,7 @@ _PICTURE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1"
 
 
 def kind_of(file: BinaryIO) -> Kind | None:
-    """Tell what a file is.
+    """Say what a file is.
 
     Args:
         file: seekable, opened for reading; the position is moved.
@@ -251,7 +251,7 @@ _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 def mpeg_frame(header: bytes) -> tuple[int, int] | None:
     """Length in bytes, and what all frames share, of the MPEG frame that these four bytes start.
 
-    Free-format frames do not tell their length and are not taken: no encoder in use makes them.
+    Free-format frames do not state their length and do not count: no encoder in use makes them.
     Neither is layer I: it died with the DCC, and its first two bytes are the byte order mark of
     UTF-16.
     """

@@ -12,7 +12,7 @@ Decisions:
 - A file that this user may not write is refused, although its folder would let us replace it: what
   `chmod a-w` keeps from every other program it keeps from this one too. Root may write all, here as
   elsewhere.
-- `unwritable` tells most of that beforehand, without a try; `replace` asks again.
+- `unwritable` finds most of that out beforehand, without a try; `replace` asks again.
 
 Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `see_free`, `unwritable`,
 `new_temporary_name`, `is_temporary_name`, `remove_left_over`, `replace`.

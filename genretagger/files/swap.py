@@ -5,9 +5,9 @@
   microseconds.
 - A program that opened the original before the swap would go on writing to it after the swap, when
   it has no name any more. So a file that is open for writing is left to the program that opened it,
-  and from the last look until the swap is durable the kernel lets nobody open it: who tries waits,
-  and the swap is taken back for them. If it has no such leases (macOS, Windows, network file
-  systems), nothing can be done about it.
+  and from the last look until the swap is durable the kernel lets nobody open it: a program that
+  tries waits, and the swap is taken back for them. If it has no such leases (macOS, Windows,
+  network file systems), nothing can be done about it.
 - The original's name comes first in the exchange: watchers then see it leave and come back.
   Measured with inotify, the other order ends with "song → temporary, temporary deleted", which a
   mirroring tool takes for a deleted song.
@@ -32,7 +32,7 @@ STEPS = (
     *("opened", "created", "copied", "attributed", "edited", "checked", "synced", "compared"),
     *("swapped", "confirmed", "folder-synced", "removed"),
 )
-"""What `replace` tells its `step` hook, after each step and in this order."""
+"""What `replace` calls its `step` hook with, after each step, in this order."""
 
 
 @contextlib.contextmanager

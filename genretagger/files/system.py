@@ -103,7 +103,7 @@ def _may_give_away() -> bool:
 def is_being_written(path: Path) -> bool | None:
     """Whether a program has a file open for writing, or mapped into its memory for writing.
 
-    The lease that tells is given back at once, so that nobody waits for us.
+    The lease that shows it is given back at once, so that nobody waits for us.
 
     Returns:
         None if that is not known.

@@ -1,4 +1,4 @@
-"""Files that a download has not finished, as other files beside them tell.
+"""Files that a download has not finished, as other files beside them show.
 
 Some programs give a file its last name and its full size at once, and keep beside it what they
 still need: aria2 `NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`.

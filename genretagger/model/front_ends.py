@@ -1,7 +1,7 @@
 """Samples to log-mel frames, as each family of models was trained.
 
 A front end is data: a new model family is a new entry of `FRONT_ENDS` under the name that its card
-gives in `inference.algorithm`. How the frames are computed stands in `audio.mel`.
+gives in `inference.algorithm`. `audio.mel` computes the frames.
 
 Listening needs numpy and nothing more. The filter bank and the window are librosa's; they are
 computed once for each model and kept with it (`model.filter_bank`), because librosa takes seconds

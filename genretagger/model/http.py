@@ -149,7 +149,7 @@ def _receive(
             raise _too_large(address, most_bytes)
         mark = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         refused_parts = (have and answer.status == 200) or answer.headers.get("Accept-Ranges", "").lower() == "none"
-        same = not have or mark == request.get_header("If-range")  # another version tells nothing of parts
+        same = not have or mark == request.get_header("If-range")  # parts of another version are of no use
         parts = "no" if refused_parts and same else "yes" if goes_on else "perhaps"
         version = "" if mark.startswith("W/") else mark
         note = json.dumps({"address": address, "version": version, "parts": parts})

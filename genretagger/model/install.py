@@ -140,7 +140,7 @@ def swap_in(built: Path, final: Path) -> None:
 
 
 def is_parked(final: Path) -> bool:
-    """Whether a folder stands aside while another one takes its place."""
+    """Whether a folder was moved aside while another one takes its place."""
     return final.with_name(_PARKED + final.name).exists()
 
 

@@ -122,7 +122,7 @@ class Listener:
         """In which stages to listen to a track; None stands for all of its windows at once.
 
         Args:
-            duration_s: of the track; None if nobody knows.
+            duration_s: of the track; None if it is not known.
         """
         if self._settings.windows != AUTO or duration_s is None or not self.labels or not duration_s > 0:
             return (None,)
@@ -184,7 +184,7 @@ class Listener:
         return self.submit(frames).result()
 
     def prepare(self) -> Future[Session]:
-        """Begin to load the model, if nobody did: the first track is decoded meanwhile."""
+        """Begin to load the model, unless that has begun: the first track is decoded meanwhile."""
         if self._opening is None:
             self.on_loading(True)
             self._opening = self._loader.submit(self._open)

@@ -363,7 +363,7 @@ def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
     """The output with this many values; if several fit, the one named in the card (or its purpose).
 
     Raises:
-        ModelError: several fit, and the card does not tell which.
+        ModelError: several fit, and the card does not say which.
     """
     outputs = [tensor for tensor in runtime.get_outputs() if tensor.type == "tensor(float)" and len(tensor.shape) == 2]
     fitting: list[str] = [tensor.name for tensor in outputs if tensor.shape[1] == size]

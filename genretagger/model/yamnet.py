@@ -1,6 +1,6 @@
 """YAMNet, the second ear: the published weights as a part of an ONNX graph.
 
-It tells 521 classes of AudioSet, among them music, speech, animals, machines, and about sixty kinds
+It knows 521 classes of AudioSet, among them music, speech, animals, machines, and about sixty kinds
 of music. It hears patches of 96 frames, 0.96 s; a window of ours is three of them, and its values
 are their mean.
 

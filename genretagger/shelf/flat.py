@@ -78,7 +78,7 @@ def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row
         number: of the file in the database.
         mark: of its row there.
         known: everything about it.
-        vocabulary: tells which spellings mean the same genre.
+        vocabulary: knows which spellings mean the same genre.
     """
     track = known.track
     decided = known.decisions[0].decision if known.decisions else None

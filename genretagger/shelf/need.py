@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WHYS = ("unsure", "outlier", "mislabelled", "lesson")
 _MOST = 2000
-"""The most tracks of a list: nobody hears more before the lists are made again."""
+"""The most tracks of a list: nobody listens to more before the lists are made again."""
 
 _LEAST_ALBUM = 4
 _FAR = 4.0

@@ -44,7 +44,7 @@ _NO_ONE = frozenset(
         ),
     )
 )
-"""Names of nobody in particular."""
+"""Artist names that mean no particular artist."""
 
 _NO_ALBUM = frozenset(
     map(
@@ -110,7 +110,7 @@ def files_at(folder: Path) -> list[Path] | None:
 
 
 def beside_each_other(files: Iterable[Found]) -> list[Found]:
-    """Bring the files of an album's folder together, to where the first of them stands."""
+    """Bring the files of an album's folder together, to the place of the first of them."""
     folders: dict[Path, list[Found]] = {}
     for file in files:
         folders.setdefault(home(file.path), []).append(file)

@@ -62,7 +62,7 @@ class Applying:
         if not run.dry_run:
             try:
                 yield from writer.write(file, track, planned.after, run_id=run.id, model=model, reason=reason)
-            except NotAllowedError as refusal:  # which only a try could tell
+            except NotAllowedError as refusal:  # which only a try could show
                 return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
 

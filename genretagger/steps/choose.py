@@ -86,7 +86,7 @@ class Choosing:
         see_free(path)
         try:
             yield from writer.write(file, track, genres, run_id=run.id, model="", reason=reason)
-        except NotAllowedError as error:  # which only a try could tell
+        except NotAllowedError as error:  # which only a try could show
             return Outcome(path, Status.SKIPPED, error.reason, now, now)
         return Outcome(path, Status.TAGGED, reason, now, genres)
 

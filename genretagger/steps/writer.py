@@ -85,7 +85,7 @@ class Writer:
             temporary_name=temporary_name,
             undo_of=undo_of,
         )
-        yield Step(self._store.kept(), must_finish=True)  # nobody could undo a write of which nothing is known
+        yield Step(self._store.kept(), must_finish=True)  # nobody could undo a write without a record
         writing = self._workers.write(
             track, change, root=file.root, temporary_name=temporary_name, options=self.options
         )

@@ -64,7 +64,7 @@ _NAMES = {"TIT2": "Title", "TPE1": "Artist", "TALB": "Album", "TDRC": "Year", "C
 
 @dataclass(frozen=True, slots=True)
 class _Tag:
-    """An APEv2 tag, or the place where one would stand.
+    """An APEv2 tag, or the place where one would be.
 
     Attributes:
         start: of the header.

@@ -36,7 +36,7 @@ class Atom:
 
     Attributes:
         name: its four letters.
-        start: where its size stands.
+        start: the position of its size.
         content: where its content starts, behind size and name.
         end: where it ends according to its size, at most at the end of the file.
         cut_off: its size leads beyond the end of the file.

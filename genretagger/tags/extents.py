@@ -1,6 +1,6 @@
 """Where the audio of Monkey's Audio, Musepack, WavPack and TAK ends, according to its own headers.
 
-The tag of these files stands behind the audio. If the end of the audio is missing, a decoder reads
+The tag of these files is behind the audio. If the end of the audio is missing, a decoder reads
 the tag as the rest of it, so such a file is not written.
 
 Contents: `audio_end`, by the name of the kind.

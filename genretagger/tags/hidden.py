@@ -107,7 +107,7 @@ class Hidden:
         return [*carried.frames(fields, self._tag), *pictures]
 
     def parted(self, frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
-        """The copied frames, which stand first in a tag with a genre, and all others."""
+        """The copied frames, which come first in a tag with a genre, and all others."""
         front = next((place for place, frame in enumerate(frames) if is_genre(frame)), 0)
         possible = list(self._possible()) if front else []
         known = {frame for needed in possible for frame in needed}

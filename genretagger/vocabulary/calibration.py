@@ -104,7 +104,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class MusicTest:
-    """What tells music from other sounds.
+    """How to separate music from other sounds.
 
     Attributes:
         playing: labels of what is played.
@@ -131,7 +131,7 @@ class Calibration:
         gain: how steeply the score rises with the evidence.
         trust: how much of a label's level is its own usual one, 0 to 1.
         common: the level that is common to all labels.
-        music: what tells music from other sounds; None to take everything for music.
+        music: how to separate music from other sounds; None to take everything for music.
         digest: names this calibration; another digest means other scores.
         parents: of genres with labels that name one.
 

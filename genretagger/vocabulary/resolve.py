@@ -123,7 +123,7 @@ def merged(
         chosen: the genres of the decision.
         policy: `ADD` keeps all; the others what is protected.
         protect: names that are never removed.
-        vocabulary: tells which names mean the same.
+        vocabulary: knows which names mean the same.
     """
     stays = before if policy is Policy.ADD else protected(before, protect, vocabulary)
     had = {identity(name, vocabulary) for name in stays}

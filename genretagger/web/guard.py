@@ -29,7 +29,7 @@ POLICY = (
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Scripts and styles come only from our files; no text becomes a script, wherever it stands."""
+"""Scripts and styles come only from our files; no text becomes a script, wherever it is."""
 
 _HEADERS = (
     (b"content-security-policy", POLICY.encode()),
@@ -69,7 +69,7 @@ class Rules:
 
 
 class Guard:
-    """Stands before the application.
+    """A layer in front of the application.
 
     Args:
         app: answers those who are let in.
@@ -79,7 +79,7 @@ class Guard:
     def __init__(self, app: App, rules: Rules, door: Door) -> None:
         self._app, self._rules, self._door = app, rules, door
         self.cookie = f"genretagger-{rules.port}"
-        """The name of the cookie: cookies do not tell the ports of a host apart."""
+        """The name of the cookie: cookies do not distinguish the ports of a host."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse to."""

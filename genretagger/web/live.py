@@ -1,6 +1,6 @@
 """Server-sent events for all open pages: two tabs agree, and they see a service's queue move.
 
-Any thread may tell something; the loop passes it on. A page that does not keep up loses its stream,
+Any thread may send an event; the loop passes it on. A page that does not keep up loses its stream,
 and its browser opens another one.
 """
 
@@ -33,7 +33,7 @@ class Hub:
         self._loop = loop
 
     def tell(self, kind: str, value: Json, *, keep: bool = False) -> None:
-        """Tell all pages something, from any thread.
+        """Send an event to all pages, from any thread.
 
         Args:
             kind: of the event.

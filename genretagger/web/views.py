@@ -88,7 +88,7 @@ def track(books: Books, number: int) -> Json:
 
 
 def _why(known: Known) -> str:
-    """Why this genre, in words: of the write that stands, or else of the decision."""
+    """Why this genre, in words: by the write in effect, or else by the decision."""
     last = known.writes[0] if known.writes else None
     now = known.track.genres.values if known.track is not None else ()
     told = []

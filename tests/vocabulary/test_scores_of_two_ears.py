@@ -279,7 +279,7 @@ class TestWhatAHeadLearns:
         return found
 
     def test_it_does_not_learn_how_a_source_sounds(self) -> None:
-        """Compared with House, Rock would be its source's sound; so only Reggae from there counts."""
+        """Against House, Rock would be its source's sound; so only Reggae from there counts."""
         slopes = self.slopes(self.data(), "Rock")
         assert slopes.argmax() == self.REGGAE
         assert slopes[self.SIDE] < slopes[self.REGGAE] / 4

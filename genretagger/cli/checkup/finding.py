@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How things stand: as they should, working with a catch, or broken."""
+    """The state of a thing: as it should be, working with a catch, or broken."""
 
     OK = "ok"
     WARN = "warn"
@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         check: what was looked at, in a word or two.
-        state: how it stands.
+        state: its state.
         found: what was found, in words.
         mend: what to do about it; empty if there is nothing to do.
     """

@@ -1,6 +1,6 @@
 """An entry of a plan: what shall become of one file, and the checks of what somebody wrote into it.
 
-`after` is what will be written and is there to be edited. Everything else tells which file, in
+`after` is what will be written and is there to be edited. Everything else says which file, in
 which state, was meant. What is read is bounded and checked, as anybody may have written it.
 """
 
@@ -143,7 +143,7 @@ def from_json(value: Json) -> Planned:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An entry as it stands in a file; all fields must be there. `Planned` explains them."""
+    """An entry as it is in a file; all fields must be there. `Planned` explains them."""
 
     path: str
     root: str

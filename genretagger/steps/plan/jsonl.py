@@ -36,7 +36,7 @@ def line(value: Json) -> bytes:
 
 
 def version_in(text: str) -> int | None:
-    """The version that the first line of a plan tells; None if it is no such line."""
+    """The version in the first line of a plan; None if it is no such line."""
     try:
         first = parsed(text)
     except LineError:

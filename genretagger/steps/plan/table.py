@@ -4,7 +4,7 @@ r"""A plan as a table for a spreadsheet: tab-separated UTF-8, one file a row.
     /music/a.mp3	Techno; House		0.93	techno 0.71	eyJwYXRoIjog…
 
 The column `genres` is there to be edited, with `; ` between several genres; rows may be deleted and
-sorted. The last column is what `apply` needs to know: it tells which file, in which state, was
+sorted. The last column is what `apply` needs to know: it says which file, in which state, was
 meant, in letters that no spreadsheet changes. A path is shown as everywhere (`\xff` for a byte that
 is no UTF-8, `\u202e` for a mark that turns text around), so nothing in the table looks like what it
 is not.
@@ -54,7 +54,7 @@ def _line(cells: Sequence[str]) -> bytes:
 
 
 def version_in(text: str) -> int | None:
-    """The version that the first line of a plan tells; None if it is no such line."""
+    """The version in the first line of a plan; None if it is no such line."""
     last = _cells(text, _separator(text))[-1:]
     digits = last[0].strip().removeprefix(_MARK) if last and last[0].strip().startswith(_MARK) else ""
     return int(digits) if digits.isdecimal() and len(digits) < 9 else None

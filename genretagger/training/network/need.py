@@ -1,4 +1,4 @@
-"""Tells whether PyTorch is there, and how to get it."""
+"""Says whether PyTorch is installed, and how to get it."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class StateFile:
 
     Args:
         folder: of the training.
-        key: tells what is learned from what, and how; a state of another key is not taken up.
+        key: names what is learned from what, and how; a state with another key is ignored.
         name: of the file, without its suffix.
     """
 

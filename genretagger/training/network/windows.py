@@ -124,7 +124,7 @@ class WindowFile:
         """Say that all tracks are there; the file can be read from now on.
 
         Args:
-            key: tells what the windows are of.
+            key: names what the windows were made of.
 
         Raises:
             ConfigError: the disk does not take it.
