@@ -153,7 +153,7 @@ def _figures(verdict: Evaluation) -> dict[str, Json]:
 
 
 def _tell_both(*models: tuple[str, Evaluation]) -> None:
-    """Say it of two models side by side, to people."""
+    """Print the measures of two models side by side, for people."""
     measures = [verdict.measures for _, verdict in models]
     f1 = [{each.genre: each.f1 for each in one.genres if each.tracks or each.chosen} for one in measures]
     rows: list[tuple[str, ...]] = [
@@ -177,7 +177,7 @@ def _digits(value: float | None) -> str:
 
 
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:
-    """Say it to people."""
+    """Print the measures, for people."""
     measures = verdict.measures
     output.say(f"{name} on {plural(measures.tracks, 'track')} whose genre is known (from {known.source.name}):")
     output.say()

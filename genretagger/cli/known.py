@@ -66,7 +66,7 @@ def is_library(labels: str | None) -> bool:
 
 
 def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
-    """Find who knows the genres of the music in some places.
+    """Find the source of the known genres of the music in some places.
 
     Raises:
         ConfigError: there is no such source.

@@ -71,7 +71,7 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
 
 
 def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
-    """Say it to people."""
+    """Print what was learned, for people."""
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
     output.say(

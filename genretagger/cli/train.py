@@ -238,7 +238,7 @@ class _LearnedWays:
 
     @property
     def told(self) -> dict[str, Json]:
-        """What JSON says of it."""
+        """The same as JSON."""
         more: dict[str, Json] = {"way": self.chosen}
         if self.verdict is not None:
             more["compared"] = verdict_json(self.verdict)

@@ -112,7 +112,7 @@ class Reports(Repository):
             )
 
     def check_integrity(self) -> list[str]:
-        """What is wrong inside a SQLite file, in its words; empty if nothing, or elsewhere."""
+        """What SQLite finds wrong inside its file; empty if nothing, and for other engines."""
         if not self._access.is_sqlite:
             return []
         with self._access.read() as connection:

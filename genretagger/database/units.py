@@ -78,7 +78,7 @@ class NewUnit:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit in somebody's hands; see `NewUnit`."""
+    """A unit that a run has claimed; see `NewUnit`."""
 
     id: int
     folder: Path
@@ -247,7 +247,7 @@ class Units(Repository):
             return connection.execute(ours.values(lease_until=now() + timedelta(seconds=lease_s))).rowcount
 
     def give_back(self, owner: str) -> int:
-        """Let the units of a run wait again that somebody died over; returns how many."""
+        """Let units of a run wait again if a process died at work on them; returns how many."""
         with self._access.write() as connection:
             ours = update(UNITS).where(*_of(owner))
             return connection.execute(ours.values(state=UnitState.WAITING.value, updated_at=now())).rowcount

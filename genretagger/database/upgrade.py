@@ -69,7 +69,7 @@ def stored_revision(connection: Connection, *, path: Path | None) -> str | None:
     """The revision of the schema that a database has; None if it is empty.
 
     If the database does not say it, as its table of versions was emptied or holds something odd,
-    the tables tell.
+    the tables show it.
 
     Raises:
         DatabaseError: if it is another program's SQLite file, or its tables are of no revision that

@@ -125,8 +125,9 @@ def is_being_written(path: Path) -> bool | None:
 def writers_held_off(descriptor: int) -> Iterator[Callable[[], bool]]:
     """Let nobody begin to write to a file until the end of the block.
 
-    Who opens it for writing waits so long, at most `/proc/sys/fs/lease-break-time` seconds; who
-    only reads does not. If the system gives no lease (see `_take_lease`), nobody is held off.
+    A program that opens it for writing waits that long, at most `/proc/sys/fs/lease-break-time`
+    seconds; one that only reads does not. If the system gives no lease (see `_take_lease`), nobody
+    is held off.
 
     Args:
         descriptor: of a file that is open for reading only.

@@ -22,10 +22,10 @@ from genretagger.types import Activations, Decision, Track
 
 
 class Grouping(Protocol):
-    """What knows which files may be one album."""
+    """Knows which files may be one album."""
 
     name: str
-    """Is a part of what decisions are stored by; empty if each is made by itself."""
+    """Part of the key of stored decisions; empty if each file is decided by itself."""
 
     def place(self, path: Path) -> Hashable:
         """Which group a file belongs to; those of a group come one after the other."""

@@ -1,11 +1,11 @@
 """From a model's activations to calibrated genre scores, by data: `<model>.toml` beside this file.
 
-Were the model's activations exact probabilities, an activation a would be the share of recordings
-heard like this that listeners gave the label, and a / u, with its *usual* level u, the likelihood
-of the sound given the label over the likelihood of the sound at large. Both count. An activation of
-0.2 means little for `rock`, which a fifth of all recordings have, and much for `House`; but 0.04 is
-wrong for `House` in most cases as well, although it is twice the usual. So each label is measured
-against a level between its own usual one and one that is common to all:
+If the model's activations were exact probabilities, an activation a would be the share of
+recordings heard like this that listeners gave the label, and a / u, with its *usual* level u, the
+likelihood of the sound given the label over the likelihood of the sound at large. Both count. An
+activation of 0.2 means little for `rock`, which a fifth of all recordings have, and much for
+`House`; but 0.04 is wrong for `House` in most cases as well, although it is twice the usual. So
+each label is measured against a level between its own usual one and one that is common to all:
 
     level = u^trust * common^(1 - trust)
 

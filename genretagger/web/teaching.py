@@ -28,7 +28,7 @@ _MOST_ROOTS = 20
 
 
 class Teacher:
-    """Trains, once at a time.
+    """Trains, one training at a time.
 
     Args:
         desk: for the settings, and all pages.

@@ -276,7 +276,7 @@ def _move_pipes() -> tuple[FileIO, FileIO]:
 
 
 def _listen(incoming: FileIO, requests: SimpleQueue[Json | None]) -> None:
-    """Pass requests on; when the parent is gone, see to it that we go too."""
+    """Pass requests on; end this process when the parent is gone."""
     try:
         while True:
             requests.put(protocol.read_frame(incoming)[0])
