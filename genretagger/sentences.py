@@ -196,9 +196,11 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.PLANNED: _words,
     Cause.EDITED_PLAN: _fixed("", "chosen by you in a plan"),
     Cause.WOULD_LOSE: _would_lose,
-    Cause.OTHER_THAN_PLANNED: _fixed("", "another recording lies there than when the plan was made", ". Plan it anew"),
-    Cause.GENRE_CHANGED_SINCE_PLAN: _fixed("", "its genre was changed since the plan was made", ". Plan it anew"),
-    Cause.CHANGED_SINCE_PLAN: _fixed("it ", "was changed since the plan was made", ". Plan it anew"),
+    Cause.OTHER_THAN_PLANNED: _fixed(
+        "", "another recording lies there than when the plan was made", ". Make a new plan"
+    ),
+    Cause.GENRE_CHANGED_SINCE_PLAN: _fixed("", "its genre was changed since the plan was made", ". Make a new plan"),
+    Cause.CHANGED_SINCE_PLAN: _fixed("it ", "was changed since the plan was made", ". Make a new plan"),
     Cause.CHOSEN_LISTENING: _fixed("", "chosen by you while listening"),
     Cause.CHANGED_BY_ANOTHER: _fixed(
         "", "its genre was changed meanwhile", ", in another window or by another program"

@@ -246,7 +246,7 @@ def _passes(
             if vain >= _VAIN_PASSES:
                 raise ArchiveError(
                     f"nothing was done in {vain} passes: {_short(error)}",
-                    hint="`genretagger archive status` tells more",
+                    hint="`genretagger archive status` says more",
                 )
         elif listings:
             ready, listings = ray.wait(listings, timeout=_WAIT_S)

@@ -156,7 +156,7 @@ def template() -> str:
 
     lines = [
         "# What genretagger does, unless the environment (GENRETAGGER_<OPTION>) or a flag says otherwise.",
-        "# Every option stands here with its default: take the # away in front of the ones that you change.",
+        "# Every option is here with its default: take the # away in front of the ones that you change.",
     ]
     for name, field in Settings.model_fields.items():
         if name in _SECTIONS:

@@ -42,7 +42,7 @@ def evaluate(
             metavar="PATH",
             parser=existing_path,
             show_default=False,
-            help="Music whose genres are known; may be left out with --beets.",
+            help="Music with known genres; may be left out with --beets.",
         ),
     ] = None,
     model: ModelName = None,
@@ -73,7 +73,7 @@ def evaluate(
     output.quieten()
     settings = load(model=model, min_score=min_score)
     if not paths and not beets and not is_library(labels):
-        raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
+        raise ConfigError("no music was named", hint="Name files or folders with known genres")
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
         prepare(report)
@@ -179,7 +179,7 @@ def _digits(value: float | None) -> str:
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:
     """Print the measures, for people."""
     measures = verdict.measures
-    output.say(f"{name} on {plural(measures.tracks, 'track')} whose genre is known (from {known.source.name}):")
+    output.say(f"{name} on {plural(measures.tracks, 'track')} with a known genre (from {known.source.name}):")
     output.say()
     tell_measures(measures)
     output.say()

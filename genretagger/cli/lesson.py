@@ -82,7 +82,7 @@ def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: flo
         rare = ", ".join(f"{genre} ({count})" for genre, count in lesson.dropped.items())
         output.say(f"Left out, too rare or of every track: {printable(rare)}")
     if lessons.own:
-        output.say(f"Not learned from: {plural(lessons.own, 'track')} whose genre genretagger wrote itself")
+        output.say(f"Not learned from: {plural(lessons.own, 'track')} with a genre that genretagger wrote itself")
     for text in lesson.warnings:
         output.say(f"Note: {printable(text)}")
     if lesson.measures is not None:

@@ -50,7 +50,7 @@ COMMANDS = {
     "train": Place(
         "Learn your own genres from tracks that have some, and say how well they are heard.", "train", "train"
     ),
-    "evaluate": Place("Say how right a model is, on music whose genres are known.", "evaluate", "evaluate"),
+    "evaluate": Place("Say how right a model is, on music with known genres.", "evaluate", "evaluate"),
     "serve": Place("Show your library in a browser: look, listen, and correct.", "serve", "serve"),
     "doctor": Place("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
     "service": Place("Have systemd run the service.", "service", "app"),

@@ -76,7 +76,7 @@ def list_(as_json: AsJson = False) -> None:
     ]
     output.table(("name", "state", "labels", "size", "licence"), rows)
     output.say()
-    output.say(f"* listens now; `genretagger models info {used}` tells more")
+    output.say(f"* listens now; `genretagger models info {used}` says more")
 
 
 @app.command()
@@ -172,7 +172,7 @@ def verify(
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn-yamnet",
-    force: Annotated[bool, typer.Option("--force", "-f", help="Install it anew although it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Install it again even if it is there.")] = False,
     source: Annotated[
         Path | None,
         typer.Option(
@@ -207,7 +207,7 @@ def pull(
     if entry is not None and entry.onnx is not None and not entry.onnx.sha256 and "checking" in stages:
         output.notice("its hash was not known beforehand; it is noted now, and `models verify` compares with it")
     if stages in ([], ["waiting"]):
-        output.notice(f"{name} is installed already; --force installs it anew")
+        output.notice(f"{name} is installed already; --force installs it again")
     else:
         output.notice(f"{name} is installed: {len(model.card.classes)} labels, in {model.folder}")
 
@@ -251,7 +251,7 @@ def add(
     backbone: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", show_default=False, help="For a head that eats embeddings: the model that gives them."
+            metavar="NAME", show_default=False, help="For a head that takes embeddings: the model that gives them."
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
@@ -293,7 +293,7 @@ def can_be_heard(card: Card) -> None:
         size = embedding.shape[-1] if embedding is not None and embedding.shape else None
         if isinstance(kind_of, Learned) and not kind_of.can_have(size or 0):
             raise ModelError(
-                "The card tells of no embedding, from which a learned model knows its genres",
+                "The card names no embedding, from which a learned model infers its genres",
                 hint="Use the card that `genretagger train` wrote.",
             )
 

@@ -81,7 +81,7 @@ def uninstall(system: _System = False) -> None:
     undone = undone or _failure("daemon-reload", system=system)
     output.notice(f"removed {place}")
     if undone:
-        output.notice(f"{undone}: if it runs, it runs on until it is stopped or the system starts anew")
+        output.notice(f"{undone}: if it runs, it runs on until it is stopped or the system restarts")
         raise typer.Exit(1)
 
 

@@ -51,7 +51,7 @@ def train(
             metavar="PATH",
             parser=existing_path,
             show_default=False,
-            help="Music whose genres are known; may be left out with --update or --beets.",
+            help="Music with known genres; may be left out with --update or --beets.",
         ),
     ] = None,
     name: Annotated[
@@ -60,7 +60,7 @@ def train(
     update: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Learn this model anew, and say what became better or worse.", show_default=False
+            metavar="NAME", help="Learn this model again, and say what became better or worse.", show_default=False
         ),
     ] = None,
     labels: Labels = None,
@@ -74,7 +74,7 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="The model whose hearing is used. [default: the one in use]", show_default=False),
+        typer.Option("--model", help="The model that listens. [default: the one in use]", show_default=False),
     ] = None,
     network: Annotated[
         bool, typer.Option("--network", help="Train a convolutional network on spectrograms; needs PyTorch.")
@@ -132,7 +132,7 @@ def train(
     if update is not None:
         if name not in (None, update):
             raise ConfigError(
-                f"--update learns {update!r} anew, so it cannot be called {name!r}", hint="Leave out one of the two"
+                f"--update learns {update!r} again, so it cannot be called {name!r}", hint="Leave out one of the two"
             )
         before, name = _card_of(store, update), update
         earlier, origin = _learned(update, before)
@@ -151,7 +151,7 @@ def train(
         see_torch()
     name = name or _NAME
     if not paths and not beets and not is_library(labels):
-        raise ConfigError("no music was named", hint="Name files or folders whose genres are known")
+        raise ConfigError("no music was named", hint="Name files or folders with known genres")
     backbone = _backbone(store, model or listens, name)
     _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)

@@ -25,7 +25,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _COUNTS = re.compile(r"(?a)counted: runs (\d{1,19}), writes (\d{1,19})")
 _LOST = re.compile(r"(?a)lost: after run (\d{1,19}), after write (\d{1,19})")
 _EXPLANATION = """
-genretagger keeps this note beside its database. It tells when the database was emptied or has lost its
+genretagger keeps this note beside its database. It shows when the database was emptied or has lost its
 newest entries. To begin a new database on purpose, move both away.
 """
 

@@ -176,7 +176,7 @@ class Units(Repository):
             "attempts": case((UNITS.c.attempts < attempts, UNITS.c.attempts + 1), else_=UNITS.c.attempts),
             "failure": case(
                 (UNITS.c.attempts < attempts, UNITS.c.failure),
-                else_=func.coalesce(UNITS.c.failure, "whoever worked on it died each time"),
+                else_=func.coalesce(UNITS.c.failure, "each process that worked on it died"),
             ),
             "owner": owner,
             "lease_until": at + timedelta(seconds=lease_s),

@@ -51,7 +51,7 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; False if another process has it. Dies with ours."""
+    """Lock an open file until it is closed or we end; False if another process has it."""
     if sys.platform == "win32":
         import msvcrt
 

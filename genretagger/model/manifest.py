@@ -107,7 +107,7 @@ def damaged(name: str, folder: Path, cause: str) -> ModelError:
     repair = (
         f"`genretagger models pull {name} --force`"
         if name in PULLABLE
-        else f"`genretagger models add FILE.onnx --name {name} --force`; if it was learned here, learn it anew: "
+        else f"`genretagger models add FILE.onnx --name {name} --force`; if it was learned here, learn it again: "
         f"`genretagger train --update {name}`"
     )
     return ModelError(f"Model {name!r} is damaged: {cause}", path=folder, hint=f"Install it again: {repair}.")

@@ -29,7 +29,7 @@ _LONGEST = 200
 
 
 def explain(error: Exception) -> str:
-    """ONNX Runtime's message in one line, without addresses, functions, templates, full stop."""
+    """ONNX Runtime's message in one line, without addresses, functions, templates or full stop."""
     text = str(error)
     if "bad_alloc" in text or isinstance(error, MemoryError):
         return "there is not enough memory"

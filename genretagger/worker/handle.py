@@ -35,7 +35,7 @@ _EXIT_S = 5.0
 _START_S = 120.0
 """Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
 _MORE_TIME = "Raise time_limit_s and tag it with --force."
-_SYSTEM = "It will be tried again; the system's log may tell more."
+_SYSTEM = "It will be tried again; the system's log may say more."
 _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
 
 

@@ -38,7 +38,7 @@ _Result = TypeVar("_Result")
 WRITE_GRACE_S = 60.0
 """How long a write may go on when the pool closes in a hurry: a few hundred MB on a slow disk."""
 
-_START = "Raise the limits on memory and processes (ulimit, the container's); `genretagger doctor` tells more."
+_START = "Raise the limits on memory and processes (ulimit, the container's); `genretagger doctor` says more."
 
 _DEFAULTS = WriteOptions()
 

@@ -159,10 +159,10 @@ def test_what_changed_since_is_left_alone(genretagger: Command, plan: Path, musi
     applied = genretagger("apply", plan, "--yes", "--json")
     assert applied.status == 1
     assert states(applied) == {
-        "a.flac": ("failed", "its genre was changed since the plan was made. Plan it anew"),
-        "b.flac": ("failed", "it was changed since the plan was made. Plan it anew"),
+        "a.flac": ("failed", "its genre was changed since the plan was made. Make a new plan"),
+        "b.flac": ("failed", "it was changed since the plan was made. Make a new plan"),
         "c.flac": ("failed", "the file is gone. It was moved or deleted meanwhile."),
-        ODD: ("failed", "another recording lies there than when the plan was made. Plan it anew"),
+        ODD: ("failed", "another recording lies there than when the plan was made. Make a new plan"),
     }
     assert helpers.snapshot(music).keys() == before.keys()
     assert [content for *_, content in helpers.snapshot(music).values()] == [content for *_, content in before.values()]

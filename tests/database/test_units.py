@@ -86,7 +86,7 @@ def test_a_unit_that_kills_whoever_works_on_it_is_set_aside(address: str) -> Non
             assert claimed(store, attempts=2) == "a/0"
             store.units.give_back("run")
         assert claimed(store, attempts=2) == "b/0"
-        assert store.units.get_failed() == [(ROOT / "a", "whoever worked on it died each time")]
+        assert store.units.get_failed() == [(ROOT / "a", "each process that worked on it died")]
         assert store.units.add([unit("a")], rules="r") == 1, "the next listing tries it again"
 
 

@@ -93,7 +93,7 @@ def _listen(group: str, child: subprocess.Popen[bytes], deadline: float) -> Iter
 
 
 _SLOW = "Look for a disk, a network folder or a driver that does not answer"
-_CRASH = "Install genretagger anew in a fresh virtual environment; if that does not help, please report it"
+_CRASH = "Install genretagger again in a fresh virtual environment; if that does not help, please report it"
 
 
 def answer(group: str, paths: Sequence[str]) -> None:

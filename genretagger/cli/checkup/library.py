@@ -124,7 +124,7 @@ def _describe(path: Path, tally: _Tally, settings: Settings) -> Iterator[Finding
         ),
         (
             tally.foreign,
-            "file of another user, whose owner could not be kept|files of other users, whose owner could not be kept",
+            "file of another user that could not keep its owner|files of other users that could not keep their owners",
             "Run genretagger as the owner of the music, or `chown` it",
         ),
     ):
@@ -138,7 +138,7 @@ def _describe(path: Path, tally: _Tally, settings: Settings) -> Iterator[Finding
         yield warn(name, f"{linked}: skipped, as torrents may seed them", mend)
     if on_network(path if path.is_dir() else path.parent):
         mend = "Run `genretagger watch` on the server, or `genretagger tag` from time to time"
-        yield warn(name, "a network file system, which does not tell of changes that others make", mend)
+        yield warn(name, "a network file system, which does not report changes that others make", mend)
 
 
 def _mount_point(path: Path) -> Path:

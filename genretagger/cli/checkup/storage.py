@@ -143,7 +143,9 @@ def _losses(store: Store) -> Iterator[Finding]:
     """Whether the newest entries are missing, and files that may be ours without a record."""
     from genretagger.database.place import read_note
 
-    adopt = "`genretagger doctor --adopt PATH` lists the files whose genres may be ours; with --yes they can be undone"
+    adopt = (
+        "`genretagger doctor --adopt PATH` lists the files with genres that may be ours; with --yes they can be undone"
+    )
     note = read_note(store.path) if store.path is not None else None
     unrecorded = store.reports.count_unrecorded()
     if note is not None and (note.lost or note.behind(*store.runs.get_newest_numbers())):
