@@ -1,7 +1,7 @@
 """genretagger listens to music files and writes each track's genre into its tags.
 
-The names in `__all__` are the public API; docs/api.md shows how they are used. Everything else in this package is
-private and changes without notice.
+The names in `__all__` are the public API; docs/api.md shows how they are used. Everything else in
+this package is private and changes without notice.
 """
 
 from __future__ import annotations

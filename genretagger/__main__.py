@@ -1,4 +1,4 @@
-"""The `genretagger` command, and `python -m genretagger`: the signals first, then everything else."""
+"""The `genretagger` command, and `python -m genretagger`. It sets up signals before all else."""
 
 import sys
 

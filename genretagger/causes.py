@@ -1,6 +1,7 @@
 """Why a file ended as it did: a `Cause`, with the figures that belong to it.
 
-Code compares causes, and never looks into a sentence. `sentences.py` puts them into words for people.
+Code compares causes, and never looks into a sentence. `sentences.py` puts them into words for
+people.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ REFUSALS = frozenset(
         Cause.NOT_PERMITTED,
     }
 )
-"""A file that was refused may be possible after another change of the file, of the settings or of the rights."""
+"""A file that was refused may be written once the file, the settings or the rights change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ class Reason:
 
     Attributes:
         cause: what it was.
-        figures: numbers and names that belong to it, by name, as JSON holds them; see `sentences` for which.
+        figures: numbers and names that belong to it, by name, as JSON holds them; see `sentences`
+            for which.
     """
 
     cause: Cause

@@ -1,11 +1,13 @@
 """One frozen `Settings`: defaults < config.toml < environment < flags.
 
-Only front ends load it; the rooms get what they need as arguments. Every option can stand in `config.toml` under its
-own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes sense, as a flag. Lists may be written with
-commas in the environment (`GENRETAGGER_FORBID="Pop, Rock"`). An unknown option is an error that lists the valid ones,
-because a misspelt `polcy = "replace"` that is silently ignored would do the wrong thing to somebody's library.
+Only front ends load it; the rooms get what they need as arguments. Every option can stand in
+`config.toml` under its own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes
+sense, as a flag. Lists may be written with commas in the environment (`GENRETAGGER_FORBID="Pop,
+Rock"`). An unknown option is an error that lists the valid ones, because a misspelt `polcy =
+"replace"` that is silently ignored would do the wrong thing to somebody's library.
 
-Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GENRETAGGER_DATA_DIR` (database, models).
+Two more variables say where things are: `GENRETAGGER_CONFIG` (the file) and `GENRETAGGER_DATA_DIR`
+(database, models).
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ _FOLDERS_OF_OTHERS = (
     "lost+found",  # ext and other file systems
     *(".Trash-*", ".Trashes", ".AppleDouble", ".stversions", ".snapshot", ".snapshots"),
 )
-"""Folders of systems and servers: bins, old versions, previews. The hidden ones would be left out anyway."""
+"""Folders of systems and servers: bins, old versions, previews. Hidden ones are skipped anyway."""
 
 
 _WORDS = {
@@ -182,12 +184,12 @@ class Settings(BaseModel):
         super().__init__(**_from_outside(options))
 
     def recorded(self) -> dict[str, Any]:
-        """Give what is kept of a run's settings: all but the places, whose address may hold a password."""
+        """The part of a run's settings that is kept: no places, which may contain a password."""
         return self.model_dump(mode="json", exclude={"data_dir", "database_url", "libraries"})
 
     @property
     def rules_key(self) -> str:
-        """What tells whether a file that was handled would be handled otherwise now: a digest of the options for it."""
+        """A digest of the options that decide what becomes of a file: if it differs, look again."""
         rules = self.model_dump(mode="json", include=_RULES)
         return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -211,12 +213,12 @@ class Settings(BaseModel):
 
     @property
     def has_database(self) -> bool:
-        """Whether the database is there, as far as can be told without opening it: one at an address is."""
+        """Whether the database exists, without opening it; one at an address counts as existing."""
         return not isinstance(self.database, Path) or self.database.exists()
 
     @property
     def worker_count(self) -> int:
-        """How many child processes work at once: one for each core, if the settings name no number."""
+        """How many child processes work at once: one per core, unless the settings give a count."""
         return self.jobs or cores()
 
 
@@ -248,7 +250,7 @@ def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _environment_options() -> dict[str, Any]:
-    """The options that are set in the environment, in any case, as texts; an empty variable counts as unset."""
+    """Options that the environment sets, in any case, as texts; empty variables count as unset."""
     variables = {name.upper(): value for name, value in os.environ.items() if value}
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     found: dict[str, Any] = {name: variables[variable] for variable, name in names.items() if variable in variables}
@@ -269,7 +271,8 @@ def file_options(path: Path | None) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`, `tomllib.TOMLDecodeError`).
+        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`,
+            `tomllib.TOMLDecodeError`).
     """
     if path is None:
         return {}

@@ -1,16 +1,19 @@
 """One tree of errors: what went wrong, with which file, and what to do next.
 
-Third-party errors are translated into these at the boundary of each room, `from` their cause. Everything that
-is expected to happen to a user is a `GenretaggerError`; anything else that surfaces is a bug.
+Third-party errors are translated into these at the boundary of each room, `from` their cause.
+Everything that is expected to happen to a user is a `GenretaggerError`; anything else that surfaces
+is a bug.
 
-`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or configuration.
-`retry` tells whether the same file may succeed later without having changed (a full disk may be emptied; a
-damaged file stays damaged).
+`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or
+configuration. `retry` tells whether the same file may succeed later without having changed (a full
+disk may be emptied; a damaged file stays damaged).
 
-A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into its words.
+A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into
+its words.
 
-`SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or failing disk, no
-memory. Such a failure is never stored as the file's own and never quarantines it; work may pause until it is over.
+`SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or
+failing disk, no memory. Such a failure is never stored as the file's own and never quarantines it;
+work may pause until it is over.
 """
 
 from __future__ import annotations
@@ -75,7 +78,7 @@ class DatabaseError(GenretaggerError):
 
 
 class NoWorkersError(GenretaggerError):
-    """Child processes cannot be started here, or get too little memory: no file would fare better than another."""
+    """No child process can start here, or each gets too little memory: every file would fail."""
 
 
 class NoSuchRowError(DatabaseError):
@@ -139,7 +142,7 @@ class FileChangedError(FileError):
 
 
 class FileBusyError(FileChangedError):
-    """Another program has the file open for writing: what it writes must not go to a file without a name."""
+    """Another program has the file open; what it writes must not go to a file without a name."""
 
     why: ClassVar[Cause] = Cause.BUSY
 
@@ -152,11 +155,11 @@ class AccessError(FileError):
 
 
 class SystemFaultError(AccessError):
-    """The system failed, and any other file could have met it: no space, a read-only or failing disk, no memory.
+    """The system failed, as for any other file: a full, read-only or failing disk, no memory.
 
-    It says nothing about the file, so nobody stores it with the file or counts it as one of the file's attempts. Two
-    warnings for whoever waits until it is over: an input/output error may come from one bad sector, so other files
-    should go on; and a disk can be away for days.
+    It says nothing about the file, so nobody stores it with the file or counts it as one of the
+    file's attempts. Two warnings for whoever waits until it is over: an input/output error may come
+    from one bad sector, so other files should go on; and a disk can be away for days.
     """
 
     why: ClassVar[Cause] = Cause.SYSTEM_FAULT
@@ -199,7 +202,7 @@ class BugError(WorkerError):
 
 
 class WorkerLostError(WorkerError):
-    """The child process was killed from outside; the file may be to blame, if the system ran out of memory."""
+    """Something killed the child process; the file may be to blame if memory ran out."""
 
     retry: ClassVar[bool] = True
     why: ClassVar[Cause] = Cause.KILLED

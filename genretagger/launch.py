@@ -1,7 +1,7 @@
 """How child processes of this program are started: the one place for their command and environment.
 
-A child runs a module of this package with the Python that runs us. It never looks into its working directory for
-modules: a folder of music may hold a file named json.py.
+A child runs a module of this package with the Python that runs us. It never looks into its working
+directory for modules: a folder of music may hold a file named json.py.
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def root_folder() -> Path:
-    """A working directory for children that stay: ours may be gone, or on a disk that somebody wants to unmount."""
+    """A working directory for lasting children: ours may go away, or be on a disk to unmount."""
     return Path(Path(sys.executable or os.sep).anchor)

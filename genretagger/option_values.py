@@ -68,7 +68,7 @@ def address(url: str) -> str:
 
 
 def mounts(libraries: dict[str, Path]) -> dict[str, Path]:
-    """Refuse names that could be taken for a path, folders that are not absolute, and two names for one folder."""
+    """Refuse names that look like paths, relative folders, and two names for the same folder."""
     found = {name: at_home(folder) for name, folder in libraries.items()}
     for name, folder in found.items():
         if not _LIBRARY.fullmatch(name):

@@ -1,14 +1,17 @@
 """The flow, and the only file that knows it:
 
-    path → audio → mel windows → activations → track scores → genres (with a reason) → database → tags
+    path → audio → mel windows → activations → track scores → genres (with a reason)
+         → database → tags
 
-Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`), may we write to it
-(`writer`), what is to be heard in it (`knowledge` again). There it waits for the others of its album. Then comes
-`_end`: decide on it, with its album (`together`), see what follows for its tags, write them (`writer` again). The order
-at the end is always: store the result, announce the write, write the tags, mark as written; a kill between any two of
-them is settled at the next start (`recover`).
+Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`),
+may we write to it (`writer`), what is to be heard in it (`knowledge` again). There it waits for the
+others of its album. Then comes `_end`: decide on it, with its album (`together`), see what follows
+for its tags, write them (`writer` again). The order at the end is always: store the result,
+announce the write, write the tags, mark as written; a kill between any two of them is settled at
+the next start (`recover`).
 
-`Rewriting` holds the stages that need no model. Whatever happens with one file, the others go on: see `steps.one_file`.
+`Rewriting` holds the stages that need no model. Whatever happens with one file, the others go on:
+see `steps.one_file`.
 """
 
 from __future__ import annotations
@@ -93,7 +96,7 @@ class Pipeline(Rewriting):
         return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
 
     def timeline(self, path: Path, *, columns: int = 1024, fourier: bool = False) -> Timeline:
-        """Give the genres of one file over time, and a picture of it. All of it is heard; nothing is stored or changed.
+        """Give the genres of one file over time, and a picture. Stores nothing and changes nothing.
 
         May be called from any thread.
 
@@ -115,14 +118,15 @@ class Pipeline(Rewriting):
             raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
-        """Take one file through all stages, in a run of its own that `genretagger undo` can take back.
+        """Take one file through all stages, in its own run that `genretagger undo` can take back.
 
         Args:
             path: the file.
             dry_run: whether to write nothing.
 
         Raises:
-            GenretaggerError: the database or the model cannot be used; what is wrong with the file is in the outcome.
+            GenretaggerError: the database or the model cannot be used; what is wrong with the file
+                is in the outcome.
         """
         run = self.begin("tag", dry_run=dry_run)
         path = path.absolute()
@@ -138,9 +142,10 @@ class Pipeline(Rewriting):
         Args:
             files: what to listen to; may be endless. Those of an album come one after the other.
             run: from `begin`.
-            stop: when done, the run ends soon, and with it the child processes; writes that were begun are finished.
-            grouping: knows the albums; None to find them by folder and tags. If the settings want each track decided by
-                itself, there are none.
+            stop: when done, the run ends soon, and with it the child processes; writes that were
+                begun are finished.
+            grouping: knows the albums; None to find them by folder and tags. If the settings want
+                each track decided by itself, there are none.
 
         Yields:
             What became of each file, in the order in which they end.
@@ -178,10 +183,11 @@ class Pipeline(Rewriting):
         yield from heard
 
     def unheard(self, file: Found, run: Run) -> Unheard | None:
-        """Take one file as far as the model: what `tag` would have it listen to; None if there is nothing.
+        """Take one file as far as the model: what `tag` would send it; None if there is nothing.
 
-        For a front end that runs the model elsewhere: it stores what that said by `Knowledge.keep_heard`, and has `tag`
-        do the rest, which then finds everything in the database. So a failure is left to `tag` as well.
+        For a front end that runs the model elsewhere: it stores what that said by
+        `Knowledge.keep_heard`, and has `tag` do the rest, which then finds everything in the
+        database. So a failure is left to `tag` as well.
         """
 
         def work() -> Flow[Unheard | None]:
@@ -228,7 +234,7 @@ class Pipeline(Rewriting):
         return replace(end, model=self.listener.name, dry_run=run.dry_run, seconds=seconds)
 
     def _ended(self, begun: _Begun, group: Together, albums: Grouping, run: Run) -> Flow[Outcome | Then[Outcome]]:
-        """Take one file that was heard, as were the others of its album, to its end; a failure is recorded."""
+        """Finish one file after it and the rest of its album were heard; record a failure."""
         started, file, known = time.monotonic(), begun.file, iter([begun.track])
 
         def work() -> Flow[Outcome]:
@@ -315,9 +321,11 @@ class Pipeline(Rewriting):
             path: the file or folder; a folder is no track, so its failure is told and not kept.
             error: what happened.
             run: the run that met it.
-            stamp: what `stat` said before the attempt: a file that was completed since is another one.
+            stamp: what `stat` said before the attempt: a file that was completed since is another
+                one.
         """
-        # what the system failed at says nothing about the file, which is tried again as if nothing had been
+        # what the system failed at says nothing about the file, which is tried again as if nothing
+        # had been
         of_file = not isinstance(error, SystemFaultError)
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.tracks.save_failure(path, stamp, error)

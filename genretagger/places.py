@@ -1,6 +1,7 @@
-"""Where the configuration and the data lie: where the environment says, or where the platform puts them.
+"""Where configuration and data are: where the environment says, or the platform puts them.
 
-A user may have no home folder (containers, `env -i`, systemd's DynamicUser); then the environment has to say.
+A user may have no home folder (containers, `env -i`, systemd's DynamicUser); then the environment
+has to say.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Causes in words, for people: the one place where a reason becomes a sentence.
 
-A sentence has three parts, so that nobody has to take one apart: `start` may be left out where room is short, `matter`
-says what it is and is the same for all files that it happened to, `rest` holds the figures of one file and what to do.
+A sentence has three parts, so that nobody has to take one apart: `start` may be left out where room
+is short, `matter` says what it is and is the same for all files that it happened to, `rest` holds
+the figures of one file and what to do.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def sentence(reason: Reason) -> str:
 
 
 def matter(reason: Reason) -> str:
-    """What it is, without the figures of one file and without what to do: equal for files that count as one."""
+    """The cause without one file's figures and without advice: equal for files counted as one."""
     start, what, _ = parts(reason)
     return start + what
 
@@ -40,8 +41,8 @@ def brief(reason: Reason) -> str:
 def parts(reason: Reason) -> Sentence:
     """A sentence in its parts.
 
-    Figures that were stored by another version, or in a damaged database, may not be what the sentence needs; then the
-    cause's own name stands for it.
+    Figures that were stored by another version, or in a damaged database, may not be what the
+    sentence needs; then the cause's own name stands for it.
     """
     try:
         told = SENTENCES[reason.cause](reason.figures)

@@ -1,11 +1,12 @@
 """JSON from outside becomes a typed value, or is refused: pydantic in strict mode.
 
-Strict means what pydantic's strict mode means for JSON: an object becomes a dataclass and a list becomes a tuple, but a
-text never becomes a number, and `true` is not 1. The JSON was parsed by `json` before, because pydantic's own parser
-refuses escaped surrogates, in which odd bytes of paths and tags travel.
+Strict means what pydantic's strict mode means for JSON: an object becomes a dataclass and a list
+becomes a tuple, but a text never becomes a number, and `true` is not 1. The JSON was parsed by
+`json` before, because pydantic's own parser refuses escaped surrogates, in which odd bytes of paths
+and tags travel.
 
-pydantic takes 0.2 s to import, so this module imports it when the first value is read. Child processes that only read
-what their parent checked never do.
+pydantic takes 0.2 s to import, so this module imports it when the first value is read. Child
+processes that only read what their parent checked never do.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def _validator(kind: Any, exact: bool) -> SchemaValidator:
 def _strict(schema: Any, exact: bool) -> Any:
     """Make the values strict and leave the shapes lax.
 
-    With `strict=True` pydantic refuses a `dict` where a dataclass belongs and a `list` where a tuple belongs, unless it
-    parses the JSON itself.
+    With `strict=True` pydantic refuses a `dict` where a dataclass belongs and a `list` where a
+    tuple belongs, unless it parses the JSON itself.
     """
     if isinstance(schema, list):
         return [_strict(part, exact) for part in schema]

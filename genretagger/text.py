@@ -1,7 +1,8 @@
 """Text from strangers (file names, tags) made safe to print.
 
-A name may hold newlines that forge log lines, escape codes that repaint a terminal, bytes that are no UTF-8, and marks
-that reverse the direction of the text. `printable` shows each of them as an escape; nothing else changes.
+A name may hold newlines that forge log lines, escape codes that repaint a terminal, bytes that are
+no UTF-8, and marks that reverse the direction of the text. `printable` shows each of them as an
+escape; nothing else changes.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from datetime import datetime
 from pathlib import Path
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
-"""Unicode categories that are not shown as they are: controls, formats, surrogates, line separators, unassigned."""
+"""Unicode categories not shown as such: controls, formats, surrogates, separators, unassigned."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell that spreadsheets calculate begins with; the last four are full width, for the same."""
+"""The first letters of cells that spreadsheets calculate; the last four are full width."""
 
 
 def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
 
-    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`, others as `\u202e`.
+    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
+    others as `\u202e`.
     """
     text = os.fspath(value)
     if text.isprintable():  # as almost every name is, and a long history has many
@@ -30,7 +32,7 @@ def printable(value: str | os.PathLike[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A cell of a table that no spreadsheet runs as a formula: an apostrophe in front says that it is text."""
+    """A table cell that no spreadsheet runs as a formula: a leading apostrophe marks it as text."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -68,7 +70,7 @@ _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text shows nothing: it is empty, or all spaces, controls and marks without a shape."""
+    """Whether a text shows nothing: only spaces, controls and marks without a shape, if any."""
     return all(_is_invisible(character) for character in text)
 
 

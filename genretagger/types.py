@@ -1,7 +1,8 @@
 """The nouns: frozen values that the rooms pass to each other.
 
-Times end in `_s` (seconds) or `_ns` (nanoseconds), rates in `_hz`. Arrays give their shape and type.
-A path is a `pathlib.Path` whose odd bytes are kept by Python's surrogate escapes; `os.fsencode` gives them back.
+Times end in `_s` (seconds) or `_ns` (nanoseconds), rates in `_hz`. Arrays give their shape and
+type. A path is a `pathlib.Path` whose odd bytes are kept by Python's surrogate escapes;
+`os.fsencode` gives them back.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class GenreField:
 
     Attributes:
         values: the genres, one by one, as a reader sees them; empty where there is none.
-        raw: the field exactly as stored, as JSON, enough to put it back; None where the file has no such field.
+        raw: the field exactly as stored, as JSON, enough to put it back; None where the file has no
+            such field.
         form: the kind of tag, for people: "ID3v2.4", "Vorbis comment", "MP4 atom" …
     """
 
@@ -82,7 +84,8 @@ class Track:
         stamp: what `stat` said when the rest was read.
         kind: the container, told by its content: "mp3", "flac", "ogg", "opus", "mp4" …
         duration_s: length as the container declares it; None where it does not.
-        payload_hash: hex digest of the audio bytes without the tags: the track's identity across renames.
+        payload_hash: hex digest of the audio bytes without the tags: the track's identity across
+            renames.
         genres: the genre field.
         refusal: why genres cannot be written to it; None if they can.
         credits: who plays, and what; None if nobody has read them yet.
@@ -127,7 +130,8 @@ class Frames:
 
     Attributes:
         windows: where in the track they lie, in order; those in which nothing happens are left out.
-        mels: for each input of the model, (windows, frames, bands) float32, or (windows, patches, frames, bands).
+        mels: for each input of the model, (windows, frames, bands) float32, or (windows, patches,
+            frames, bands).
     """
 
     windows: tuple[Window, ...]
@@ -136,12 +140,14 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A whole track as a picture: how loud each band is in each column of time, and the wave itself.
+    """A whole track as a picture: each band's loudness in each column of time, and the wave.
 
     Attributes:
-        levels_db: (bands, columns) float32, -80 to 0: how far below the loudest place of the picture; low bands first.
+        levels_db: (bands, columns) float32, -80 to 0: how far below the loudest place of the
+            picture; low bands first.
         bands_hz: (bands,) float32, the middle of each band, rising.
-        envelope: (columns, 2) float32, the lowest and the highest sample of each column, -1 to 1 unless it clips.
+        envelope: (columns, 2) float32, the lowest and the highest sample of each column, -1 to 1
+            unless it clips.
         column_s: seconds of a column; the last one may be shorter.
         length_s: seconds of the track, as it was decoded.
     """
@@ -158,7 +164,8 @@ class Trace:
     """A whole track as a model takes it, and as a picture.
 
     Attributes:
-        windows: all of the track, one after the other; in a very long track every second, fourth … one.
+        windows: all of the track, one after the other; in a very long track every second, fourth …
+            one.
         frames: those of them in which something happens.
         picture: of all of it.
     """
@@ -176,8 +183,8 @@ class Timeline:
         seconds: (n,) float32, where each window starts, rising.
         window_s: seconds that the model hears at once.
         genres: every genre that the model can hear, the one with the highest mean score first.
-        scores: (n, genres) float32, 0 to 1: the score that a decision on this window alone would give; 0 in windows in
-            which nothing happens.
+        scores: (n, genres) float32, 0 to 1: the score that a decision on this window alone would
+            give; 0 in windows in which nothing happens.
         heard: (n,) bool, the windows in which something happens.
         picture: of the same track.
         model: the name of the model.

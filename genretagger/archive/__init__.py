@@ -7,6 +7,7 @@
 - `driver.py`: starts them in passes, keeps the claims alive, and goes on when something dies.
 - `table.py`: the results as Parquet. `metrics.py`: figures for Prometheus.
 
-Every unit is claimed in the database, and its files go through `Pipeline.tag` at the end, which finds what was heard
-before it. So what a killed process leaves behind is found by the next one, as after a killed `tag`.
+Every unit is claimed in the database, and its files go through `Pipeline.tag` at the end, which
+finds what was heard before it. So what a killed process leaves behind is found by the next one, as
+after a killed `tag`.
 """

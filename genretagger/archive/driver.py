@@ -1,8 +1,9 @@
 """The driver: lists, hands out tickets in passes until nothing waits, and keeps the claims alive.
 
-Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the units that somebody
-died over wait again, and the next pass takes them. If the driver dies, its claims end after `LEASE_S`, and the same
-command goes on. Several drivers may work on one archive, if their settings are the same.
+Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the
+units that somebody died over wait again, and the next pass takes them. If the driver dies, its
+claims end after `LEASE_S`, and the same command goes on. Several drivers may work on one archive,
+if their settings are the same.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Done:
-    """What became of it: units and files that this driver saw done, and what could not be listed."""
+    """The result: units and files that this driver saw done, and what could not be listed."""
 
     units: int = 0
     files: int = 0
@@ -96,7 +97,8 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
         progress: is told whenever units are done.
 
     Raises:
-        GenretaggerError: the database, the model or Ray cannot be used, or another run with other settings is at work.
+        GenretaggerError: the database, the model or Ray cannot be used, or another run with other
+            settings is at work.
     """
     if plan.settings.windows == AUTO:
         raise ConfigError(
@@ -264,7 +266,7 @@ def _passes(
 
 
 def _pass(plan: Plan, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]) -> Exception | None:
-    """Hand out tickets, and wait until all are used; returns the error that ended it, if one did."""
+    """Hand out tickets and wait until all are used; returns the error that ended it, if any."""
     import ray
     import ray.data
 

@@ -60,7 +60,7 @@ def _divided(folder: bytes, root: Path, names: list[bytes]) -> Iterator[NewUnit]
 
 
 def parts_for(files: int) -> int:
-    """Into how many parts a folder is divided; a power of two, so that a few more files change nothing."""
+    """How many parts a folder is divided into: a power of two, so that few changes move little."""
     return 1 if files <= MOST_FILES else 1 << ((files - 1) // PART_FILES).bit_length()
 
 

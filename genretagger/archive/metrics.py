@@ -1,4 +1,4 @@
-"""Figures for Prometheus, in its text format, from the database: any machine can serve them for all."""
+"""Figures for Prometheus, in its text format, from the database; any machine can serve them."""
 
 from __future__ import annotations
 

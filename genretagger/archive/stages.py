@@ -1,12 +1,14 @@
-"""The stages on the nodes. Each is a class of which Ray Data runs some copies, each in a process of its own.
+"""The stages on the nodes. Ray Data runs copies of each class, each copy in its own process.
 
-    a ticket → `Listening` claims a unit, reads and decodes its files in limited child processes, and makes mel frames
+    a ticket → `Listening` claims a unit, reads and decodes its files in limited child
+               processes, and makes mel frames
              → `Network` runs the model over batches of many tracks, and stores what it said
              → `Finishing` decides, with the albums, and writes; then the unit is done
 
-A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the stages pass on is
-one row a track with its frames, and at the end of a unit one without. A unit goes on when the database holds what the
-model said of all of its tracks, whichever processes they went through.
+A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the
+stages pass on is one row a track with its frames, and at the end of a unit one without. A unit goes
+on when the database holds what the model said of all of its tracks, whichever processes they went
+through.
 """
 
 from __future__ import annotations
@@ -193,7 +195,7 @@ class Finishing(Stage):
     name = "finish"
 
     def __call__(self, heard: Batch) -> dict[str, list[int]]:
-        """Take the files of units through all stages, most of which find their results in the database."""
+        """Take the files of units through all stages; most results are already in the database."""
         ended: list[tuple[int, int]] = []
         for number in dict.fromkeys(map(int, heard["unit"])):
             with self._units.held(number) as held:
@@ -223,7 +225,7 @@ class Finishing(Stage):
 
 
 def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
-    """Walk a folder on a node that mounts it, and store its units; gives how many wait now, and what failed."""
+    """Walk a folder on a node that mounts it, and store its units; gives how many, and failures."""
     settings = order.settings_here()
     folder = Libraries(settings.libraries).from_stored(root)
     failures: list[str] = []

@@ -21,7 +21,8 @@ PART_ROWS = 100_000
 def write(store: Store, folder: Path, roots: Iterable[Path], libraries: Mapping[str, Path]) -> int:
     """Write all that is known of the tracks below some folders; gives how many tracks.
 
-    A reader never sees half of a part, and a second call puts new parts in the place of the old ones.
+    A reader never sees half of a part, and a second call puts new parts in the place of the old
+    ones.
 
     Args:
         store: the database.

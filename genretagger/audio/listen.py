@@ -116,8 +116,9 @@ def stream(
         margin_samples: samples of it that lie before its start.
 
     Yields:
-        For each window the samples that were decoded: `margin_samples` before its start (zeros before the start of the
-        track), then its own. The last window may be short. A window is all gaps if it cannot be decoded.
+        For each window the samples that were decoded: `margin_samples` before its start (zeros
+        before the start of the track), then its own. The last window may be short. A window is all
+        gaps if it cannot be decoded.
 
     Raises:
         AudioError: damaged, truncated or empty; `TooShortError` if it has too few samples.

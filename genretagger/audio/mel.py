@@ -1,12 +1,14 @@
 """Samples to log-mel frames, by numbers that describe a front end.
 
-A track's frames are centred: frame k looks at n_fft samples around sample k · hop_length, and before its start
-and after its end a track is silent. A window is cut so that it gives exactly the frames that the whole track would
-give there: its samples begin `margin_samples` before the centre of its first frame and end as much after that of its
-last. Whoever decodes supplies that margin, with zeros where the track has none.
+A track's frames are centred: frame k looks at n_fft samples around sample k · hop_length, and
+before its start and after its end a track is silent. A window is cut so that it gives exactly the
+frames that the whole track would give there: its samples begin `margin_samples` before the centre
+of its first frame and end as much after that of its last. Whoever decodes supplies that margin,
+with zeros where the track has none.
 
-This runs in the child processes, beside the decoding, and needs numpy and nothing more. A front end travels there as
-data, with the filter bank that librosa computed when the model was installed (`model.filter_bank`).
+This runs in the child processes, beside the decoding, and needs numpy and nothing more. A front end
+travels there as data, with the filter bank that librosa computed when the model was installed
+(`model.filter_bank`).
 
 Contents: `FrontEnd`, `FilterBank`, `Ear` (both together), `log_mel`, `coherence`, `heard`.
 """
@@ -43,14 +45,18 @@ class FrontEnd:
         window_frames: frames that the model hears at once.
         hop_frames: frames from one window to the next when the whole track is listened to.
         variants: window_frames → hop_frames of the family's models that hear other lengths.
-        symmetric: the Hann window ends on zero on both sides (Essentia); else it is periodic (librosa, musicnn).
+        symmetric: the Hann window ends on zero on both sides (Essentia); else it is periodic
+            (librosa, musicnn).
         htk: HTK's mel scale; else Slaney's.
-        straight_in_mels: the bands are triangles in mels (Essentia's HTK); else in hertz, as librosa's.
+        straight_in_mels: the bands are triangles in mels (Essentia's HTK); else in hertz, as
+            librosa's.
         slaney_norm: bands of equal area; else of equal height.
         power: 2 for a power spectrum, 1 for magnitudes.
-        factor, shift, decimal: how a band's value x is compressed: log(factor · x + shift), to the base of ten or e.
+        factor, shift, decimal: how a band's value x is compressed: log(factor · x + shift), to the
+            base of ten or e.
         mean, spread: what is subtracted from that, and what the difference is divided by.
-        patches: stretches of `window_frames` that a window consists of, end to end; the model hears them side by side.
+        patches: stretches of `window_frames` that a window consists of, end to end; the model hears
+            them side by side.
     """
 
     name: str
@@ -78,7 +84,7 @@ class FrontEnd:
 
     @property
     def margin_samples(self) -> int:
-        """Samples that a window needs before the centre of its first frame, and after that of its last."""
+        """Samples needed before the centre of a window's first frame and after that of the last."""
         return self.n_fft // 2
 
     @property
@@ -88,7 +94,7 @@ class FrontEnd:
 
     @property
     def window_s(self) -> float:
-        """Seconds from the first frame of a window to the first of the next, were they laid end to end."""
+        """Seconds from a window's first frame to that of the next, if windows lay end to end."""
         return self.patches * self.window_frames * self.hop_length / self.rate_hz
 
     @property
@@ -118,12 +124,13 @@ _FRAMES_AT_ONCE = 4096
 def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:
     """Compute the frames of windows.
 
-    The bits of a window depend on nothing but its samples: every product and sum is done element by element, in the
-    order of the frequencies, and never by BLAS, which splits its sums by the number of threads.
+    The bits of a window depend on nothing but its samples: every product and sum is done element by
+    element, in the order of the frequencies, and never by BLAS, which splits its sums by the number
+    of threads.
 
     Args:
-        samples: (windows, front_end.window_samples) float32, mono, margins included; any other length gives as many
-            frames as fit.
+        samples: (windows, front_end.window_samples) float32, mono, margins included; any other
+            length gives as many frames as fit.
         front_end: how the model hears.
         bank: its numbers.
 
@@ -131,7 +138,8 @@ def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> Float
         (windows, frames, mels) float32.
 
     Raises:
-        AudioError: the samples are too few for a frame, or so large (or no numbers) that the result is not finite.
+        AudioError: the samples are too few for a frame, or so large (or no numbers) that the result
+            is not finite.
     """
     import numpy as np
 
@@ -153,7 +161,7 @@ def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> Float
 
 
 def _spectrum(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:
-    """The power of each frequency, or its magnitude, over time: (n_fft // 2 + 1, frames) float32."""
+    """The power (or magnitude) of each frequency over time: (n_fft // 2 + 1, frames) float32."""
     import numpy as np
 
     padding = front_end.n_fft - front_end.win_length
@@ -236,11 +244,13 @@ _COHERENCE_S = 0.128
 def coherence(mel: FloatArray, front_end: FrontEnd) -> FloatArray:
     """Tell how much of a window's change over time outlives an eighth of a second.
 
-    Music, speech and animals make sounds that last; rain, applause, a fan or a tape's hiss change at random from frame
-    to frame, and a hum does not change at all. Averaging over n frames leaves a share of about 1.3 / n of the variance
-    of random change (frames overlap by half), 0.16 for musicnn's 8 frames, and all of what lasts. Measured: recorded
-    music 0.55 to 0.85, synthesised music 0.30 to 0.85, speech 0.40 to 0.68, and synthesised noises, hums and clicks
-    0.02 to 0.24. The networks have met nothing but music, and hear rain as techno, so this is measured beside them.
+    Music, speech and animals make sounds that last; rain, applause, a fan or a tape's hiss change
+    at random from frame to frame, and a hum does not change at all. Averaging over n frames leaves
+    a share of about 1.3 / n of the variance of random change (frames overlap by half), 0.16 for
+    musicnn's 8 frames, and all of what lasts. Measured: recorded music 0.55 to 0.85, synthesised
+    music 0.30 to 0.85, speech 0.40 to 0.68, and synthesised noises, hums and clicks 0.02 to 0.24.
+    The networks have met nothing but music, and hear rain as techno, so this is measured beside
+    them.
 
     Args:
         mel: (windows, frames, mels) float32, from `log_mel`.
@@ -280,13 +290,15 @@ def heard(samples: FloatArray, margin_samples: int, ears: Sequence[Ear]) -> tupl
     """Let all ears of a model hear windows, and leave out those in which nothing happens.
 
     Args:
-        samples: (windows, samples) float32, mono; each row begins `margin_samples` before its window.
+        samples: (windows, samples) float32, mono; each row begins `margin_samples` before its
+            window.
         margin_samples: no less than any front end needs.
         ears: of the model; the first one tells steady noise, see `coherence`.
 
     Returns:
-        The numbers of the windows that are left, in order, and (windows left, values) float32: a row holds the values
-        of one window, those of each ear after the other, as `log_mel` gives them.
+        The numbers of the windows that are left, in order, and (windows left, values) float32: a
+        row holds the values of one window, those of each ear after the other, as `log_mel` gives
+        them.
 
     Raises:
         AudioError: as of `log_mel`.

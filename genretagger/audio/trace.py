@@ -1,7 +1,7 @@
-"""A whole track in one pass: the windows that a model hears, and a picture of all of it, in bounded memory.
+"""A whole track in one pass and bounded memory: the model's windows, and a picture of all of it.
 
-Nobody knows how long a track is before it was decoded. So both halve their resolution when they are full: two columns
-of the picture become one, and of the windows every second one is dropped.
+Nobody knows how long a track is before it was decoded. So both halve their resolution when they are
+full: two columns of the picture become one, and of the windows every second one is dropped.
 
 Contents: `trace`, `Traced`.
 """
@@ -35,9 +35,9 @@ class Traced:
     Attributes:
         starts_s: where each window starts.
         kept: the numbers of the windows in which something happens, in order.
-        body: float32: the picture, (columns, bands + 2) with `most_columns` rows, of which only the first `columns`
-            count: the mean power of each band, then the lowest and the highest sample; behind it the values of the kept
-            windows, as `mel.heard` gives them.
+        body: float32: the picture, (columns, bands + 2) with `most_columns` rows, of which only the
+            first `columns` count: the mean power of each band, then the lowest and the highest
+            sample; behind it the values of the kept windows, as `mel.heard` gives them.
         columns: how many columns there are.
         column_s: seconds of a column.
         length_s: seconds of the track.
@@ -119,7 +119,7 @@ def _bounds(samples: FloatArray, count: int, own: int, hop: int) -> FloatArray:
 
 
 class _Columns:
-    """Frames that become at most `most` columns: `values` holds sums of power, then the bounds of the wave."""
+    """At most `most` columns of frames: `values` holds sums of power, then the wave's bounds."""
 
     def __init__(self, most: int, width: int) -> None:
         self.most, self.step, self.frames = most, 1, 0

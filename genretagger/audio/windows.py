@@ -10,7 +10,8 @@ Starts are whole milliseconds, which are whole samples at the rates that models 
 kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
 so consecutive windows are exactly those of a reference that cuts the whole track.
 
-Contents: `spread`, `stage_of`, `start_of`, `plan_key`, `AUTO`, `LONGEST_LISTENING_S`, `MOST_COLUMNS`.
+Contents: `spread`, `stage_of`, `start_of`, `plan_key`, `AUTO`, `LONGEST_LISTENING_S`,
+`MOST_COLUMNS`.
 """
 
 from __future__ import annotations

@@ -97,8 +97,9 @@ class Ears:
 
         Args:
             paths: absolute.
-            albums: the files of each album by one artist, which are decided together if the settings say so. Files that
-                are not among `paths` count if their audio was analysed before.
+            albums: the files of each album by one artist, which are decided together if the
+                settings say so. Files that are not among `paths` count if their audio was analysed
+                before.
 
         Yields:
             The results, in the order of the paths.

@@ -30,7 +30,7 @@ def album_genres(tracks: Iterable[Sequence[str]], most: int) -> list[str]:
 
 
 def is_by_one_artist(album_artist: str) -> bool:
-    """Whether an album is by one artist, so that its tracks are decided together: not by "Various Artists"."""
+    """Whether an album is by one artist, and not "Various Artists": then it is decided as one."""
     return is_one_artist(album_artist)
 
 

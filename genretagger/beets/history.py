@@ -58,7 +58,7 @@ class Trail:
     same_audio: bool
 
     def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
-        """Our writes in effect that led to a file's genres, newest first, back to another's choice."""
+        """Our writes in effect that led to a file's genres, newest first, back to another's."""
         return list(self._steps(genres))
 
     def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:

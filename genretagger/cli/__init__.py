@@ -1,1 +1,1 @@
-"""The command line: one file per command, started quickly; heavy imports live inside the commands."""
+"""The command line: one file per command. Commands import heavy libraries only when they run."""

@@ -1,8 +1,9 @@
-"""`genretagger doctor --adopt`: files that carry genres of ours without a record get one, so that they can be undone.
+"""`genretagger doctor --adopt`: records our genres in files that lack a record, for `undo`.
 
-A database that lost its newest entries does not know that it wrote. What can be known is this: the file has exactly the
-genres that the model chooses for it, and no write of it is recorded. The owner may have chosen the same, so nothing is
-recorded without --yes. What was there before is lost. Only the policy "keep" tells it: nothing was there.
+A database that lost its newest entries does not know that it wrote. What can be known is this: the
+file has exactly the genres that the model chooses for it, and no write of it is recorded. The owner
+may have chosen the same, so nothing is recorded without --yes. What was there before is lost. Only
+the policy "keep" tells it: nothing was there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
     """List such files below some paths; with `yes`, record them as written to an empty field.
 
     Raises:
-        GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be used.
+        GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be
+            used.
         typer.Exit: interrupted, or files failed.
     """
     from genretagger.config import load
@@ -53,7 +55,8 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
         def unrecorded(each: Heard) -> bool:
             path = each.track.path
             writes = store.writes.get_history(path, each.track.payload_hash)
-            # A write to the same audio at another path is that of a copy, unless the file was moved from there.
+            # A write to the same audio at another path is that of a copy, unless the file was moved
+            # from there.
             known = any(write.path == path or not os.path.lexists(write.path) for write in writes)
             return bool(each.track.genres.values) and not known
 

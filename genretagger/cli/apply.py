@@ -37,7 +37,8 @@ def apply(
 ) -> None:
     """Write the genres of a plan into the files that are still as they were when it was made.
 
-    Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by `genretagger undo`.
+    Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by
+    `genretagger undo`.
     """
     from genretagger.config import load
     from genretagger.pipeline import open_rewriting
@@ -111,7 +112,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _summarise(plan: Iterable[Planned]) -> int:
-    """Tell people what a plan would do, checking all of it on the way; gives its number of files."""
+    """Show people what a plan would do, and check all of it; returns its number of files."""
     changes: Counter[str] = Counter()
     added: Counter[str] = Counter()
     removed: Counter[str] = Counter()

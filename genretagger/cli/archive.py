@@ -51,7 +51,8 @@ def archive(
 ) -> None:
     """Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.
 
-    Without --write, no file is changed. What is done is kept: the same command again goes on, also after a crash.
+    Without --write, no file is changed. What is done is kept: the same command again goes on, also
+    after a crash.
     """
     from genretagger.config import load
 
@@ -150,7 +151,7 @@ def _status(settings: Settings, *, as_json: bool) -> None:
 
 
 def _left_s(progress: Progress, rates: list[Rate]) -> float | None:
-    """The seconds that the rest takes at the pace of the last minutes; None if there is no rest, or no pace."""
+    """Seconds left at the pace of the last minutes; None if nothing is left or no pace is known."""
     from genretagger.database.units import UnitState
 
     pace = sum(rate.tracks / 60 / max(1, rate.minutes) for rate in rates if rate.stage == "finish")

@@ -1,4 +1,4 @@
-"""Groups of commands whose help says what each does in whole sentences, and whose modules load when they are needed."""
+"""Groups of commands with full sentences as help; their modules load when they are needed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Place:
 
 
 class Loaded(MutableMapping[str, Any]):
-    """Commands by name, each imported when somebody asks for it: all of them together take a tenth of a second.
+    """Commands by name, each imported on first use: to import all takes a tenth of a second.
 
     Args:
         places: where they are, in the order of the help.

@@ -1,4 +1,4 @@
-"""`genretagger config`: which options hold and why, where the file is, and a first one to start from."""
+"""`genretagger config`: shows options and their sources, finds the file, or makes a first one."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def init(
 
 
 def change(option: str, value: str) -> Path:
-    """Set one option in the configuration file, and leave everything else in it as it is, comments too.
+    """Set one option in the configuration file and keep everything else, including comments.
 
     Returns:
         The file, which is made where there is none.
@@ -200,7 +200,7 @@ def _sentence(text: str) -> str:
 
 
 def _in_environment(name: str) -> bool:
-    """Whether the environment sets an option: in any case, and not to nothing, as `Settings` reads it."""
+    """Whether the environment sets an option, in any case and not empty, as `Settings` reads it."""
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
 

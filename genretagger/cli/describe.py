@@ -28,7 +28,7 @@ _NONE = "(none)"
 
 
 def track_json(track: Track | None) -> dict[str, Json]:
-    """Who plays, on which album, and what ("" if the tags do not say); the container and the length."""
+    """The artist, album and title ("" if the tags lack them), the container and the length."""
     credits = track.credits if track is not None else None
     duration_s = track.duration_s if track is not None else None
     return {
@@ -69,7 +69,7 @@ def lines(view: View, *, all_scores: bool) -> Iterator[str]:
 
 
 def timeline_lines(timeline: Timeline) -> Iterator[str]:
-    """Word the genres over time for people: a row for each of the best ones, from the start to the end."""
+    """Word the genres over time for people: a row for each of the best, from start to end."""
     import numpy as np
 
     best = [place for place in range(len(timeline.genres)) if timeline.scores[:, place].max(initial=0.0) >= _SEEN]
@@ -93,7 +93,7 @@ def timeline_lines(timeline: Timeline) -> Iterator[str]:
 
 
 def timeline_json(timeline: Timeline) -> Json:
-    """The genres over time as one object: where each window starts, how long it is, and each genre's scores in them."""
+    """The genres over time as one object: windows with start and length, and scores by genre."""
     return {
         "model": timeline.model,
         "window_s": round(timeline.window_s, 3),
@@ -170,7 +170,7 @@ def _write(write: StoredWrite, view: View) -> str:
 
 
 def state(write: StoredWrite) -> str:
-    """Word what a write did and what became of it: "done", "undone by run 4", "done, undo of run 3" …"""
+    """Word what a write did and its state: "done", "undone by run 4", "done, undo of run 3" …"""
     what, end = _what(write), _end(write)
     return ", ".join(part for part in ((what, end) if end else (write.state.value, what)) if part)
 

@@ -1,4 +1,4 @@
-"""Draws what a network sees of a track, and the genres that it hears over time; needs matplotlib (the extra `report`).
+"""Draws a network's input and the genres over time; needs matplotlib (the extra `report`).
 
 The same timeline gives the same bytes with the same matplotlib.
 
@@ -66,7 +66,8 @@ def draw(timeline: Timeline, title: str, *, kind: str, theme: Theme, mel: bool =
         title: of the picture.
         kind: "png" or "svg".
         theme: what it is shown on.
-        mel: whether the bands are mel bands; else they are the frequencies of the Fourier transform.
+        mel: whether the bands are mel bands; else they are the frequencies of the Fourier
+            transform.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -142,6 +143,6 @@ def _seconds(axes: Any, length_s: float) -> None:
 
 
 def _drawable(text: str) -> str:
-    """Text that matplotlib can draw and does not read as a formula; its own font knows Latin, Greek and Cyrillic."""
+    """Text that matplotlib can draw and does not read as a formula: Latin, Greek and Cyrillic."""
     shown = "".join(mark if ord(mark) < 0x2E80 else "?" for mark in printable(text))
     return shown.replace("$", r"\$")

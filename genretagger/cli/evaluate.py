@@ -62,8 +62,8 @@ def evaluate(
 ) -> None:
     """Say how right a model is, on music whose genres are known. No music file is changed.
 
-    Genres that the model cannot hear are named, and left out of the figures. Genres that genretagger itself wrote count
-    for nothing.
+    Genres that the model cannot hear are named, and left out of the figures. Genres that
+    genretagger itself wrote count for nothing.
     """
     from genretagger.config import load
     from genretagger.model.store import ModelStore

@@ -1,14 +1,18 @@
 """`genretagger export`: what the database knows, as a table, as JSON, or as a playlist.
 
-Rows are read a page at a time and written as they come: 100,000 tracks take no more memory than 500.
+Rows are read a page at a time and written as they come: 100,000 tracks take no more memory than
+500.
 
-- **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])` gives the exact path.
-- **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a path that is no UTF-8
-  is shown as `\\xff`. A text that a spreadsheet would run as a formula (`=cmd()` is a fine genre for a hostile file)
-  gets an apostrophe in front, which spreadsheets take for "this is text".
-- **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to the playlist where
-  they share more than the root with it. A name that no line of UTF-8 can hold (other bytes, a newline) stands as a
-  `file://` address, which is exact as well. Files that are gone are left out.
+- **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])`
+  gives the exact path.
+- **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a
+  path that is no UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
+  (`=cmd()` is a fine genre for a hostile file) gets an apostrophe in front, which spreadsheets take
+  for "this is text".
+- **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to
+  the playlist where they share more than the root with it. A name that no line of UTF-8 can hold
+  (other bytes, a newline) stands as a `file://` address, which is exact as well. Files that are
+  gone are left out.
 """
 
 from __future__ import annotations
@@ -129,7 +133,8 @@ def _format_of(target: Path | None) -> Format:
     """The format that the ending of a file's name asks for; a table if nothing is asked for.
 
     Raises:
-        ConfigError: the ending is not known: `-o genres.html` must not become a table with that name.
+        ConfigError: the ending is not known: `-o genres.html` must not become a table with that
+            name.
     """
     if target is None or not target.suffix:
         return Format.CSV
@@ -177,7 +182,7 @@ def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator
 
 
 def genres_of(known: Known) -> tuple[str, ...]:
-    """A track's genres: those in its file, or those that were decided for it, unless its owner undid them."""
+    """A track's genres: those in its file, or those decided for it and not undone by its owner."""
     if known.track is not None and known.track.genres.values:
         return known.track.genres.values
     last = known.writes[0] if known.writes else None
@@ -276,7 +281,8 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
         folder: where the playlist will lie; None gives whole paths.
 
     Raises:
-        GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better than an empty one.
+        GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better
+            than an empty one.
     """
     count = gone = 0
 

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interruptible() -> Iterator[Future[None]]:
-    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; a second one interrupts at once."""
+    """Turn the first Ctrl-C (or SIGTERM) into a request to stop; a second one stops at once."""
     stop: Future[None] = Future()
 
     def request(number: int, frame: FrameType | None) -> None:
         del frame
         signal.signal(number, signal.default_int_handler)
-        # In a thread of its own, since the interrupted code may hold the lock that set_result needs.
+        # In a thread of its own, since the interrupted code may hold the lock that set_result
+        # needs.
         threading.Thread(target=_finish, args=(stop,)).start()
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,4 +1,4 @@
-"""What `train` and `evaluate` share: options, and tracks whose genres are known, heard with a progress bar."""
+"""Shared by `train` and `evaluate`: options, and hearing tracks of known genre with a bar."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _failures_listed(failures: Sequence[FileError]) -> Iterator[None]:
 
 
 def _below_outermost(files: dict[Path, Found]) -> dict[Path, Found]:
-    """Files with the outermost of the named folders as their root, from where folders' names count."""
+    """Files with the outermost of the named folders as root: folder names count from there."""
     roots = {file.root for file in files.values()}
     return {
         path: replace(file, root=next((each for each in reversed(path.parents) if each in roots), file.root))

@@ -61,7 +61,7 @@ COMMANDS = {
 
 
 class _Commands(LoadedWhenNeeded):
-    """All commands; where a file's name was taken for an option, the error says how to name the file."""
+    """All commands; if a file's name was taken for an option, the error says how to name it."""
 
     places = COMMANDS
 
@@ -149,7 +149,7 @@ def complain(error: GenretaggerError) -> None:
 
 
 def _fill_streams() -> None:
-    """Put nothing in the place of closed standard streams, lest the database be opened as standard output."""
+    """Put /dev/null in place of closed standard streams, or the database becomes one of them."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

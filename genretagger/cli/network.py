@@ -1,4 +1,4 @@
-"""What `train --network` adds to `train`: decode the windows, train on them, compare the ways of learning."""
+"""What `train --network` adds to `train`: decode windows, train on them, compare the results."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _windows(
     stop: Future[None],
     tell: Tell,
 ) -> tuple[WindowFile | None, tuple[FileError, ...]]:
-    """The windows of all tracks: those that were kept, or decoded now; None if the owner interrupts."""
+    """The windows of all tracks, kept from before or decoded now; None if interrupted."""
     from genretagger.training.network.windows import WindowFile, key_of
 
     ids = {example.path: example.id for example in course.examples}

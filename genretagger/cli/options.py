@@ -14,8 +14,8 @@ from genretagger.files.shards import Shard
 def any_path(text: str | Path) -> Path:
     """Take a path from the command line; it need not be there.
 
-    Every option and argument that is a path names this, or one of the two below, as its parser. An empty text would
-    otherwise be the current folder, which nobody means who writes `tag "$UNSET"`.
+    Every option and argument that is a path names this, or one of the two below, as its parser. An
+    empty text would otherwise be the current folder, which nobody means who writes `tag "$UNSET"`.
 
     Raises:
         typer.BadParameter: nothing was named.

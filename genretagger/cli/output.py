@@ -1,7 +1,7 @@
 """What the commands say: JSON lines for scripts on standard output, rows and bars for people.
 
-Names from strangers pass through `printable`; rich gets plain `Text`, never markup, because a file may be called
-`[/]song.mp3`.
+Names from strangers pass through `printable`; rich gets plain `Text`, never markup, because a file
+may be called `[/]song.mp3`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ def say_aside(text: str = "") -> None:
 def say_json(value: Json) -> None:
     r"""Print one JSON object on one line.
 
-    Everything beyond ASCII is escaped, so the line survives any locale. A byte of a path that is no UTF-8 becomes
-    Python's surrogate escape, `\udcff` for the byte ff: `os.fsencode(json.loads(line)["path"])` gives the exact path.
+    Everything beyond ASCII is escaped, so the line survives any locale. A byte of a path that is no
+    UTF-8 becomes Python's surrogate escape, `\udcff` for the byte ff:
+    `os.fsencode(json.loads(line)["path"])` gives the exact path.
     """
     print(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")), flush=True)
 
@@ -101,7 +102,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 class Bar:
     """A progress bar on the terminal of standard error, nothing elsewhere; used with `with`.
 
-    Results go to standard output, whatever is there: a file and a pipe get them while the bar is on the terminal.
+    Results go to standard output, whatever is there: a file and a pipe get them while the bar is on
+    the terminal.
 
     Args:
         unit: what is counted: "tracks", or "bytes" for sizes.
@@ -201,7 +203,7 @@ class Bar:
             print(line, file=sys.stderr)
 
     def above(self, line: str | Text) -> None:
-        """Print a line of the result on standard output, above the bar if there is one on the same terminal."""
+        """Print a line of the result on standard output, above the bar if both share a terminal."""
         if not sys.stdout.isatty():
             say(str(line))
         elif self._progress is not None:

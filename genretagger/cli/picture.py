@@ -1,4 +1,4 @@
-"""`genretagger picture`: what the network sees of a track, and the genres that it hears over time."""
+"""`genretagger picture`: draws what the network gets of a track, and its genres over time."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def picture(
 ) -> None:
     """Draw what the network sees of a track, and the genres that it hears over time.
 
-    All of the track is heard. Nothing of that is stored, and the music file is not changed. Needs matplotlib, the extra
-    `report`.
+    All of the track is heard. Nothing of that is stored, and the music file is not changed. Needs
+    matplotlib, the extra `report`.
     """
     from genretagger.config import load
     from genretagger.files.durable import saved

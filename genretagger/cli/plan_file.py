@@ -1,4 +1,4 @@
-"""The plan that `tag --plan FILE` makes: whole or not at all, its files in the order in which they were found."""
+"""The plan of `tag --plan FILE`: whole or absent, its files in the order they were found."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class PlanFile:
     """A plan that is being made.
 
-    Several files are listened to at once and end in any order; lines wait for those before them, so that the same
-    music gives the same plan.
+    Several files are listened to at once and end in any order; lines wait for those before them, so
+    that the same music gives the same plan.
 
     Args:
         table: make a table for a spreadsheet, not JSON lines.

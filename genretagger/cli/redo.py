@@ -24,7 +24,8 @@ def redo(
 ) -> None:
     """Put back the genres that `genretagger undo` took away.
 
-    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can be undone.
+    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can
+    be undone.
     """
     words = Words("redo", done="put back", nothing="nothing is left to put back")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)

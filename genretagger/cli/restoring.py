@@ -1,4 +1,4 @@
-"""`genretagger doctor --restore`: put a backup of the database back; the present one is kept aside."""
+"""`genretagger doctor --restore`: put a backup in place of the database, which is kept aside."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """One line for each file, as `tag`, `apply` and `undo` show them.
 
-On a terminal the lines of a folder stand below its name, in the width that the terminal has. Elsewhere (a file, a pipe)
-each line is whole and names its path, so that `grep` and `cut` work on it.
+On a terminal the lines of a folder stand below its name, in the width that the terminal has.
+Elsewhere (a file, a pipe) each line is whole and names its path, so that `grep` and `cut` work on
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _STATE_WIDTH = 9
 _GENRES_WIDTH = 26
 _LEAST_NAME = 14
 _REASON_WIDTH = 36
-"""Room for the usual reasons, such as "nothing but silence or steady noise"; at 80 columns they fit."""
+"""Width for the usual reasons, such as "nothing but silence or steady noise", at 80 columns."""
 _COLOURS: Mapping[Status, str] = {
     Status.TAGGED: "green",
     Status.UNCHANGED: "dim",
@@ -61,7 +62,7 @@ class Rows:
         self._folder: Path | None = None
 
     def of(self, outcome: Outcome) -> Iterator[Text]:
-        """The lines of one file, with its folder's name in front if it is another folder than that of the last."""
+        """The lines of one file; its folder's name comes first if the last file had another one."""
         from rich.text import Text
 
         if not self._terminal:
@@ -139,12 +140,12 @@ class Rows:
         return self._from(path, root)
 
     def _from(self, path: Path, root: Path) -> str:
-        """A path from the folder that was named; with that folder's own name if several were named."""
+        """A path relative to the named folder, with that folder's name if several were named."""
         return relative(path, root.parent if len(self._roots) > 1 else root)
 
 
 def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: str) -> str:
-    """A file as `apply` and `undo` tell of it: what became of it, genres and path; in a second line why it stays.
+    """A file in the output of `apply` and `undo`: state, genres, path; then a line why it stays.
 
     Args:
         done: the word for a file that was changed.

@@ -41,7 +41,7 @@ def install(
     show: Annotated[bool, typer.Option("--show", help="Print the unit, and change nothing.")] = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,
 ) -> None:
-    """Install the service, and start it now and at every start of the system (or of your session)."""
+    """Install the service, and start it now and at every start of the system (or your session)."""
     text = unit(distinct(folders), system=system, user=user)
     if show:
         output.say(text.rstrip("\n"))
@@ -128,10 +128,11 @@ def _optional(place: str) -> str:
 
 
 def quoted(path: Path, *, in_command: bool = False) -> str:
-    """A path as a word of a unit: with systemd's own escapes, and quotation marks where it needs them.
+    """A path as a word of a unit file, with systemd's escapes, and in quotation marks if needed.
 
     Args:
-        in_command: whether it is an argument of a command, the only place where systemd looks for variables.
+        in_command: whether it is an argument of a command, the only place where systemd looks for
+            variables.
 
     Raises:
         ConfigError: the name holds bytes that a unit cannot.
@@ -186,7 +187,7 @@ def _may_install(place: Path, *, system: bool) -> None:
 
 
 def _remove(place: Path) -> None:
-    """Remove a unit, and the links by which systemd starts it, which `systemctl disable` may have left."""
+    """Remove a unit and the links by which systemd starts it: `systemctl disable` may miss some."""
     for path in (place, *place.parent.glob(f"*.wants/{NAME}")):
         if path == place or path.is_symlink():
             path.unlink(missing_ok=True)

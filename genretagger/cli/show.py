@@ -1,7 +1,7 @@
 """`genretagger show`: what is known of a track, and why it got its genres.
 
-A file is read, in a child process, only if nothing is known of it, or if its stamp says that somebody touched it since.
-So what is known shows quickly, be it a file or a whole library.
+A file is read, in a child process, only if nothing is known of it, or if its stamp says that
+somebody touched it since. So what is known shows quickly, be it a file or a whole library.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def show(
 
 
 class _OverTime:
-    """Listens to whole tracks, if that is wanted; the model is loaded when it is first needed. Used with `with`."""
+    """Listens to whole tracks, if asked for; the model loads on first use. A context manager."""
 
     def __init__(self, settings: Settings, *, wanted: bool) -> None:
         self._settings, self._wanted = settings, wanted
@@ -90,7 +90,7 @@ class _OverTime:
         self._stack.__exit__(*error)
 
     def of(self, view: View) -> Timeline | None:
-        """The genres of a file over time; None if nobody asks, or if it cannot be heard, which is told."""
+        """The genres of a file over time; None if nobody asked, or after reporting a failure."""
         if not self._wanted or view.now is None:
             return None
         from genretagger.pipeline import open_pipeline
@@ -105,7 +105,7 @@ class _OverTime:
 
 
 class _Library:
-    """The files, the database and the child process that reads, each opened when it is needed; used with `with`."""
+    """The files, the database and the reading child, each opened when needed. A context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -128,7 +128,7 @@ class _Library:
         self._stack.close()
 
     def views(self, path: Path) -> Iterator[View]:
-        """Look at a file, or at the known files of a folder; gives nothing where there is nothing."""
+        """Look at a file, or at the known files of a folder; yields nothing if nothing is there."""
         if path.is_dir():
             if self._store is not None:
                 for each in self._store.reports.get_all(path):
@@ -254,7 +254,7 @@ class _Library:
         return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
 
     def _owned(self, now: Track) -> Reason | None:
-        """Why `tag` would leave the genres to their owner; the history tells more than that they exist."""
+        """Why `tag` would leave the genres to their owner, in more detail, from the history."""
         from genretagger.steps.ownership import Ownership
         from genretagger.steps.run import Run
 
@@ -266,7 +266,7 @@ class _Library:
 
 
 def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
-    """The write that gave a file its present genres, to it or to the same audio elsewhere; None where none did."""
+    """The write that gave this file, or the same audio elsewhere, its present genres; else None."""
     settled = (WriteState.DONE, WriteState.UNDONE)
     same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
     last = next((write for write in same if write.path == now.path), same[0] if same else None)

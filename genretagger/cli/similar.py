@@ -1,4 +1,4 @@
-"""`genretagger similar`: the tracks that sound most like one; `export --similar-to` makes a playlist of them."""
+"""`genretagger similar`: the tracks that sound most like one; see `export --similar-to`."""
 
 from __future__ import annotations
 

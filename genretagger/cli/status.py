@@ -1,4 +1,4 @@
-"""`genretagger status`, and `genretagger retry`: how the service stands, and what it has set aside."""
+"""`genretagger status` and `genretagger retry`: the service's state, and files it set aside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _SHOWN = 10
 def status(as_json: AsJson = False) -> None:
     """Show the queue, what is being done, the last errors, and whether the service is well.
 
-    Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may ask it.
+    Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may
+    ask it.
     """
     from genretagger.config import load
     from genretagger.database.store import Store

@@ -92,8 +92,8 @@ def tag(
 ) -> None:
     """Listen to music and write the genre into the files that have none.
 
-    A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened to again. Every
-    write can be undone with `genretagger undo`.
+    A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened
+    to again. Every write can be undone with `genretagger undo`.
     """
     from genretagger.config import load
     from genretagger.worker.pool import Limits, WorkerPool
@@ -138,7 +138,8 @@ def tag(
 
         if settings.album is Albums.POOL:
             files = beside_each_other(files)
-        # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half done.
+        # Until here, Ctrl-C ends at once: the walk and the model's installation leave nothing half
+        # done.
         with (
             plan_file(plan, files) if plan is not None else nullcontext() as planning,
             open_pipeline(settings, notice=bar.notice, progress=bar.update, workers=workers) as pipeline,
@@ -185,7 +186,7 @@ def tag(
 
 
 def in_shard(files: Iterable[Found], shard: Shard, libraries: Mapping[str, Path]) -> Iterator[Found]:
-    """The files whose album belongs to a share: by its folder, relative to its library if it lies in one."""
+    """The files with an album in a share: by its folder, relative to its library if it has one."""
     from genretagger.database.libraries import Libraries
     from genretagger.steps.album import home
 

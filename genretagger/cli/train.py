@@ -113,8 +113,9 @@ def train(
 ) -> None:
     """Learn your own genres from tracks that have some, and say how well they are heard.
 
-    What genretagger itself wrote is never learned from, unless you changed it since. No music file is changed. What was
-    heard before is not listened to again. The result is a model: `genretagger models use mine` makes it the default.
+    What genretagger itself wrote is never learned from, unless you changed it since. No music file
+    is changed. What was heard before is not listened to again. The result is a model: `genretagger
+    models use mine` makes it the default.
     """
     from genretagger.config import load
     from genretagger.model.store import ModelStore
@@ -301,7 +302,7 @@ def _learned_ways(
 
 
 def _card_of(store: ModelStore, name: str) -> Card:
-    """The card of a model; of one that was learned here also where its network is damaged, since it can be made anew.
+    """A model's card; a learned model's also if its network is damaged, as it can be retrained.
 
     Raises:
         ModelError: there is none that can be used.
@@ -367,7 +368,8 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
 
     Args:
         listens: the model that is asked for, or in use.
-        name: what is to be learned; if that is in use already and gone, the default one helps to make it again.
+        name: what is to be learned; if that is in use already and gone, the default one helps to
+            make it again.
     """
     from genretagger.model.store import DEFAULT
 

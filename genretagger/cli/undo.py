@@ -24,8 +24,8 @@ def undo(
 ) -> None:
     """Put back the genres that files had before genretagger wrote them.
 
-    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it took back can be
-    put back with `genretagger redo`.
+    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it
+    took back can be put back with `genretagger redo`.
     """
     words = Words("undo", done="undone", nothing="nothing is left to undo")
     carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)

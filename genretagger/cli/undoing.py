@@ -1,7 +1,8 @@
-"""What `undo` and `redo` share: which writes are meant, also when the command is repeated, and how the end is told.
+"""Shared by `undo` and `redo`: which writes they take, also when repeated, and the final report.
 
-A run of either notes what it was asked for. It counts as finished only if nothing failed and no right was missing;
-until then the same command goes on with what is left, and takes no second step back for the files that are done.
+A run of either notes what it was asked for. It counts as finished only if nothing failed and no
+right was missing; until then the same command goes on with what is left, and takes no second step
+back for the files that are done.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Request:
         self._store, self._tell = store, tell
 
     def newest(self, writes: Callable[[Path], Iterable[StoredWrite]]) -> list[StoredWrite]:
-        """The newest write to each file, but for files that an unfinished run of the same command has done already."""
+        """The newest write to each file, except files that an unfinished run has handled."""
         done = self._done_already()
         chosen: dict[Path, StoredWrite] = {}
         for path in self.paths:
@@ -86,7 +87,8 @@ class Request:
     def name_last(self, find: Callable[[Mapping[int, datetime]], StoredRun | None]) -> int | None:
         """Find the newest run with anything left to do, tell which it is, and give its number.
 
-        A run that was asked for before, to the end, is passed over: what is left of it was skipped with a reason.
+        A run that was asked for before, to the end, is passed over: what is left of it was skipped
+        with a reason.
         """
         found = find(self._tried())
         if found is None:
@@ -183,7 +185,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
 
 
 def _settled(outcome: Outcome) -> bool:
-    """Whether another try would end the same way: for files that are done, that their owner changed, or deleted."""
+    """Whether a second try would end the same way: done, deleted, or changed by its owner."""
     from genretagger.steps.undo import is_theirs
 
     if outcome.status in (Status.FAILED, Status.SKIPPED) and not is_theirs(outcome):

@@ -41,7 +41,8 @@ def distinct(folders: list[Path]) -> list[Path]:
     """The folders by their whole names, without those that lie in another one.
 
     Raises:
-        ConfigError: one is no folder, or is not there: a disk that may come later has at least its mount point.
+        ConfigError: one is no folder, or is not there: a disk that may come later has at least its
+            mount point.
     """
     roots: list[Path] = []
     for folder in sorted(map(whole, folders)):

@@ -131,7 +131,7 @@ class Arrivals:
             self._ask(intake.Arrived(tuple(files)))
 
     def _is_arriving(self, folder: Path) -> bool:
-        """Whether something still arrives in the folder of an album, so that its files wait for each other."""
+        """Whether files still arrive in an album's folder, so that its files wait for them."""
         if not self._gathers:
             return False
         return self._settling.waits_in(folder) or is_arriving(folder, LONGEST * self._settling.quiet_s)

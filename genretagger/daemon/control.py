@@ -56,7 +56,7 @@ class Question:
 
 
 class Questions:
-    """The words of commands on their way to the loop of the service, and the answers on their way back.
+    """Commands on their way to the loop of the service, and the answers on their way back.
 
     Only the loop knows everything, and no answer means that it hangs.
 

@@ -137,7 +137,7 @@ class Engine:
                 return
 
     def _claim(self) -> StoredJob | None:
-        """Take the next job: another file of the album that is being handled, or else the first one of the queue."""
+        """Take the next job: another file of the current album, or else the first of the queue."""
         claim = partial(
             self._store.jobs.claim,
             self._me,
@@ -250,7 +250,7 @@ def say(event: str, **details: Json) -> None:
 
 
 def main() -> None:
-    """Run an engine for the watcher at the other end of the standard streams; the arguments say whose jobs it does."""
+    """Run an engine for the watcher on the standard streams; the arguments name the jobs' owner."""
     claimant = Claimant(sys.argv[1], tuple(map(Path, sys.argv[2:])))
     stop: Future[None] = Future()
     wake, resume = threading.Event(), threading.Event()

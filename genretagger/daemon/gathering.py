@@ -1,8 +1,8 @@
-"""When the files of a folder may be handled: together, once all of it is quiet; pure, with the time as an argument.
+"""When the files of a folder may be handled: together, once it is quiet. Pure; time is an argument.
 
-An album is decided as a whole, so a file that is complete waits for the others that still arrive beside it. A folder
-that never becomes quiet is handled all the same, after `LONGEST` quiet periods. A file that arrives alone does not
-wait.
+An album is decided as a whole, so a file that is complete waits for the others that still arrive
+beside it. A folder that never becomes quiet is handled all the same, after `LONGEST` quiet periods.
+A file that arrives alone does not wait.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Gathering:
         return min((folder.due_s for folder in self._folders.values()), default=None)
 
     def ready(self, now_s: float, is_arriving: Callable[[Path], bool]) -> list[list[tuple[Path, Path]]]:
-        """Give the files that may be handled now, with their watched folders: those of one folder together.
+        """The files that may be handled now, one folder's together, each with its watched folder.
 
         Args:
             is_arriving: whether something still arrives in a folder; asked for those that are due.

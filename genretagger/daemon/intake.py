@@ -318,7 +318,7 @@ class Intake:
 
 
 def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
-    """The files that lie in the folder of one album, together; of a folder that is too large for an album, as many."""
+    """The files of one album's folder together; a larger folder comes in parts of `MOST_FILES`."""
     beside: list[Unhandled] = []
     for each in files:
         if beside and (home(each.path) != home(beside[0].path) or len(beside) >= MOST_FILES):

@@ -37,7 +37,8 @@ class Unhandled:
 def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
     """Whether a file was handled completely by these rules, and needs nothing more now.
 
-    A file that this user could not write is checked again: nothing in its metadata says when it may.
+    A file that this user could not write is checked again: nothing in its metadata says when it
+    may.
 
     Args:
         rules_key: of the rules now.
@@ -115,7 +116,7 @@ class Scan:
             self._failed(error)
 
     def _tell_of_length(self, path: bytes) -> None:
-        """Report the folder of a path that is too long for the system: its other names would fail as well."""
+        """Report the folder of a path too long for the system: its other names would fail too."""
         place = os.path.dirname(path)  # noqa: PTH120 - bytes
         self._failed(OSError(errno.ENAMETOOLONG, "it holds names that make paths too long for the system", place))
 

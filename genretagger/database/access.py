@@ -79,9 +79,9 @@ class Access:
     def group(self) -> Iterator[None]:
         """Make everything that is saved inside one transaction: all of it is kept, or nothing is.
 
-        It saves the disk work of many small transactions. The transaction begins with the first change, and others wait
-        for it from then on: keep it short. An error must leave the group: after some, such as a full disk, SQLite has
-        taken back what was saved so far.
+        It saves the disk work of many small transactions. The transaction begins with the first
+        change, and others wait for it from then on: keep it short. An error must leave the group:
+        after some, such as a full disk, SQLite has taken back what was saved so far.
         """
         if self._in_group:
             yield
@@ -105,7 +105,7 @@ class Access:
             call()
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Call something when what was saved so far survives a kill: at the end of the group, or now.
+        """Call something once all that was saved survives a kill: at the group's end, or now.
 
         It is not called if the group fails.
         """
@@ -116,7 +116,7 @@ class Access:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection to read from; inside of a group or a transaction it sees what was saved there."""
+        """A connection to read from; inside a group or transaction it sees what was saved there."""
         inside = self._writing or self._group
         try:
             yield inside or self._reader
@@ -127,7 +127,7 @@ class Access:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction to write in: its own, or a part of the group's that is kept or taken back as a whole."""
+        """A transaction to write in: its own, or a savepoint in the group that rolls back alone."""
         if self.read_only:
             raise DatabaseError("the database was opened for reading only", path=self.path)
         with self._translated():
@@ -189,7 +189,7 @@ class Access:
             _log.error("%s: more such rows are left out; `genretagger doctor` counts them", self.location)
 
     def _still_there(self) -> None:
-        """Refuse to save in a file without a name: SQLite would, and all of it would be gone at the end.
+        """Refuse to save in a file without a name: SQLite would, and all would be lost at the end.
 
         Raises:
             DatabaseError: the file was removed while it was open.
@@ -229,9 +229,10 @@ class Repository:
         rows: int = PAGE_ROWS,
         newest_first: bool = False,
     ) -> Iterator[Sequence[Any]]:
-        """All rows of a selection in the order of a column, which is their last one then, some at a time.
+        """All rows of a selection, page by page, ordered by a column that is added to each row.
 
-        Each page is a short look: nothing is locked while the caller works, who may even delete what it was given.
+        Each page is a short look: nothing is locked while the caller works, who may even delete
+        what it was given.
         """
         wanted = wanted.add_columns(by.label("place")).order_by(by.desc() if newest_first else by).limit(rows)
         page = wanted
@@ -249,8 +250,9 @@ class Repository:
 def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Change the row with this key, or add it.
 
-    Update first and insert what was not there is plain SQL for every engine. SQLite's writing transactions exclude
-    each other; with other engines somebody may insert in between, which breaks the uniqueness of the key.
+    Update first and insert what was not there is plain SQL for every engine. SQLite's writing
+    transactions exclude each other; with other engines somebody may insert in between, which breaks
+    the uniqueness of the key.
 
     Args:
         connection: in a transaction.
@@ -273,7 +275,8 @@ def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values:
 
 @functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2
 def _statements(model: Table, key: tuple[str, ...], values: tuple[str, ...]) -> tuple[Update, Insert]:
-    # A parameter that is named as a column would be taken for a value to set, so the key has names of its own.
+    # A parameter that is named as a column would be taken for a value to set, so the key has names
+    # of its own.
     keys = {name: bindparam(f"key_{name}", type_=model.c[name].type) for name in key}
     others = {name: bindparam(name, type_=model.c[name].type) for name in values}
     change = update(model).where(*(model.c[name] == keys[name] for name in key)).values(others)

@@ -1,7 +1,7 @@
 """What was heard; it belongs to a track's audio, wherever it lies.
 
-A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id` its number here, and
-a `plan` says which windows were listened to, as the caller spells it.
+A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id`
+its number here, and a `plan` says which windows were listened to, as the caller spells it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Analyses(Repository):
     """The table of analyses."""
 
     def get(self, payload_hash: str, fingerprint: str, plan: str) -> StoredAnalysis | None:
-        """What a model said of a payload, listening by this plan; None if it has not, or the row is damaged."""
+        """What a model said of a payload by this plan; None if nothing, or the row is damaged."""
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
         with self._access.read() as connection:
             rows = self._sound(connection, ANALYSES, _ANALYSIS, key)
@@ -124,11 +124,12 @@ class Analyses(Repository):
     def save_unheard(
         self, payload_hash: str, model_id: int, plan: str, error: FileError | None, *, seconds: float = 0.0
     ) -> None:
-        """Keep that there is nothing to hear in a payload, so that nobody listens to it again by this plan.
+        """Keep that a payload has nothing to hear, so that nobody listens to it again by this plan.
 
         Args:
-            error: why it cannot be decoded; None if it can be, and is silent. An error that may pass (`retry`)
-                says nothing about the audio and is not kept here: see `Tracks.save_failure`.
+            error: why it cannot be decoded; None if it can be, and is silent. An error that may
+                pass (`retry`) says nothing about the audio and is not kept here: see
+                `Tracks.save_failure`.
         """
         if error is not None and error.retry:
             return

@@ -1,7 +1,7 @@
 """Backups of an SQLite file: made while others use it, kept for a week, and put back.
 
-A backup is complete or absent, is one file that stands alone, and only its owner may read it. It is made by SQLite's
-own backup interface, from one snapshot.
+A backup is complete or absent, is one file that stands alone, and only its owner may read it. It is
+made by SQLite's own backup interface, from one snapshot.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def backups(database: Path) -> list[Backup]:
 
 
 def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: None) -> None:
-    """Copy a SQLite file, with what its log holds, while others may use it; the copy is complete or absent.
+    """Copy a SQLite file and its log while others may use it; the copy is complete or absent.
 
     Args:
         rest: called after each megabyte.
@@ -75,7 +75,8 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
             contextlib.closing(open_sqlite(temporary, Mode.CREATE, busy_timeout_s=30)) as new,
         ):
             if old.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-                # One snapshot from first to last page, which stops nobody; otherwise each write would begin it again.
+                # One snapshot from first to last page, which stops nobody; otherwise each write
+                # would begin it again.
                 old.execute("BEGIN")
                 old.execute("SELECT count(*) FROM sqlite_master").fetchone()
             old.backup(new, pages=_PAGES, progress=lambda *_: rest())
@@ -89,7 +90,7 @@ def back_up(source: Path, target: Path, *, rest: Callable[[], None] = lambda: No
 
 
 def back_up_daily(database: Path, *, now_s: float | None = None) -> Path | None:
-    """Make the backup of the day, if it is time and anything changed, and remove those of more than a week ago.
+    """Make the day's backup if it is due and anything changed; remove those older than a week.
 
     Args:
         now_s: the present, in seconds since 1970.
@@ -168,7 +169,7 @@ def _same(first: Path, second: Path) -> bool:
 
 
 def damage_of(file: Path) -> str:
-    """What is wrong with a backup, in SQLite's words; empty if it is a sound database of genretagger."""
+    """What is wrong with a backup, in SQLite's words; empty if it is a sound database of ours."""
     try:
         with contextlib.closing(open_sqlite(file, Mode.FROZEN, busy_timeout_s=1)) as connection:
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(1)")]
@@ -181,7 +182,7 @@ def damage_of(file: Path) -> str:
 
 
 def put_back(backup: Path, database: Path) -> Path | None:
-    """Put a backup in the place of the database, which is kept aside. Nobody else may use the database meanwhile.
+    """Put a backup in place of the database, which is kept aside. Nobody else may use it meanwhile.
 
     Args:
         backup: a sound backup.
@@ -190,7 +191,8 @@ def put_back(backup: Path, database: Path) -> Path | None:
         Where the present file lies now; None if there was none.
 
     Raises:
-        DatabaseError: the backup is damaged, somebody uses the database, or there is no space; nothing was changed.
+        DatabaseError: the backup is damaged, somebody uses the database, or there is no space;
+            nothing was changed.
     """
     if fault := damage_of(backup):
         raise DatabaseError(f"the backup is damaged: {fault}", path=backup, hint="choose another one")
@@ -243,7 +245,7 @@ def _let_go(database: Path) -> None:
 
 
 def _keep_aside(database: Path) -> Path | None:
-    """Give the present file and its log another name; until the backup is in place, it keeps its own as well."""
+    """Rename the present file and its log; it keeps its own name too until the backup is there."""
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     aside = database.with_name(f"{database.name}.aside-{at}")
     number = 1

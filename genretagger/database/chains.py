@@ -1,8 +1,8 @@
-"""Rows of `writes` as values, each with its place in its chain: a write, the undo of it, the redo of that, and so on.
+"""Rows of `writes` as values with their place in a chain: a write, its undo, the redo of that …
 
-A row names in `undo_of` the one that it took back, and nothing else. The undo of a write is an undo, and the undo of an
-undo is a redo, which stands as a write does and can be undone again. So the length of its chain tells what a row is,
-also in databases that are older than the word "redo".
+A row names in `undo_of` the one that it took back, and nothing else. The undo of a write is an
+undo, and the undo of an undo is a redo, which stands as a write does and can be undone again. So
+the length of its chain tells what a row is, also in databases that are older than the word "redo".
 """
 
 from __future__ import annotations

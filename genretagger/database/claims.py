@@ -1,11 +1,12 @@
 """Claims on jobs: who works on which file, until when, and how that ends.
 
-A claim is one statement, which picks a job and writes its new owner into it. SQLite lets one statement write at a time;
-PostgreSQL locks the job that it picks, and passes over those that others have locked. So no two processes get the same
-job. A claim counts the attempt before the file is opened: a file that kills every process that opens it is set aside
-after a few attempts.
+A claim is one statement, which picks a job and writes its new owner into it. SQLite lets one
+statement write at a time; PostgreSQL locks the job that it picks, and passes over those that others
+have locked. So no two processes get the same job. A claim counts the attempt before the file is
+opened: a file that kills every process that opens it is set aside after a few attempts.
 
-Several services may share one database, on several machines. A process ends, fails and gives back its own jobs only.
+Several services may share one database, on several machines. A process ends, fails and gives back
+its own jobs only.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ class Claims(Repository):
         outside: Sequence[Path] = (),
         among: Sequence[Path] = (),
     ) -> StoredJob | None:
-        """Take the next file that is due: new ones before the backlog, and in the order in which they came.
+        """Take the next file that is due: new ones before the backlog, in the order they came.
 
-        A job whose lease ran out is due again, and so is one of the future: the clock was set back. One that was
-        attempted too often is quarantined instead.
+        A job whose lease ran out is due again, and so is one of the future: the clock was set back.
+        One that was attempted too often is quarantined instead.
 
         Args:
             lease_s: for how many seconds nobody else may.
@@ -57,7 +58,8 @@ class Claims(Repository):
         if among:
             allowed.append(JOBS.c.path.in_(padded(among)))
         waiting = and_(JOBS.c.state == JobState.WAITING.value, or_(JOBS.c.not_before <= at, JOBS.c.updated_at > at))
-        # A process keeps its own jobs, however long they take: the clock may have been set, or the machine asleep.
+        # A process keeps its own jobs, however long they take: the clock may have been set, or the
+        # machine asleep.
         lost = and_(_lent(claimant.name), JOBS.c.lease_until < at)
         queue = select(JOBS.c.id).where(waiting, *allowed).order_by(JOBS.c.priority, JOBS.c.not_before, JOBS.c.id)
         others = select(JOBS.c.id).where(lost, *allowed).order_by(JOBS.c.id)
@@ -85,9 +87,10 @@ class Claims(Repository):
         return None
 
     def _take(self, connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> Any:
-        """Change the first job of a selection, and give its row as it is then; None if there is none.
+        """Change the first job of a selection and return its new row; None if there is none.
 
-        What others have locked is passed over. A row that holds what it cannot stays as it is, and is passed over too.
+        What others have locked is passed over. A row that holds what it cannot stays as it is, and
+        is passed over too.
         """
         while True:
             first = self._without_odd(wanted).limit(1).with_for_update(skip_locked=True)
@@ -100,7 +103,7 @@ class Claims(Repository):
                 attempt.rollback()
 
     def _allowed(self, claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
-        """Conditions: the file lies where the claimant takes files, and in none of the other folders."""
+        """Conditions: the file lies where the claimant takes files, outside all other folders."""
         here = self._access.libraries
         inside = [lies_under(JOBS.c.path, folder, here) for folder in claimant.folders]
         return [
@@ -141,7 +144,8 @@ class Claims(Repository):
         Args:
             claimant: the process that claimed it.
             again_in_s: when to try again; None to quarantine the file.
-            attempted: whether the attempt counts: it does not if the system failed and not the file.
+            attempted: whether the attempt counts: it does not if the system failed and not the
+                file.
         """
         at = now()
         state = JobState.QUARANTINED if again_in_s is None else JobState.WAITING
@@ -160,11 +164,12 @@ class Claims(Repository):
             connection.execute(change(JOBS).where(JOBS.c.path == path, _has(claimant)).values(**values))
 
     def give_back(self, claimant: Claimant, *, attempted: bool) -> int:
-        """Let everything that a process works on wait again, behind all else: it has ended, or is about to.
+        """Let all jobs of a process wait again, behind the others: it has ended, or is about to.
 
         Args:
             claimant: the process; a service for all of its processes.
-            attempted: whether the attempt counts: it does if the process died, and not if it was asked to stop.
+            attempted: whether the attempt counts: it does if the process died, and not if it was
+                asked to stop.
 
         Returns:
             How many jobs.

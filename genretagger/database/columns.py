@@ -1,10 +1,11 @@
 """Column types: what Python holds, and the plain value that a database engine stores for it.
 
-File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes, which no
-engine takes as text. Everything else that is text may quote such a name, so it is made harmless on its way in.
+File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes,
+which no engine takes as text. Everything else that is text may quote such a name, so it is made
+harmless on its way in.
 
-SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is given as `Odd`, and
-`rules.py` tells which rows hold one.
+SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is
+given as `Odd`, and `rules.py` tells which rows hold one.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Odd:
 
 
 class Checked(TypeDecorator[_T]):
-    """A column type that gives `Odd` for what it cannot understand, instead of failing for all rows of an answer.
+    """A column type that gives `Odd` for values it cannot read, instead of failing for all rows.
 
     `stored` are the types that the engine's driver may give; empty means any.
     """
@@ -63,9 +64,10 @@ class Checked(TypeDecorator[_T]):
         return process
 
     def understanding(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        """What makes a value of what this engine's driver gives, if that is simple; None for SQLAlchemy's own way.
+        """Converts what this engine's driver gives, if that is simple; None for SQLAlchemy's way.
 
-        That goes through three more functions for each value, which an export of a large library feels.
+        That goes through three more functions for each value, which an export of a large library
+        feels.
         """
         del dialect
         return None
@@ -99,7 +101,7 @@ class Blob(Checked[bytes]):
 
 
 class PathBytes(Checked[Path]):
-    """A path as the bytes that the system knows it by (`os.fsencode`); inside a library, see `libraries`."""
+    """A path as the bytes that the system knows (`os.fsencode`); in a library, see `libraries`."""
 
     impl = LargeBinary
     cache_ok = True
@@ -117,7 +119,8 @@ class PathBytes(Checked[Path]):
 class SafeText(TypeDecorator[str]):
     r"""Text in which lone surrogates and zero bytes are spelled out (`\udcff`, `\x00`).
 
-    SQLite's driver refuses the former and PostgreSQL the latter, and a reason or an error may quote any name.
+    SQLite's driver refuses the former and PostgreSQL the latter, and a reason or an error may quote
+    any name.
     """
 
     impl = Text
@@ -133,8 +136,9 @@ class SafeText(TypeDecorator[str]):
 class Whole(Checked[int]):
     """A whole number of up to 64 bits, of which engines hold the signed half only.
 
-    mergerfs and some network file systems hash paths to inodes above 2**63, and a modification time after the year
-    2262 passes it in nanoseconds. Numbers are folded into the signed range, where equal stays equal.
+    mergerfs and some network file systems hash paths to inodes above 2**63, and a modification time
+    after the year 2262 passes it in nanoseconds. Numbers are folded into the signed range, where
+    equal stays equal.
 
     Args:
         unsigned: give numbers back as 0 to 2**64 - 1 instead of signed.

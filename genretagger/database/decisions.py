@@ -53,7 +53,7 @@ class Decisions(Repository):
         return decision_of(rows[0]) if rows else None
 
     def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
-        """Keep the genres chosen for a payload; they replace earlier ones from the same model and plan.
+        """Keep the genres chosen for a payload; they replace those of the same model and plan.
 
         Args:
             settings: fingerprint of the settings that they were chosen with.
@@ -76,7 +76,7 @@ class Decisions(Repository):
             upsert(connection, DECISIONS, key, row)
 
     def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
-        """Make a decision that is used again the newest one of its payload; writes nothing where it is that already."""
+        """Make a decision that is used again the newest of its payload, unless it is already."""
         newest = (
             select(DECISIONS.c.model_id, DECISIONS.c.plan)
             .where(DECISIONS.c.payload_hash == payload_hash)

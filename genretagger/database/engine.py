@@ -1,9 +1,10 @@
 """Connections: how SQLite is set up, and what its errors mean to the owner.
 
-SQLite runs with a write-ahead log (readers and the one writer do not stop each other) and `synchronous=FULL` (a
-committed row survives a power cut). The driver's own transactions are off: they begin too late, so that two
-processes may read the same state and then both write, and they commit before schema changes. A writing transaction
-begins with `BEGIN IMMEDIATE` instead, and reading needs none.
+SQLite runs with a write-ahead log (readers and the one writer do not stop each other) and
+`synchronous=FULL` (a committed row survives a power cut). The driver's own transactions are off:
+they begin too late, so that two processes may read the same state and then both write, and they
+commit before schema changes. A writing transaction begins with `BEGIN IMMEDIATE` instead, and
+reading needs none.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def translate(error: Exception, *, path: Path | None) -> DatabaseError:
 class Mode(StrEnum):
     """What a connection to a file may do.
 
-    READ refuses changes (`query_only`), but opens the file for writing where the system lets it: only then does
-    SQLite clear away the side files that reading a write-ahead log needs. FROZEN promises that nobody writes
-    meanwhile, and needs no side files.
+    READ refuses changes (`query_only`), but opens the file for writing where the system lets it:
+    only then does SQLite clear away the side files that reading a write-ahead log needs. FROZEN
+    promises that nobody writes meanwhile, and needs no side files.
     """
 
     CREATE = "mode=rwc"
@@ -107,7 +108,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
 
 
 def _decoded(text: bytes) -> str | bytes:
-    """Text of a column; if it is no UTF-8, its bytes, which `rules.py` finds. The driver would fail for all rows."""
+    """Text of a column; its bytes if it is no UTF-8: the driver would fail for all rows instead."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -115,7 +116,7 @@ def _decoded(text: bytes) -> str | bytes:
 
 
 def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
-    """An engine whose connections come from `open_sqlite`; it pools none, the store holds its own."""
+    """An engine that connects by `open_sqlite`, without a pool: the store holds its connections."""
     engine = create_engine(
         "sqlite://", creator=lambda: open_sqlite(path, mode, busy_timeout_s=busy_timeout_s), poolclass=NullPool
     )
@@ -129,7 +130,7 @@ def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
 
 
 def other_engine(url: str) -> Engine:
-    """An engine for another address than a file; for PostgreSQL with psycopg, unless the address names a driver.
+    """An engine for an address; for PostgreSQL it uses psycopg, unless the address names a driver.
 
     Raises:
         DatabaseError: if the address is wrong or its driver is not installed.
@@ -151,8 +152,8 @@ def other_engine(url: str) -> Engine:
 def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
     """Give the file a write-ahead log where that works, and a rollback journal where it does not.
 
-    The log needs shared memory between all its users, which a network file system does not give. The choice is
-    kept in the file, so this is done once after opening.
+    The log needs shared memory between all its users, which a network file system does not give.
+    The choice is kept in the file, so this is done once after opening.
 
     Returns:
         The journal mode that the file has now.
@@ -168,8 +169,9 @@ def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
                     mode = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
                 return mode
             except sqlite3.OperationalError as error:
-                # SQLite heeds its own timeout in some of these cases only. A lock that stays means that another
-                # program works with the file as it is, and so shall we; so it is with a log that is refused.
+                # SQLite heeds its own timeout in some of these cases only. A lock that stays means
+                # that another program works with the file as it is, and so shall we; so it is with
+                # a log that is refused.
                 busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
                 if not busy or time.monotonic() > deadline:
                     return mode

@@ -24,10 +24,10 @@ class Jobs(Claims):
     """The table of jobs, and what it says of files."""
 
     def add(self, service: Claimant, jobs: Iterable[NewJob]) -> int:
-        """Add what is to be done; a file that has a job keeps it, and the higher priority of the two.
+        """Add files to handle; a file that has a job keeps it, with the higher of both priorities.
 
-        A file that failed stays quarantined, or waits as long as it has to, unless it is another one now
-        (`NewJob.changed`): then it starts afresh.
+        A file that failed stays quarantined, or waits as long as it has to, unless it is another
+        one now (`NewJob.changed`): then it starts afresh.
 
         Args:
             service: whose jobs they are.
@@ -78,7 +78,7 @@ class Jobs(Claims):
         return added
 
     def forget(self, service: Claimant) -> int:
-        """Drop the jobs of a service that lie in none of its folders: it does not watch them any more.
+        """Drop a service's jobs outside all of its folders: it does not watch those files any more.
 
         Returns:
             How many jobs.
@@ -90,7 +90,7 @@ class Jobs(Claims):
             return connection.execute(delete(JOBS).where(_droppable(service), not_(or_(*inside)))).rowcount
 
     def get_waiting_below(self, folder: Path) -> Iterator[list[Path]]:
-        """The files below a folder that wait, a page at a time; those of a page may be dropped before the next."""
+        """The waiting files below a folder, page by page; a page may be dropped before the next."""
         wanted = select().where(
             JOBS.c.state == JobState.WAITING.value, lies_under(JOBS.c.path, folder, self._access.libraries)
         )
@@ -168,5 +168,5 @@ class Jobs(Claims):
 
 
 def _droppable(service: Claimant) -> ColumnElement[bool]:
-    """A condition: a job belongs to a service; one that an older version queued belongs to whoever asks."""
+    """A condition: a job belongs to this service; jobs queued by an older version belong to all."""
     return or_(JOBS.c.worker.is_(None), is_of(service))

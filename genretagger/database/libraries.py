@@ -1,9 +1,10 @@
 """Libraries: music folders with a name, which each machine may mount somewhere else.
 
-A path inside a library is stored as `name:/rest`, every other path as it is. So several machines can share one
-database: each translates at this one place, by its own option `libraries`. An absolute path begins with `/`, and the
-name of a library holds neither `/` nor `:`, so the two forms never meet. A path of a library that is not mounted here
-stays in its stored form: `nas2:/Artist/song.mp3`. It is no absolute path, so nothing here opens it.
+A path inside a library is stored as `name:/rest`, every other path as it is. So several machines
+can share one database: each translates at this one place, by its own option `libraries`. An
+absolute path begins with `/`, and the name of a library holds neither `/` nor `:`, so the two forms
+never meet. A path of a library that is not mounted here stays in its stored form:
+`nas2:/Artist/song.mp3`. It is no absolute path, so nothing here opens it.
 
 The translation belongs to an engine's dialect, which SQLAlchemy gives to every column type.
 """
@@ -64,10 +65,11 @@ class Libraries:
         return raw
 
     def ranges(self, folder: Path) -> list[tuple[bytes, bytes]]:
-        """The stored bytes of everything below a folder, as ranges: from the first, up to and without the second.
+        """Stored bytes of everything below a folder, as ranges: the first included, the second not.
 
-        There is one range for the folder, and one for each library that is mounted below it. Each is
-        `/music/live/` up to `/music/live0`, as "0" follows "/": an index serves it, and whole parts are compared.
+        There is one range for the folder, and one for each library that is mounted below it. Each
+        is `/music/live/` up to `/music/live0`, as "0" follows "/": an index serves it, and whole
+        parts are compared.
         """
         raw = os.fsencode(folder).rstrip(b"/") + b"/"
         starts = [self.to_stored(folder).rstrip(b"/") + b"/"]

@@ -1,7 +1,7 @@
 """What a derived index of the library asks: what is there, what changed since, and the embeddings.
 
-The page keeps flat rows beside the database, because the tables here are made for one track at a time. These questions
-are narrow and cheap, so that the index can follow the database closely.
+The page keeps flat rows beside the database, because the tables here are made for one track at a
+time. These questions are narrow and cheap, so that the index can follow the database closely.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class Listings(Repository):
     def get_main_ear(self) -> tuple[int, str] | None:
         """The model, by its number, and the plan by which most tracks were heard; None if none was.
 
-        Of equals the model that came first: others were learned on it, and have heard nothing themselves.
+        Of equals the model that came first: others were learned on it, and have heard nothing
+        themselves.
         """
         count = func.count().label("count")
         wanted = (

@@ -1,10 +1,12 @@
 """The tables, for SQLAlchemy; the migrations build the same ones, and a test compares the two.
 
-A track's identity is the hash of its audio (`payload_hash`): what was heard and decided belongs to that, and survives
-a rename, a copy or a new tag. A row of `tracks` says what lies at a path at present. Nothing but plain types is
-used, so that other engines than SQLite can hold the same tables.
+A track's identity is the hash of its audio (`payload_hash`): what was heard and decided belongs to
+that, and survives a rename, a copy or a new tag. A row of `tracks` says what lies at a path at
+present. Nothing but plain types is used, so that other engines than SQLite can hold the same
+tables.
 
-These are tables of SQLAlchemy's core: its object-relational half takes a third of a second to load, and 10 MB.
+These are tables of SQLAlchemy's core: its object-relational half takes a third of a second to load,
+and 10 MB.
 """
 
 from __future__ import annotations
@@ -67,10 +69,11 @@ TRACKS = Table(
 )
 """What lies at a path, or why it could not be read.
 
-The stamp (size to links) belongs to everything else in the row; it is empty where the file could not even be
-asked. `payload_hash` and its neighbours are empty where reading the file failed. `failure` is the cause in
-words, `failure_class` the name of the error's class, `failure_retry` whether to try the same file again.
-`handled` is the key of the rules by which the file was handled to its end, `handled_as` the cause of how it ended.
+The stamp (size to links) belongs to everything else in the row; it is empty where the file could
+not even be asked. `payload_hash` and its neighbours are empty where reading the file failed.
+`failure` is the cause in words, `failure_class` the name of the error's class, `failure_retry`
+whether to try the same file again. `handled` is the key of the rules by which the file was handled
+to its end, `handled_as` the cause of how it ended.
 """
 
 ANALYSES = Table(
@@ -95,10 +98,10 @@ ANALYSES = Table(
 )
 """What a model said of a payload, listening by a plan.
 
-`hearing` is "heard", "silent" or "undecodable" (values.Hearing). The last two are results as well, without
-activations: the payload is not listened to again by the same model and plan. Activations are (windows, labels)
-little-endian float16, the embedding is (dimensions,) little-endian float32, both as `packing` stores them; earlier
-versions stored them as they are.
+`hearing` is "heard", "silent" or "undecodable" (values.Hearing). The last two are results as well,
+without activations: the payload is not listened to again by the same model and plan. Activations
+are (windows, labels) little-endian float16, the embedding is (dimensions,) little-endian float32,
+both as `packing` stores them; earlier versions stored them as they are.
 """
 
 DECISIONS = Table(
@@ -117,9 +120,10 @@ DECISIONS = Table(
     Column("figures", Document),
     UniqueConstraint("payload_hash", "model_id", "plan"),
 )
-"""The latest genres chosen for a payload from one model and plan; scores are [name, score] pairs, best first.
+"""The latest genres chosen for a payload by one model and plan; scores: [name, score], best first.
 
-`reason` is the sentence that was told, for people who read the table; `cause` and `figures` are what code looks at.
+`reason` is the sentence that was told, for people who read the table; `cause` and `figures` are
+what code looks at.
 """
 
 RUNS = Table(
@@ -154,7 +158,7 @@ WRITES = Table(
     Column("cause", SafeText),
     Column("figures", Document),
 )
-"""One change of a file's genre field; before and after are {"values", "raw", "form"}, reason as in `decisions`."""
+"""One change of a genre field; before, after: {"values", "raw", "form"}; reason: `decisions`."""
 
 JOBS = Table(
     "jobs",
@@ -177,10 +181,10 @@ JOBS = Table(
 )
 """A file that the service has to handle; it goes when that is done.
 
-`state` is "waiting", "working" or "quarantined" (values.JobState). A lower `priority` comes first. `attempts`
-counts before the file is opened. `worker` is whose job it is (values.Claimant.name): while it waits, the service
-that queued it; while somebody works on it, the process that claimed it, and nobody else may have it before
-`lease_until`. `not_before` is when it may be tried.
+`state` is "waiting", "working" or "quarantined" (values.JobState). A lower `priority` comes first.
+`attempts` counts before the file is opened. `worker` is whose job it is (values.Claimant.name):
+while it waits, the service that queued it; while somebody works on it, the process that claimed it,
+and nobody else may have it before `lease_until`. `not_before` is when it may be tried.
 """
 
 UNITS = Table(
@@ -210,12 +214,13 @@ UNITS = Table(
     Index("ix_units_state", "state", "id"),
     Index("ix_units_root", "root", "state", "files"),
 )
-"""What `archive` hands out as a whole: the files of one album's folder, or a part of a folder that is no album.
+"""A unit that `archive` hands out: an album's folder, or a part of a folder that is no album.
 
-`names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting", "working", "done" or
-"failed" (units.UnitState). While somebody works on it, `owner` is the run that claimed it, and nobody else may have it
-before `lease_until`. `wanted` are the payloads that the model was sent; they are known when all files were decoded.
-`tagged` to `failed` count what became of its files.
+`names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting",
+"working", "done" or "failed" (units.UnitState). While somebody works on it, `owner` is the run that
+claimed it, and nobody else may have it before `lease_until`. `wanted` are the payloads that the
+model was sent; they are known when all files were decoded. `tagged` to `failed` count what became
+of its files.
 """
 
 STAGES = Table(
@@ -229,4 +234,4 @@ STAGES = Table(
     Column("seconds", Float, nullable=False),
     UniqueConstraint("node", "stage", "minute"),
 )
-"""How many tracks a stage of `archive` handled on a node in a minute, and the seconds of work that they took there."""
+"""Tracks that a stage of `archive` handled on a node in a minute, and their seconds of work."""

@@ -17,12 +17,12 @@ BATCH = 500
 
 
 def lies_under(column: ColumnElement[Path], folder: Path, libraries: Libraries) -> ColumnElement[bool]:
-    """A condition: a stored path is this one, or lies below it by whole parts; see `Libraries.ranges`."""
+    """A condition: a stored path is this one or lies below it, by parts; see `Libraries.ranges`."""
     return or_(column == folder, *ranges_below(column, folder, libraries))
 
 
 def ranges_below(column: ColumnElement[Path], folder: Path, libraries: Libraries) -> list[ColumnElement[bool]]:
-    """Conditions, any of which a stored path below a folder meets; within one, paths have the order of their bytes."""
+    """Conditions for the paths below a folder, any of which holds; in each, paths sort by bytes."""
     stored = type_coerce(column, LargeBinary)
     return [and_(stored >= start, stored < end) for start, end in libraries.ranges(folder)]
 
@@ -30,7 +30,8 @@ def ranges_below(column: ColumnElement[Path], folder: Path, libraries: Libraries
 def padded(paths: Sequence[Path]) -> list[Path]:
     """The same paths, some of them more than once, so that their number is one of a few.
 
-    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB for all lengths.
+    The driver keeps each statement that it prepared, and one with 500 places takes 100 kB: 10 MB
+    for all lengths.
 
     Args:
         paths: one to `BATCH`.

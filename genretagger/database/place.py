@@ -1,8 +1,8 @@
-"""The file that a database lies in: who may read it, and what tells that a database lay there before.
+"""The file of a database: who may read it, and which traces show that one was there before.
 
-A note beside the database counts the runs and writes that it has seen. It is written after the database, so it never
-counts more than the database holds, unless the database lost something: its log (`-wal`) was left behind or removed, an
-old copy was put back, or the file was emptied.
+A note beside the database counts the runs and writes that it has seen. It is written after the
+database, so it never counts more than the database holds, unless the database lost something: its
+log (`-wal`) was left behind or removed, an old copy was put back, or the file was emptied.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def write_note(database: Path, note: Note) -> None:
 
 
 def count_on(database: Path, *, runs: int, writes: int) -> None:
-    """Note that the database holds more now: in place and without waiting for the disk, as each write does so."""
+    """Note that the database has grown: in place and without a sync, as each write calls this."""
     with contextlib.suppress(OSError):
         descriptor = os.open(note_of(database), os.O_WRONLY)
         try:
@@ -105,7 +105,7 @@ def _counts(runs: int, writes: int) -> str:
 
 
 def backups_and_logs(database: Path) -> list[Path]:
-    """What tells that a database lay here before, other than its file: its note, its log, its backups."""
+    """What shows that a database was here, besides its file: its note, its log, its backups."""
     found = [note_of(database)] if note_of(database).exists() else []
     log = Path(f"{database}-wal")
     with contextlib.suppress(OSError):
@@ -148,7 +148,7 @@ def what_is_lost(database: Path) -> str:
 
 
 def tighten(database: Path, *, folder: bool) -> None:
-    """Let only their owner read the database and what lies beside it; nothing is done for files of other users.
+    """Let only the owner read the database and the files beside it; leave other users' files alone.
 
     Args:
         folder: whether the folder is ours as well.
@@ -167,7 +167,7 @@ def tighten(database: Path, *, folder: bool) -> None:
 
 
 def _is_shared(folder: Path) -> bool:
-    """Whether a folder is surely meant for more than our data, such as `/tmp` or somebody's home."""
+    """Whether a folder surely serves more than our data, such as `/tmp` or somebody's home."""
     with contextlib.suppress(OSError, RuntimeError):
         return bool(folder.stat().st_mode & stat.S_ISVTX) or folder.samefile(Path.home())
     return True

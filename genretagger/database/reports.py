@@ -1,4 +1,4 @@
-"""Everything that is known: of one path, of all, in numbers, and whether the database itself is sound."""
+"""Everything that is known, of one path, of all, in numbers; and whether the database is sound."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Reports(Repository):
         return Known(path, None, None, (), (), tuple(writes), None) if writes else None
 
     def get_some(self, paths: Sequence[Path]) -> list[Known]:
-        """Everything that is known of a few paths, in their order; those that were never seen are left out.
+        """Everything that is known of a few paths, in their order; unknown paths are left out.
 
         Args:
             paths: at most as many as one statement may name.
@@ -112,7 +112,7 @@ class Reports(Repository):
             )
 
     def check_integrity(self) -> list[str]:
-        """What is wrong inside of an SQLite file, in SQLite's words; empty if all is well, and for other engines."""
+        """What is wrong inside a SQLite file, in its words; empty if nothing, or elsewhere."""
         if not self._access.is_sqlite:
             return []
         with self._access.read() as connection:
@@ -122,7 +122,7 @@ class Reports(Repository):
         return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
 
     def count_unrecorded(self) -> int:
-        """How many tracks carry just the genres that were decided for them, although no write of them is known."""
+        """How many tracks carry exactly the genres decided for them although no write is known."""
         known = select(WRITES.c.id).where(WRITES.c.payload_hash == TRACKS.c.payload_hash).exists()
         same = (
             select(DECISIONS.c.id)

@@ -1,7 +1,7 @@
 """What each column may hold, beyond what SQLite itself enforces, which is little.
 
-A row that breaks a rule is left out of every answer and named once: it costs itself, and not the command. `doctor`
-looks for such rows in all tables.
+A row that breaks a rule is left out of every answer and named once: it costs itself, and not the
+command. `doctor` looks for such rows in all tables.
 """
 
 from __future__ import annotations
@@ -189,7 +189,8 @@ def fault(table: str, row: Any) -> OddRow | None:
     """What is wrong with a row; None if nothing is.
 
     Args:
-        row: its columns, or some of them, among which is `id`; columns of other tables are passed over.
+        row: its columns, or some of them, among which is `id`; columns of other tables are passed
+            over.
     """
     names = row._fields
     for place, rule, nullable in _checks(table, names):
@@ -207,7 +208,7 @@ def fault(table: str, row: Any) -> OddRow | None:
 
 @lru_cache(maxsize=256)
 def _checks(table: str, names: tuple[str, ...]) -> tuple[tuple[int, Rule, bool], ...]:
-    """For rows with these columns: the place of each that has a rule, the rule, and whether it may be empty."""
+    """For each column with a rule: its place in the row, the rule, and whether it may be empty."""
     rules = RULES[table]
     return tuple((place, *rules[name]) for place, name in enumerate(names) if name in rules)
 

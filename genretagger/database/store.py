@@ -3,10 +3,10 @@
     with Store.open(path) as store:
         track = store.tracks.get(path, stamp)
 
-Each saving method is one short transaction and, once it has returned, survives a kill and a power cut; in a group, once
-the group has ended (`kept`). Many processes
-may use the same database at once; within one process it belongs to the thread that opened it, and is not to be used
-after a fork. Every method raises DatabaseError if the database cannot be read or written.
+Each saving method is one short transaction and, once it has returned, survives a kill and a power
+cut; in a group, once the group has ended (`kept`). Many processes may use the same database at
+once; within one process it belongs to the thread that opened it, and is not to be used after a
+fork. Every method raises DatabaseError if the database cannot be read or written.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ DATABASE_NAME = "library.sqlite3"
 """The database's file in the data folder."""
 
 BUSY_TIMEOUT_S = 30.0
-"""How long to wait for other processes; their transactions take milliseconds, a migration's backup seconds."""
+"""How long to wait for other processes: writes take milliseconds, a migration's backup seconds."""
 
 
 class Store:
@@ -69,7 +69,8 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the
+            repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -99,15 +100,17 @@ class Store:
         """Open a database, and bring it to the present schema first.
 
         Args:
-            database: an SQLite file, or an address as SQLAlchemy spells it (`sqlite:///…`, `postgresql+psycopg://…`).
+            database: an SQLite file, or an address as SQLAlchemy spells it (`sqlite:///…`,
+                `postgresql+psycopg://…`).
             create: make the file, and its folder, where there is none.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
-            libraries: named folders of music, and where they lie on this machine; see `libraries.Libraries`.
+            libraries: named folders of music, and where they lie on this machine; see
+                `libraries.Libraries`.
 
         Raises:
-            DatabaseError: if it cannot be opened, is damaged, is another program's, was written by a newer genretagger,
-                or is too old to be read as it is with `read_only`.
+            DatabaseError: if it cannot be opened, is damaged, is another program's, was written by
+                a newer genretagger, or is too old to be read as it is with `read_only`.
         """
         path, url = _split(database)
         try:
@@ -132,7 +135,7 @@ class Store:
             raise DatabaseError(cause, path=path, hint="check that its folder may be written") from error
 
     def compare_with_note(self) -> None:
-        """Find out whether the database has lost its newest entries, by the note beside it, and say so."""
+        """Compare with the note beside the database, and say if its newest entries are lost."""
         if self.path is None:
             return
         note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
@@ -145,7 +148,7 @@ class Store:
             write_note(self.path, Note(runs, writes, lost))
 
     def adopt_libraries(self) -> None:
-        """Store the paths inside of libraries by the names of these, also those from before a library had its name."""
+        """Store paths inside libraries by library name, also those from before it had a name."""
         columns = (TRACKS.c.path, JOBS.c.path, JOBS.c.root, WRITES.c.path)
         with self._access.write() as connection:
             changed = self._access.libraries.adopt(connection, columns)
@@ -163,7 +166,7 @@ class Store:
         return self._access.group()
 
     def kept(self) -> Future[None]:
-        """A future of the moment from which what was saved so far survives a kill: the end of the group, or now."""
+        """A future, done once all that was saved survives a kill: at the group's end, or now."""
         future: Future[None] = Future()
         self._access.after_commit(lambda: future.set_result(None))
         return future
@@ -253,7 +256,7 @@ def _refuse_emptied(path: Path) -> None:
 
 
 def _make(path: Path, *, busy_timeout_s: float) -> None:
-    """Make a new database under another name, and give it its own when it is whole: it is never seen empty.
+    """Make a new database under another name and rename it when it is whole: nobody sees it empty.
 
     Raises:
         DatabaseError: the log of an earlier one lies there, which SQLite would remove.
@@ -283,8 +286,8 @@ def _open_file_to_read(path: Path, *, busy_timeout_s: float) -> Engine:
     try:
         _bring_up_to_date(engine, path=path, read_only=True)
     except DBAPIError:
-        # Reading a file with a log needs side files, which a folder that may not be written refuses. Without a log
-        # beside it nobody has it open, and it can be read as it lies.
+        # Reading a file with a log needs side files, which a folder that may not be written
+        # refuses. Without a log beside it nobody has it open, and it can be read as it lies.
         if Path(f"{path}-wal").exists():
             raise
         engine = sqlite_engine(path, Mode.FROZEN, busy_timeout_s=busy_timeout_s)

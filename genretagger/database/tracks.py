@@ -28,7 +28,8 @@ from genretagger.database.values import (
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 
-# The device is not compared: its number changes when a disk is mounted again. Neither is the number of links.
+# The device is not compared: its number changes when a disk is mounted again. Neither is the number
+# of links.
 _COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
 _SAME_FILE = tuple(TRACKS.c[name] == bindparam(name) for name in ("path", *_COMPARED))
 # Built once: building a statement costs more than running it.
@@ -85,7 +86,8 @@ class Tracks(Repository):
             stamp: what `stat` says of it now.
 
         Returns:
-            The track with this stamp; None if the path is unknown, was never read, or size, times or inode differ.
+            The track with this stamp; None if the path is unknown, was never read, or size, times
+            or inode differ.
         """
         with self._access.read() as connection:
             rows = self._sound(connection, TRACKS, _KNOWN_TRACK, _key(path, stamp))
@@ -111,12 +113,13 @@ class Tracks(Repository):
     def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:
         """Keep why a file failed, so that it is not tried again and again.
 
-        What was read of the same file stays (its audio may fail where its tags did not); what was read of an
-        earlier file at the path goes.
+        What was read of the same file stays (its audio may fail where its tags did not); what was
+        read of an earlier file at the path goes.
 
         Args:
-            stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells whether the
-                file changed later, so it is worth another attempt whatever the error says.
+            stamp: what `stat` said before the attempt; None if even that failed. Then nothing tells
+                whether the file changed later, so it is worth another attempt whatever the error
+                says.
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
@@ -143,7 +146,7 @@ class Tracks(Repository):
         return failure_of(rows[0], path) if rows else None
 
     def get_last_failure(self, path: Path) -> StoredFailure | None:
-        """Why the file at a path failed last, if it did; whether it is still the same file is not asked."""
+        """Why the file at a path failed last, if it did; it may be a different file by now."""
         with self._access.read() as connection:
             rows = self._sound(connection, TRACKS, _LAST_FAILURE, {"path": path})
         return failure_of(rows[0], path) if rows else None
@@ -160,7 +163,7 @@ class Tracks(Repository):
             return [row.path for row in connection.execute(wanted)]
 
     def save_move(self, source: Path, target: Path) -> None:
-        """Keep what is known of a file that another program moved; what it lay over is forgotten."""
+        """Keep what is known of a file that others moved; forget the file that it replaced."""
         with self._access.write() as connection:
             if connection.execute(select(TRACKS.c.id).where(TRACKS.c.path == source)).first() is not None:
                 connection.execute(delete(TRACKS).where(TRACKS.c.path == target))
@@ -174,7 +177,7 @@ class Tracks(Repository):
         return Handled() if row is None else _handled(row.handled, row.handled_as)
 
     def get_seen_below(self, folder: Path) -> Iterator[Seen]:
-        """What is known of the files below a folder, in the order of their paths' bytes: a page at a time."""
+        """What is known of the files below a folder, by the bytes of their paths, page by page."""
         times = TRACKS.c.size_bytes, TRACKS.c.mtime_ns, TRACKS.c.ctime_ns, TRACKS.c.inode
         ends = TRACKS.c.handled, TRACKS.c.handled_as, TRACKS.c.failure_retry
         wanted = select(*times, *ends, JOBS.c.state).outerjoin(JOBS, JOBS.c.path == TRACKS.c.path)

@@ -1,7 +1,8 @@
 """What can be undone, and what can be put back again, in the order of both.
 
-For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts back what the last
-undo took, and a new write forgets what could have been put back. A run is undone as a whole.
+For one file it is what an editor does: an undo takes back the newest write that stands, a redo puts
+back what the last undo took, and a new write forgets what could have been put back. A run is undone
+as a whole.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _NEVER: Mapping[int, datetime] = {}
 
 
 class Undos(Writes):
-    """Questions of `undo` and `redo`. All give writes newest first, which is the order to take them in."""
+    """Questions of `undo` and `redo`. All give writes newest first, the order to take them in."""
 
     def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
         """Writes that stand: they took place, were not undone, and are no undo themselves.
@@ -72,7 +73,7 @@ class Undos(Writes):
         return None
 
     def took_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
-        """Whether anything was ever written by a run, or under a path, or at all, whatever became of it."""
+        """Whether a write by a run, under a path, or at all took place; undone ones count too."""
         return any(write.state.value in SETTLED for write in self.get_all(run_id=run_id, under=under))
 
     def _undos_of(self, run_id: int) -> list[StoredWrite]:

@@ -1,8 +1,9 @@
-"""What `archive` has to do: units, each a folder's files, that many machines claim, and how fast they are.
+"""The work list of `archive`: units (a folder's files) that machines claim, and their speed.
 
-PostgreSQL only. A unit is claimed by one statement that passes over what others have locked, and belongs to the run
-that claimed it until its lease ends; the run renews the leases of all of its units while it lives. Who writes the files
-of a unit holds a lock of the server meanwhile (`held`), which ends with the process, so nobody writes beside it.
+PostgreSQL only. A unit is claimed by one statement that passes over what others have locked, and
+belongs to the run that claimed it until its lease ends; the run renews the leases of all of its
+units while it lives. Who writes the files of a unit holds a lock of the server meanwhile (`held`),
+which ends with the process, so nobody writes beside it.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast a stage is on a node: tracks, the seconds of work that they took, and the minutes that were counted."""
+    """The speed of a stage on a node: tracks, seconds of work on them, and minutes counted."""
 
     node: str
     stage: str
@@ -131,7 +132,7 @@ class Units(Repository):
             )
 
     def add(self, units: Iterable[NewUnit], *, rules: str, again: bool = False) -> int:
-        """Add what was found, by COPY; a unit that is done stays so, unless its names or the rules are other ones.
+        """Add what was found, by COPY; a finished unit stays so unless its names or rules change.
 
         Args:
             units: a few thousand, no two the same.
@@ -193,7 +194,7 @@ class Units(Repository):
 
     @contextmanager
     def held(self, unit_id: int) -> Iterator[bool]:
-        """Have a unit to oneself; gives whether that is so. It ends with this process at the latest."""
+        """Lock a unit, and say whether that worked. The lock ends with this process at latest."""
         with self._access.read() as connection:
             held = bool(connection.scalar(select(func.pg_try_advisory_lock(_LOCK, unit_id))))
         try:
@@ -216,7 +217,7 @@ class Units(Repository):
             connection.execute(update(UNITS).where(UNITS.c.id == unit_id, *_of(owner)).values(wanted=list(payloads)))
 
     def is_heard(self, unit_id: int, owner: str, model_id: int, plan: str) -> bool:
-        """Whether the model has said something of each payload that it was sent of a unit, and no more will come."""
+        """Whether the model has handled each payload it got of a unit, and no more will come."""
         with self._access.read() as connection:
             wanted = connection.scalar(select(UNITS.c.wanted).where(UNITS.c.id == unit_id, *_of(owner)))
         return isinstance(wanted, list) and self.count_heard(wanted, model_id, plan) == len(set(wanted))
@@ -234,7 +235,7 @@ class Units(Repository):
             return bool(connection.execute(ours.values(done)).rowcount)
 
     def fail(self, unit_id: int, owner: str, cause: str) -> None:
-        """Let a unit wait again, with the cause of what failed as a whole; see `claim` for how often."""
+        """Let a unit wait again, with the cause if it failed as a whole; `claim` says how often."""
         with self._access.write() as connection:
             ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
             connection.execute(ours.values(state=UnitState.WAITING.value, failure=cause, updated_at=now()))
@@ -252,7 +253,7 @@ class Units(Repository):
             return connection.execute(ours.values(state=UnitState.WAITING.value, updated_at=now())).rowcount
 
     def give_back_lost(self) -> int:
-        """Let the units wait again whose run has ended without a word; the attempt does not count."""
+        """Let units of runs that ended without a word wait again; the attempt does not count."""
         lost = (UNITS.c.state == UnitState.WORKING.value, UNITS.c.lease_until < now())
         values = {"state": UnitState.WAITING.value, "attempts": UNITS.c.attempts - 1, "updated_at": now()}
         with self._access.write() as connection:

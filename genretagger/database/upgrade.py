@@ -1,8 +1,9 @@
 """Brings a database to the present schema: checks whose it is, backs it up, runs the migrations.
 
-Everything happens in one writing transaction, which other processes wait for and then find nothing left to do. A
-kill at any moment leaves the old schema or the new one, and the backup is complete or absent. Alembic takes half a
-second to import, so it is only asked when the stored revision is not the present one.
+Everything happens in one writing transaction, which other processes wait for and then find nothing
+left to do. A kill at any moment leaves the old schema or the new one, and the backup is complete or
+absent. Alembic takes half a second to import, so it is only asked when the stored revision is not
+the present one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = 
     ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
     ("0001", (), {}),
 )
-"""The revisions that changed tables, newest first, each with what it added; a test compares it with the scripts.
+"""Revisions that changed tables, newest first, and what each added; a test checks the list.
 
 0003 changed rows only, and may be run again.
 """
@@ -67,10 +68,12 @@ def migrations_folder() -> Path:
 def stored_revision(connection: Connection, *, path: Path | None) -> str | None:
     """The revision of the schema that a database has; None if it is empty.
 
-    If the database does not say it, as its table of versions was emptied or holds something odd, the tables tell.
+    If the database does not say it, as its table of versions was emptied or holds something odd,
+    the tables tell.
 
     Raises:
-        DatabaseError: if it is another program's SQLite file, or its tables are of no revision that we know.
+        DatabaseError: if it is another program's SQLite file, or its tables are of no revision that
+            we know.
     """
     tables = set(inspect(connection).get_table_names())
     stated: list[Any] = []
@@ -120,17 +123,19 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
     """Run the migrations that are missing, after a backup.
 
     Args:
-        path: the SQLite file, whose backup lies beside it as `<name>.before-<head>`; None for other engines, which
-            have their own backups.
+        path: the SQLite file, whose backup lies beside it as `<name>.before-<head>`; None for other
+            engines, which have their own backups.
         scripts: the folder of migrations; None for genretagger's own.
         head: the newest revision in it.
 
     Raises:
-        DatabaseError: if a newer genretagger wrote the database, or another program, or there is no space.
+        DatabaseError: if a newer genretagger wrote the database, or another program, or there is no
+            space.
     """
     with engine.connect().execution_options(**{IMMEDIATE: True}) as connection:
         if path is not None:
-            # Batch migrations replace tables, which others refer to; this has no effect inside a transaction.
+            # Batch migrations replace tables, which others refer to; this has no effect inside a
+            # transaction.
             _driver(connection).execute("PRAGMA foreign_keys = OFF")
         with connection.begin():
             if connection.dialect.name == "postgresql":
@@ -146,7 +151,7 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
 
 
 def _make(connection: Connection) -> None:
-    """Make the tables of an empty database as they are now: the migrations, which give the same, take 0.3 s."""
+    """Make the present tables in an empty database; the migrations do the same, but take 0.3 s."""
     metadata.create_all(connection, checkfirst=False)
     _state_revision(connection, SCHEMA_REVISION)
 

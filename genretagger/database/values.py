@@ -18,7 +18,7 @@ from genretagger.types import Activations, Decision, GenreField, Json, Track
 
 
 class Hearing(StrEnum):
-    """How listening to a payload ended; each is a result, and none is tried again by the same model and plan."""
+    """How listening to a payload ended. Each is a result; the same model and plan keep to it."""
 
     HEARD = "heard"
     SILENT = "silent"
@@ -28,8 +28,9 @@ class Hearing(StrEnum):
 class WriteState(StrEnum):
     """Where a write stands.
 
-    PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`. ABANDONED: the
-    file was left as it was. UNDONE: it was done, and a later write put `before` back.
+    PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`.
+    ABANDONED: the file was left as it was. UNDONE: it was done, and a later write put `before`
+    back.
     """
 
     PENDING = "pending"
@@ -39,7 +40,7 @@ class WriteState(StrEnum):
 
 
 class WriteKind(StrEnum):
-    """What a write did: WRITE wrote new genres, UNDO took a write back, REDO put back what an undo took."""
+    """What a write did: WRITE wrote genres, UNDO took a write back, REDO restored an undone one."""
 
     WRITE = "write"
     UNDO = "undo"
@@ -114,7 +115,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """One command that could write, and what became of its writes (`writes`: how many in each state)."""
+    """One command that could write, and its writes now (`writes`: how many in each state)."""
 
     id: int
     command: str
@@ -135,11 +136,14 @@ class StoredWrite:
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
         reason: why it was written.
-        temporary_name: name of the copy that was edited, in the file's folder; to clean up after a kill.
-        undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes nothing back.
+        temporary_name: name of the copy that was edited, in the file's folder; to clean up after a
+            kill.
+        undo_of: number of the write that this one takes back; of a redo, the undo. None if it takes
+            nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        of_run: number of the run whose write an undo takes back or a redo puts back; None for others.
+        of_run: number of the run whose write an undo takes back or a redo puts back; None for
+            others.
         undone_by: number of the run that took it back; None if none did.
     """
 
@@ -174,7 +178,8 @@ class StoredWrite:
 def ours_among(genres: Sequence[str], writes: Sequence[StoredWrite]) -> tuple[str, ...]:
     """Which genres of a file genretagger chose, so that a learner does not learn its own opinions.
 
-    What the owner had before, chose in a plan, or left or put there when they changed the field afterwards, is theirs.
+    What the owner had before, chose in a plan, or left or put there when they changed the field
+    afterwards, is theirs.
 
     Args:
         writes: the writes to it that took place, oldest first.
@@ -247,12 +252,14 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who works on the queue: several services may share it, on several machines, and each has a part of it.
+    """Who works on the queue: services on several machines may share it, each with its own part.
 
-    A job belongs to the service that queued it, until a process claims it; from then on it belongs to that process.
+    A job belongs to the service that queued it, until a process claims it; from then on it belongs
+    to that process.
 
     Attributes:
-        name: of a service, or of one of its processes: `<service>/<process>`. No two services have the same.
+        name: of a service, or of one of its processes: `<service>/<process>`. No two services have
+            the same.
         folders: it takes only files in these folders; none means any file.
     """
 
@@ -317,7 +324,7 @@ class JobCounts:
 
 
 class Handled(NamedTuple):
-    """By which rules a file was handled to its end, and how it ended; both are None where it was not."""
+    """The rules by which a file was handled, and how it ended; both None if it was not handled."""
 
     key: str | None = None
     cause: Cause | None = None
@@ -337,7 +344,7 @@ class Seen(NamedTuple):
 
 
 def rebuild_error(name: str | None, cause: str, *, path: Path | None, hint: str | None) -> FileError:
-    """The stored error as one that can be raised again; a class that is gone becomes a plain FileError."""
+    """The stored error, ready to raise again; if its class is gone, a plain FileError."""
     return FILE_ERRORS.get(name or "", FileError)(cause, path=path, hint=hint or "")
 
 
@@ -350,7 +357,7 @@ def reason_columns(reason: Reason) -> dict[str, Json]:
 
 
 def reason_of(row: Any) -> Reason:
-    """The reason that a row holds; the sentence alone if it is of a version that stored, or knows, other causes."""
+    """The reason in a row; only its sentence if another version stored causes unknown here."""
     cause = cause_of(row.cause)
     return recorded(row.reason) if cause is None else Reason(cause, row.figures or {})
 
@@ -364,7 +371,7 @@ def cause_of(value: object) -> Cause | None:
 
 
 def refusal_to_text(refusal: Reason | None) -> str | None:
-    """Why a file cannot be written, for one column of text: the words of its container, or a cause as JSON."""
+    """Why a file cannot be written, as a text column: its container's words, or a cause as JSON."""
     if refusal is None:
         return None
     if refusal.cause is Cause.CONTAINER:

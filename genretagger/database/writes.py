@@ -1,7 +1,7 @@
-"""Runs and their writes: what was changed in which file, so that it can be finished, shown and undone.
+"""Runs and their writes: what was changed in which file, to finish, show and undo it.
 
-The order is: store the result → `begin` → change the file → `finish`. A kill in between leaves a pending
-write, and looking at the file tells whether it was changed.
+The order is: store the result → `begin` → change the file → `finish`. A kill in between leaves a
+pending write, and looking at the file tells whether it was changed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Stamp, Track
 
 _LONGEST_WRITE = timedelta(hours=1)
-"""No write takes longer, not even of a huge file on a slow disk; 300 MB took a quarter of a second."""
+"""No write takes longer, even of a huge file on a slow disk; 300 MB took a quarter second."""
 
 _FOREIGN_CLOCK = timedelta(hours=1)
 """How far the clock of a file server may be from ours."""
@@ -118,8 +118,8 @@ class Writes(Repository):
     ) -> None:
         """Settle a write, and with it what is known of the file, in one transaction.
 
-        A finished undo also marks the write that it undid. A write that another process took for abandoned may
-        still be finished: the last word is with whom holds the file.
+        A finished undo also marks the write that it undid. A write that another process took for
+        abandoned may still be finished: the last word is with whom holds the file.
 
         Args:
             state: DONE or ABANDONED.
@@ -159,10 +159,11 @@ class Writes(Repository):
         return rows[0]
 
     def get_last(self, path: Path, payload_hash: str) -> StoredWrite | None:
-        """The newest write to this audio that took place, to see whether its owner changed the genre after it.
+        """The newest finished write to this audio, to see if its owner changed the genre since.
 
-        A write to the same path counts before one to another: the audio may have been moved from there, or be a copy
-        that was never written; `StoredWrite.path` tells where it was. An undo is a write as well.
+        A write to the same path counts before one to another: the audio may have been moved from
+        there, or be a copy that was never written; `StoredWrite.path` tells where it was. An undo
+        is a write as well.
         """
         with self._access.read() as connection:
             wanted = {"path": path, "payload_hash": payload_hash}
@@ -173,9 +174,10 @@ class Writes(Repository):
             return stored_writes(connection, rows[:1])[0] if rows else None
 
     def get_history(self, path: Path, payload_hash: str) -> list[StoredWrite]:
-        """The writes to this audio that took place, oldest first: those to this path, else those to the newest one.
+        """Finished writes to this audio, oldest first: those to this path, else to the newest one.
 
-        What began after the file at this path last changed was written to a copy of it, and says nothing of this one.
+        What began after the file at this path last changed was written to a copy of it, and says
+        nothing of this one.
         """
         wanted = select(WRITES).where(WRITES.c.payload_hash == payload_hash, WRITES.c.state.in_(SETTLED))
         with self._access.read() as connection:
@@ -210,12 +212,13 @@ class Writes(Repository):
     ) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
 
-        Those of a process that may still be at work, which is a matter of a moment, are none of the caller's
-        business: neither to settle nor to clean up after.
+        Those of a process that may still be at work, which is a matter of a moment, are none of the
+        caller's business: neither to settle nor to clean up after.
 
         Args:
             include_running: give those as well.
-            command: only those of runs of this command, and all of them: the caller knows that none is at work.
+            command: only those of runs of this command, and all of them: the caller knows that none
+                is at work.
             under: only to this path, or below it.
         """
         wanted = (
@@ -241,6 +244,6 @@ def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:
         return False
     if host != socket.gethostname() or not isinstance(pid, int):
         return True
-    # This process has one thread that writes, and it is asking. A restarted container gives its processes the same
-    # numbers again, so what carries this one's may be from an earlier life.
+    # This process has one thread that writes, and it is asking. A restarted container gives its
+    # processes the same numbers again, so what carries this one's may be from an earlier life.
     return pid != os.getpid() and bool(psutil.pid_exists(pid))

@@ -1,1 +1,1 @@
-"""Music files and folders: which there are, what they are, and the one way to replace one. Start at `replace.py`."""
+"""Finds music files, tells their kinds, and has the one way to replace one. See `replace.py`."""

@@ -1,10 +1,11 @@
 """Which files to look at: a walk over folders that never leaves them.
 
-Pure names and directory entries; no file is opened here. Whether something really is music is told by its content,
-later. Folders are walked in the order of their names, so that two runs meet the files in the same order.
+Pure names and directory entries; no file is opened here. Whether something really is music is told
+by its content, later. Folders are walked in the order of their names, so that two runs meet the
+files in the same order.
 
-A walk passes over names that lead to no regular file: links that lead nowhere (a git-annex library has thousands),
-FIFOs, sockets, devices. Nobody named them, so they are no failure.
+A walk passes over names that lead to no regular file: links that lead nowhere (a git-annex library
+has thousands), FIFOs, sockets, devices. Nobody named them, so they are no failure.
 """
 
 from __future__ import annotations
@@ -46,15 +47,17 @@ def find(
 ) -> Iterator[Found]:
     """Walk files and folders, each file once.
 
-    Hidden files and folders are left out, and so are names that do not end like music, unless they are named
-    themselves. Links to folders are not followed: they can loop, and they lead out of the library.
+    Hidden files and folders are left out, and so are names that do not end like music, unless they
+    are named themselves. Links to folders are not followed: they can loop, and they lead out of the
+    library.
 
     Args:
         paths: what the owner named.
         failed: is told of what cannot be read; the walk goes on.
         ignore: patterns of what is left out below the folders that were named; see `is_ignored`.
         folders: names of folders that are left out there; see `is_ignored`.
-        passed_over: is told of names in a folder that lead to no regular file, and why; see `oddity`.
+        passed_over: is told of names in a folder that lead to no regular file, and why; see
+            `oddity`.
     """
     seen: set[bytes] = set()
     every = list(paths)
@@ -118,7 +121,7 @@ def is_audio_name(name: str) -> bool:
 
 
 def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
-    """Say why a name leads to no regular file; None if it leads to one, to a folder, or if that cannot be told.
+    """Say why a name leads to no regular file; None if it does, or to a folder, or is unclear.
 
     Nothing is opened: to open a FIFO may wait for ever, and to open a device may start it.
     """
@@ -136,9 +139,10 @@ def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
 def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequence[str] = ()) -> bool:
     """Tell whether the owner wants a file, or a folder that it lies in, left out.
 
-    A pattern is compared with each name between the root and the file, and one with a slash in front or inside with the
-    whole way from the root; `*` and `?` stand for any letters, and the case of letters does not matter. The names of
-    folders are compared letter by letter, as an album may be called "Lost+Found".
+    A pattern is compared with each name between the root and the file, and one with a slash in
+    front or inside with the whole way from the root; `*` and `?` stand for any letters, and the
+    case of letters does not matter. The names of folders are compared letter by letter, as an album
+    may be called "Lost+Found".
     """
     if not patterns and not folders:
         return False
@@ -183,7 +187,8 @@ def walk(
         folders: names of folders that are left out; see `is_ignored`.
         failed: gets the error of what cannot be read, which names it, and whether that is a folder.
         entered: gets each folder.
-        by_path: give all paths in the order of their bytes. Otherwise the files of a folder come before its folders.
+        by_path: give all paths in the order of their bytes. Otherwise the files of a folder come
+            before its folders.
     """
 
     def listed(place: bytes) -> Iterator[_Name]:

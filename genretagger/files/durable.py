@@ -1,7 +1,8 @@
 """Files that are made whole or not at all, and names that survive a power cut.
 
-A configuration or an export is written to a temporary beside its place, made durable, and put in place in one step: a
-kill or a full disk leaves what was there before. A link stays a link, and what it points to is replaced.
+A configuration or an export is written to a temporary beside its place, made durable, and put in
+place in one step: a kill or a full disk leaves what was there before. A link stays a link, and what
+it points to is replaced.
 
 Music files are replaced by `replace`, which keeps more.
 """
@@ -27,13 +28,14 @@ class OutputError(GenretaggerError):
 
 @contextmanager
 def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
-    """Open a new file that takes its place when the block ends well, and leaves no trace when it does not.
+    """Open a new file that replaces the old one if the block succeeds, and vanishes otherwise.
 
     What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
 
     Args:
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.
-        follow: replace what a link points to; otherwise the link itself, which somebody else may have put there.
+        follow: replace what a link points to; otherwise the link itself, which somebody else may
+            have put there.
 
     Raises:
         OutputError: the place is a folder or a music file, it is taken, or the system refuses.
@@ -89,7 +91,7 @@ def _beside(target: Path, mode: int | None, *, overwrite: bool) -> Iterator[Bina
 
 
 def put_new(temporary: Path, target: Path) -> None:
-    """Give a file a name that must be free; if there are no hard links (FAT, some network folders), look first.
+    """Give a file a name that must be free; without hard links (FAT, some networks) look first.
 
     Raises:
         FileExistsError: the name is taken.
@@ -124,7 +126,7 @@ def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def create(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Make a new file and make its bytes durable; whoever makes several syncs their folder once at the end.
+    """Make a new file and its bytes durable; a caller that makes several syncs their folder once.
 
     Raises:
         OSError: as the system gives it, and if the name is taken.
@@ -137,7 +139,7 @@ def create(path: Path, content: bytes, *, mode: int = 0o666) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names durable, if the system can: Windows cannot open folders, and CIFS cannot sync them."""
+    """Make new names durable if the system can: Windows opens no folders, CIFS cannot sync any."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,6 +1,7 @@
-"""What Linux keeps in the inode of a file beside what `stat` tells: its flags (`chattr`) and its holes.
+"""What Linux keeps in an inode besides what `stat` shows: its flags (`chattr`) and its holes.
 
-- `locked`: whether a flag forbids to replace a file. Elsewhere: nothing forbids it, as far as is known.
+- `locked`: whether a flag forbids to replace a file. Elsewhere: nothing forbids it, as far as is
+  known.
 - `keep_flags`: gives a copy the flags of the original. Elsewhere: there are none to keep.
 - `holes_bytes`: how much of a file was never written. Elsewhere: nothing, as far as is known.
 
@@ -33,8 +34,8 @@ KEPT = {
     0x800000: "C",  # no copy on write
     0x2000000: "x",  # direct access
 }
-"""The flags that belong to the file and that its owner chose, by the letters of `chattr`. The others tell how the file
-system stores the file, or forbid to write it."""
+"""Flags that belong to the file and that its owner chose, by the letters of `chattr`.
+Others say how the file system stores the file, or forbid to write it."""
 
 _ALL_KEPT = sum(KEPT)
 _NO_FLAGS_HERE = {errno.ENOTTY, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}

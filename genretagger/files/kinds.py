@@ -1,10 +1,11 @@
 """What a file is, told by its content and never by its name.
 
-Aim: name the container, and with it the one FFmpeg demuxer that may open the file. FFmpeg left to guess would take a
-text file for a playlist and open the addresses in it; a forced demuxer cannot.
+Aim: name the container, and with it the one FFmpeg demuxer that may open the file. FFmpeg left to
+guess would take a text file for a playlist and open the addresses in it; a forced demuxer cannot.
 
-Only the first bytes are read: the leading ID3v2 tags are skipped by their declared size, then at most
-`_JUNK_BYTES` are searched for MPEG frames. Contents: `Kind`, `KINDS`, `kind_of`, `AUDIO_SUFFIXES`.
+Only the first bytes are read: the leading ID3v2 tags are skipped by their declared size, then at
+most `_JUNK_BYTES` are searched for MPEG frames. Contents: `Kind`, `KINDS`, `kind_of`,
+`AUDIO_SUFFIXES`.
 
 Sources: ID3v2.4 structure; ISO 11172-3 frame headers; RFC 3533 (Ogg); ISO 14496-12 (`ftyp`).
 """
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _JUNK_BYTES = 64 * 1024
-"""Padding and broken tags between an ID3v2 tag and the first MPEG frame; more than that is no MP3."""
+"""Padding and broken tags between ID3v2 and the first MPEG frame; with more it is no MP3."""
 _JUNK_BYTES_WITHOUT_TAG = 2881
-"""The longest MPEG frame: what a stream that was cut anywhere starts with. More would find the MP3 inside a tar."""
+"""The longest MPEG frame, as a stream may be cut anywhere. More would find an MP3 inside a tar."""
 _HEAD_BYTES = 512
 _CHAIN_BYTES = 16 * 1024
 _LEADING_TAGS = 8
@@ -32,7 +33,8 @@ class Kind:
     Attributes:
         name: short and stable; it is stored in the database.
         demuxer: the FFmpeg demuxer to force when the file is decoded.
-        tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None where it has none.
+        tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None
+            where it has none.
     """
 
     name: str
@@ -137,8 +139,8 @@ def kind_of(file: BinaryIO) -> Kind | None:
         file: seekable, opened for reading; the position is moved.
 
     Returns:
-        The kind, or None where the content is no audio that genretagger knows: empty, text, a picture, a video in Ogg,
-        a tag without audio.
+        The kind, or None where the content is no audio that genretagger knows: empty, text, a
+        picture, a video in Ogg, a tag without audio.
 
     Raises:
         OSError: the file cannot be read.
@@ -170,7 +172,7 @@ def kind_of(file: BinaryIO) -> Kind | None:
 
 
 def id3v2_size(header: bytes) -> int:
-    """Bytes of the ID3v2 tag that starts with these ten, header and footer included; 0 where it is none."""
+    """Length of the ID3v2 tag that starts with these ten bytes, header and footer too; else 0."""
     if len(header) < 10 or header[:3] != b"ID3" or 0xFF in header[3:5] or max(header[6:10]) > 127:
         return 0
     size = header[6] << 21 | header[7] << 14 | header[8] << 7 | header[9]
@@ -179,7 +181,7 @@ def id3v2_size(header: bytes) -> int:
 
 
 def id3v2_end(file: BinaryIO, start: int) -> int:
-    """Where the ID3v2 tags that follow each other from `start` end, by the sizes that they declare."""
+    """Where consecutive ID3v2 tags from `start` end, by the sizes that they declare."""
     for _ in range(_LEADING_TAGS):
         file.seek(start)
         size = id3v2_size(file.read(10))
@@ -197,7 +199,7 @@ def _is_mp4(head: bytes) -> bool:
 
 
 def _ogg_kind(file: BinaryIO, position: int) -> Kind | None:
-    """The first audio stream among those that start together; None for a video or an unknown codec."""
+    """The first audio stream of those that start together; None for video or an unknown codec."""
     found: Kind | None = None
     for _ in range(_OGG_STREAMS):
         file.seek(position)
@@ -247,10 +249,11 @@ _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 1200
 
 
 def mpeg_frame(header: bytes) -> tuple[int, int] | None:
-    """Length in bytes and what all frames of a stream share, of the MPEG audio frame that starts with these four bytes.
+    """Length in bytes, and what all frames share, of the MPEG frame that these four bytes start.
 
-    Free-format frames do not tell their length and are not taken: no encoder in use makes them. Neither is layer I: it
-    died with the DCC, and its first two bytes are the byte order mark of UTF-16.
+    Free-format frames do not tell their length and are not taken: no encoder in use makes them.
+    Neither is layer I: it died with the DCC, and its first two bytes are the byte order mark of
+    UTF-16.
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
@@ -278,7 +281,7 @@ _TAILS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
 
 def _find_chain(block: bytes, tolerated: int, ends: bool, frame: Callable[[bytes], tuple[int, int] | None]) -> bool:
-    """Whether frames that agree with each other follow one another somewhere in the first `tolerated` bytes."""
+    """Whether consistent frames follow each other anywhere in the first `tolerated` bytes."""
     start = block.find(b"\xff")
     while 0 <= start <= tolerated:
         if _is_chain(block, start, ends, frame):
@@ -290,8 +293,8 @@ def _find_chain(block: bytes, tolerated: int, ends: bool, frame: Callable[[bytes
 def _is_chain(block: bytes, start: int, ends: bool, frame: Callable[[bytes], tuple[int, int] | None]) -> bool:
     """Four frames in a row; or fewer, where the file ends with them.
 
-    A chance of one in 2^9 that four random bytes are a header, and the same version, layer and rate: four in a row at
-    one of 64 k places come once in 2^40 files.
+    A chance of one in 2^9 that four random bytes are a header, and the same version, layer and
+    rate: four in a row at one of 64 k places come once in 2^40 files.
     """
     position, count, shared = start, 0, -1
     while count < _ENOUGH:

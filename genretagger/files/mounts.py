@@ -1,7 +1,8 @@
-"""Which file system a path lies on, and what that means: the one list of network and FUSE file systems.
+"""The file system of a path and what that means: the one list of network and FUSE file systems.
 
-On a file system that other machines reach too, the kernel does not announce what they change, a memory that processes
-share through a file is not shared with them, and a refused lease says nothing about programs here.
+On a file system that other machines reach too, the kernel does not announce what they change, a
+memory that processes share through a file is not shared with them, and a refused lease says nothing
+about programs here.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _LOCAL_FUSE = {"fuseblk"}
 """NTFS and exFAT through FUSE: only this machine changes them, through the kernel."""
 
 _SHARED_NUMBERS = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
-"""NFS, SMB, CIFS, SMB 2, as `statfs` numbers the kinds: of those that know leases, the ones on other machines."""
+"""NFS, SMB, CIFS, SMB 2, as `statfs` numbers them: of the kinds with leases, the remote ones."""
 
 _WITH_OWNERS = {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630, 0x2FC12FC1, 0xCA451A4E}
-"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: a new file is its maker's, who may not give it away."""
+"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: makers of files cannot give them away."""
 
 
 def is_network(kind: str) -> bool:
@@ -42,13 +43,14 @@ def is_network(kind: str) -> bool:
 def is_blind(kind: str) -> bool:
     """Whether the kernel may not announce changes on a kind of file system.
 
-    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it lies.
+    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it
+    lies.
     """
     return is_network(kind) or (kind.startswith("fuse") and kind not in _LOCAL_FUSE)
 
 
 class _Mount(NamedTuple):
-    """A line of the table: the number of a mount, where it lies, and the kind of its file system."""
+    """A line of the table: the number of a mount, its folder, and its kind of file system."""
 
     number: str
     place: str
@@ -61,26 +63,26 @@ def on_network(folder: Path, *, table: Path = TABLE) -> bool:
 
 
 def file_system(path: Path, *, table: Path = TABLE) -> str:
-    """The kind of the file system that a path lies on, links followed; empty if the system does not say."""
+    """The kind of the file system of a path, links followed; empty if the system does not say."""
     found = _mount_at(path, table)
     return "" if found is None else found.kind
 
 
 def mount_of(path: Path, *, table: Path = TABLE) -> str:
-    """Where the file system is mounted on which a path lies, links followed; empty if the system does not say."""
+    """Where the file system of a path is mounted, links followed; empty if not known."""
     found = _mount_at(path, table)
     return "" if found is None else found.place
 
 
 def mounts_below(root: Path, *, table: Path = TABLE) -> frozenset[tuple[str, str]]:
-    """What is mounted below a folder: the numbers and kinds of the mounts; nothing if the system does not say."""
+    """Numbers and kinds of the mounts below a folder; empty if the system does not say."""
     real = os.path.realpath(root)
     below = (each for each in _mounts(table) if each.place != real and _holds(real, each.place))
     return frozenset((each.number, each.kind) for each in below)
 
 
 def _mount_at(path: Path, table: Path) -> _Mount | None:
-    """The mount that a path lies on: the innermost, and of several on one place the last, which is seen."""
+    """The mount that a path lies on: the innermost, or the last of several on the same place."""
     real = os.path.realpath(path)
     above = [each for each in _mounts(table) if _holds(each.place, real)]
     return max(reversed(above), key=lambda each: len(each.place), default=None)
@@ -104,14 +106,15 @@ def _mounts(table: Path) -> list[_Mount]:
 def refuses_leases_at_will(descriptor: int) -> bool:
     """Whether the file system of a file may refuse a lease although nobody on this machine writes.
 
-    A server that has not lent us the file makes it do so. True as well if the kind of the file system is not known.
+    A server that has not lent us the file makes it do so. True as well if the kind of the file
+    system is not known.
     """
     kind = _number(descriptor)
     return kind is None or kind in _SHARED_NUMBERS
 
 
 def knows_owners(path: Path) -> bool:
-    """Whether a new file on the file system of a path surely belongs to its maker, who may not give it away."""
+    """Whether a new file on this path's file system is its maker's, who cannot give it away."""
     return _number(path) in _WITH_OWNERS
 
 
@@ -125,7 +128,7 @@ def _unescaped(name: bytes) -> str:
 
 
 def _number(file: int | Path) -> int | None:
-    """The number that Linux has for a kind of file systems, by a descriptor or a path; None if it cannot be had."""
+    """Linux's number for a kind of file system, by descriptor or path; None if it is not known."""
     if not sys.platform.startswith("linux"):
         return None
     found = (ctypes.c_long * 64)()  # more than any `struct statfs`, which begins with the kind

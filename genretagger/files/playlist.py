@@ -1,7 +1,7 @@
 """An extended M3U playlist in UTF-8, a part at a time.
 
-Paths are relative to the playlist where they share more than the root with it. A name that no line of UTF-8 can hold
-(other bytes, a newline) stands as a `file://` address, which is exact as well.
+Paths are relative to the playlist where they share more than the root with it. A name that no line
+of UTF-8 can hold (other bytes, a newline) stands as a `file://` address, which is exact as well.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def to_playlist(tracks: Iterable[tuple[Path, Track | None]], folder: Path | None
     """Give a playlist.
 
     Args:
-        tracks: where each lies, in the order to play them; those that could not be read are left out.
+        tracks: where each lies, in the order to play them; those that could not be read are left
+            out.
         folder: where the playlist will lie; None gives whole paths.
     """
     base = None if folder is None else Path(os.path.realpath(folder))

@@ -1,19 +1,21 @@
 """The only way in which a music file is opened, and the only way in which one is replaced.
 
-`replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it durable, look at the
-original once more, swap. Whatever goes wrong and whenever the process dies, the name holds the old bytes or the new
-ones; all that can be left over is one temporary, whose name the caller chose and wrote down before. From the copy on it
-is in `swap.py`.
+`replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
+durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
+the name holds the old bytes or the new ones; all that can be left over is one temporary, whose name
+the caller chose and wrote down before. From the copy on it is in `swap.py`.
 
 Decisions:
 
-- The owner of the file is part of it. Where it cannot be kept (only root may give files away), the write is refused.
-- A file that this user may not write is refused, although its folder would let us replace it: what `chmod a-w` keeps
-  from every other program it keeps from this one too. Root may write all, here as elsewhere.
+- The owner of the file is part of it. Where it cannot be kept (only root may give files away), the
+  write is refused.
+- A file that this user may not write is refused, although its folder would let us replace it: what
+  `chmod a-w` keeps from every other program it keeps from this one too. Root may write all, here as
+  elsewhere.
 - `unwritable` tells most of that beforehand, without a try; `replace` asks again.
 
-Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `see_free`, `unwritable`, `new_temporary_name`,
-`is_temporary_name`, `remove_left_over`, `replace`.
+Contents: `inside`, `open_for_reading`, `stamp_of`, `see_unchanged`, `see_free`, `unwritable`,
+`new_temporary_name`, `is_temporary_name`, `remove_left_over`, `replace`.
 """
 
 from __future__ import annotations
@@ -144,7 +146,8 @@ def see_unchanged(track: Track) -> None:
 def unwritable(path: Path) -> Reason | None:
     """Say why this user cannot replace a file; None where nothing is known to speak against it.
 
-    Nothing is written to find out. Where a file system does not tell, such as a server's, whoever writes will meet it.
+    Nothing is written to find out. Where a file system does not tell, such as a server's, whoever
+    writes will meet it.
     """
     file = Path(os.path.realpath(path))
     try:
@@ -172,7 +175,7 @@ def _not_writable(says: str, do: str) -> Reason:
 
 
 def see_free(path: Path) -> None:
-    """See that no program has a file open for writing, as far as the system tells; `replace` asks again.
+    """Check that no program has the file open for writing, if that is known; `replace` repeats it.
 
     Raises:
         FileBusyError: one has.
@@ -196,12 +199,12 @@ def _regular(descriptor: int, path: Path) -> BinaryIO:
 
 
 def new_temporary_name(path: Path) -> str:  # noqa: ARG001 - the name is short so that it fits where any name fits
-    """A name for the copy beside `path`: write it down before `replace`, so that a kill leaves nothing for ever."""
+    """A name for the copy beside `path`; record it before `replace`, so a kill leaves no trace."""
     return f".genretagger-{secrets.token_hex(8)}.tmp"
 
 
 def is_temporary_name(name: str) -> bool:
-    """Whether a file of this name is one of our copies: no walk and no watcher should look at it."""
+    """Whether a file of this name is one of our copies, which walks and watchers should ignore."""
     return _TEMPORARY.match(name) is not None
 
 
@@ -223,7 +226,8 @@ def remove_left_over(folder: Path, name: str) -> bool:
         raise WriteRefusedError("not the name of a temporary file", path=folder / name)
     try:
         with access_errors(folder / name):
-            # a read-only file system also refuses to remove what is not there, a closed folder to be opened
+            # a read-only file system also refuses to remove what is not there, a closed folder to
+            # be opened
             os.lstat(folder / name)
             with Folder(folder) as opened:
                 opened.unlink(name)

@@ -1,4 +1,4 @@
-"""Shares of a long list for machines that know nothing of each other: by a hash, equal on all of them."""
+"""Splits a long list among machines that do not know each other: by a hash, equal everywhere."""
 
 from __future__ import annotations
 

@@ -1,13 +1,16 @@
 """How an edited copy takes the place of a file: `files.replace`, from the copy to the swap.
 
-- The swap exchanges the two names where the system can, so that an edit made after the last look is found in the
-  temporary and put back; elsewhere it is a plain rename, with a gap of some microseconds.
-- A program that opened the original before the swap would go on writing to it after the swap, when it has no name any
-  more. So a file that is open for writing is left to whoever opened it, and from the last look until the swap is
-  durable the kernel lets nobody open it: who tries waits, and the swap is taken back for them. Where it knows no such
-  leases (macOS, Windows, network file systems), nothing can be done about it.
-- The original's name comes first in the exchange: watchers then see it leave and come back. Measured with inotify, the
-  other order ends with "song → temporary, temporary deleted", which a mirroring tool takes for a deleted song.
+- The swap exchanges the two names where the system can, so that an edit made after the last look is
+  found in the temporary and put back; elsewhere it is a plain rename, with a gap of some
+  microseconds.
+- A program that opened the original before the swap would go on writing to it after the swap, when
+  it has no name any more. So a file that is open for writing is left to whoever opened it, and from
+  the last look until the swap is durable the kernel lets nobody open it: who tries waits, and the
+  swap is taken back for them. Where it knows no such leases (macOS, Windows, network file systems),
+  nothing can be done about it.
+- The original's name comes first in the exchange: watchers then see it leave and come back.
+  Measured with inotify, the other order ends with "song → temporary, temporary deleted", which a
+  mirroring tool takes for a deleted song.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ STEPS = (
 
 @contextlib.contextmanager
 def closing(file: BinaryIO) -> Iterator[BinaryIO]:
-    """Close a file; what the system says of that changes nothing, as the bytes are on the disk or given up by then."""
+    """Close a file and ignore errors: its bytes are on the disk or given up by then."""
     try:
         yield file
     finally:
@@ -44,7 +47,7 @@ def closing(file: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def left_to_writers(original: BinaryIO, path: Path) -> Iterator[Callable[[], bool]]:
-    """Leave a file to the program that writes to it; otherwise let none begin to, until the end of the block.
+    """Refuse if a program has the file open for writing; let none open it until the block ends.
 
     Yields:
         Says whether one tried to; see `system.writers_held_off`.
@@ -127,10 +130,11 @@ class Write:
                 self.folder.sync()
                 self.step("folder-synced")
                 if exchanged:
-                    # Who waits now looked the name up before the swap: all others get the new file, and wait for
-                    # nobody. So this last look may come as late as this.
+                    # Who waits now looked the name up before the swap: all others get the new file,
+                    # and wait for nobody. So this last look may come as late as this.
                     self._look_for_writers()
-                # size and time from before the swap: an edit that somebody made right after it must not pass for ours
+                # size and time from before the swap: an edit that somebody made right after it must
+                # not pass for ours
                 ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
             except BaseException:
                 self._undo(inode)
@@ -206,7 +210,8 @@ class Write:
     def _undo(self, inode: int) -> None:
         """Leave the original under its name and no temporary, whatever was done so far.
 
-        What was done is read from the folder: an interrupt may come between a system call and the note of it.
+        What was done is read from the folder: an interrupt may come between a system call and the
+        note of it.
         """
         with contextlib.suppress(OSError, Unsupported):  # a rename stays
             if self.folder.stat(self.name).st_ino == inode:
@@ -215,8 +220,9 @@ class Write:
             if self.folder.stat(self.temporary_name).st_ino == inode:
                 self.folder.unlink(self.temporary_name)
                 return
-            # The original still lies here. Somebody took our copy away from its name: then it gets its name back,
-            # unless a newer file has it. Where the swap back itself failed, it stays under the temporary name.
+            # The original still lies here. Somebody took our copy away from its name: then it gets
+            # its name back, unless a newer file has it. Where the swap back itself failed, it stays
+            # under the temporary name.
             with contextlib.suppress(FileExistsError):
                 self.folder.link(self.temporary_name, self.name)
             if self.folder.stat(self.name).st_ino != inode:

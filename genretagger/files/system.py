@@ -1,10 +1,12 @@
 """What only some systems have, each behind one small function with a fall-back.
 
-- `Folder`: names looked up in an open folder, so that a folder moved away meanwhile cannot redirect a write.
-  Elsewhere (Windows): full paths.
+- `Folder`: names looked up in an open folder, so that a folder moved away meanwhile cannot redirect
+  a write. Elsewhere (Windows): full paths.
 - `copy_bytes`: a reflink, then `copy_file_range`. Elsewhere: a loop of reads and writes.
-- `keep_attributes`: owner, mode, ACLs, extended attributes. Elsewhere: no ACLs (macOS), nothing (Windows).
-- `Folder.exchange`: swap two names in one step. Elsewhere: `Unsupported`, and the caller renames instead.
+- `keep_attributes`: owner, mode, ACLs, extended attributes. Elsewhere: no ACLs (macOS), nothing
+  (Windows).
+- `Folder.exchange`: swap two names in one step. Elsewhere: `Unsupported`, and the caller renames
+  instead.
 - `writers_held_off`: nobody opens a file for writing meanwhile. Elsewhere: nobody is held off.
 
 Every function raises `OSError` as the system gives it; `files.py` translates.
@@ -27,7 +29,7 @@ from genretagger.files import mounts
 _HAS_DIR_FD = {os.open, os.stat, os.rename, os.unlink, os.link, os.utime} <= os.supports_dir_fd
 
 READ_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""O_NONBLOCK: opening a FIFO returns instead of waiting for a writer. It changes nothing for a regular file."""
+"""O_NONBLOCK: opening a FIFO does not wait for a writer. Regular files are not affected."""
 _NO_ATIME = getattr(os, "O_NOATIME", 0)
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CREATE_FLAGS = (
@@ -49,7 +51,7 @@ class BeingWritten(Exception):  # noqa: N818 - an answer, not an error
 
 
 def open_to_read(opener: Callable[[int], int]) -> int:
-    """Open without touching the access time where the system lets us: only the owner and root may ask for that."""
+    """Open without changing the access time if we may: only the owner and root can ask for it."""
     try:
         return opener(READ_FLAGS | _NO_ATIME)
     except PermissionError:
@@ -57,7 +59,7 @@ def open_to_read(opener: Callable[[int], int]) -> int:
 
 
 def may_write(path: Path) -> bool:
-    """Whether the user that this process acts for may write a file in place; elsewhere, the real user.
+    """Whether this process's effective user may write a file in place; elsewhere, its real user.
 
     A read-only file system is no answer to that: whoever writes will meet it.
     """
@@ -70,15 +72,15 @@ def may_change_names(folder: Path) -> bool:
 
 
 def mounted_read_only(path: Path) -> bool:
-    """Whether a path lies on a file system that is mounted read-only; systems without `statvfs` do not tell."""
+    """Whether a path is on a read-only file system; systems without `statvfs` do not say."""
     return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def may_keep_owner(path: Path) -> bool:
-    """Whether a copy beside a file can be given to the file's owner and group; False only where it surely cannot.
+    """Whether a copy beside a file can get its owner and group; False only if it surely cannot.
 
-    Network file systems, and those that know no owners (FAT, what a virtual machine shares), give files to whom they
-    like: only a try tells.
+    Network file systems, and those that know no owners (FAT, what a virtual machine shares), give
+    files to whom they like: only a try tells.
     """
     if not hasattr(os, "geteuid") or _may_give_away():
         return True
@@ -123,8 +125,8 @@ def is_being_written(path: Path) -> bool | None:
 def writers_held_off(descriptor: int) -> Iterator[Callable[[], bool]]:
     """Let nobody begin to write to a file until the end of the block.
 
-    Who opens it for writing waits so long, at most `/proc/sys/fs/lease-break-time` seconds; who only reads does not.
-    Where the system gives no lease (see `_take_lease`), nobody is held off.
+    Who opens it for writing waits so long, at most `/proc/sys/fs/lease-break-time` seconds; who
+    only reads does not. Where the system gives no lease (see `_take_lease`), nobody is held off.
 
     Args:
         descriptor: of a file that is open for reading only.
@@ -154,8 +156,8 @@ def _take_lease(descriptor: int) -> bool | None:
     """Take a read lease, which the kernel refuses while any program has the file open for writing.
 
     Returns:
-        None where it cannot be had, or where a refusal tells nothing: macOS and Windows, the files of others (for root
-        too, in a container), network file systems.
+        None where it cannot be had, or where a refusal tells nothing: macOS and Windows, the files
+        of others (for root too, in a container), network file systems.
     """
     try:
         import fcntl
@@ -164,7 +166,8 @@ def _take_lease(descriptor: int) -> bool | None:
     except (ImportError, AttributeError):  # Windows; macOS and the BSDs
         return None
     try:
-        # Who opens it for writing meanwhile is announced by SIGIO, of which a process dies; of SIGURG it does not.
+        # Who opens it for writing meanwhile is announced by SIGIO, of which a process dies; of
+        # SIGURG it does not.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
     except OSError as error:
@@ -173,11 +176,11 @@ def _take_lease(descriptor: int) -> bool | None:
 
 
 def lock(path: Path) -> int | None:
-    """Open a file and lock it, until the descriptor and those that child processes inherited are closed.
+    """Open and lock a file until this descriptor and those that children inherit are closed.
 
     Returns:
-        The descriptor, which children inherit; None where another process holds the lock. Where the system or the file
-        system knows no locks, nobody is kept out.
+        The descriptor, which children inherit; None where another process holds the lock. Where the
+        system or the file system knows no locks, nobody is kept out.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
@@ -194,7 +197,7 @@ def lock(path: Path) -> int | None:
 
 
 class Folder:
-    """An open folder: the names in it stay the same names when the folder itself is moved or replaced."""
+    """An open folder: names in it stay the same when the folder itself is moved or replaced."""
 
     def __init__(self, path: Path) -> None:
         """Open it.
@@ -224,7 +227,7 @@ class Folder:
         return open_to_read(lambda flags: os.open(self._name(name), flags | NO_FOLLOW, dir_fd=self._fd))
 
     def create(self, name: str) -> int:
-        """Create a file that only its owner can read, open for reading and writing; the name must be free."""
+        """Create a file that only its owner can read, open for both; the name must be free."""
         return os.open(self._name(name), _CREATE_FLAGS, 0o600, dir_fd=self._fd)
 
     def stat(self, name: str) -> os.stat_result:
@@ -250,11 +253,12 @@ class Folder:
     def exchange(self, first: str, second: str) -> None:
         """Swap two names in one step.
 
-        The order tells watchers first that `first` became `second`, then the reverse: put the name first that has to
-        look present in the end.
+        The order tells watchers first that `first` became `second`, then the reverse: put the name
+        first that has to look present in the end.
 
         Raises:
-            Unsupported: not Linux, a C library without `renameat2`, or a file system that cannot (NFS, CIFS, FAT).
+            Unsupported: not Linux, a C library without `renameat2`, or a file system that cannot
+                (NFS, CIFS, FAT).
             OSError: one of the names is missing, and whatever else `rename` meets.
         """
         if self._fd is None:
@@ -272,7 +276,7 @@ class Folder:
         raise OSError(code, os.strerror(code), first)
 
     def sync(self) -> None:
-        """Make the names durable. CIFS and some FUSE file systems answer EINVAL: there is nothing more to do there."""
+        """Make the names durable. CIFS and some FUSE systems answer EINVAL; that is all they do."""
         if self._fd is None:
             return
         try:
@@ -325,8 +329,8 @@ def _clone(source: int, target: int) -> bool:
 def keep_attributes(source: int, target: int) -> None:
     """Give the target the owner, the mode, the ACLs and the extended attributes of the source.
 
-    Attributes of the system (`security.`, `trusted.`, `btrfs.`) are kept where we may; the owner's own (`user.`) and
-    the POSIX ACLs must be.
+    Attributes of the system (`security.`, `trusted.`, `btrfs.`) are kept where we may; the owner's
+    own (`user.`) and the POSIX ACLs must be.
 
     Raises:
         OSError: one of those that must be kept cannot be.
@@ -338,7 +342,8 @@ def keep_attributes(source: int, target: int) -> None:
             os.fchown(target, wanted.st_uid, wanted.st_gid)
     _keep_extended(source, target)
     if hasattr(os, "fchmod"):
-        # last: a change of the owner clears bits, and an inherited ACL would have been the mode's mask
+        # last: a change of the owner clears bits, and an inherited ACL would have been the mode's
+        # mask
         os.fchmod(target, stat.S_IMODE(wanted.st_mode))
 
 

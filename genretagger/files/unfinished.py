@@ -1,12 +1,14 @@
 """Files that a download has not finished, as other files beside them tell.
 
-Some programs give a file its last name and its full size at once, and keep beside it what they still need: aria2
-`NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`. Others load into a file with a longer
-name and put that in place of `NAME` when it is complete; what lies under `NAME` until then is a placeholder (Firefox)
-or an older version that is about to go: `.part`, `.crdownload` and their like, and `.syncthing.NAME.tmp`.
+Some programs give a file its last name and its full size at once, and keep beside it what they
+still need: aria2 `NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`.
+Others load into a file with a longer name and put that in place of `NAME` when it is complete; what
+lies under `NAME` until then is a placeholder (Firefox) or an older version that is about to go:
+`.part`, `.crdownload` and their like, and `.syncthing.NAME.tmp`.
 
-Only names that are known beforehand are asked for, at one look each. rsync (`.NAME.XXXXXX`) and Nextcloud (`.NAME.~…`)
-add letters by chance, for which a whole folder would have to be read for each file; `NAME` is complete while they work.
+Only names that are known beforehand are asked for, at one look each. rsync (`.NAME.XXXXXX`) and
+Nextcloud (`.NAME.~…`) add letters by chance, for which a whole folder would have to be read for
+each file; `NAME` is complete while they work.
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ _AROUND = ((".syncthing.", ".tmp"), ("~syncthing~", ".tmp"))
 
 
 def is_arriving(folder: Path, within_s: float) -> bool:
-    """Whether music is being downloaded into a folder under the name of a file that is not finished.
+    """Whether music is being downloaded into a folder under the name of an unfinished file.
 
-    A download that was given up leaves such a file for ever; so only one that was written to a moment ago counts.
+    A download that was given up leaves such a file for ever; so only one that was written to a
+    moment ago counts.
 
     Args:
         folder: whose names are looked at, but no more than `_MOST_NAMES` of them.
@@ -57,7 +60,7 @@ def _between(name: str, start: str, end: str) -> str:
 
 
 def is_in_use(path: Path, root: Path) -> bool:
-    """Whether a program writes to a file, or a file beside it says that it is still being downloaded."""
+    """Whether a program writes to a file, or a file beside it shows that a download goes on."""
     return is_being_written(path) is True or bool(companion(path, root))
 
 
@@ -65,7 +68,8 @@ def companion(path: Path, root: Path) -> str:
     """Name the file that says that another one is still being downloaded; empty if there is none.
 
     Args:
-        root: the folder that it was found in: aria2 may download a folder as a whole, `ALBUM` with `ALBUM.aria2`.
+        root: the folder that it was found in: aria2 may download a folder as a whole, `ALBUM` with
+            `ALBUM.aria2`.
     """
     folder, name = os.fspath(path.parent), path.name
     names = (*(name + end for end in _BEHIND), *(start + name + end for start, end in _AROUND))

@@ -1,8 +1,8 @@
 """Models: what they eat and say (card), where they lie (store), how they run (session).
 
-The default model is made from published weights by `musicnn`, which reads them with `checkpoint`; `download` fetches
-them, `install` puts the result in place, `providers` knows the hardware. `Session` is imported from
-`genretagger.model.session`, because it brings numpy along.
+The default model is made from published weights by `musicnn`, which reads them with `checkpoint`;
+`download` fetches them, `install` puts the result in place, `providers` knows the hardware.
+`Session` is imported from `genretagger.model.session`, because it brings numpy along.
 """
 
 from genretagger.model.card import Card

@@ -1,4 +1,4 @@
-"""What becomes of an owner's ONNX file, card and labels before it is tried: checked, and joined to a backbone."""
+"""What happens to an owner's ONNX file, card and labels before the trial: checks, backbone."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Windows of several tracks in one queue: threads of their own run the model, in batches of one size.
+"""Windows of several tracks in one queue: its threads run the model, in batches of one size.
 
-Whoever waits for a track gets a future, so that nobody computes while others could go on. A batch takes windows from as
-many tracks as it has room for. If there are too few, it is filled up with silence rather than waited for.
+Whoever waits for a track gets a future, so that nobody computes while others could go on. A batch
+takes windows from as many tracks as it has room for. If there are too few, it is filled up with
+silence rather than waited for.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Batches:
     """The queue in front of a model.
 
     Args:
-        run: runs the model on one batch, from any thread: for each input (size, …) float32, for each output (size, …).
+        run: runs the model on one batch, from any thread: for each input (size, …) float32, for
+            each output (size, …).
         size: windows in a batch.
         threads: batches that run at once.
     """
@@ -118,7 +120,7 @@ class Batches:
                 track.finish()
 
     def _take(self) -> list[tuple[_Track, int, int]]:
-        """The windows of the next batch: tracks, each with the first window and the one behind the last."""
+        """The windows of the next batch: tracks, each with its first window and its end."""
         parts, room = [], self._size
         with self._lock:
             while room and self._waiting:

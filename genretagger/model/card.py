@@ -1,8 +1,9 @@
 """A model's card: what it eats, what it says, and where it comes from.
 
-The card is the metadata JSON that Essentia's models are published with, so their files can be used as they are.
-What genretagger reads of it: `name`, `classes`, `schema` (the shapes and purposes of inputs and outputs),
-`inference.sample_rate`, and `inference.algorithm`, which names the front end. The rest is kept as it was.
+The card is the metadata JSON that Essentia's models are published with, so their files can be used
+as they are. What genretagger reads of it: `name`, `classes`, `schema` (the shapes and purposes of
+inputs and outputs), `inference.sample_rate`, and `inference.algorithm`, which names the front end.
+The rest is kept as it was.
 
 A card is untrusted: it is limited in size and count, and every value is checked before it is used.
 """
@@ -45,7 +46,8 @@ class Tensor:
         shape: sizes; None where the card says a word, such as "batch_size".
         purpose: "predictions", "embeddings" or "".
         operation: the operation that computes it, such as "Sigmoid", or "".
-        algorithm: of an input, the front end that gives it; "" if it is the card's `inference.algorithm`.
+        algorithm: of an input, the front end that gives it; "" if it is the card's
+            `inference.algorithm`.
     """
 
     name: str
@@ -267,7 +269,7 @@ def _classes(labels: list[str], there: bool, *, needed: bool) -> tuple[str, ...]
 
 
 def _is_hidden(character: str) -> bool:
-    """A control character, half a surrogate pair, or a mark that reverses the direction of the text."""
+    """A control character, half a surrogate pair, or a mark that reverses the text direction."""
     return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _TURNING
 
 

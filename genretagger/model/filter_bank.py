@@ -1,7 +1,8 @@
-"""The filter banks of a model's front ends as they are kept with it: computed once by librosa, in a child process.
+"""The filter banks of a model's front ends, kept with it; librosa computes them once, in a child.
 
-numba, which librosa imports, compiles at import and wants a folder for it: as another user than the one who installed
-it, or on a read-only system, there is none. So the child does without its compiler.
+numba, which librosa imports, compiles at import and wants a folder for it: as another user than the
+one who installed it, or on a read-only system, there is none. So the child does without its
+compiler.
 
 Contents: `ears_of` (for an installed model), `computed_bank`, `computed`, `packed`, `unpacked`.
 """
@@ -39,8 +40,8 @@ _FORMAT = 1
 def ears_of(model: InstalledModel, *, keep: bool = True) -> tuple[Ear, ...]:
     """The front ends of an installed model, with their numbers; one for each input.
 
-    A model that an earlier version installed lacks them: they are computed now, and kept with it if its folder may be
-    written.
+    A model that an earlier version installed lacks them: they are computed now, and kept with it if
+    its folder may be written.
 
     Args:
         model: the model.
@@ -69,7 +70,8 @@ def _keep(model: InstalledModel, content: bytes) -> None:
     """Add the bank to an installed model.
 
     Raises:
-        ModelError: the folder cannot be written, another process installs something, or the model was replaced.
+        ModelError: the folder cannot be written, another process installs something, or the model
+            was replaced.
     """
 
     def give_up() -> None:
@@ -80,7 +82,8 @@ def _keep(model: InstalledModel, content: bytes) -> None:
         if fingerprint(files) != model.sha256:
             raise ModelError("The model was replaced meanwhile", path=model.folder)
         files.pop(BANK, None)
-        # the list without it first: a kill in between must not leave a list that the file contradicts
+        # the list without it first: a kill in between must not leave a list that the file
+        # contradicts
         install.rewrite(model.folder / MANIFEST, dumped(files))
         install.rewrite(model.folder / BANK, content)
         files[BANK] = (len(content), hashlib.sha256(content).hexdigest())
@@ -123,7 +126,7 @@ def unpacked(content: bytes, kinds: Sequence[FrontEnd]) -> tuple[FilterBank, ...
 
 
 def _name(part: str, number: int) -> str:
-    """What a part of the n-th bank is called in the file; the first is called as when there was only one."""
+    """The name in the file of a part of the n-th bank; the first has the name of older versions."""
     return f"{part}_{number}" if number else part
 
 

@@ -1,10 +1,11 @@
 """Samples to log-mel frames, as each family of models was trained.
 
-A front end is data: a new model family is a new entry of `FRONT_ENDS` under the name that its card gives in
-`inference.algorithm`. How the frames are computed stands in `audio.mel`.
+A front end is data: a new model family is a new entry of `FRONT_ENDS` under the name that its card
+gives in `inference.algorithm`. How the frames are computed stands in `audio.mel`.
 
-Listening needs numpy and nothing more. The filter bank and the window are librosa's; they are computed once for each
-model and kept with it (`model.filter_bank`), because librosa takes seconds to import and wants a writable cache.
+Listening needs numpy and nothing more. The filter bank and the window are librosa's; they are
+computed once for each model and kept with it (`model.filter_bank`), because librosa takes seconds
+to import and wants a writable cache.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ _MAEST_MEAN, _MAEST_SPREAD = 2.06755686098554, 1.268292820667291  # of the frame
 FRONT_ENDS: Mapping[str, FrontEnd] = {
     front_end.name: front_end
     for front_end in (
-        # The original's frames, measured: periodic Hann agrees to 5e-7, symmetric Hann (as Essentia takes) only to 0.1.
+        # The original's frames, measured: periodic Hann agrees to 5e-7, symmetric Hann (as Essentia
+        # takes) only to 0.1.
         FrontEnd("musicnn", 16_000, 512, 512, 256, 96, 0.0, 8_000.0, window_frames=187, hop_frames=187),
-        # Essentia's, each measured against its own output: musicnn's and its like to 4e-5, VGGish to 1e-4.
+        # Essentia's, each measured against its own output: musicnn's and its like to 4e-5, VGGish
+        # to 1e-4.
         FrontEnd(
             "TensorflowPredictMusiCNN", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
             window_frames=187, hop_frames=93, symmetric=True,
@@ -46,7 +49,8 @@ FRONT_ENDS: Mapping[str, FrontEnd] = {
             window_frames=96, hop_frames=93, symmetric=True, htk=True, straight_in_mels=True, slaney_norm=False,
             power=1.0, factor=1.0, shift=0.01, decimal=False,
         ),
-        # Three patches lie in one window of musicnn. Frames are centred here as well; that moves them by 16 ms.
+        # Three patches lie in one window of musicnn. Frames are centred here as well; that moves
+        # them by 16 ms.
         FrontEnd(
             "YAMNet", 16_000, 512, 400, 160, 64, 125.0, 7_500.0,
             window_frames=96, hop_frames=96, htk=True, slaney_norm=False,
@@ -62,7 +66,8 @@ def front_end(algorithm: str, window: tuple[int | None, ...] = ()) -> FrontEnd:
 
     Args:
         algorithm: the card's `inference.algorithm`.
-        window: the shape of the model's input, which ends with frames and bands; None where it does not say.
+        window: the shape of the model's input, which ends with frames and bands; None where it does
+            not say.
 
     Raises:
         ModelError: there is none of that name, or none that gives windows of this shape.

@@ -1,4 +1,4 @@
-"""Builds ONNX graphs node by node; the same calls always give the same bytes, so that a file's hash names the model."""
+"""Builds ONNX graphs node by node; equal calls give equal bytes, so a hash names the model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Graph:
         Args:
             name: the graph's.
             inputs: name → shape of a window; a free number of windows comes before it.
-            outputs: name → the values that are concatenated to it, each (windows, part), and their sum.
+            outputs: name → the values that are concatenated to it, each (windows, part), and their
+                sum.
         """
         from onnx import TensorProto, helper
 

@@ -1,9 +1,11 @@
-"""Fetches a file from an address: goes on where an earlier attempt ended, tries again, and checks what it got.
+"""Fetches a file by address: resumes an earlier attempt, retries, and checks the result.
 
-What has arrived is kept in a file of its own until it is whole, with the server's mark of the version beside it, so
-that two versions are never mixed. Python's urllib is used, so the proxy settings of the environment hold.
+What has arrived is kept in a file of its own until it is whole, with the server's mark of the
+version beside it, so that two versions are never mixed. Python's urllib is used, so the proxy
+settings of the environment hold.
 
-A server that sends too slowly is given up, and one that leads elsewhere than to http or https (`opener.py`).
+A server that sends too slowly is given up, and one that leads elsewhere than to http or https
+(`opener.py`).
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ def fetch(
 
     Args:
         address: http or https.
-        kept: a file that takes what has arrived, in an existing folder; gone afterwards if all went well.
+        kept: a file that takes what has arrived, in an existing folder; gone afterwards if all went
+            well.
         most_bytes: more is refused.
         sha256: hex digest that the content must have; "" for any.
         progress: told of the bytes that have arrived.
@@ -188,7 +191,7 @@ def _mark(kept: Path) -> Path:
 
 
 def _version(kept: Path, address: str) -> str:
-    """The server's mark of what we have a part of; "" where that is not known, or the server sends no parts."""
+    """The server's mark of the file we have a part of; "" if unknown, or if it sends no parts."""
     note = _note(kept)
     fits = note.get("address") == address and note.get("parts") != "no"
     return str(note.get("version", "")) if fits else ""

@@ -1,8 +1,8 @@
 """Puts a model's folder in place in one step, and lets one process at a time do so.
 
-Everything is built in a folder of its own beside the final one, made durable, and renamed. A process that dies half-way
-leaves a folder whose name starts with a dot, which never counts as a model and is removed by the next one that
-holds the lock.
+Everything is built in a folder of its own beside the final one, made durable, and renamed. A
+process that dies half-way leaves a folder whose name starts with a dot, which never counts as a
+model and is removed by the next one that holds the lock.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _LOCK = ".lock"
 def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the models folder alone; whoever comes second waits.
 
-    Where the file system knows no locks (some network shares), nobody waits: the renames still keep each model whole,
-    and the last one to finish wins.
+    Where the file system knows no locks (some network shares), nobody waits: the renames still keep
+    each model whole, and the last one to finish wins.
 
     Args:
         folder: the models folder; made where it is missing.
@@ -51,7 +51,7 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; False where somebody else has it. Dies with the process."""
+    """Lock an open file until it is closed; False if another process has it. Dies with ours."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -75,7 +75,7 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed process left over, and put back a model that it was about to replace. Hold the lock."""
+    """Remove a killed process's leftovers; put back a model it was replacing. Hold the lock."""
     with _translated(folder):
         for left in folder.iterdir():
             if left.name.startswith(_PARKED):
@@ -125,8 +125,8 @@ def rewrite(path: Path, content: bytes) -> None:
 def swap_in(built: Path, final: Path) -> None:
     """Rename a finished folder to its final name, in the place of whatever bears it. Hold the lock.
 
-    A folder cannot be renamed over another one, so the old one is parked; `clean` puts it back if the process dies
-    between the two renames.
+    A folder cannot be renamed over another one, so the old one is parked; `clean` puts it back if
+    the process dies between the two renames.
     """
     parked = final.with_name(_PARKED + final.name)
     with _translated(final.parent):

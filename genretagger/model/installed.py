@@ -17,7 +17,8 @@ class InstalledModel:
         folder: where it lies.
         onnx_path: the network.
         card: what it eats and says.
-        sha256: fingerprint of the network and the card together; equal fingerprints give equal results.
+        sha256: fingerprint of the network and the card together; equal fingerprints give equal
+            results.
     """
 
     name: str

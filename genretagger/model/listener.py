@@ -1,9 +1,9 @@
-"""A listener: one model with its front end, its windows and its calibration, loaded when first needed.
+"""A listener: a model with front end, windows and calibration, loaded when first needed.
 
     log-mel windows → activations → track scores → decision
 
-The windows come from a child process, which is told how the model hears. The model and ONNX Runtime take a second to
-load; a run that only meets known tracks never loads them.
+The windows come from a child process, which is told how the model hears. The model and ONNX Runtime
+take a second to load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Listener:
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
         self.on_loading: Callable[[bool], None] = lambda _: None
-        """Is called when loading begins (True) and when it ends (False), minutes later for a provider that compiles."""
+        """Called with True when loading begins and False when it ends; compiling takes minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
         part = model.card.part
         self._learned = None if part is None else part.learned
@@ -92,7 +92,7 @@ class Listener:
         """Equal keys make equal decisions from equal activations."""
 
     def _tell_of_unknown_names(self, settings: Settings, notice: Callable[[str], None]) -> None:
-        """A misspelt name in `allow` would leave everything untagged, and one in `forbid` would forbid nothing."""
+        """Report unknown names: in `allow` they leave all untagged, in `forbid` they do nothing."""
         known = {key(name) for name in (*self._scorer.genres, *vocabulary().genres)}
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
@@ -134,11 +134,11 @@ class Listener:
 
     @property
     def backbone(self) -> str:
-        """Fingerprint of the model whose hearing this one was learned on, and needs no more than; "" where none is."""
+        """Fingerprint of the model that hears all this learned one needs; "" if there is none."""
         return "" if self._learned is None or self._learned.network else self._learned.backbone.sha256
 
     def gave(self, activations: Activations) -> bool:
-        """Whether stored activations can come from this model: by their sizes, and each is a number."""
+        """Whether stored activations can be this model's: their sizes fit, and each is a number."""
         import numpy as np
 
         described = self._model.card.output(EMBEDDINGS)
@@ -156,8 +156,8 @@ class Listener:
             heard: by the backbone.
 
         Returns:
-            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each window. None if
-            the embedding has another size than the backbone's.
+            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each
+            window. None if the embedding has another size than the backbone's.
         """
         import numpy as np
 
@@ -208,7 +208,8 @@ class Listener:
         Args:
             frames: of one of the `stages`, at least one window.
             before: what it said of the stages before.
-            duration_s: of the track, if there may be further stages: then the result says whether they are needed.
+            duration_s: of the track, if there may be further stages: then the result says whether
+                they are needed.
 
         Returns:
             A future of what it said of all windows so far; it may fail with a `ModelError`.
@@ -226,8 +227,8 @@ class Listener:
     def _is_clear(self, said: Said, most: int) -> bool:
         """Whether the decision on a track would stay if it were listened to further.
 
-        What was heard is cut into eight parts, each spread over the track. If all windows to come sounded like any one
-        of these parts, the genres would still be the same.
+        What was heard is cut into eight parts, each spread over the track. If all windows to come
+        sounded like any one of these parts, the genres would still be the same.
 
         Args:
             said: of the windows so far.
@@ -254,13 +255,13 @@ class Listener:
             frames: as `request` asks for them; may hold no window.
 
         Returns:
-            A future of what it said of each window: activations (n, labels) and embeddings (n, dimensions), both
-            float32. It may fail with a `ModelError`.
+            A future of what it said of each window: activations (n, labels) and embeddings (n,
+            dimensions), both float32. It may fail with a `ModelError`.
         """
         return flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
 
     def score_over_time(self, activations: FloatArray, embeddings: FloatArray) -> FloatArray:
-        """Score each window as if it were the whole track: (windows, genres) float32, in the order of `genres`.
+        """Score each window like a whole track: (windows, genres) float32, in order of `genres`.
 
         Args:
             activations: (windows, labels), from `over_time`.
@@ -301,7 +302,7 @@ class Listener:
         return Decision((), {}, because(Cause.NO_GENRES_IN_MODEL, model=self.name))
 
     def scores(self, *tracks: Activations) -> Scores:
-        """Score every genre, from what was heard in one track or in all of an album; see `decide`."""
+        """Score every genre from what was heard in one track or in a whole album; see `decide`."""
         import numpy as np
 
         means = np.stack([track_activations(track.values) for track in tracks])
@@ -321,7 +322,8 @@ class Listener:
     def _intact(self) -> InstalledModel:
         """The model, every byte of it checked.
 
-        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20 ms for 7 MB.
+        A bit that rotted would give wrong genres, kept under the fingerprint of the sound model. 20
+        ms for 7 MB.
 
         Raises:
             ModelError: it is damaged, or another one by now.
@@ -337,8 +339,8 @@ class Listener:
 def track_activations(values: HalfArray) -> FloatArray:
     """Average over the windows, as the original musicnn does for its tags.
 
-    The input is float16 because that is what the database keeps: a decision made anew from stored activations must
-    equal the one made when the track was heard.
+    The input is float16 because that is what the database keeps: a decision made anew from stored
+    activations must equal the one made when the track was heard.
 
     Args:
         values: (windows, labels) float16, each 0 to 1.

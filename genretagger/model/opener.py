@@ -1,4 +1,4 @@
-"""How an address is opened: http and https only, redirects included, and no server may send too slowly."""
+"""How an address is opened: http and https only, also in redirects, and no slow servers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _SCHEMES = ("http", "https")
 class Speed:
     """A thread that cuts a connection on which less than `LEAST_BYTES` arrive in `LEAST_S`.
 
-    A timeout of the socket does not do that: it begins again with each byte, those of the headers included.
+    A timeout of the socket does not do that: it begins again with each byte, those of the headers
+    included.
 
     Attributes:
         complaint: why the connection was cut; empty while it was not.
@@ -67,7 +68,7 @@ class Speed:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https only; any other is refused at once, as another try would meet it again."""
+    """Follows redirects to http and https only; refuses others at once, as a retry cannot help."""
 
     def http_error_302(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any) -> Any:
         """As the library does, once the address is known to be one of those."""

@@ -1,7 +1,7 @@
 """Why a provider did not start, in a sentence: ONNX Runtime's own texts are for its authors.
 
-Where NVIDIA's libraries are missing it says nothing to its caller and takes the CPU; without a GPU it quotes a C++
-template before the cause.
+Where NVIDIA's libraries are missing it says nothing to its caller and takes the CPU; without a GPU
+it quotes a C++ template before the cause.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LONGEST = 200
 
 
 def explain(error: Exception) -> str:
-    """ONNX Runtime's message without addresses, functions and templates, in one line and without a full stop."""
+    """ONNX Runtime's message in one line, without addresses, functions, templates, full stop."""
     text = str(error)
     if "bad_alloc" in text or isinstance(error, MemoryError):
         return "there is not enough memory"
@@ -56,7 +56,7 @@ def missing(provider: Provider) -> str:
 
 
 def cuda_needed() -> str:
-    """The version of CUDA that the installed package of ONNX Runtime asks for; empty if it does not say."""
+    """The CUDA version that the installed ONNX Runtime package needs; empty if it does not say."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         for requirement in metadata.requires("onnxruntime-gpu") or ():
             if found := _RUNTIME.match(requirement):
@@ -65,7 +65,7 @@ def cuda_needed() -> str:
 
 
 def library_missing_for(plugin: Path) -> str:
-    """The first library that a shared library needs and the system does not find; empty if there is none."""
+    """The first library that a shared library needs and the system lacks; empty if none."""
     try:
         ctypes.CDLL(str(plugin))
     except OSError as error:

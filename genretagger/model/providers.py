@@ -1,7 +1,8 @@
 """What the owner may call a device, and which execution providers of ONNX Runtime that means.
 
-A table and nothing else: a new kind of hardware is a new row. ONNX Runtime offers only the providers that its
-installed package was built with; the rest of the table then waits for another package.
+A table and nothing else: a new kind of hardware is a new row. ONNX Runtime offers only the
+providers that its installed package was built with; the rest of the table then waits for another
+package.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ class Provider:
     Attributes:
         device: what the owner writes in the configuration.
         name: ONNX Runtime's name.
-        batch: windows in one run. On the CPU 1: the bits of a result depend on its place in a batch, more than one
-            gains no speed, and each costs 50 MB. Accelerators starve on single windows; always the same number,
-            because several of them compile a model anew for each shape.
-        sizes: other numbers of windows, of which the fastest is measured once for each device (`tuning`); the smallest
-            first. Empty for providers that compile each shape for seconds or minutes.
+        batch: windows in one run. On the CPU 1: the bits of a result depend on its place in a
+            batch, more than one gains no speed, and each costs 50 MB. Accelerators starve on single
+            windows; always the same number, because several of them compile a model anew for each
+            shape.
+        sizes: other numbers of windows, of which the fastest is measured once for each device
+            (`tuning`); the smallest first. Empty for providers that compile each shape for seconds
+            or minutes.
         tf32: the options that let it round to TF32; None if it cannot.
-        options: ONNX Runtime's options; here those that keep full float32 and the same result every time.
+        options: ONNX Runtime's options; here those that keep full float32 and the same result every
+            time.
         package: what offers it, for the hint when it is missing.
     """
 
@@ -73,7 +77,7 @@ PROVIDERS = (
     Provider("coreml", "CoreMLExecutionProvider", package="onnxruntime on macOS"),
     Provider("cpu", CPU, batch=1, package="onnxruntime"),
 )
-"""Best first, as `auto` takes them: TensorRT stands behind CUDA because it compiles for minutes at every start."""
+"""Best first, as `auto` takes them: TensorRT is behind CUDA as it compiles minutes each start."""
 
 DEVICES = ("auto", *sorted(provider.device for provider in PROVIDERS))
 """Everything that the option `device` may be."""

@@ -1,6 +1,7 @@
 """The JSON of a card as publishers write it; `card` makes a checked card of it.
 
-In a module of its own, because pydantic takes 0.2 s to import and a child process that tries a model has no need of it.
+In a module of its own, because pydantic takes 0.2 s to import and a child process that tries a
+model has no need of it.
 """
 
 from __future__ import annotations

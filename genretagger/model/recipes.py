@@ -1,4 +1,4 @@
-"""Models that are converted here: the wheels of the package index that they come from, and how they are built."""
+"""Models that are converted here: their wheels on the package index, and how to build them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """The filter banks and the windows of front ends, as librosa has them.
 
-    python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as `filter_bank` reads them
+    python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as
+    `filter_bank` reads them
 
-It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that listening never needs.
+It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that
+listening never needs.
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ def computed(front_end: FrontEnd) -> FilterBank:
 
 
 def _plain_filters(front_end: FrontEnd) -> FloatArray:
-    """Bands of height 1, (mels, n_fft // 2 + 1) float32: `librosa.filters.mel(norm=None)`, to the last bit.
+    """Bands of height 1, (mels, n_fft // 2 + 1) float32: exactly `librosa.filters.mel(norm=None)`.
 
-    librosa would load its `util` for them, which numba has to compile: that takes 20 seconds, and fails in an
-    environment where it was never done before, as we switch numba's compiler off.
+    librosa would load its `util` for them, which numba has to compile: that takes 20 seconds, and
+    fails in an environment where it was never done before, as we switch numba's compiler off.
     """
     from librosa.core.convert import fft_frequencies, mel_frequencies
 
@@ -59,7 +61,7 @@ def _plain_filters(front_end: FrontEnd) -> FloatArray:
 
 
 def _htk_filters(front_end: FrontEnd) -> FloatArray:
-    """HTK's bands, (mels, n_fft // 2 + 1) float32: triangles in mels (triangles in hertz differ by 0.01).
+    """HTK's bands, (mels, n_fft // 2 + 1) float32: triangles in mels (in hertz 0.01 differ).
 
     The edges are added up in float32, as Essentia does: exact ones would be 5e-5 away from it.
     """

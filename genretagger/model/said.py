@@ -54,10 +54,11 @@ class Said:
 
 
 def kept(activations: FloatArray, embedding: FloatArray) -> tuple[HalfArray, FloatArray]:
-    """What is kept of what a model said, in the precision that is stored; decisions are made from no more than that.
+    """A model's output in the precision that is stored; decisions use nothing more precise.
 
-    Activations keep seven binary digits, and nothing below 1/16384; embeddings keep eleven. That is a third of the
-    room, and moves a genre's score by 0.0005 (the largest of 61 genres, mean of 190 tracks; 0.002 at most).
+    Activations keep seven binary digits, and nothing below 1/16384; embeddings keep eleven. That is
+    a third of the room, and moves a genre's score by 0.0005 (the largest of 61 genres, mean of 190
+    tracks; 0.002 at most).
 
     Args:
         activations: (windows, labels), each 0 to 1.

@@ -1,12 +1,12 @@
 """Runs a model in ONNX Runtime: mel windows in, activations and embeddings out.
 
-Inputs and outputs are found by shape and purpose, never by a name written here: the names on a card are those of the
-publisher's framework and differ in its ONNX export.
+Inputs and outputs are found by shape and purpose, never by a name written here: the names on a card
+are those of the publisher's framework and differ in its ONNX export.
 
-On the CPU the result of a window depends on nothing but that window: not on its neighbours or their number, nor on the
-number of threads. A window is computed by one thread, and the others listen to further windows meanwhile: a second
-thread for the same window gains nothing with the default model, and a third would sum in another order (which moves
-activations by up to 4e-7).
+On the CPU the result of a window depends on nothing but that window: not on its neighbours or their
+number, nor on the number of threads. A window is computed by one thread, and the others listen to
+further windows meanwhile: a second thread for the same window gains nothing with the default model,
+and a third would sum in another order (which moves activations by up to 4e-7).
 """
 
 from __future__ import annotations
@@ -92,7 +92,8 @@ class Session:
 
     Attributes:
         provider: ONNX Runtime's name of the provider that computes, such as "CPUExecutionProvider".
-        warning: one sentence for the owner where that is not the device that was asked for, else None.
+        warning: one sentence for the owner where that is not the device that was asked for, else
+            None.
         at_once: how many windows are listened to at the same time, in all batches that run.
     """
 
@@ -183,12 +184,12 @@ class Session:
         """Have the model infer from the windows of a track, behind those that wait.
 
         Args:
-            mels: the windows for each input, in the order of the card: (n, frames, bands) float32, or (n, patches,
-                frames, bands).
+            mels: the windows for each input, in the order of the card: (n, frames, bands) float32,
+                or (n, patches, frames, bands).
 
         Returns:
-            A future of activations (n, labels) float32 and embeddings (n, dimensions) float32; the dimensions are 0 if
-            the model gives no embedding.
+            A future of activations (n, labels) float32 and embeddings (n, dimensions) float32; the
+            dimensions are 0 if the model gives no embedding.
 
         Raises:
             ModelError: the shape is not the model's.
@@ -262,7 +263,8 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    # Waiting threads would spin on the cores that decode the next tracks: 61 against 75 ms a window beside a busy core.
+    # Waiting threads would spin on the cores that decode the next tracks: 61 against 75 ms a window
+    # beside a busy core.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # no faster with it, and 30 MB more; DirectML does not allow it
     chain: list[Any] = [(provider.name, dict(provider.options))]
@@ -320,7 +322,7 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
 
 
 def _named(tensors: Sequence[Any], described: Tensor) -> Any:
-    """The one of several inputs that bears the name on the card, or else is the only one of that shape.
+    """The input that has the name on the card, or is the only one of that shape.
 
     Raises:
         ModelError: there is none.
@@ -358,7 +360,7 @@ def _input(tensor: Any, described: tuple[int | None, ...]) -> _Input:
 
 
 def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
-    """The output of this many values; where several fit, the one that bears the card's name, purpose or operation.
+    """The output with this many values; if several fit, the one named in the card (or its purpose).
 
     Raises:
         ModelError: several fit, and the card does not tell which.

@@ -1,15 +1,17 @@
-"""Wide convolutions on the mel by way of its spectrum, where only the maximum over frequency is needed.
+"""Wide convolutions on the mel through its spectrum, if only the maximum over frequency counts.
 
-    mel → spectrum of each frame → times the spectra of the filters → inverse → maximum over frequency
+    mel → spectrum of each frame → times the spectra of the filters → inverse
+        → maximum over frequency
 
-A kernel of 7 frames by 38 or 67 bands takes 266 or 469 multiply-adds for each place that it visits. In the spectrum
-along frequency it takes one product for each frame and bin. A circle as large as the mel is enough, as no place that
-is wanted reaches over its end.
+A kernel of 7 frames by 38 or 67 bands takes 266 or 469 multiply-adds for each place that it visits.
+In the spectrum along frequency it takes one product for each frame and bin. A circle as large as
+the mel is enough, as no place that is wanted reaches over its end.
 
-The places are numbered from their middle, so that place m and place -m share their terms: with `c` from the real parts
-and `s` from the imaginary parts, they are `c + s` and `c - s`. The larger of them is `c + |s|`, which leaves half of
-the inverse transform. Together that is a quarter of the multiply-adds, 9.8 → 3.5 ms a window for both fronts of musicnn
-(one thread). The values differ from those of plain convolutions by rounding, 1e-6 of the largest.
+The places are numbered from their middle, so that place m and place -m share their terms: with `c`
+from the real parts and `s` from the imaginary parts, they are `c + s` and `c - s`. The larger of
+them is `c + |s|`, which leaves half of the inverse transform. Together that is a quarter of the
+multiply-adds, 9.8 → 3.5 ms a window for both fronts of musicnn (one thread). The values differ from
+those of plain convolutions by rounding, 1e-6 of the largest.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ from genretagger.model.graph import Graph, total
 _Array = npt.NDArray[np.float64]
 
 _GROUP = 32
-"""Filters that are computed together: their spectra fit into the cache of a core, with more of them it takes longer."""
+"""Filters computed together: their spectra fit into a core's cache; more would take longer."""
 
 _GRID = 2.0**40
-"""Sines are rounded to this, because the libraries of different machines differ in their last bits."""
+"""Sines are rounded to this: the libraries of different machines differ in their last bits."""
 
 
 class Spectra:
@@ -40,7 +42,8 @@ class Spectra:
         mel: the name of the mel, (n, frames, bands).
         frames: of the mel.
         bands: of the mel; an even number.
-        taps: frames of the kernels; the mel is padded with silence, as many frames before as after it.
+        taps: frames of the kernels; the mel is padded with silence, as many frames before as after
+            it.
     """
 
     def __init__(self, graph: Graph, mel: str, *, frames: int, bands: int, taps: int) -> None:
@@ -73,7 +76,8 @@ class Spectra:
         graph, bins = self._graph, np.arange(self._bins)
         width = kernels.shape[2]
         places = self._bands - width + 1
-        # twice the distance of each place from the middle, which lies between two places if their number is even
+        # twice the distance of each place from the middle, which lies between two places if their
+        # number is even
         twice = np.arange((places + 1) % 2, places, 2)
         # y[m] = sum over j of kernel[j] · x[m + j]; its spectrum is that of x times `turn · kernel`
         angles = (2 * np.arange(width) + places - 1)[:, None] * bins[None]
@@ -97,7 +101,7 @@ class Spectra:
         return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
     def _product(self, spectra: str, filters: _Array) -> str:
-        """Multiply with the filters (bins, filters, 2 · taps); gives (n, bins, filters · frames)."""
+        """Multiply by the filters (bins, filters, 2 · taps): (n, bins, filters · frames)."""
         graph = self._graph
         product = graph.add("MatMul", graph.constant(filters), spectra)
         return graph.add("Reshape", product, _whole(graph, 0, len(filters), filters.shape[1] * self._frames))

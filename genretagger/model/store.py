@@ -1,8 +1,8 @@
 """The installed models: fetch, add, find, check, remove.
 
-A model is a folder of this store: `model.onnx`, `card.json`, `filter_bank.npz` with the numbers of its front end,
-`LICENSE` if the publisher gives one, and `install.json` with their sizes and hashes. Only a folder in which all that
-is as it was installed counts.
+A model is a folder of this store: `model.onnx`, `card.json`, `filter_bank.npz` with the numbers of
+its front end, `LICENSE` if the publisher gives one, and `install.json` with their sizes and hashes.
+Only a folder in which all that is as it was installed counts.
 """
 
 from __future__ import annotations
@@ -72,11 +72,12 @@ class ModelStore:
 
         Args:
             name: one of `PULLABLE`.
-            source: the publisher's wheel, with the others that the model needs beside it, or ONNX file with its card
-                beside it, if it lies on this machine already.
+            source: the publisher's wheel, with the others that the model needs beside it, or ONNX
+                file with its card beside it, if it lies on this machine already.
             entry: what to fetch instead of what the catalogue says.
             fits: as of `add`.
-            progress: told of each stage: "waiting" (for another process), "fetching", "converting", "checking".
+            progress: told of each stage: "waiting" (for another process), "fetching", "converting",
+                "checking".
             force: install anew although it is there.
 
         Raises:
@@ -160,7 +161,8 @@ class ModelStore:
 
         Args:
             onnx_path: the network, in one file.
-            card_path: its card; the `.json` of the same name, or `card.json` beside it, where it is not given.
+            card_path: its card; the `.json` of the same name, or `card.json` beside it, where it is
+                not given.
             name: what to call it; the file's or folder's name where it is not given.
             labels: a list of labels instead of the card's.
             backbone: for a head that eats embeddings, the installed model that gives them.
@@ -334,7 +336,7 @@ class ModelStore:
 
 @contextlib.contextmanager
 def _about(path: Path | None) -> Iterator[None]:
-    """Name the owner's file in errors, or none: not one that lies in a folder which is gone by then."""
+    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
     try:
         yield
     except ModelError as error:

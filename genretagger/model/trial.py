@@ -1,7 +1,8 @@
-"""A stranger's model is looked at and tried in a child process with limits: what crashes, hangs or bursts is refused.
+"""Tries a stranger's model in a limited child process, and refuses if it crashes, hangs or grows.
 
-python -m genretagger.model.trial MODEL.onnx < CARD    tries a model; the card is the parent's, checked, as JSON
-python -m genretagger.model.trial < MODEL.onnx         says what it eats
+python -m genretagger.model.trial MODEL.onnx < CARD    tries a model; the parent has checked
+                                                       the card, which is JSON
+python -m genretagger.model.trial < MODEL.onnx         says whether its input is embeddings
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TIME_S = 120
 """The largest published model loads in 5 s, and hears a window of 30 s in 2 s."""
 _MEMORY_BYTES = 4 << 30
 _LOOKING_BYTES = 1 << 30
-"""A published model takes less than its own size more; 20 MB of empty nodes took 2 GB, in the parent."""
+"""A published model needs less than its own size more; 20 MB of empty nodes needed 2 GB."""
 _COPIES = 4
 """Of the file, in memory: as it was read, parsed, packed and optimized."""
 _OWN_LIMITS = "A model must hear one window within two minutes and 4 GB of memory."
@@ -43,7 +44,7 @@ def attempt(onnx_path: Path, card_path: Path) -> None:
 
 
 def is_head(onnx: bytes) -> bool:
-    """Whether a model eats embeddings: one input of two dimensions.
+    """Whether a model takes embeddings: one input of two dimensions.
 
     Raises:
         ModelError: it is no ONNX model, or none that may be used.
@@ -53,7 +54,7 @@ def is_head(onnx: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a child says: what is wrong, if anything, and whether the model eats embeddings."""
+    """What a child says: what is wrong, if anything, and whether the model takes embeddings."""
 
     cause: str
     hint: str
@@ -91,7 +92,7 @@ def _child(*arguments: str, content: bytes = b"") -> _Said:
 
 
 def excitation(*shape: int) -> FloatArray:
-    """Two windows, (2, *shape) float32: silence, and something in every band that is equal on every machine.
+    """Two windows, (2, *shape) float32: silence, and sound in every band, equal on every machine.
 
     Args:
         shape: of a window, which ends with frames and bands.
@@ -138,7 +139,7 @@ def _listen(onnx: str) -> Json:
 
 
 def _card(checked: Json) -> Card:
-    """The card that the parent checked; checking it again would cost this process 0.2 s and 14 MB for pydantic."""
+    """The card, which the parent checked: a second check costs 0.2 s and 14 MB for pydantic."""
 
     def tensors(side: str) -> tuple[Tensor, ...]:
         return tuple(Tensor(**{**each, "shape": tuple(each["shape"])}) for each in checked[side])

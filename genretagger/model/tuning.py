@@ -1,7 +1,7 @@
-"""How many windows an accelerator takes at once: measured when a model first starts on it, and remembered.
+"""How many windows an accelerator takes at once: measured on its first start, and remembered.
 
-The number lies in `batch.json` beside the model, by provider, version of ONNX Runtime and name of the device. It stays
-the same from then on: the last bits of a result depend on it.
+The number lies in `batch.json` beside the model, by provider, version of ONNX Runtime and name of
+the device. It stays the same from then on: the last bits of a result depend on it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genretagger.strict import read
 
 NAME = "batch.json"
 _CLEARLY = 0.95
-"""A larger batch, which takes more memory and lets single tracks wait, must need less than this share of the time."""
+"""A larger batch costs memory and delays tracks: it must need less than this share of the time."""
 
 _MOST_BYTES = 1 << 16
 _NVIDIA = Path("/proc/driver/nvidia/gpus")
@@ -44,7 +44,8 @@ def fastest(sizes: Sequence[int], seconds: Callable[[int], float]) -> int:
 
     Args:
         sizes: to try, the smallest first.
-        seconds: as of `batch_for`. The first run of each size, in which libraries choose their ways, does not count.
+        seconds: as of `batch_for`. The first run of each size, in which libraries choose their
+            ways, does not count.
     """
     best, best_s = sizes[0], float("inf")
     for size in sizes:

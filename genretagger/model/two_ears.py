@@ -1,8 +1,8 @@
 """The default model: musicnn and YAMNet in one ONNX file, which hear the same stretches of a track.
 
-Inputs: `mel` (n, 187, 96) for musicnn, `mel_yamnet` (n, 3, 96, 64) for YAMNet. Outputs: `activations` (n, 621), the 100
-labels of musicnn and then YAMNet's 521 classes as `yamnet/<name>`; `embeddings` (n, 1424), musicnn's 400 values and
-then YAMNet's 1024.
+Inputs: `mel` (n, 187, 96) for musicnn, `mel_yamnet` (n, 3, 96, 64) for YAMNet. Outputs:
+`activations` (n, 621), the 100 labels of musicnn and then YAMNet's 521 classes as `yamnet/<name>`;
+`embeddings` (n, 1424), musicnn's 400 values and then YAMNet's 1024.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def check(onnx_path: Path, card: Card) -> None:
 
 
 def check_input() -> FloatArray:
-    """Fixed patches (1, 3, 96, 64) float32 for YAMNet, made of integers, so equal on every machine."""
+    """Fixed patches (1, 3, 96, 64) float32 for YAMNet, of integers: equal on every machine."""
     patch, frame, mel = np.ogrid[: yamnet.PATCHES, : yamnet.FRAMES, : yamnet.MELS]
     mixed = (patch * 61 + frame * 37 + mel * 101 + frame * mel * 7) % 257
     levels: FloatArray = (mixed / np.float32(32) - np.float32(6)).astype(np.float32)

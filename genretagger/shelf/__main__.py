@@ -1,4 +1,4 @@
-"""A child process of the page that brings the whole index up to date; says as JSON lines how far it is."""
+"""A child process of the page that updates the whole index; reports progress as JSON lines."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _MANY = 2000
 """If so many files changed, one walk through all of them is quicker than asking for each."""
 
 _OVERLAP = timedelta(seconds=120)
-"""How far back changes are looked for again: other machines that share a database have clocks of their own."""
+"""How far back to look for changes again: machines that share a database differ in clocks."""
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +81,7 @@ def refresh_paths(store: Store, index: Index, paths: Iterable[Path]) -> None:
 
 
 def _touched(store: Store, index: Index, there: dict[int, Listed]) -> set[int]:
-    """The files that were decided on or written to since the last look, whose own rows need not have changed."""
+    """Files decided on or written to since the last look; their own rows need not have changed."""
     since = index.note("looked_at")
     if since is None:
         return set(there)

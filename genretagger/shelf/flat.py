@@ -20,8 +20,9 @@ _MOST_TEXT = 300
 class State(StrEnum):
     """Whose the genres of a file are.
 
-    TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing that was heard was
-    sure enough. UNTAGGED: the file has none for another reason: not listened to, not written, not music, failed.
+    TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing
+    that was heard was sure enough. UNTAGGED: the file has none for another reason: not listened to,
+    not written, not music, failed.
     """
 
     TAGGED = "tagged"
@@ -40,9 +41,11 @@ class Row:
         id: number of the file in the database.
         path: in bytes.
         genres: those in the file; if it has none, those that were decided.
-        top: the genre that is heard best, and `score` its score, 0 to 1; "" and None if nobody listened.
+        top: the genre that is heard best, and `score` its score, 0 to 1; "" and None if nobody
+            listened.
         second: the score of the next best genre.
-        own: the best score among the genres in the file, as far as the model knows them; None if it knows none.
+        own: the best score among the genres in the file, as far as the model knows them; None if it
+            knows none.
         cause: of the last decision, or "failed".
         mark: see `listings.Listed`.
     """
@@ -124,7 +127,7 @@ def state_of(known: Known) -> State:
 
 
 def _history(known: Known) -> list[StoredWrite]:
-    """The writes to this audio that took place, oldest first: those to this path, or else to the newest one."""
+    """Finished writes to this audio, oldest first: those to this path, else to the newest one."""
     track = known.track
     if track is None:
         return []

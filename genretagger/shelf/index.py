@@ -1,7 +1,7 @@
 """The rows of the index, in an SQLite file of their own beside the database.
 
-It is a cache: no `fsync`, and a file of another version, or a damaged one, is made again. An `Index` belongs to the
-thread that opened it; any number of threads may read while one fills it.
+It is a cache: no `fsync`, and a file of another version, or a damaged one, is made again. An
+`Index` belongs to the thread that opened it; any number of threads may read while one fills it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Index:
             raise DatabaseError(f"the index of the page cannot be made: {error}", path=self._path) from error
 
     def _make(self) -> None:
-        """Make it under another name, and give it its own when it is whole: others may do so at the same time."""
+        """Make it under another name, and rename it when whole: others may do so meanwhile."""
         temporary = self.folder / f".{os.getpid()}-{threading.get_ident()}.new"
         try:
             os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
@@ -165,7 +165,7 @@ class Index:
         return {row[0]: (row[1], row[2]) for row in self.connection.execute("SELECT id, mark, path FROM rows")}
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Add rows, or replace those with the same number; what was looked up in an unchanged file is kept."""
+        """Add rows, or replace those of equal number; keep what was read from unchanged files."""
         for row in rows:
             self.connection.execute(
                 "INSERT INTO rows (id, path, folder, name, artist, album_artist, album, title, genres, state, top,"

@@ -1,14 +1,15 @@
 """Tracks that sound alike, and the map, from the embeddings that the model left in the database.
 
-An embedding has a thousand numbers and more, and 100,000 of them fill half a gigabyte. So each is projected on the 64
-directions in which the library varies most (principal components of a sample), and brought to length one: the product
-of two such vectors says how alike two tracks sound. 100,000 of them take 26 MB on disk, and a look at all of them takes
-some milliseconds. The first two directions are the map. Principal components and not UMAP: they need no further package
-(UMAP brings numba, and takes minutes), a new track gets its place without moving the others, and the same library gives
-the same map.
+An embedding has a thousand numbers and more, and 100,000 of them fill half a gigabyte. So each is
+projected on the 64 directions in which the library varies most (principal components of a sample),
+and brought to length one: the product of two such vectors says how alike two tracks sound. 100,000
+of them take 26 MB on disk, and a look at all of them takes some milliseconds. The first two
+directions are the map. Principal components and not UMAP: they need no further package (UMAP brings
+numba, and takes minutes), a new track gets its place without moving the others, and the same
+library gives the same map.
 
-The vectors are kept beside the rows of the index and appended to. They are made again when the library has doubled, or
-another model has heard most of it.
+The vectors are kept beside the rows of the index and appended to. They are made again when the
+library has doubled, or another model has heard most of it.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ class Likeness:
             count: how many.
 
         Returns:
-            Number and path of each file, and how alike it is: 1 is the same, 0 has nothing in common.
+            Number and path of each file, and how alike it is: 1 is the same, 0 has nothing in
+                common.
         """
         import numpy as np
 

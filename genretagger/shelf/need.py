@@ -1,13 +1,14 @@
 """Which tracks need an ear, and why.
 
-- **unsure**: the model heard something and was not sure enough. Those nearest to being sure come first: they are the
-  quickest to decide.
-- **outlier**: on an album of at least four tracks by one artist, it sounds much less like the others than they sound
-  like each other (by a robust distance, in units of the album's own spread).
-- **mislabelled**: its owner's genre is one that the model knows and hardly hears, and it hears another one clearly.
-- **lesson**: training would learn most from it: the model is unsure (the best score is near one half), it stands for
-  many (its nearest tracks are near), and it is far from everything whose genre its owner chose. The product of the
-  three; at most two by one artist.
+- **unsure**: the model heard something and was not sure enough. Those nearest to being sure come
+  first: they are the quickest to decide.
+- **outlier**: on an album of at least four tracks by one artist, it sounds much less like the
+  others than they sound like each other (by a robust distance, in units of the album's own spread).
+- **mislabelled**: its owner's genre is one that the model knows and hardly hears, and it hears
+  another one clearly.
+- **lesson**: training would learn most from it: the model is unsure (the best score is near one
+  half), it stands for many (its nearest tracks are near), and it is far from everything whose genre
+  its owner chose. The product of the three; at most two by one artist.
 """
 
 from __future__ import annotations
@@ -176,7 +177,7 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
-    """How near the ten nearest tracks are, on average: a part of the candidates at a time, to save memory."""
+    """Mean distance to the ten nearest tracks; takes some candidates at a time, to save memory."""
     import numpy as np
 
     near: list[float] = []

@@ -216,7 +216,7 @@ def albums(index: Index, *, search: str, odd: bool, start: int, count: int) -> J
 
 
 def album_of(index: Index, number: int) -> Json:
-    """The tracks of the album that a track belongs to, with those that differ; None if it belongs to none."""
+    """The tracks of a track's album, those that differ included; None if it has no album."""
     found = index.connection.execute("SELECT album_id FROM rows WHERE id = ?", (number,)).fetchone()
     if found is None or not found[0]:
         return None

@@ -1,10 +1,11 @@
 """Which files are one album by one artist; pure, but for one look at the names in a folder.
 
-Files belong together if they lie in one folder, have the same album in their tags, and are by one artist. Folders of
-discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist is the album artist if the tags name
-one. Otherwise more than half of the files with that album must be by the same artist, and the others are left out.
-"Various Artists", an album artist who plays on less than half of the tracks, a file without an album, and "Unknown
-Album" make no album. A folder with more than `MOST_FILES` files is no album, whatever its tags say.
+Files belong together if they lie in one folder, have the same album in their tags, and are by one
+artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist
+is the album artist if the tags name one. Otherwise more than half of the files with that album must
+be by the same artist, and the others are left out. "Various Artists", an album artist who plays on
+less than half of the tracks, a file without an album, and "Unknown Album" make no album. A folder
+with more than `MOST_FILES` files is no album, whatever its tags say.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from genretagger.types import Credits
 from genretagger.vocabulary.names import key
 
 MOST_FILES = 500
-"""The most files in a folder of an album: more are a collection, and would have to be held in memory together."""
+"""The most files in an album's folder: more are a collection, too many to hold in memory."""
 
 _DISC_FOLDER = re.compile(r"(cd|dis[ck]|disque|disco|lp|vinyl)[\s._-]*\d{1,2}(\b|_).*", re.IGNORECASE)
 _DISC_OF_TITLE = re.compile(r"[\s,:\-–(\[]+(cd|dis[ck]|disque|disco)[\s.]*\d+(\s*(of|/)\s*\d+)?\s*[)\]]*\s*$", re.I)  # noqa: RUF001
@@ -88,7 +89,7 @@ def is_one_artist(name: str) -> bool:
 
 
 def files_at(folder: Path) -> list[Path] | None:
-    """The music files of an album's folder and its folders of discs; None if they are too many or cannot be listed."""
+    """The music in an album's folder and disc folders; None if too much, or not to be listed."""
     found: list[Path] = []
     folders = [folder]
     try:
@@ -117,7 +118,7 @@ def beside_each_other(files: Iterable[Found]) -> list[Found]:
 
 
 def _by_one_artist(names: list[_Name], credits: Mapping[_Name, Credits | None]) -> list[_Name]:
-    """Those of the files with one album that are by its artist; none if it has no artist of its own."""
+    """The files of one album that are by its artist; none if it has no artist of its own."""
     known = {name: each for name in names if (each := credits[name]) is not None}
     leaders = {name: _person(each.album_artist) or _person(each.artist) for name, each in known.items()}
     leader, count = Counter(leaders.values()).most_common(1)[0]

@@ -1,6 +1,7 @@
 """Writing what a plan says, where the files are still as they were when it was made.
 
-Each write goes by the same protocol as those of `tag`, is recorded and can be undone. It needs no model.
+Each write goes by the same protocol as those of `tag`, is recorded and can be undone. It needs no
+model.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Applying:
         if reason := writer.refusals.of(file, track) or _loss(planned, self._settings.protect):
             return Outcome(planned.path, Status.SKIPPED, reason, now, now)
         see_free(planned.path)
-        # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it alone from then on.
+        # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
+        # alone from then on.
         model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
         if planned.edited:
             model, reason = "", because(Cause.EDITED_PLAN)
@@ -79,8 +81,8 @@ def _difference(planned: Planned, track: Track) -> Cause | None:
 def _touched(stamp: Stamp) -> tuple[int, int, int]:
     """What of a stamp says that somebody touched the file.
 
-    Devices, and inodes on some file systems, get new numbers when a disk is mounted anew, and a plan may be reviewed
-    for days. A new name for the file (a hard link) changes its ctime as well.
+    Devices, and inodes on some file systems, get new numbers when a disk is mounted anew, and a
+    plan may be reviewed for days. A new name for the file (a hard link) changes its ctime as well.
     """
     return stamp.size_bytes, stamp.mtime_ns, stamp.ctime_ns
 

@@ -1,6 +1,7 @@
-"""The stages one by one, for a program that decides itself which file it writes and when, such as beets.
+"""The stages one by one, for programs such as beets that decide which file to write, and when.
 
-Each call handles one file and waits until it is done. Nothing of the file is opened if the database knows it.
+Each call handles one file and waits until it is done. Nothing of the file is opened if the database
+knows it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class ByRequest:
         return wait_for(self._knowledge.track(path, anew=False))
 
     def decide_together(self, paths: Iterable[Path]) -> Decision:
-        """Choose genres from what was heard in several files; those in which nothing was heard have no say."""
+        """Choose genres from what was heard in several files; silent ones have no say."""
         listener, heard = self._listener, []
         for path in paths:
             try:
@@ -56,7 +57,7 @@ class ByRequest:
         return self._writer.refusals.of(Found(path, path.parent), self.read(path), in_place=in_place)
 
     def announce(self, path: Path, genres: tuple[str, ...], run: Run, reason: Reason) -> int | None:
-        """Note a write that the other program is about to make; None if the file has these genres already."""
+        """Record a write that the other program will make; None if the file has these genres."""
         track = self.read(path)
         if track.genres.values == genres:
             return None
@@ -94,6 +95,6 @@ class ByRequest:
         reason: Reason,
         undo_of: int | None = None,
     ) -> None:
-        """Write genres, or a field exactly as it was, without asking whether that is allowed; see `Writer.write`."""
+        """Write genres, or a field as it was, without asking for permission; see `Writer.write`."""
         file = Found(track.path, track.path.parent)
         wait_for(self._writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason, undo_of=undo_of))

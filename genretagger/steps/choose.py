@@ -1,7 +1,8 @@
 """Writing what the owner chose while listening.
 
-It goes by the same protocol as the writes of `tag`, is recorded and can be undone. It is recorded as the owner's own:
-`tag` leaves such a file alone from then on, and `train` learns from it. It needs no model.
+It goes by the same protocol as the writes of `tag`, is recorded and can be undone. It is recorded
+as the owner's own: `tag` leaves such a file alone from then on, and `train` learns from it. It
+needs no model.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Choosing:
     def one(self, choice: Choice, run: Run) -> Flow[Outcome]:
         """Write one choice.
 
-        If the file has these genres already, nothing is written to it; that its owner agrees is recorded.
+        If the file has these genres already, nothing is written to it; that its owner agrees is
+        recorded.
 
         Raises:
             FileError: nothing was written, and the reason.
@@ -89,7 +91,7 @@ class Choosing:
         return Outcome(path, Status.TAGGED, reason, now, genres)
 
     def _confirm(self, track: Track, run: Run) -> None:
-        """Record that the owner wants the genres that the file has; nothing has to be written for that."""
+        """Record that the owner wants the genres that the file has; this writes nothing to it."""
         writes = self._store.writes
         number = writes.begin(
             run.id,

@@ -1,7 +1,8 @@
-"""What is known of a file: from the database, or found out now by reading it, listening to it and deciding.
+"""What is known of a file: from the database, or by reading, listening and deciding now.
 
-Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track with a known
-payload hash is not listened to, a decision by unchanged rules is not made anew. What is found out is stored at once.
+Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track
+with a known payload hash is not listened to, a decision by unchanged rules is not made anew. What
+is found out is stored at once.
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ class Knowledge:
         return track
 
     def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
-        """Give the decision that was made by the present model and windows, if there is one; it becomes the newest.
+        """Give the decision by the present model and windows, if any, and make it the newest.
 
-        One of an earlier version, which stored no cause, does not count: what was heard is decided on again.
+        One of an earlier version, which stored no cause, does not count: what was heard is decided
+        on again.
 
         Args:
             track: the file.
@@ -86,7 +88,7 @@ class Knowledge:
         return stored.decision
 
     def shown_decision(self, track: Track) -> Decision | None:
-        """Give the decision that was made by the present model, windows and rules, from whatever evidence."""
+        """Give the decision by the present model, windows and rules, whatever its evidence."""
         listener = self.listener
         stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
         return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
@@ -158,12 +160,12 @@ class Knowledge:
         return analysis
 
     def heard(self, track: Track) -> StoredAnalysis | None:
-        """Give what was heard in a track by the present model before, or by the one below it; nobody listens for it."""
+        """Give what the present model, or its backbone, heard in a track before; never listen."""
         where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
         return self._stored(where) or self._derived(track)
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
-        """What the present model said; None if it said nothing yet, or what is stored cannot come from it."""
+        """What the present model said; None if nothing yet, or the stored values cannot be its."""
         stored = self._store.analyses.get(*where)
         if stored is not None and stored.activations is not None and not self.listener.gave(stored.activations):
             return None
@@ -183,7 +185,7 @@ class Knowledge:
         return self._store.analyses.get(track.payload_hash, self.listener.fingerprint, self.listener.plan)
 
     def _listen(self, track: Track) -> Flow[None]:
-        """Have the track decoded and made into mel windows, run the model, and store what it said."""
+        """Have the track decoded into mel windows, run the model, and store what it said."""
         started = time.monotonic()
         self.listener.prepare()
         said: Said | None = None
@@ -206,7 +208,7 @@ class Knowledge:
         self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, activations, seconds=seconds)
 
     def frames(self, track: Track) -> Flow[Frames | None]:
-        """Have the track decoded and made into mel windows; None if there is nothing to hear, which is stored.
+        """Have the track decoded into mel windows; None if it has nothing to hear, which is stored.
 
         Raises:
             FileError: it cannot be decoded.

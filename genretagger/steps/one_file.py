@@ -34,7 +34,8 @@ def safely(path: Path, work: Callable[[], Flow[T]], failed: Callable[[FileError]
         failed: makes a result of a failure.
 
     Raises:
-        GenretaggerError: the database, the model or this process fails: no other file would fare better.
+        GenretaggerError: the database, the model or this process fails: no other file would fare
+            better.
     """
     try:
         return (yield from _patiently(work))
@@ -63,7 +64,7 @@ def failed_at(path: Path) -> Callable[[FileError], Outcome]:
 
 
 def _patiently(work: Callable[[], Flow[T]]) -> Flow[T]:
-    """Do the work, and once more if somebody, perhaps another genretagger, changes the file at this moment."""
+    """Do the work; once more if somebody, perhaps another genretagger, changes the file now."""
     try:
         return (yield from work())
     except FileChangedError:
@@ -71,7 +72,7 @@ def _patiently(work: Callable[[], Flow[T]]) -> Flow[T]:
 
 
 def _starved(error: Exception) -> GenretaggerError | None:
-    """What to say if this process, and not a child, lacks memory or a library: no other file would fare better."""
+    """What to say if this process, not a child, lacks memory or a library: any file would fail."""
     said = (str(error).strip().splitlines() or [""])[-1].rstrip(". ")
     if isinstance(error, MemoryError) or "start new thread" in said:
         cause = "there is not enough memory"

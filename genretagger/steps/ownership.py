@@ -1,7 +1,7 @@
 """Whose business the genres of a file are: its owner's, or ours.
 
-By the policy, what the file has and what was written to it before. What its owner undid, edited or chose stays theirs,
-also when the file is moved; `--force` takes it back.
+By the policy, what the file has and what was written to it before. What its owner undid, edited or
+chose stays theirs, also when the file is moved; `--force` takes it back.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Ownership:
         return key == self._settings.rules_key and cause not in REFUSALS
 
     def by_history(self, track: Track) -> Reason | None:
-        """Say why the genres are the owner's business by what was written before; None where they are not.
+        """Say why earlier writes show that the genres are the owner's business; None if not.
 
         Raises:
             FileChangedError: the file is no longer the one that was read.
@@ -81,7 +81,7 @@ class Ownership:
         return None
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
-        """Whether a track is the file that was written under a path where nothing lies now, and no newer copy of it."""
+        """Whether a track is the file we wrote under a path that is gone, and not a newer copy."""
         if track.stamp.inode == self._store.tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before

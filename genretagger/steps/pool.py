@@ -1,19 +1,22 @@
-"""Which tracks of an album sound alike, so that one decision is made for them, and which truly differ; pure.
+"""Which tracks of an album sound alike, and are decided as one, and which truly differ. Pure.
 
-Each track is compared with the middle of the album, the median over its tracks. How far it is from there, in natural
-logs, is the sum of
+Each track is compared with the middle of the album, the median over its tracks. How far it is from
+there, in natural logs, is the sum of
 
 - the odds by which it prefers its own best genre to the album's,
 - a part of those by which the album prefers the album's,
-- a weight times the log of how far its embedding is from the middle, over what is usual in this album.
+- a weight times the log of how far its embedding is from the middle, over what is usual in this
+  album.
 
-A track that is further away than a limit is an outlier and keeps its own genres. So is one that does not sound like
-music, or like nothing that the model has learned. All others are members, also those that prefer their own genre only
-slightly, those whose best genre is of the same family as the album's (Techno on an album of House), and those that have
-no genre of their own. The middle is found again without the outliers until nothing changes.
+A track that is further away than a limit is an outlier and keeps its own genres. So is one that
+does not sound like music, or like nothing that the model has learned. All others are members, also
+those that prefer their own genre only slightly, those whose best genre is of the same family as the
+album's (Techno on an album of House), and those that have no genre of their own. The middle is
+found again without the outliers until nothing changes.
 
-The limits and weights (`Measure`) belong to the kind of scores, as probabilities of a whole family of genres spread
-further than others. They were measured: `python -m benchmarks.albums` prints what other values give.
+The limits and weights (`Measure`) belong to the kind of scores, as probabilities of a whole family
+of genres spread further than others. They were measured: `python -m benchmarks.albums` prints what
+other values give.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ class Measure:
         farthest: the distance up to which a track belongs to its album.
         weight: how much the distance of the embeddings counts.
         certainty: how much it counts that the album prefers its genre.
-        slight: the log-odds up to which a track that prefers its own genre belongs to its album, however far it is.
+        slight: the log-odds up to which a track that prefers its own genre belongs to its album,
+            however far it is.
     """
 
     farthest: float
@@ -64,7 +68,7 @@ FEWEST = 2
 
 _ROUNDS = 8
 _FLOOR = 1e-4
-"""Scores are taken for no smaller than this, and for no larger than 1 minus this: the odds stay finite."""
+"""Scores are held between this and 1 minus this, so that the odds stay finite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +87,7 @@ class Voice:
 
 
 def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[bool]:
-    """Say which tracks of an album are decided together; the order of the tracks makes no difference.
+    """Say which tracks of an album are decided together; the order of tracks does not matter.
 
     Args:
         voices: one for each track, all from one model.
@@ -124,7 +128,7 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
 
 
 def is_evidence(scores: Scores) -> bool:
-    """Whether a track says anything of its album: it sounds like music, and like what the model has learned."""
+    """Whether a track counts for its album: it sounds like music, and like what the model knows."""
     return scores.is_music >= 0.5 and scores.is_known >= 0.5
 
 

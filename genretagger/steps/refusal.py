@@ -1,7 +1,7 @@
 """What keeps us from writing to a file: the settings, the container or the rights.
 
-It is asked before anybody listens, and is never remembered: the settings and rights may be others next time. `show`
-explains by the same rules.
+It is asked before anybody listens, and is never remembered: the settings and rights may be others
+next time. `show` explains by the same rules.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Refusals:
         Args:
             file: where it lies, and the folder that a write must not leave.
             track: what it is.
-            in_place: another program is about to write it by its own means, for which it needs other rights.
+            in_place: another program is about to write it by its own means, for which it needs
+                other rights.
         """
         if beside := companion(file.path, file.root):
             return because(Cause.UNFINISHED, beside=beside)
@@ -53,7 +54,7 @@ class Refusals:
         return self.forbidden(file, track, in_place=in_place)
 
     def forbidden(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
-        """Say why the settings or the rights keep us from writing to a file, whatever it holds; see `of`."""
+        """Say why settings or rights forbid to write a file, whatever it contains; see `of`."""
         if track.stamp.links > 1 and not self._settings.hard_links:
             return because(Cause.HARD_LINKED, names=track.stamp.links)
         if not self._settings.outside_links and not inside(file.path, file.root):

@@ -100,7 +100,8 @@ class Rewriting:
 
         Args:
             writes: newest first; those that did not take place, or were undone, are passed over.
-            run: from `begin`; with `force`, the old genre comes back even if somebody changed it since.
+            run: from `begin`; with `force`, the old genre comes back even if somebody changed it
+                since.
             stop: when done, what was begun is finished and nothing new begins.
         """
         step = Undoing(self.store, self._workers, self.writer)

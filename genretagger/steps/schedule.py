@@ -1,9 +1,9 @@
 """Several files on their way at once, each written as if it were alone.
 
-A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it waits for a child
-process or for the model. `interleave` runs a bounded number of flows in the calling thread, which alone uses the
-database and computes next to nothing. A flow that others wait for, such as the last track of an album to be heard,
-ends with `Then` and gives what follows.
+A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it
+waits for a child process or for the model. `interleave` runs a bounded number of flows in the
+calling thread, which alone uses the database and computes next to nothing. A flow that others wait
+for, such as the last track of an album to be heard, ends with `Then` and gives what follows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Step:
 
     Attributes:
         future: is sent back into the flow as its result, or thrown as its exception.
-        must_finish: whether a stop waits for it: a write that was begun is seen to its end and recorded.
+        must_finish: whether a stop waits for it: a write that was begun is seen to its end and
+            recorded.
     """
 
     future: Future[Any]
@@ -43,7 +44,8 @@ class Then(Generic[T]):
 
     Attributes:
         results: what it gives itself.
-        flows: what follows from it, and from flows that ended before it; they begin before any new flow is taken.
+        flows: what follows from it, and from flows that ended before it; they begin before any new
+            flow is taken.
     """
 
     results: Sequence[T] = ()
@@ -52,7 +54,7 @@ class Then(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[K]):
-    """What a flow of a group may end with: a value that is needed when all of the group have ended."""
+    """How a flow of a group may end: with a value for later, when all of the group have ended."""
 
     value: K
 
@@ -75,13 +77,14 @@ def interleave(
     """Run flows, `width` at a time, and give their results in the order in which they end.
 
     Args:
-        flows: one for each file; taken as they are needed, so they may be endless. A flow that ended with `Then` holds
-            no place, so that a group of any size can be waited for.
+        flows: one for each file; taken as they are needed, so they may be endless. A flow that
+            ended with `Then` holds no place, so that a group of any size can be waited for.
         width: the most that are on their way at once.
-        stop: as soon as it is done, nothing new begins, flows that are inside a step that must finish are seen to
-            their end, and all others are closed without a result.
-        together: makes a context in which flows that can go on at the same time do so, such as one transaction for all
-            of them. It ends before a result is given, and before another flow is taken.
+        stop: as soon as it is done, nothing new begins, flows that are inside a step that must
+            finish are seen to their end, and all others are closed without a result.
+        together: makes a context in which flows that can go on at the same time do so, such as one
+            transaction for all of them. It ends before a result is given, and before another flow
+            is taken.
     """
     source = iter(flows)
     running: _Running[T] = {}
@@ -146,15 +149,16 @@ def in_groups(
     begin: Callable[[Item], Flow[T | Kept[K]]],
     follow: Callable[[list[K]], Sequence[_AnyFlow[T]]],
 ) -> Iterator[_AnyFlow[T]]:
-    """Make flows for `interleave` that are waited for in groups: items at the same place that come one after the other.
+    """Make flows for `interleave` in groups that end together: consecutive items at one place.
 
     Args:
-        items: taken as they are needed, so they may be endless. A group ends where the next item lies elsewhere, or
-            where the items end: it must not be long before either is known.
+        items: taken as they are needed, so they may be endless. A group ends where the next item
+            lies elsewhere, or where the items end: it must not be long before either is known.
         place: which group an item belongs to.
-        begin: makes the first flow of an item, which ends with a result, or with something to keep for the group.
-        follow: makes the flows that follow when all of a group have ended, from what they kept, if they kept anything.
-            The order is that in which they ended.
+        begin: makes the first flow of an item, which ends with a result, or with something to keep
+            for the group.
+        follow: makes the flows that follow when all of a group have ended, from what they kept, if
+            they kept anything. The order is that in which they ended.
     """
     group: _Group[K] | None = None
     here: Hashable = None
@@ -186,7 +190,7 @@ def in_groups(
 
 @dataclass(slots=True)
 class _Group(Generic[K]):
-    """Items that are waited for together: how many have not ended, what the others kept, whether more may come."""
+    """Items that wait for each other: how many run, what the others kept, and if more may come."""
 
     left: int = 0
     kept: list[K] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The genres of a track over time: every window of it is heard, and scored by itself.
 
-Nothing of it is stored: a track takes a second or two, and stored results do not keep what was heard in each window.
+Nothing of it is stored: a track takes a second or two, and stored results do not keep what was
+heard in each window.
 """
 
 from __future__ import annotations

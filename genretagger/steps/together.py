@@ -1,9 +1,10 @@
 """Deciding on the tracks of an album together, from what the database knows of all of them.
 
-Evidence is what the present model said of the album's files, those of this run and those that were heard before; nobody
-is listened to for the sake of others. The members (see `pool`) get one decision, made from the mean over all of them;
-each outlier gets its own. Decisions are stored with a key that names the evidence: when a track is added, they are made
-again if somebody needs them. A file that has the genres that we wrote keeps its decision, so it is not written again.
+Evidence is what the present model said of the album's files, those of this run and those that were
+heard before; nobody is listened to for the sake of others. The members (see `pool`) get one
+decision, made from the mean over all of them; each outlier gets its own. Decisions are stored with
+a key that names the evidence: when a track is added, they are made again if somebody needs them. A
+file that has the genres that we wrote keeps its decision, so it is not written again.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ class _Album:
         self._members: frozenset[str] | None = None
 
     def decision(self, track: Track, heard: Activations) -> Decision | None:
-        """Choose the genres of one of the tracks: those of the album, or its own if it differs from the others.
+        """Choose the genres of one track: its album's, or its own if it differs from the others.
 
         Args:
             track: of the album.

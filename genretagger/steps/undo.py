@@ -1,7 +1,8 @@
 """Putting back the genre fields that were there before a write, exactly as they were stored.
 
-An undo goes through the same protocol as a write and is recorded as one. A redo is the undo of an undo: it puts back
-what the undo took away. If somebody changed the genre since, theirs stays unless forced. Neither needs a model.
+An undo goes through the same protocol as a write and is recorded as one. A redo is the undo of an
+undo: it puts back what the undo took away. If somebody changed the genre since, theirs stays unless
+forced. Neither needs a model.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def _chooser(store: Store, undo: StoredWrite) -> str:
 def _where_it_lies(store: Store, write: StoredWrite) -> Path:
     """The path of a write; if nothing lies there, one to which the same audio was moved since.
 
-    What was moved has the genres that were written. A copy that was written to has a write of its own to undo.
+    What was moved has the genres that were written. A copy that was written to has a write of its
+    own to undo.
     """
     if os.path.lexists(write.path):
         return write.path

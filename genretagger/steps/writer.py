@@ -1,8 +1,9 @@
-"""Changing tags so that nothing is forgotten: announce the write in the database, write, mark it as written.
+"""Changes tags and keeps a record: announce the write in the database, write, mark as written.
 
-The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill leaves between two
-of the three steps is settled by looking at the file: it holds the old genres or the new ones, nothing else. So is a
-write whose copy cannot be removed: it stays pending until a later start can.
+The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill
+leaves between two of the three steps is settled by looking at the file: it holds the old genres or
+the new ones, nothing else. So is a write whose copy cannot be removed: it stays pending until a
+later start can.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ class Writer:
                 raise
             return
         except FileError:
-            # A copy that lies there still may hold the original: then the swap took place and could not be taken back.
+            # A copy that lies there still may hold the original: then the swap took place and could
+            # not be taken back.
             if not os.path.lexists(_folder(track.path) / temporary_name):
                 self._store.writes.finish(write_id, WriteState.ABANDONED)
             raise
@@ -125,7 +127,8 @@ class Writer:
     def settle(self, write_id: int) -> Flow[None]:
         """Record whether a write that was announced took place, and what the file holds now.
 
-        The other program may spell the genres in a way of its own: whatever is new in the field is its write.
+        The other program may spell the genres in a way of its own: whatever is new in the field is
+        its write.
         """
         write = self._store.writes.get(write_id)
         try:
@@ -143,7 +146,7 @@ class Writer:
             pass
 
     def recover_below(self, folder: Path, command: str) -> None:
-        """Settle what the runs of a command left pending in a folder, whichever machine they ran on.
+        """Settle what a command's runs left pending in a folder, whichever machine they ran on.
 
         The caller knows that nobody else writes there by such a run now.
         """
@@ -152,10 +155,11 @@ class Writer:
             pass
 
     def _settle(self, write: StoredWrite) -> Flow[None]:
-        """Find out whether an interrupted write took place, record it, and remove its left-over copy.
+        """Find out whether an interrupted write happened, record it, and remove its leftover copy.
 
-        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is read-only), the write
-        stays pending until a later start can: a write that took place must not be forgotten, or nobody could undo it.
+        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is
+        read-only), the write stays pending until a later start can: a write that took place must
+        not be forgotten, or nobody could undo it.
         """
         if not os.path.isdir(_folder(write.path)):  # noqa: PTH112 - Path.is_dir() raises where a folder above is closed
             return

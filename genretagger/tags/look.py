@@ -14,7 +14,8 @@ from genretagger.errors import FileError
 from genretagger.tags.api import tag_errors
 from genretagger.tags.container import library
 
-# ID3v2.4, ID3v2.3, Vorbis comments, MP4, ASF, APEv2; the year in which the music came out first wins
+# ID3v2.4, ID3v2.3, Vorbis comments, MP4, ASF, APEv2; the year in which the music came out first
+# wins
 _YEAR = (
     "TDOR",
     "TORY",
@@ -49,7 +50,7 @@ def year(file: BinaryIO) -> int | None:
 
 
 def cover(file: BinaryIO) -> bytes | None:
-    """The picture of the front cover, or else the first picture; None if there is none. The position is moved.
+    """The front cover's picture, or else the first one; None if there is none. Moves the position.
 
     Raises:
         AccessError: the file cannot be read.
@@ -126,7 +127,7 @@ def _of_tags(tags: Any) -> Iterator[tuple[int, bytes]]:
 
 
 def _of_asf(raw: bytes) -> tuple[int, bytes]:
-    """WM/Picture: kind (1 byte), size (4), MIME type and description in UTF-16 with two zeros behind each, picture."""
+    """WM/Picture: kind (1 byte), size (4), MIME type and description (UTF-16, two zeros), data."""
     place, texts = 5, 2
     while texts and place + 1 < len(raw):
         texts -= raw[place : place + 2] == b"\0\0"

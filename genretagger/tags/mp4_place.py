@@ -1,4 +1,4 @@
-"""Where the metadata of an MP4 file lies, and how its list of fields is stored again, in the same room if possible."""
+"""Where an MP4 file's metadata is, and how its list of fields is stored, in place if it fits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A course: known tracks, made ready for any way of learning, and the result told in the same way.
 
-examples → genres frequent enough → groups → folds → (a way of learning) → scores of held-out tracks → measures, card
+examples → genres frequent enough → groups → folds → (a way of learning)
+         → scores of held-out tracks → measures, card
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which way of learning the figures favour, and why; pure.
 
-A more costly way has to be better by more than chance explains. All ways were judged on the same tracks, so what counts
-are those on which two ways differ (McNemar's test): of n such tracks, one way is right on more than half by chance
-alone with a standard deviation of half the root of n.
+A more costly way has to be better by more than chance explains. All ways were judged on the same
+tracks, so what counts are those on which two ways differ (McNemar's test): of n such tracks, one
+way is right on more than half by chance alone with a standard deviation of half the root of n.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes the content of a model folder from known tracks: a regression on what the backbone hears, measured honestly.
+"""Makes a model folder from known tracks: a regression on the backbone's output, measured honestly.
 
 examples → course (genres, groups, folds) → head → ONNX and card
 """

@@ -1,1 +1,1 @@
-"""Genre names, and how scores and decisions are made of what a model says; the knowledge is data, in the TOML files."""
+"""Genre names, and scores and decisions from a model's output; the knowledge is in TOML files."""

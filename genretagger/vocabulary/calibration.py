@@ -1,27 +1,29 @@
 """From a model's activations to calibrated genre scores, by data: `<model>.toml` beside this file.
 
-Were the model's activations exact probabilities, an activation a would be the share of recordings heard like this that
-listeners gave the label, and a / u, with its *usual* level u, the likelihood of the sound given the label over the
-likelihood of the sound at large. Both count. An activation of 0.2 means little for `rock`, which a fifth of all
-recordings have, and much for `House`; but 0.04 is wrong for `House` in most cases as well, although it is twice the
-usual. So each label is measured against a level between its own usual one and one that is common to all:
+Were the model's activations exact probabilities, an activation a would be the share of recordings
+heard like this that listeners gave the label, and a / u, with its *usual* level u, the likelihood
+of the sound given the label over the likelihood of the sound at large. Both count. An activation of
+0.2 means little for `rock`, which a fifth of all recordings have, and much for `House`; but 0.04 is
+wrong for `House` in most cases as well, although it is twice the usual. So each label is measured
+against a level between its own usual one and one that is common to all:
 
     level = u^trust * common^(1 - trust)
 
-A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations and usual levels
-are summed (any of them will do). With weights w that sum to one,
+A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations
+and usual levels are summed (any of them will do). With weights w that sum to one,
 
     evidence = sum of w * log((sum of a + e) / (level + e)),    e = FLOOR * level, of the summed u
     score    = 1 / (1 + exp(-gain * (evidence - log(threshold))))
 
-so that a score of 0.5 means "`threshold` times that level". The witnesses of the two networks multiply, as independent
-ones do, with weights below one because they are not quite independent. Labels that speak *against* a genre lower it
-where they are above their own level.
+so that a score of 0.5 means "`threshold` times that level". The witnesses of the two networks
+multiply, as independent ones do, with weights below one because they are not quite independent.
+Labels that speak *against* a genre lower it where they are above their own level.
 
-Last, all scores are scaled by how much the track sounds like music at all, from two measures: how much is *playing*
-(the labels of instruments, beats and the like, against their usual level), and how much the network has to *say* of the
-track (the Kullback-Leibler divergence of its activations from the usual levels, in nats: of speech or a dog it says
-what it says of anything). Music begins where the first, times a power of the second, reaches a threshold.
+Last, all scores are scaled by how much the track sounds like music at all, from two measures: how
+much is *playing* (the labels of instruments, beats and the like, against their usual level), and
+how much the network has to *say* of the track (the Kullback-Leibler divergence of its activations
+from the usual levels, in nats: of speech or a dog it says what it says of anything). Music begins
+where the first, times a power of the second, reaches a threshold.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ FORMULAS = 2
 """Raise it when the formulas change: stored decisions are then made anew."""
 
 FLOOR = 0.1
-"""Share of the level below which it makes no difference how little is heard: the log stays finite."""
+"""The share of the level below which less makes no difference, so that the log stays finite."""
 
 _SEPARATOR = re.compile(r"\s*[/;,]\s*")
 """What players split genres on."""
@@ -85,9 +87,11 @@ class Scores:
         by_genre: every genre that the model can hear, with its score, 0 to 1, best first.
         grounds: for each genre, in words, which labels spoke for it.
         is_music: 0 to 1; the scores were scaled or capped by it.
-        is_known: 0 to 1, how much it resembles what the model learned from; 1 where nobody can tell.
+        is_known: 0 to 1, how much it resembles what the model learned from; 1 where nobody can
+            tell.
         parents: of genres that the model's labels give one, such as `Electronic---Deep House`.
-        nested: a genre's score covers those below it as well: that of Electronic is at least that of House.
+        nested: a genre's score covers those below it as well: that of Electronic is at least that
+            of House.
     """
 
     by_genre: Mapping[str, float]
@@ -132,7 +136,8 @@ class Calibration:
         parents: of genres whose labels name one.
 
     Raises:
-        ValueError: a profile names a label that the model does not have, or that has no usual level.
+        ValueError: a profile names a label that the model does not have, or that has no usual
+            level.
     """
 
     def __init__(
@@ -213,7 +218,7 @@ class Calibration:
         return sum(self._usual[label] for label in labels)
 
     def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
-        """Name the two labels that spoke loudest for a genre; of two networks' equal labels, the louder."""
+        """Name a genre's two loudest labels; if two networks share a label, the louder counts."""
         lifts = {label: heard[label] / self._usual[label] for witness in profile.witnesses for label in witness.labels}
         loudest: dict[str, str] = {}
         for label in sorted(lifts, key=lambda label: -lifts[label]):
@@ -297,11 +302,11 @@ def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _plain(labels: Sequence[str]) -> Calibration:
-    """Take each label for a genre and its activation for the score: for models that come without a calibration.
+    """Take each label as a genre and its activation as the score: for models without calibration.
 
-    With a usual level of one half, a threshold of one and the gain that makes the two meet at one half, a score is
-    close to the activation itself, and their order is the same. Labels that name one genre share that level, so that
-    one of them is enough. Those that name none are left out.
+    With a usual level of one half, a threshold of one and the gain that makes the two meet at one
+    half, a score is close to the activation itself, and their order is the same. Labels that name
+    one genre share that level, so that one of them is enough. Those that name none are left out.
     """
     members: dict[str, tuple[str, ...]] = {}
     parents: dict[str, tuple[str, ...]] = {}

@@ -1,30 +1,32 @@
-"""Scores of models that bring their own: the genres are the model's labels, and nothing here knows better.
+"""Scores of models that have their own: their labels are the genres, and nothing is added here.
 
-Two kinds, told apart by the key `genretagger` of the model's card. `{"scores": "probabilities"}` alone says that an
-activation is the score of the genre that its label names. With `"learned"` in it, the model was made by `train` out of
-a backbone and a head:
+Two kinds, told apart by the key `genretagger` of the model's card. `{"scores": "probabilities"}`
+alone says that an activation is the score of the genre that its label names. With `"learned"` in
+it, the model was made by `train` out of a backbone and a head:
 
 - its labels are the owner's genres, then the backbone's labels;
-- its embedding is what is linear in the backbone's, so that the mean over the windows is that of the whole track: the
-  log-odds of each genre, then the track's coordinates in a space where the tracks that were learned from are a ball of
-  radius one (principal components, each divided by its spread).
+- its embedding is what is linear in the backbone's, so that the mean over the windows is that of
+  the whole track: the log-odds of each genre, then the track's coordinates in a space where the
+  tracks that were learned from are a ball of radius one (principal components, each divided by its
+  spread).
 
-"None of these" comes from two caps. A genre's score is at most how much the track sounds like music, by the rule of the
-backbone's own calibration, unless the owner's tracks of that genre do not (an audio book); and at most how much it
-resembles what was learned from,
+"None of these" comes from two caps. A genre's score is at most how much the track sounds like
+music, by the rule of the backbone's own calibration, unless the owner's tracks of that genre do not
+(an audio book); and at most how much it resembles what was learned from,
 
     1 / (1 + (d / limit)^4),    d = mean square of the coordinates
 
-where `limit` is twice what 19 of 20 tracks of artists that were not learned from stayed below, when this was measured.
+where `limit` is twice what 19 of 20 tracks of artists that were not learned from stayed below, when
+this was measured.
 
-A model that was learned on a backbone of several ears (`ears` on its card) has the log-odds of each ear one after the
-other, then the coordinates of each. A genre's probability is the mean p of what the ears say, corrected by the `line`
-(a, b) of the card, because such a mean is too cautious:
+A model that was learned on a backbone of several ears (`ears` on its card) has the log-odds of each
+ear one after the other, then the coordinates of each. A genre's probability is the mean p of what
+the ears say, corrected by the `line` (a, b) of the card, because such a mean is too cautious:
 
     sigmoid(a * log(p / (1 - p)) + b)
 
-The farthest ear decides how much the track resembles what was learned from. Each ear's coordinates are in units of its
-own limit, so that `limit` is 1.
+The farthest ear decides how much the track resembles what was learned from. Each ear's coordinates
+are in units of its own limit, so that `limit` is 1.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
 _ANEW = "Train or add the model again."
 LEAST_LIKELY = 1e-5
-"""A mean of ears is held between this and 1 less this, so that its log-odds are finite, in float32 too."""
+"""The mean of ears stays between this and 1 less this: finite log-odds, also in float32."""
 FORMULAS = 1
 """Raise it when the formulas change: stored decisions are then made anew."""
 
@@ -178,7 +180,7 @@ class Learned:
 
     @staticmethod
     def resemblance(distance: float, limit: float) -> float:
-        """How much a track resembles what was learned from, 0 to 1, by the mean square of its coordinates."""
+        """How much a track resembles what was learned, 0 to 1, by its mean squared coordinates."""
         return 1 / (1 + (distance / limit) ** 4)
 
 

@@ -1,7 +1,7 @@
 """The genre names: one canonical spelling each, with parents and aliases, read from `genres.toml`.
 
-Aim: `hip hop`, `HipHop` and `rap` are one genre, and House is known to be Electronic. Spelling is compared by letters
-and digits alone. Names avoid `/ ; ,` because players split on them.
+Aim: `hip hop`, `HipHop` and `rap` are one genre, and House is known to be Electronic. Spelling is
+compared by letters and digits alone. Names avoid `/ ; ,` because players split on them.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ class Vocabulary:
 
 
 def key(spelling: str) -> str:
-    """Reduce a spelling to what two spellings of one genre share: its letters and digits, `&` read as `and`."""
+    """Reduce a spelling to what all spellings of a genre share: letters, digits, `&` as `and`."""
     composed = unicodedata.normalize("NFC", spelling)  # macOS writes names decomposed, and an accent is no letter
     return "".join(filter(str.isalnum, composed.casefold().replace("&", "and")))
 
 
 def names_genre(label: str, family: str = "") -> bool:
-    """Tell whether a label of some model can be a genre: not a voice, an instrument, a decade or a mood.
+    """Whether a model's label can be a genre: not a voice, an instrument, a decade or a mood.
 
     Args:
         label: as the model spells it.
@@ -95,7 +95,7 @@ def _not_genres() -> tuple[frozenset[str], frozenset[str]]:
 
 @cache
 def digest() -> str:
-    """Name the data that names come from: another digest may mean other genres from the same activations."""
+    """Name the data behind the names: with another digest the same scores may give other genres."""
     files = (resources.files("genretagger.vocabulary").joinpath(name) for name in ("genres.toml", "not_genres.toml"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 

@@ -1,10 +1,11 @@
 """The part of a model's card that genretagger writes itself, under the key `genretagger`.
 
-`{"scores": "probabilities"}` alone says that the model's activations are scores. With `"learned"` in it, `train` made
-the model out of a backbone and a head; see `learned` for what the numbers mean.
+`{"scores": "probabilities"}` alone says that the model's activations are scores. With `"learned"`
+in it, `train` made the model out of a backbone and a head; see `learned` for what the numbers mean.
 
-What a model needs to decide is checked as a whole: if any of it is wrong, the card is refused. What only the next
-training and people read (`training`, `held_out`, `folds`) may be damaged, and counts as absent then.
+What a model needs to decide is checked as a whole: if any of it is wrong, the card is refused. What
+only the next training and people read (`training`, `held_out`, `folds`) may be damaged, and counts
+as absent then.
 """
 
 from __future__ import annotations

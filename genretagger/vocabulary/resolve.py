@@ -1,8 +1,9 @@
 """From scores to the genres that are written, by the owner's rules; pure.
 
-In order: only names that the rules allow, the best first; the best one must reach `min_score`, a further one also
-`share_of_top` of the best; if a genre's score covers those below it, a genre gives way to a clear one below it, and one
-that is not clear to its parent; at most `max_genres`; then parents, the owner's own names and capitalisation.
+In order: only names that the rules allow, the best first; the best one must reach `min_score`, a
+further one also `share_of_top` of the best; if a genre's score covers those below it, a genre gives
+way to a clear one below it, and one that is not clear to its parent; at most `max_genres`; then
+parents, the owner's own names and capitalisation.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     """Choose the genres of a track.
 
     Returns:
-        The decision; without genres where none is confident enough. Its reason names the labels that were heard.
+        The decision; without genres where none is confident enough. Its reason names the labels
+        that were heard.
     """
     allowed = _names(rules.allow, vocabulary)
     forbidden = _names(rules.forbid, vocabulary)
@@ -85,7 +87,7 @@ def identity(spelling: str, vocabulary: Vocabulary) -> str:
 
 
 def _names(spellings: Iterable[str], vocabulary: Vocabulary) -> set[str]:
-    """Both the genre that a spelling means and the spelling itself, which a model of the owner's may use."""
+    """The genre that a spelling means, and the spelling itself, which an owner's model may use."""
     return {key(name) for spelling in spellings for name in (spelling, vocabulary.canonical(spelling) or spelling)}
 
 
@@ -114,7 +116,7 @@ def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[
 def merged(
     before: Sequence[str], chosen: Sequence[str], policy: Policy, protect: Sequence[str], vocabulary: Vocabulary
 ) -> tuple[str, ...]:
-    """Say which genres a file shall have: what stays, which is all or what is protected, then the chosen ones.
+    """Say which genres a file shall have: those that stay (all, or protected), then the chosen.
 
     Args:
         before: the genres that it has.

@@ -1,29 +1,33 @@
 """From what both ears of the default model heard to the probability of each genre.
 
-Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which labels speak for which genre;
-`musicnn-yamnet.npz` is what `benchmarks.fit` measured and learned on recordings with known genres. Four pure steps:
+Two files beside this one: `musicnn-yamnet.toml`, written by hand, says which labels speak for which
+genre; `musicnn-yamnet.npz` is what `benchmarks.fit` measured and learned on recordings with known
+genres. Four pure steps:
 
 1. **Is it music?** A logistic regression on how much music, speech and singing YAMNet hears.
-2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift* is the natural log of
-   how much more of it is heard than in music at large, whose level is its *background level*, and than the same ear
-   hears of all witnesses. An ear that says more of everything, since the recording is short or dull, says nothing:
+2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift*
+   is the natural log of how much more of it is heard than in music at large, whose level is its
+   *background level*, and than the same ear hears of all witnesses. An ear that says more of
+   everything, since the recording is short or dull, says nothing:
 
        more = log(sum of a + floor) - background level
        lift = more - mean of more over all witnesses of that ear
        P0(genre) = softmax(gain * (sum of weight * lift) + log prior)
 
-3. **What has the head learned?** For each genre with enough recordings, one logistic regression on the embedding of
-   each ear; the mean of their log-odds, less those of the prior, is the genre's second lift. The head divides the
-   probability of the genres that it knows among them, in proportion to P0 * exp(head_gain * lift). It takes nothing
-   from a genre that it was never taught, which it could only take for another one.
-4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is sure where only
-   Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was chosen so that a score is the share
-   of such answers that are right.
+3. **What has the head learned?** For each genre with enough recordings, one logistic regression on
+   the embedding of each ear; the mean of their log-odds, less those of the prior, is the genre's
+   second lift. The head divides the probability of the genres that it knows among them, in
+   proportion to P0 * exp(head_gain * lift). It takes nothing from a genre that it was never taught,
+   which it could only take for another one.
+4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is
+   sure where only Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was
+   chosen so that a score is the share of such answers that are right.
 
 All of it is times the probability of music.
 
-Several tracks that are heard together, as those of an album, give a mean that is too cautious: it is right more often
-than its probabilities say. So their exponent also grows with their number, see `pooled_sharpness`.
+Several tracks that are heard together, as those of an album, give a mean that is too cautious: it
+is right more often than its probabilities say. So their exponent also grows with their number, see
+`pooled_sharpness`.
 """
 
 from __future__ import annotations
@@ -108,7 +112,8 @@ class Hearing:
         taught: the genres that the head knows, in the order of its columns.
         family: (genres, genres) 1 where the column's genre is the row's, or one below it.
         speaking_for: for each genre that has any, the numbers of its witnesses.
-        column: (genres,) index into `taught` of the genre or its nearest taught parent; -1 if there is none.
+        column: (genres,) index into `taught` of the genre or its nearest taught parent; -1 if there
+            is none.
     """
 
     def __init__(self, content: str) -> None:
@@ -163,7 +168,7 @@ class Hearing:
         return logs
 
     def lifts(self, levels: Array, background: Array) -> Array:
-        """How much more is heard of each witness than usual, compared with that ear's others; natural logs.
+        """How much louder than usual each witness is, compared with its ear's others; natural logs.
 
         Args:
             levels: (tracks, witnesses).
@@ -223,7 +228,8 @@ class TwoEars:
         digest: names both.
 
     Raises:
-        ValueError: a witness names a label that the model does not have, or the two files do not fit.
+        ValueError: a witness names a label that the model does not have, or the two files do not
+            fit.
     """
 
     def __init__(self, labels: Sequence[str], hearing: Hearing, fitted: Fitted, digest: str) -> None:
@@ -301,10 +307,11 @@ class _Grounds(Mapping[str, str]):
 
 
 def pooled_sharpness(tracks: int) -> float:
-    """The exponent for probabilities that come from the mean of several tracks of one kind; 1 for one track.
+    """The exponent for probabilities from the mean of several similar tracks; 1 for one track.
 
-    Measured on sets of 2, 4 and 8 recordings of one genre by different artists, and on those that sound most alike: the
-    best exponents are 1.2, 1.5 and 1.9. Without one, the answers that get 0.65 are right in 97 of 100 sets.
+    Measured on sets of 2, 4 and 8 recordings of one genre by different artists, and on those that
+    sound most alike: the best exponents are 1.2, 1.5 and 1.9. Without one, the answers that get
+    0.65 are right in 97 of 100 sets.
     """
     return float(min(tracks**_GROWTH, _SHARPEST))
 
@@ -332,7 +339,7 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
 
 
 def _product(left: Array, right: Array) -> Array:
-    """A matrix product that is the same whatever the number of threads, and however many rows it is asked for."""
+    """A matrix product whose bits depend neither on the number of threads nor on that of rows."""
     import numpy as np
 
     return np.stack([(row[:, None] * right).sum(axis=0) for row in left])

@@ -1,4 +1,4 @@
-"""The page: the library in a browser, tracks whose genres move while they play, and corrections by listening.
+"""The page: the library in a browser, genres that move as tracks play, corrections by ear.
 
     serve.py      starts the server, and says where it listens
     app.py        which address is answered by what
@@ -16,6 +16,7 @@
 
 It is a front end: it loads the configuration, reads the database and calls the pipeline.
 
-It is built on Starlette and uvicorn, and not on NiceGUI, whose pages run only if the content security policy allows
-inline scripts and `eval`; both would also run a script that a hostile tag smuggled in. docs/page.md has the details.
+It is built on Starlette and uvicorn, and not on NiceGUI, whose pages run only if the content
+security policy allows inline scripts and `eval`; both would also run a script that a hostile tag
+smuggled in. docs/page.md has the details.
 """

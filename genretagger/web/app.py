@@ -194,7 +194,7 @@ class Page:
         return self._mapped[1]
 
     async def _timeline(self, request: Request) -> Response:
-        """The genres of a track over time: what is kept, or what is heard now; whoever asks meanwhile waits for it."""
+        """The genres of a track over time, stored or heard now; others wait for the same answer."""
         number = number_of(request)
 
         def look(books: Books) -> tuple[Path | None, str]:

@@ -1,8 +1,7 @@
-"""The threads that work for the server, so that its loop never waits: readers, one that writes, one that listens, one
-that keeps the index.
+"""The server's worker threads, so that its loop never waits: they read, write, listen and index.
 
-A database belongs to the thread that opened it, so each of them opens its own. The child processes that show files are
-shared. Whatever is asked for is a coroutine here.
+A database belongs to the thread that opened it, so each of them opens its own. The child processes
+that show files are shared. Whatever is asked for is a coroutine here.
 """
 
 from __future__ import annotations
@@ -107,13 +106,13 @@ class Desk:
         return work(self._writing[1], self._writing[2])
 
     def run_of(self, rewriting: Rewriting) -> Run:
-        """The run that all choices of this server belong to: one command, which `undo` can take back at once."""
+        """The run of all choices on this server: one command, which `undo` takes back at once."""
         if self._run is None:
             self._run = rewriting.begin("serve")
         return self._run
 
     def caught_up(self, rewriting: Rewriting, index: Index, paths: list[Path]) -> list[int]:
-        """Bring the index up to date with files that were just written, tell all pages, and give their numbers."""
+        """Add files that were just written to the index, tell all pages, return their numbers."""
         filling.refresh_paths(rewriting.store, index, paths)
         numbers = [number for path in paths if (number := rewriting.store.listings.get_id(path)) is not None]
         self.hub.tell("tracks", numbers[:500])

@@ -1,9 +1,10 @@
 """Who is let in, and the headers of every answer.
 
-Any web site that its owner visits can make the browser send requests to this server. Three checks keep such a site
-out: the Host header must name us (a site whose name was rebound to our address sends its own), the Origin header must
-be ours where there is one, and must be there if anything is to be changed, and the browser's own word (Sec-Fetch-Site)
-must say that the request comes from our page. Sockets are not served at all.
+Any web site that its owner visits can make the browser send requests to this server. Three checks
+keep such a site out: the Host header must name us (a site whose name was rebound to our address
+sends its own), the Origin header must be ours where there is one, and must be there if anything is
+to be changed, and the browser's own word (Sec-Fetch-Site) must say that the request comes from our
+page. Sockets are not served at all.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ POLICY = (
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Scripts and styles come from files of ours alone; no text can become a script, wherever it is put."""
+"""Scripts and styles come only from our files; no text becomes a script, wherever it stands."""
 
 _HEADERS = (
     (b"content-security-policy", POLICY.encode()),
@@ -130,7 +131,7 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this server. A rebound name is never an address, and never one of ours."""
+        """Whether a Host header names this server. A rebound name is no address and not ours."""
         name, port = _split(host)
         if name in self._rules.given:  # perhaps behind a proxy, which has a port of its own
             return True
@@ -155,7 +156,7 @@ def own_names() -> frozenset[str]:
 
 
 def _split(host: str) -> tuple[str, int]:
-    """Name and port of a Host header; the port is 80 where it is left out, and 0 if it is no number."""
+    """Name and port of a Host header; port 80 if it is left out, and 0 if it is no number."""
     name, bracket, rest = host.lower().rpartition("]")
     if bracket:
         name, port = name.removeprefix("["), rest.removeprefix(":")
@@ -167,7 +168,7 @@ def _split(host: str) -> tuple[str, int]:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """The headers by name; of one that stands twice nothing good can come, so it gets a value that fits nothing."""
+    """Headers by name; a repeated one cannot be trusted, so it gets a value that fits nothing."""
     found: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name = raw.decode("latin-1").lower()

@@ -1,9 +1,9 @@
 """Keeps the index up to date with the database, in a thread of its own.
 
-A large change (the first start, a new model) is worked through by a child process (`python -m genretagger.shelf`): it
-takes a minute of one core for 100,000 tracks, and memory that the server then never needs. Small changes are taken in
-here, within a second or two of being made. When nothing else is to be done, files are looked at for their year and
-cover, slowly.
+A large change (the first start, a new model) is worked through by a child process (`python -m
+genretagger.shelf`): it takes a minute of one core for 100,000 tracks, and memory that the server
+then never needs. Small changes are taken in here, within a second or two of being made. When
+nothing else is to be done, files are looked at for their year and cover, slowly.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Keeper:
                 version = now
                 began_s = time.monotonic()
                 done = filling.refresh(store, index, most=_SMALL)
-                # a large library takes a second to compare: never more than a tenth of a core for that
+                # a large library takes a second to compare: never more than a tenth of a core for
+                # that
                 look_at_s = time.monotonic() + 10 * (time.monotonic() - began_s)
                 changed |= done != 0
                 if done is None:
@@ -123,7 +124,7 @@ class Keeper:
         self._child = None
 
     def _look_at_some(self, index: Index) -> int:
-        """Look at some files for their year, codec and cover; gives how many there were left to look at."""
+        """Look at some files for their year, codec and cover; returns how many are left."""
         rows = index.connection.execute(
             "SELECT id, path FROM rows WHERE looked IS NULL ORDER BY id LIMIT ?", (_LOOKED,)
         ).fetchall()

@@ -1,7 +1,7 @@
-"""The stream of events that all open pages hear (server-sent events): two tabs agree, and a service's queue moves.
+"""Server-sent events for all open pages: two tabs agree, and they see a service's queue move.
 
-Any thread may tell something; the loop passes it on. A page that does not keep up loses its stream, and its browser
-opens another one.
+Any thread may tell something; the loop passes it on. A page that does not keep up loses its stream,
+and its browser opens another one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Hub:
         Args:
             kind: of the event.
             value: as JSON holds it.
-            keep: tell it also to pages that are opened later, until something newer of its kind is told.
+            keep: tell it also to pages that are opened later, until something newer of its kind is
+                told.
         """
         text = f"event: {kind}\ndata: {json.dumps(value)}\n\n"
         if keep:

@@ -1,7 +1,7 @@
 """Sound, covers and playlists. Sound is asked for by the number of a track, never by a path.
 
-A file that browsers play is sent as it is. Everything else is made into FLAC by a child process and kept for a while;
-either can be asked for in parts, so that a player can jump.
+A file that browsers play is sent as it is. Everything else is made into FLAC by a child process and
+kept for a while; either can be asked for in parts, so that a player can jump.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Media:
 
 
 def number_of(request: Request) -> int:
-    """The number of a track in an address; 0, which none has, if it is larger than a database can hold."""
+    """The number of a track in an address; 0, which none has, if the database cannot hold it."""
     number = int(request.path_params["number"])
     return number if number < 1 << 62 else 0
 
@@ -136,7 +136,7 @@ def _kind_of(connection: object, number: int) -> tuple[str, str]:
 
 
 def _image(data: bytes) -> str:
-    """The type of a picture by its content; "" if it is none that is shown (SVG can hold scripts)."""
+    """The type of a picture by its content; "" if it is not shown (SVG can hold scripts)."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in _IMAGES if data.startswith(start)), "")

@@ -1,7 +1,8 @@
 """The password, the sessions of those who knew it, and how often one may try.
 
-Only a scrypt hash of the password is kept, and only a hash of each session's token. Nobody may try faster than the
-delays allow, which grow with each wrong try of an address, and of all addresses together.
+Only a scrypt hash of the password is kept, and only a hash of each session's token. Nobody may try
+faster than the delays allow, which grow with each wrong try of an address, and of all addresses
+together.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
     """Serve the page until a signal.
 
     Raises:
-        ConfigError: another address than this machine's own was asked for without a password, or it cannot be had.
+        ConfigError: another address than this machine's own was asked for without a password, or it
+            cannot be had.
     """
     password = given(options.password_file)
     loopback = is_loopback(options.host)

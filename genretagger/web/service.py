@@ -1,4 +1,4 @@
-"""Follows a running service: its control socket sends the state whenever it changes, and all pages are told."""
+"""Follows a running service: its control socket sends each change of state on to all pages."""
 
 from __future__ import annotations
 

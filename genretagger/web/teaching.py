@@ -1,6 +1,7 @@
-"""Training, in a process of its own: the command `train`, as its owner would run it, with its progress and its result.
+"""Training in its own process: the command `train`, as its owner would run it, with progress.
 
-So the server's memory stays small, the same code learns, and a training that fails harms nothing here.
+So the server's memory stays small, the same code learns, and a training that fails harms nothing
+here.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Teacher:
         }
 
     def _learned(self, used: str) -> str:
-        """The model that would be learned again: the one in use, or the one that this page makes; "" if neither was."""
+        """The model to learn again: the one in use, or the one made here; "" if neither exists."""
         store = ModelStore(self._desk.settings.models_dir)
         for name in (used, NAME):
             if name != DEFAULT:
@@ -164,7 +165,7 @@ def _result(said: bytes) -> Json:
 
 
 def roots(index: Index) -> list[Path]:
-    """The folders that hold all tracks whose genres are their owner's: few, as high as they must be."""
+    """A few folders, as high as needed, that hold all tracks with genres of their owner's."""
     folders = {
         Path(os.fsdecode(row[0])).parent
         for row in index.connection.execute("SELECT path FROM rows WHERE state = 'yours'")

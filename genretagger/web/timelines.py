@@ -1,7 +1,8 @@
 """The genres of a track over time, as the browser takes them: listened to once, then kept.
 
-They are kept as files beside the index and not in the database: one takes up to 200 kB, is quickly made again, and
-would make every backup of the database larger. The oldest ones go when all of them take more than `MOST_BYTES`.
+They are kept as files beside the index and not in the database: one takes up to 200 kB, is quickly
+made again, and would make every backup of the database larger. The oldest ones go when all of them
+take more than `MOST_BYTES`.
 """
 
 from __future__ import annotations
@@ -70,8 +71,9 @@ class Timelines:
 def to_json(timeline: Timeline) -> Json:
     """A timeline for the browser: scores and picture as bytes, in base64.
 
-    The genres that are heard anywhere, at most nine. `scores` are (windows, genres) from 0 to 255 for 0 to 1. `levels`
-    are (columns, bands) from 0 to 255 for -80 dB to 0. `envelope` are (columns, 2) from 0 to 255 for -1 to 1.
+    The genres that are heard anywhere, at most nine. `scores` are (windows, genres) from 0 to 255
+    for 0 to 1. `levels` are (columns, bands) from 0 to 255 for -80 dB to 0. `envelope` are
+    (columns, 2) from 0 to 255 for -1 to 1.
     """
     import numpy as np
 

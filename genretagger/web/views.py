@@ -1,4 +1,4 @@
-"""What each view shows, as JSON. Every text in it is printable: what a hostile tag holds is shown, and runs nowhere."""
+"""What each view shows, as JSON. All text is printable: hostile tags are shown and never run."""
 
 from __future__ import annotations
 
@@ -129,9 +129,10 @@ def similar(books: Books, likeness: Likeness, number: int, count: int) -> Json:
 
 
 def points(books: Books) -> Json:
-    """The map: number, place and leading genre of each track; an even share of them if there are too many.
+    """The map: number, place and leading genre of each track; an even share if there are many.
 
-    The places are whole numbers from 0 to 1000 of the range that holds all but a hundredth of the tracks.
+    The places are whole numbers from 0 to 1000 of the range that holds all but a hundredth of the
+    tracks.
     """
     execute = books.index.connection.execute
     total = execute("SELECT count(*) FROM vectors").fetchone()[0]

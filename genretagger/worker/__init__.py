@@ -1,10 +1,12 @@
 """The child processes that touch untrusted bytes, and the pool that keeps them.
 
-    pool.py → handle.py (one child, seen from the parent) ⇄ protocol.py ⇄ child.py (in it, under limits.py)
+    pool.py → handle.py (one child, seen from the parent)
+            ⇄ protocol.py ⇄ child.py (in it, under limits.py)
 
-A music file is opened in a child and nowhere else. A child has one file at a time, little memory and little time; a
-crash, a hang or a memory bomb costs that file. Nothing that comes from a child is believed: no pickles, sizes with
-bounds, every value checked, because a hostile file may have taken the child over.
+A music file is opened in a child and nowhere else. A child has one file at a time, little memory
+and little time; a crash, a hang or a memory bomb costs that file. Nothing that comes from a child
+is believed: no pickles, sizes with bounds, every value checked, because a hostile file may have
+taken the child over.
 
 Import `WorkerPool` and `Limits` from `genretagger.worker.pool`.
 """

@@ -1,10 +1,12 @@
-"""Inside a child process: read a request, handle the one file it names, answer, until the pipe closes.
+"""In a child process: read a request, handle its one file, answer, until the pipe closes.
 
-The pipes are moved away from the standard descriptors first, so that nothing that a library prints gets into an answer;
-standard output then is standard error, of which the parent keeps the end to tell why a child died.
+The pipes are moved away from the standard descriptors first, so that nothing that a library prints
+gets into an answer; standard output then is standard error, of which the parent keeps the end to
+tell why a child died.
 
-The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but not take for ever;
-and no music file is changed any more, because the next process has settled what the parent left.
+The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but
+not take for ever; and no music file is changed any more, because the next process has settled what
+the parent left.
 """
 
 from __future__ import annotations
@@ -103,7 +105,7 @@ def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 
 
 def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
-    """Decode the windows in which anything happens, and give what a model's front ends make of them."""
+    """Decode the windows in which anything happens, and return what the model's front ends give."""
     from genretagger.audio.mel import heard
 
     ears = protocol.ears_from_text(request["ears"])
@@ -175,7 +177,7 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
 
 
 def _see_parent(step: str) -> None:
-    """Stop a write just before the swap if the parent is gone: nobody would record it, so nobody could undo it."""
+    """Stop a write just before the swap if the parent is gone: nobody could record and undo it."""
     if step == "compared" and os.getppid() != PARENT_ID:
         raise WorkerError("the process that asked for the write is gone")
 

@@ -1,4 +1,4 @@
-"""One child process, as the parent sees it: started when first needed, asked, killed when it takes too long.
+"""One child process, seen by the parent: started when needed, killed when it takes too long.
 
 Contents: `Child`, `NotBegun`, `Reply`.
 """
@@ -40,7 +40,7 @@ _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out
 
 
 class NotBegun(Exception):  # noqa: N818 - it says what to do: ask another child
-    """The child died before it touched the file, so the file is not to blame. Holds its last words."""
+    """The child died before it touched the file, which is not to blame. Holds its last words."""
 
 
 class Reply(NamedTuple):
@@ -70,7 +70,7 @@ class Child:
         self.retired = False
 
     def start(self) -> None:
-        """Start it, if nobody did, while there is nothing to ask yet. If that fails, `ask` tells."""
+        """Start it ahead of the first request, if it is not running. `ask` reports a failure."""
         with contextlib.suppress(NotBegun, WorkerError):
             self._started()
 
@@ -231,7 +231,8 @@ class Child:
             cpu_s = self._limits.time_s if self._limits.cpu_s is None else self._limits.cpu_s
             return WorkerTimeoutError(f"needed more than {cpu_s:g} s of processor time", hint=_MORE_TIME)
         if status == -getattr(signal, "SIGKILL", 0):
-            # Its own limits end a child otherwise: this was the system, short of memory, or a person.
+            # Its own limits end a child otherwise: this was the system, short of memory, or a
+            # person.
             return WorkerLostError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")
         name = signal.strsignal(-status) or "unknown"
         return WorkerError(f"the decoder crashed (signal {-status}: {name.lower()})")

@@ -1,6 +1,7 @@
-"""What a child process may use, one small function for each limit, with what happens where the system has none.
+"""What a child process may use: a small function per limit, also for systems without it.
 
-Everything is set by the child on itself: a fork of a parent with threads must not run Python before it execs.
+Everything is set by the child on itself: a fork of a parent with threads must not run Python before
+it execs.
 """
 
 from __future__ import annotations
@@ -52,9 +53,9 @@ class Limits:
 def limit_memory(memory_mb: int) -> None:
     """Let allocations fail beyond this: MemoryError in Python, ENOMEM in FFmpeg.
 
-    Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times that because mapped
-    libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the address space at most; Windows has no
-    such limit, and there only the time is limited.
+    Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times
+    that because mapped libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the
+    address space at most; Windows has no such limit, and there only the time is limited.
     """
     with contextlib.suppress(ImportError):
         import resource
@@ -66,7 +67,7 @@ def limit_memory(memory_mb: int) -> None:
 
 
 def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
-    """Say what is wrong if the limits that this process inherited (`ulimit -v`, `-d`) leave too little for any file.
+    """Say what is wrong if the inherited limits (`ulimit -v`, `-d`) are too low for any file.
 
     A file that runs out of memory under more than that is to blame itself.
 
@@ -89,9 +90,10 @@ def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
 
 
 def hopeless_limit() -> str | None:
-    """Say what is wrong if the inherited limits alone rule out that any child can work, however little it uses itself.
+    """Say what is wrong if the inherited limits alone keep every child from working at all.
 
-    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing of use.
+    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing
+    of use.
     """
     try:
         import resource
@@ -107,8 +109,8 @@ def hopeless_limit() -> str | None:
 def limit_cpu(cpu_s: float) -> None:
     """End this process (SIGXCPU) when it has used this much processor time more.
 
-    It ends children whose parent was killed while they were in an endless loop. Without it (Windows) the parent's
-    clock is the only one.
+    It ends children whose parent was killed while they were in an endless loop. Without it
+    (Windows) the parent's clock is the only one.
     """
     with contextlib.suppress(ImportError):
         import resource
@@ -123,7 +125,7 @@ def limit_cpu(cpu_s: float) -> None:
 
 
 def forbid_core_dumps() -> None:
-    """Leave no core file of somebody's music, nor the seconds that writing one takes. Windows writes none."""
+    """Leave no core file of somebody's music; writing one takes seconds. Windows writes none."""
     with contextlib.suppress(ImportError):
         import resource
 
@@ -142,9 +144,10 @@ def _set_both(number: int, limit: int) -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Leave it to the parent when to stop: a write in progress is finished, and a closed pipe ends us.
+    """Leave it to the parent when to stop: finish a write in progress; a closed pipe ends us.
 
-    Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at once.
+    Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at
+    once.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
@@ -153,7 +156,7 @@ def ignore_stop_signals() -> None:
 
 
 def resident_mb() -> int:
-    """Memory that this process holds now; 0 where the system does not say (then only the count of files matters)."""
+    """Memory of this process now; 0 if the system does not say (then only files are counted)."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
@@ -162,7 +165,7 @@ def resident_mb() -> int:
 
 
 def one_thread_each() -> dict[str, str]:
-    """Environment that keeps the numeric libraries of a child to one thread: the parallelism is in the processes."""
+    """Environment that limits a child's numeric libraries to one thread: processes are parallel."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     return dict.fromkeys(names, "1")
 

@@ -3,9 +3,10 @@
     with WorkerPool(2, Limits()) as pool:
         track = pool.inspect(path).result()
 
-Whatever a file does, its own future fails (a `FileError`, as the child raised it, or a `WorkerError`) and the next file
-gets a fresh child. A child that dies before it opened the file costs nothing: another one is asked, once. If that one
-dies as well, no file would fare better, and the future fails with a `NoWorkersError`.
+Whatever a file does, its own future fails (a `FileError`, as the child raised it, or a
+`WorkerError`) and the next file gets a fresh child. A child that dies before it opened the file
+costs nothing: another one is asked, once. If that one dies as well, no file would fare better, and
+the future fails with a `NoWorkersError`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ __all__ = ["Limits", "WorkerPool"]
 _Result = TypeVar("_Result")
 
 WRITE_GRACE_S = 60.0
-"""How long a write may go on when the pool is closed in a hurry: a few hundred MB on a slow disk."""
+"""How long a write may go on when the pool closes in a hurry: a few hundred MB on a slow disk."""
 
 _START = "Raise the limits on memory and processes (ulimit, the container's); `genretagger doctor` tells more."
 
@@ -69,7 +70,7 @@ class WorkerPool:
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as a child is told of them
 
     def warm_up(self, most: int) -> None:
-        """Start children before there is anything to ask them: they load their libraries while the caller goes on.
+        """Start children ahead of requests: they load their libraries while the caller goes on.
 
         Args:
             most: how many files there are at most, if that is known.
@@ -123,7 +124,8 @@ class WorkerPool:
             margin_samples: samples of it that lie before the window's start.
 
         Returns:
-            A future of the windows that are not silent: none of a silent track. It may fail with a `FileError`.
+            A future of the windows that are not silent: none of a silent track. It may fail with a
+                `FileError`.
         """
         request = {
             "op": "decode",
@@ -146,7 +148,7 @@ class WorkerPool:
         length_s: float | None = None,
         stage: int | None = None,
     ) -> Future[Frames]:
-        """Decode the windows of a track in which anything happens, and give what a model's front ends make of them.
+        """Decode a track's windows in which anything happens, and return what its front ends give.
 
         Args:
             path: the file.
@@ -156,8 +158,8 @@ class WorkerPool:
             stage: only those windows that `windows.stage_of` chooses; None for all.
 
         Returns:
-            A future of the frames: none of a track that is silent or nothing but steady noise. It may fail with a
-            `FileError`.
+            A future of the frames: none of a track that is silent or nothing but steady noise. It
+            may fail with a `FileError`.
         """
         main = ears[0].front_end
         request = {
@@ -181,8 +183,10 @@ class WorkerPool:
 
         Args:
             path: the file.
-            ears: of the model; the first one sets the windows, and its bands are those of the picture.
-            columns: the most columns of the picture; it has more than half as many, unless the track has fewer frames.
+            ears: of the model; the first one sets the windows, and its bands are those of the
+                picture.
+            columns: the most columns of the picture; it has more than half as many, unless the
+                track has fewer frames.
             fourier: picture the frequencies of the Fourier transform instead of the bands.
 
         Returns:
@@ -227,7 +231,8 @@ class WorkerPool:
             options: how to write.
 
         Returns:
-            A future that may fail with a `FileError`; after a `WorkerError` the file is as it was or fully written.
+            A future that may fail with a `FileError`; after a `WorkerError` the file is as it was
+            or fully written.
         """
         path = track.path.absolute()
         request = {
@@ -315,7 +320,8 @@ class WorkerPool:
         """End the children.
 
         Args:
-            finish: let everything that was asked for be done; else only writes in progress are waited for.
+            finish: let everything that was asked for be done; else only writes in progress are
+                waited for.
         """
         if not finish:
             with self._changed:

@@ -1,17 +1,21 @@
-"""What parent and child say to each other: frames of JSON with raw samples behind it, over two pipes.
+"""What parent and child exchange: frames of JSON, followed by raw samples, over two pipes.
 
-A front end travels with its filter bank, as data, so that a child needs neither librosa nor the models folder.
+A front end travels with its filter bank, as data, so that a child needs neither librosa nor the
+models folder.
 
-A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (8), the header (JSON, ASCII), the body.
+A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (8), the header
+(JSON, ASCII), the body.
 
     parent → child   {"id", "op", …}
-    child → parent   {"begun": id}                        the file is about to be opened
-    child → parent   {"id", "retire", "result": …}        + samples, for `decode`; frames, for `hear`, `trace`
+    child → parent   {"begun": id}                    the file is about to be opened
+    child → parent   {"id", "retire", "result": …}    + samples, for `decode`; frames, for `hear`
+                                                        and `trace`
     child → parent   {"id", "retire", "error": {…}}
 
-The reader of a frame gives the bounds of both lengths. The parent checks every value of an answer (`strict.read`), and
-raises `ProtocolError` if one is wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of
-their bytes; odd bytes in other texts survive as JSON's escaped surrogates.
+The reader of a frame gives the bounds of both lengths. The parent checks every value of an answer
+(`strict.read`), and raises `ProtocolError` if one is wrong. The child trusts its parent, and never
+loads pydantic. Paths travel as base64 of their bytes; odd bytes in other texts survive as JSON's
+escaped surrogates.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class ProtocolError(Exception):
-    """The other side does not speak this protocol: it was taken over, or something wrote into its pipe."""
+    """The other side does not speak this protocol: it was taken over, or its pipe was misused."""
 
 
 class Readable(Protocol):

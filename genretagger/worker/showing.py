@@ -1,6 +1,7 @@
 """The pool of the page: what a file looks like, its cover, and its sound as a browser can play it.
 
-As everything that touches untrusted bytes, it happens in a child process within limits; `shown.py` is that end.
+As everything that touches untrusted bytes, it happens in a child process within limits; `shown.py`
+is that end.
 """
 
 from __future__ import annotations

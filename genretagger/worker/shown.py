@@ -1,4 +1,4 @@
-"""In the child process: what a file looks like, its cover, and its sound as a browser can play it."""
+"""In the child process: a file's year and codec, its cover, and its sound for a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why something was decided, written or handled is a cause with figures, beside the sentence that was told.
+"""A cause with figures stands beside the sentence that says why something was decided or written.
 
 A migration is history: it names plain types and columns and imports nothing of genretagger.
 """
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove the columns; an earlier version would take a key without its words for a file that was not refused."""
+    """Remove the columns; older versions would take a key without words for an allowed file."""
     tracks = sa.table("tracks", sa.column("handled", sa.Text), sa.column("handled_as", sa.Text))
     refused = ("too_short", "unfinished", "container", "hard_linked", "outside", "not_writable", "not_permitted")
     op.execute(sa.update(tracks).where(tracks.c.handled_as.in_(refused)).values(handled=None))

@@ -1,4 +1,4 @@
-"""Adds what `archive` hands out, how fast its stages are, and indices for long queues and many failures.
+"""Adds the units of `archive`, the speed of its stages, and indices for long queues and failures.
 
 A migration is history: it names plain types and columns and imports nothing from genretagger.
 """

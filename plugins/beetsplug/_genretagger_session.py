@@ -184,7 +184,7 @@ class Session:
 
 
 def albums_of(items: Sequence[Item]) -> list[list[Path]]:
-    """The files of each album by one artist that some items belong to, which are decided together."""
+    """The files of each one-artist album that some items belong to; they are decided together."""
     from genretagger.beets.genres import is_by_one_artist
 
     albums = {item.album_id: item.get_album() for item in items if item.album_id}

@@ -98,7 +98,7 @@ def child_process(settings: Settings, _paths: Sequence[Path]) -> Iterator[Findin
 
 @contextlib.contextmanager
 def _sample() -> Iterator[Path]:
-    """Four seconds of a tone, in memory if the system can: there may be no place for temporary files."""
+    """Four seconds of a tone, in memory if possible: there may be no room for temporary files."""
     tone = array.array("h", (int(8000 * math.sin(step / 4)) for step in range(_RATE_HZ * 4)))
     with contextlib.ExitStack() as cleaning:
         if hasattr(os, "memfd_create"):

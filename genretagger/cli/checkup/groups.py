@@ -1,4 +1,4 @@
-"""Which checks there are, and how they are run: each group apart, so that none can stop the others."""
+"""The list of checks, and how they run: each group apart, so that none can stop the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAST = "listening"
 """Waits for the others, as it takes the time."""
 
 TIME_LIMIT_S = 20.0
-"""What takes longer hangs: a folder of a server that is gone, a driver. On a sound machine all take 3 s together."""
+"""A check that takes longer hangs (a dead server, a driver). All take 3 s on a sound machine."""
 
 
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:

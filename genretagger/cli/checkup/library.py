@@ -19,7 +19,7 @@ from genretagger.files.system import mounted_read_only
 from genretagger.text import plural
 
 FILES_LOOKED_AT = 20_000
-"""Names are counted to the end, files are asked for their rights only so far: a stat on a network takes 1 ms."""
+"""All files are counted; only these are checked for rights: a network `stat` takes 1 ms."""
 
 LIMITS = Path("/proc/sys/fs/inotify")
 _FEW_INSTANCES = 16

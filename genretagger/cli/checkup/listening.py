@@ -1,4 +1,4 @@
-"""Checks of what listens: the model, ONNX Runtime's providers, and whether the one runs on the other."""
+"""Checks of the model, of ONNX Runtime's providers, and of whether the model runs on them."""
 
 from __future__ import annotations
 

@@ -42,13 +42,13 @@ REQUIRED: Mapping[str, str] = MappingProxyType(
         "watchdog": "7.1",
     }
 )
-"""Least versions, as pyproject.toml has them (a test compares), for a checkout that was never installed."""
+"""Least versions, as in pyproject.toml (a test compares), for a checkout that is not installed."""
 
 _PYTHON = (3, 11)
 
 
 def settings_or_defaults() -> Settings:
-    """The configuration; where it is broken, the defaults, with the places that can still be made out."""
+    """The configuration; if it is broken, the defaults, with the places that can still be read."""
     try:
         return load()
     except ConfigError:

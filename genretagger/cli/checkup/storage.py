@@ -60,7 +60,7 @@ def may_write(folder: Path) -> bool:
 
 
 def database(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
-    """Does the database open, is it whole, does each row hold what it may, and was all finished that was begun?"""
+    """Check that the database opens, is whole, holds valid rows, and has no unfinished write."""
     from genretagger.database.place import what_is_lost
     from genretagger.database.store import Store
     from genretagger.database.upgrade import SCHEMA_REVISION

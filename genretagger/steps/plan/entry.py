@@ -1,7 +1,7 @@
 """An entry of a plan: what shall become of one file, and the checks of what somebody wrote into it.
 
-`after` is what will be written and is there to be edited. Everything else tells which file, in which state, was meant.
-What is read is bounded and checked, as anybody may have written it.
+`after` is what will be written and is there to be edited. Everything else tells which file, in
+which state, was meant. What is read is bounded and checked, as anybody may have written it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from genretagger.types import Decision, GenreField, Json, Stamp, Track
 
 MOST_ENTRIES = 5_000_000
 MOST_ADDED = 50
-"""How many genres a plan may add to a file; `max_genres` is at most 20, and each may bring its parents."""
+"""How many genres a plan may add to a file: `max_genres` is at most 20, each with parents."""
 
 _MOST_TEXT = 100_000
 
@@ -143,7 +143,7 @@ def from_json(value: Json) -> Planned:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """An entry as it stands in a file, in which every field must be there; `Planned` says what they mean."""
+    """An entry as it stands in a file; all fields must be there. `Planned` explains them."""
 
     path: str
     root: str
@@ -189,7 +189,7 @@ def _path(value: str, name: str) -> Path:
 
 
 def checked(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
-    """Check the genres that a file shall have. Those that it has already are its owner's, and may be anything.
+    """Check the genres that a file shall get. Those that it has are its owner's: anything goes.
 
     Raises:
         LineError: one of them cannot be the name of a genre.

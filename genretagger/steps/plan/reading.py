@@ -25,7 +25,8 @@ def read(file: BinaryIO, name: Path) -> Iterator[Planned]:
         name: what to call it in errors.
 
     Raises:
-        PlanError: this is no plan, or one of another version, or a line of it cannot be used; with its number.
+        PlanError: this is no plan, or one of another version, or a line of it cannot be used; with
+            its number.
     """
     text = decoded(file, errors="surrogateescape")  # so that the line of a wrong byte can be named
     try:

@@ -3,10 +3,11 @@ r"""A plan as a table for a spreadsheet: tab-separated UTF-8, one file a row.
     path	genres	before	score	reason	genretagger_plan_1
     /music/a.mp3	Techno; House		0.93	techno 0.71	eyJwYXRoIjog…
 
-The column `genres` is there to be edited, with `; ` between several genres; rows may be deleted and sorted. The last
-column is what `apply` needs to know: it tells which file, in which state, was meant, in letters that no spreadsheet
-changes. A path is shown as everywhere (`\xff` for a byte that is no UTF-8, `\u202e` for a mark that turns text around),
-so nothing in the table looks like what it is not.
+The column `genres` is there to be edited, with `; ` between several genres; rows may be deleted and
+sorted. The last column is what `apply` needs to know: it tells which file, in which state, was
+meant, in letters that no spreadsheet changes. A path is shown as everywhere (`\xff` for a byte that
+is no UTF-8, `\u202e` for a mark that turns text around), so nothing in the table looks like what it
+is not.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _JOINED = "; "
 
 
 def header() -> bytes:
-    """Give the first line of a new plan, with the byte order mark by which spreadsheets know UTF-8."""
+    """Give the first line of a new plan, with the byte order mark that shows spreadsheets UTF-8."""
     return b"\xef\xbb\xbf" + _line((*_SHOWN, f"{_MARK}{VERSION}"))
 
 

@@ -1,12 +1,15 @@
-"""Changes windows in ways that leave the genre as it is, so that the network learns the genre and not the recording.
+"""Changes windows without changing the genre: the network learns the genre, not the recording.
 
 All of it happens to the power of the bands, before the logarithm is taken again:
 
 - *gain*: a quiet master and a loud one are the same music;
-- *mixup*: two windows are added, and so are their genres: sounds add up, and so may what is said of them;
-- *band limits*: the highest bands are cut off as by a low bit rate, and the lowest as by a small speaker. Otherwise the
-  network would learn that everything from one shop, and so perhaps everything of one genre, ends at 5 kHz;
-- *masks*: some frames and some bands are silenced (SpecAugment), so that no single note or band decides.
+- *mixup*: two windows are added, and so are their genres: sounds add up, and so may what is said of
+  them;
+- *band limits*: the highest bands are cut off as by a low bit rate, and the lowest as by a small
+  speaker. Otherwise the network would learn that everything from one shop, and so perhaps
+  everything of one genre, ends at 5 kHz;
+- *masks*: some frames and some bands are silenced (SpecAugment), so that no single note or band
+  decides.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A compact network that starts from nothing: four convolutions, each followed by a smaller picture.
+"""A compact network trained from nothing: four convolutions, each then halves the picture.
 
     mel picture → normalize → [convolution, batch norm, ReLU, half the size] x 3 → convolution …
                 → mean and maximum over all places → dropout → one number for each genre
 
-17 million multiply-adds a window, a thirtieth of musicnn without its dead filters. 100,000 weights are few enough
-for some hundred tracks. (The usual networks for images have 5 million and more, and expect
-large colour pictures.)
+17 million multiply-adds a window, a thirtieth of musicnn without its dead filters. 100,000 weights
+are few enough for some hundred tracks. (The usual networks for images have 5 million and more, and
+expect large colour pictures.)
 """
 
 from __future__ import annotations
@@ -68,15 +68,17 @@ class Compact(nn.Module):
         return [{"params": list(self.parameters()), "lr": rate}]
 
     def to_onnx(self, slope: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> bytes:
-        """The network as an ONNX file, with the input `mel` and the output `odds`, batch norms folded.
+        """The network as an ONNX file: input `mel`, output `odds`, batch norms folded.
 
         Args:
-            slope, shift: (genres,) the calibration: the output is the log-odds times `slope` plus `shift`.
+            slope, shift: (genres,) the calibration: the output is the log-odds times `slope` plus
+                `shift`.
         """
         graph = Graph()
         scale, offset = _line(self.normalize)
         value = graph.add("Unsqueeze", "mel", graph.constant(np.array([1])))
-        # not folded: the first convolution pads with zeros, which stand for the mean and not for silence
+        # not folded: the first convolution pads with zeros, which stand for the mean and not for
+        # silence
         value = graph.add("Add", graph.add("Mul", value, graph.constant(scale)), graph.constant(offset))
         for place, (convolve, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             scale, offset = _line(norm)

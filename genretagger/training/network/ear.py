@@ -1,12 +1,13 @@
 """The default model's first ear, musicnn, as PyTorch modules with the published weights.
 
-The weights are taken from the installed ONNX file, node by node, so that both give the same (to rounding), and what is
-trained here can be written back in the same form. Dead filters are left out, as they are there.
+The weights are taken from the installed ONNX file, node by node, so that both give the same (to
+rounding), and what is trained here can be written back in the same form. Dead filters are left out,
+as they are there.
 
-musicnn first compares the picture with its filters; that part stays as it was published. It holds nine tenths of the
-work and needs more music than anybody owns to be learned. What comes after it is trained: the convolutions over time,
-the dense layer, and a new last layer for the owner's genres. So the trained model shares the front with the ear that it
-came from, and costs a tenth more.
+musicnn first compares the picture with its filters; that part stays as it was published. It holds
+nine tenths of the work and needs more music than anybody owns to be learned. What comes after it is
+trained: the convolutions over time, the dense layer, and a new last layer for the owner's genres.
+So the trained model shares the front with the ear that it came from, and costs a tenth more.
 
 Contents: `Ear`, `first_ear`.
 """
@@ -104,7 +105,8 @@ class Ear(nn.Module):
         """The trained part as nodes and constants, and the name of the log-odds.
 
         Args:
-            slope, shift: (genres,) the calibration: the output is the log-odds times `slope` plus `shift`.
+            slope, shift: (genres,) the calibration: the output is the log-odds times `slope` plus
+                `shift`.
             prefix: of all that is new.
             shared: of the values that the graph has already, such as those of the front.
         """
@@ -197,7 +199,7 @@ def _array(parameter: torch.Tensor) -> npt.NDArray[np.float32]:
 
 
 def _after_the_front(nodes: Sequence[_Node], constants: Mapping[str, npt.NDArray[Any]]) -> set[str]:
-    """The values that depend on a convolution over time alone: musicnn's front looks at pictures, these do not."""
+    """Values that depend on a convolution over time only, as none in musicnn's front does."""
     found: set[str] = set()
     for node in nodes:
         over_time = node.kind == "Conv" and constants[node.inputs[1]].ndim == 3
@@ -298,4 +300,4 @@ _KINDS: Mapping[str, Callable[..., Any]] = {
     "Transpose": lambda node, value: value.permute(*node.attributes["perm"]),
     "Unsqueeze": _unsqueeze,
 }
-"""What the graphs of musicnn consist of; Gemm with its plain attributes, as `model.graph` writes it."""
+"""What musicnn's graphs consist of; Gemm with plain attributes, as `model.graph` writes it."""

@@ -1,13 +1,15 @@
-"""A network of the owner's: trained without each fifth of the artists and judged by it, then trained on all of them.
+"""The owner's network: each fifth of the artists tests one trained without it; one learns from all.
 
-    course → a run for each fold (learn, choose the epoch, be tested) → a run on all tracks → calibration → ONNX, card
+    course → a run for each fold (learn, choose the epoch, be tested) → a run on all tracks
+           → calibration → ONNX, card
 
-A run for a fold learns from three fifths. Another fifth chooses the epoch, and the one that is held out says how good
-the network is; it is met only once. The last run learns from everything for as many epochs as were best on average. A
-library of more than `FEW` tracks is judged by one fifth alone: that are hundreds of tracks, and a third of the time.
+A run for a fold learns from three fifths. Another fifth chooses the epoch, and the one that is held
+out says how good the network is; it is met only once. The last run learns from everything for as
+many epochs as were best on average. A library of more than `FEW` tracks is judged by one fifth
+alone: that are hundreds of tracks, and a third of the time.
 
-"None of these" comes from the backbone, which stays in the model: its music test and its distance from what was learned
-from hold for a network as they do for a regression; see `vocabulary.learned`.
+"None of these" comes from the backbone, which stays in the model: its music test and its distance
+from what was learned from hold for a network as they do for a regression; see `vocabulary.learned`.
 
 Contents: `learn`, `Way`, `plan_of`, `key_of`, `NothingLearnedError`.
 """
@@ -323,7 +325,7 @@ class _School:
         )
 
     def _final(self, state: State) -> tuple[Any, Best]:
-        """The network to install: the one that learned from everything, or the best of the others."""
+        """The network to install: the one that learned from all tracks, or else the best other."""
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
         else:

@@ -1,7 +1,7 @@
-"""One run: a network learns from some tracks, and after each epoch is tried on tracks of artists that it does not know.
+"""One run: a network learns from some tracks, and each epoch is tried on artists new to it.
 
-Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So an epoch that begins
-again after a kill is the same epoch.
+Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So
+an epoch that begins again after a kill is the same epoch.
 
 Contents: `Lesson`, `Plan`, `run`, `odds_of`.
 """
@@ -200,7 +200,7 @@ def _rate(done: float) -> float:
 
 
 def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Mixed precision, on a GPU only: a CPU is no faster with it. bfloat16 needs no scaling of the loss."""
+    """Mixed precision, on a GPU only: it does not help a CPU. bfloat16 needs no loss scaling."""
     half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.autocast("cuda", torch.bfloat16) if half else contextlib.nullcontext()
 
@@ -234,7 +234,7 @@ class _Sampler:
 
 
 def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> npt.NDArray[np.float64]:
-    """The log-odds of tracks, the mean over their windows: (rows, genres); 0 for a track without a window."""
+    """Log-odds of tracks, averaged over their windows: (rows, genres); 0 for a track without."""
     network.eval()
     tracks = np.flatnonzero(rows)
     places = lesson.places[tracks]
@@ -251,7 +251,7 @@ def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> 
 
 
 def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
-    """The mean, over the genres that some and not all tracks have, of the area under precision by recall."""
+    """Mean area under precision by recall, over the genres that some but not all tracks have."""
     found = []
     for said, own in zip(odds.T, truth.T, strict=True):
         if own.any():

@@ -23,7 +23,7 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(slots=True)
 class Best:
-    """The best network of a run so far: its weights, its score on tracks that it did not learn from, and when."""
+    """The best network of a run so far: weights, score on tracks it did not learn from, epoch."""
 
     weights: Weights
     score: float
@@ -55,7 +55,8 @@ class Ended:
     Attributes:
         best: its network.
         epochs: how many it learned for.
-        odds: (tracks, genres) of the tracks of the fold that it was tested on, and of those that chose the epoch.
+        odds: (tracks, genres) of the tracks of the fold that it was tested on, and of those that
+            chose the epoch.
     """
 
     best: Best

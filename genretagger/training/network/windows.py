@@ -1,7 +1,7 @@
-"""The windows of all tracks in one file on the disk, as float16: a library takes more memory than a machine has.
+"""The windows of all tracks in one file on disk, as float16: a library would fill the memory.
 
-A window of musicnn's front end takes 36 kB. If all windows together would be larger than the bound, each track gets
-fewer of them. The file is a cache: it is removed when the training has ended.
+A window of musicnn's front end takes 36 kB. If all windows together would be larger than the bound,
+each track gets fewer of them. The file is a cache: it is removed when the training has ended.
 
 Contents: `WindowFile`, `count_each`, `key_of`, `clear`.
 """
@@ -83,7 +83,7 @@ class WindowFile:
 
     @classmethod
     def found(cls, folder: Path, shape: Sequence[int], key: str) -> Self | None:
-        """The file of a training that was cut off, if it is complete and of the same key; else None."""
+        """The file of an interrupted training, if it is complete and of the same key; else None."""
         import numpy as np
 
         try:
@@ -140,7 +140,7 @@ class WindowFile:
             raise ConfigError(cause, path=self._folder, hint="Free some space") from error
 
     def places(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The first window of each track, and the one after its last: (tracks, 2); equal if there is none."""
+        """The first window of each track and the end of its last: (tracks, 2); equal if none."""
         import numpy as np
 
         return np.array([self._places.get(name, (0, 0)) for name in names], np.int64).reshape(-1, 2)
