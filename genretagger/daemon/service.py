@@ -61,8 +61,11 @@ _LONGEST_LOOK_S = 1800.0
 """The database or a scan hangs if it takes longer."""
 
 _SWITCH_S = 0.0005
-"""How long a thread of Python keeps the others waiting. With its usual 5 ms, the threads that read the events of a large
-rename held up each of the hundred short steps of an answer: 0.9 s in all."""
+"""How long a thread of Python keeps the others waiting.
+
+With its usual 5 ms, the threads that read the events of a large rename held up each of the hundred
+short steps of an answer: 0.9 s in all.
+"""
 
 _DIED = object()
 """The message that a thread died of an exception."""
