@@ -84,7 +84,9 @@ def _one(store: Store, dice: np.random.Generator, path: Path, number: int, model
     reason = because(Cause.CHOSEN, genres=[["Rock", 0.612, grounds]])
     store.tracks.save(track)
     store.analyses.save(track.payload_hash, model, "spread-16.1", heard(dice), seconds=0.5)
-    decision = Decision(("Rock",), {name: round(float(score), 4) for name, score in scores.items() if score >= LEAST_SCORE}, reason)
+    decision = Decision(
+        ("Rock",), {name: round(float(score), 4) for name, score in scores.items() if score >= LEAST_SCORE}, reason
+    )
     store.decisions.save(track.payload_hash, model, "spread-16.1", decision, settings="d" * 64)
     write = store.writes.begin(run, path, track.payload_hash, empty, genres, model=NAME, reason=reason)
     store.writes.finish(write, WriteState.DONE, after=genres, stamp=track.stamp)

@@ -54,7 +54,7 @@ def test_what_is_kept_is_kept_again_as_it_is() -> None:
     """What is stored is what was decided on, however often it is read and written."""
     dice = np.random.default_rng(8)
     heard = (10 ** dice.uniform(-7, 0, (16, 100))).astype(np.float32)
-    said = dice.standard_normal(150).astype(np.float32) * np.repeat(np.float32([1, 100, 0.01]), 50)
+    said = dice.standard_normal(150).astype(np.float32) * np.repeat(np.array([1, 100, 0.01], np.float32), 50)
     values, embedding = kept(heard, said)
     assert np.abs(values.astype(np.float32) - heard).max() < 0.005
     assert (np.abs(values.astype(np.float32) - heard) <= np.maximum(heard / 128, 2.0**-16)).all()
