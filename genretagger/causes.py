@@ -25,7 +25,7 @@ class Cause(StrEnum):
     NO_GENRES_IN_MODEL = "no_genres_in_model"
     NOTHING_HEARD = "nothing_heard"
 
-    # whose the genres are
+    # who owns the genres
     HAS_GENRE = "has_genre"
     HAS_THESE = "has_these"
     UNDONE = "undone"

@@ -4,7 +4,7 @@ Third-party errors are translated into these at the boundary of each room, `from
 Everything that is expected to happen to a user is a `GenretaggerError`; anything else that surfaces
 is a bug.
 
-`exit_code` is what the command line ends with: 1 where a file failed, 2 for wrong use or
+`exit_code` is what the command line ends with: 1 if a file failed, 2 for wrong use or
 configuration. `retry` tells whether the same file may succeed later without having changed (a full
 disk may be emptied; a damaged file stays damaged).
 
@@ -123,7 +123,7 @@ class TagError(FileError):
 
 
 class WriteRefusedError(FileError):
-    """The write would have endangered the file, so the original was left as it is."""
+    """The write would have endangered the file, so the original was left unchanged."""
 
     why: ClassVar[Cause] = Cause.WRITE_REFUSED
 
@@ -158,8 +158,8 @@ class SystemFaultError(AccessError):
     """The system failed, as for any other file: a full, read-only or failing disk, no memory.
 
     It says nothing about the file, so nobody stores it with the file or counts it as one of the
-    file's attempts. Two warnings for whoever waits until it is over: an input/output error may come
-    from one bad sector, so other files should go on; and a disk can be away for days.
+    file's attempts. Two warnings for code that waits until it is over: an input/output error may
+    come from one bad sector, so other files should go on; and a disk can be away for days.
     """
 
     why: ClassVar[Cause] = Cause.SYSTEM_FAULT

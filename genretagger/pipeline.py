@@ -57,13 +57,13 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 Progress = Callable[[str, int, int | None], None]
-"""Is told what is being done, how much of it is done, and of how much."""
+"""Called with the current stage, how much of it is done, and of how much."""
 
 
 class Pipeline(Rewriting):
     """All stages, ready for use; made by `open_pipeline`.
 
-    A front end that writes by rules of its own uses `by_request`; see `genretagger.beets`.
+    A front end that writes by its own rules uses `by_request`; see `genretagger.beets`.
 
     Args:
         settings: how to listen, decide and write.
@@ -165,11 +165,11 @@ class Pipeline(Rewriting):
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
     ) -> Iterator[Heard | FileError]:
-        """Learn all about tracks without changing any: listen where nobody has, and write nothing.
+        """Learn all about tracks without changing any: listen if nobody has, and write nothing.
 
         Args:
             files: what to listen to.
-            worth: told a track that nobody listened to yet; says whether to.
+            worth: called with a track that nobody listened to yet; returns whether to.
             stop: when done, the iteration ends soon.
 
         Yields:
@@ -225,7 +225,7 @@ class Pipeline(Rewriting):
         yield from found
 
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
-        """Take one file to where it waits for the others of its album; a failure is recorded."""
+        """Take one file up to the wait for the rest of its album; record a failure."""
         started = time.monotonic()
         end = yield from safely(file.path, partial(self._begin, file, run), self._failing(file, run))
         seconds = time.monotonic() - started
@@ -318,7 +318,7 @@ class Pipeline(Rewriting):
         """Record why a file, or a folder, could not be handled.
 
         Args:
-            path: the file or folder; a folder is no track, so its failure is told and not kept.
+            path: the file or folder; a folder is no track, so its failure is reported and not kept.
             error: what happened.
             run: the run that met it.
             stamp: what `stat` said before the attempt: a file that was completed since is another
@@ -388,7 +388,7 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
         create: make the database, if there is none.
 
     Raises:
-        GenretaggerError: the database cannot be had.
+        GenretaggerError: the database cannot be opened.
     """
     with (
         Store.open(settings.database, create=create, libraries=settings.libraries) as store,
@@ -417,11 +417,11 @@ def open_pipeline(
     Args:
         settings: from `config.load`.
         workers: the child processes, if the caller has started and will close them.
-        notice: is told what a person should know.
-        progress: is told how far the model's installation is.
+        notice: called with what a person should know.
+        progress: called with the progress of the model's installation.
 
     Raises:
-        GenretaggerError: the database or the model cannot be had.
+        GenretaggerError: the database or the model cannot be opened.
     """
     with ExitStack() as stack:
         model = _installed(settings, notice, progress)

@@ -56,7 +56,7 @@ def read(kind: Callable[..., T], value: Json, *, exact: bool = False) -> T:
         exact: refuse unknown fields, and missing ones even if they have a default.
 
     Raises:
-        UnfitError: the value is not of this type. Only the first fault is told.
+        UnfitError: the value is not of this type. Only the first fault is reported.
     """
     from pydantic import ValidationError
 

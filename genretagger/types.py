@@ -1,7 +1,7 @@
 """The nouns: frozen values that the rooms pass to each other.
 
 Times end in `_s` (seconds) or `_ns` (nanoseconds), rates in `_hz`. Arrays give their shape and
-type. A path is a `pathlib.Path` whose odd bytes are kept by Python's surrogate escapes;
+type. A path is a `pathlib.Path`; Python's surrogate escapes keep its odd bytes;
 `os.fsencode` gives them back.
 """
 
@@ -54,8 +54,8 @@ class GenreField:
     """The genre as it lies in a file.
 
     Attributes:
-        values: the genres, one by one, as a reader sees them; empty where there is none.
-        raw: the field exactly as stored, as JSON, enough to put it back; None where the file has no
+        values: the genres, one by one, as a reader sees them; empty if there is none.
+        raw: the field exactly as stored, as JSON, enough to put it back; None if the file has no
             such field.
         form: the kind of tag, for people: "ID3v2.4", "Vorbis comment", "MP4 atom" …
     """
@@ -82,8 +82,8 @@ class Track:
     Attributes:
         path: where it lies.
         stamp: what `stat` said when the rest was read.
-        kind: the container, told by its content: "mp3", "flac", "ogg", "opus", "mp4" …
-        duration_s: length as the container declares it; None where it does not.
+        kind: the container, judged by its content: "mp3", "flac", "ogg", "opus", "mp4" …
+        duration_s: length as the container declares it; None if it does not.
         payload_hash: hex digest of the audio bytes without the tags: the track's identity across
             renames.
         genres: the genre field.
@@ -229,7 +229,7 @@ class Heard:
     Attributes:
         track: the file as it is.
         credits: who plays, and on which album.
-        activations: what the model said; None where it said nothing.
+        activations: what the model said; None if it said nothing.
         decision: the genres that follow from that.
         ours: genres in the file that genretagger chose, and nobody confirmed.
     """
@@ -246,7 +246,7 @@ class Decision:
     """The genres chosen for a track.
 
     Attributes:
-        genres: chosen names, best first; empty where none is confident enough.
+        genres: chosen names, best first; empty if none is confident enough.
         scores: the genres with a calibrated score of 0.001 or more, up to 1, best first.
         reason: why; `sentences` puts it into words.
     """
@@ -304,7 +304,7 @@ class Outcome:
         status: how it ended.
         genres_before: the genres that it had.
         genres: the genres that it has now, or would have after a run that is not dry.
-        scores: every genre of the vocabulary with its score; empty where nobody listened.
+        scores: every genre of the vocabulary with its score; empty if nobody listened.
         reason: why it ended so; `sentences` puts it into words.
         model: name of the model.
         seconds: time spent on it.

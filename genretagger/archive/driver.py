@@ -45,7 +45,7 @@ _TRACKS_A_BATCH = {False: 8, True: 64}
 """Tracks that a copy of the model hears at once, on a CPU and on a GPU."""
 
 _VAIN_PASSES = 5
-"""After so many passes in which no unit was done, what stops them is told."""
+"""After so many passes without a finished unit, the driver reports what stops them."""
 
 _WAIT_S = 1.0
 
@@ -93,8 +93,8 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
 
     Args:
         plan: what to do.
-        notice: is told what a person should know.
-        progress: is told whenever units are done.
+        notice: called with what a person should know.
+        progress: called whenever units are done.
 
     Raises:
         GenretaggerError: the database, the model or Ray cannot be used, or another run with other
@@ -198,7 +198,7 @@ def _cluster(plan: Plan, notice: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def _kept_alive(settings: Settings, owner: str) -> Iterator[None]:
-    """Renew the leases of a run's units in a thread of its own."""
+    """Renew the leases of a run's units in its own thread."""
     over = threading.Event()
 
     def renew() -> None:

@@ -27,7 +27,7 @@ def units(
         root: absolute; a write must not leave it.
         ignore: patterns of what is left out; see `discover.is_ignored`.
         folders: names of folders that are left out.
-        failed: is told of what cannot be read.
+        failed: called with what cannot be read.
     """
 
     def tell(error: OSError, is_folder: bool) -> None:

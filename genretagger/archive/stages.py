@@ -55,7 +55,7 @@ class Order:
 
     Attributes:
         settings: as `Settings.model_dump` gives them.
-        owner: whose the claims are.
+        owner: the owner of the claims.
         rules: the digest that units are claimed by.
         roots: the folders, as they are stored: relative to their library.
         run_id: the run that the writes belong to.
@@ -86,7 +86,7 @@ class Order:
 
 
 class Stage:
-    """What the stages share: a pipeline of their own.
+    """What the stages share: their own pipeline.
 
     Args:
         order: from the driver.

@@ -3,7 +3,7 @@
 A track's frames are centred: frame k looks at n_fft samples around sample k · hop_length, and
 before its start and after its end a track is silent. A window is cut so that it gives exactly the
 frames that the whole track would give there: its samples begin `margin_samples` before the centre
-of its first frame and end as much after that of its last. Whoever decodes supplies that margin,
+of its first frame and end as much after that of its last. The decoder supplies that margin,
 with zeros where the track has none.
 
 This runs in the child processes, beside the decoding, and needs numpy and nothing more. A front end
@@ -118,7 +118,7 @@ class FilterBank:
 
 
 _FRAMES_AT_ONCE = 4096
-"""Frames whose spectrum is in memory at once: 4 MB, whatever the length of the track."""
+"""Frames with their spectrum in memory at once: 4 MB, whatever the length of the track."""
 
 
 def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> FloatArray:

@@ -84,7 +84,7 @@ class WayBack:
         field: what to write.
         step: the write that it takes back.
         marks: whether that write then counts as undone; not if it was made to another copy, which
-            stays as it is.
+            stays unchanged.
     """
 
     field: GenreField | tuple[str, ...]

@@ -123,7 +123,7 @@ def _summarise(plan: Iterable[Planned]) -> int:
         else:
             changes["lose theirs" if not after else "get other genres" if before else "get their first genre"] += 1
         changes["as edited by you"] += planned.edited
-        had, gets = dict.fromkeys(before), dict.fromkeys(after)  # in order: the same plan is told in the same words
+        had, gets = dict.fromkeys(before), dict.fromkeys(after)  # in order: equal plans give equal output
         added.update(name for name in gets if name not in had)
         removed.update(name for name in had if name not in gets)
     edited = changes.pop("as edited by you", 0)

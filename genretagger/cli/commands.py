@@ -80,7 +80,7 @@ class Loaded(MutableMapping[str, Any]):
 
 
 class LoadedWhenNeeded(Commands):
-    """A group of commands whose modules are imported when they are needed.
+    """A group of commands; each module is imported when it is needed.
 
     A subclass names them.
     """

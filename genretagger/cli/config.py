@@ -115,7 +115,7 @@ def change(option: str, value: str) -> Path:
     """Set one option in the configuration file and keep everything else, including comments.
 
     Returns:
-        The file, which is made where there is none.
+        The file, which is made if there is none.
 
     Raises:
         ConfigError: the file is no TOML, or cannot be read.

@@ -23,7 +23,7 @@ _SCORES_SHOWN = 5
 _BAR_WIDTH = 20
 _TIME_WIDTH = 60
 _SEEN = 0.05
-"""A genre whose score stays below this everywhere gets no row over time."""
+"""A genre gets no row over time if its score is always below this."""
 _NONE = "(none)"
 
 

@@ -37,8 +37,8 @@ def doctor(
 ) -> None:
     """Look for what is wrong with the set-up, and say how to fix it.
 
-    Nothing is written, made or downloaded, but for --restore, and --adopt with --yes. Exit status 1
-    if something is broken; warnings alone are 0.
+    Nothing is written, made or downloaded, except with --restore, or --adopt and --yes. Exit status
+    1 if something is broken; warnings alone are 0.
     """
     if restore or adopt:
         if restore and adopt:

@@ -22,7 +22,7 @@ _INCHES, _DPI = (10.0, 6.4), 100
 _LINES = 5
 """Genres that get a line."""
 _LEAST_SEEN = 0.02
-"""A genre whose score never rises above this gets no line."""
+"""A genre gets no line if its score is never above this."""
 _HERTZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 _PLAIN_HERTZ = range(0, 9000, 1000)
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
@@ -42,7 +42,7 @@ _PALETTE = {
     Theme.LIGHT: ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f6000"),
     Theme.DARK: ("#56b4e9", "#ff9e4a", "#2ecc9b", "#f0a6cf", "#f0e442"),
 }
-"""Told apart by people who do not see all colours (after Okabe and Ito)."""
+"""Colours that colour-blind people can tell apart (after Okabe and Ito)."""
 
 
 def see_matplotlib() -> None:

@@ -60,7 +60,7 @@ def evaluate(
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how right a model is, on music whose genres are known. No music file is changed.
+    """Say how right a model is, on music with known genres. No music file is changed.
 
     Genres that the model cannot hear are named, and left out of the figures. Genres that
     genretagger itself wrote count for nothing.

@@ -95,7 +95,7 @@ def export(
 ) -> None:
     """Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).
 
-    A track's genres are those in its file; where it has none, those that were decided for it.
+    A track's genres are those in its file; if it has none, those that were decided for it.
     """
     from genretagger.config import load
     from genretagger.database.store import Store

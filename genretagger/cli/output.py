@@ -173,7 +173,7 @@ class Bar:
                 self._progress.start()
 
     def update(self, description: str, done: int, total: int | None, note: str = "") -> None:
-        """Show where the work stands.
+        """Show the progress of the work.
 
         Args:
             description: what is being done, such as the name of a file.
@@ -195,7 +195,7 @@ class Bar:
             )
 
     def notice(self, text: str) -> None:
-        """Print a line for people on standard error, above the bar where there is one."""
+        """Print a line for people on standard error, above the bar if there is one."""
         line = f"genretagger: {printable(text)}"
         if self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

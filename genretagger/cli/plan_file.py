@@ -54,7 +54,7 @@ class PlanFile:
 
 @contextmanager
 def plan_file(path: Path, files: Sequence[Found]) -> Iterator[PlanFile]:
-    """Make a plan; where the block fails or is interrupted, there is none.
+    """Make a plan; if the block fails or is interrupted, there is none.
 
     Raises:
         OutputError: the place is taken, or cannot be written.

@@ -274,7 +274,7 @@ def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None
 
 
 def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...]) -> AnalysisNote | None:
-    """What a decision rests on; the newest hearing where there was one since, or no decision."""
+    """What a decision rests on; the newest analysis if it is newer, or if there is none."""
     if decided is not None and analyses and analyses[0].analysed_at <= decided.decided_at:
         for each in analyses:
             if (each.model, each.plan) == (decided.model, decided.plan):

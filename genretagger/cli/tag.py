@@ -227,7 +227,7 @@ class _Tally:
         """Print the summary for people on standard error.
 
         Args:
-            left: how many files an interrupt left; None where there was none.
+            left: how many files an interrupt left; None if there was none.
         """
         seconds = time.monotonic() - self._started
         would = "would be " if run.dry_run else ""

@@ -368,7 +368,7 @@ def _backbone(store: ModelStore, listens: str, name: str) -> str:
 
     Args:
         listens: the model that is asked for, or in use.
-        name: what is to be learned; if that is in use already and gone, the default one helps to
+        name: what is to be learned; if that is in use already but missing, the default one helps to
             make it again.
     """
     from genretagger.model.store import DEFAULT

@@ -66,7 +66,7 @@ class Request:
     """What was asked for, and what earlier runs of the same command have done of it.
 
     Args:
-        tell: is told which run `--last` means.
+        tell: called with the run that `--last` means.
     """
 
     def __init__(self, words: Words, asked: Asked, store: Store, tell: Callable[[str], None]) -> None:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One file as it is, and what is known of it.
+    """One file as it is now, and what is known of it.
 
     Attributes:
-        now: what it says at present; None where it cannot be read.
+        now: what it says at present; None if it cannot be read.
         error: why it cannot be read, or could not be listened to.
-        analysis: who listened to its audio last; None where nobody did.
+        analysis: who listened to its audio last; None if nobody did.
         decided: the latest genres that were chosen for its audio.
         writes: what was written to it, newest first.
     """

@@ -1,4 +1,4 @@
-"""The service: notices new music, waits until it is complete, and has it tagged in the background.
+"""The service: notices new music, waits until it is complete, and tags it in the background.
 
 Two processes, so that the one that runs for months is small:
 

@@ -1,7 +1,7 @@
 """How commands talk to a running service: a socket that reports its state and accepts `wake`.
 
-Whoever says `follow` gets the state as a line of JSON now and whenever it changes, until one of the
-two ends. The service keeps nothing for a follower: one that does not keep up is let go.
+A client that says `follow` gets the state as a line of JSON now and whenever it changes, until one
+of the two ends. The service keeps nothing for a follower: one that does not keep up is let go.
 
 On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and
 no path is too long. On other systems it is a file in the data folder. Only the same user, and root,

@@ -56,7 +56,7 @@ class Driver:
     """One engine, from its start to its end.
 
     Args:
-        service: whose jobs it does.
+        service: the owner of the jobs.
         tell: gets its messages, in another thread.
         keep_open: descriptors that it inherits, such as the lock of the service.
 

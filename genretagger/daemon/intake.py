@@ -153,7 +153,7 @@ class Intake:
     """The thread, and how to give it orders.
 
     Args:
-        service: whose part of the queue it fills.
+        service: the owner of the part of the queue that it fills.
     """
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:

@@ -54,7 +54,7 @@ def name_of_service(descriptor: int) -> str:
     """The service that holds the lock: a random number, and the name of its host for people.
 
     It is noted with the number of the lock's inode. In a copy of the data folder, perhaps on
-    another machine, the inode is another one; so a copy gets a name of its own, and never takes the
+    another machine, the inode is another one; so a copy gets its own name, and never takes the
     jobs of the service that it was copied from. On a full disk the name lasts only as long as this
     service: if it is killed, its jobs wait until their leases end.
     """

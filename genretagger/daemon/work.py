@@ -42,7 +42,7 @@ class Work:
 
     Args:
         settings: for the next engine; may be replaced.
-        service: whose jobs it does.
+        service: the owner of the jobs.
         tell: gets an engine's messages, in another thread.
         ask: passes an order to the thread of the database.
         lock: the descriptor that each engine holds too.

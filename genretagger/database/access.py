@@ -42,7 +42,7 @@ class Access:
     """Two connections to one database, for reading and for writing.
 
     Args:
-        path: its file; None where it has none.
+        path: its file; None if it has none.
         location: how to name it to people.
         read_only: refuse to write.
 
@@ -122,7 +122,7 @@ class Access:
             yield inside or self._reader
         except DBAPIError as error:
             if inside is None:
-                self._reader.rollback()  # a lost connection is made anew only after this
+                self._reader.rollback()  # a lost connection is replaced only after this
             raise translate(error, path=self.path) from error
 
     @contextmanager
@@ -273,7 +273,7 @@ def upsert(connection: Connection, model: Table, key: Mapping[str, Any], values:
             raise  # it was not for the key: the row refers to one that is not there, say
 
 
-@functools.cache  # a handful of statements; building them anew makes a save take 1.4 ms instead of 0.2
+@functools.cache  # a handful of statements; building them each time makes a save take 1.4 ms instead of 0.2
 def _statements(model: Table, key: tuple[str, ...], values: tuple[str, ...]) -> tuple[Update, Insert]:
     # A parameter that is named as a column would be taken for a value to set, so the key has names
     # of its own.

@@ -44,13 +44,13 @@ class Claims(Repository):
     ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, in the order they came.
 
-        A job whose lease ran out is due again, and so is one of the future: the clock was set back.
-        One that was attempted too often is quarantined instead.
+        A job is due again when its lease runs out, and also if it lies in the future: the clock was
+        set back. One that was attempted too often is quarantined instead.
 
         Args:
             lease_s: for how many seconds nobody else may.
             attempts: the most attempts for a file.
-            outside: folders whose files are left alone.
+            outside: folders with files to leave alone.
             among: only one of these files, at most 500; empty for any.
         """
         at = now()
@@ -189,7 +189,7 @@ class Claims(Repository):
         """When there is a job for a claimant; None if there is none, as far as is known now.
 
         Args:
-            outside: folders whose files do not count.
+            outside: folders with files that do not count.
         """
         allowed = self._allowed(claimant, outside)
         waiting = and_(JOBS.c.state == JobState.WAITING.value, *allowed)

@@ -24,7 +24,7 @@ from genretagger.errors import DatabaseError
 from genretagger.files.mounts import on_network
 
 IMMEDIATE = "genretagger_immediate"
-"""Execution option of a connection whose transactions write."""
+"""Execution option of a connection that writes in its transactions."""
 
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
     (
@@ -71,7 +71,7 @@ def translate(error: Exception, *, path: Path | None) -> DatabaseError:
 class Mode(StrEnum):
     """What a connection to a file may do.
 
-    READ refuses changes (`query_only`), but opens the file for writing where the system lets it:
+    READ refuses changes (`query_only`), but opens the file for writing if the system lets it:
     only then does SQLite clear away the side files that reading a write-ahead log needs. FROZEN
     promises that nobody writes meanwhile, and needs no side files.
     """
@@ -150,7 +150,7 @@ def other_engine(url: str) -> Engine:
 
 
 def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
-    """Give the file a write-ahead log where that works, and a rollback journal where it does not.
+    """Give the file a write-ahead log if that works, and otherwise a rollback journal.
 
     The log needs shared memory between all its users, which a network file system does not give.
     The choice is kept in the file, so this is done once after opening.

@@ -21,7 +21,7 @@ from genretagger.database.values import Claimant, JobCounts, JobState, NewJob, S
 
 
 class Jobs(Claims):
-    """The table of jobs, and what it says of files."""
+    """The table of jobs, and what it says about files."""
 
     def add(self, service: Claimant, jobs: Iterable[NewJob]) -> int:
         """Add files to handle; a file that has a job keeps it, with the higher of both priorities.
@@ -30,7 +30,7 @@ class Jobs(Claims):
         one now (`NewJob.changed`): then it starts afresh.
 
         Args:
-            service: whose jobs they are.
+            service: the owner of the jobs.
 
         Returns:
             How many files wait that did not before.
@@ -161,7 +161,7 @@ class Jobs(Claims):
         return JobCounts(new, counts[JobState.WAITING] - new, counts[JobState.WORKING], counts[JobState.QUARANTINED])
 
     def _name_odd_jobs(self) -> None:
-        """Name the jobs whose state is no word of ours; nothing else asks for them."""
+        """Name the jobs with an unknown state; nothing else asks for them."""
         odd = select(JOBS).where(or_(JOBS.c.state.not_in([each.value for each in JobState]), JOBS.c.state.is_(None)))
         with self._access.read() as connection:
             self._sound(connection, JOBS, odd.limit(PAGE_ROWS))

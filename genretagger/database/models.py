@@ -122,7 +122,7 @@ DECISIONS = Table(
 )
 """The latest genres chosen for a payload by one model and plan; scores: [name, score], best first.
 
-`reason` is the sentence that was told, for people who read the table; `cause` and `figures` are
+`reason` is the sentence that was shown, for people who read the table; `cause` and `figures` are
 what code looks at.
 """
 
@@ -182,9 +182,10 @@ JOBS = Table(
 """A file that the service has to handle; it goes when that is done.
 
 `state` is "waiting", "working" or "quarantined" (values.JobState). A lower `priority` comes first.
-`attempts` counts before the file is opened. `worker` is whose job it is (values.Claimant.name):
-while it waits, the service that queued it; while somebody works on it, the process that claimed it,
-and nobody else may have it before `lease_until`. `not_before` is when it may be tried.
+`attempts` counts before the file is opened. `worker` is the owner of the job
+(values.Claimant.name): while it waits, the service that queued it; while somebody works on it, the
+process that claimed it, and nobody else may have it before `lease_until`. `not_before` is when it
+may be tried.
 """
 
 UNITS = Table(

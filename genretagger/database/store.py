@@ -102,7 +102,7 @@ class Store:
         Args:
             database: an SQLite file, or an address as SQLAlchemy spells it (`sqlite:///…`,
                 `postgresql+psycopg://…`).
-            create: make the file, and its folder, where there is none.
+            create: make the file and its folder if they are missing.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
             libraries: named folders of music, and where they lie on this machine; see
@@ -138,7 +138,7 @@ class Store:
         """Compare with the note beside the database, and say if its newest entries are lost."""
         if self.path is None:
             return
-        note = read_note(self.path)  # first: whoever writes meanwhile writes the database before the note
+        note = read_note(self.path)  # first: other writers write the database before the note
         runs, writes = self.runs.get_newest_numbers()
         lost = note.lost if note is not None else None
         if note is not None and note.behind(runs, writes):

@@ -123,7 +123,7 @@ class Tracks(Repository):
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
         if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
-            return  # told once more of an unchanged file: a library on a slow disk has better to do
+            return  # the file is unchanged: no second write, as the disk may be slow
         values: dict[str, Any] = {
             "failure": error.cause,
             "failure_hint": error.hint,

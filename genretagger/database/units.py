@@ -47,7 +47,7 @@ WHERE (units.names <> excluded.names OR units.rules <> excluded.rules OR units.s
 
 
 class UnitState(StrEnum):
-    """Where a unit stands; FAILED was tried too often, and the next listing tries it again."""
+    """The state of a unit; FAILED was tried too often, and the next listing tries it again."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -274,7 +274,7 @@ class Units(Repository):
             return {row.owner: row.rules for row in found}
 
     def get_lease_end(self, *, rules: str, roots: Sequence[Path]) -> datetime | None:
-        """When the first unit of another run may be had, if its run is gone."""
+        """When the first unit of another run becomes free, if that run is gone."""
         lent = and_(UNITS.c.state == UnitState.WORKING.value, UNITS.c.rules == rules, self._below(roots))
         with self._access.read() as connection:
             return connection.execute(select(func.min(UNITS.c.lease_until)).where(lent)).scalar()

@@ -1,4 +1,4 @@
-"""Brings a database to the present schema: checks whose it is, backs it up, runs the migrations.
+"""Brings a database to the present schema: checks it, backs it up, runs migrations.
 
 Everything happens in one writing transaction, which other processes wait for and then find nothing
 left to do. A kill at any moment leaves the old schema or the new one, and the backup is complete or
@@ -101,7 +101,7 @@ def stored_revision(connection: Connection, *, path: Path | None) -> str | None:
 
 
 def revision_of_tables(connection: Connection) -> str | None:
-    """The revision whose tables and columns a database has; None if there is no such revision."""
+    """The revision with the tables and columns of a database; None if there is none."""
     asked = inspect(connection)
     present = {
         table: {column["name"] for column in asked.get_columns(table)}
@@ -123,7 +123,7 @@ def upgrade(engine: Engine, *, path: Path | None, scripts: Path | None = None, h
     """Run the migrations that are missing, after a backup.
 
     Args:
-        path: the SQLite file, whose backup lies beside it as `<name>.before-<head>`; None for other
+        path: the SQLite file; its backup is beside it as `<name>.before-<head>`; None for other
             engines, which have their own backups.
         scripts: the folder of migrations; None for genretagger's own.
         head: the newest revision in it.

@@ -26,7 +26,7 @@ class Hearing(StrEnum):
 
 
 class WriteState(StrEnum):
-    """Where a write stands.
+    """The state of a write.
 
     PENDING: begun, and the file may or may not have been changed. DONE: the file holds `after`.
     ABANDONED: the file was left as it was. UNDONE: it was done, and a later write put `before`
@@ -67,9 +67,9 @@ class AnalysisNote:
 
     Attributes:
         plan: which windows were listened to.
-        provider: the ONNX Runtime provider that computed it; empty where nothing was computed.
+        provider: the ONNX Runtime provider that computed it; empty if nothing was computed.
         windows: how many windows were heard.
-        cause: why nothing could be heard; empty otherwise.
+        cause: why the model could not listen; empty otherwise.
     """
 
     model: str
@@ -89,7 +89,7 @@ class StoredAnalysis(AnalysisNote):
 
     Attributes:
         activations: what was heard; None unless `hearing` is HEARD.
-        error: why nothing could be heard; None unless `hearing` is UNDECODABLE.
+        error: why the model could not listen; None unless `hearing` is UNDECODABLE.
     """
 
     activations: Activations | None
@@ -142,8 +142,8 @@ class StoredWrite:
             nothing back.
         started_at: when it began.
         finished_at: when its state was settled; None while it is pending.
-        of_run: number of the run whose write an undo takes back or a redo puts back; None for
-            others.
+        of_run: for an undo or a redo, the number of the run that wrote what it takes or puts
+            back; otherwise None.
         undone_by: number of the run that took it back; None if none did.
     """
 
@@ -206,8 +206,8 @@ class Known:
     """Everything that is known of one path.
 
     Attributes:
-        track: what lay there when it was last read; None where it never could be.
-        failure: why it last failed; None where it did not.
+        track: what lay there when it was last read; None if it never could be.
+        failure: why it last failed; None if it did not.
         analyses: who listened to it and how, newest first.
         decisions: what was chosen, newest first.
         writes: what was written to this path or to the same audio elsewhere, newest first.
@@ -243,7 +243,7 @@ class Counts:
 
 
 class JobState(StrEnum):
-    """Where a job stands: due or to be, in somebody's hands, or set aside with a reason."""
+    """The state of a job: due now or later, being handled, or set aside with a reason."""
 
     WAITING = "waiting"
     WORKING = "working"
@@ -297,7 +297,7 @@ class StoredJob:
         priority: 0 for what has just come, 1 for the backlog.
         attempts: how often it was begun.
         not_before: when it may be tried.
-        cause: why it failed last; empty where it did not.
+        cause: why it failed last; empty if it did not.
         hint: what to do about it.
         updated_at: when that was.
     """
@@ -380,7 +380,7 @@ def refusal_to_text(refusal: Reason | None) -> str | None:
 
 
 def refusal_from_text(text: str | None) -> Reason | None:
-    """The reason that `refusal_to_text` stored; earlier versions stored nothing but words."""
+    """The reason that `refusal_to_text` stored; earlier versions stored only words."""
     if text is None:
         return None
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):

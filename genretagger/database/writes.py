@@ -119,7 +119,7 @@ class Writes(Repository):
         """Settle a write, and with it what is known of the file, in one transaction.
 
         A finished undo also marks the write that it undid. A write that another process took for
-        abandoned may still be finished: the last word is with whom holds the file.
+        abandoned may still be finished: the process that has the file open decides.
 
         Args:
             state: DONE or ABANDONED.
@@ -162,7 +162,7 @@ class Writes(Repository):
         """The newest finished write to this audio, to see if its owner changed the genre since.
 
         A write to the same path counts before one to another: the audio may have been moved from
-        there, or be a copy that was never written; `StoredWrite.path` tells where it was. An undo
+        there, or be a copy that was never written; `StoredWrite.path` says where it was. An undo
         is a write as well.
         """
         with self._access.read() as connection:
@@ -223,7 +223,7 @@ class Writes(Repository):
         """
         wanted = (
             select(WRITES, RUNS.c.host, RUNS.c.pid)
-            .outerjoin(RUNS, RUNS.c.id == WRITES.c.run_id)  # a write whose run is lost has to be settled too
+            .outerjoin(RUNS, RUNS.c.id == WRITES.c.run_id)  # a write has to be settled even if its run is lost
             .where(WRITES.c.state == WriteState.PENDING.value)
             .order_by(WRITES.c.id)
         )

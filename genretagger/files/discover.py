@@ -1,8 +1,8 @@
 """Which files to look at: a walk over folders that never leaves them.
 
-Pure names and directory entries; no file is opened here. Whether something really is music is told
-by its content, later. Folders are walked in the order of their names, so that two runs meet the
-files in the same order.
+Pure names and directory entries; no file is opened here. The content decides later whether a file
+really is music. Folders are walked in the order of their names, so that two runs meet the files in
+the same order.
 
 A walk passes over names that lead to no regular file: links that lead nowhere (a git-annex library
 has thousands), FIFOs, sockets, devices. Nobody named them, so they are no failure.
@@ -53,10 +53,10 @@ def find(
 
     Args:
         paths: what the owner named.
-        failed: is told of what cannot be read; the walk goes on.
+        failed: called with what cannot be read; the walk goes on.
         ignore: patterns of what is left out below the folders that were named; see `is_ignored`.
         folders: names of folders that are left out there; see `is_ignored`.
-        passed_over: is told of names in a folder that lead to no regular file, and why; see
+        passed_over: called with names in a folder that lead to no regular file, and why; see
             `oddity`.
     """
     seen: set[bytes] = set()

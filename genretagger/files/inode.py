@@ -59,7 +59,7 @@ def locked(path: Path) -> tuple[str, str] | None:
         if stat.S_IFMT(path.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
             return None
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except OSError:  # then nobody can tell, and whoever reads it will say why
+    except OSError:  # it cannot be known, and the reader will say why
         return None
     try:
         found = flags_of(descriptor)

@@ -1,4 +1,4 @@
-"""What a file is, told by its content and never by its name.
+"""What a file is, judged by its content and never by its name.
 
 Aim: name the container, and with it the one FFmpeg demuxer that may open the file. FFmpeg left to
 guess would take a text file for a playlist and open the addresses in it; a forced demuxer cannot.
@@ -139,7 +139,7 @@ def kind_of(file: BinaryIO) -> Kind | None:
         file: seekable, opened for reading; the position is moved.
 
     Returns:
-        The kind, or None where the content is no audio that genretagger knows: empty, text, a
+        The kind, or None if the content is no audio that genretagger knows: empty, text, a
         picture, a video in Ogg, a tag without audio.
 
     Raises:
@@ -221,7 +221,7 @@ _AC3_RATES_HZ = (48000, 44100, 32000)
 
 
 def _ac3_kind(file: BinaryIO, start: int, head: bytes) -> Kind | None:
-    """AC-3 or E-AC-3, where a second frame stands at the end of the first."""
+    """AC-3 or E-AC-3, if a second frame follows the end of the first."""
     bsid = head[5] >> 3
     if bsid > 10:
         length = 2 * ((head[2] & 7) << 8 | head[3]) + 2
@@ -291,7 +291,7 @@ def _find_chain(block: bytes, tolerated: int, ends: bool, frame: Callable[[bytes
 
 
 def _is_chain(block: bytes, start: int, ends: bool, frame: Callable[[bytes], tuple[int, int] | None]) -> bool:
-    """Four frames in a row; or fewer, where the file ends with them.
+    """Four frames in a row; or fewer, if the file ends with them.
 
     A chance of one in 2^9 that four random bytes are a header, and the same version, layer and
     rate: four in a row at one of 64 k places come once in 2^40 files.

@@ -2,12 +2,12 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
 durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
-the name holds the old bytes or the new ones; all that can be left over is one temporary, whose name
-the caller chose and wrote down before. From the copy on it is in `swap.py`.
+the name holds the old bytes or the new ones; all that can be left over is one temporary; the
+caller chose its name and recorded it before. The steps from the copy on are in `swap.py`.
 
 Decisions:
 
-- The owner of the file is part of it. Where it cannot be kept (only root may give files away), the
+- The owner of the file is part of it. If it cannot be kept (only root may give files away), the
   write is refused.
 - A file that this user may not write is refused, although its folder would let us replace it: what
   `chmod a-w` keeps from every other program it keeps from this one too. Root may write all, here as
@@ -109,7 +109,7 @@ def inside(path: Path, root: Path) -> bool:
 
 
 def open_for_reading(path: Path) -> BinaryIO:
-    """Open a music file, leaving its access time alone where the system lets us.
+    """Open a music file, leaving its access time alone if the system lets us.
 
     Raises:
         UnsupportedFileError: no regular file: a folder, a FIFO, a device.
@@ -144,10 +144,10 @@ def see_unchanged(track: Track) -> None:
 
 
 def unwritable(path: Path) -> Reason | None:
-    """Say why this user cannot replace a file; None where nothing is known to speak against it.
+    """Say why this user cannot replace a file; None if no reason is known.
 
-    Nothing is written to find out. Where a file system does not tell, such as a server's, whoever
-    writes will meet it.
+    Nothing is written to find out. If a file system does not say, such as a server's, the
+    write itself will fail.
     """
     file = Path(os.path.realpath(path))
     try:
@@ -165,7 +165,7 @@ def unwritable(path: Path) -> Reason | None:
             return _not_writable(
                 "it belongs to another user or group, which could not be kept", "run genretagger as its owner"
             )
-    except OSError:  # it is gone: whoever reads it will tell
+    except OSError:  # it is gone: the reader will say so
         pass
     return None
 
@@ -260,13 +260,13 @@ def replace(
         path: the file; a symbolic link stays one, and what it points to is replaced.
         root: the folder that the file must lie in.
         edit: changes the copy, open for reading and writing.
-        check: compares the original with the edited copy, both open; raises where it finds a fault.
+        check: compares the original with the edited copy, both open; raises if it finds a fault.
         expected: the stamp that the file had when the change was decided.
         temporary_name: name of the copy, from `new_temporary_name`.
         allow_hard_links: replace also a file that has several names; the others keep the old bytes.
         allow_outside: replace also what a link points to outside the root.
         preserve_mtime: keep the modification time.
-        step: told of each of `swap.STEPS` when it is done; what it raises stops the write.
+        step: called with each of `swap.STEPS` when it is done; what it raises stops the write.
 
     Returns:
         The stamp of the new file.
@@ -290,7 +290,7 @@ def replace(
         with Folder(target.parent) as folder, closing(_open_in(folder, target.name, path)) as original:
             _refuse(path, os.fstat(original.fileno()), expected, allow_hard_links)
             with left_to_writers(original, path):
-                pass  # before anything is copied in vain
+                pass  # before a useless copy
             step("opened")
             write = Write(path, folder, target.name, temporary_name, expected, original, step)
             return write.run(edit, check, preserve_mtime=preserve_mtime)

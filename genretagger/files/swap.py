@@ -1,13 +1,13 @@
 """How an edited copy takes the place of a file: `files.replace`, from the copy to the swap.
 
-- The swap exchanges the two names where the system can, so that an edit made after the last look is
+- The swap exchanges the two names if the system can, so that an edit made after the last look is
   found in the temporary and put back; elsewhere it is a plain rename, with a gap of some
   microseconds.
 - A program that opened the original before the swap would go on writing to it after the swap, when
-  it has no name any more. So a file that is open for writing is left to whoever opened it, and from
-  the last look until the swap is durable the kernel lets nobody open it: who tries waits, and the
-  swap is taken back for them. Where it knows no such leases (macOS, Windows, network file systems),
-  nothing can be done about it.
+  it has no name any more. So a file that is open for writing is left to the program that opened it,
+  and from the last look until the swap is durable the kernel lets nobody open it: who tries waits,
+  and the swap is taken back for them. If it has no such leases (macOS, Windows, network file
+  systems), nothing can be done about it.
 - The original's name comes first in the exchange: watchers then see it leave and come back.
   Measured with inotify, the other order ends with "song → temporary, temporary deleted", which a
   mirroring tool takes for a deleted song.
@@ -77,13 +77,13 @@ class Write:
     """One write, from the open original to the swap.
 
     Args:
-        path: the file, as whoever asked calls it; for errors.
+        path: the file, as the caller named it; for errors.
         folder: where it really lies.
         name: of the file in the folder.
         temporary_name: of the copy in the folder.
         expected: the stamp of the file; it has been compared.
         original: the file, open for reading only.
-        step: told of each of `STEPS` when it is done.
+        step: called with each of `STEPS` when it is done.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class Write:
                 self.folder.unlink(self.temporary_name)
                 return
             # The original still lies here. Somebody took our copy away from its name: then it gets
-            # its name back, unless a newer file has it. Where the swap back itself failed, it stays
+            # its name back, unless a newer file has it. If the swap back itself failed, it stays
             # under the temporary name.
             with contextlib.suppress(FileExistsError):
                 self.folder.link(self.temporary_name, self.name)

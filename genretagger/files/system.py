@@ -61,7 +61,7 @@ def open_to_read(opener: Callable[[int], int]) -> int:
 def may_write(path: Path) -> bool:
     """Whether this process's effective user may write a file in place; elsewhere, its real user.
 
-    A read-only file system is no answer to that: whoever writes will meet it.
+    A read-only file system does not count here: the write itself will fail.
     """
     return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids) or mounted_read_only(path)
 
@@ -79,8 +79,8 @@ def mounted_read_only(path: Path) -> bool:
 def may_keep_owner(path: Path) -> bool:
     """Whether a copy beside a file can get its owner and group; False only if it surely cannot.
 
-    Network file systems, and those that know no owners (FAT, what a virtual machine shares), give
-    files to whom they like: only a try tells.
+    Network file systems, and those without owners (FAT, what a virtual machine shares), decide
+    themselves who owns a file: only a try shows it.
     """
     if not hasattr(os, "geteuid") or _may_give_away():
         return True
@@ -106,7 +106,7 @@ def is_being_written(path: Path) -> bool | None:
     The lease that tells is given back at once, so that nobody waits for us.
 
     Returns:
-        None where it cannot be told.
+        None if that is not known.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a device may start it
@@ -126,13 +126,13 @@ def writers_held_off(descriptor: int) -> Iterator[Callable[[], bool]]:
     """Let nobody begin to write to a file until the end of the block.
 
     Who opens it for writing waits so long, at most `/proc/sys/fs/lease-break-time` seconds; who
-    only reads does not. Where the system gives no lease (see `_take_lease`), nobody is held off.
+    only reads does not. If the system gives no lease (see `_take_lease`), nobody is held off.
 
     Args:
         descriptor: of a file that is open for reading only.
 
     Yields:
-        Says whether somebody waits, or came and would not wait; False where nobody is held off.
+        Says whether somebody waits, or came and would not wait; False if nobody is held off.
 
     Raises:
         BeingWritten: a program has it open for writing already.
@@ -156,7 +156,7 @@ def _take_lease(descriptor: int) -> bool | None:
     """Take a read lease, which the kernel refuses while any program has the file open for writing.
 
     Returns:
-        None where it cannot be had, or where a refusal tells nothing: macOS and Windows, the files
+        None if it cannot be taken, or if a refusal means nothing: macOS and Windows, the files
         of others (for root too, in a container), network file systems.
     """
     try:
@@ -179,8 +179,8 @@ def lock(path: Path) -> int | None:
     """Open and lock a file until this descriptor and those that children inherit are closed.
 
     Returns:
-        The descriptor, which children inherit; None where another process holds the lock. Where the
-        system or the file system knows no locks, nobody is kept out.
+        The descriptor, which children inherit; None if another process holds the lock. If the
+        system or the file system has no locks, nobody is kept out.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:

@@ -41,7 +41,7 @@ def is_arriving(folder: Path, within_s: float) -> bool:
     moment ago counts.
 
     Args:
-        folder: whose names are looked at, but no more than `_MOST_NAMES` of them.
+        folder: looks at its names, but at no more than `_MOST_NAMES` of them.
         within_s: how long ago a download that goes on was written to at most, in seconds.
     """
     oldest = time.time() - within_s

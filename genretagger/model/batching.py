@@ -1,8 +1,8 @@
 """Windows of several tracks in one queue: its threads run the model, in batches of one size.
 
-Whoever waits for a track gets a future, so that nobody computes while others could go on. A batch
-takes windows from as many tracks as it has room for. If there are too few, it is filled up with
-silence rather than waited for.
+The caller that waits for a track gets a future, so that nobody computes while others could go on. A
+batch takes windows from as many tracks as it has room for. If there are too few, it is filled up
+with silence rather than waited for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def then(given: Future[_Given], make: Callable[[_Given], _Made]) -> Future[_Made
         with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
             try:
                 made.set_result(make(given.result()))
-            except BaseException as error:  # noqa: BLE001 - for whoever waits
+            except BaseException as error:  # noqa: BLE001 - for the caller that waits
                 made.set_exception(error)
 
     given.add_done_callback(finish)
@@ -107,7 +107,7 @@ class Batches:
             return
         try:
             answers = self._run([self._joined(number, parts) for number in range(len(parts[0][0].mels))])
-        except BaseException as error:  # noqa: BLE001 - for whoever waits
+        except BaseException as error:  # noqa: BLE001 - for the caller that waits
             for track, _, _ in parts:
                 track.fail(error)
             return
@@ -169,11 +169,11 @@ class _Track:
         return self._left == 0
 
     def finish(self) -> None:
-        """Give the result to whoever waits for it."""
+        """Give the result to the caller that waits for it."""
         with contextlib.suppress(InvalidStateError):
             self.future.set_result(self._outputs)
 
     def fail(self, error: BaseException) -> None:
-        """Tell whoever waits for the result."""
+        """Raise the error in the caller that waits for the result."""
         with contextlib.suppress(InvalidStateError):
             self.future.set_exception(error)

@@ -1,4 +1,4 @@
-"""A model's card: what it eats, what it says, and where it comes from.
+"""A model's card: its input, its output, and where it comes from.
 
 The card is the metadata JSON that Essentia's models are published with, so their files can be used
 as they are. What genretagger reads of it: `name`, `classes`, `schema` (the shapes and purposes of
@@ -43,7 +43,7 @@ class Tensor:
 
     Attributes:
         name: as the publisher's framework spells it; the ONNX export may spell it otherwise.
-        shape: sizes; None where the card says a word, such as "batch_size".
+        shape: sizes; None if the card has a word, such as "batch_size".
         purpose: "predictions", "embeddings" or "".
         operation: the operation that computes it, such as "Sigmoid", or "".
         algorithm: of an input, the front end that gives it; "" if it is the card's
@@ -64,9 +64,9 @@ class Card:
     Attributes:
         name: the model's name, for people.
         version: the publisher's version, or "".
-        classes: the labels, in the order of the predictions; none where it only gives embeddings.
-        inputs: what it eats.
-        outputs: what it says.
+        classes: the labels, in the order of the predictions; empty if it only gives embeddings.
+        inputs: what it takes.
+        outputs: what it gives.
         rate_hz: the sample rate that it listens at.
         algorithm: the front end of the first input, `inference.algorithm`.
         licence: the weights' licence, or "".
@@ -166,12 +166,12 @@ class Card:
             version: its version.
             classes: labels in the order of the output `activations`.
             input_shape: frames and mels of the input `mel`.
-            embedding: dimensions of the output `embeddings`; 0 where there is none.
+            embedding: dimensions of the output `embeddings`; 0 if there is none.
             rate_hz: the sample rate that it listens at.
             algorithm: the front end.
             licence: the weights' licence.
             source: where the weights come from.
-            more_inputs: what it eats beside `mel`: name → shape and front end.
+            more_inputs: what it takes besides `mel`: name → shape and front end.
         """
         inputs: list[Json] = [{"name": "mel", "type": "float", "shape": list(input_shape)}]
         inputs += [
@@ -229,7 +229,7 @@ class Card:
         }
 
     def output(self, purpose: str) -> Tensor | None:
-        """Give the output of this purpose, None where the card names none."""
+        """Give the output of this purpose, None if the card names none."""
         return next((tensor for tensor in self.outputs if tensor.purpose == purpose), None)
 
 

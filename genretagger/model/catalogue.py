@@ -15,7 +15,7 @@ class Remote:
 
     Attributes:
         address: where it lies.
-        sha256: of its content; "" where nobody knows it beforehand.
+        sha256: of its content; "" if nobody knows it beforehand.
     """
 
     address: str

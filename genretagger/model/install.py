@@ -1,7 +1,7 @@
 """Puts a model's folder in place in one step, and lets one process at a time do so.
 
-Everything is built in a folder of its own beside the final one, made durable, and renamed. A
-process that dies half-way leaves a folder whose name starts with a dot, which never counts as a
+Everything is built in its own folder beside the final one, made durable, and renamed. A
+process that dies half-way leaves a folder with a dot in front of its name, which never counts as a
 model and is removed by the next one that holds the lock.
 """
 
@@ -26,14 +26,14 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the models folder alone; whoever comes second waits.
+    """Hold the models folder alone; the second process waits.
 
-    Where the file system knows no locks (some network shares), nobody waits: the renames still keep
+    If the file system has no locks (some network shares), nobody waits: the renames still keep
     each model whole, and the last one to finish wins.
 
     Args:
-        folder: the models folder; made where it is missing.
-        waiting: told once when somebody else holds it.
+        folder: the models folder; made if it is missing.
+        waiting: called once if another process holds it.
 
     Raises:
         ModelError: the folder cannot be made or written.
@@ -123,7 +123,7 @@ def rewrite(path: Path, content: bytes) -> None:
 
 
 def swap_in(built: Path, final: Path) -> None:
-    """Rename a finished folder to its final name, in the place of whatever bears it. Hold the lock.
+    """Rename a finished folder to its final name, in place of any that has it. Hold the lock.
 
     A folder cannot be renamed over another one, so the old one is parked; `clean` puts it back if
     the process dies between the two renames.

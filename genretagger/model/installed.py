@@ -16,7 +16,7 @@ class InstalledModel:
         name: the name that the owner calls it by.
         folder: where it lies.
         onnx_path: the network.
-        card: what it eats and says.
+        card: its input and output.
         sha256: fingerprint of the network and the card together; equal fingerprints give equal
             results.
     """

@@ -2,8 +2,8 @@
 
     log-mel windows → activations → track scores → decision
 
-The windows come from a child process, which is told how the model hears. The model and ONNX Runtime
-take a second to load; a run that only meets known tracks never loads them.
+The windows come from a child process, which gets a description of how the model hears. The model
+and ONNX Runtime take a second to load; a run that only meets known tracks never loads them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Listener:
     Args:
         settings: windows, device, threads, and the rules of decisions.
         model: an installed model.
-        notice: is told, once, when the device that was asked for cannot be had.
+        notice: called once if the device that was asked for is not available.
     """
 
     def __init__(self, settings: Settings, model: InstalledModel, notice: Callable[[str], None]) -> None:
@@ -62,7 +62,7 @@ class Listener:
         self.fingerprint = model.sha256
         self.labels = model.card.classes
         self.plan = plan_key(settings.windows)
-        front_ends(model.card)  # a model that nothing here can hear for is told of now, and not at the first track
+        front_ends(model.card)  # a model that no front end serves is refused now, and not at the first track
         self._settings = settings
         self._model = model
         self._notice = notice
@@ -340,7 +340,7 @@ class Listener:
 def track_activations(values: HalfArray) -> FloatArray:
     """Average over the windows, as the original musicnn does for its tags.
 
-    The input is float16 because that is what the database keeps: a decision made anew from stored
+    The input is float16 because that is what the database keeps: a decision made again from stored
     activations must equal the one made when the track was heard.
 
     Args:

@@ -49,7 +49,7 @@ def parsed(content: bytes) -> Any:
 
 
 def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card) -> bytes:
-    """Let a head that eats embeddings listen through a backbone.
+    """Let a head that takes embeddings listen through a backbone.
 
     Raises:
         ModelError: they do not fit together.

@@ -15,19 +15,19 @@ on one thread, 33 instead of 39 on two, for both networks):
   over frequency.
 - ReLU and a batch normalization's scale are moved behind the maximum over frequency, which leaves
   1/30 to 1/96 of the values for them: with the scale folded into the filters, `scale · relu(x)` is
-  `max(x, 0)` where the scale is positive and `min(x, 0)` where it is negative, and both commute
+  `max(x, 0)` if the scale is positive and `min(x, 0)` if it is negative, and both commute
   with the maximum.
 - The batch normalization before the dense layer is folded into it.
 
-Four fifths of the front filters are dead: their kernels are zeros but for rounding errors of the
-training. `listen` can leave them out. Each gives a constant, what bias, ReLU and shift make of 0,
-which goes into the bias of the first middle convolution (that pads with zeros, so its bias differs
-at the first and last three frames) and, by maximum and mean, into that of the dense layer. That
-makes both networks four times as fast, and moves activations by 6e-6 at most. Together with the
-dead filters, `listen` replaces the convolutions that are wider than one band: see `spectra.py`. The
-model `musicnn` keeps both, so that its file is the one that stored results belong to.
+Four fifths of the front filters are dead: their kernels are zeros, apart from rounding errors of
+the training. `listen` can leave them out. Each gives a constant, what bias, ReLU and shift make of
+0, which goes into the bias of the first middle convolution (that pads with zeros, so its bias
+differs at the first and last three frames) and, by maximum and mean, into that of the dense layer.
+That makes both networks four times as fast, and moves activations by 6e-6 at most. Together with
+the dead filters, `listen` replaces the convolutions that are wider than one band: see `spectra.py`.
+The model `musicnn` keeps both, so that its file is the one that stored results belong to.
 
-Sums of weights are accumulated one after another, never by BLAS, whose order differs between
+Sums of weights are accumulated one after another, never by BLAS: its order differs between
 machines: the same weights give the same bytes everywhere, so the file's hash names the model.
 
 Source of the layout: musicnn 0.1.0, models.py (Jordi Pons, Music Technology Group, ISC licence).

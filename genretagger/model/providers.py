@@ -27,7 +27,7 @@ class Provider:
         name: ONNX Runtime's name.
         batch: windows in one run. On the CPU 1: the bits of a result depend on its place in a
             batch, more than one gains no speed, and each costs 50 MB. Accelerators starve on single
-            windows; always the same number, because several of them compile a model anew for each
+            windows; always the same number, because several of them compile a model again for each
             shape.
         sizes: other numbers of windows, of which the fastest is measured once for each device
             (`tuning`); the smallest first. Empty for providers that compile each shape for seconds
@@ -100,7 +100,7 @@ def choose(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]
         offered: what `available_providers` says.
 
     Returns:
-        The provider, and a warning where it is not the one that was asked for.
+        The provider, and a warning if it is not the one that was asked for.
 
     Raises:
         ConfigError: there is no such device.

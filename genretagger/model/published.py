@@ -1,6 +1,6 @@
 """The JSON of a card as publishers write it; `card` makes a checked card of it.
 
-In a module of its own, because pydantic takes 0.2 s to import and a child process that tries a
+In its own module, because pydantic takes 0.2 s to import and a child process that tries a
 model has no need of it.
 """
 

@@ -3,7 +3,7 @@
     python -m genretagger.model.reference ALGORITHM…    writes them to standard output, as
     `filter_bank` reads them
 
-It runs in a process of its own, as librosa brings scipy and numba along: seconds and 100 MB that
+It runs in its own process, as librosa brings scipy and numba along: seconds and 100 MB that
 listening never needs.
 """
 

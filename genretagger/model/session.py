@@ -77,8 +77,8 @@ class _Ports:
     Attributes:
         inputs: in the order of the card.
         batch: windows in every run.
-        activations: the output's name, None where there is none.
-        embeddings: the output's name, None where there is none.
+        activations: the output's name, None if there is none.
+        embeddings: the output's name, None if there is none.
     """
 
     inputs: tuple[_Input, ...]
@@ -92,7 +92,7 @@ class Session:
 
     Attributes:
         provider: ONNX Runtime's name of the provider that computes, such as "CPUExecutionProvider".
-        warning: one sentence for the owner where that is not the device that was asked for, else
+        warning: one sentence for the owner if that is not the device that was asked for, else
             None.
         at_once: how many windows are listened to at the same time, in all batches that run.
     """

@@ -68,7 +68,7 @@ class ModelStore:
     ) -> InstalledModel:
         """Fetch and install a published model, unless it is there already.
 
-        Whoever calls has the owner's consent where the licence needs it.
+        The caller has the owner's consent if the licence needs it.
 
         Args:
             name: one of `PULLABLE`.
@@ -76,9 +76,9 @@ class ModelStore:
                 file with its card beside it, if it lies on this machine already.
             entry: what to fetch instead of what the catalogue says.
             fits: as of `add`.
-            progress: told of each stage: "waiting" (for another process), "fetching", "converting",
-                "checking".
-            force: install anew although it is there.
+            progress: called with each stage: "waiting" (for another process), "fetching",
+                "converting", "checking".
+            force: install again even if it is there.
 
         Raises:
             ModelError: no network, no space, no permission, a wrong or damaged file.
@@ -163,10 +163,10 @@ class ModelStore:
             onnx_path: the network, in one file.
             card_path: its card; the `.json` of the same name, or `card.json` beside it, where it is
                 not given.
-            name: what to call it; the file's or folder's name where it is not given.
+            name: what to call it; the file's or folder's name if it is not given.
             labels: a list of labels instead of the card's.
-            backbone: for a head that eats embeddings, the installed model that gives them.
-            fits: raises where nothing here can give what the card says that the model eats.
+            backbone: for a head that takes embeddings, the installed model that gives them.
+            fits: raises if nothing here makes the input that the card describes.
             force: replace a model of that name.
 
         Raises:
@@ -209,7 +209,7 @@ class ModelStore:
     def put(self, name: str, onnx: bytes, card: Card) -> InstalledModel:
         """Install a model that was made here, in the place of an earlier one of that name.
 
-        Nothing is touched where the same model is there already.
+        Changes nothing if the same model is there already.
 
         Raises:
             ModelError: it does not run, or cannot be written.
@@ -227,7 +227,7 @@ class ModelStore:
                 return self._install(name, staged / name, files, _runs)
 
     def holds(self, name: str) -> bool:
-        """Whether anything bears this name, usable or not.
+        """Whether anything has this name, usable or not.
 
         Raises:
             ModelError: it is no name for a model.

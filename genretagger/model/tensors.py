@@ -9,7 +9,7 @@ from genretagger.errors import ModelError
 
 
 def inputs(graph: Any) -> list[Any]:
-    """What a graph eats; older files name their constants among it."""
+    """The inputs of a graph; older files list their constants among them."""
     constants = {tensor.name for tensor in graph.initializer}
     return [value for value in graph.input if value.name not in constants]
 

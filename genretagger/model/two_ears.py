@@ -129,7 +129,7 @@ _CHECK_ACTIVATIONS = (
 
 
 def check(onnx_path: Path, card: Card) -> None:
-    """Compare a converted model with what it said where it was measured against the published ones.
+    """Compare a converted model's output with stored output, measured against the published ones.
 
     Raises:
         ModelError: it does not run, or differs by more than 1e-4.

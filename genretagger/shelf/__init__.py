@@ -6,7 +6,7 @@ for each file, and a short vector for what was heard in it. All of it can be rem
 is built again from the database.
 
     flat.py      what is known of a file → a flat row
-    index.py     the rows, in an SQLite file of their own
+    index.py     the rows, in their own SQLite file
     pages.py     questions about the rows: pages, counts, albums
     filling.py   brings the rows up to date with the database
     likeness.py  embeddings → short vectors, nearest tracks, the map

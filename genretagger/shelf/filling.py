@@ -35,7 +35,7 @@ def refresh(store: Store, index: Index, *, most: int | None = None, progress: Pr
     Args:
         store: the database, for reading.
         most: do nothing if more rows than this are to be changed.
-        progress: is told how many rows of how many are done, if there are many.
+        progress: called with the rows done and all rows, if there are many.
 
     Returns:
         How many rows were changed, added or removed; None if nothing was done.

@@ -18,7 +18,7 @@ _MOST_TEXT = 300
 
 
 class State(StrEnum):
-    """Whose the genres of a file are.
+    """Who owns the genres of a file.
 
     TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing
     that was heard was sure enough. UNTAGGED: the file has none for another reason: not listened to,
@@ -116,7 +116,7 @@ def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row
 
 
 def state_of(known: Known) -> State:
-    """Whose the genres of a file are."""
+    """Who owns the genres of a file."""
     track = known.track
     if track is not None and track.genres.values:
         ours = ours_among(track.genres.values, _history(known))

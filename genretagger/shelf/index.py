@@ -1,4 +1,4 @@
-"""The rows of the index, in an SQLite file of their own beside the database.
+"""The rows of the index, in their own SQLite file beside the database.
 
 It is a cache: no `fsync`, and a file of another version, or a damaged one, is made again. An
 `Index` belongs to the thread that opened it; any number of threads may read while one fills it.

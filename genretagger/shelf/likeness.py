@@ -48,7 +48,7 @@ def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None)
     """Bring the vectors up to date with the database.
 
     Args:
-        progress: is told how many embeddings were read, of how many analyses.
+        progress: called with the embeddings read so far and the number of analyses.
 
     Returns:
         How many vectors are new.
@@ -203,7 +203,7 @@ class Likeness:
         return len(self.vectors)
 
     def for_index(self, index: Index) -> Likeness:
-        """The same vectors, for another thread, which has an index of its own."""
+        """The same vectors, for another thread, which has its own index."""
         other = Likeness.__new__(Likeness)
         other._index, other.vectors = index, self.vectors
         return other

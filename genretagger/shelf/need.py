@@ -7,8 +7,8 @@
 - **mislabelled**: its owner's genre is one that the model knows and hardly hears, and it hears
   another one clearly.
 - **lesson**: training would learn most from it: the model is unsure (the best score is near one
-  half), it stands for many (its nearest tracks are near), and it is far from everything whose genre
-  its owner chose. The product of the three; at most two by one artist.
+  half), it stands for many (its nearest tracks are near), and it is far from all tracks that its
+  owner gave a genre. The product of the three; at most two by one artist.
 """
 
 from __future__ import annotations

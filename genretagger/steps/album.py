@@ -1,4 +1,4 @@
-"""Which files are one album by one artist; pure, but for one look at the names in a folder.
+"""Which files are one album by one artist; pure, except for one look at the names in a folder.
 
 Files belong together if they lie in one folder, have the same album in their tags, and are by one
 artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist

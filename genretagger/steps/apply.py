@@ -1,4 +1,4 @@
-"""Writing what a plan says, where the files are still as they were when it was made.
+"""Writing what a plan says, if the files are unchanged since it was made.
 
 Each write goes by the same protocol as those of `tag`, is recorded and can be undone. It needs no
 model.
@@ -68,7 +68,7 @@ class Applying:
 
 
 def _difference(planned: Planned, track: Track) -> Cause | None:
-    """Say how a file is not what was planned for; None where it is."""
+    """Say how a file differs from what the plan expects; None if it does not."""
     if track.payload_hash != planned.payload_hash:
         return Cause.OTHER_THAN_PLANNED
     if track.genres != planned.before:
@@ -81,14 +81,14 @@ def _difference(planned: Planned, track: Track) -> Cause | None:
 def _touched(stamp: Stamp) -> tuple[int, int, int]:
     """What of a stamp says that somebody touched the file.
 
-    Devices, and inodes on some file systems, get new numbers when a disk is mounted anew, and a
+    Devices, and inodes on some file systems, get new numbers when a disk is mounted again, and a
     plan may be reviewed for days. A new name for the file (a hard link) changes its ctime as well.
     """
     return stamp.size_bytes, stamp.mtime_ns, stamp.ctime_ns
 
 
 def _loss(planned: Planned, protect: tuple[str, ...]) -> Reason | None:
-    """Say which protected genre the plan would remove; None where it removes none."""
+    """Say which protected genre the plan would remove; None if it removes none."""
     stays = {key(name) or name for name in planned.after}
     for name in protected(planned.before.values, protect, vocabulary()):
         if (key(name) or name) not in stays:

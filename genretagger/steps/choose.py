@@ -31,7 +31,7 @@ class Choice:
 
     Attributes:
         path: the file.
-        payload_hash: the audio that was heard; another recording at the path is left alone.
+        payload_hash: the audio that was listened to; another recording at the path is left alone.
         before: the genres that the owner saw in the file.
         genres: those that it shall have; none removes the field.
     """

@@ -1,7 +1,7 @@
 """What is known of a file: from the database, or by reading, listening and deciding now.
 
 Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track
-with a known payload hash is not listened to, a decision by unchanged rules is not made anew. What
+with a known payload hash is not listened to, a decision by unchanged rules is not made again. What
 is found out is stored at once.
 """
 
@@ -109,7 +109,7 @@ class Knowledge:
 
         Args:
             path: the file.
-            worth: told a track that nobody listened to yet; says whether to.
+            worth: called with a track that nobody listened to yet; returns whether to.
 
         Raises:
             FileError: it cannot be read or heard.
@@ -145,7 +145,7 @@ class Knowledge:
             return None
 
     def analysis(self, track: Track, *, anew: bool) -> Flow[StoredAnalysis]:
-        """Give what was heard in a track; its activations are None where there is nothing to hear.
+        """Give what was heard in a track; its activations are None if there is nothing to hear.
 
         Raises:
             FileError: it cannot be heard.

@@ -1,4 +1,4 @@
-"""Whose business the genres of a file are: its owner's, or ours.
+"""Who may decide on the genres of a file: its owner, or genretagger.
 
 By the policy, what the file has and what was written to it before. What its owner undid, edited or
 chose stays theirs, also when the file is moved; `--force` takes it back.
@@ -31,7 +31,7 @@ class Ownership:
         self._store = store
 
     def reason(self, track: Track, run: Run) -> Reason | None:
-        """Say why the genres are the owner's business and not ours; None where they are not.
+        """Say why only the owner may change the genres; None if genretagger may.
 
         Raises:
             FileChangedError: the file is no longer the one that was read.
@@ -70,7 +70,7 @@ class Ownership:
             or os.path.lexists(last.path)
             or not (last.is_undone or self._was_moved(last, track))
         ):
-            return None  # a copy is a file of its own
+            return None  # a copy counts as its own file
         if last.is_undone:
             return because(Cause.UNDONE)
         if not last.model:

@@ -10,7 +10,7 @@ there, in natural logs, is the sum of
 
 A track that is further away than a limit is an outlier and keeps its own genres. So is one that
 does not sound like music, or like nothing that the model has learned. All others are members, also
-those that prefer their own genre only slightly, those whose best genre is of the same family as the
+those that prefer their own genre only slightly, those with a best genre of the same family as the
 album's (Techno on an album of House), and those that have no genre of their own. The middle is
 found again without the outliers until nothing changes.
 

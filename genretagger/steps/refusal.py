@@ -27,7 +27,7 @@ class Refusals:
         self._settings = settings
 
     def unfit(self, file: Found, track: Track) -> Reason | None:
-        """Say why nobody should listen to a file; None where nothing speaks against it.
+        """Say why nobody should listen to a file; None if there is no reason.
 
         Args:
             file: where it lies, and the folder that a write must not leave.
@@ -39,7 +39,7 @@ class Refusals:
         return self.of(file, track)
 
     def of(self, file: Found, track: Track, *, in_place: bool = False) -> Reason | None:
-        """Say why genres should not be written to a file; None where nothing speaks against it.
+        """Say why genres should not be written to a file; None if there is no reason.
 
         Args:
             file: where it lies, and the folder that a write must not leave.

@@ -57,7 +57,7 @@ class Rewriting:
         hear_only: bool = False,
         notes: Mapping[str, Json] | None = None,
     ) -> Run:
-        """Begin a run, whose writes can be undone together; see `Run`.
+        """Begin a run; its writes can be undone together; see `Run`.
 
         `notes` are kept with the settings of the run.
         """

@@ -15,12 +15,12 @@ class Run:
     Attributes:
         id: its number in the database; its writes belong to it.
         dry_run: listen and decide, but write no tag.
-        force: listen again, and write also where the owner undid or edited what was written before.
-        plan: is told of each change; then nothing is written, as in a dry run.
+        force: listen again, and write even if the owner undid or edited what was written before.
+        plan: called with each change; then nothing is written, as in a dry run.
         once: leave the audio that was handled to its end before at its path, whatever was done to
             its tags since.
-        hear_only: listen and decide, whatever the file has and whoever may write it: who asks has
-            rules of its own.
+        hear_only: listen and decide, whatever the file has and whoever may write it: the caller
+            applies its own rules.
     """
 
     id: int

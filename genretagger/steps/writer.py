@@ -2,8 +2,8 @@
 
 The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill
 leaves between two of the three steps is settled by looking at the file: it holds the old genres or
-the new ones, nothing else. So is a write whose copy cannot be removed: it stays pending until a
-later start can.
+the new ones, nothing else. If a copy cannot be removed, its write is handled likewise: it stays
+pending until a later start can.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Writer:
     def settle(self, write_id: int) -> Flow[None]:
         """Record whether a write that was announced took place, and what the file holds now.
 
-        The other program may spell the genres in a way of its own: whatever is new in the field is
+        The other program may spell the genres in its own way: whatever is new in the field is
         its write.
         """
         write = self._store.writes.get(write_id)
@@ -157,7 +157,7 @@ class Writer:
     def _settle(self, write: StoredWrite) -> Flow[None]:
         """Find out whether an interrupted write happened, record it, and remove its leftover copy.
 
-        Where that cannot be done now (the disk is not mounted, or a copy lies on one that is
+        If that cannot be done now (the disk is not mounted, or a copy lies on one that is
         read-only), the write stays pending until a later start can: a write that took place must
         not be forgotten, or nobody could undo it.
         """

@@ -4,7 +4,7 @@ A learner keeps the tracks of one artist or album together, so that it is never 
 like those that it learned from. Read with mutagen, never written. If the tags are damaged, the
 credits are empty; the track still counts.
 
-Players mark compilations with a flag, whoever the album artist is said to be. A track that has it
+Players mark compilations with a flag, whatever album artist the tags name. A track that has it
 is given the album artist `VARIOUS`, so that nobody takes its album for one artist's.
 """
 

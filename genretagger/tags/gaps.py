@@ -129,7 +129,7 @@ def _is_lost_page(zeros: Zeros) -> bool:
 
 def _is_unfinished_pcm(file: BinaryIO, zeros: Zeros) -> bool:
     at_the_end = zeros.start + zeros.length == zeros.total
-    # nothing but zeros: there is nothing to infer, and so nothing to write
+    # only zeros: there is nothing to infer, and so nothing to write
     is_silent = zeros.start <= _PCM_HEAD_BYTES
     if is_silent or not at_the_end or zeros.length < max(_PCM_GAP_BYTES, zeros.total // _PCM_SHARE):
         return False

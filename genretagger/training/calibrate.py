@@ -16,7 +16,7 @@ def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
     """Calibrate by some tracks, and give the probabilities of others.
 
     Args:
-        odds: (m, k) out-of-fold log-odds; infinite where they say nothing.
+        odds: (m, k) out-of-fold log-odds; infinite if they say nothing.
         truth: (m, k) bool.
         asked: (n, k) log-odds of the others.
     """

@@ -1,4 +1,4 @@
-"""A course: known tracks, made ready for any way of learning, and the result told in the same way.
+"""A course: known tracks, ready for any way of learning, and results in one form.
 
 examples → genres frequent enough → groups → folds → (a way of learning)
          → scores of held-out tracks → measures, card

@@ -32,7 +32,7 @@ class WayFigures:
     Attributes:
         way: a key of `TITLES`.
         tracks: how many were judged.
-        top1: share whose best guess is right.
+        top1: share with a right best guess.
         coverage: share that gets a genre.
         right: share of those that get a right one.
         f1: mean over the genres.

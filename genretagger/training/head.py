@@ -40,7 +40,7 @@ STRENGTH = 0.03
 tracks.
 """
 _LONG_EAR, _LONG_STRENGTH = 1000, 0.001
-"""One of several ears whose embedding has at least so many values (YAMNet has 1024) gets this
+"""One of several ears with an embedding of at least so many values (YAMNet has 1024) gets this
 smaller C: 0.675 instead of 0.642 right first by YAMNet alone, with seven clips a genre.
 """
 _MOST_COMPONENTS = 16
@@ -86,7 +86,7 @@ class _Ear:
 
     Attributes:
         odds: (n, k) log-odds of each track by regressions that did not have its fold; not
-            calibrated, and ±inf where they had no track of the genre, or no other.
+            calibrated, and ±inf if they had no track of the genre, or no other.
         distances: (n,) of each track from clouds that did not have its fold.
         weights: (d, k), fitted on all tracks.
         bias: (k,), likewise.

@@ -9,15 +9,15 @@ against a level between its own usual one and one that is common to all:
 
     level = u^trust * common^(1 - trust)
 
-A genre is heard by one or more *witnesses*, each a group of labels of one network whose activations
-and usual levels are summed (any of them will do). With weights w that sum to one,
+A genre is heard by one or more *witnesses*, each a group of labels of one network; their
+activations and usual levels are summed (any of them will do). With weights w that sum to one,
 
     evidence = sum of w * log((sum of a + e) / (level + e)),    e = FLOOR * level, of the summed u
     score    = 1 / (1 + exp(-gain * (evidence - log(threshold))))
 
 so that a score of 0.5 means "`threshold` times that level". The witnesses of the two networks
 multiply, as independent ones do, with weights below one because they are not quite independent.
-Labels that speak *against* a genre lower it where they are above their own level.
+Labels that speak *against* a genre lower it if they are above their own level.
 
 Last, all scores are scaled by how much the track sounds like music at all, from two measures: how
 much is *playing* (the labels of instruments, beats and the like, against their usual level), and
@@ -42,7 +42,7 @@ from genretagger.types import FloatArray
 from genretagger.vocabulary.names import names_genre, vocabulary
 
 FORMULAS = 2
-"""Raise it when the formulas change: stored decisions are then made anew."""
+"""Raise it when the formulas change: stored decisions are then made again."""
 
 FLOOR = 0.1
 """The share of the level below which less makes no difference, so that the log stays finite."""
@@ -87,7 +87,7 @@ class Scores:
         by_genre: every genre that the model can hear, with its score, 0 to 1, best first.
         grounds: for each genre, in words, which labels spoke for it.
         is_music: 0 to 1; the scores were scaled or capped by it.
-        is_known: 0 to 1, how much it resembles what the model learned from; 1 where nobody can
+        is_known: 0 to 1, how much it resembles what the model learned from; 1 if nobody can
             tell.
         parents: of genres that the model's labels give one, such as `Electronic---Deep House`.
         nested: a genre's score covers those below it as well: that of Electronic is at least that
@@ -133,7 +133,7 @@ class Calibration:
         common: the level that is common to all labels.
         music: what tells music from other sounds; None to take everything for music.
         digest: names this calibration; another digest means other scores.
-        parents: of genres whose labels name one.
+        parents: of genres with labels that name one.
 
     Raises:
         ValueError: a profile names a label that the model does not have, or that has no usual
@@ -169,7 +169,7 @@ class Calibration:
                 raise ValueError(f"{label!r} is no label of the model, or has no usual level")
 
     def is_music(self, activations: FloatArray) -> float:
-        """How much a track sounds like music, 0 to 1; 1 where nothing tells.
+        """How much a track sounds like music, 0 to 1; 1 if that is not known.
 
         Args:
             activations: (labels,) float32, each 0 to 1, of a whole track.
@@ -243,7 +243,7 @@ def _divergence(level: float, usual: float) -> float:
 
 
 _HEARS_LIKE = {"musicnn-yamnet": "musicnn"}
-"""Models that are calibrated by the data of another one, whose labels they have among theirs."""
+"""Models that use the calibration of another one, as they have all of its labels."""
 
 
 def calibration(model: str, labels: Sequence[str]) -> Calibration:
@@ -290,7 +290,7 @@ def _music(entry: Mapping[str, Any]) -> MusicTest:
 
 
 def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
-    """The genre that a label names, "" where it names none, and the parents that it names as well.
+    """The genre that a label names, "" if it names none, and the parents that it names as well.
 
     `Electronic---Deep House` is Deep House, a kind of Electronic.
     """

@@ -1,6 +1,6 @@
 """Scores of models that have their own: their labels are the genres, and nothing is added here.
 
-Two kinds, told apart by the key `genretagger` of the model's card. `{"scores": "probabilities"}`
+Two kinds, distinguished by the key `genretagger` of the model's card. `{"scores": "probabilities"}`
 alone says that an activation is the score of the genre that its label names. With `"learned"` in
 it, the model was made by `train` out of a backbone and a head:
 
@@ -55,7 +55,7 @@ _ANEW = "Train or add the model again."
 LEAST_LIKELY = 1e-5
 """The mean of ears stays between this and 1 less this: finite log-odds, also in float32."""
 FORMULAS = 1
-"""Raise it when the formulas change: stored decisions are then made anew."""
+"""Raise it when the formulas change: stored decisions are then made again."""
 
 
 class Scorer(Protocol):
@@ -85,7 +85,7 @@ class Scorer(Protocol):
 
 
 class Probabilities:
-    """For models whose activations are scores.
+    """For models with scores as activations.
 
     Args:
         labels: the model's labels; several that name one genre give the highest of their scores.

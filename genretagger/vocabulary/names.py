@@ -54,7 +54,7 @@ class Vocabulary:
                     raise ValueError(f"{genre.name} has the unknown parent {parent!r}")
 
     def canonical(self, spelling: str) -> str | None:
-        """Give the canonical name of a spelling, or None where it is no genre of the vocabulary."""
+        """Give the canonical name of a spelling, or None if it is no genre of the vocabulary."""
         return self._by_key.get(key(spelling))
 
     def ancestors(self, name: str) -> Iterator[str]:

@@ -201,7 +201,7 @@ def says_learned(document: Mapping[str, Json]) -> bool:
 
 
 def broken_part() -> ModelError:
-    """The error of a card whose part for genretagger makes no sense."""
+    """The error for a card with a senseless part for genretagger."""
     return ModelError(f"The card's `{KEY}` is not what this genretagger writes there", hint=_AGAIN)
 
 

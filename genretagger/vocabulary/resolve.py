@@ -39,7 +39,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     """Choose the genres of a track.
 
     Returns:
-        The decision; without genres where none is confident enough. Its reason names the labels
+        The decision; without genres if none is confident enough. Its reason names the labels
         that were heard.
     """
     allowed = _names(rules.allow, vocabulary)
@@ -70,7 +70,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
 
 
 def _parents(name: str, scores: Scores, vocabulary: Vocabulary) -> Iterator[str]:
-    """The vocabulary's, and where it has none the model's own."""
+    """The vocabulary's, and if it has none the model's own."""
     yield from list(vocabulary.ancestors(name)) or scores.parents.get(name, ())
 
 

@@ -6,8 +6,8 @@ genres. Four pure steps:
 
 1. **Is it music?** A logistic regression on how much music, speech and singing YAMNet hears.
 2. **What do the labels say?** Each witness of a genre is a group of labels of one ear. Its *lift*
-   is the natural log of how much more of it is heard than in music at large, whose level is its
-   *background level*, and than the same ear hears of all witnesses. An ear that says more of
+   is the natural log of how much more of it is heard than in music at large (its *background
+   level*), and than the same ear hears of all witnesses. An ear that says more of
    everything, since the recording is short or dull, says nothing:
 
        more = log(sum of a + floor) - background level
@@ -161,7 +161,7 @@ class Hearing:
         return np.asarray(levels)
 
     def log_levels(self, levels: Array) -> Array:
-        """The natural log of levels, finite where nothing is heard."""
+        """The natural log of levels, finite even if nothing is heard."""
         import numpy as np
 
         logs: Array = np.log(levels + self._floors)
@@ -339,7 +339,7 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
 
 
 def _product(left: Array, right: Array) -> Array:
-    """A matrix product whose bits depend neither on the number of threads nor on that of rows."""
+    """A matrix product; its bits depend neither on the number of threads nor on that of rows."""
     import numpy as np
 
     return np.stack([(row[:, None] * right).sum(axis=0) for row in left])

@@ -11,12 +11,12 @@
     timelines.py  the genres of a track over time, kept as files
     live.py       the stream of events that all open pages hear
     service.py    follows the state of a running service
-    teaching.py   training, in a process of its own
+    teaching.py   training, in its own process
     static/       the page itself: HTML, CSS and JavaScript, used as they are
 
 It is a front end: it loads the configuration, reads the database and calls the pipeline.
 
-It is built on Starlette and uvicorn, and not on NiceGUI, whose pages run only if the content
+It is built on Starlette and uvicorn, and not on NiceGUI: its pages run only if the content
 security policy allows inline scripts and `eval`; both would also run a script that a hostile tag
 smuggled in. docs/page.md has the details.
 """

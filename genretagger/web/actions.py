@@ -34,7 +34,7 @@ class Wish:
 
     Attributes:
         number: of the track.
-        payload_hash: the audio that was heard.
+        payload_hash: the audio that was listened to.
         before: the genres that were shown.
         genres: the genres that it shall have.
     """

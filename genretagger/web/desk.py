@@ -51,7 +51,7 @@ class Desk:
 
     Args:
         settings: from `config.load`.
-        hub: is told what changed.
+        hub: passes changes on to all pages.
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:

@@ -1,10 +1,10 @@
 """Who is let in, and the headers of every answer.
 
 Any web site that its owner visits can make the browser send requests to this server. Three checks
-keep such a site out: the Host header must name us (a site whose name was rebound to our address
-sends its own), the Origin header must be ours where there is one, and must be there if anything is
-to be changed, and the browser's own word (Sec-Fetch-Site) must say that the request comes from our
-page. Sockets are not served at all.
+keep such a site out: the Host header must name us (a site with a name that was rebound to our
+address sends its own), the Origin header must be ours if there is one, and must be there if
+anything is to be changed, and the browser's own word (Sec-Fetch-Site) must say that the request
+comes from our page. Sockets are not served at all.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class Guard:
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header names this server. A rebound name is no address and not ours."""
         name, port = _split(host)
-        if name in self._rules.given:  # perhaps behind a proxy, which has a port of its own
+        if name in self._rules.given:  # perhaps behind a proxy, which has its own port
             return True
         if port != self._rules.port:
             return False

@@ -1,4 +1,4 @@
-"""Keeps the index up to date with the database, in a thread of its own.
+"""Keeps the index up to date with the database, in its own thread.
 
 A large change (the first start, a new model) is worked through by a child process (`python -m
 genretagger.shelf`): it takes a minute of one core for 100,000 tracks, and memory that the server

@@ -38,8 +38,7 @@ class Hub:
         Args:
             kind: of the event.
             value: as JSON holds it.
-            keep: tell it also to pages that are opened later, until something newer of its kind is
-                told.
+            keep: send it also to pages that open later, until a newer event of its kind.
         """
         text = f"event: {kind}\ndata: {json.dumps(value)}\n\n"
         if keep:

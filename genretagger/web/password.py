@@ -46,7 +46,7 @@ class Hash:
 
     @classmethod
     def of(cls, password: str) -> Hash:
-        """The hash of a password, with a salt of its own."""
+        """The hash of a password, with its own salt."""
         salt = os.urandom(16)
         return cls(salt, _scrypt(password, salt, _N, _R, _P))
 

@@ -42,8 +42,8 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
     """Serve the page until a signal.
 
     Raises:
-        ConfigError: another address than this machine's own was asked for without a password, or it
-            cannot be had.
+        ConfigError: an address other than this machine's own was asked for without a password,
+            or the address is not available.
     """
     password = given(options.password_file)
     loopback = is_loopback(options.host)
@@ -53,7 +53,7 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
             hint=f"Set {VARIABLE}, or name a file that holds it: --password-file FILE",
         )
     Store.open(settings.database, create=True).close()
-    Index(settings.data_dir).close()  # so that what is wrong with its place is told now
+    Index(settings.data_dir).close()  # so that a fault of its place is reported now
     listening = _listen(options.host, options.port)
     with listening:
         host, port = listening.getsockname()[:2]

@@ -19,7 +19,7 @@ class Follower:
 
     Args:
         settings: say where the service would be.
-        hub: is told.
+        hub: passes changes on to all pages.
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:

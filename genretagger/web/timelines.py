@@ -36,7 +36,7 @@ class Timelines:
         self._folder = folder / _FOLDER
 
     def get(self, payload_hash: str, model: str) -> bytes | None:
-        """What is kept of some audio as a model heard it; None if nothing is."""
+        """What a model heard in some audio, as it is kept; None if nothing is."""
         file = self._file(payload_hash, model)
         try:
             data = file.read_bytes()

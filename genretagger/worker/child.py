@@ -4,7 +4,7 @@ The pipes are moved away from the standard descriptors first, so that nothing th
 gets into an answer; standard output then is standard error, of which the parent keeps the end to
 tell why a child died.
 
-The pipe is watched by a thread of its own. When the parent is gone, work in progress may end, but
+A separate thread watches the pipe. When the parent is gone, work in progress may end, but
 not take for ever; and no music file is changed any more, because the next process has settled what
 the parent left.
 """
@@ -258,7 +258,7 @@ def _answer(
         cause = f"needed more than {limits.memory_mb} MB of memory"
         bomb = WorkerMemoryError(cause, hint="Raise memory_limit_mb and tag it with --force.")
         return {"error": protocol.error_to_json(bomb), "retire": True}, b""
-    except Exception as error:  # noqa: BLE001 - a bug, met in a file that may be hostile: the parent tells of it
+    except Exception as error:  # noqa: BLE001 - a bug, met in a file that may be hostile: the parent reports it
         traceback.print_exc()
         bug = BugError(f"a bug: {type(error).__name__}: {str(error)[:500]}", hint="Report it.")
         return {"error": protocol.error_to_json(bug), "retire": True}, b""

@@ -180,7 +180,7 @@ class Child:
                 self._process.kill()
 
     def close(self) -> None:
-        """Let it end by itself, and kill it where it does not."""
+        """Let it end by itself, and kill it if it does not."""
         with self._lock:
             self._killed = self._killed or WorkerError("stopped")
             process = self._process

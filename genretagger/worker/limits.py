@@ -109,7 +109,7 @@ def hopeless_limit() -> str | None:
 def limit_cpu(cpu_s: float) -> None:
     """End this process (SIGXCPU) when it has used this much processor time more.
 
-    It ends children whose parent was killed while they were in an endless loop. Without it
+    It ends children in an endless loop after their parent was killed. Without it
     (Windows) the parent's clock is the only one.
     """
     with contextlib.suppress(ImportError):

@@ -67,7 +67,7 @@ class WorkerPool:
         self._idle: list[Child] = []
         self._busy: dict[Child, str] = {}
         self._closing = False
-        self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as a child is told of them
+        self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as they are sent to a child
 
     def warm_up(self, most: int) -> None:
         """Start children ahead of requests: they load their libraries while the caller goes on.
@@ -158,7 +158,7 @@ class WorkerPool:
             stage: only those windows that `windows.stage_of` chooses; None for all.
 
         Returns:
-            A future of the frames: none of a track that is silent or nothing but steady noise. It
+            A future of the frames; a silent track, or one of only steady noise, has none. It
             may fail with a `FileError`.
         """
         main = ears[0].front_end
@@ -207,7 +207,7 @@ class WorkerPool:
         return self._submit(path.absolute(), request, parse, most_body=most_body)
 
     def _told(self, ears: Sequence[Ear]) -> str:
-        """How a model hears, as a child is told."""
+        """How a model hears, as it is sent to a child."""
         if self._ears is None or self._ears[0] != ears:
             self._ears = ears, protocol.ears_to_text(ears)
         return self._ears[1]

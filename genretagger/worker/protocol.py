@@ -245,7 +245,7 @@ def _windows(pairs: Sequence[tuple[float, float]]) -> tuple[Window, ...]:
 def _see_finite(values: FloatArray) -> None:
     import numpy as np
 
-    # a sum is finite only where all are, and needs no second array
+    # a sum is finite only if all are, and needs no second array
     if not np.isfinite(values.sum(dtype=np.float64)):
         raise ProtocolError("values that are no numbers")
 

@@ -1,4 +1,4 @@
-"""What a check found: how bad it is, what it is, and how to mend it."""
+"""What a check found: how bad it is, what it is, and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Finding:
         check: what was looked at, in a word or two.
         state: how it stands.
         found: what was found, in words.
-        mend: what to do about it; empty where nothing needs doing.
+        mend: what to do about it; empty if there is nothing to do.
     """
 
     check: str

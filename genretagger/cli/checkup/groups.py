@@ -33,7 +33,7 @@ APART: Mapping[str, tuple[Check, ...]] = MappingProxyType(
         "listening": (listening.model, listening.front_end, listening.device, listening.speed),
     }
 )
-"""Checks by group, each in a process of its own."""
+"""Checks by group, each in its own process."""
 
 LAST = "listening"
 """Waits for the others, as it takes the time."""
@@ -73,7 +73,7 @@ def _start(group: str, paths: Sequence[Path]) -> subprocess.Popen[bytes]:
 
 
 def _listen(group: str, child: subprocess.Popen[bytes], deadline: float) -> Iterator[Finding]:
-    """Give what a child found, and how it ended where it did not end well."""
+    """Give what a child found, and how it ended if it failed."""
     late = False
     try:
         answers, noise = child.communicate(timeout=max(0.1, deadline - time.monotonic()))
@@ -114,5 +114,5 @@ def _carry_out(checks: Sequence[Check], paths: Sequence[Path]) -> Iterator[Findi
             yield from check(settings, paths)
         except GenretaggerError as error:
             yield bad(name, error.cause, error.hint or "See above")
-        except Exception as error:  # noqa: BLE001 - whatever is broken, a check-up tells of it and goes on
+        except Exception as error:  # noqa: BLE001 - whatever is broken, a check-up reports it and goes on
             yield bad(name, f"the check failed with {type(error).__name__}: {error}", _CRASH)

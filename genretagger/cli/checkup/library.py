@@ -150,8 +150,8 @@ def watching(folder_count: int, limits: Path = LIMITS) -> Iterator[Finding]:
     """Compare Linux's limits on watching with what is needed; other systems have none.
 
     Args:
-        folder_count: folders to watch, one watch each; 0 where none was named.
-        limits: where the kernel tells them.
+        folder_count: folders to watch, one watch each; 0 if none was named.
+        limits: the folder in which the kernel shows them.
     """
     try:
         watches, instances, queue = (

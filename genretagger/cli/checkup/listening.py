@@ -51,7 +51,7 @@ def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     where = f"computed in {time.perf_counter() - started:.1f} s"
     main, names = ears[0].front_end, " and ".join(ear.front_end.name for ear in ears)
     noise = np.random.default_rng(0).standard_normal((1, main.window_samples)).astype(np.float32)
-    noise *= np.linspace(0, 1, main.window_samples, dtype=np.float32)  # steady noise would not be heard to its end
+    noise *= np.linspace(0, 1, main.window_samples, dtype=np.float32)  # a model stops early at steady noise
     started = time.perf_counter()
     heard(noise, main.margin_samples, ears)
     seconds = time.perf_counter() - started

@@ -26,7 +26,7 @@ _MOST_TEXT = 100_000
 
 
 class PlanError(GenretaggerError):
-    """A plan cannot be used as it is; nothing of it was written."""
+    """A plan cannot be used like this; nothing of it was written."""
 
 
 class LineError(Exception):

@@ -74,7 +74,7 @@ class NothingLearnedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a training stands.
+    """The state of a training.
 
     Attributes:
         run: its number, from 1.
@@ -144,12 +144,12 @@ def learn(
         resume: go on from what is kept.
         device: "auto", "cpu" or "cuda"; others compute on the CPU.
         threads: of the CPU; 0 for one a core.
-        tell: is told of each epoch.
+        tell: called after each epoch.
         stop: says whether the owner interrupted: the best network so far is taken then.
 
     Raises:
         NothingLearnedError: interrupted before the first epoch had ended.
-        ModelError: the network cannot be had from the backbone, or its ONNX file differs from it.
+        ModelError: the backbone's network cannot be loaded, or its ONNX file differs from it.
         ConfigError: the disk is full.
     """
     school = _School(course, windows, way, plan, device, threads, kept, tell, stop)
@@ -393,7 +393,7 @@ def _parts(course: Course) -> list[_Part]:
 
 
 def _out_of_fold(odds: npt.NDArray[np.float64], learned: Flags) -> npt.NDArray[np.float64]:
-    """The log-odds, infinite where no training track had the genre, or all had it."""
+    """The log-odds, infinite if no training track had the genre, or all had it."""
     odds = np.where(learned.any(axis=0), odds, -np.inf)
     return np.where(learned.all(axis=0), np.inf, odds)
 

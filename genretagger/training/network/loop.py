@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Flags = npt.NDArray[np.bool_]
 Tell = Callable[[int, float, float | None], None]
-"""Is told of each epoch: how many are done, the loss, the held-out score if there is one."""
+"""Called after each epoch: how many are done, the loss, the held-out score if there is one."""
 
 _AT_ONCE = 64
 _WARM = 0.1
@@ -114,7 +114,7 @@ def run(
         device: what computes.
         current: the state to go on from; None to begin.
         keep: is given the state after each epoch.
-        tell: is told of each epoch.
+        tell: called after each epoch.
         stop: says whether to stop.
 
     Returns:
