@@ -76,7 +76,7 @@ class Undoing:
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
     def chooser(self, write: StoredWrite) -> str:
-        """Name the model behind the genres that come back; empty if they are the owner's, or none."""
+        """Name the model behind the genres that come back; empty if there is none."""
         return _chooser(self._store, write) if write.kind is WriteKind.UNDO else ""
 
 
