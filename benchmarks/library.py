@@ -25,8 +25,10 @@ from genretagger.causes import Cause, because
 from genretagger.daemon.scan import Scan
 from genretagger.database.store import DATABASE_NAME, Store
 from genretagger.database.values import WriteState
+from genretagger.model.said import Said
 from genretagger.model.two_ears import NAME
-from genretagger.types import Activations, Credits, Decision, GenreField, Stamp, Track
+from genretagger.types import Activations, Credits, Decision, GenreField, Stamp, Track, Window
+from genretagger.vocabulary.resolve import LEAST_SCORE
 from genretagger.vocabulary.two_ears import hearing
 
 SIZES = (1_000, 10_000, 100_000)
@@ -40,9 +42,11 @@ COMMANDS = (("status",), ("export", "-o", "all.csv"), ("export", "-o", "all.json
 def heard(dice: np.random.Generator) -> Activations:
     """What both ears might say: few labels are loud, and the quieter the more common."""
     loudness = np.concatenate([10 ** dice.normal(-2, 0.9, 100), 10 ** dice.normal(-5.5, 1.9, LABELS - 100)])
-    values = np.clip(loudness * 10 ** dice.normal(0, 0.4, (WINDOWS, LABELS)), 0, 1).astype(np.float16)
+    values = np.clip(loudness * 10 ** dice.normal(0, 0.4, (WINDOWS, LABELS)), 0, 1).astype(np.float32)
     embedding = np.concatenate([dice.normal(0, 1, 400), np.maximum(dice.normal(0, 0.3, EMBEDDING - 400), 0)])
-    return Activations(values, embedding.astype(np.float32), "CPUExecutionProvider")
+    windows = tuple(Window(15.0 * number, 3.0) for number in range(WINDOWS))
+    embeddings = np.tile(embedding.astype(np.float32), (WINDOWS, 1))
+    return Said(windows, values, embeddings, "CPUExecutionProvider").activations
 
 
 def build(folder: Path, tracks: int) -> None:
@@ -80,7 +84,9 @@ def _one(store: Store, dice: np.random.Generator, path: Path, number: int, model
     reason = because(Cause.CHOSEN, genres=[["Rock", 0.612, grounds]])
     store.tracks.save(track)
     store.analyses.save(track.payload_hash, model, "spread-16.1", heard(dice), seconds=0.5)
-    decision = Decision(("Rock",), {name: float(score) for name, score in scores.items()}, reason)
+    decision = Decision(
+        ("Rock",), {name: round(float(score), 4) for name, score in scores.items() if score >= LEAST_SCORE}, reason
+    )
     store.decisions.save(track.payload_hash, model, "spread-16.1", decision, settings="d" * 64)
     write = store.writes.begin(run, path, track.payload_hash, empty, genres, model=NAME, reason=reason)
     store.writes.finish(write, WriteState.DONE, after=genres, stamp=track.stamp)

@@ -72,7 +72,13 @@ def _album(figures: _Figures) -> str:
     return f"; decided with its album ({alike} of {of} tracks are alike)"
 
 
+_LEAST_TOLD = 0.05
+"""A genre with a lower score is not near enough to be named as the nearest."""
+
+
 def _nearest(figures: _Figures) -> str:
+    if figures["score"] < _LEAST_TOLD:
+        return ""
     return f" ({figures['nearest']} would be the nearest, with {figures['score']:.2f})"
 
 

@@ -204,14 +204,22 @@ class Activations:
     """What the model said of a track.
 
     Attributes:
-        values: (windows, labels) float16, each 0 to 1, in the order of the model's labels.
+        values: (windows, labels) float16, each 0 to 1, in the order of the model's labels; or one
+            row, their mean.
         embedding: (dimensions,) float32, the mean over the windows.
         provider: the ONNX Runtime provider that computed them.
+        heard: how many windows the single row is the mean of; 0 if each window has a row.
     """
 
     values: HalfArray
     embedding: FloatArray
     provider: str
+    heard: int = 0
+
+    @property
+    def windows(self) -> int:
+        """How many windows were listened to."""
+        return self.heard or len(self.values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +247,7 @@ class Decision:
 
     Attributes:
         genres: chosen names, best first; empty if none is confident enough.
-        scores: every genre of the vocabulary with its calibrated score, 0 to 1, best first.
+        scores: the genres with a calibrated score of 0.001 or more, up to 1, best first.
         reason: why; `sentences` puts it into words.
     """
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import command_helpers as helpers
 import numpy as np
@@ -25,6 +25,9 @@ from genretagger.model import Card, InstalledModel, ModelStore, install, musicnn
 from genretagger.model.download import Wheel, fetch, read_members
 from genretagger.model.manifest import BANK, sums
 from genretagger.model.recipes import MUSICNN, YAMNET
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ("databases",)
 
@@ -151,6 +154,21 @@ def music(tmp_path: Path) -> Path:
 def heard(data_dir: Path, make_techno: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder, with all that is heard in the test music, so that no run loads the model."""
     return helpers.heard(data_dir, make_techno, tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, headless, for the tests of the page."""
+    from chromium import find
+
+    playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+    with playwright.sync_playwright() as running:
+        program = find()
+        assert program, "Chromium is missing: make test-page installs it"
+        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        opened = running.chromium.launch(executable_path=program, args=options)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -45,7 +45,8 @@ def test_golden_clip(
     analysis = store.analyses.get(known.track.payload_hash, model.sha256, known.analyses[0].plan)
     assert analysis is not None
     assert analysis.activations is not None
-    assert analysis.activations.values.shape == (4, 621)  # twelve seconds hold four windows
+    assert analysis.activations.values.shape == (1, 621)
+    assert analysis.activations.windows == 4  # twelve seconds hold four windows
     assert analysis.activations.embedding.shape == (1424,)
 
 

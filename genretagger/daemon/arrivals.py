@@ -26,7 +26,7 @@ from genretagger.files.unfinished import is_arriving, is_in_use
 from genretagger.steps.album import home
 from genretagger.types import Albums
 
-_AT_ONCE = 100
+_AT_ONCE = 25
 """How many files are looked at before the loop does something else."""
 
 MOST_WAITING = 2000

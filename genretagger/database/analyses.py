@@ -107,11 +107,11 @@ class Analyses(Repository):
         """Keep what a model said of a payload, bit for bit."""
         import numpy as np
 
-        windows, labels = activations.values.shape
+        labels = activations.values.shape[1]
         row = {
             "hearing": Hearing.HEARD.value,
             "provider": activations.provider,
-            "windows": windows,
+            "windows": activations.windows,
             "labels": labels,
             "activations": packed(activations.values.astype(np.float16, copy=False)),
             "embedding": packed(_shortest(activations.embedding)),
@@ -175,11 +175,12 @@ def _unpack(
 
     if activations is None or embedding is None:
         return None
-    values = unpacked(activations, shape=(windows, labels), plain="<f2")
+    values = unpacked(activations, shape=(-1, labels), plain="<f2")
     mean = unpacked(embedding, shape=None, plain="<f4")
-    if values is None or mean is None:
+    if values is None or mean is None or len(values) not in (1, windows):
         return None
-    return Activations(values.astype(np.float16, copy=False), mean.astype(np.float32, copy=False), provider)
+    heard = windows if len(values) < windows else 0
+    return Activations(values.astype(np.float16, copy=False), mean.astype(np.float32, copy=False), provider, heard)
 
 
 def _shortest(embedding: FloatArray) -> FloatArray | HalfArray:

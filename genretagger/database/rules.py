@@ -215,15 +215,10 @@ def _checks(table: str, names: tuple[str, ...]) -> tuple[tuple[int, Rule, bool],
 
 def _fault_of_sound(row: Any) -> OddRow | None:
     """Whether the arrays of an analysis are as long as it says."""
-    for name, length in (("activations", 2 * row.windows * row.labels), ("embedding", None)):
+    for name, sizes in (("activations", (row.labels, row.windows * row.labels)), ("embedding", None)):
         blob = getattr(row, name)
-        if blob is None:
-            return _odd("analyses", row, name, blob)
-        if len(blob) % 2:  # packed
-            shape = None if length is None else (row.windows, row.labels)
-            if unpacked(blob, shape=shape, plain="<f4") is None:
-                return _odd("analyses", row, name, blob)
-        elif len(blob) != length if length is not None else len(blob) % 4:
+        values = None if blob is None else unpacked(blob, shape=None, plain="<f2" if sizes else "<f4")
+        if values is None or (sizes is not None and len(values) not in sizes):
             return _odd("analyses", row, name, blob)
     return None
 

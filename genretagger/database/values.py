@@ -383,7 +383,7 @@ def refusal_from_text(text: str | None) -> Reason | None:
     """The reason that `refusal_to_text` stored; earlier versions stored only words."""
     if text is None:
         return None
-    with contextlib.suppress(ValueError, KeyError, TypeError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         stored = json.loads(text)
         return Reason(Cause(stored["cause"]), dict(stored["figures"]))
     return because(Cause.CONTAINER, says=text)

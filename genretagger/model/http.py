@@ -200,7 +200,7 @@ def _version(kept: Path, address: str) -> str:
 def _note(kept: Path) -> dict[str, str]:
     try:
         return read(dict[str, str], json.loads(_mark(kept).read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

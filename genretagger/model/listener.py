@@ -177,6 +177,7 @@ class Listener:
             np.concatenate([own.astype(np.float16), heard.values], axis=1),
             np.concatenate([odds, heard.embedding @ axes + origin]).astype(np.float32),
             heard.provider,
+            heard.heard,
         )
 
     def hear(self, frames: Frames) -> Activations:

@@ -7,11 +7,12 @@ outputs `activations` and `embeddings` as `Card.build` describes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.tensors import all_tensors, inputs
 from genretagger.vocabulary.learned import LEAST_LIKELY
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def parsed(content: bytes) -> Any:
         ) from error
     if not model.graph.node and not model.graph.output:
         raise ModelError("The file is no ONNX model", hint="It may be empty, or a model of another format.")
-    for tensor in _all_tensors(model):
+    for tensor in all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ModelError(
                 "The model keeps its weights in other files, which is not allowed",
@@ -369,41 +370,3 @@ def _named_output(graph: Any, described: Tensor | None, size: int) -> str:
 
 def _shape(value: Any) -> list[int | None]:
     return [each.dim_value or None for each in value.type.tensor_type.shape.dim]
-
-
-def inputs(graph: Any) -> list[Any]:
-    """The inputs of a graph; older files list their constants among them."""
-    constants = {tensor.name for tensor in graph.initializer}
-    return [value for value in graph.input if value.name not in constants]
-
-
-def _all_tensors(model: Any) -> Iterator[Any]:
-    """All constants of a model."""
-    yield from _tensors(model.graph)
-    for function in model.functions:
-        yield from _of_nodes(function.node, 0)
-    for training in model.training_info:
-        yield from _tensors(training.initialization)
-        yield from _tensors(training.algorithm)
-
-
-def _tensors(graph: Any, depth: int = 0) -> Iterator[Any]:
-    """All constants of a graph and of the graphs inside it."""
-    if depth > 32:
-        raise ModelError("The model's graphs are nested too deeply")
-    yield from graph.initializer
-    yield from _of_sparse(graph.sparse_initializer)
-    yield from _of_nodes(graph.node, depth)
-
-
-def _of_nodes(nodes: Any, depth: int) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from (tensor for tensor in (attribute.t, *attribute.tensors) if tensor.ByteSize())
-            yield from _of_sparse((attribute.sparse_tensor, *attribute.sparse_tensors))
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _tensors(inner, depth + 1)
-
-
-def _of_sparse(tensors: Iterable[Any]) -> Iterator[Any]:
-    return (part for tensor in tensors for part in (tensor.values, tensor.indices))

@@ -149,7 +149,8 @@ def _card(checked: Json) -> Card:
 
 
 def _look() -> Json:
-    from genretagger.model.merge import inputs, parsed
+    from genretagger.model.merge import parsed
+    from genretagger.model.tensors import inputs
 
     content = sys.stdin.buffer.read()
     _limit(_LOOKING_BYTES + _COPIES * len(content))

@@ -71,12 +71,12 @@ class Undoing:
                 yield from writer.write(
                     file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
                 )
-            except NotAllowedError as refusal:  # which only a try could show
+            except NotAllowedError as refusal:  # which only a try could tell
                 return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
         return Outcome(write.path, Status.TAGGED, reason, now, before)
 
     def chooser(self, write: StoredWrite) -> str:
-        """Name the model behind the genres that come back; empty if the owner or nobody chose."""
+        """Name the model behind the genres that come back; empty if there is none."""
         return _chooser(self._store, write) if write.kind is WriteKind.UNDO else ""
 
 

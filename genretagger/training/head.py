@@ -23,6 +23,7 @@ from itertools import accumulate
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from genretagger.training.calibrate import line_of, platt, sigmoid
 from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
 
 if TYPE_CHECKING:
@@ -243,27 +244,6 @@ def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequ
     return Familiarity(*found, 1.0 if ears else limits[0], known)
 
 
-def line_of(odds: Array, truth: Flags) -> tuple[Array, Array]:
-    """The calibration of each genre, from out-of-fold log-odds: (k,) slopes and (k,) shifts."""
-    return _calibrate(odds, truth)
-
-
-def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
-    """Calibrate by some tracks, and give the probabilities of others.
-
-    Args:
-        odds: (m, k) out-of-fold log-odds; infinite if they say nothing.
-        truth: (m, k) bool.
-        asked: (n, k) log-odds of the others.
-    """
-    import numpy as np
-
-    slopes, shifts = _calibrate(odds, truth)
-    finite = np.isfinite(asked)
-    likely: Array = np.where(finite, _sigmoid(np.where(finite, asked, 0) * slopes + shifts), asked > 0)
-    return likely
-
-
 def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, float]]:
     """Where each ear's values are in the embedding, and the C of its regression.
 
@@ -307,9 +287,9 @@ def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
     # otherwise no training track had the genre, or all had it; that is the same for all ears
     finite = np.isfinite(ears[0].odds)
     for ear in ears:
-        slopes, shifts = _calibrate(ear.odds[rows], truth[rows])
+        slopes, shifts = line_of(ear.odds[rows], truth[rows])
         lines.append((slopes, shifts))
-        said.append(np.where(finite, _sigmoid(np.where(finite, ear.odds, 0) * slopes + shifts), ear.odds > 0))
+        said.append(np.where(finite, sigmoid(np.where(finite, ear.odds, 0) * slopes + shifts), ear.odds > 0))
     if len(ears) == 1:
         return _Calibrated(lines, None, said[0])
     mean = np.mean(said, axis=0)
@@ -318,8 +298,8 @@ def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
     asked = np.flatnonzero(rows)
     asked = asked[:: max(1, -(-len(asked) * truth.shape[1] // _MOST_PAIRS))]
     usable = finite[asked]
-    slope, shift = _platt(odds[asked][usable], truth[asked][usable])
-    return _Calibrated(lines, (slope, shift), np.where(finite, _sigmoid(odds * slope + shift), mean))
+    slope, shift = platt(odds[asked][usable], truth[asked][usable])
+    return _Calibrated(lines, (slope, shift), np.where(finite, sigmoid(odds * slope + shift), mean))
 
 
 def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
@@ -393,60 +373,3 @@ def _limit(distances: Array) -> float:
     import numpy as np
 
     return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)
-
-
-def _calibrate(odds: Array, truth: Flags) -> tuple[Array, Array]:
-    """Platt's line for each genre, (k,) slopes and (k,) shifts.
-
-    A genre that cannot be judged out of fold, because one group has all of it, gets the median line
-    of the others. If the odds of a genre say nothing about it, it gets a slope of 0 and its own
-    frequency.
-    """
-    import numpy as np
-
-    slopes, shifts = np.full(truth.shape[1], np.nan), np.full(truth.shape[1], np.nan)
-    for number in range(truth.shape[1]):
-        usable = np.isfinite(odds[:, number])
-        column = truth[usable, number]
-        if column.any() and not column.all():
-            slopes[number], shifts[number] = _platt(odds[usable, number], column)
-    known = slopes[slopes > 0]
-    slopes = np.where(np.isnan(slopes), np.median(known) if len(known) else 1.0, slopes)
-    known = shifts[~np.isnan(shifts)]
-    shifts = np.where(np.isnan(shifts), np.median(known) if len(known) else 0.0, shifts)
-    return slopes, shifts
-
-
-def _platt(odds: Array, truth: Flags) -> tuple[float, float]:
-    """Fit a line by Newton's method, with a very weak prior, to targets just short of 0 and 1.
-
-    Platt (1999) counts one more track on each side. Half a track makes the scores of genres with
-    few tracks less cautious (0.16 instead of 0.20 of calibration error on the synthesised library
-    of `benchmarks.genres`).
-    """
-    import numpy as np
-
-    hits, misses = int(truth.sum()), int((~truth).sum())
-    target = np.where(truth, (hits + 0.5) / (hits + 1), 0.5 / (misses + 1))
-    design = np.stack([odds, np.ones_like(odds)], axis=1)
-    line = np.array([1.0, 0.0])
-    prior = np.diag([1e-3, 1e-6])
-    for _ in range(100):
-        said = _sigmoid(design @ line)
-        slope = design.T @ (said - target) + prior @ (line - [1.0, 0.0])
-        bend = design.T @ (design * (said * (1 - said))[:, None]) + prior + 1e-9 * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        line = line - np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-8:
-            break
-    if line[0] <= 0:
-        frequency = (hits + 1) / (hits + misses + 2)
-        return 0.0, float(np.log(frequency / (1 - frequency)))
-    return float(line[0]), float(line[1])
-
-
-def _sigmoid(odds: Array) -> Array:
-    import numpy as np
-
-    clipped: Array = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
-    return clipped

@@ -155,6 +155,8 @@ def test_nothing_sounds_like_music() -> None:
     decision = decide(heard({"Hip-Hop": 0.26}, is_music=0.3), Rules(), vocabulary())
     assert decision.genres == ()
     assert sentence(decision.reason) == "it does not sound like music (Hip-Hop would be the nearest, with 0.26)"
+    far = decide(heard({"Hip-Hop": 0.004}, is_music=0.3), Rules(), vocabulary())
+    assert sentence(far.reason) == "it does not sound like music", "no genre is the nearest with 0.00"
 
 
 @pytest.mark.parametrize("rules", [Rules(allow=("Polka",)), Rules(forbid=tuple(HOUSE))], ids=["allow", "forbid"])

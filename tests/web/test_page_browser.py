@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from audio_factory import make, tone
-from chromium import find
 from command_helpers import settings as settings_of
 from command_helpers import tag
 from mutagen import File
@@ -34,19 +33,6 @@ pytestmark = pytest.mark.page
 PART_S = 24.0
 VIEWS = ("", "library", "albums", "track/{track}", "ear/unsure", "ear/lesson", "map")
 HOSTILE = "<img src=x onerror=\"document.title='taken'\">"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
-    with playwright.sync_playwright() as running:
-        program = find()
-        assert program, "Chromium is missing: make test-page installs it"
-        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        opened = running.chromium.launch(executable_path=program, args=options)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

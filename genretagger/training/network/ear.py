@@ -23,7 +23,8 @@ from torch import nn
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS
-from genretagger.model.merge import inputs, parsed
+from genretagger.model.merge import parsed
+from genretagger.model.tensors import inputs
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -35,8 +35,9 @@ from genretagger.errors import ConfigError, ModelError
 from genretagger.model import two_ears
 from genretagger.model.front_ends import front_ends
 from genretagger.model.merge import with_network
+from genretagger.training.calibrate import calibrated, line_of
 from genretagger.training.course import SEED, Course
-from genretagger.training.head import calibrated, familiarity, line_of
+from genretagger.training.head import familiarity
 from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import Ear, first_ear
