@@ -25,7 +25,7 @@ AXES = 150
 FEWEST = 8
 """Recordings of a genre from which on a source teaches it."""
 BALANCE = 0.5
-"""A genre's recordings weigh (others / its own) ** BALANCE: between by number and all alike."""
+"""A genre's recordings weigh (others / its own) ** BALANCE: at 0 as they come, at 1 all alike."""
 MUSIC_RIDGE = 1.0
 MUSIC_ODDS = 2.0
 """Weight of music against other sounds in the music test: refusing a track is the worse mistake."""

@@ -42,7 +42,7 @@ def by_genre(bench: Bench, genres: Collection[str]) -> HeldOut:
 
 
 def _held_out(bench: Bench, parts: Collection[tuple[Flags, Collection[str]]]) -> HeldOut:
-    """Fit without each part and ask about it; other genres than the head's stay in every fit."""
+    """Fit without each part and predict it; if genres are untaught, only the head lacks the part."""
     data = bench.data
     heard = HeldOut(
         np.zeros(len(data.genre), bool),

@@ -56,7 +56,7 @@ def _room(module: str) -> str:
 
 
 def _imports(path: Path, package: str = "genretagger") -> Iterator[str]:
-    """Give the modules of a package that a file imports, in functions too; names are modules."""
+    """Give the modules of a package that a file imports, in functions too, with imported names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == package)

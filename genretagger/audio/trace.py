@@ -119,7 +119,7 @@ def _bounds(samples: FloatArray, count: int, own: int, hop: int) -> FloatArray:
 
 
 class _Columns:
-    """At most `most` columns of frames: `values` holds sums of power, then the wave's bounds."""
+    """Frames in at most `most` columns: `values` holds sums of power, then the wave's bounds."""
 
     def __init__(self, most: int, width: int) -> None:
         self.most, self.step, self.frames = most, 1, 0

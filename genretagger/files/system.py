@@ -228,7 +228,7 @@ class Folder:
         return open_to_read(lambda flags: os.open(self._name(name), flags | NO_FOLLOW, dir_fd=self._fd))
 
     def create(self, name: str) -> int:
-        """Create a file that only its owner can read, open for both; the name must be free."""
+        """Create a file that only its owner can read and write; the name must be free."""
         return os.open(self._name(name), _CREATE_FLAGS, 0o600, dir_fd=self._fd)
 
     def stat(self, name: str) -> os.stat_result:
