@@ -42,7 +42,7 @@ def by_genre(bench: Bench, genres: Collection[str]) -> HeldOut:
 
 
 def _held_out(bench: Bench, parts: Collection[tuple[Flags, Collection[str]]]) -> HeldOut:
-    """Fit without each part and predict it; if genres are untaught, only the head lacks the part."""
+    """Fit without each part and predict it; with untaught genres, only the head lacks it."""
     data = bench.data
     heard = HeldOut(
         np.zeros(len(data.genre), bool),
