@@ -19,6 +19,7 @@ from sqlalchemy import Table, create_engine, insert
 
 from genretagger.audio.windows import plan_key
 from genretagger.database.models import ANALYSES, DECISIONS, MODELS, RUNS, TRACKS, WRITES
+from genretagger.database.packing import packed
 from genretagger.database.store import Store
 from genretagger.types import Json
 
@@ -47,7 +48,7 @@ def make(data_dir: Path, tracks: int = 100_000, *, windows: int = WINDOWS, finge
     random = np.random.default_rng(7)
     centres = random.normal(size=(len(GENRES), EMBEDDING)).astype(np.float32)
     noise = random.normal(size=(512, EMBEDDING)).astype(np.float32)
-    activations = (random.random((windows, LABELS)) * 0.2).astype("<f2").tobytes()
+    activations = packed((random.random((1, LABELS)) * 0.2).astype("<f2"))
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
         connection.execute(
@@ -157,7 +158,7 @@ def _rows(
         {
             **{"payload_hash": payload_hash, "model_id": 1, "plan": _PLAN, "hearing": "heard"},
             **{"provider": "CPUExecutionProvider", "windows": windows, "labels": LABELS, "activations": activations},
-            **{"embedding": embedding.astype("<f4").tobytes(), "failure": None, "failure_hint": None},
+            **{"embedding": packed(embedding.astype("<f2")), "failure": None, "failure_hint": None},
             **{"failure_class": None, "seconds": 0.2, "analysed_at": at},
         },
     )

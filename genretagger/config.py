@@ -31,7 +31,7 @@ from genretagger.option_values import (
     FolderNames,
     Names,
     address,
-    at_home,
+    lasting,
     mounts,
     window_count,
     words,
@@ -169,7 +169,7 @@ class Settings(BaseModel):
     time_limit_s: float = Field(300, gt=0, le=604_800, description="most seconds for one step on one file")
 
     # Places
-    data_dir: Annotated[Path, AfterValidator(at_home)] = Field(
+    data_dir: Annotated[Path, AfterValidator(lasting)] = Field(
         default_factory=default_data_dir, description="where the database and the models lie"
     )
     database_url: Annotated[str, AfterValidator(address)] = Field(

@@ -85,5 +85,10 @@ def at_home(path: Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - expanduser() of Path raises where there is no such user
 
 
+def lasting(path: Path) -> Path:
+    """Expand `~`, and make a path absolute: child processes work in another folder."""
+    return at_home(path).absolute()
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 FolderNames = Annotated[tuple[str, ...], BeforeValidator(folder_names)]

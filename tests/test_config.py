@@ -307,3 +307,11 @@ def test_every_option_stands_in_the_documentation() -> None:
 def test_space_around_a_name_of_your_own_is_left_out(config: Path) -> None:
     config.write_text('aliases = { "Hip-Hop" = " Rap " }\n')
     assert load().aliases == {"Hip-Hop": "Rap"}
+
+
+def test_a_relative_data_folder_stays_the_same_wherever_a_child_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENRETAGGER_DATA_DIR", "data")
+    assert load().data_dir == tmp_path / "data"

@@ -122,6 +122,8 @@ class Keeper:
                 with contextlib.suppress(ValueError):
                     self._desk.hub.tell("progress", json.loads(line))
         self._child = None
+        if child.returncode and not self._end.is_set():
+            self._desk.hub.tell("notice", f"the index could not be updated (status {child.returncode})")
 
     def _look_at_some(self, index: Index) -> int:
         """Look at some files for their year, codec and cover; returns how many are left."""
