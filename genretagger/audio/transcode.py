@@ -84,9 +84,10 @@ def transcode(file: BinaryIO, kind: Kind, target: Path, *, most_bytes: int) -> N
                             output.mux(coded)
                 if written > most_bytes:
                     raise AudioError("it is too long to be played here")
-            for each in resampler.resample(None):
-                output.mux(sink.encode(each))
-            output.mux(sink.encode(None))
+            for each in (*resampler.resample(None), None):
+                for coded in sink.encode(each):  # of a sound shorter than a block, all there is
+                    written += coded.size
+                    output.mux(coded)
             if not written:
                 raise AudioError("there is no audio in it, or none of it can be decoded")
     except av.error.FFmpegError as error:
