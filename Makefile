@@ -102,7 +102,7 @@ test-beets: $(VENV)/installed-dev $(OLD_BEETS)/installed ## Run the tests of the
 ARCHIVE := .cache/archive
 $(ARCHIVE)/installed: pyproject.toml
 	$(PYTHON) -m venv $(ARCHIVE)
-	$(ARCHIVE)/bin/python -m pip install --quiet --editable '.[dev,archive]'
+	$(ARCHIVE)/bin/python -m pip install --quiet --editable '.[dev,archive,archive-tests]'
 	@touch $@
 
 test-archive: $(ARCHIVE)/installed ## Run the tests of archives on a Ray cluster of three nodes, with workers, nodes and drivers killed

@@ -27,12 +27,14 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.addresses import absolute, is_object
 from genretagger.audio.windows import MOST_COLUMNS
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
 from genretagger.files.discover import Found
+from genretagger.files.objects import Fetched
 from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.installed import InstalledModel
 from genretagger.model.listener import Listener
@@ -86,7 +88,7 @@ class Pipeline(Rewriting):
             GenretaggerError: the file cannot be read or heard, or the database cannot be used.
         """
         try:
-            track = wait_for(self.knowledge.track(path.absolute(), anew=False))
+            track = wait_for(self.knowledge.track(absolute(path), anew=False))
             wait_for(self.knowledge.analysis(track, anew=False))
             track = wait_for(self.knowledge.with_credits(track))
         except FileError as error:
@@ -112,7 +114,7 @@ class Pipeline(Rewriting):
         if not 1 <= columns <= MOST_COLUMNS:
             raise ValueError(f"a picture has 1 to {MOST_COLUMNS} columns, not {columns}")
         try:
-            return wait_for(timeline(path.absolute(), self._workers, self.listener, columns=columns, fourier=fourier))
+            return wait_for(timeline(absolute(path), self._workers, self.listener, columns=columns, fourier=fourier))
         except FileError as error:
             error.path = error.path or path
             raise
@@ -129,7 +131,7 @@ class Pipeline(Rewriting):
                 is in the outcome.
         """
         run = self.begin("tag", dry_run=dry_run)
-        path = path.absolute()
+        path = absolute(path)
         (outcome,) = self.tag([Found(path, path.parent)], run, stop=Future())
         self.finish(run)
         return outcome
@@ -277,6 +279,8 @@ class Pipeline(Rewriting):
         if not run.hear_only:
             if reason := self.ownership.reason(track, run):
                 return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
+            if is_object(file.path):
+                return track  # nobody will write to it
             if reason := self.writer.refusals.unfit(file, track):
                 return _outcome(track, Status.SKIPPED, reason)
             see_free(file.path)
@@ -330,6 +334,10 @@ class Pipeline(Rewriting):
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.tracks.save_failure(path, stamp, error)
         return Outcome(path, Status.FAILED, error.reason, model=self.listener.name, dry_run=run.dry_run, error=error)
+
+    def take_fetched(self) -> Fetched:
+        """What the child processes have read of objects since the last call."""
+        return self._workers.take_fetched()
 
     @property
     def provider(self) -> str:

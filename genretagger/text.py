@@ -12,6 +12,8 @@ import unicodedata
 from datetime import datetime
 from pathlib import Path
 
+from genretagger.addresses import address_of
+
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"}
 """Unicode categories not shown as such: controls, formats, surrogates, separators, unassigned."""
 
@@ -23,9 +25,9 @@ def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
 
     A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
-    others as `\u202e`.
+    others as `\u202e`. An object is shown by its address.
     """
-    text = os.fspath(value)
+    text = address_of(value)
     if text.isprintable():  # as almost every name is, and a long history has many
         return text
     return "".join(_show(character) for character in text)

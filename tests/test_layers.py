@@ -14,7 +14,7 @@ PLUGINS = ROOT / "plugins"
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"causes", "sentences", "errors", "types", "text", "textfile", "strict", "launch", "places"})
-    | {"option_values"},
+    | {"option_values", "addresses"},
     frozenset({"config", "files", "vocabulary"}),
     frozenset({"database"}),
     frozenset({"audio", "tags"}),
@@ -34,6 +34,7 @@ BESIDE = {
         ("types", "sentences"),
         ("places", "errors"),
     ),
+    ("text", "addresses"),
     *(("strict", "types"), ("launch", "errors")),
     *(("cli", "daemon"), ("cli", "archive"), ("cli", "web"), ("web", "daemon")),
     *(("__main__", "cli"), ("__main__", "daemon")),

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genretagger.addresses import is_object
 from genretagger.archive.stages import LEASE_S, Finishing, Listening, Network, Order, list_root
 from genretagger.audio.windows import AUTO
 from genretagger.config import Settings
@@ -60,7 +61,7 @@ class Plan:
 
     Attributes:
         settings: how to listen, decide and write.
-        roots: the folders, absolute.
+        roots: the folders, absolute, or prefixes of objects.
         address: of a Ray cluster; "local" starts one on this machine.
         write: whether to write tags.
         again: whether units that are done are looked at again.
@@ -100,6 +101,8 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
         GenretaggerError: the database, the model or Ray cannot be used, or another run with other
             settings is at work.
     """
+    if plan.write and any(map(is_object, plan.roots)):
+        raise ConfigError("object storage is read only: results only", hint="Leave out --write, or name folders only.")
     if plan.settings.windows == AUTO:
         raise ConfigError(
             "an archive listens to the same number of windows of each track",

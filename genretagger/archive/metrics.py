@@ -30,6 +30,7 @@ def text_of(units: Units) -> str:
             "failures", "gauge", "Files that failed, by kind of error.", _by("error", units.get_failures().items())
         ),
     ]
+    lines += _metric("fetched_bytes_total", "counter", "Bytes read of object storage.", [("", units.get_fetched())])
     for name, about in (("tracks", "Tracks that a stage handled on a node."), ("seconds", "Seconds of work for them.")):
         values = ((f'node="{_escaped(each.node)}",stage="{each.stage}"', float(getattr(each, name))) for each in totals)
         lines += _metric(f"stage_{name}_total", "counter", about, values)

@@ -25,15 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from genretagger.addresses import is_object
 from genretagger.archive.listing import files_of, units
 from genretagger.config import Settings, load, restored
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
 from genretagger.database.units import NewUnit, Unit
-from genretagger.errors import AccessError, DatabaseError, GenretaggerError
+from genretagger.errors import AccessError, DatabaseError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
+from genretagger.text import printable
 from genretagger.types import Frames, Json, Outcome, Status, Window
 
 Batch: TypeAlias = Mapping[str, Any]
@@ -44,6 +46,9 @@ LEASE_S = 60.0
 
 _EACH_TIME = 4
 """How many tracks `Listening` passes on together; their frames are about 2.5 MB each."""
+
+_STORAGE_ATTEMPTS = 2
+"""After so many attempts at which object storage failed, a unit is left to the next run."""
 
 _LISTED = 2000
 """How many units a listing stores at a time."""
@@ -82,7 +87,7 @@ class Order:
     def roots_here(self, settings: Settings) -> list[Path]:
         """The folders that this node mounts."""
         libraries = Libraries(settings.libraries)
-        return [path for root in self.roots if (path := libraries.from_stored(root)).is_dir()]
+        return [path for root in self.roots if is_object(path := libraries.from_stored(root)) or path.is_dir()]
 
 
 class Stage:
@@ -111,7 +116,8 @@ class Stage:
 
     def _count(self, tracks: int, started_s: float) -> None:
         if tracks:
-            self._units.count_stage(self._node, self.name, tracks=tracks, seconds=time.monotonic() - started_s)
+            fetched, seconds = self._pipeline.take_fetched(), time.monotonic() - started_s
+            self._units.count_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
 
 
 class Listening(Stage):
@@ -205,18 +211,26 @@ class Finishing(Stage):
         return {"unit": [unit for unit, _ in ended], "files": [files for _, files in ended]}
 
     def _finish(self, unit: Unit) -> int | None:
-        started = time.monotonic()
+        started, fault = time.monotonic(), None
         try:
             if self._order.write:
                 self._pipeline.writer.recover_below(unit.folder, "archive")
             files = self._files(unit)
-            counts: Counter[Status] = Counter(outcome.status for outcome in self._outcomes(files))
+            counts: Counter[Status] = Counter()
+            for outcome in self._outcomes(files):
+                counts[outcome.status] += 1
+                if isinstance(outcome.error, SystemFaultError) and is_object(outcome.path):
+                    fault = outcome.error
         except DatabaseError:
             raise
         except GenretaggerError as error:
             self._units.fail(unit.id, self._order.owner, str(error))
             return None
         self._count(len(files), started)
+        if fault is not None:  # of the storage, which passes: what is known by now is not asked again
+            cause, is_last = f"{printable(fault.path or unit.folder)}: {fault}", unit.attempts >= _STORAGE_ATTEMPTS
+            self._units.fail(unit.id, self._order.owner, cause, is_last=is_last)
+            return None
         told = {status.value: counts[status] for status in Status}
         return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
 
@@ -229,7 +243,7 @@ def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
     settings = order.settings_here()
     folder = Libraries(settings.libraries).from_stored(root)
     failures: list[str] = []
-    if not folder.is_dir():
+    if not is_object(folder) and not folder.is_dir():
         raise AccessError("the folder is not there", path=folder, hint="Is the library mounted on every node?")
 
     def failed(error: AccessError) -> None:

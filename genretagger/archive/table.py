@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from genretagger.addresses import address_of, is_object
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
 from genretagger.database.values import Known
@@ -73,10 +74,11 @@ def _rows(store: Store, roots: Iterable[Path], libraries: Libraries) -> Iterator
 
 
 def _row(known: Known, stored: bytes) -> dict[str, Any]:
+    name = os.fsencode(address_of(known.path)) if is_object(known.path) else stored
     track, decided = known.track, known.decisions[0] if known.decisions else None
     return {
-        "path": stored.decode("utf-8", "backslashreplace"),
-        "path_bytes": stored,
+        "path": name.decode("utf-8", "backslashreplace"),
+        "path_bytes": name,
         "kind": track.kind if track else None,
         "size_bytes": track.stamp.size_bytes if track else None,
         "duration_s": track.duration_s if track else None,

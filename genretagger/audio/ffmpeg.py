@@ -24,7 +24,15 @@ import av.logging
 import numpy as np
 import soxr
 
-from genretagger.audio.headers import flac_declares, is_chained, is_fragmented, mp3_declared_s, wav_declared_s
+from genretagger.audio.headers import (
+    ends_otherwise,
+    flac_declares,
+    is_chained,
+    is_fragmented,
+    mp3_declared_s,
+    mp3_promised_s,
+    wav_declared_s,
+)
 from genretagger.audio.pyav import open_input
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.audio.source import Source
@@ -68,8 +76,13 @@ av.logging.set_level(None)
 class FfmpegReader(Reader):
     """A track that FFmpeg reads."""
 
-    def __init__(self, file: BinaryIO, kind: Kind) -> None:
+    def __init__(self, file: BinaryIO, kind: Kind, *, sparing: bool = False) -> None:
         """Open the file and decode its first frame.
+
+        Args:
+            file: opened for reading.
+            kind: what it is.
+            sparing: read no more of it than needed; see `listen.decode`.
 
         Raises:
             AudioError: there is no audio in it, or it is damaged.
@@ -80,7 +93,11 @@ class FfmpegReader(Reader):
         self._kind = kind
         self._container: InputContainer | None = None
         self._packets = self._unreadable = 0
-        self._sequential = kind.demuxer == "ogg" and is_chained(file)
+        self._sequential = kind.demuxer == "ogg" and (ends_otherwise(file) if sparing else is_chained(file))
+        self._buffer_bytes = 16_384 if sparing else 32_768
+        self._options = {"protocol_whitelist": "none"}  # nothing but this file is ever opened
+        if sparing:
+            self._options["fflags"] = "fastseek"  # jump to a place in an MP3 instead of reading up to it
         from_header = _HEADERS[kind.name](file) if kind.name in _HEADERS else None
         guessed = self._sequential or _is_guessed(file, kind)
         with _translated(self._source):
@@ -93,6 +110,9 @@ class FfmpegReader(Reader):
         stated = from_header or ffmpeg_s
         self.declared_s = stated
         # ASF writes the play time before the end is known
+        if sparing and kind.name == "mp3" and stated is None and (whole_s := mp3_promised_s(file)) is not None:
+            # what counting would give: FFmpeg drops the encoder's delay before the first frame
+            self.declared_s = stated = whole_s - float((self._origin or 0) * self._time_base)
         self.tolerance_s = max(5.0, 0.05 * (stated or 0)) if kind.name == "asf" else 1.0 + 0.005 * (stated or 0)
 
     # Packets and frames
@@ -101,8 +121,7 @@ class FfmpegReader(Reader):
         """Open the container and decode its first frame, at which time zero lies."""
         self.close()
         self._source.seek(0)
-        # no protocol: nothing but this file is ever opened
-        container = open_input(self._source, self._kind.demuxer, {"protocol_whitelist": "none"})
+        container = open_input(self._source, self._kind.demuxer, self._options, buffer_bytes=self._buffer_bytes)
         self._container = container
         stream = container.streams.best("audio")
         if stream is None:

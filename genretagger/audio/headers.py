@@ -3,7 +3,8 @@
 FFmpeg gives a duration for nearly every file, and does not say whether the file declared it or
 FFmpeg guessed it.
 
-Contents: `mp3_declared_s`, `wav_declared_s`, `flac_declares`, `is_chained`, `is_fragmented`.
+Contents: `mp3_declared_s`, `mp3_promised_s`, `wav_declared_s`, `flac_declares`, `is_chained`,
+`ends_otherwise`, `is_fragmented`.
 
 Sources: RFC 9639 (STREAMINFO), RFC 3533 (Ogg), ISO 14496-12 (`moof`), the Xing and VBRI headers as
 LAME and Fraunhofer write them.
@@ -12,7 +13,7 @@ LAME and Fraunhofer write them.
 from __future__ import annotations
 
 import os
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, NamedTuple
 
 from genretagger.files.kinds import id3v2_end, mpeg_frame
 
@@ -25,6 +26,12 @@ If only the count of frames disagrees, the header is wrong.
 
 _PIPED_BYTES = 0x7FFF0000
 
+_OGG_BYTES = 65_536
+"""More than the largest page."""
+
+_TAGS_BYTES = 64 << 10
+"""Tags behind the audio of an MP3 are seldom longer."""
+
 
 def mp3_declared_s(file: BinaryIO) -> float | None:
     """The length that a Xing, Info or VBRI header declares, if it can be believed.
@@ -32,6 +39,29 @@ def mp3_declared_s(file: BinaryIO) -> float | None:
     Stale headers are common: editors cut a file and keep the header. So a header only proves a cut
     if its count of bytes is too large as well. If not, None is returned, and the audio is counted.
     """
+    header = _mp3_header(file)
+    return header.length_s if header.available < _CUT * header.bytes else None
+
+
+def mp3_promised_s(file: BinaryIO) -> float | None:
+    """The length by the same headers if their count of bytes fits the file, which nobody has cut.
+
+    `mp3_declared_s` is for those who can count the audio; this is for those who would have to read
+    all of the file for that.
+    """
+    header = _mp3_header(file)
+    return header.length_s if _CUT * header.bytes <= header.available <= header.bytes / _CUT + _TAGS_BYTES else None
+
+
+class _Mp3Header(NamedTuple):
+    """What a Xing, Info or VBRI header counts, the frame that holds it included or not."""
+
+    length_s: float | None
+    bytes: int
+    available: int
+
+
+def _mp3_header(file: BinaryIO) -> _Mp3Header:
     start = id3v2_end(file, 0)
     available = file.seek(0, os.SEEK_END) - start
     file.seek(start)
@@ -46,10 +76,8 @@ def mp3_declared_s(file: BinaryIO) -> float | None:
     elif (mark := head.find(b"VBRI")) >= 0:
         size = int.from_bytes(head[mark + 10 : mark + 14], "big")
         frames = int.from_bytes(head[mark + 14 : mark + 18], "big")
-    if not (frames and size and available < _CUT * size):
-        return None
-    frame_s = _mp3_frame_s(head[:mark])
-    return frames * frame_s if frame_s else None
+    frame_s = _mp3_frame_s(head[:mark]) if frames and size else None
+    return _Mp3Header(frames * frame_s if frame_s else None, size, available)
 
 
 def _mp3_frame_s(head: bytes) -> float | None:
@@ -115,6 +143,25 @@ def is_chained(file: BinaryIO) -> bool:
             position = data.find(b"OggS\x00\x02" if seen_other else b"OggS\x00", position + 6)
         tail = data[-6:]
     return False
+
+
+def ends_otherwise(file: BinaryIO) -> bool:
+    """Whether an Ogg file ends with another stream than it begins with, or has no page at its end.
+
+    `is_chained` without reading all: it tells the same of all files but those that are joined from
+    pieces of one serial number.
+    """
+    file.seek(0)
+    head = file.read(_OGG_BYTES)
+    first: set[bytes] = set()
+    position = head.find(b"OggS\x00\x02")
+    while 0 <= position < len(head) - 18:
+        first.add(head[position + 14 : position + 18])
+        position = head.find(b"OggS\x00\x02", position + 6)
+    file.seek(max(0, file.seek(0, os.SEEK_END) - _OGG_BYTES))
+    tail = file.read(_OGG_BYTES)
+    last = tail.rfind(b"OggS\x00")
+    return last < 0 or tail[last + 14 : last + 18] not in first
 
 
 def is_fragmented(file: BinaryIO) -> bool:

@@ -51,6 +51,7 @@ def decode(
     window_samples: int,
     margin_samples: int,
     length_s: float | None = None,
+    sparing: bool = False,
 ) -> Sound:
     """Decode the windows of a track.
 
@@ -70,6 +71,9 @@ def decode(
         window_samples: length of a row.
         margin_samples: samples of a row before the start of the window.
         length_s: of the track, as `duration` gave it; None to find it out again.
+        sparing: read no more of the file than needed, as each byte comes from far: an MP3's header
+            is believed if it fits the file, and an Ogg file is taken for one stream if it ends with
+            the one that it begins with.
 
     Returns:
         One row for each window.
@@ -79,7 +83,7 @@ def decode(
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind)
+    reader = _open(file, kind, sparing=sparing)
     try:
         length_s = length_s or reader.length_s()
         listener = _Listener(reader, rate_hz, window_samples, margin_samples)
@@ -154,15 +158,17 @@ def stream(
         reader.close()
 
 
-def duration(file: BinaryIO, kind: Kind) -> float | None:
+def duration(file: BinaryIO, kind: Kind, *, sparing: bool = False) -> float | None:
     """The declared or counted length of the track in seconds; None if neither is possible.
+
+    For `sparing` see `decode`.
 
     Raises:
         AudioError: there is no audio in it.
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind)
+    reader = _open(file, kind, sparing=sparing)
     try:
         length_s = reader.length_s()
     finally:
@@ -196,12 +202,12 @@ def sample(file: BinaryIO, kind: Kind) -> bytes:
     return digest.digest()
 
 
-def _open(file: BinaryIO, kind: Kind) -> Reader:
+def _open(file: BinaryIO, kind: Kind, *, sparing: bool = False) -> Reader:
     """FFmpeg's reader, or libsndfile's if FFmpeg cannot read the file."""
     from genretagger.audio.ffmpeg import FfmpegReader
 
     try:
-        return FfmpegReader(file, kind)
+        return FfmpegReader(file, kind, sparing=sparing)
     except (AudioError, UnsupportedFileError) as refusal:
         from genretagger.audio.sndfile import READABLE, SndfileReader
 

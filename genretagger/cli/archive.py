@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genretagger.addresses import address_of, is_address, is_object, path_of
 from genretagger.cli import output
 from genretagger.cli.options import AsJson, any_path, existing_path
 from genretagger.cli.time_left import said
@@ -28,7 +29,10 @@ _MINUTES = 10
 
 def archive(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...|status", help="Folders, or the word status (./status is a folder).")
+        list[str],
+        typer.Argument(
+            metavar="PATH...|status", help="Folders or addresses (s3://…), or the word status (./status is a folder)."
+        ),
     ],
     ray: Annotated[
         str, typer.Option("--ray", metavar="ADDRESS|local", help="Address of a Ray cluster, or local for one here.")
@@ -81,9 +85,9 @@ def _run(
     from genretagger.archive.table import write as write_table
     from genretagger.database.store import Store
 
-    roots = [whole(existing_path(path)) for path in paths]
+    roots = [_root(path) for path in paths]
     for root in roots:
-        if not root.is_dir():
+        if not is_object(root) and not root.is_dir():
             raise ConfigError("archive takes folders", path=root, hint="genretagger tag takes single files")
     plan = Plan(settings, roots, address=ray, write=write, again=again, resource=resource)
     serving = served(settings, place(metrics)) if metrics else nullcontext()
@@ -100,11 +104,14 @@ def _run(
                 rows = write_table(store, whole(parquet), roots, settings.libraries)
     with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         reached, failed = store.units.get_progress(), store.units.get_failed(_SHOWN)
+        fetched = store.units.get_fetched()
     if as_json:
-        output.say_json({**asdict(done), "parquet_rows": rows, "progress": _progress_json(reached)})
+        output.say_json(
+            {**asdict(done), "parquet_rows": rows, "progress": _progress_json(reached), "fetched_bytes": fetched}
+        )
     else:
         output.say_aside(f"{plural(done.files, 'file')} in {plural(done.units, 'folder')} by this run. In all:")
-        for line in _lines(reached):
+        for line in (*_lines(reached), *_fetched_lines(fetched)):
             output.say_aside(line)
         for failure in done.failures[:_SHOWN]:
             output.say_aside(f"  not listed: {printable(failure)}")
@@ -116,6 +123,16 @@ def _run(
         raise typer.Exit(1)
 
 
+def _root(text: str) -> Path:
+    """A folder, or a prefix of objects, as it was named."""
+    if not is_address(text):
+        return whole(existing_path(text))
+    from genretagger.files.storage import see_readable
+
+    see_readable(text)
+    return path_of(text.rstrip("/") if text.rstrip("/") != text.partition("://")[0] + ":" else text)
+
+
 def _status(settings: Settings, *, as_json: bool) -> None:
     from genretagger.database.store import Store
 
@@ -123,18 +140,20 @@ def _status(settings: Settings, *, as_json: bool) -> None:
         store.units.see_server()
         progress, rates = store.units.get_progress(), store.units.get_rates(_MINUTES)
         failures, failed = store.units.get_failures(), store.units.get_failed(_SHOWN)
+        fetched = store.units.get_fetched()
     if as_json:
         output.say_json(
             {
                 **_progress_json(progress),
                 "stages": [asdict(rate) for rate in rates],
                 "failures": failures,
-                "failed_folders": [{"path": str(folder), "cause": cause} for folder, cause in failed],
+                "failed_folders": [{"path": address_of(folder), "cause": cause} for folder, cause in failed],
+                "fetched_bytes": fetched,
                 "seconds_left": _left_s(progress, rates),
             }
         )
         return
-    for line in _lines(progress):
+    for line in (*_lines(progress), *_fetched_lines(fetched)):
         output.say(line)
     for rate in rates:
         pace = (
@@ -148,6 +167,10 @@ def _status(settings: Settings, *, as_json: bool) -> None:
     left = _left_s(progress, rates)
     if left is not None:
         output.say(f"time left   {said(left)}")
+
+
+def _fetched_lines(fetched_bytes: int) -> list[str]:
+    return [f"fetched     {fetched_bytes / 1e6:,.1f} MB from object storage"] if fetched_bytes else []
 
 
 def _left_s(progress: Progress, rates: list[Rate]) -> float | None:

@@ -233,6 +233,9 @@ STAGES = Table(
     Column("minute", Moment, index=True, nullable=False),
     Column("tracks", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
+    Column("fetched_bytes", Whole(), nullable=False, server_default="0"),
     UniqueConstraint("node", "stage", "minute"),
 )
-"""Tracks that a stage of `archive` handled on a node in a minute, and their seconds of work."""
+"""Tracks that a stage of `archive` handled on a node in a minute, their seconds of work, and what
+was read of objects.
+"""

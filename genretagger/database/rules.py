@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Float, Integer
 
+from genretagger.addresses import is_object
 from genretagger.database.columns import Blob, Document, Flag, Moment, Odd, PathBytes, SafeText, Whole
 from genretagger.database.libraries import is_elsewhere
 from genretagger.database.models import metadata
@@ -93,7 +94,7 @@ def _moment(value: Any) -> bool:
 def _path(value: Any) -> bool:
     if not isinstance(value, Path) or "\0" in os.fspath(value):
         return False
-    return value.is_absolute() or is_elsewhere(value)
+    return value.is_absolute() or is_elsewhere(value) or is_object(value)
 
 
 def _name(value: Any) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, or_, select, text, update
 
 from genretagger.database.access import Repository
 from genretagger.database.columns import now
@@ -234,11 +234,19 @@ class Units(Repository):
             ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
             return bool(connection.execute(ours.values(done)).rowcount)
 
-    def fail(self, unit_id: int, owner: str, cause: str) -> None:
-        """Let a unit wait again, with the cause if it failed as a whole; `claim` says how often."""
+    def fail(self, unit_id: int, owner: str, cause: str, *, is_last: bool = False) -> None:
+        """Let a unit wait again, with the cause if it failed as a whole; `claim` says how often.
+
+        Args:
+            unit_id: which.
+            owner: the run that has it.
+            cause: why.
+            is_last: set it aside at once; the next listing tries it again.
+        """
+        state = UnitState.FAILED if is_last else UnitState.WAITING
         with self._access.write() as connection:
             ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
-            connection.execute(ours.values(state=UnitState.WAITING.value, failure=cause, updated_at=now()))
+            connection.execute(ours.values(state=state.value, failure=cause, updated_at=now()))
 
     def renew(self, owner: str, lease_s: float) -> int:
         """Keep all units of a run for another while; returns how many."""
@@ -314,13 +322,14 @@ class Units(Repository):
         with self._access.read() as connection:
             return [(folder, failure or "") for folder, failure in connection.execute(wanted)]
 
-    def count_stage(self, node: str, stage: str, *, tracks: int, seconds: float) -> None:
+    def count_stage(self, node: str, stage: str, *, tracks: int, seconds: float, fetched_bytes: int = 0) -> None:
         """Count what a stage has done on a node, in the present minute."""
         from sqlalchemy.dialects.postgresql import insert  # 10 ms, which no other command needs
 
         minute = now().replace(second=0, microsecond=0)
-        row = insert(STAGES).values(node=node, stage=stage, minute=minute, tracks=tracks, seconds=seconds)
-        more = {"tracks": STAGES.c.tracks + row.excluded.tracks, "seconds": STAGES.c.seconds + row.excluded.seconds}
+        counts = {"tracks": tracks, "seconds": seconds, "fetched_bytes": fetched_bytes}
+        row = insert(STAGES).values(node=node, stage=stage, minute=minute, **counts)
+        more = {name: STAGES.c[name] + row.excluded[name] for name in counts}
         with self._access.write() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["node", "stage", "minute"], set_=more))
 
@@ -339,6 +348,12 @@ class Units(Repository):
                 Rate(node, stage, int(tracks), float(seconds), int(spanned))
                 for node, stage, tracks, seconds, spanned in connection.execute(wanted)
             ]
+
+    def get_fetched(self) -> int:
+        """How many bytes were read of objects since the beginning."""
+        wanted = select(cast(func.coalesce(func.sum(STAGES.c.fetched_bytes), 0), BigInteger))
+        with self._access.read() as connection:
+            return int(connection.execute(wanted).scalar_one())
 
     def get_totals(self) -> list[Rate]:
         """What each stage has done on each node since the beginning."""

@@ -23,13 +23,14 @@ from genretagger.database.models import metadata
 from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
 
 _VERSION = "alembic_version"
 _REVISION = re.compile(r"[0-9]{4}")
 
 _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = (
+    ("0007", (), {"stages": frozenset({"fetched_bytes"})}),
     ("0006", ("units", "stages"), {}),
     (
         "0005",

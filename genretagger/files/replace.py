@@ -28,8 +28,9 @@ import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+from genretagger.addresses import is_object
 from genretagger.causes import Cause, Reason, because
 from genretagger.errors import (
     SYSTEM_FAULTS,
@@ -42,6 +43,7 @@ from genretagger.errors import (
     UnsupportedFileError,
     WriteRefusedError,
 )
+from genretagger.files import objects
 from genretagger.files.inode import locked
 from genretagger.files.swap import Write, busy, closing, left_to_writers
 from genretagger.files.system import (
@@ -88,6 +90,9 @@ def access_errors(path: Path | None) -> Iterator[None]:
     """
     try:
         yield
+    except objects.ObjectError as fault:
+        fault.error.path = path
+        raise fault.error from fault
     except OSError as error:
         code = error.errno or 0
         if code in _GONE and path is not None and os.path.islink(path):  # noqa: PTH114 - as the rest of this file
@@ -109,7 +114,7 @@ def inside(path: Path, root: Path) -> bool:
 
 
 def open_for_reading(path: Path) -> BinaryIO:
-    """Open a music file, leaving its access time alone if the system lets us.
+    """Open a music file, leaving its access time alone if the system lets us; or an object.
 
     Raises:
         UnsupportedFileError: no regular file: a folder, a FIFO, a device.
@@ -117,6 +122,8 @@ def open_for_reading(path: Path) -> BinaryIO:
         AccessError: the system refuses.
     """
     with access_errors(path):
+        if is_object(path):
+            return cast(BinaryIO, objects.ObjectFile(path))  # it has all that readers ask for
         _see_regular(os.stat(path), path)  # noqa: PTH116 - before it is opened: that may start a device
         return _regular(open_to_read(lambda flags: os.open(path, flags)), path)
 
@@ -124,10 +131,14 @@ def open_for_reading(path: Path) -> BinaryIO:
 def stamp_of(path: Path) -> Stamp:
     """What `stat` says of a file now, links followed, without opening it.
 
+    Of an object, what its storage says.
+
     Raises:
         FileChangedError: there is no such file.
         AccessError: the system refuses.
     """
+    if is_object(path):
+        return objects.stamp_of(path)
     with access_errors(path):
         return Stamp.of(os.stat(path))  # noqa: PTH116 - as the rest of this file
 

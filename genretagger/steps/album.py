@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from genretagger.addresses import is_object
+from genretagger.files import storage
 from genretagger.files.discover import Found, is_audio_name
 from genretagger.types import Credits
 from genretagger.vocabulary.names import key
@@ -90,6 +92,8 @@ def is_one_artist(name: str) -> bool:
 
 def files_at(folder: Path) -> list[Path] | None:
     """The music in an album's folder and disc folders; None if too much, or not to be listed."""
+    if is_object(folder):
+        return objects_at(folder)
     found: list[Path] = []
     folders = [folder]
     try:
@@ -106,6 +110,26 @@ def files_at(folder: Path) -> list[Path] | None:
                         return None
     except OSError:
         return None
+    return sorted(found, key=os.fsencode)
+
+
+def objects_at(folder: Path) -> list[Path] | None:
+    """The same of a prefix of objects.
+
+    Raises:
+        AccessError: the storage refuses, or does not answer: then nobody knows what is an album.
+    """
+    found: list[Path] = []
+    folders = [folder]
+    while folders:
+        place = folders.pop()
+        for each in storage.entries(place):
+            if not each.is_folder and is_audio_name(each.name):
+                found.append(each.path)
+            elif each.is_folder and place == folder and _DISC_FOLDER.fullmatch(each.name):
+                folders.append(each.path)
+            if len(found) > MOST_FILES:
+                return None
     return sorted(found, key=os.fsencode)
 
 

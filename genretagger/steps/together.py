@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from genretagger.addresses import is_object
 from genretagger.steps.album import albums, files_at, home
 from genretagger.steps.knowledge import SILENT, Knowledge
 from genretagger.steps.pool import FORMULAS, Voice, members
@@ -75,6 +76,9 @@ class ByFolder:
 
     def beside(self, path: Path) -> Sequence[Path]:
         """The files in an album's folder; none if it is too large."""
+        if is_object(path):  # a listing is a request, or many
+            self.place(path)
+            return self._files or ()
         return files_at(home(path)) or ()
 
     def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:

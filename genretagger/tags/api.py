@@ -40,6 +40,7 @@ from genretagger.files import replace as files
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.tags.container import Container, Sink, WriteOptions, feed, same_fields
 from genretagger.tags.gaps import Zeros, gap
+from genretagger.tags.ogg import Ogg
 from genretagger.tags.registry import container_of
 from genretagger.tags.wayback import fault_of_undo, rehearse
 from genretagger.text import is_blank
@@ -129,13 +130,20 @@ def _damaged(error: BaseException, path: Path | None) -> TagError:
     return TagError(f"the tags cannot be read ({detail})", path=path, hint="The file may be damaged.")
 
 
-def read(file: BinaryIO, kind: Kind, options: WriteOptions = WriteOptions()) -> GenreField:  # noqa: B008 - frozen
+def read(
+    file: BinaryIO,
+    kind: Kind,
+    options: WriteOptions = WriteOptions(),  # noqa: B008 - frozen
+    *,
+    sparing: bool = False,
+) -> GenreField:
     """Read the genre.
 
     Args:
         file: seekable, open for reading; the position is moved.
         kind: what `kind_of` returned for it.
         options: for the separator of ID3v2.3.
+        sparing: look at the first stream of an Ogg file only: to find others, all is read.
 
     Returns:
         The field; empty for a kind with unknown tags.
@@ -148,7 +156,7 @@ def read(file: BinaryIO, kind: Kind, options: WriteOptions = WriteOptions()) -> 
     if container is None:
         return GenreField((), None, "no known tag")
     with tag_errors():
-        return container.read(file)
+        return container.read_first(file) if sparing and isinstance(container, Ogg) else container.read(file)
 
 
 def payload_hash(file: BinaryIO, kind: Kind) -> str:

@@ -82,6 +82,11 @@ class Ogg:
             return GenreField(values, field.raw, field.form)
         return field_or_around(field, file, self.separator)
 
+    def read_first(self, file: BinaryIO) -> GenreField:
+        """The same without other streams."""
+        field = self._comments(_packets(_comment_pages(file, self.codec))[0])[1].field()
+        return field_or_around(field, file, self.separator)
+
     def _genres_of_others(self, file: BinaryIO) -> tuple[str, ...]:
         for stream in _scan(file, lambda _: None):
             if stream.codec is not None:

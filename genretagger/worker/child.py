@@ -23,8 +23,9 @@ from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
+from genretagger.addresses import is_object
 from genretagger.errors import (
     AudioError,
     BugError,
@@ -33,8 +34,10 @@ from genretagger.errors import (
     UnsupportedFileError,
     WorkerError,
     WorkerMemoryError,
+    WriteRefusedError,
 )
 from genretagger.files.kinds import Kind, kind_of
+from genretagger.files.objects import Fetched, ObjectFile, take_fetched
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track, Window
 from genretagger.worker import protocol, shown
@@ -66,6 +69,8 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     from genretagger.tags import api, credits
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
+        if isinstance(file, ObjectFile):
+            return _object(path, file, request), b""
         stamp = Stamp.of(os.fstat(file.fileno()))
         kind = _kind(file, path)
         try:
@@ -86,6 +91,24 @@ def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         if Stamp.of(os.fstat(file.fileno())) != stamp:
             raise FileChangedError("the file changed while it was read", hint="It will be read again.")
     return protocol.track_to_json(track), b""
+
+
+def _object(path: Path, file: ObjectFile, request: Json) -> Json:
+    """The same of an object, of which as little is read as possible; nothing is written to it."""
+    from genretagger.audio import listen
+    from genretagger.tags import api, credits
+
+    opened = cast(BinaryIO, file)  # it has all that readers ask for
+    kind = _kind(opened, path)
+    try:
+        duration_s = listen.duration(opened, kind, sparing=True)
+    except (AudioError, UnsupportedFileError):
+        duration_s = None
+    genres = api.read(opened, kind, protocol.options_from_json(request["options"]), sparing=True)
+    about = credits.read(opened)
+    file.see_unchanged()
+    track = Track(path, file.stamp, kind.name, duration_s, file.identity(kind.name), genres, None, about)
+    return protocol.track_to_json(track)
 
 
 def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
@@ -149,6 +172,7 @@ def _decoded(path: Path, request: Json) -> Sound:
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],
             length_s=request.get("length_s"),
+            sparing=isinstance(file, ObjectFile),
         )
     silent = silence.silent_windows(sound)
     if silent.any():
@@ -162,6 +186,8 @@ def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     from genretagger.audio import listen
     from genretagger.tags import api
 
+    if is_object(path):
+        raise WriteRefusedError("object storage is read only", path=path, hint="Only results are kept of it.")
     change = api.write(
         path,
         root=protocol.path_from_json(request["root"]),
@@ -225,6 +251,8 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
             limits = Limits(**request["limits"])
             answer, body = _answer(operations, request, limits)
             answer["id"] = request["id"]
+            if (fetched := take_fetched()) != Fetched():
+                answer["fetched"] = asdict(fetched)
             answer["retire"] |= files >= limits.files or resident_mb() > limits.resident_mb
             protocol.write_frame(outgoing, answer, body)
             del answer, body

@@ -22,9 +22,11 @@ from types import TracebackType
 from typing import TypeVar
 
 from genretagger import launch
+from genretagger.addresses import absolute
 from genretagger.audio.mel import Ear, frequencies
 from genretagger.audio.windows import LONGEST_LISTENING_S
 from genretagger.errors import FileError, NoWorkersError, WorkerError
+from genretagger.files.objects import Fetched
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Frames, Json, Sound, TagChange, Trace, Track
 from genretagger.worker import protocol
@@ -67,6 +69,7 @@ class WorkerPool:
         self._idle: list[Child] = []
         self._busy: dict[Child, str] = {}
         self._closing = False
+        self._fetched = Fetched()
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as they are sent to a child
 
     def warm_up(self, most: int) -> None:
@@ -92,7 +95,7 @@ class WorkerPool:
         Returns:
             A future that may fail with a `FileError`.
         """
-        path = path.absolute()
+        path = absolute(path)
         request = {"op": "inspect", "options": asdict(options)}
         return self._submit(path, request, lambda reply: protocol.track_from_json(reply.header["result"], path))
 
@@ -101,7 +104,7 @@ class WorkerPool:
         parse: Callable[[Reply], Credits] = lambda reply: protocol.credits_from_json(  # noqa: E731
             reply.header["result"]
         )
-        return self._submit(path.absolute(), {"op": "credit"}, parse)
+        return self._submit(absolute(path), {"op": "credit"}, parse)
 
     def decode(
         self,
@@ -137,7 +140,7 @@ class WorkerPool:
         }
         parse = partial(_sound, rate_hz=rate_hz, window_samples=window_samples)
         most_body = 4 * window_samples * _most_windows(count, window_s)
-        return self._submit(path.absolute(), request, parse, most_body=most_body)
+        return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def hear(
         self,
@@ -176,7 +179,7 @@ class WorkerPool:
         shapes = [ear.front_end.shape for ear in ears]
         most_body = 4 * sum(map(prod, shapes)) * _most_windows(count, main.window_s)
         parse = partial(_frames, shapes=shapes)
-        return self._submit(path.absolute(), request, parse, most_body=most_body)
+        return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def trace(self, path: Path, *, ears: Sequence[Ear], columns: int, fourier: bool = False) -> Future[Trace]:
         """Decode a whole track, and give what a model's front ends make of it and a picture.
@@ -204,7 +207,7 @@ class WorkerPool:
         values = sum(prod(ear.front_end.shape) for ear in ears)
         most_body = 4 * (values * most_windows + columns * (shown.front_end.mels + 2))
         parse = partial(_trace, ears=ears, most_columns=columns, fourier=fourier)
-        return self._submit(path.absolute(), request, parse, most_body=most_body)
+        return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def _told(self, ears: Sequence[Ear]) -> str:
         """How a model hears, as it is sent to a child."""
@@ -234,7 +237,7 @@ class WorkerPool:
             A future that may fail with a `FileError`; after a `WorkerError` the file is as it was
             or fully written.
         """
-        path = track.path.absolute()
+        path = absolute(track.path)
         request = {
             "op": "write",
             "root": protocol.path_to_json(root.absolute()),
@@ -267,6 +270,7 @@ class WorkerPool:
         child: Child | None = None
         try:
             child, reply = self._ask(request, most_body)
+            self._count(protocol.fetched_from_json(reply.header.get("fetched")))
             if "error" in reply.header:
                 raise protocol.error_from_json(reply.header["error"], path)
             return parse(reply)
@@ -283,6 +287,17 @@ class WorkerPool:
         finally:
             if child is not None:
                 self._give_back(child)
+
+    def _count(self, fetched: Fetched) -> None:
+        with self._changed:
+            before = self._fetched
+            self._fetched = Fetched(before.bytes + fetched.bytes, before.requests + fetched.requests)
+
+    def take_fetched(self) -> Fetched:
+        """What the children have read of objects since the last call."""
+        with self._changed:
+            taken, self._fetched = self._fetched, Fetched()
+        return taken
 
     def _ask(self, request: dict[str, Json], most_body: int) -> tuple[Child, Reply]:
         """Ask a child; one that died before it began is replaced, once."""

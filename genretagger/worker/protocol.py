@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
+from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import Credits, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
@@ -191,6 +192,20 @@ def _object(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise ProtocolError("no JSON object")
     return value
+
+
+def fetched_from_json(value: Json) -> Fetched:
+    """What a child has read of objects.
+
+    Raises:
+        ProtocolError: something in it is not what it has to be.
+    """
+    if value is None:
+        return Fetched()
+    fetched = _read(Fetched, value)
+    if fetched.bytes < 0 or fetched.requests < 0:
+        raise ProtocolError("impossible numbers")
+    return fetched
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 from audio_factory import make
 from command_helpers import genres_of, tag
-from conftest import techno
+from conftest import Ended, techno
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
@@ -51,3 +54,14 @@ def see_all_once(store: Store, tracks: int) -> None:
     done = Counter(write.path for write in writes if write.state is WriteState.DONE)
     assert len(done) == tracks
     assert set(done.values()) == {1}
+
+
+def archive(data_dir: Path, *arguments: str | Path) -> Ended:
+    """Run `genretagger archive`."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "genretagger", "archive", *map(str, arguments)],
+        env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir), "GENRETAGGER_DEVICE": "cpu"},
+        capture_output=True,
+        timeout=600,
+    )
+    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from archive_helpers import albums, expected, see_all_once, written
-from conftest import Ended
+from archive_helpers import albums, archive, expected, see_all_once, written
 from postgres_server import Server
 
 from genretagger.config import Settings
@@ -26,17 +22,6 @@ def address(postgres: Server, template: str) -> Iterator[str]:
     """A new database on PostgreSQL."""
     with postgres.database(template) as address:
         yield address
-
-
-def archive(data_dir: Path, *arguments: str | Path) -> Ended:
-    """Run `genretagger archive`."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "genretagger", "archive", *map(str, arguments)],
-        env={**os.environ, "GENRETAGGER_DATA_DIR": str(data_dir), "GENRETAGGER_DEVICE": "cpu"},
-        capture_output=True,
-        timeout=600,
-    )
-    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
 
 
 def test_an_archive_is_tagged_as_by_tag(settings: Settings, address: str, music: Path, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_ogg_that_ffmpeg_refuses_is_read_by_libsndfile(library: Path, monkeypatc
 
     expected = decode(track(library, "ogg"), 4)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AudioError("damaged: Header processing failed")
 
     monkeypatch.setattr(ffmpeg.FfmpegReader, "__init__", refuse)
