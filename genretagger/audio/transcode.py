@@ -84,8 +84,8 @@ def transcode(file: BinaryIO, kind: Kind, target: Path, *, most_bytes: int) -> N
                             output.mux(coded)
                 if written > most_bytes:
                     raise AudioError("it is too long to be played here")
-            for each in (*resampler.resample(None), None):
-                for coded in sink.encode(each):  # of a sound shorter than a block, all there is
+            for last in (*resampler.resample(None), None):
+                for coded in sink.encode(last):  # of a sound shorter than a block, all there is
                     written += coded.size
                     output.mux(coded)
             if not written:
