@@ -148,7 +148,8 @@ def test_of_a_long_track_only_parts_are_fetched(
         fetched = pipeline.take_fetched()
         here = pipeline.decide(song)
     assert there.genres == here.genres != ()
-    assert there.scores == pytest.approx(here.scores, abs=0.02)
+    for genre in {*there.scores, *here.scores}:  # those below 0.001 are not told
+        assert there.scores.get(genre, 0.0) == pytest.approx(here.scores.get(genre, 0.0), abs=0.02)
     size = song.stat().st_size
     assert 0.1 * size < fetched.bytes < most * size, f"in {fetched.requests} requests"
 
