@@ -73,9 +73,10 @@ def test_a_window_has_the_score_that_a_decision_on_it_would_give(data_dir: Path,
         found = opened.timeline(song)
         decision = opened.decide(song)
     assert found.scores.shape[0] == 1
-    assert dict(zip(found.genres, found.scores[0].tolist(), strict=True)) == pytest.approx(
-        dict(decision.scores), abs=1e-3
-    )  # which is made of what is stored, rounded
+    of_window = dict(zip(found.genres, found.scores[0].tolist(), strict=True))
+    assert decision.scores.keys() <= of_window.keys()
+    told = {genre: decision.scores.get(genre, 0.0) for genre in of_window}  # none below 0.001
+    assert of_window == pytest.approx(told, abs=3e-3)  # which is made of what is stored, rounded
 
 
 def test_silence_is_in_the_timeline_and_has_no_genre(opened: Pipeline, tmp_path: Path) -> None:

@@ -73,8 +73,9 @@ class Teacher:
             BadRequestError: it is being done already, or there is nothing to learn from.
         """
         name = self._learned(self._desk.settings.model)
-        arguments = ["--update", name] if name else ["--name", NAME, *map(str, roots(books.index))]
-        if arguments[-1] == NAME:
+        folders = [] if name else list(map(str, roots(books.index)))
+        arguments = ["--update", name] if name else ["--name", NAME, *folders]
+        if not name and not folders:
             raise BadRequestError("no track has a genre that you chose, so there is nothing to learn from")
         with self._lock:
             if self._process is not None:

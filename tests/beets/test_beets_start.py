@@ -53,6 +53,7 @@ def test_loading_brings_in_nothing_heavy(tmp_path: Path) -> None:
     assert "beetsplug.genretagger" in loaded
     assert [module for module in loaded if module.startswith("genretagger")] == [
         "genretagger",
+        "genretagger.addresses",
         "genretagger.causes",
         "genretagger.errors",
         "genretagger.sentences",

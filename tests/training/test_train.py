@@ -181,7 +181,7 @@ def test_corrections_count_and_our_own_words_do_not(data_dir: Path, known: Path,
     changes = {each.genre: each for each in lesson.changes}
     assert changes["Rumba"].before == 0  # the old model did not know it
     assert changes["Chiptune"].tracks == ARTISTS * TRACKS
-    assert min(changes["Chiptune"].before or 0, changes["Chiptune"].after or 0) > 0.7
+    assert min(changes["Chiptune"].before or 0, changes["Chiptune"].after or 0) > 0.6  # of eight tracks
     folds = [card["genretagger"]["learned"]["folds"]["ties"] for card in (before.card.document, lesson.card.document)]
     assert folds[0].items() <= folds[1].items()  # tracks that were held out together stay together
 

@@ -69,13 +69,19 @@ def test_training_shows_its_progress_and_its_model_is_used(page: Page, taught: P
         assert server.ask("/api/teaching").json["updates"] == "mine"
 
         number = server.ask("/api/tracks?count=1").json["rows"][0]["id"]
-        assert server.post("/api/choose", {"track": number, "genres": ["Polka"]}).status == 200
+        told = server.ask(f"/api/track/{number}").json
+        wish = {"track": number, "payload_hash": told["payload_hash"], "before": told["exact"], "genres": ["Polka"]}
+        assert server.post("/api/choose", wish).json["ok"]
         page.goto("about:blank")
         page.goto(f"{server.address}/#/ear/lesson")
         page.wait_for_selector("text=1 correction since the last training.")
         page.get_by_role("button", name="Learn again (train --update mine)").click()
-        page.wait_for_selector(".view table >> text=as before", state="attached")
-        assert page.locator(".view table th[scope=row]").count() >= 4, "each genre with what became of it"
+        page.wait_for_selector("progress[aria-label=Training]")
+        page.wait_for_selector("progress[aria-label=Training]", state="detached")
+        assert page.locator(".view .warn").all_inner_texts() == []
+        words = page.locator(".view table tbody td:last-child").all_inner_texts()
+        assert len(words) >= 4, "each genre with what became of it"
+        assert set(words) <= {"as before", "better", "worse"}
 
 
 def test_a_training_is_stopped_and_says_so(page: Page, taught: Path) -> None:
