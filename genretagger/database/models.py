@@ -100,8 +100,9 @@ ANALYSES = Table(
 
 `hearing` is "heard", "silent" or "undecodable" (values.Hearing). The last two are results as well,
 without activations: the payload is not listened to again by the same model and plan. Activations
-are (windows, labels) little-endian float16, the embedding is (dimensions,) little-endian float32,
-both as `packing` stores them; earlier versions stored them as they are.
+are (1, labels) little-endian float16, the mean over the `windows`; the embedding is (dimensions,)
+little-endian float16, or float32 if that cannot hold it. Both are stored as `packing` does it.
+Earlier versions stored activations of each window, (windows, labels), and none of it packed.
 """
 
 DECISIONS = Table(
