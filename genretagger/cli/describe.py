@@ -16,6 +16,7 @@ from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
     from genretagger.cli.view import View
+    from genretagger.database.lines import WriteLine
     from genretagger.database.values import StoredWrite
     from genretagger.types import Credits, Timeline, Track
 
@@ -30,12 +31,16 @@ _NONE = "(none)"
 def track_json(track: Track | None) -> dict[str, Json]:
     """The artist, album and title ("" if the tags lack them), the container and the length."""
     credits = track.credits if track is not None else None
-    duration_s = track.duration_s if track is not None else None
     return {
         **{name: getattr(credits, name, "") for name in ("artist", "album", "title")},
         "kind": track.kind if track is not None else None,
-        "duration_s": round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None,
+        "duration_s": duration(track.duration_s) if track is not None else None,
     }
+
+
+def duration(duration_s: float | None) -> float | None:
+    """A length in seconds for scripts; JSON knows no infinite ones."""
+    return round(duration_s, 3) if duration_s is not None and math.isfinite(duration_s) else None
 
 
 def lines(view: View, *, all_scores: bool) -> Iterator[str]:
@@ -169,18 +174,18 @@ def _write(write: StoredWrite, view: View) -> str:
     return f"{when(write.started_at)} run {write.run_id}: {change}{told}{elsewhere}"
 
 
-def state(write: StoredWrite) -> str:
+def state(write: StoredWrite | WriteLine) -> str:
     """Word what a write did and its state: "done", "undone by run 4", "done, undo of run 3" …"""
     what, end = _what(write), _end(write)
     return ", ".join(part for part in ((what, end) if end else (write.state.value, what)) if part)
 
 
-def _what(write: StoredWrite) -> str:
+def _what(write: StoredWrite | WriteLine) -> str:
     """Word what a write took back or put back; empty if it did neither."""
     return "" if write.of_run is None else f"{write.kind.value} of run {write.of_run}"
 
 
-def _end(write: StoredWrite) -> str:
+def _end(write: StoredWrite | WriteLine) -> str:
     """Word which run took a write back; empty if none did."""
     did = "redone" if write.kind.value == "undo" else "undone"
     return "" if write.undone_by is None else f"{did} by run {write.undone_by}"

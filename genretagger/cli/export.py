@@ -20,27 +20,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.describe import track_json
+from genretagger.cli.describe import duration
 from genretagger.cli.options import any_path
 from genretagger.cli.output import rounded
+from genretagger.database.lines import TrackLine
 from genretagger.database.values import Known
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.discover import whole
 from genretagger.files.durable import saved
 from genretagger.files.playlist import to_playlist
-from genretagger.sentences import sentence
 from genretagger.text import moment, plural, printable, quoted
 from genretagger.types import Json, Track
 
@@ -109,17 +109,25 @@ def export(
             Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries)
         )
         sink = sys.stdout.buffer if target is None else stack.enter_context(saved(target))
-        chosen_parts = _parts(chosen, genre or [], min_score)
-        known = (
-            _known(store, paths or [], chosen_parts)
-            if similar_to is None
-            else _alike(settings, store, similar_to, count)
-        )
-        rows = _chosen(known, genre or [], min_score)
+        roots = _roots(paths or [])
+        if similar_to is None and chosen is not Format.M3U and not genre and min_score is None:
+            scores = chosen is Format.JSON
+            lines: Iterator[TrackLine] = chain.from_iterable(
+                store.lines.get_tracks(root, scores=scores) for root in roots
+            )
+        else:
+            parts = _parts(chosen, genre or [], min_score)
+            known = (
+                chain.from_iterable(store.reports.get_all(root, parts) for root in roots)
+                if similar_to is None
+                else _alike(settings, store, similar_to, count)
+            )
+            rows = _chosen(known, genre or [], min_score)
+            lines = map(TrackLine.of, rows)
         if chosen is Format.CSV:
-            count = _write_csv(rows, sink, safe=target is None and sys.stdout.isatty())
+            count = _write_csv(lines, sink, safe=target is None and sys.stdout.isatty())
         elif chosen is Format.JSON:
-            count = _write_json(rows, sink)
+            count = _write_json(lines, sink)
         else:
             count = _write_m3u(rows, sink, None if target is None else target.parent)
         sink.flush()
@@ -161,14 +169,13 @@ def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozens
     return frozenset(parts)
 
 
-def _known(store: Store, paths: Iterable[Path], parts: frozenset[Part]) -> Iterator[Known]:
-    """What is known of these paths, each once, or of all."""
-    roots: list[Path | None] = []
+def _roots(paths: Iterable[Path]) -> list[Path | None]:
+    """These paths without those below another of them; None for all that is known."""
+    roots: list[Path] = []
     for path in sorted(set(map(whole, paths))):
-        if not any(path.is_relative_to(root) for root in roots if root is not None):
+        if not any(path.is_relative_to(root) for root in roots):
             roots.append(path)
-    for root in roots or [None]:
-        yield from store.reports.get_all(root, parts)
+    return [*roots] or [None]
 
 
 def _alike(settings: Settings, store: Store, path: Path, count: int) -> Iterator[Known]:
@@ -216,23 +223,38 @@ _COLUMNS = (
 )
 
 
-def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
+def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int:
     """Write a table; `safe` for a terminal, which hostile names must not repaint."""
+    shown = printable if safe else _utf8
 
-    def cell(value: Json) -> Json:
-        text = "; ".join(value) if isinstance(value, list) else value
-        return quoted(printable(text) if safe else _utf8(text)) if isinstance(text, str) else text
+    def cell(text: str) -> str:
+        return quoted(shown(text)) if text else text
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
     count = 0
-    for known in rows:
+    for line in lines:
         count += 1
-        row = facts(known, scores=False)
-        scores = known.decisions[0].decision.scores if known.decisions else {}
-        row["score"] = round(max(scores.values()), 4) if scores else None
-        writer.writerow([cell(row[name]) for name in _COLUMNS])
+        writer.writerow(
+            (
+                cell(line.path),
+                cell(line.artist),
+                cell(line.album),
+                cell(line.title),
+                cell("; ".join(line.genres)),
+                cell("; ".join(line.decided)),
+                None if line.score is None else round(line.score, 4),
+                cell(line.reason),
+                cell(line.model),
+                cell(line.plan),
+                cell(line.kind or ""),
+                duration(line.duration_s),
+                None if line.decided_at is None else moment(line.decided_at),
+                None if line.seen_at is None else moment(line.seen_at),
+                cell(line.failure or ""),
+            )
+        )
         if buffer.tell() > 1 << 16:
             sink.write(buffer.getvalue().encode("utf-8"))
             buffer.seek(0)
@@ -243,33 +265,36 @@ def _write_csv(rows: Iterable[Known], sink: BinaryIO, *, safe: bool) -> int:
 
 def _utf8(text: str) -> str:
     r"""Show bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _write_json(rows: Iterable[Known], sink: BinaryIO) -> int:
+def _write_json(lines: Iterable[TrackLine], sink: BinaryIO) -> int:
     count = 0
-    for known in rows:
+    for line in lines:
         count += 1
-        sink.write(json.dumps(facts(known), ensure_ascii=True).encode("ascii") + b"\n")
+        sink.write(json.dumps(facts(line), ensure_ascii=True).encode("ascii") + b"\n")
     return count
 
 
-def facts(known: Known, *, scores: bool = True) -> Json:
-    """What is known of a path, as one JSON object, with or without the scores of all genres."""
-    track, decided = known.track, known.decisions[0] if known.decisions else None
+def facts(line: TrackLine) -> Json:
+    """What is known of a path, as one JSON object."""
     return {
-        "path": os.fspath(known.path),
-        **track_json(track),
-        "genres": list(track.genres.values) if track is not None else [],
-        "decided": list(decided.decision.genres) if decided else [],
-        **({"scores": rounded(decided.decision.scores) if decided else {}} if scores else {}),
-        "cause": decided.decision.reason.cause.value if decided else None,
-        "reason": sentence(decided.decision.reason) if decided else "",
-        "model": decided.model if decided else "",
-        "plan": decided.plan if decided else "",
-        "decided_at": moment(decided.decided_at) if decided else None,
-        "seen_at": moment(known.seen_at) if known.seen_at else None,
-        "failure": known.failure.error.cause if known.failure is not None else None,
+        "path": line.path,
+        "artist": line.artist,
+        "album": line.album,
+        "title": line.title,
+        "kind": line.kind,
+        "duration_s": duration(line.duration_s),
+        "genres": list(line.genres),
+        "decided": list(line.decided),
+        "scores": rounded(line.scores),
+        "cause": line.cause,
+        "reason": line.reason,
+        "model": line.model,
+        "plan": line.plan,
+        "decided_at": None if line.decided_at is None else moment(line.decided_at),
+        "seen_at": None if line.seen_at is None else moment(line.seen_at),
+        "failure": line.failure,
     }
 
 

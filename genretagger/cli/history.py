@@ -8,23 +8,20 @@ under its own line.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
 from genretagger.cli import describe, output
 from genretagger.cli.describe import joined, state, when
 from genretagger.cli.options import AsJson, any_path
+from genretagger.database.lines import WriteLine
 from genretagger.database.values import StoredRun, StoredWrite
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
-from genretagger.sentences import sentence
 from genretagger.text import plural, printable
-
-if TYPE_CHECKING:
-    from genretagger.database.store import Store
 
 
 def history(
@@ -54,25 +51,30 @@ def history(
             0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.took_place(run_id=run))
         ):
             raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
-        for write in _writes(store, paths or [], run):
-            if write.run_id != last_run:
-                told, last_run = store.runs.get(write.run_id), write.run_id
-                if not as_json:
-                    output.say(_head(told) if told is not None else f"run {last_run}: its row in the database is odd")
-            if as_json:
+        if as_json:
+            for write in _writes(store.writes.get_all, paths or [], run):
+                if write.run_id != last_run:
+                    told, last_run = store.runs.get(write.run_id), write.run_id
                 output.say_json({**describe.write_json(write), "command": told.command if told is not None else ""})
-            else:
-                output.say("\n".join(_lines(write)))
+        else:
+            for line in _writes(store.lines.get_writes, paths or [], run):
+                if line.run_id != last_run:
+                    told, last_run = store.runs.get(line.run_id), line.run_id
+                    output.say(_head(told) if told is not None else f"run {last_run}: its row in the database is odd")
+                output.say("\n".join(_lines(line)))
     if not last_run:
         output.notice("nothing was written" if run is None else f"run {run} has written nothing")
 
 
-def _writes(store: Store, paths: list[Path], run: int | None) -> Iterator[StoredWrite]:
+_Write = TypeVar("_Write", StoredWrite, WriteLine)
+
+
+def _writes(get: Callable[..., Iterator[_Write]], paths: list[Path], run: int | None) -> Iterator[_Write]:
     """The writes to these paths, or to all, newest first, each once."""
     roots = [whole(path) for path in paths]
-    parts = [store.writes.get_all(run_id=run, under=root) for root in roots] or [store.writes.get_all(run_id=run)]
+    parts = [get(run_id=run, under=root) for root in roots] or [get(run_id=run)]
     last = 0
-    for write in heapq.merge(*parts, key=lambda write: -write.id):
+    for write in parts[0] if len(parts) == 1 else heapq.merge(*parts, key=lambda write: -write.id):
         if write.id != last:  # folders within one another give it several times, one after the other
             yield write
         last = write.id
@@ -86,10 +88,9 @@ def _head(run: StoredRun) -> str:
     return f"run {run.id}: {printable(run.command)}, {when(run.started_at)}, {plural(total, 'write')} ({states}){end}"
 
 
-def _lines(write: StoredWrite) -> Iterator[str]:
+def _lines(write: WriteLine) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
-    yield f"          {printable(f'{joined(write.before.values)} → {joined(write.after.values)}')}"
-    why = sentence(write.reason)
+    yield f"          {printable(f'{joined(write.before)} → {joined(write.after)}')}"
     model = "" if write.kind.value == "undo" else write.model  # an undo is nobody's opinion
-    yield f"          {printable(f'{model}: {why}' if model else why)}"
+    yield f"          {printable(f'{model}: {write.reason}' if model else write.reason)}"

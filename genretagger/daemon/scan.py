@@ -34,7 +34,7 @@ class Unhandled:
     changed: bool
 
 
-def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
+def is_handled(handled: Handled, rules_key: str, path: Path | bytes) -> bool:
     """Whether a file was handled completely by these rules, and needs nothing more now.
 
     A file that this user could not write is checked again: nothing in its metadata says when it
@@ -44,7 +44,9 @@ def is_handled(handled: Handled, rules_key: str, path: Path) -> bool:
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    return handled.key == rules_key and (handled.cause is not Cause.NOT_WRITABLE or unwritable(path) is not None)
+    if handled.key != rules_key or handled.cause is not Cause.NOT_WRITABLE:  # as almost every file
+        return handled.key == rules_key
+    return unwritable(Path(os.fsdecode(path))) is not None
 
 
 class Scan:
@@ -107,7 +109,7 @@ class Scan:
         # it failed, and would fail again; if the fault may pass, there is a job
         if known.failure_retry is not None:
             return not known.failure_retry or known.job == JobState.QUARANTINED
-        return is_handled(known.handled, self._rules_key, Path(os.fsdecode(known.path)))
+        return is_handled(known.handled, self._rules_key, known.path)
 
     def _unreadable(self, error: OSError, is_folder: bool) -> None:
         if is_folder and error.errno == errno.ENAMETOOLONG:

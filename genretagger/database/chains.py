@@ -80,4 +80,5 @@ def _stored(row: Any, links: _Links, undone_by: int | None) -> StoredWrite:
         kind=kind,
         of_run=of_run,
         undone_by=undone_by,
+        said=row.reason,
     )

@@ -94,4 +94,4 @@ class Decisions(Repository):
 def decision_of(row: Any) -> StoredDecision:
     """The decision that a row with the columns of `decisions` and the model's name holds."""
     decision = Decision(tuple(row.genres), dict(row.scores), reason_of(row))
-    return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at)
+    return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at, row.reason)

@@ -79,14 +79,22 @@ class Reports(Repository):
             known = {each.path: each for each in self._known(connection, rows)}
         return [known[path] for path in paths if path in known]
 
-    def get_all(self, under: Path | None = None, parts: frozenset[Part] = EVERYTHING) -> Iterator[Known]:
+    def get_all(
+        self,
+        under: Path | None = None,
+        parts: frozenset[Part] = EVERYTHING,
+        among: ColumnElement[bool] | None = None,
+    ) -> Iterator[Known]:
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
 
         Args:
             under: only this path and what lies below it, by whole parts.
             parts: what to look up beside the files themselves; the rest is given as empty.
+            among: only rows of `tracks` for which this holds.
         """
         wanted = select(TRACKS)
+        if among is not None:
+            wanted = wanted.where(among)
         if under is not None:
             wanted = wanted.where(lies_under(TRACKS.c.path, under, self._access.libraries))
         # compared as it is stored, so that an odd path has its place in the order as well

@@ -30,6 +30,7 @@ from genretagger.database.decisions import Decisions
 from genretagger.database.engine import Mode, other_engine, settle_journal, sqlite_engine, translate
 from genretagger.database.jobs import Jobs
 from genretagger.database.libraries import Libraries
+from genretagger.database.lines import Lines
 from genretagger.database.listings import Listings
 from genretagger.database.models import JOBS, TRACKS, WRITES
 from genretagger.database.place import (
@@ -69,8 +70,8 @@ class Store:
         path: its file; None if another engine holds it.
         location: its file or address, without the password, for people.
         read_only: whether saving is refused.
-        tracks, models, analyses, decisions, runs, writes, jobs, reports, listings, units: the
-            repositories.
+        tracks, models, analyses, decisions, runs, writes, jobs, reports, lines, listings, units:
+            the repositories.
     """
 
     def __init__(self, access: Access) -> None:
@@ -84,6 +85,7 @@ class Store:
         self.writes = Undos(access, self.runs)
         self.jobs = Jobs(access)
         self.reports = Reports(access)
+        self.lines = Lines(access, self.reports, self.writes)
         self.units = Units(access)
         self.listings = Listings(access)
 

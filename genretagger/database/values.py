@@ -104,6 +104,7 @@ class StoredDecision:
         model: name of the model that it rests on.
         plan: the windows that it rests on.
         settings: fingerprint of the settings that it was made with.
+        said: the reason in the words of that time.
     """
 
     decision: Decision
@@ -111,6 +112,7 @@ class StoredDecision:
     plan: str
     settings: str
     decided_at: datetime
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class StoredWrite:
         of_run: for an undo or a redo, the number of the run that wrote what it takes or puts
             back; otherwise None.
         undone_by: number of the run that took it back; None if none did.
+        said: the reason in the words of that time.
     """
 
     id: int
@@ -163,6 +166,7 @@ class StoredWrite:
     kind: WriteKind = WriteKind.WRITE
     of_run: int | None = None
     undone_by: int | None = None
+    said: str = ""
 
     @property
     def stands(self) -> bool:

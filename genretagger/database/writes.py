@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, insert, or_, select
 from sqlalchemy import update as change
 
 from genretagger.causes import Reason
@@ -190,14 +190,19 @@ class Writes(Repository):
             found = [write for write in found if write.started_at <= latest]
         return [write for write in found if write.path == found[-1].path]
 
-    def get_all(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
+    def get_all(
+        self, *, run_id: int | None = None, under: Path | None = None, among: ColumnElement[bool] | None = None
+    ) -> Iterator[StoredWrite]:
         """Writes, newest first, which is the order to undo them in.
 
         Args:
             run_id: only of this run.
             under: only to this path, or below it.
+            among: only rows of `writes` for which this holds.
         """
         wanted = select(WRITES)
+        if among is not None:
+            wanted = wanted.where(among)
         if run_id is not None:
             wanted = wanted.where(WRITES.c.run_id == run_id)
         if under is not None:

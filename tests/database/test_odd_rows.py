@@ -20,7 +20,9 @@ from genretagger.causes import recorded
 from genretagger.cli.checkup import State, storage
 from genretagger.cli.main import app
 from genretagger.config import load
+from genretagger.database.lines import TrackLine, WriteLine
 from genretagger.database.models import metadata
+from genretagger.database.reports import Part
 from genretagger.database.store import Store
 from genretagger.database.values import Claimant, JobState, NewJob, WriteState
 from genretagger.errors import AudioError, GenretaggerError
@@ -152,6 +154,12 @@ def read_all(store: Store) -> None:
     assert [job.path for job in store.jobs.get_all(JobState.QUARANTINED)] == [FAILED]
     assert len(list(store.tracks.get_seen_below(Path("/music")))) >= 2
     store.reports.count_unrecorded()
+    careful = store.reports.get_all(parts=frozenset({Part.DECISIONS}))
+    lines = list(store.lines.get_tracks(scores=True))
+    assert [line for line in map(TrackLine.of, careful) if line not in lines] == []
+    writes = list(store.lines.get_writes())  # of a column that is not shown, nobody asks
+    assert [line for line in map(WriteLine.of, store.writes.get_all()) if line not in writes] == []
+    assert {len(lines), len(writes)} <= {2, 3, 4, 5}
 
 
 @pytest.mark.parametrize(
