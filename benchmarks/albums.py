@@ -9,7 +9,8 @@ outliers: recordings of another family of genres than any answer in the album, w
 right. All scores come from fits that did not have the artist.
 
 Printed for several limits of `steps.pool`: different answers an album (with the share of those that
-each track alone gives), tracks with a genre, right ones of those (not for game music, whose genre
+each track alone gives, and of those that each gave by the former default model, which had one ear),
+tracks with a genre, right ones of those (not for game music, whose genre
 nobody knows), and outliers that lost their answer, which a parent of it is not. Everything in
 `steps.pool` was chosen with the groups in `TUNED`; all others are printed apart from those.
 """
@@ -40,6 +41,8 @@ TUNED = frozenset({0, 2, 4})
 """Folds of groups; see above."""
 _FEWEST, _MOST = 4, 10
 _GAMES = "deb"
+_FORMER_LABELS, _FORMER_VALUES = 100, 400
+"""What the former default has of the labels and the embedding."""
 
 Answer = tuple[str, ...]
 
@@ -66,8 +69,10 @@ class Judge:
         fits = [replace(fit(bench, data.fold != fold), sharpness=sharpness) for fold in range(FOLDS)]
         self.data = data
         self._scorers = [two_ears.TwoEars(labels, two_ears.hearing(), each, "held out") for each in fits]
+        self._former = two_ears.built_in("musicnn", labels[:_FORMER_LABELS])
         self._together: dict[tuple[int, ...], Answer] = {}
         self.alone = {row: self.together((row,)) for row in map(int, np.flatnonzero(data.used))}
+        self.formerly = {row: self._formerly(row) for row in self.alone}
         self.voices = {row: self._voice(row) for row in self.alone}
 
     def together(self, rows: tuple[int, ...]) -> Answer:
@@ -81,6 +86,11 @@ class Judge:
         embedding = self.data.embedding[list(rows)].mean(axis=0).astype(np.float32)
         scorer = self._scorers[int(self.data.fold[rows[0]])]
         return scorer.scores(activations, embedding, tracks=len(rows))
+
+    def _formerly(self, row: int) -> Answer:
+        heard = self.data.activations[row, :_FORMER_LABELS].astype(np.float32)
+        scores = self._former.scores(heard, self.data.embedding[row, :_FORMER_VALUES].astype(np.float32))
+        return decide(scores, Rules(), vocabulary()).genres
 
     def _voice(self, row: int) -> Voice:
         embedding = self.data.embedding[row].astype(np.float32)
@@ -141,7 +151,7 @@ def measure(judge: Judge, made: list[Album], how: Measure) -> dict[str, Counter[
             continue
         count["albums"] += 1
         count["tracks"] += len(rows)
-        for name, given in (("alone", judge.alone), ("together", answers)):
+        for name, given in (("formerly", judge.formerly), ("alone", judge.alone), ("together", answers)):
             count[f"answers {name}"] += len({given[row] for row in rows})
             count[f"with {name}"] += sum(bool(given[row]) for row in rows)
             count[f"right {name}"] += sum(judge.is_right(row, given[row]) for row in rows)
@@ -160,9 +170,11 @@ def _line(kind: str, count: Counter[str]) -> str:
     before, after = (count[f"answers {name}"] / count["albums"] for name in ("alone", "together"))
     coverage = [count[f"with {name}"] / count["tracks"] for name in ("alone", "together")]
     right = [count[f"right {name}"] / max(1, count[f"with {name}"]) for name in ("alone", "together")]
+    share = count["answers together"] / count["answers formerly"]
     told = "" if kind == _GAMES else f", right {right[0]:.0%} → {right[1]:.0%}"
     return (
         f"    {kind:6} {count['albums']:4} albums: {before:.2f} → {after:.2f} answers ({after / before:.0%}), "
+        f"{share:.0%} of the former default's, "
         f"genre {coverage[0]:.0%} → {coverage[1]:.0%}{told}; {count['lost']} of {count['outliers']} outliers lost"
     )
 
