@@ -196,7 +196,7 @@ def test_fine_tuning_from_musicnn(
             windows.add(ids[path], frames.mels[0])
     windows.finish("key")
     monkeypatch.setattr(school, "FEW", 0)  # judged by one fifth
-    plan = replace(school.plan_of(school.Way.MUSICNN, 3), rate=5e-4)
+    plan = school.plan_of(school.Way.MUSICNN, 3)
     steps: list[school.Step] = []
     result = school.learn(
         course,
@@ -208,13 +208,14 @@ def test_fine_tuning_from_musicnn(
         kept=StateFile(tmp_path, "key", "musicnn"),
         resume=False,
         device="cpu",
-        threads=0,
+        threads=1,
         tell=steps.append,
         stop=lambda: False,
     )
     assert [step.run for step in steps] == [1, 1, 1, *[2] * (len(steps) - 3)]
     assert steps[2].score is not None
     assert steps[2].score > 0.8
+    assert steps[2].loss < 0.27  # it has learned, and not only begun to: a few dozen steps must do for a small library
     assert result.measures is not None
     assert result.measures.top1 >= 0.8
     assert 0 < result.measures.tracks < 16

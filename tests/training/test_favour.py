@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,6 +50,17 @@ def test_a_costly_way_must_be_better_than_chance_explains(result: TrainingResult
     assert found.favoured == "regression"
     found = verdict({"regression": half, "scratch": half}, seconds)
     assert (found.favoured, "costs less" in found.reason) == ("regression", True)
+
+
+def test_few_tracks_favour_a_costly_way_only_if_luck_is_unlikely(result: TrainingResult) -> None:
+    """Counted exactly: how often a fair coin falls so well in favour of the costly way."""
+    for better, worse in ((3, 0), (4, 0), (5, 0), (6, 1), (7, 1), (7, 2), (8, 2), (12, 5), (13, 4)):
+        differ = better + worse
+        luck = sum(math.comb(differ, hits) for hits in range(better, differ + 1)) / 2**differ
+        cheap = judged(result, [False] * better + [True] * worse + [True] * 5)
+        costly = judged(result, [True] * better + [False] * worse + [True] * 5)
+        found = verdict({"regression": cheap, "scratch": costly}, {"regression": 1.0, "scratch": 90.0})
+        assert (found.favoured == "scratch") == (luck < 0.05), (better, worse, luck)
 
 
 def test_every_judged_track_has_its_name(result: TrainingResult) -> None:
