@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install try tag serve test test-page test-pythons test-network test-archive archive-kills test-beets test-all \
-	browser screenshots wheels torture mutations soak load lint bench bench-stages bench-page fit clean
+	browser screenshots wheels torture mutations soak load lint bench bench-stages bench-page bench-essentia fit clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s%s\n", $$1, $$2}'
@@ -137,6 +137,17 @@ bench-stages: $(VENV)/installed-dev ## Measure seconds a track by stage, writing
 	$(BIN)/python -m benchmarks.stages
 	$(BIN)/python -m benchmarks.writing
 	$(BIN)/python -m benchmarks.service
+
+# Essentia and TensorFlow have an environment of their own.
+ESSENTIA := .cache/essentia
+$(ESSENTIA)/installed:
+	$(PYTHON) -m venv $(ESSENTIA)
+	$(ESSENTIA)/bin/python -m pip install --quiet essentia-tensorflow tensorflow-cpu
+	$(ESSENTIA)/bin/python -m pip download --quiet --no-deps --dest $(ESSENTIA)/wheel musicnn==0.1.0
+	@touch $@
+
+bench-essentia: $(VENV)/installed-dev $(ESSENTIA)/installed ## Hear the same windows as Essentia does, and compare (2 GB in .cache)
+	$(BIN)/python -m benchmarks.essentia $(ESSENTIA)/bin/python $(ESSENTIA)/wheel/musicnn-0.1.0-*.whl
 
 bench-page: browser ## Measure each view of the page with 100,000 tracks (3 GB in .cache)
 	$(BIN)/python -m benchmarks.page

@@ -26,7 +26,7 @@ from genretagger.types import FloatArray
 WINDOWS, TURNS = 16, 9
 
 
-def _sound() -> FloatArray:
+def sound() -> FloatArray:
     """Chords that change, and noise: (16, samples) at 16 kHz."""
     dice = np.random.default_rng(1)
     time_s = np.arange(WINDOWS * 48_128) / 16_000
@@ -34,16 +34,16 @@ def _sound() -> FloatArray:
     return (0.1 * tones + 0.02 * dice.standard_normal(len(time_s))).astype(np.float32).reshape(WINDOWS, -1)
 
 
-def _listen(sound: FloatArray, ears: Sequence[Ear], session: Session) -> tuple[float, float]:
-    """Seconds of the mel, and of the network."""
+def listen(signal: FloatArray, ears: Sequence[Ear], session: Session) -> tuple[float, float, FloatArray]:
+    """Seconds of the mel, seconds of the network, and (windows, labels) what it says."""
     started = time.perf_counter()
-    _, rows = heard(sound, ears[0].front_end.margin_samples, ears)
+    _, rows = heard(signal, ears[0].front_end.margin_samples, ears)
     shapes = [ear.front_end.shape for ear in ears]
     parts = np.split(rows, np.cumsum([np.prod(shape) for shape in shapes])[:-1], axis=1)
     inputs = [part.reshape(len(rows), *shape) for part, shape in zip(parts, shapes, strict=True)]
     between = time.perf_counter()
-    session.run(*inputs)
-    return between - started, time.perf_counter() - between
+    said = session.run(*inputs)[0]
+    return between - started, time.perf_counter() - between, said
 
 
 def main() -> int:
@@ -54,12 +54,12 @@ def main() -> int:
     except GenretaggerError as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
-    sound = _sound()
+    signal = sound()
     prepared = [(ears_of(model), Session.open(model, "cpu", threads=1)) for model in models]
     taken: list[list[tuple[float, float]]] = [[] for _ in models]
     for _ in range(TURNS):
         for times, (ears, session) in zip(taken, prepared, strict=True):
-            times.append(_listen(sound, ears, session))
+            times.append(listen(signal, ears, session)[:2])
     totals = []
     for model, times in zip(models, taken, strict=True):
         mel, network = (1000 * statistics.median(part) for part in zip(*times, strict=True))
