@@ -18,14 +18,12 @@ from genretagger.cli.known import (
     Names,
     Report,
     gather,
-    is_library,
     percent,
     source_of,
     tell_failures,
 )
 from genretagger.cli.measures import tell_measures
 from genretagger.cli.options import AsJson, ModelName, existing_path
-from genretagger.errors import ConfigError
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
@@ -72,8 +70,6 @@ def evaluate(
 
     output.quieten()
     settings = load(model=model, min_score=min_score)
-    if not paths and not beets and not is_library(labels):
-        raise ConfigError("no music was named", hint="Name files or folders with known genres")
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
         prepare(report)
