@@ -55,7 +55,7 @@ class WriteOptions:
 class Container(Protocol):
     """One family of containers. Files are open and seekable; each method may move their position.
 
-    Every method raises `TagError` (or an error that `tag_errors` of `api.py` translates) if the
+    Every method raises `TagError` (or an error that `tag_errors` of `faults.py` translates) if the
     bytes make no sense.
     """
 
