@@ -272,6 +272,7 @@ def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
 # 07
 
 
+@pytest.mark.slow
 def test_write_no_then_w(beet: Beet) -> None:
     beet.copies(beet.music, ["mp3", "flac", "opus"])
     beet.configure(importing={"write": False})
