@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from genretagger.cli import output
 from genretagger.cli.known import (
     Beets,
     Gathered,
+    Known,
     Labels,
     Names,
     Report,
@@ -23,7 +23,7 @@ from genretagger.cli.known import (
     tell_failures,
 )
 from genretagger.cli.measures import tell_measures
-from genretagger.cli.options import AsJson, ModelName, existing_path
+from genretagger.cli.options import AsJson, ModelName
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
@@ -34,15 +34,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PATH",
-            parser=existing_path,
-            show_default=False,
-            help="Music with known genres; may be left out with --beets.",
-        ),
-    ] = None,
+    paths: Known = None,
     model: ModelName = None,
     labels: Labels = None,
     beets: Beets = False,

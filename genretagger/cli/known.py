@@ -12,7 +12,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import any_path, existing_file
+from genretagger.cli.options import any_path, existing_file, existing_path
 from genretagger.errors import ConfigError, FileError, GenretaggerError
 from genretagger.files.discover import Found, find
 from genretagger.text import printable
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import NameMap, Source
 
+Known: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATH",
+        parser=existing_path,
+        show_default=False,
+        help="Music with known genres; may be left out if an option says where it is.",
+    ),
+]
 Labels: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -13,10 +13,10 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.known import Beets, Gathered, Labels, Names, Report, gather, source_of, tell_failures
+from genretagger.cli.known import Beets, Gathered, Known, Labels, Names, Report, gather, source_of, tell_failures
 from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.network import Wish, advice, tell_verdict, train_network, verdict_json
-from genretagger.cli.options import AsJson, existing_path
+from genretagger.cli.options import AsJson
 from genretagger.errors import ConfigError, FileError
 from genretagger.training.network.way import Way
 from genretagger.types import Json
@@ -36,15 +36,7 @@ _MANY = 300
 
 
 def train(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PATH",
-            parser=existing_path,
-            show_default=False,
-            help="Music with known genres; may be left out with --update or --beets.",
-        ),
-    ] = None,
+    paths: Known = None,
     name: Annotated[
         str | None, typer.Option(help="What to call the model. [default: mine]", show_default=False)
     ] = None,

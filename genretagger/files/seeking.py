@@ -21,10 +21,6 @@ class Seeking(io.RawIOBase):
         """Return True: the position can be moved."""
         return True
 
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move, and give the new position.
 

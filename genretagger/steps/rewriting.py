@@ -92,10 +92,8 @@ class Rewriting:
             choices: each file once.
             run: from `begin`.
         """
-        flows = (
-            safely(each.path, partial(choose, each, run, self.store, self.writer), failed_at(each.path))
-            for each in choices
-        )
+        store, writer = self.store, self.writer
+        flows = (safely(each.path, partial(choose, each, run, store, writer), failed_at(each.path)) for each in choices)
         return list(self._run(flows, Future(), width=1))
 
     def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:

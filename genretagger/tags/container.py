@@ -81,6 +81,17 @@ class Container(Protocol):
         """The genres as mutagen reads them."""
 
 
+class Family:
+    """What all families are made with.
+
+    Args:
+        separator: between the genres of an ID3v2.3 or ID3v2.2 tag, wherever it stands.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+
+
 def library(module: str) -> Any:
     """A module of mutagen, imported only when needed (30 to 60 ms); untyped, as half of it is."""
     return importlib.import_module(f"mutagen.{module}")
