@@ -77,7 +77,10 @@ def unchanged(
     model: InstalledModel, techno_samples: npt.NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Path]]:
     """A page and its music, shared by the tests that change nothing."""
-    make_techno = partial(make, samples=techno_samples)
+
+    def make_techno(path: Path, kind: str = "flac", **options: Any) -> Path:
+        return make(path, kind, samples=techno_samples, **options)
+
     folder = tmp_path_factory.mktemp("shared")
     (folder / "music").mkdir()
     data_dir = data_dir_with(model, folder / "data")
