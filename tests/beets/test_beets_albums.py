@@ -44,6 +44,7 @@ def test_an_album_of_beets_is_decided_together(beet: Beet, settings: Settings) -
     assert genres["6"] == ["Metal"]
 
 
+@pytest.mark.slow
 def test_each_track_by_itself(beet: Beet, settings: Settings) -> None:
     fill(beet, settings)
     assert genretag(beet, album="each")["3"] == ["Jazz"]
@@ -69,6 +70,7 @@ def test_an_import_decides_on_the_tracks_of_an_album_together(
     assert beet.albums() == {"Works": ["Electronic"], "Other Works": ["Metal"]}
 
 
+@pytest.mark.slow
 def test_an_import_of_a_compilation_decides_track_by_track(beet: Beet, settings: Settings) -> None:
     music = Library(settings, beet.music)
     for name, sound in ALBUM.items():

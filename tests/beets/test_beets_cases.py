@@ -179,6 +179,7 @@ def test_ctrl_c_album(beet: Beet) -> None:
 # 04
 
 
+@pytest.mark.slow
 def test_empty_genre_import(beet: Beet) -> None:
     blank = {"flac": [""], "mp4": [" "], "opus": ["\u200b "], "mp3": ["\u3164"]}
     for kind, genres in blank.items():

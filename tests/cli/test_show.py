@@ -110,7 +110,8 @@ def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path
     assert re.search(r"run \d+: \(none\) → Rock, undone by run \d+\n", said)
 
 
-@pytest.mark.parametrize("policy", [pytest.param("keep", marks=pytest.mark.slow), "replace"])
+@pytest.mark.parametrize("policy", ["keep", "replace"])
+@pytest.mark.slow
 def test_a_file_that_was_moved_after_an_undo_is_explained_as_tag_decides(
     genretagger: Command, make_techno: Callable[..., Path], tmp_path: Path, policy: str
 ) -> None:

@@ -276,6 +276,7 @@ def test_a_genre_that_all_tracks_have_once_the_rare_ones_are_gone_is_left_out(da
     assert lesson.dropped == {"Electronic": ALL - 1, "Odd": 1}
 
 
+@pytest.mark.slow
 def test_rare_genres_and_single_artists_are_told(data_dir: Path, known: Path) -> None:
     for path in sorted((known / "Dub" / "00").iterdir()):
         helpers.retag(path, "Polka")
@@ -357,6 +358,7 @@ def test_a_learned_model_is_a_model_like_any_other(
     assert "Techno" in said["00.flac"].scores
 
 
+@pytest.mark.slow
 def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known: Path) -> None:
     learned(data_dir, gathered(data_dir, [known]))
     options, path = helpers.settings(data_dir, model="mine", policy="replace"), known / "Dub" / "00" / "00.flac"

@@ -185,6 +185,7 @@ def test_a_password_opens_the_page_and_nothing_else_does(data_dir: Path) -> None
         assert server.ask("/api/state", headers={"Cookie": token}).status == 401
 
 
+@pytest.mark.slow
 def test_a_wrong_password_a_hundred_times(data_dir: Path) -> None:
     """After a few tries all must wait, even with the right password, however many try at once."""
     with serving(data_dir, GENRETAGGER_PAGE_PASSWORD=PASSWORD) as server:
