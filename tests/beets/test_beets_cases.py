@@ -33,9 +33,10 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 # 02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [("-LA",), pytest.param(("-L",), marks=pytest.mark.slow), pytest.param(("-A", "library"), marks=pytest.mark.slow)],
+    [("-LA",), ("-L",), ("-A", "library")],
     ids=["as is", "matched", "by path"],
 )
 def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> None:

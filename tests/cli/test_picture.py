@@ -60,6 +60,7 @@ def test_the_plain_spectrogram_as_svg(genretagger: Command, song: Path, tmp_path
     assert root.tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_where_a_picture_goes(
     genretagger: Command, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

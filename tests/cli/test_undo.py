@@ -103,6 +103,7 @@ def test_everything_comes_back_as_it_was(
     assert [write.state for write in helpers.writes(heard)] == [WriteState.UNDONE] * 3 + [WriteState.DONE] * 3
 
 
+@pytest.mark.slow
 def test_what_was_undone_is_left_alone(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:
     song = make_techno(music / "song.flac")
     assert genretagger("tag", song).status == 0
