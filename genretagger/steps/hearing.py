@@ -25,14 +25,7 @@ from genretagger.worker.pool import WorkerPool
 
 
 class Hearing(Rewriting):
-    """The stages that listen and change no file, beside those that need no model.
-
-    Args:
-        settings: how to listen.
-        store: the database.
-        workers: the child processes.
-        listener: the model, loaded when first needed.
-    """
+    """The stages that listen and change no file; `pipeline.Pipeline` says what they are made of."""
 
     def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
         super().__init__(settings, store, workers)
