@@ -8,6 +8,7 @@ SOAK_MINUTES ?= 5
 LABELLED ?=
 MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE	# the tests start two thousand processes, and each would compile our modules again
 
 .DEFAULT_GOAL := help
 .PHONY: help install try tag serve test test-page test-pythons test-network test-archive archive-kills test-beets test-all \

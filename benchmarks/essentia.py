@@ -99,7 +99,7 @@ def frozen(python: Path, wheel: Path, folder: Path) -> list[Path]:
 
 def by_essentia(python: Path, cores: int, signal: Path, graphs: list[Path]) -> tuple[float, FloatArray]:
     """Seconds for all windows, and (windows, labels) what it says."""
-    command = [python, "-c", _LISTEN, str(cores), str(TURNS), signal, *graphs]
+    command: list[str | Path] = [python, "-c", _LISTEN, str(cores), str(TURNS), signal, *graphs]
     ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     seconds, said = json.loads(ended.stdout.splitlines()[-1])
     return float(seconds), np.array(said, np.float32)

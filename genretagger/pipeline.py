@@ -10,8 +10,8 @@ for its tags, write them (`writer` again). The order at the end is always: store
 announce the write, write the tags, mark as written; a kill between any two of them is settled at
 the next start (`recover`).
 
-`Rewriting` holds the stages that need no model. Whatever happens with one file, the others go on:
-see `steps.one_file`.
+`Hearing` holds what listens and changes no file, and `Rewriting` what needs no model. Whatever
+happens with one file, the others go on: see `steps.one_file`.
 """
 
 from __future__ import annotations
@@ -28,29 +28,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.addresses import absolute, is_object
-from genretagger.audio.windows import MOST_COLUMNS
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
 from genretagger.files.discover import Found
-from genretagger.files.objects import Fetched
 from genretagger.files.replace import see_free, stamp_of
 from genretagger.model.installed import InstalledModel
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
 from genretagger.steps.by_request import ByRequest
-from genretagger.steps.knowledge import Knowledge
+from genretagger.steps.hearing import Hearing
 from genretagger.steps.one_file import safely
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.plan.entry import planned
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Kept, Step, Then, in_groups, wait_for
-from genretagger.steps.timeline import timeline
+from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.tags.api import fault_of_names
-from genretagger.types import Albums, Decision, Frames, Heard, Outcome, Stamp, Status, Timeline, Track
+from genretagger.types import Albums, Decision, Frames, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import Limits, WorkerPool
@@ -62,7 +59,7 @@ Progress = Callable[[str, int, int | None], None]
 """Called with the current stage, how much of it is done, and of how much."""
 
 
-class Pipeline(Rewriting):
+class Pipeline(Hearing):
     """All stages, ready for use; made by `open_pipeline`.
 
     A front end that writes by its own rules uses `by_request`; see `genretagger.beets`.
@@ -75,9 +72,7 @@ class Pipeline(Rewriting):
     """
 
     def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
-        super().__init__(settings, store, workers)
-        self.listener = listener
-        self.knowledge = Knowledge(store, workers, listener, self.writer.options)
+        super().__init__(settings, store, workers, listener)
         self.ownership = Ownership(settings, store)
         self.by_request = ByRequest(store, self.writer, self.knowledge, listener)
 
@@ -96,28 +91,6 @@ class Pipeline(Rewriting):
             raise
         albums = Each() if self._settings.album is Albums.EACH else ByFolder()
         return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
-
-    def timeline(self, path: Path, *, columns: int = 1024, fourier: bool = False) -> Timeline:
-        """Give the genres of one file over time, and a picture. Stores nothing and changes nothing.
-
-        May be called from any thread.
-
-        Args:
-            path: the file.
-            columns: the most columns of the picture, at most `MOST_COLUMNS`.
-            fourier: picture the frequencies of the Fourier transform instead of the mel bands.
-
-        Raises:
-            GenretaggerError: the file cannot be read or heard, or the model fails.
-            ValueError: so many columns are not given.
-        """
-        if not 1 <= columns <= MOST_COLUMNS:
-            raise ValueError(f"a picture has 1 to {MOST_COLUMNS} columns, not {columns}")
-        try:
-            return wait_for(timeline(absolute(path), self._workers, self.listener, columns=columns, fourier=fourier))
-        except FileError as error:
-            error.path = error.path or path
-            raise
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in its own run that `genretagger undo` can take back.
@@ -164,26 +137,6 @@ class Pipeline(Rewriting):
         flows = in_groups(files, place=lambda file: albums.place(file.path), begin=first, follow=rest)
         yield from self._run(flows, stop)
 
-    def hear(
-        self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
-    ) -> Iterator[Heard | FileError]:
-        """Learn all about tracks without changing any: listen if nobody has, and write nothing.
-
-        Args:
-            files: what to listen to.
-            worth: called with a track that nobody listened to yet; returns whether to.
-            stop: when done, the iteration ends soon.
-
-        Yields:
-            Each track, or why it cannot be heard, in the order in which they end.
-        """
-
-        def flow(file: Found) -> Flow[Heard | FileError]:
-            return safely(file.path, partial(self.knowledge.everything, file.path, worth), lambda error: error)
-
-        heard: Iterator[Heard | FileError] = self._run(map(flow, files), stop)
-        yield from heard
-
     def unheard(self, file: Found, run: Run) -> Unheard | None:
         """Take one file as far as the model: what `tag` would send it; None if there is nothing.
 
@@ -200,31 +153,6 @@ class Pipeline(Rewriting):
             return None if frames is None else Unheard(track, frames)
 
         return wait_for(safely(file.path, work, lambda _: None))
-
-    def frames(
-        self, paths: Iterable[Path], *, count: int, stop: Future[None]
-    ) -> Iterator[tuple[Path, Frames | FileError]]:
-        """Decode tracks as the first ear of the model takes them, and hear nothing.
-
-        Args:
-            paths: the files.
-            count: the most windows of each.
-            stop: when done, the iteration ends soon.
-
-        Yields:
-            Each file with its windows, or why it cannot be decoded, in the order in which they end.
-        """
-        ears = self.listener.request["ears"][:1]
-
-        def decoded(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
-            frames: Frames = yield Step(self._workers.hear(path, count=count, ears=ears))
-            return path, frames
-
-        def flow(path: Path) -> Flow[tuple[Path, Frames | FileError]]:
-            return safely(path, partial(decoded, path), lambda error: (path, error))
-
-        found: Iterator[tuple[Path, Frames | FileError]] = self._run(map(flow, paths), stop)
-        yield from found
 
     def _heard(self, file: Found, run: Run) -> Flow[Outcome | Kept[_Begun]]:
         """Take one file up to the wait for the rest of its album; record a failure."""
@@ -334,15 +262,6 @@ class Pipeline(Rewriting):
         if of_file and not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where a folder above it is closed
             self.store.tracks.save_failure(path, stamp, error)
         return Outcome(path, Status.FAILED, error.reason, model=self.listener.name, dry_run=run.dry_run, error=error)
-
-    def take_fetched(self) -> Fetched:
-        """What the child processes have read of objects since the last call."""
-        return self._workers.take_fetched()
-
-    @property
-    def provider(self) -> str:
-        """The ONNX Runtime provider that the model runs on; empty until it is loaded."""
-        return self.listener.provider
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,8 +95,12 @@ def _installed(name: str, wheel: Path, converted: tuple[bytes, Card]) -> Install
 
 @pytest.fixture
 def data_dir(tmp_path: Path, model: InstalledModel) -> Path:
-    """A data folder with the default model in it, linked so that it takes no space."""
-    folder = tmp_path / "data"
+    """A data folder with the default model in it."""
+    return data_dir_with(model, tmp_path / "data")
+
+
+def data_dir_with(model: InstalledModel, folder: Path) -> Path:
+    """Make a data folder with a model in it, linked so that it takes no space."""
     (folder / "models" / model.name).mkdir(parents=True)
     for file in model.folder.iterdir():
         (folder / "models" / model.name / file.name).hardlink_to(file)

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -121,12 +122,16 @@ class Watcher:
 
     def until(self, name: str, least: int) -> None:
         """Wait for a counter of its own."""
+        self.until_it(lambda status: status["counters"].get(name, 0) >= least)
+
+    def until_it(self, is_so: Callable[[Json], bool]) -> None:
+        """Wait until its status is as wanted."""
         deadline = threading.Event()
         timer = threading.Timer(WAIT_S, deadline.set)
         timer.start()
         try:
-            while self.status()["counters"].get(name, 0) < least:
-                assert not deadline.wait(0.02), self.status()
+            while not is_so(status := self.status()):
+                assert not deadline.wait(0.02), status
         finally:
             timer.cancel()
 

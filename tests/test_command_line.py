@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from few import few
 from typer.testing import CliRunner
 
 from genretagger import __version__
@@ -165,7 +166,7 @@ def test_an_unknown_command_is_wrong_use() -> None:
 
 
 @pytest.mark.parametrize("command", ["undo", "redo"])
-@pytest.mark.parametrize("number", ["99999999999999999999", "0", "-1"])
+@pytest.mark.parametrize("number", few(("99999999999999999999", "0", "-1"), 0))
 def test_a_run_that_no_database_can_have_is_wrong_use(command: str, number: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "genretagger", command, f"--run={number}"], capture_output=True, text=True, check=False

@@ -12,6 +12,7 @@ from typing import Any
 import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher
+from few import few
 
 from genretagger.types import Status
 
@@ -38,7 +39,7 @@ ODD: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "value"), ODD, ids=lambda each: str(each)[:12])
+@pytest.mark.parametrize(("table", "column", "value"), few(ODD, *range(0, 20, 4)), ids=lambda each: str(each)[:12])
 def test_a_run_goes_on(
     heard: Path, music: Path, make_techno: Callable[..., Path], table: str, column: str, value: Any
 ) -> None:

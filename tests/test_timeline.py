@@ -201,6 +201,7 @@ def test_power_undoes_the_logarithm(model: InstalledModel) -> None:
         assert ear.front_end.fmin_hz <= middle[0] < middle[-1] <= ear.front_end.fmax_hz
 
 
+@pytest.mark.slow
 def test_the_parent_keeps_little(opened: Pipeline, make_techno: Callable[..., Path], tmp_path: Path) -> None:
     opened.timeline(make_techno(tmp_path / "a.flac"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -92,10 +92,7 @@ def decode(
             if sound is not None:
                 return sound
         length_s = reader.count() / reader.rate_hz
-        if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
-            raise _truncated(reader.declared_s, length_s)
-        if not _usable(length_s):
-            raise _too_short(length_s)
+        _see_whole(reader, length_s)
         sound = listener.listen(plan(length_s))
         if sound is None:
             raise AudioError(_DAMAGED, hint=_AGAIN)
@@ -148,10 +145,7 @@ def stream(
                 break
             number += 1
         length_s = length / rate_hz
-        if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
-            raise _truncated(reader.declared_s, length_s)
-        if not _usable(length_s):
-            raise _too_short(length_s)
+        _see_whole(reader, length_s)
         if lost > _LOST * (number + 1):
             raise AudioError(_DAMAGED, hint=_AGAIN)
     finally:
@@ -233,13 +227,17 @@ def _reaches(reader: Reader, length_s: float) -> bool:
     return len(reader.read(int(start_s * reader.rate_hz), int(_PROBE_S * reader.rate_hz)).samples) > 0
 
 
-def _truncated(declared_s: float, length_s: float) -> AudioError:
-    said = f"truncated: it should last {_clock(declared_s)}, the audio ends at {_clock(length_s)}"
-    return AudioError(said, hint=_AGAIN)
+def _see_whole(reader: Reader, length_s: float) -> None:
+    """Check the counted length.
 
-
-def _too_short(length_s: float) -> TooShortError:
-    return TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
+    Raises:
+        AudioError: it is less than the file declares; `TooShortError` if it is too little.
+    """
+    if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
+        said = f"truncated: it should last {_clock(reader.declared_s)}, the audio ends at {_clock(length_s)}"
+        raise AudioError(said, hint=_AGAIN)
+    if not _usable(length_s):
+        raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
 
 
 def _clock(seconds: float) -> str:

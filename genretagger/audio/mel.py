@@ -15,8 +15,8 @@ Contents: `FrontEnd`, `FilterBank`, `Ear` (both together), `log_mel`, `coherence
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,7 @@ class FrontEnd:
         fmin_hz: lower end of the lowest band.
         fmax_hz: upper end of the highest band.
         window_frames: frames that the model hears at once.
-        hop_frames: frames from one window to the next when the whole track is listened to.
-        variants: window_frames → hop_frames of the family's models that hear other lengths.
+        variants: `window_frames` of the family's models that hear other lengths.
         symmetric: the Hann window ends on zero on both sides (Essentia); else it is periodic
             (librosa, musicnn).
         htk: HTK's mel scale; else Slaney's.
@@ -68,8 +67,7 @@ class FrontEnd:
     fmin_hz: float
     fmax_hz: float
     window_frames: int
-    hop_frames: int
-    variants: Mapping[int, int] = field(default_factory=dict, hash=False)
+    variants: tuple[int, ...] = ()
     symmetric: bool = False
     htk: bool = False
     straight_in_mels: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,18 +13,17 @@ from genretagger.cli import output
 from genretagger.cli.known import (
     Beets,
     Gathered,
+    Known,
     Labels,
     Names,
     Report,
     gather,
-    is_library,
     percent,
     source_of,
     tell_failures,
 )
 from genretagger.cli.measures import tell_measures
-from genretagger.cli.options import AsJson, ModelName, existing_path
-from genretagger.errors import ConfigError
+from genretagger.cli.options import AsJson, ModelName
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
@@ -36,15 +34,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PATH",
-            parser=existing_path,
-            show_default=False,
-            help="Music with known genres; may be left out with --beets.",
-        ),
-    ] = None,
+    paths: Known = None,
     model: ModelName = None,
     labels: Labels = None,
     beets: Beets = False,
@@ -72,8 +62,6 @@ def evaluate(
 
     output.quieten()
     settings = load(model=model, min_score=min_score)
-    if not paths and not beets and not is_library(labels):
-        raise ConfigError("no music was named", hint="Name files or folders with known genres")
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
         prepare(report)

@@ -12,7 +12,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import any_path, existing_file
+from genretagger.cli.options import any_path, existing_file, existing_path
 from genretagger.errors import ConfigError, FileError, GenretaggerError
 from genretagger.files.discover import Found, find
 from genretagger.text import printable
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import NameMap, Source
 
+Known: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATH",
+        parser=existing_path,
+        show_default=False,
+        help="Music with known genres; may be left out if an option says where it is.",
+    ),
+]
 Labels: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -60,22 +69,19 @@ class Gathered:
     source: Source
 
 
-def is_library(labels: str | None) -> bool:
-    """Whether the labels are named by beets' database."""
-    return labels is not None and labels.endswith((".db", ".blb"))
-
-
 def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
     """Find the source of the known genres of the music in some places.
 
     Raises:
-        ConfigError: there is no such source.
+        ConfigError: there is no such source, or no music was named.
     """
     from genretagger.training.labels import Folders, Tags
     from genretagger.training.tables import from_beets, from_csv
 
-    if labels is not None and is_library(labels):
+    if labels is not None and labels.endswith((".db", ".blb")):  # beets' database
         return from_beets(Path(labels), paths)
+    if not paths and not beets:
+        raise ConfigError("no music was named", hint="Name files or folders with known genres")
     if beets and labels is not None:
         raise ConfigError("--beets and --labels contradict each other", hint="Leave out one of the two")
     if beets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from genretagger.cli import output
 from genretagger.cli.known import percent
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import plural, printable
+from genretagger.training.network.way import Way
 from genretagger.types import Json
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class Wish:
     """What the owner wants of a network.
 
     Attributes:
-        way: what it begins with: "scratch" or "musicnn".
+        way: what it begins with.
         resume: go on with a training that was cut off.
         epochs: the most of a run; None for as many as are usual.
         cache_mb: the most megabytes of decoded windows on the disk.
     """
 
-    way: str
+    way: Way
     resume: bool
     epochs: int | None
     cache_mb: int
@@ -88,8 +88,7 @@ def train_network(
     except OSError as error:
         cause = f"the folder of the training cannot be made: {error.strerror or error}"
         raise ConfigError(cause, path=folder) from error
-    way = school.Way(wish.way)
-    plan = school.plan_of(way, wish.epochs)
+    plan = school.plan_of(wish.way, wish.epochs)
     shape = front_ends(course.backbone.card)[0].shape
     each = count_each(len(course.examples), shape, folder, wish.cache_mb)
     windows, failures = _windows(pipeline, course, folder, shape, each, stop, tell)
@@ -105,16 +104,16 @@ def train_network(
         if step.epoch == step.epochs or step.epoch % 10 == 0:
             notice(f"{text} ({time.monotonic() - began:.0f} s)")
 
-    key = school.key_of(course, way, plan, each)
+    key = school.key_of(course, wish.way, plan, each)
     try:
         result = school.learn(
             course,
             windows,
-            way=way,
+            way=wish.way,
             plan=plan,
             name=name,
             origin={**origin, "epochs": wish.epochs},
-            kept=StateFile(folder, key, way.value),
+            kept=StateFile(folder, key, wish.way.value),
             resume=wish.resume,
             device=settings.device,
             threads=settings.threads,
@@ -129,11 +128,6 @@ def train_network(
     elif not keep:
         clear(folder)
     return result, failures
-
-
-def clear_training(settings: Settings, name: str) -> None:
-    """Remove what a training kept on the disk."""
-    shutil.rmtree(settings.data_dir / "training" / name, ignore_errors=True)
 
 
 def _windows(

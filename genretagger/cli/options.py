@@ -65,9 +65,6 @@ def share(text: str | Shard) -> Shard:
         raise typer.BadParameter(str(error)) from error
 
 
-MOST = 2**63 - 1
-"""The largest number that a database takes."""
-
 Paths: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="PATH...", parser=existing_path, help="Music files, or folders to walk.")
 ]
@@ -77,17 +74,3 @@ ModelName: TypeAlias = Annotated[
 ]
 
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]
-
-# `undo` and `redo` take the same options.
-
-WrittenPaths: TypeAlias = Annotated[
-    list[Path] | None,
-    typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
-]
-LastRun: TypeAlias = Annotated[bool, typer.Option("--last", help="The last run that is left.")]
-RunNumber: TypeAlias = Annotated[
-    int | None, typer.Option("--run", metavar="ID", min=1, max=MOST, help="This run.", show_default=False)
-]
-EvenChanged: TypeAlias = Annotated[
-    bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
-]

@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
-from genretagger.cli.undoing import Asked, Request, Words, carry_out
+from genretagger.cli.undoing import Request, Words, command
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from genretagger.database.store import Store
-
-
-def redo(
-    paths: WrittenPaths = None,
-    last: LastRun = False,
-    run: RunNumber = None,
-    dry_run: DryRun = False,
-    force: EvenChanged = False,
-    as_json: AsJson = False,
-) -> None:
-    """Put back the genres that `genretagger undo` took away.
-
-    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can
-    be undone.
-    """
-    words = Words("redo", done="put back", nothing="nothing is left to put back")
-    carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
@@ -56,3 +38,14 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
     if not undone:
         raise ConfigError(f"run {run} has undone nothing", hint="`genretagger history` lists the runs")
     return store.writes.get_redoable(run_id=run or 0)
+
+
+redo = command(
+    Words("redo", done="put back", nothing="nothing is left to put back"),
+    _chosen,
+    """Put back the genres that `genretagger undo` took away.
+
+    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can
+    be undone.
+    """,
+)

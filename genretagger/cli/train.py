@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genretagger.cli import output
+from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.known import Beets, Gathered, Labels, Names, Report, gather, is_library, source_of, tell_failures
-from genretagger.cli.lesson import learned_part, summary, tell_lesson
+from genretagger.cli.known import Beets, Gathered, Known, Labels, Names, Report, gather, source_of, tell_failures
+from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.network import Wish, advice, tell_verdict, train_network, verdict_json
-from genretagger.cli.options import AsJson, existing_path
-from genretagger.errors import ConfigError, FileError, ModelError
+from genretagger.cli.options import AsJson
+from genretagger.errors import ConfigError, FileError
+from genretagger.training.network.way import Way
 from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.model.card import Card
-    from genretagger.model.store import ModelStore
     from genretagger.pipeline import Pipeline
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
     from genretagger.training.lesson import TrainingResult
-    from genretagger.vocabulary.part import LearnedPart, Training
 
 _LEAST = 5
 _NAME = "mine"
@@ -37,23 +35,8 @@ _MANY = 300
 """With so many tracks, it is said that a network may be better."""
 
 
-class Start(StrEnum):
-    """What a network begins with."""
-
-    MUSICNN = "musicnn"
-    SCRATCH = "scratch"
-
-
 def train(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PATH",
-            parser=existing_path,
-            show_default=False,
-            help="Music with known genres; may be left out with --update or --beets.",
-        ),
-    ] = None,
+    paths: Known = None,
     name: Annotated[
         str | None, typer.Option(help="What to call the model. [default: mine]", show_default=False)
     ] = None,
@@ -80,7 +63,7 @@ def train(
         bool, typer.Option("--network", help="Train a convolutional network on spectrograms; needs PyTorch.")
     ] = False,
     begin_with: Annotated[
-        Start | None,
+        Way | None,
         typer.Option(
             "--from",
             help="What the network begins with: nothing, or the first ear of the default model. [default: musicnn]",
@@ -134,27 +117,25 @@ def train(
             raise ConfigError(
                 f"--update learns {update!r} again, so it cannot be called {name!r}", hint="Leave out one of the two"
             )
-        before, name = _card_of(store, update), update
-        earlier, origin = _learned(update, before)
-        listens = _successor(earlier.backbone.name)
+        before, name = card_of(store, update), update
+        earlier, origin = learned(update, before)
+        listens = successor(earlier.backbone.name)
         if labels is None and not beets:
             labels, beets = origin.labels, origin.beets
-        paths = paths or _places(origin)
+        paths = paths or places(origin)
         map_file = map_file or (Path(origin.map) if origin.map else None)
         min_tracks = min_tracks or origin.min_tracks
         if earlier.network is not None:
-            network, begin_with = True, begin_with or Start(earlier.network.way)
+            network, begin_with = True, begin_with or Way(earlier.network.way)
             epochs = epochs or origin.epochs
     if network:
         from genretagger.training.network.need import see_torch
 
         see_torch()
     name = name or _NAME
-    if not paths and not beets and not is_library(labels):
-        raise ConfigError("no music was named", hint="Name files or folders with known genres")
-    backbone = _backbone(store, model or listens, name)
-    _may_be_called(store, name, backbone)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
+    backbone = backbone_of(store, model or listens, name)
+    see_may_be_called(store, name, backbone)
     if update is not None and backbone != earlier.backbone.name:
         output.notice(
             f"{name} listened with {earlier.backbone.name}, and now learns to listen with {backbone}: "
@@ -164,7 +145,7 @@ def train(
         prepare_report(report)
     failures: list[Gathered] = []
     ready = prepare()
-    wish = Wish(begin_with or Start.MUSICNN, resume, epochs, cache_mb)
+    wish = Wish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training.course import Course
@@ -184,11 +165,11 @@ def train(
         }
         rules = ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres)
         course = Course.of(known.lessons, store.get(backbone), least=least, rules=rules, before=before)
-        ways = list(Start) if compare else [begin_with or Start.MUSICNN] if network else []
+        ways = list(Way) if compare else [begin_with or Way.MUSICNN] if network else []
         learned = _learned_ways(pipeline, course, ways, wish, settings, name, origin, tell, both=compare or not ways)
         failures.append(replace(known, failures=(*known.failures, *learned.failures)))
         lesson = learned.results[learned.chosen]
-        installed = store.put(name, lesson.onnx, as_before(lesson.card, _there(store, name)))
+        installed = store.put(name, lesson.onnx, as_before(lesson.card, card_if_any(store, name)))
         seconds = time.monotonic() - started
         notes = []
         told = {**summary(lesson, known, installed, seconds), **learned.told}
@@ -248,7 +229,7 @@ class _LearnedWays:
 def _learned_ways(
     pipeline: Pipeline,
     course: Course,
-    ways: list[Start],
+    ways: list[Way],
     wish: Wish,
     settings: Settings,
     name: str,
@@ -299,108 +280,3 @@ def _learned_ways(
         raise typer.Exit(130)
     favoured = verdict(results, seconds) if both and ways else None
     return _LearnedWays(results, favoured.favoured if favoured else next(iter(results)), favoured, failures)
-
-
-def _card_of(store: ModelStore, name: str) -> Card:
-    """A model's card; a learned model's also if its network is damaged, as it can be retrained.
-
-    Raises:
-        ModelError: there is none that can be used.
-    """
-    from genretagger.model.card import Card
-    from genretagger.model.manifest import CARD
-
-    try:
-        return store.get(name).card
-    except ModelError:
-        try:
-            card = Card.load(store.folder / name / CARD)
-        except ModelError:
-            card = None
-        if card is None or not card.says_learned:
-            raise
-        return card
-
-
-def _learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
-    """Give what training wrote into a model's card.
-
-    Raises:
-        ConfigError: the model was not made by training.
-    """
-    learned = learned_part(card)
-    training = None if learned is None else learned.training
-    if learned is None or training is None or not (training.min_tracks is None or training.min_tracks >= 2):
-        raise ConfigError(
-            f"the model {name!r} was not learned here, so it cannot be updated",
-            hint="Train one: genretagger train --name mine PATH",
-        )
-    return learned, training
-
-
-def _places(origin: Training) -> list[Path]:
-    """Where the music was that a model was learned from.
-
-    Raises:
-        ConfigError: it is gone.
-    """
-    paths = [Path(text) for text in origin.paths]
-    for path in paths:
-        if not path.exists():
-            raise ConfigError(
-                "it was learned from this place, and that is gone",
-                path=path,
-                hint="Name the music: train --update NAME PATH",
-            )
-    return paths
-
-
-def _successor(backbone: str) -> str:
-    """The model that an update learns on: the default one instead of the former default."""
-    from genretagger.model.musicnn import NAME
-    from genretagger.model.store import DEFAULT
-
-    return DEFAULT if backbone == NAME else backbone
-
-
-def _backbone(store: ModelStore, listens: str, name: str) -> str:
-    """The model to hear with: one that was learned passes on the one below it.
-
-    Args:
-        listens: the model that is asked for, or in use.
-        name: what is to be learned; if that is in use already but missing, the default one helps to
-            make it again.
-    """
-    from genretagger.model.store import DEFAULT
-
-    if listens == DEFAULT or (listens == name and not store.holds(name)):
-        return DEFAULT
-    part = _card_of(store, listens).part
-    return listens if part is None or part.learned is None else part.learned.backbone.name
-
-
-def _may_be_called(store: ModelStore, name: str, backbone: str) -> None:
-    """Refuse to replace what was not learned here, usable or not.
-
-    Raises:
-        ConfigError: the name is taken.
-        ModelError: it is no name for a model.
-    """
-    from genretagger.model.card import Card
-    from genretagger.model.manifest import CARD, PULLABLE
-
-    taken = store.holds(name)
-    if taken:
-        with contextlib.suppress(ModelError):  # whatever it is, it is not ours to throw away
-            taken = not Card.load(store.folder / name / CARD).says_learned
-    if taken or name in (*PULLABLE, backbone):
-        raise ConfigError(
-            f"the name {name!r} belongs to a model that was not learned here", hint="Choose another --name"
-        )
-
-
-def _there(store: ModelStore, name: str) -> Card | None:
-    try:
-        return store.get(name).card
-    except ModelError:
-        return None

@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from genretagger.cli.options import AsJson, DryRun, EvenChanged, LastRun, RunNumber, WrittenPaths
-from genretagger.cli.undoing import Asked, Request, Words, carry_out
+from genretagger.cli.undoing import Request, Words, command
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from genretagger.database.store import Store
-
-
-def undo(
-    paths: WrittenPaths = None,
-    last: LastRun = False,
-    run: RunNumber = None,
-    dry_run: DryRun = False,
-    force: EvenChanged = False,
-    as_json: AsJson = False,
-) -> None:
-    """Put back the genres that files had before genretagger wrote them.
-
-    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it
-    took back can be put back with `genretagger redo`.
-    """
-    words = Words("undo", done="undone", nothing="nothing is left to undo")
-    carry_out(words, Asked(tuple(paths or ()), last, run, force), _chosen, dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
@@ -56,3 +38,14 @@ def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
         hint = f"`genretagger redo --run {run}` puts back what it took back"
         raise ConfigError(f"run {run} is an undo, which is not undone", hint=hint)
     return store.writes.get_undoable(run_id=run)
+
+
+undo = command(
+    Words("undo", done="undone", nothing="nothing is left to undo"),
+    _chosen,
+    """Put back the genres that files had before genretagger wrote them.
+
+    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it
+    took back can be put back with `genretagger redo`.
+    """,
+)

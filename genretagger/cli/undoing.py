@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genretagger.cli import output
 from genretagger.cli.describe import when
 from genretagger.cli.interrupt import interruptible
+from genretagger.cli.options import AsJson, DryRun, any_path
 from genretagger.cli.rows import in_two_lines
 from genretagger.database.values import StoredRun, StoredWrite, WriteState
 from genretagger.errors import ConfigError
@@ -29,6 +30,9 @@ from genretagger.types import Json, Outcome, Status
 
 if TYPE_CHECKING:
     from genretagger.database.store import Store
+
+_MOST = 2**63 - 1
+"""The largest number that a database takes."""
 
 _ASKED = "asked"
 """Under this key the settings of a run hold what it was asked for."""
@@ -60,6 +64,31 @@ class Asked:
 
 Choose = Callable[["Store", "Request"], Iterable["StoredWrite"]]
 """Gives the writes to take back, newest first; raises ConfigError if there never were any."""
+
+
+def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
+    """Make `undo` or `redo`, which take the same options; `text` is the help."""
+
+    def chosen(
+        paths: Annotated[
+            list[Path] | None,
+            typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
+        ] = None,
+        last: Annotated[bool, typer.Option("--last", help="The last run that is left.")] = False,
+        run: Annotated[
+            int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.", show_default=False)
+        ] = None,
+        dry_run: DryRun = False,
+        force: Annotated[
+            bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
+        ] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        asked = Asked(tuple(paths or ()), last, run, force)
+        carry_out(words, asked, choose, dry_run=dry_run, as_json=as_json)
+
+    chosen.__doc__ = text
+    return chosen
 
 
 class Request:

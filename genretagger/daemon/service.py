@@ -29,6 +29,7 @@ from genretagger.daemon.daily import DailyBackup
 from genretagger.daemon.disks import AGAIN_S
 from genretagger.daemon.driver import UNSETTLED, Ended, Said
 from genretagger.daemon.events import Events
+from genretagger.daemon.followers import Followers
 from genretagger.daemon.hook import Hook
 from genretagger.daemon.memory import give_back_memory
 from genretagger.daemon.mounts import Mounts
@@ -53,9 +54,6 @@ MOST_HEARD = 2000
 
 _FULL_S = 0.2
 """How long complete files wait if the thread of the database has enough to do."""
-
-_PUBLISH_S = 0.5
-"""How long followers wait at most for what changed."""
 
 _LONGEST_LOOK_S = 1800.0
 """The database or a scan hangs if it takes longer."""
@@ -106,26 +104,23 @@ class Service:
         self._backup = DailyBackup(self._settings.database_file, events)
         self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
         self._notifier = Notifier()
-        self._controlled: Control | None = None
-        self._published: Json = None
-        self._published_at_s = 0.0
-        self._publish_due_s: float | None = None
+        self._followers: Followers | None = None
         self._stopping = False
         self._reloading = False
 
     def run(self) -> int:
         """Watch until a signal; returns the exit status."""
         sys.setswitchinterval(_SWITCH_S)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, self._on_reload)
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._on_signal)
         self._reloading |= early.was_asked_to_reload()
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
         self._backup.start()
-        control = self._controlled = self._control()
+        control = self._control()
+        self._followers = None if control is None else Followers(control, lambda: self._answer("status"))
         try:
             self._roots.start()
             places = [str(root.watched.root) for root in self._roots]
@@ -149,13 +144,12 @@ class Service:
             self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
             return None
 
-    def _on_stop(self, _: int, __: FrameType | None) -> None:
-        self._stopping = True
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if signal.Signals(number).name == "SIGHUP":
+            self._reloading = True
+        else:
+            self._stopping = True
         self._inbox.put(None)  # wakes the loop; SimpleQueue may be used in a signal handler
-
-    def _on_reload(self, _: int, __: FrameType | None) -> None:
-        self._reloading = True
-        self._inbox.put(None)
 
     def _on_death(self, died: threading.ExceptHookArgs) -> None:
         name = died.thread.name if died.thread is not None else ""
@@ -201,22 +195,8 @@ class Service:
         self._notifier.feed(now_s, self._is_alive)
         if now_s - self._account.summary_since_s >= self._settings.summary_s:
             self._account.summarise(self._work.queue)
-        self._publish(now_s)
-
-    def _publish(self, now_s: float) -> None:
-        """Tell followers what changed, at most twice a second."""
-        if self._controlled is None or not self._controlled.has_followers:
-            self._publish_due_s = None
-            return
-        if now_s < self._published_at_s + _PUBLISH_S:
-            self._publish_due_s = self._published_at_s + _PUBLISH_S
-            return
-        state = self._answer("status")
-        lasting = {**state, "uptime_s": 0, "per_minute": 0}
-        if lasting != self._published:
-            self._published = lasting
-            self._controlled.publish(state)
-        self._published_at_s, self._publish_due_s = now_s, None
+        if self._followers is not None:
+            self._followers.tell(now_s)
 
     def _next_s(self, now_s: float) -> float:
         """When the loop has something to do without a message."""
@@ -228,7 +208,7 @@ class Service:
             now_s + _FULL_S if self._is_full else self._arrivals.next_s(),
             None if self._fault and self._work.engine is None else self._work.next_s(now_s),
             self._notifier.next_s,
-            self._publish_due_s,
+            None if self._followers is None else self._followers.due_s,
         ]
         return min(each for each in times if each is not None)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
-import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from genretagger.errors import FileChangedError, FileError, SystemFaultError
 from genretagger.files import storage
+from genretagger.files.seeking import Seeking
 from genretagger.types import Stamp
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def block_bytes(size_bytes: int) -> int:
     return min(max(_LEAST_BYTES, largest), _MOST_BYTES)
 
 
-class ObjectFile(io.RawIOBase):
+class ObjectFile(Seeking):
     """An object, opened for reading; `read` gives as much as was asked for, up to the end.
 
     Args:
@@ -103,15 +102,16 @@ class ObjectFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._path, self._position, self._waited_s = path, 0, 0.0
+        self._path, self._waited_s = path, 0.0
         try:
             self.stamp, self._token = storage.details(path)
         except FileError as error:
             raise ObjectError(error) from error
+        self._size = self.stamp.size_bytes
         if ObjectFile._last is None or ObjectFile._last[0] != (path, self._token):
             ObjectFile._last = (path, self._token), OrderedDict()
         self._blocks = ObjectFile._last[1]
-        self._block_bytes = block_bytes(self.stamp.size_bytes)
+        self._block_bytes = block_bytes(self._size)
 
     def identity(self, kind: str) -> str:
         """What takes the place of a payload hash, for which every byte would have to be read.
@@ -132,26 +132,6 @@ class ObjectFile(io.RawIOBase):
         if storage.details(self._path).stamp != self.stamp:
             raise FileChangedError("the object changed while it was read", hint="It will be read again.")
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move, and give the new position."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.stamp.size_bytes}[whence]
-        if base + offset < 0:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._position = base + offset
-        return self._position
-
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill the buffer, up to the end of the object.
 
@@ -159,7 +139,7 @@ class ObjectFile(io.RawIOBase):
             ObjectError: it changed or is gone, or the storage does not answer or refuses.
         """
         view = memoryview(buffer).cast("B")
-        wanted = max(0, min(len(view), self.stamp.size_bytes - self._position))
+        wanted = max(0, min(len(view), self._size - self._position))
         done = 0
         while done < wanted:
             number, offset = divmod(self._position, self._block_bytes)
@@ -189,7 +169,7 @@ class ObjectFile(io.RawIOBase):
                 f"the storage is too slow: {self._waited_s:.0f} s for one object", hint=storage.NETWORK
             )
         start = number * self._block_bytes
-        end = min(start + self._block_bytes, self.stamp.size_bytes)
+        end = min(start + self._block_bytes, self._size)
         began = time.monotonic()
         block = storage.part(self._path, start, end)
         self._waited_s += time.monotonic() - began

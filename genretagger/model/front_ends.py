@@ -28,32 +28,32 @@ FRONT_ENDS: Mapping[str, FrontEnd] = {
     for front_end in (
         # The original's frames, measured: periodic Hann agrees to 5e-7, symmetric Hann (as Essentia
         # takes) only to 0.1.
-        FrontEnd("musicnn", 16_000, 512, 512, 256, 96, 0.0, 8_000.0, window_frames=187, hop_frames=187),
+        FrontEnd("musicnn", 16_000, 512, 512, 256, 96, 0.0, 8_000.0, window_frames=187),
         # Essentia's, each measured against its own output: musicnn's and its like to 4e-5, VGGish
         # to 1e-4.
         FrontEnd(
             "TensorflowPredictMusiCNN", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
-            window_frames=187, hop_frames=93, symmetric=True,
+            window_frames=187, symmetric=True,
         ),
         FrontEnd(
             "TensorflowPredictEffnetDiscogs", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
-            window_frames=128, hop_frames=62, symmetric=True,
+            window_frames=128, symmetric=True,
         ),
         FrontEnd(
             "TensorflowPredictMAEST", 16_000, 512, 512, 256, 96, 0.0, 8_000.0,
-            window_frames=1876, hop_frames=1875, variants={626: 625, 316: 313}, symmetric=True,
+            window_frames=1876, variants=(626, 316), symmetric=True,
             mean=_MAEST_MEAN, spread=2 * _MAEST_SPREAD,
         ),
         FrontEnd(
             "TensorflowPredictVGGish", 16_000, 512, 400, 160, 64, 125.0, 7_500.0,
-            window_frames=96, hop_frames=93, symmetric=True, htk=True, straight_in_mels=True, slaney_norm=False,
+            window_frames=96, symmetric=True, htk=True, straight_in_mels=True, slaney_norm=False,
             power=1.0, factor=1.0, shift=0.01, decimal=False,
         ),
         # Three patches lie in one window of musicnn. Frames are centred here as well; that moves
         # them by 16 ms.
         FrontEnd(
             "YAMNet", 16_000, 512, 400, 160, 64, 125.0, 7_500.0,
-            window_frames=96, hop_frames=96, htk=True, slaney_norm=False,
+            window_frames=96, htk=True, slaney_norm=False,
             power=1.0, factor=1.0, shift=0.001, decimal=False, patches=3,
         ),
     )
@@ -86,7 +86,7 @@ def front_end(algorithm: str, window: tuple[int | None, ...] = ()) -> FrontEnd:
         )
     lengths = " or ".join(str(length) for length in sorted({found.window_frames, *found.variants}))
     if frames is not None and frames in found.variants:
-        found = replace(found, window_frames=frames, hop_frames=found.variants[frames])
+        found = replace(found, window_frames=frames)
     if frames not in (None, found.window_frames) or mels not in (None, found.mels):
         raise ModelError(
             f"The model takes windows of {frames} by {mels}, and its front end {algorithm} gives {lengths} frames "

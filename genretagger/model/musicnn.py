@@ -36,6 +36,7 @@ Source of the layout: musicnn 0.1.0, models.py (Jordi Pons, Music Technology Gro
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
 NAME = "musicnn"
-DISTRIBUTION = "musicnn"
 VERSION = "0.1.0"
 WHEEL_SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
 LICENCE_MEMBER = "musicnn-0.1.0.dist-info/LICENSE.md"
@@ -96,7 +96,6 @@ _FRONTS = (
     _Front(64, 1, 51, 31),
     _Front(32, 1, 51, 15),
 )
-_FRONT_FEATURES = 561
 _MIDDLE = (561, 64, 64)  # input channels of the three convolutions of 7 frames and 64 filters
 _FEATURES = 753
 
@@ -363,10 +362,25 @@ def check(onnx_path: Path, card: Card) -> None:
     Raises:
         ModelError: it does not run, or differs by more than 1e-4.
     """
+    see_agrees(onnx_path, card, [check_input()], dict(zip(_CHECK_LABELS, _CHECK_ACTIVATIONS, strict=True)))
+
+
+def see_agrees(onnx_path: Path, card: Card, inputs: Sequence[FloatArray], wanted: Mapping[int, float]) -> None:
+    """Compare a converted model's activations of the first window with those that it should give.
+
+    Args:
+        onnx_path: the model.
+        card: its card.
+        inputs: the mel windows, for each front end.
+        wanted: label's number → activation.
+
+    Raises:
+        ModelError: it does not run, or differs by more than 1e-4.
+    """
     from genretagger.model.session import Session
 
-    activations, _ = Session.start(onnx_path, card, "cpu").run(check_input())
-    error = np.abs(activations[0, list(_CHECK_LABELS)] - np.array(_CHECK_ACTIVATIONS)).max()
+    activations, _ = Session.start(onnx_path, card, "cpu").run(*inputs)
+    error = np.abs(activations[0, list(wanted)] - np.array(list(wanted.values()))).max()
     if not error <= 1e-4:
         raise ModelError(
             f"The converted model is wrong by {error:.1e}",

@@ -47,7 +47,7 @@ class Spectra:
     """
 
     def __init__(self, graph: Graph, mel: str, *, frames: int, bands: int, taps: int) -> None:
-        self._graph, self._frames, self._bands, self._taps = graph, frames, bands, taps
+        self._graph, self._frames, self._bands = graph, frames, bands
         self._bins = bands // 2 + 1
         bins, band = np.arange(self._bins)[:, None], np.arange(bands)[None]
         angles = 2 * bins * band

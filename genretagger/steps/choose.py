@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from genretagger.causes import Cause, because
-from genretagger.config import Settings
+from genretagger.causes import Cause, Reason, because
 from genretagger.database.store import Store
 from genretagger.database.values import WriteState
 from genretagger.errors import NotAllowedError
@@ -19,10 +18,9 @@ from genretagger.files.discover import Found
 from genretagger.files.replace import see_free
 from genretagger.steps.plan.entry import LineError, checked
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Step
+from genretagger.steps.schedule import Flow
 from genretagger.steps.writer import Writer
 from genretagger.types import Outcome, Status, Track
-from genretagger.worker.pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,64 +40,44 @@ class Choice:
     genres: tuple[str, ...]
 
 
-class Choosing:
-    """Writes choices.
+def choose(choice: Choice, run: Run, store: Store, writer: Writer) -> Flow[Outcome]:
+    """Write one choice.
 
-    Args:
-        settings: how to write.
-        store: the database.
-        workers: the child processes.
-        writer: writes.
+    If the file has these genres already, nothing is written to it; that its owner agrees is
+    recorded.
+
+    Raises:
+        FileError: nothing was written, and the reason.
     """
+    path = choice.path
+    track = yield from writer.look(path)
+    now = track.genres.values
+    if track.payload_hash != choice.payload_hash:
+        return Outcome(path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
+    if now != choice.before:
+        return Outcome(path, Status.SKIPPED, because(Cause.CHANGED_BY_ANOTHER), now, now)
+    try:
+        genres = checked(choice.genres, now)
+    except LineError as error:
+        return Outcome(path, Status.SKIPPED, because(Cause.BAD_NAMES, fault=str(error)), now, now)
+    reason = because(Cause.CHOSEN_LISTENING)
+    if genres == now:
+        _confirm(track, run, store, reason)
+        return Outcome(path, Status.UNCHANGED, reason, now, now)
+    file = Found(path, path.parent)
+    if refusal := writer.refusals.of(file, track):
+        return Outcome(path, Status.SKIPPED, refusal, now, now)
+    see_free(path)
+    try:
+        yield from writer.write(file, track, genres, run_id=run.id, model="", reason=reason)
+    except NotAllowedError as error:  # which only a try could show
+        return Outcome(path, Status.SKIPPED, error.reason, now, now)
+    return Outcome(path, Status.TAGGED, reason, now, genres)
 
-    def __init__(self, settings: Settings, store: Store, workers: WorkerPool, writer: Writer) -> None:
-        self._settings, self._store, self._workers, self._writer = settings, store, workers, writer
 
-    def one(self, choice: Choice, run: Run) -> Flow[Outcome]:
-        """Write one choice.
-
-        If the file has these genres already, nothing is written to it; that its owner agrees is
-        recorded.
-
-        Raises:
-            FileError: nothing was written, and the reason.
-        """
-        path, writer = choice.path, self._writer
-        track: Track = yield Step(self._workers.inspect(path, options=writer.options))
-        self._store.tracks.save(track)
-        now = track.genres.values
-        if track.payload_hash != choice.payload_hash:
-            return Outcome(path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
-        if now != choice.before:
-            return Outcome(path, Status.SKIPPED, because(Cause.CHANGED_BY_ANOTHER), now, now)
-        try:
-            genres = checked(choice.genres, now)
-        except LineError as error:
-            return Outcome(path, Status.SKIPPED, because(Cause.BAD_NAMES, fault=str(error)), now, now)
-        reason = because(Cause.CHOSEN_LISTENING)
-        if genres == now:
-            self._confirm(track, run)
-            return Outcome(path, Status.UNCHANGED, reason, now, now)
-        file = Found(path, path.parent)
-        if refusal := writer.refusals.of(file, track):
-            return Outcome(path, Status.SKIPPED, refusal, now, now)
-        see_free(path)
-        try:
-            yield from writer.write(file, track, genres, run_id=run.id, model="", reason=reason)
-        except NotAllowedError as error:  # which only a try could show
-            return Outcome(path, Status.SKIPPED, error.reason, now, now)
-        return Outcome(path, Status.TAGGED, reason, now, genres)
-
-    def _confirm(self, track: Track, run: Run) -> None:
-        """Record that the owner wants the genres that the file has; this writes nothing to it."""
-        writes = self._store.writes
-        number = writes.begin(
-            run.id,
-            track.path,
-            track.payload_hash,
-            track.genres,
-            track.genres,
-            model="",
-            reason=because(Cause.CHOSEN_LISTENING),
-        )
-        writes.finish(number, WriteState.DONE, after=track.genres, stamp=track.stamp)
+def _confirm(track: Track, run: Run, store: Store, reason: Reason) -> None:
+    """Record that the owner wants the genres that the file has; this writes nothing to it."""
+    number = store.writes.begin(
+        run.id, track.path, track.payload_hash, track.genres, track.genres, model="", reason=reason
+    )
+    store.writes.finish(number, WriteState.DONE, after=track.genres, stamp=track.stamp)

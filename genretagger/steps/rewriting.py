@@ -13,13 +13,13 @@ from typing import TypeVar
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.database.values import StoredWrite
-from genretagger.steps.apply import Applying
-from genretagger.steps.choose import Choice, Choosing
+from genretagger.steps.apply import apply
+from genretagger.steps.choose import Choice, choose
 from genretagger.steps.one_file import failed_at, safely, timed
 from genretagger.steps.plan.entry import Planned
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import Flow, Then, interleave
-from genretagger.steps.undo import Undoing
+from genretagger.steps.undo import chooser, take_back
 from genretagger.steps.writer import Writer
 from genretagger.types import Json, Outcome
 from genretagger.worker.pool import WorkerPool
@@ -76,10 +76,11 @@ class Rewriting:
             run: from `begin`; a dry run only says what would be done.
             stop: when done, what was begun is finished and nothing new begins.
         """
-        step = Applying(self._settings, self.store, self._workers, self.writer)
 
         def flow(each: Planned) -> Flow[Outcome]:
-            work = safely(each.path, partial(step.one, each, run), failed_at(each.path))
+            work = safely(
+                each.path, partial(apply, each, run, self.writer, self._settings.protect), failed_at(each.path)
+            )
             return timed(work, model=each.model, scores=each.scores, dry_run=run.dry_run)
 
         yield from self._run(map(flow, plan), stop)
@@ -91,8 +92,8 @@ class Rewriting:
             choices: each file once.
             run: from `begin`.
         """
-        step = Choosing(self._settings, self.store, self._workers, self.writer)
-        flows = (safely(each.path, partial(step.one, each, run), failed_at(each.path)) for each in choices)
+        store, writer = self.store, self.writer
+        flows = (safely(each.path, partial(choose, each, run, store, writer), failed_at(each.path)) for each in choices)
         return list(self._run(flows, Future(), width=1))
 
     def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
@@ -104,11 +105,10 @@ class Rewriting:
                 since.
             stop: when done, what was begun is finished and nothing new begins.
         """
-        step = Undoing(self.store, self._workers, self.writer)
 
         def flow(write: StoredWrite) -> Flow[Outcome]:
-            work = safely(write.path, partial(step.one, write, run), failed_at(write.path))
-            return timed(work, model=step.chooser(write), dry_run=run.dry_run)
+            work = safely(write.path, partial(take_back, write, run, self.store, self.writer), failed_at(write.path))
+            return timed(work, model=chooser(self.store, write), dry_run=run.dry_run)
 
         # One at a time: two writes to one file must be undone in their order.
         yield from self._run((flow(write) for write in writes if write.stands), stop, width=1)

@@ -16,10 +16,9 @@ from genretagger.database.values import StoredWrite, WriteKind, WriteState
 from genretagger.errors import NoSuchRowError, NotAllowedError
 from genretagger.files.discover import Found
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import Flow, Step
+from genretagger.steps.schedule import Flow
 from genretagger.steps.writer import Writer
-from genretagger.types import Outcome, Status, Track
-from genretagger.worker.pool import WorkerPool
+from genretagger.types import Outcome, Status
 
 _THEIRS = (Cause.OTHER_RECORDING, Cause.CHANGED_SINCE_WRITE)
 
@@ -29,59 +28,46 @@ def is_theirs(outcome: Outcome) -> bool:
     return outcome.status is Status.SKIPPED and outcome.reason.cause in _THEIRS
 
 
-class Undoing:
-    """Takes back writes; undos as well, which is a redo.
+def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flow[Outcome]:
+    """Take back one write, or say what would be done; an undo as well, which is a redo.
 
-    Args:
-        store: the database.
-        workers: the child processes.
-        writer: writes.
+    Raises:
+        FileError: nothing was written, and the reason.
     """
-
-    def __init__(self, store: Store, workers: WorkerPool, writer: Writer) -> None:
-        self._store, self._workers, self._writer = store, workers, writer
-
-    def one(self, write: StoredWrite, run: Run) -> Flow[Outcome]:
-        """Take back one write, or say what would be done.
-
-        Raises:
-            FileError: nothing was written, and the reason.
-        """
-        store, writer = self._store, self._writer
-        redo = write.kind is WriteKind.UNDO
-        if store.writes.get(write.id).state is WriteState.UNDONE:
-            now = write.before.values
-            return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
-        path = _where_it_lies(store, write)
-        track: Track = yield Step(self._workers.inspect(path, options=writer.options))
-        store.tracks.save(track)
-        now, before = track.genres.values, write.before.values
-        if track.payload_hash != write.payload_hash:
-            return Outcome(write.path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
-        if now != write.after.values and not run.force:
-            return Outcome(write.path, Status.SKIPPED, because(Cause.CHANGED_SINCE_WRITE, redo=redo), now, now)
-        # The folder that the write was allowed in is the only one that its undo may touch.
-        file = Found(path, Path(os.path.realpath(path)).parent)
-        if reason := writer.refusals.forbidden(file, track):
-            return Outcome(write.path, Status.SKIPPED, reason, now, now)
-        reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
-        if not run.dry_run:
-            model = self.chooser(write)
-            try:
-                yield from writer.write(
-                    file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
-                )
-            except NotAllowedError as refusal:  # which only a try could tell
-                return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
-        return Outcome(write.path, Status.TAGGED, reason, now, before)
-
-    def chooser(self, write: StoredWrite) -> str:
-        """Name the model behind the genres that come back; empty if there is none."""
-        return _chooser(self._store, write) if write.kind is WriteKind.UNDO else ""
+    redo = write.kind is WriteKind.UNDO
+    if store.writes.get(write.id).state is WriteState.UNDONE:
+        now = write.before.values
+        return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
+    path = _where_it_lies(store, write)
+    track = yield from writer.look(path)
+    now, before = track.genres.values, write.before.values
+    if track.payload_hash != write.payload_hash:
+        return Outcome(write.path, Status.SKIPPED, because(Cause.OTHER_RECORDING), now, now)
+    if now != write.after.values and not run.force:
+        return Outcome(write.path, Status.SKIPPED, because(Cause.CHANGED_SINCE_WRITE, redo=redo), now, now)
+    # The folder that the write was allowed in is the only one that its undo may touch.
+    file = Found(path, Path(os.path.realpath(path)).parent)
+    if reason := writer.refusals.forbidden(file, track):
+        return Outcome(write.path, Status.SKIPPED, reason, now, now)
+    reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
+    if not run.dry_run:
+        model = chooser(store, write)
+        try:
+            yield from writer.write(
+                file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
+            )
+        except NotAllowedError as refusal:  # which only a try could tell
+            return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
+    return Outcome(write.path, Status.TAGGED, reason, now, before)
 
 
-def _chooser(store: Store, undo: StoredWrite) -> str:
-    """Name the model that chose the genres which an undo took away; empty if their owner did."""
+def chooser(store: Store, undo: StoredWrite) -> str:
+    """Name the model that chose the genres which an undo took away.
+
+    Empty if their owner chose them, or if the write is no undo.
+    """
+    if undo.kind is not WriteKind.UNDO:
+        return ""
     write, seen = undo, {undo.id}
     while write.undo_of is not None and write.undo_of not in seen:
         seen.add(write.undo_of)

@@ -46,6 +46,16 @@ class Writer:
             preserve_mtime=settings.preserve_mtime,
         )
 
+    def look(self, path: Path) -> Flow[Track]:
+        """Read what a file is now, whatever the database knows, and store it.
+
+        Raises:
+            FileError: it cannot be read.
+        """
+        track: Track = yield Step(self._workers.inspect(path, options=self.options))
+        self._store.tracks.save(track)
+        return track
+
     def write(
         self,
         file: Found,

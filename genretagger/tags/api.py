@@ -15,13 +15,10 @@ Each family of formats has one file; `container.py` has their contract and `regi
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import struct
 import unicodedata
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +28,6 @@ from genretagger.causes import Cause, Reason, because
 from genretagger.errors import (
     FileChangedError,
     FileError,
-    GenretaggerError,
     TagError,
     UnsupportedFileError,
     WriteRefusedError,
@@ -39,6 +35,7 @@ from genretagger.errors import (
 from genretagger.files import replace as files
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.tags.container import Container, Sink, WriteOptions, feed, same_fields
+from genretagger.tags.faults import tag_errors
 from genretagger.tags.gaps import Zeros, gap
 from genretagger.tags.ogg import Ogg
 from genretagger.tags.registry import container_of
@@ -82,52 +79,6 @@ class OldGenres:
 
 
 Change: TypeAlias = NewGenres | OldGenres
-
-
-@contextlib.contextmanager
-def tag_errors(path: Path | None = None) -> Iterator[None]:
-    """Translate the errors that damaged tags cause here, in mutagen and in the operating system.
-
-    Raises:
-        TagError: the bytes make no sense.
-        AccessError: the file cannot be read.
-    """
-    from mutagen import MutagenError
-
-    try:
-        with files.access_errors(path):
-            yield
-    except GenretaggerError as error:
-        error.path = error.path or path
-        raise
-    except MutagenError as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, OSError) and cause.errno is not None:
-            with files.access_errors(path):
-                raise cause from error
-        raise _damaged(error, path) from error
-    except (
-        # mutagen raised these on broken files of its own and TagLib's test collections, or could
-        # raise them
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        NotImplementedError,
-        RecursionError,
-        TypeError,
-        ValueError,
-        struct.error,
-        zlib.error,
-    ) as error:
-        raise _damaged(error, path) from error
-
-
-def _damaged(error: BaseException, path: Path | None) -> TagError:
-    detail = str(error) or type(error).__name__
-    return TagError(f"the tags cannot be read ({detail})", path=path, hint="The file may be damaged.")
 
 
 def read(

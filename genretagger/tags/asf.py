@@ -26,6 +26,7 @@ from genretagger.files.kinds import id3v2_end
 from genretagger.tags.around import field_or_around
 from genretagger.tags.container import (
     TAG_BYTES,
+    Family,
     Sink,
     damaged,
     feed,
@@ -113,15 +114,8 @@ class _Header:
         return [inner for found in self.objects for inner in (found, *found.inside)]
 
 
-class Asf:
-    """The family of ASF; see `Container`.
-
-    Args:
-        separator: between the genres of an ID3v2.3 tag in front.
-    """
-
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
+class Asf(Family):
+    """The family of ASF; see `Container`."""
 
     def read(self, file: BinaryIO) -> GenreField:
         """Read the WM/Genre attributes that are text; if there are none, other places.

@@ -90,20 +90,6 @@ _OF_APE = {
 }
 """Keys of APEv2 that TagLib shows under another name."""
 
-OF_INFO = {
-    b"INAM": "TITLE",
-    b"IART": "ARTIST",
-    b"IPRD": "ALBUM",
-    b"ICRD": "DATE",
-    b"ICMT": "COMMENT",
-    b"IPRT": "TRACKNUMBER",
-    b"ICOP": "COPYRIGHT",
-    b"ITCH": "ENCODEDBY",
-    b"ILNG": "LANGUAGE",
-    b"ISFT": "ENCODING",
-}
-"""Names of RIFF INFO, and what readers call them."""
-
 _PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"GIF8": "image/gif", b"BM": "image/bmp"}
 _PICTURE_TYPES = {"FRONT": 3, "BACK": 4, "LEAFLET": 5, "MEDIA": 6, "ICON": 1, "OTHER": 0}
 # as mutagen writes it for the comment of ID3v1; FFmpeg and TagLib show the comment in any language

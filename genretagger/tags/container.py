@@ -55,7 +55,7 @@ class WriteOptions:
 class Container(Protocol):
     """One family of containers. Files are open and seekable; each method may move their position.
 
-    Every method raises `TagError` (or an error that `tag_errors` of `api.py` translates) if the
+    Every method raises `TagError` (or an error that `tag_errors` of `faults.py` translates) if the
     bytes make no sense.
     """
 
@@ -79,6 +79,17 @@ class Container(Protocol):
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
         """The genres as mutagen reads them."""
+
+
+class Family:
+    """What all families are made with.
+
+    Args:
+        separator: between the genres of an ID3v2.3 or ID3v2.2 tag, wherever it stands.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
 
 
 def library(module: str) -> Any:

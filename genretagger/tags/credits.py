@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from genretagger.errors import FileError
-from genretagger.tags.api import tag_errors
 from genretagger.tags.container import library
+from genretagger.tags.faults import tag_errors
 from genretagger.types import Credits
 
 # ID3, Vorbis comments (and all easy readers), MP4, ASF, APEv2

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-import io
 import os
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
+from genretagger.files.seeking import Seeking
 from genretagger.tags.container import Sink
 
 _REMEMBERED_BYTES = 64 * 1024
@@ -43,7 +43,7 @@ class Copied(bytes):
     stretches: tuple[Stretch, ...]
 
 
-class Draft(io.RawIOBase):
+class Draft(Seeking):
     """A file, open for reading and writing, that writes nothing to the file below.
 
     Args:
@@ -52,7 +52,6 @@ class Draft(io.RawIOBase):
 
     def __init__(self, below: BinaryIO) -> None:
         self._below = below
-        self._position = 0
         self._size = below.seek(0, os.SEEK_END)
         self._starts = [0] if self._size else []
         self._stretches = [Stretch(self._size, None, 0)] if self._size else []
@@ -63,29 +62,9 @@ class Draft(io.RawIOBase):
         other._size, other._starts, other._stretches = self._size, [*self._starts], [*self._stretches]
         return other
 
-    def readable(self) -> bool:
-        """Return True: a draft can be read."""
-        return True
-
     def writable(self) -> bool:
         """Return True: a draft can be written."""
         return True
-
-    def seekable(self) -> bool:
-        """Return True: a draft can be sought."""
-        return True
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Move the position."""
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if start + offset < 0:
-            raise ValueError(f"negative seek position {start + offset}")
-        self._position = start + offset
-        return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to this many bytes, or all."""

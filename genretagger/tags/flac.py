@@ -22,7 +22,7 @@ from typing import BinaryIO
 from genretagger.files.kinds import id3v2_end, id3v2_size
 from genretagger.tags.around import field_or_around
 from genretagger.tags.comments_of_id3 import Carried, vorbis_comments
-from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice
+from genretagger.tags.container import TAG_BYTES, Family, Sink, damaged, feed, feed_field, library, splice
 from genretagger.tags.tails import tails_start
 from genretagger.tags.vorbis import FORM, Comments, is_genre
 from genretagger.types import GenreField, Json
@@ -49,15 +49,8 @@ class _Blocks:
     audio: int
 
 
-class Flac:
-    """The family of FLAC; see `Container`.
-
-    Args:
-        separator: between the genres of an ID3v2.3 tag in front.
-    """
-
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
+class Flac(Family):
+    """The family of FLAC; see `Container`."""
 
     def read(self, file: BinaryIO) -> GenreField:
         """Read the GENRE comments; if there are none, a tag around the stream.

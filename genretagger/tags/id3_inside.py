@@ -20,6 +20,7 @@ from genretagger.tags.around import field_or_around
 from genretagger.tags.carried import CarryError
 from genretagger.tags.container import (
     TAG_BYTES,
+    Family,
     Sink,
     damaged,
     feed,
@@ -56,18 +57,11 @@ class Layout:
     fault: str | None
 
 
-class Id3Inside(abc.ABC):
-    """What the families of AIFF, WAV and DSF share; see `Container`.
-
-    Args:
-        separator: joins several genres in ID3v2.3 and ID3v2.2.
-    """
+class Id3Inside(Family, abc.ABC):
+    """What the families of AIFF, WAV and DSF share; see `Container`."""
 
     reader: tuple[str, str]
     """The module and the class of mutagen that read such files."""
-
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
 
     @abc.abstractmethod
     def layout(self, file: BinaryIO) -> Layout:

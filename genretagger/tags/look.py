@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from genretagger.errors import FileError
-from genretagger.tags.api import tag_errors
 from genretagger.tags.container import library
+from genretagger.tags.faults import tag_errors
 
 # ID3v2.4, ID3v2.3, Vorbis comments, MP4, ASF, APEv2; the year in which the music came out first
 # wins

@@ -19,21 +19,25 @@ from typing import BinaryIO
 from genretagger.files.kinds import id3v2_end, id3v2_size
 from genretagger.tags import elsewhere, tails
 from genretagger.tags.carried import CarryError
-from genretagger.tags.container import TAG_BYTES, Sink, damaged, feed, feed_field, library, splice, taken, unpacked
+from genretagger.tags.container import (
+    TAG_BYTES,
+    Family,
+    Sink,
+    damaged,
+    feed,
+    feed_field,
+    library,
+    splice,
+    taken,
+    unpacked,
+)
 from genretagger.tags.hidden import Hidden
 from genretagger.tags.id3 import Id3Tag, is_genre, resolved, with_genre, with_old_genre
 from genretagger.types import GenreField, Json
 
 
-class Mp3:
-    """The family of MP3; see `Container`.
-
-    Args:
-        separator: joins several genres in ID3v2.3 and ID3v2.2.
-    """
-
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
+class Mp3(Family):
+    """The family of MP3; see `Container`."""
 
     def read(self, file: BinaryIO) -> GenreField:
         """Read ID3v2 before all other places.

@@ -32,6 +32,7 @@ from genretagger.tags.atoms import (
     sample_tables,
 )
 from genretagger.tags.container import (
+    Family,
     Sink,
     damaged,
     feed,
@@ -50,15 +51,8 @@ _GENRE, _NUMBERED = b"\xa9gen", b"gnre"
 _UTF8, _UTF16 = 1, 2
 
 
-class Mp4:
-    """The family of MP4; see `Container`.
-
-    Args:
-        separator: between the genres of an ID3v2.3 tag in front.
-    """
-
-    def __init__(self, separator: str) -> None:
-        self.separator = separator
+class Mp4(Family):
+    """The family of MP4; see `Container`."""
 
     def read(self, file: BinaryIO) -> GenreField:
         """Read `©gen`, else `gnre`, else the free form, else a tag around the file.

@@ -36,7 +36,7 @@ def rehearse(container: Container, kind: Kind, file: BinaryIO) -> str | None:
     """Say why a genre could not be written to a file or undone; None if both would work.
 
     Raises:
-        TagError: the tags are damaged. `tag_errors` of `api.py` translates other errors.
+        TagError: the tags are damaged. `tag_errors` of `faults.py` translates other errors.
     """
     original = Draft(file)
     tagged = original.fork()

@@ -1,7 +1,7 @@
 """The child processes that touch untrusted bytes, and the pool that keeps them.
 
     pool.py → handle.py (one child, seen from the parent)
-            ⇄ protocol.py ⇄ child.py (in it, under limits.py)
+            ⇄ wire.py (frames; protocol.py says what is in them) ⇄ child.py (in it, under limits.py)
 
 A music file is opened in a child and nowhere else. A child has one file at a time, little memory
 and little time; a crash, a hang or a memory bomb costs that file. Nothing that comes from a child

@@ -40,7 +40,7 @@ from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.objects import Fetched, ObjectFile, take_fetched
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json, Sound, Stamp, Track, Window
-from genretagger.worker import protocol, shown
+from genretagger.worker import protocol, shown, wire
 from genretagger.worker.limits import (
     LEAST_MB,
     SYSTEM_FAULT_STATUS,
@@ -53,7 +53,7 @@ from genretagger.worker.limits import (
     too_little_memory,
 )
 
-Operation: TypeAlias = Callable[[Path, Json], tuple[Json, protocol.Buffer]]
+Operation: TypeAlias = Callable[[Path, Json], tuple[Json, wire.Buffer]]
 """Path and request → result, and samples or frames."""
 
 PARENT_ID = os.getppid()
@@ -63,7 +63,7 @@ ORPHAN_GRACE_S = 30.0
 """How long a child may go on after its parent died."""
 
 
-def inspect(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def inspect(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Read what is known of a file without listening to it."""
     from genretagger.audio import listen
     from genretagger.tags import api, credits
@@ -111,7 +111,7 @@ def _object(path: Path, file: ObjectFile, request: Json) -> Json:
     return protocol.track_to_json(track)
 
 
-def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def credit(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Read who plays, and on which album."""
     from genretagger.tags import credits
 
@@ -121,13 +121,13 @@ def credit(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         return asdict(credits.read(file)), b""
 
 
-def decode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def decode(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Decode the windows that hold anything to hear."""
     sound = _decoded(path, request)
     return protocol.sound_to_json(sound), sound.samples.data
 
 
-def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def hear(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Decode the windows in which anything happens, and return what the model's front ends give."""
     from genretagger.audio.mel import heard
 
@@ -137,7 +137,7 @@ def hear(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
     return protocol.frames_to_json([sound.windows[number] for number in kept]), frames.data
 
 
-def trace(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def trace(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Decode a whole file, and give what a model's front ends make of it and a picture."""
     from genretagger.audio import trace as whole
 
@@ -181,7 +181,7 @@ def _decoded(path: Path, request: Json) -> Sound:
     return sound
 
 
-def write(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def write(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Change the genre of a file."""
     from genretagger.audio import listen
     from genretagger.tags import api
@@ -247,14 +247,14 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
     while (request := requests.get()) is not None:
         files += 1
         try:
-            protocol.write_frame(outgoing, {"begun": request["id"]})
+            wire.write_frame(outgoing, {"begun": request["id"]})
             limits = Limits(**request["limits"])
             answer, body = _answer(operations, request, limits)
             answer["id"] = request["id"]
             if (fetched := take_fetched()) != Fetched():
                 answer["fetched"] = asdict(fetched)
             answer["retire"] |= files >= limits.files or resident_mb() > limits.resident_mb
-            protocol.write_frame(outgoing, answer, body)
+            wire.write_frame(outgoing, answer, body)
             del answer, body
         except OSError as error:
             if error.errno in (errno.EPIPE, errno.ECONNRESET):
@@ -271,9 +271,7 @@ def _load() -> None:
     del ffmpeg, mel, registry
 
 
-def _answer(
-    operations: Mapping[str, Operation], request: Json, limits: Limits
-) -> tuple[dict[str, Json], protocol.Buffer]:
+def _answer(operations: Mapping[str, Operation], request: Json, limits: Limits) -> tuple[dict[str, Json], wire.Buffer]:
     """Handle one file, whatever it does to us short of killing us."""
     try:
         limit_memory(limits.memory_mb)
@@ -307,8 +305,8 @@ def _listen(incoming: FileIO, requests: SimpleQueue[Json | None]) -> None:
     """Pass requests on; end this process when the parent is gone."""
     try:
         while True:
-            requests.put(protocol.read_frame(incoming)[0])
-    except (EOFError, OSError, protocol.ProtocolError):
+            requests.put(wire.read_frame(incoming)[0])
+    except (EOFError, OSError, wire.ProtocolError):
         requests.put(None)
     time.sleep(ORPHAN_GRACE_S)
     os._exit(1)

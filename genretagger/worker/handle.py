@@ -25,7 +25,7 @@ from genretagger.errors import (
     WorkerTimeoutError,
 )
 from genretagger.types import Json
-from genretagger.worker import protocol
+from genretagger.worker import wire
 from genretagger.worker.limits import SYSTEM_FAULT_STATUS, Limits, one_thread_each, own_group
 
 _log = logging.getLogger(__name__)
@@ -96,15 +96,15 @@ class Child:
             with self._within(_START_S, WorkerTimeoutError(late)):
                 if process.stdin is None or process.stdout is None:
                     raise EOFError
-                protocol.write_frame(process.stdin, request)
-                begun = protocol.read_frame(process.stdout)[0].get("begun") == self._number  # type: ignore[arg-type]
+                wire.write_frame(process.stdin, request)
+                begun = wire.read_frame(process.stdout)[0].get("begun") == self._number  # type: ignore[arg-type]
                 if not begun:
-                    raise protocol.ProtocolError("no word that it began")
+                    raise wire.ProtocolError("no word that it began")
             late = f"took longer than {self._limits.time_s:g} s"
             with self._within(self._limits.time_s, WorkerTimeoutError(late, hint=_MORE_TIME)):
-                header, body = protocol.read_frame(process.stdout, most_body=most_body)  # type: ignore[arg-type]
+                header, body = wire.read_frame(process.stdout, most_body=most_body)  # type: ignore[arg-type]
                 if header.get("id") != self._number:
-                    raise protocol.ProtocolError("an answer to another question")
+                    raise wire.ProtocolError("an answer to another question")
         except (EOFError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET) and not self._killed:
                 self.kill(WorkerError("its pipe failed"))
@@ -115,7 +115,7 @@ class Child:
             if begun or self._killed:
                 raise self._epitaph() from error
             raise NotBegun(self.last_words()) from error
-        except protocol.ProtocolError as error:
+        except wire.ProtocolError as error:
             self.kill(WorkerError("its answer made no sense"))
             self._bury()
             raise WorkerError(f"the child process went astray: {error}", hint="The file may be hostile.") from error

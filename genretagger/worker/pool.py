@@ -29,7 +29,7 @@ from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.tags.api import Change, WriteOptions
 from genretagger.types import Credits, Frames, Json, Sound, TagChange, Trace, Track
-from genretagger.worker import protocol
+from genretagger.worker import protocol, wire
 from genretagger.worker.handle import Child, NotBegun, Reply
 from genretagger.worker.limits import Limits, hopeless_limit
 
@@ -274,7 +274,7 @@ class WorkerPool:
             if "error" in reply.header:
                 raise protocol.error_from_json(reply.header["error"], path)
             return parse(reply)
-        except (protocol.ProtocolError, KeyError) as error:
+        except (wire.ProtocolError, KeyError) as error:
             if child is not None:
                 child.kill(WorkerError("its answer made no sense"))
                 child.retired = True

@@ -1,10 +1,7 @@
-"""What parent and child exchange: frames of JSON, followed by raw samples, over two pipes.
+"""What parent and child tell each other, as JSON and raw samples; `wire` sends it.
 
 A front end travels with its filter bank, as data, so that a child needs neither librosa nor the
 models folder.
-
-A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (8), the header
-(JSON, ASCII), the body.
 
     parent → child   {"id", "op", …}
     child → parent   {"begun": id}                    the file is about to be opened
@@ -12,10 +9,9 @@ A frame: a mark of 4 bytes, the length of the header (4 bytes) and of the body (
                                                         and `trace`
     child → parent   {"id", "retire", "error": {…}}
 
-The reader of a frame gives the bounds of both lengths. The parent checks every value of an answer
-(`strict.read`), and raises `ProtocolError` if one is wrong. The child trusts its parent, and never
-loads pydantic. Paths travel as base64 of their bytes; odd bytes in other texts survive as JSON's
-escaped surrogates.
+The parent checks every value of an answer (`strict.read`), and raises `ProtocolError` if one is
+wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of their bytes;
+odd bytes in other texts survive as JSON's escaped surrogates.
 """
 
 from __future__ import annotations
@@ -24,14 +20,13 @@ import base64
 import json
 import math
 import os
-import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
@@ -39,81 +34,12 @@ from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
 from genretagger.types import Credits, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
+from genretagger.worker.wire import Buffer, ProtocolError
 
 if TYPE_CHECKING:
     from genretagger.types import FloatArray
 
-_MARK = b"gtw1"
-_LENGTHS = struct.Struct(">4sIQ")
-HEADER_BYTES = 16 << 20
-"""Far more than any genre field; the raw field of a broken tag may be long."""
-
-
 T = TypeVar("T")
-
-Buffer: TypeAlias = bytes | bytearray | memoryview
-
-
-class ProtocolError(Exception):
-    """The other side does not speak this protocol: it was taken over, or its pipe was misused."""
-
-
-class Readable(Protocol):
-    """An unbuffered stream."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill some of the buffer."""
-
-
-class Writable(Protocol):
-    """An unbuffered stream."""
-
-    def write(self, data: memoryview, /) -> int | None:
-        """Take some of the data."""
-
-
-def write_frame(stream: Writable, header: Json, body: Buffer = b"") -> None:
-    """Send a frame.
-
-    Raises:
-        OSError: the other side is gone.
-    """
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
-    data = memoryview(body).cast("B") if memoryview(body).nbytes else memoryview(b"")
-    for part in (memoryview(_LENGTHS.pack(_MARK, len(text), data.nbytes) + text), data):
-        while part.nbytes:
-            part = part[stream.write(part) or 0 :]
-
-
-def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: int = 0) -> tuple[Json, bytearray]:
-    """Receive a frame.
-
-    Raises:
-        EOFError: the other side is gone, between two frames or within one.
-        ProtocolError: this is no frame, or one beyond the bounds.
-    """
-    mark, header_length, body_length = _LENGTHS.unpack(_received(stream, _LENGTHS.size))
-    if mark != _MARK or header_length > most_header or body_length > most_body:
-        raise ProtocolError("no frame, or one that is too long")
-    text = _received(stream, header_length)
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError("a frame without a readable header") from error
-    if not isinstance(header, dict):
-        raise ProtocolError("a frame with an odd header")
-    return header, _received(stream, body_length)
-
-
-def _received(stream: Readable, count: int) -> bytearray:
-    data = bytearray(count)
-    rest = memoryview(data)
-    while rest:
-        got = stream.readinto(rest)
-        if not got:
-            raise EOFError
-        rest = rest[got:]
-    return data
 
 
 def path_to_json(path: Path) -> str:
@@ -269,7 +195,8 @@ def ears_to_text(ears: Sequence[Ear]) -> str:
     """How a model hears; 10 kB an ear, since a filter bank is mostly zeros."""
     told = []
     for ear in ears:
-        front_end = {**asdict(ear.front_end), "variants": {}}
+        front_end = asdict(ear.front_end)
+        del front_end["variants"]  # the child needs only the one that was chosen
         bank = {name: _packed(getattr(ear.bank, name).tobytes()) for name in ("window", "filters")}
         told.append({"front_end": front_end, **bank})
     return json.dumps(told)

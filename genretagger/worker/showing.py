@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genretagger.types import Json
-from genretagger.worker import protocol
+from genretagger.worker import protocol, wire
 from genretagger.worker.handle import Reply
 from genretagger.worker.pool import WorkerPool
 
@@ -56,8 +56,8 @@ class ShowingPool(WorkerPool):
 
 def _look(result: Json) -> Look:
     if not isinstance(result, dict):
-        raise protocol.ProtocolError("no look at a file")
+        raise wire.ProtocolError("no look at a file")
     year, codec, cover = (result.get(name) for name in ("year", "codec", "cover"))
     if not (year is None or isinstance(year, int)) or not isinstance(codec, str) or not isinstance(cover, bool):
-        raise protocol.ProtocolError("an odd look at a file")
+        raise wire.ProtocolError("an odd look at a file")
     return Look(year, codec[:40], cover)

@@ -9,13 +9,13 @@ from genretagger.errors import UnsupportedFileError
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.replace import access_errors, open_for_reading
 from genretagger.types import Json
-from genretagger.worker import protocol
+from genretagger.worker import protocol, wire
 
 _MOST_FLAC_BYTES = 2 << 30
 """Four hours of music."""
 
 
-def look(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def look(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """See what a file looks like."""
     from genretagger.audio.transcode import codec_of
     from genretagger.tags import look as tags
@@ -26,7 +26,7 @@ def look(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         return {"year": tags.year(file), "cover": tags.cover(file) is not None, "codec": codec_of(file, kind)}, b""
 
 
-def cover(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def cover(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Give the picture of a file."""
     from genretagger.tags import look as tags
 
@@ -35,7 +35,7 @@ def cover(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
         return {}, tags.cover(file) or b""
 
 
-def transcode(path: Path, request: Json) -> tuple[Json, protocol.Buffer]:
+def transcode(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     """Write a track as FLAC."""
     from genretagger.audio.transcode import transcode as write
 

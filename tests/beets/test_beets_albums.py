@@ -9,6 +9,7 @@ from album_helpers import ALBUM, ELECTRONIC, METAL, Library
 from beets.library import Item
 from beets.library import Library as BeetsLibrary
 from beets_helpers import Beet, Samples, scratch
+from few import few
 
 from genretagger.config import Settings
 
@@ -43,12 +44,13 @@ def test_an_album_of_beets_is_decided_together(beet: Beet, settings: Settings) -
     assert genres["6"] == ["Metal"]
 
 
+@pytest.mark.slow
 def test_each_track_by_itself(beet: Beet, settings: Settings) -> None:
     fill(beet, settings)
     assert genretag(beet, album="each")["3"] == ["Jazz"]
 
 
-@pytest.mark.parametrize("album", [None, "pool", "each"])
+@pytest.mark.parametrize("album", few((None, "pool", "each"), 0))
 def test_an_import_decides_on_the_tracks_of_an_album_together(
     beet: Beet, settings: Settings, album: str | None
 ) -> None:
@@ -68,6 +70,7 @@ def test_an_import_decides_on_the_tracks_of_an_album_together(
     assert beet.albums() == {"Works": ["Electronic"], "Other Works": ["Metal"]}
 
 
+@pytest.mark.slow
 def test_an_import_of_a_compilation_decides_track_by_track(beet: Beet, settings: Settings) -> None:
     music = Library(settings, beet.music)
     for name, sound in ALBUM.items():

@@ -33,9 +33,10 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 # 02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [("-LA",), pytest.param(("-L",), marks=pytest.mark.slow), pytest.param(("-A", "library"), marks=pytest.mark.slow)],
+    [("-LA",), ("-L",), ("-A", "library")],
     ids=["as is", "matched", "by path"],
 )
 def test_reimport_loses_ownership(beet: Beet, arguments: tuple[str, ...]) -> None:
@@ -179,6 +180,7 @@ def test_ctrl_c_album(beet: Beet) -> None:
 # 04
 
 
+@pytest.mark.slow
 def test_empty_genre_import(beet: Beet) -> None:
     blank = {"flac": [""], "mp4": [" "], "opus": ["\u200b "], "mp3": ["\u3164"]}
     for kind, genres in blank.items():
@@ -272,6 +274,7 @@ def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
 # 07
 
 
+@pytest.mark.slow
 def test_write_no_then_w(beet: Beet) -> None:
     beet.copies(beet.music, ["mp3", "flac", "opus"])
     beet.configure(importing={"write": False})

@@ -61,6 +61,7 @@ def test_matched_with_moves(beet: Beet) -> None:
     ] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matched", [pytest.param(True, marks=pytest.mark.slow), False], ids=["matched", "as is"])
 def test_singletons_in_place(beet: Beet, matched: bool) -> None:
     beet.copies(beet.music, ["mp3", "flac"])
@@ -109,6 +110,7 @@ def test_not_at_import_where_auto_is_off(beet: Beet) -> None:
     assert beet.genres() == beet.in_files() == {"mp3": []}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id3v23", "version", "frame"),
     [(True, 3, ["Trance"]), pytest.param(False, 4, TECHNO, marks=pytest.mark.slow)],

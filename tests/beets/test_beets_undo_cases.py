@@ -28,6 +28,7 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 # 01
 
 
+@pytest.mark.slow
 def test_undo_after_move(beet: Beet) -> None:
     beet.add("mp3", "flac")
     beet("genretag", "-q")

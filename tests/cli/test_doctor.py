@@ -172,7 +172,10 @@ def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("GENRETAGGER_DATA_DIR", str(tmp_path))
     crash = "import os, sys; print('segmentation or so', file=sys.stderr, flush=True); os.abort()"
     monkeypatch.setattr(groups, "TIME_LIMIT_S", 1.0)
-    for script, state, words in ((crash, State.BAD, "crashed"), ("import time; time.sleep(60)", State.WARN, "stopped")):
+    for script, state, words in (
+        (crash, State.BAD, "crashed"),
+        ("import signal; signal.pause()", State.WARN, "stopped"),
+    ):
         command = [sys.executable, "-c", script]
         monkeypatch.setattr("genretagger.launch.command", lambda *_, command=command, **__: command)
         found = list(groups.examine(()))

@@ -38,6 +38,7 @@ def drawn(path: Path) -> FloatArray:
     return pixels
 
 
+@pytest.mark.slow
 def test_pictures_for_dark_and_light_pages(genretagger: Command, song: Path, tmp_path: Path) -> None:
     before = song.read_bytes()
     light, dark, again = (tmp_path / f"{name}.png" for name in ("light", "dark", "again"))
@@ -59,6 +60,7 @@ def test_the_plain_spectrogram_as_svg(genretagger: Command, song: Path, tmp_path
     assert root.tag.endswith("svg")
 
 
+@pytest.mark.slow
 def test_where_a_picture_goes(
     genretagger: Command, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

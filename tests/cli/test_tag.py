@@ -19,6 +19,7 @@ import command_helpers as helpers
 import numpy as np
 import pytest
 from audio_factory import make
+from few import few
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Command = Callable[..., Any]
@@ -100,16 +101,21 @@ def test_policies(genretagger: Command, heard: Path, music: Path, make_techno: M
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [
-        pytest.param(["--policy", "all", "."], ["policy", "keep", "replace", "add"], id="policy"),
-        pytest.param(["--device", "gpu", "."], ["--device", "cpu", "cuda", "openvino"], id="device"),
-        pytest.param(["--windows", "0", "."], ["--windows", "greater than or equal to 1", '"all"'], id="windows"),
-        pytest.param(["--model", "nope", "."], ["'nope' is not installed", "musicnn"], id="model"),
-        pytest.param(["--jobs", "many", "."], ["--jobs", "integer"], id="jobs"),
-        pytest.param(["--polcy", "add", "."], ["No such option", "--policy"], id="option"),
-        pytest.param(["no\nsuch\x1b[31m.mp3"], ["does not exist", r"no\nsuch\\e[31m.mp3"], id="missing"),
-        pytest.param([], ["PATH"], id="nothing"),
-    ],
+    few(
+        [
+            pytest.param(["--policy", "all", "."], ["policy", "keep", "replace", "add"], id="policy"),
+            pytest.param(["--device", "gpu", "."], ["--device", "cpu", "cuda", "openvino"], id="device"),
+            pytest.param(["--windows", "0", "."], ["--windows", "greater than or equal to 1", '"all"'], id="windows"),
+            pytest.param(["--model", "nope", "."], ["'nope' is not installed", "musicnn"], id="model"),
+            pytest.param(["--jobs", "many", "."], ["--jobs", "integer"], id="jobs"),
+            pytest.param(["--polcy", "add", "."], ["No such option", "--policy"], id="option"),
+            pytest.param(["no\nsuch\x1b[31m.mp3"], ["does not exist", r"no\nsuch\\e[31m.mp3"], id="missing"),
+            pytest.param([], ["PATH"], id="nothing"),
+        ],
+        0,
+        3,
+        6,
+    ),
 )
 def test_wrong_use(genretagger: Command, arguments: list[str], said: list[str]) -> None:
     ended = genretagger("tag", *arguments)

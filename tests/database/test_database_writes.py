@@ -225,3 +225,25 @@ def test_a_write_taken_for_abandoned_may_still_be_finished(store: Store) -> None
     newest = store.writes.get_last(A, HASH)
     assert newest is not None
     assert newest.state is WriteState.DONE
+
+
+def test_the_last_write_that_can_be_read_counts(place: Place, store: Store) -> None:
+    run = store.runs.begin("tag", {})
+    first, second = begin(store, run), begin(store, run, after=JAZZ)
+    for number in (first, second):
+        store.writes.finish(number, WriteState.DONE)
+    place.execute("UPDATE writes SET after = '[]' WHERE id = :number", number=second)
+    last = store.writes.get_last(A, HASH)
+    assert last is not None
+    assert last.id == first
+
+
+def test_what_was_written_to_a_copy_later_is_no_history_of_a_file(store: Store) -> None:
+    number = begin(store, store.runs.begin("tag", {}))
+    store.writes.finish(number, WriteState.DONE)
+    (write,) = store.writes.get_all()
+    began_ns = int(write.started_at.timestamp() * 1e9)
+    day_ns = 24 * 3600 * 10**9
+    for changed_ns, history in ((began_ns - day_ns, []), (began_ns + day_ns, [number])):
+        store.tracks.save(track(B, at=stamp(ctime_ns=changed_ns)))
+        assert [each.id for each in store.writes.get_history(B, HASH)] == history

@@ -201,6 +201,7 @@ def test_sparse_download(genretagger: Command, heard: Path, music: Path, make_te
     assert helpers.genres_of(music / "beside.flac") == ["Trance"]
 
 
+@pytest.mark.slow
 def test_the_tally_counts_files_with_zeros_together(
     genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno
 ) -> None:

@@ -160,9 +160,8 @@ def test_an_interruption_ends_pip(index: Index, wheel: Path, pip_alone: pytest.M
     assert index.given_up.wait(30)
 
 
-@pytest.mark.parametrize(
-    "served", [pytest.param(0, marks=pytest.mark.slow), 2 * 1024 * 1024], ids=["from the start", "after a while"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("served", [0, 2 * 1024 * 1024], ids=["from the start", "after a while"])
 def test_an_index_that_sends_too_slowly_is_given_up(
     index: Index, wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path, served: int
 ) -> None:

@@ -23,6 +23,8 @@ from genretagger.errors import ModelError
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.session import Session
 from genretagger.training.course import Course
+from genretagger.training.network import parts
+from genretagger.training.network.way import Way
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(900)]
 torch = pytest.importorskip("torch")
@@ -195,13 +197,13 @@ def test_fine_tuning_from_musicnn(
             assert not isinstance(frames, Exception)
             windows.add(ids[path], frames.mels[0])
     windows.finish("key")
-    monkeypatch.setattr(school, "FEW", 0)  # judged by one fifth
-    plan = school.plan_of(school.Way.MUSICNN, 3)
+    monkeypatch.setattr(parts, "FEW", 0)  # judged by one fifth
+    plan = school.plan_of(Way.MUSICNN, 3)
     steps: list[school.Step] = []
     result = school.learn(
         course,
         windows,
-        way=school.Way.MUSICNN,
+        way=Way.MUSICNN,
         plan=plan,
         name="tuned",
         origin=ORIGIN,
@@ -240,13 +242,13 @@ def test_an_export_that_differs_is_refused(course: Course, tmp_path: Path, monke
     windows.finish("key")
     right = Compact.to_onnx
     monkeypatch.setattr(Compact, "to_onnx", lambda self, slope, shift: right(self, slope, shift + 0.5))
-    monkeypatch.setattr(school, "FEW", 0)
+    monkeypatch.setattr(parts, "FEW", 0)
     with pytest.raises(ModelError, match="differs from the trained one"):
         school.learn(
             course,
             windows,
-            way=school.Way.SCRATCH,
-            plan=replace(school.plan_of(school.Way.SCRATCH, 1), fewest=32, each=0.1),
+            way=Way.SCRATCH,
+            plan=replace(school.plan_of(Way.SCRATCH, 1), fewest=32, each=0.1),
             name="wrong",
             origin=ORIGIN,
             kept=StateFile(tmp_path, "key", "scratch"),

@@ -13,6 +13,7 @@ from command_helpers import genres_of, pipeline, tag
 from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.sentences import sentence
+from genretagger.steps.schedule import wait_for
 from genretagger.types import Policy, Status
 
 
@@ -98,3 +99,46 @@ def test_a_recording_that_was_deleted_and_comes_again_is_tagged_again(
     again.write_bytes(fresh)  # before the other goes, so that it cannot have its inode
     song.unlink()
     assert tag(settings, music)["again.flac"].status is Status.TAGGED
+
+
+def test_an_older_copy_that_comes_again_is_no_choice_of_the_owner(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """It has the genre from before our write, as a backup has: nobody chose that after us."""
+    song = make_techno(music / "song.flac", genre="Polka")
+    backup = song.read_bytes()
+    replacing = settings.model_copy(update={"policy": Policy.REPLACE})
+    assert tag(replacing, music)["song.flac"].status is Status.TAGGED
+    again = music / "again.flac"
+    again.write_bytes(backup)  # before the other goes, so that it cannot have its inode
+    song.unlink()
+    assert tag(replacing, music)["again.flac"].status is Status.TAGGED
+
+
+def test_a_copy_beside_what_was_undone_is_a_file_of_its_own(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    with pipeline(settings) as opened:
+        run = opened.begin("undo")
+        list(opened.undo(list(opened.store.writes.get_all()), run, stop=Future()))
+        opened.finish(run)
+    (music / "copy.flac").write_bytes(song.read_bytes())
+    outcomes = tag(settings, music)
+    assert (outcomes["song.flac"].reason.cause, genres_of(song)) == (Cause.UNDONE, [])
+    assert outcomes["copy.flac"].status is Status.TAGGED
+
+
+def test_only_the_file_that_we_wrote_counts_as_written(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """A copy has our genres as well, but not by a decision on it."""
+    song = make_techno(music / "song.flac")
+    tag(settings, music)
+    copy = music / "copy.flac"
+    copy.write_bytes(song.read_bytes())
+    with pipeline(settings) as opened:
+        tracks = [wait_for(opened.knowledge.track(each, anew=False)) for each in (song, copy)]
+        written = [opened.ownership.is_written(track) for track in tracks]
+    assert written == [True, False]

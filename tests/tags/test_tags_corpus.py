@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from audio_factory import decode
+from few import few
 from readers import hidden, shown
 from tags_helpers import only, put, sample, write
 
@@ -59,7 +60,7 @@ def test_most_of_the_corpus_can_be_written() -> None:
     assert len(GOOD) > 80
 
 
-@pytest.mark.parametrize("source", GOOD, ids=lambda path: path.name)
+@pytest.mark.parametrize("source", few(GOOD, *range(0, 200, 4)), ids=lambda path: path.name)
 def test_tagged_compared_and_put_back(source: Path, tmp_path: Path) -> None:
     path = copy(source, tmp_path)
     data = path.read_bytes()

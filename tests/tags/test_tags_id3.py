@@ -342,3 +342,10 @@ def test_a_size_with_a_high_bit_is_not_synchsafe() -> None:
     frame = b"TXXX" + (400).to_bytes(4, "big") + b"\0\0" + bytes(400)
     assert _frames(4, frame, synchsafe=True) == ([], frame)
     assert _frames(4, frame, synchsafe=False) == ([frame], b"")
+
+
+def test_a_frame_beyond_what_its_version_can_hold_is_refused() -> None:
+    content = bytes(1 << 24)  # the sizes of ID3v2.2 have three bytes
+    assert len(Id3Tag.parse(id3(4)).frame("TALB", content)) == 10 + len(content)
+    with pytest.raises(TagError, match="larger than the format allows"):
+        Id3Tag.parse(id3(2)).frame("TAL", content)

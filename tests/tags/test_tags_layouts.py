@@ -64,9 +64,9 @@ def is_refused(layout: Layout, audio: bytes, path: Path) -> bool:
 
 
 def test_some_of_all_layouts(audio: bytes, tmp_path: Path) -> None:
-    faults, refused = _faults(LAYOUTS[::101], audio, tmp_path)
+    faults, refused = _faults(LAYOUTS[::211], audio, tmp_path)
     assert faults == []
-    assert refused < len(LAYOUTS[::101]) / 2, "most can be written"
+    assert refused < len(LAYOUTS[::211]) / 2, "most can be written"
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ GENRES = st.lists(_NAMES, max_size=5, unique=True)
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
 @given(old=GENRES, new=GENRES.filter(bool))
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_tag_undo_tag_again(case: Case, tmp_path: Path, old: list[str], new: list[str]) -> None:
     _cycle(case.make(tmp_path / "song", old), tuple(new))
 

@@ -127,6 +127,7 @@ def test_decoded_windows_are_kept_within_a_bound(tmp_path: Path) -> None:
     clear(tmp_path / "absent")
 
 
+@pytest.mark.slow
 def test_two_models_side_by_side(genretagger: Command, data_dir: Path, known: Path) -> None:
     learned(data_dir, gathered(data_dir, [known]))
     ended = genretagger("evaluate", known, "--model", "mine", "--against", "musicnn-yamnet")

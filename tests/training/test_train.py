@@ -249,6 +249,7 @@ def test_a_folder_that_cannot_be_read_is_told(genretagger: Command, data_dir: Pa
     assert (ended.status, f"failed  {music}: the folder cannot be read" in ended.err) == (2, True), ended.err
 
 
+@pytest.mark.slow
 def test_failures_are_told_where_there_is_nothing_else(genretagger: Command, data_dir: Path, music: Path) -> None:
     (music / "a.flac").write_bytes(b"no music")
     for command, cause in (("train", "too little to learn from"), ("evaluate", "no track was found")):
@@ -257,6 +258,7 @@ def test_failures_are_told_where_there_is_nothing_else(genretagger: Command, dat
         assert cause in ended.err
 
 
+@pytest.mark.slow
 def test_music_without_genres_cannot_be_judged(genretagger: Command, data_dir: Path, known: Path) -> None:
     path = known / "Dub" / "00" / "00.flac"
     helpers.retag(path)
@@ -268,6 +270,7 @@ def test_music_without_genres_cannot_be_judged(genretagger: Command, data_dir: P
     assert "--map" in ended.err
 
 
+@pytest.mark.slow
 def test_a_genre_that_all_tracks_have_once_the_rare_ones_are_gone_is_left_out(data_dir: Path, known: Path) -> None:
     files = sorted(known.rglob("*.flac"))
     rows = {os.fsencode(path): ("Electronic", path.parts[-3]) for path in files[1:]} | {os.fsencode(files[0]): ("Odd",)}
@@ -276,6 +279,7 @@ def test_a_genre_that_all_tracks_have_once_the_rare_ones_are_gone_is_left_out(da
     assert lesson.dropped == {"Electronic": ALL - 1, "Odd": 1}
 
 
+@pytest.mark.slow
 def test_rare_genres_and_single_artists_are_told(data_dir: Path, known: Path) -> None:
     for path in sorted((known / "Dub" / "00").iterdir()):
         helpers.retag(path, "Polka")
@@ -357,6 +361,7 @@ def test_a_learned_model_is_a_model_like_any_other(
     assert "Techno" in said["00.flac"].scores
 
 
+@pytest.mark.slow
 def test_what_the_backbone_heard_is_not_listened_to_again(data_dir: Path, known: Path) -> None:
     learned(data_dir, gathered(data_dir, [known]))
     options, path = helpers.settings(data_dir, model="mine", policy="replace"), known / "Dub" / "00" / "00.flac"

@@ -11,6 +11,7 @@ from typing import Any
 
 import command_helpers as helpers
 import pytest
+from few import few
 from training_helpers import ARTISTS, GENRES, ORIGIN, RULES, TRACKS, gathered, learned
 
 from genretagger.model import InstalledModel, ModelStore
@@ -141,6 +142,7 @@ def _learned_on_one_ear(data_dir: Path, known: Path, one_ear: InstalledModel) ->
     return store.put("mine", lesson.onnx, lesson.card)
 
 
+@pytest.mark.slow
 def test_an_update_moves_from_the_former_default_to_both_ears(
     genretagger: Command, data_dir: Path, known: Path, one_ear: InstalledModel
 ) -> None:
@@ -195,7 +197,7 @@ def _folds_that_are_none(learned_part: dict[str, Any]) -> None:
     folds["tracks"] = {name: [-1, 10**9, "text"] for name in folds["tracks"]}
 
 
-@pytest.mark.parametrize("spoil", [_no_folds, _folds_of_nothing, _folds_that_are_none])
+@pytest.mark.parametrize("spoil", few((_no_folds, _folds_of_nothing, _folds_that_are_none), 2))
 def test_what_a_strangers_card_remembers_is_not_believed(
     data_dir: Path, known: Path, spoil: Callable[[dict[str, Any]], None]
 ) -> None:
@@ -211,7 +213,7 @@ def test_what_a_strangers_card_remembers_is_not_believed(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("paths", [3]), ("min_tracks", "x"), ("map", 3), ("labels", ["x"]), ("min_tracks", -1)]
+    ("key", "value"), few([("paths", [3]), ("min_tracks", "x"), ("map", 3), ("labels", ["x"]), ("min_tracks", -1)], 0)
 )
 def test_what_a_strangers_card_was_learned_from_is_not_believed(
     genretagger: Command, data_dir: Path, known: Path, key: str, value: Any

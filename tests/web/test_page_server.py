@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -13,17 +14,22 @@ from pathlib import Path
 from queue import Queue
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile
 from ape_factory import make_ape
 from audio_factory import FORMATS, make, make_dsf, tone
 from audio_helpers import SHARED
+from command_helpers import heard as heard_before
 from command_helpers import settings as settings_of
 from command_helpers import tag
+from conftest import data_dir_with
 from mutagen import File, flac
 from page_helpers import Server, empty_library, serving
 
 from genretagger.database.store import Store
+from genretagger.model import InstalledModel
 from genretagger.shelf.flat import State
 
 GENRE = "Trance"
@@ -39,21 +45,49 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def library(heard: Path, make_techno: Callable[..., Path], music: Path) -> Path:
+def filled(data_dir: Path, make_techno: Callable[..., Path], music: Path) -> Path:
     """A folder with two tracks that were tagged, and one that has a genre of its owner."""
     make_techno(music / "a.flac", title="Alpha", artist="One")
     make_techno(music / "b.mp3", "mp3", title="Beta", artist="Two")
     make_techno(music / "c.ogg", "ogg", title="Gamma", artist="Three", genre="Polka")
-    tag(settings_of(heard), music)
+    tag(settings_of(data_dir), music)
     return music
+
+
+@contextlib.contextmanager
+def showing(data_dir: Path) -> Iterator[Server]:
+    with serving(data_dir) as running:
+        running.until(lambda: names(running), lambda found: {"Alpha", "Beta", "Gamma"} <= found)
+        yield running
+
+
+@pytest.fixture
+def library(heard: Path, make_techno: Callable[..., Path], music: Path) -> Path:
+    return filled(heard, make_techno, music)
 
 
 @pytest.fixture
 def page(heard: Path, library: Path) -> Iterator[Server]:
-    with serving(heard) as running:
-        running.until(lambda: names(running), lambda found: {"Alpha", "Beta", "Gamma"} <= found)
+    with showing(heard) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def unchanged(
+    model: InstalledModel, techno_samples: npt.NDArray[np.float32], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Path]]:
+    """A page and its music, shared by the tests that change nothing."""
+
+    def make_techno(path: Path, kind: str = "flac", **options: Any) -> Path:
+        return make(path, kind, samples=techno_samples, **options)
+
+    folder = tmp_path_factory.mktemp("shared")
+    (folder / "music").mkdir()
+    data_dir = data_dir_with(model, folder / "data")
+    heard_before(data_dir, make_techno, tmp_path_factory.getbasetemp())
+    music = filled(data_dir, make_techno, folder / "music")
+    with showing(data_dir) as running:
+        yield running, music
 
 
 def tagged(path: Path) -> Any:
@@ -88,7 +122,8 @@ def genre_of(path: Path) -> list[str]:
     return list(found.get("genre", [])) if found is not None else []
 
 
-def test_rows_say_whose_the_genre_is(page: Server) -> None:
+def test_rows_say_whose_the_genre_is(unchanged: tuple[Server, Path]) -> None:
+    page, _ = unchanged
     states = {each["title"]: (each["state"], each["genres"]) for each in rows(page)}
     assert states == {
         "Alpha": ("tagged", [GENRE]),
@@ -101,7 +136,8 @@ def test_rows_say_whose_the_genre_is(page: Server) -> None:
     assert {"name": "Polka", "count": 1} in told["genres"]
 
 
-def test_rows_are_sorted_filtered_and_searched(page: Server) -> None:
+def test_rows_are_sorted_filtered_and_searched(unchanged: tuple[Server, Path]) -> None:
+    page, _ = unchanged
     for query, titles in [
         ("&search=alp", ["Alpha"]),
         ("&search=POLKA", ["Gamma"]),
@@ -117,7 +153,8 @@ def test_rows_are_sorted_filtered_and_searched(page: Server) -> None:
         assert [each["title"] for each in rows(page, query)] == titles
 
 
-def test_a_track_says_why(page: Server) -> None:
+def test_a_track_says_why(unchanged: tuple[Server, Path]) -> None:
+    page, _ = unchanged
     track = page.ask(f"/api/track/{row(page, 'Alpha')['id']}").json
     assert f"{GENRE} 0." in track["why"]
     assert track["decided"]["scores"][0][0]
@@ -138,7 +175,8 @@ PARTS: list[tuple[str, int, tuple[int, int | None] | None]] = [
 ]
 
 
-def test_sound_comes_in_parts(page: Server, library: Path) -> None:
+def test_sound_comes_in_parts(unchanged: tuple[Server, Path]) -> None:
+    page, library = unchanged
     for asked, status, part in PARTS:
         answer = page.ask(f"/audio/{row(page, 'Beta')['id']}", headers={"Range": asked})
         assert answer.status == status
@@ -248,7 +286,8 @@ def test_agreeing_makes_a_genre_the_owners_without_a_write(page: Server, library
     assert genre_of(library / "a.flac") == [GENRE]
 
 
-def test_a_name_that_is_none_is_refused(page: Server, library: Path) -> None:
+def test_a_name_that_is_none_is_refused(unchanged: tuple[Server, Path]) -> None:
+    page, library = unchanged
     for genres in [["a/b"], ["x" * 300], ["\x07"], [" "], ["Jazz", "Jazz"], ["a\u202eb"]]:
         told = page.post("/api/choose", wish(page, "Alpha", *genres)).json
         assert told["ok"] is False

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from audio_factory import make
+from few import few
 from pool_helpers import is_alive, misbehaving_command, misbehaving_pool
 
 from genretagger.errors import (
@@ -80,7 +81,7 @@ MISDEEDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "limits", "cause"), MISDEEDS)
+@pytest.mark.parametrize(("name", "limits", "cause"), few(MISDEEDS, 0, 3, 5, 9, 11))
 def test_a_misdeed_costs_its_own_file_only(song: Path, tmp_path: Path, name: str, limits: Limits, cause: str) -> None:
     bad = named(tmp_path, name)
     with misbehaving_pool(1, limits) as pool:
@@ -148,13 +149,13 @@ def test_children_that_never_start_are_told_of(song: Path) -> None:
 def test_a_pipe_that_fails_is_the_systems_fault(song: Path) -> None:
     script = """
 import errno
-from genretagger.worker import child, protocol
-real = protocol.write_frame
+from genretagger.worker import child, wire
+real = wire.write_frame
 def failing(stream, header, body=b""):
     if "begun" not in header:
         raise OSError(errno.EIO, "Input/output error")
     real(stream, header, body)
-protocol.write_frame = failing
+wire.write_frame = failing
 child.main()
 """
     with (

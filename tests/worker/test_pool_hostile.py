@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from audio_factory import decode, make
+from few import few
 
 from genretagger.audio.mel import Ear
 from genretagger.errors import FileError
@@ -80,7 +81,7 @@ def heard(data: bytes, path: Path) -> object:
         copy.unlink()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", few(KINDS, 0, 4, 8))
 def test_cut_off_and_flipped(pool: Pool, tmp_path: Path, kind: str) -> None:
     path = make(tmp_path / "song", kind, 4.0, genre="Rock")
     data = path.read_bytes()

@@ -20,7 +20,7 @@ from genretagger.model.front_ends import FRONT_ENDS
 from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.types import GenreField, Json, Sound, Stamp, TagChange, Track, Window
 from genretagger.worker import protocol
-from genretagger.worker.protocol import ProtocolError, read_frame, write_frame
+from genretagger.worker.wire import ProtocolError, read_frame, write_frame
 
 STAMP = Stamp(1, 2, 3, 4, 5, 6)
 GENRES = GenreField(("Röck", "odd \udcff"), {"frames": [1, None]}, "ID3v2.4")

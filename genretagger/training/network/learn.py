@@ -5,13 +5,13 @@
 
 A run for a fold learns from three fifths. Another fifth chooses the epoch, and the one that is held
 out says how good the network is; it is met only once. The last run learns from everything for as
-many epochs as were best on average. A library of more than `FEW` tracks is judged by one fifth
-alone: that are hundreds of tracks, and a third of the time.
+many epochs as were best on average. A library of more than `parts.FEW` tracks is judged by one
+fifth alone: that are hundreds of tracks, and a third of the time.
 
 "None of these" comes from the backbone, which stays in the model: its music test and its distance
 from what was learned from hold for a network as they do for a regression; see `vocabulary.learned`.
 
-Contents: `learn`, `Way`, `plan_of`, `key_of`, `NothingLearnedError`.
+Contents: `learn`, `plan_of`, `key_of`, `NothingLearnedError`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,30 +41,20 @@ from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import Ear, first_ear
 from genretagger.training.network.loop import Lesson, Plan, Stopped, odds_of, run
+from genretagger.training.network.parts import Part, parts_of
 from genretagger.training.network.state import Best, Ended, State, StateFile
+from genretagger.training.network.way import Way
 from genretagger.training.network.windows import WindowFile
 from genretagger.types import Json
 
-if TYPE_CHECKING:
-    from genretagger.model.card import Card
-
 Flags = npt.NDArray[np.bool_]
 
-FEW = 1500
-"""A library of more tracks is judged by one fifth of it."""
 LONG, SHORT = 30, 15
 """Epochs from scratch, and of a network that knows music already."""
 _PATIENCE = 8
 _AGREES = 1e-4
 _CHECKED = 16
 _FORMAT = 1
-
-
-class Way(StrEnum):
-    """What a network begins with."""
-
-    SCRATCH = "scratch"
-    MUSICNN = "musicnn"
 
 
 class NothingLearnedError(Exception):
@@ -171,15 +160,6 @@ def learn(
     return school.result(state, name=name, origin=origin, interrupted=interrupted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The tracks of a run: to learn from, to choose the epoch by, and to be tested on."""
-
-    learn_from: Flags
-    choose_by: Flags | None
-    test_on: Flags | None
-
-
 class _School:
     """All that the runs of a training share."""
 
@@ -204,7 +184,7 @@ class _School:
         places = windows.places([example.id for example in course.examples])
         self.front_end = front_ends(course.backbone.card)[0]
         self.lesson = Lesson(windows, places, course.truth, self.front_end)
-        self.parts = _parts(course)
+        self.parts = parts_of(course)
 
     def network(self, number: int) -> Any:
         """A new network, always the same for a run."""
@@ -257,7 +237,7 @@ class _School:
         network.load_state_dict(best.weights)
         state.ended.append(self._ended(network, part, best, current.epoch))
 
-    def _ended(self, network: Any, part: _Part, best: Best, took: int) -> Ended:
+    def _ended(self, network: Any, part: Part, best: Best, took: int) -> Ended:
         asked = {"test": part.test_on, "choice": part.choose_by}
         odds = {
             name: torch.from_numpy(odds_of(network, self.lesson, rows, self.device))
@@ -382,20 +362,6 @@ class _School:
             raise ModelError(f"The exported network differs from the trained one by {error:.1e}", hint="Report it.")
 
 
-def _parts(course: Course) -> list[_Part]:
-    """The tracks of each run; the last one learns from all."""
-    folds = course.folds
-    present = sorted(set(folds.tolist()))
-    judged = present if len(course.examples) <= FEW else present[:1]
-    parts = []
-    for fold in judged:
-        test = folds == fold
-        chooser = present[(present.index(fold) + 1) % len(present)]
-        choice = folds == chooser if len(present) > 2 else None
-        parts.append(_Part(~test if choice is None else ~test & ~choice, choice, test))
-    return [*parts, _Part(np.ones(len(folds), bool), None, None)]
-
-
 def _out_of_fold(odds: npt.NDArray[np.float64], learned: Flags) -> npt.NDArray[np.float64]:
     """The log-odds, infinite if no training track had the genre, or all had it."""
     odds = np.where(learned.any(axis=0), odds, -np.inf)
@@ -408,7 +374,7 @@ def _finite(score: float) -> float:
 
 def estimate(course: Course, plan: Plan) -> int:
     """The most epochs of all runs together."""
-    return plan.epochs * len(_parts(course))
+    return plan.epochs * len(parts_of(course))
 
 
 def see_enough(windows: WindowFile, course: Course, failed: Sequence[str]) -> None:
@@ -425,9 +391,3 @@ def see_enough(windows: WindowFile, course: Course, failed: Sequence[str]) -> No
             f"no track of {', '.join(empty)} can be decoded any more ({len(failed)} failed)",
             hint="Look at the files that failed",
         )
-
-
-def card_network(card: Card) -> Way | None:
-    """What the network of a model began with; None if it has none."""
-    part = None if card.part is None else card.part.learned
-    return Way(part.network.way) if part is not None and part.network is not None else None
