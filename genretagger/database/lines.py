@@ -2,8 +2,8 @@
 
 `Reports` and `Writes` convert and check each value by itself, and make a typed value of each row. A
 library has millions of values, so listings look at all types of a row together, and only then at
-what a type does not tell. A page that holds anything unusual (an undo, an odd value, a file that
-failed) is read again by the careful way, so both give the same lines.
+what a type does not tell. What is unusual (an undo, an odd value, a file that failed) is read again
+by the careful way, so both give the same lines.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from genretagger.database.writes import Writes
 
 _ROWS = 1000
 """How many rows a listing reads at a time."""
+
+_MANY = 20
+"""A page of which more than one row in so many is unusual is read again as a whole."""
 
 
 class TrackLine(NamedTuple):
@@ -179,14 +182,14 @@ class Lines(Repository):
         def line(row: Sequence[Any]) -> TrackLine:
             return _track_line(row, here.bytes_here, scores=scores)
 
+        def careful(rows: Sequence[Any]) -> Iterator[TrackLine]:
+            among = TRACKS.c.id.in_([row.id for row in rows])
+            yield from map(TrackLine.of, self._reports.get_all(under, frozenset({Part.DECISIONS}), among))
+
         page = wanted.limit(_ROWS)
         while rows := self._rows(_with_decisions(page)):
             page = wanted.where(place > rows[-1][0]).limit(_ROWS)
-            try:
-                yield from [line(row) for row in _firsts(rows)]
-            except _UnusualError:
-                among = TRACKS.c.id.in_({row.id for row in rows})
-                yield from map(TrackLine.of, self._reports.get_all(under, frozenset({Part.DECISIONS}), among))
+            yield from _lines(list(_firsts(rows)), line, careful)
 
     def get_writes(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[WriteLine]:
         """A line for each write, newest first, a page at a time.
@@ -201,19 +204,45 @@ class Lines(Repository):
             wanted = wanted.where(WRITES.c.run_id == run_id)
         if under is not None:
             wanted = wanted.where(lies_under(WRITES.c.path, under, here))
+
+        def line(row: Sequence[Any]) -> WriteLine:
+            return _write_line(row, here.bytes_here)
+
+        def careful(rows: Sequence[Any]) -> Iterator[WriteLine]:
+            among = WRITES.c.id.in_([row.id for row in rows])
+            yield from map(WriteLine.of, self._writes.get_all(run_id=run_id, under=under, among=among))
+
         page = wanted
         while rows := self._rows(page):
-            first, last = rows[0][0], rows[-1][0]
-            page = wanted.where(number < last)
-            try:
-                yield from [_write_line(row, here.bytes_here) for row in rows]
-            except _UnusualError:
-                among = number.between(last, first)
-                yield from map(WriteLine.of, self._writes.get_all(run_id=run_id, under=under, among=among))
+            page = wanted.where(number < rows[-1].id)
+            yield from _lines(rows, line, careful)
 
     def _rows(self, wanted: Select[Any]) -> Sequence[Any]:
         with self._access.read() as connection:
             return connection.execute(wanted).all()
+
+
+_Line = TypeVar("_Line", TrackLine, WriteLine)
+
+
+def _lines(
+    rows: Sequence[Any], line: Callable[[Sequence[Any]], _Line], careful: Callable[[Sequence[Any]], Iterator[_Line]]
+) -> Iterator[_Line]:
+    """The lines of a page: unusual rows are read again one by one, or all rows if many are."""
+    found: list[_Line | None] = []
+    for row in rows:
+        try:
+            found.append(line(row))
+        except _UnusualError:
+            found.append(None)
+    if _MANY * found.count(None) > len(found):
+        yield from careful(rows)
+        return
+    for row, quick in zip(rows, found, strict=True):
+        if quick is not None:
+            yield quick
+        else:
+            yield from careful([row])
 
 
 def _with_decisions(page: Select[Any]) -> Select[Any]:

@@ -73,7 +73,9 @@ def test_lines_are_those_of_the_careful_way(store: Store, monkeypatch: pytest.Mo
     assert list(store.lines.get_writes()) == careful_writes
 
 
-def test_a_page_with_a_failure_or_an_undo_is_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("many", [20, 1])
+def test_failures_and_undos_are_read_again(store: Store, monkeypatch: pytest.MonkeyPatch, many: int) -> None:
+    monkeypatch.setattr(lines, "_MANY", many)  # whole pages, or one row after the other
     fill(store, 40)
     store.tracks.save_failure(Path("/music/020.mp3"), stamp(9), AudioError("it is cut off", hint="Copy it"))
     store.tracks.save_failure(Path("/music/000a.mp3"), None, AudioError("no such thing"))
