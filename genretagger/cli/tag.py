@@ -109,7 +109,7 @@ def tag(
         min_score=min_score,
         max_genres=max_genres,
     )
-    tally = _Tally()
+    tally = _Tally(dry_run=dry_run or plan is not None)
     rows = Rows(paths, verbose=verbose)
     unreadable: list[FileError] = []
     odd: list[Outcome] = []
@@ -197,7 +197,8 @@ def in_shard(files: Iterable[Found], shard: Shard, libraries: Mapping[str, Path]
 class _Tally:
     """Counts what became of the files, for the summary."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool) -> None:
+        self._tagged = "would be tagged" if dry_run else "tagged"
         self._started = time.monotonic()
         self._counts: Counter[Status] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -211,8 +212,8 @@ class _Tally:
     @property
     def brief(self) -> str:
         """What became of the files so far, for the bar."""
-        statuses = (Status.TAGGED, Status.SKIPPED, Status.FAILED)
-        return ", ".join(f"{self._counts[status]:,} {status.value}" for status in statuses if self._counts[status])
+        words = {Status.TAGGED: self._tagged, Status.SKIPPED: "skipped", Status.FAILED: "failed"}
+        return ", ".join(f"{self._counts[status]:,} {word}" for status, word in words.items() if self._counts[status])
 
     def add(self, outcome: Outcome) -> None:
         self._counts[outcome.status] += 1
@@ -230,7 +231,6 @@ class _Tally:
             left: how many files an interrupt left; None if there was none.
         """
         seconds = time.monotonic() - self._started
-        would = "would be " if run.dry_run else ""
         line()
         if self._genres:
             line("Genres that would be given:" if run.dry_run else "Genres given:")
@@ -240,7 +240,7 @@ class _Tally:
                 line(f"  … and {plural(len(self._genres) - _GENRES_SHOWN, 'other')}")
             line()
         line(
-            f"{plural(self.total, 'file')} in {seconds:.1f} s: {self._counts[Status.TAGGED]:,} {would}tagged, "
+            f"{plural(self.total, 'file')} in {seconds:.1f} s: {self._counts[Status.TAGGED]:,} {self._tagged}, "
             f"{self._counts[Status.UNCHANGED]:,} unchanged, {self._counts[Status.SKIPPED]:,} skipped, "
             f"{self._counts[Status.FAILED]:,} failed"
         )

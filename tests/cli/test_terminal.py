@@ -70,6 +70,7 @@ def test_tag_gives_its_rows_to_the_pipe(heard: Path, music: Path, make_techno: M
     assert "\x1b" not in said
     assert "would tag" not in shown
     assert "1 would be tagged" in shown
+    assert "1 tagged" not in shown, "the bar says what the summary says"
 
 
 def test_tag_on_a_terminal_groups_by_folder(heard: Path, music: Path, make_techno: MakeTechno) -> None:

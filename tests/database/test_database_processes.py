@@ -107,7 +107,7 @@ from database_helpers import activations, track
 from genretagger.database.store import Store
 from genretagger.errors import DatabaseError
 with Store.open(sys.argv[1]) as store:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     number = 0
     try:
         while True:
