@@ -87,6 +87,9 @@ _PAGE_BYTES = 16_384
 one holds seven. Files from before keep theirs.
 """
 
+_LOG_BYTES = 4_000_000
+"""How long the log may become before it is written into the file, as by SQLite's own default."""
+
 
 def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Connection:
     """Connect to a file.
@@ -107,6 +110,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
         connection.execute("PRAGMA synchronous = FULL")
         if mode not in (Mode.READ, Mode.FROZEN):
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a file that is made now
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_BYTES // _PAGE_BYTES}")
         if mode in (Mode.READ, Mode.FROZEN):
             connection.execute("PRAGMA query_only = ON")
     except sqlite3.Error:

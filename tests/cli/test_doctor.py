@@ -131,8 +131,9 @@ def test_damage_inside_the_database_is_found(genretagger: Command, tmp_path: Pat
             known.track(Path(f"/music/{number}.mp3"))
     file = tmp_path / "data" / "library.sqlite3"
     content = bytearray(file.read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
-    content[middle : middle + 4096] = b"\xaa" * 4096
+    page = int.from_bytes(content[16:18])
+    first = content.index(b"/music/250.mp3") // page * page
+    content[first : first + page] = b"\xaa" * page
     file.write_bytes(content)
     ended = genretagger("doctor", "--json")
     assert ended.status == 1
