@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, select
 
 from genretagger.database.models import WRITES
+from genretagger.database.reasons import reason_of
 from genretagger.database.rules import number
-from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json, reason_of
+from genretagger.database.values import StoredWrite, WriteKind, WriteState, field_from_json
 
 _Links: TypeAlias = Mapping[int, tuple[int | None, int]]
 """Number of a write → the write that it took back, and its run."""

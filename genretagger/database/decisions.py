@@ -10,7 +10,8 @@ from genretagger.database.access import Repository, upsert
 from genretagger.database.analyses import model_name
 from genretagger.database.columns import now
 from genretagger.database.models import DECISIONS, MODELS
-from genretagger.database.values import StoredDecision, reason_columns, reason_of
+from genretagger.database.reasons import reason_columns, reason_of
+from genretagger.database.values import StoredDecision
 from genretagger.errors import DatabaseError
 from genretagger.types import Decision
 

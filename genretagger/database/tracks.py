@@ -15,16 +15,9 @@ from genretagger.database.access import Repository, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import ranges_below
+from genretagger.database.reasons import cause_of, refusal_from_text, refusal_to_text
 from genretagger.database.rules import number
-from genretagger.database.values import (
-    Handled,
-    Seen,
-    StoredFailure,
-    cause_of,
-    rebuild_error,
-    refusal_from_text,
-    refusal_to_text,
-)
+from genretagger.database.values import Handled, Seen, StoredFailure, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Credits, GenreField, Stamp, Track
 

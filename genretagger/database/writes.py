@@ -23,10 +23,11 @@ from genretagger.database.chains import SETTLED, stored_writes
 from genretagger.database.columns import now
 from genretagger.database.models import RUNS, TRACKS, WRITES
 from genretagger.database.paths import lies_under
+from genretagger.database.reasons import reason_columns
 from genretagger.database.rules import number
 from genretagger.database.runs import Runs
 from genretagger.database.tracks import genre_columns
-from genretagger.database.values import StoredWrite, WriteState, field_from_json, field_to_json, reason_columns
+from genretagger.database.values import StoredWrite, WriteState, field_from_json, field_to_json
 from genretagger.errors import NoSuchRowError
 from genretagger.types import GenreField, Stamp, Track
 
