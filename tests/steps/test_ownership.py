@@ -10,11 +10,15 @@ import mutagen
 import pytest
 from command_helpers import genres_of, pipeline, tag
 
-from genretagger.causes import Cause
+from genretagger.causes import Cause, because
 from genretagger.config import Settings
+from genretagger.database.store import Store
+from genretagger.database.values import Claimant, NewJob
 from genretagger.sentences import sentence
+from genretagger.steps.ownership import Ownership
+from genretagger.steps.run import Run
 from genretagger.steps.schedule import wait_for
-from genretagger.types import Policy, Status
+from genretagger.types import GenreField, Policy, Stamp, Status, Track
 
 
 def test_the_owner_changed_the_genre_after_us(
@@ -142,3 +146,16 @@ def test_only_the_file_that_we_wrote_counts_as_written(
         tracks = [wait_for(opened.knowledge.track(each, anew=False)) for each in (song, copy)]
         written = [opened.ownership.is_written(track) for track in tracks]
     assert written == [True, False]
+
+
+@pytest.mark.parametrize(("ended", "left"), [(Cause.NOT_CONFIDENT, True), (Cause.HARD_LINKED, False), (None, True)])
+def test_what_was_refused_may_be_written(settings: Settings, store: Store, ended: Cause | None, left: bool) -> None:
+    stamp = Stamp(1000, 1, 2, 3, 4, 1)
+    track = Track(Path("/music/a.flac"), stamp, "flac", 200.0, "a" * 64, GenreField((), None, "Vorbis"), None)
+    store.tracks.save(track)
+    me = Claimant("service/engine")
+    store.jobs.add(me, [NewJob(track.path, track.path.parent)])
+    assert store.jobs.claim(me, lease_s=60, attempts=3) is not None
+    store.jobs.finish(me, track.path, settings.rules_key, ended)
+    reason = Ownership(settings, store).reason(track, Run(1, dry_run=False, once=True))
+    assert reason == (because(Cause.HANDLED_BEFORE) if left else None)
