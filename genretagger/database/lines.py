@@ -259,7 +259,7 @@ def _with_decisions(page: Select[Any]) -> Select[Any]:
 
 def _firsts(rows: Sequence[Any]) -> Iterator[Any]:
     """The first row of each file."""
-    last = None
+    last: object = ()  # no path, not even a missing one
     for row in rows:
         if row[0] != last:
             yield row

@@ -202,3 +202,19 @@ def test_the_same_input_gives_the_same_bits() -> None:
     for name in ("weights", "bias", "axes", "origin", "limit"):
         assert np.array_equal(getattr(first[0], name), getattr(second[0], name)), name
     assert np.array_equal(first[1], second[1])
+
+
+def test_a_long_ear_is_scaled_as_a_whole_so_that_its_rare_values_stay_quiet() -> None:
+    values, truth, folds = cloud(genres=2, artists=3, tracks=3)
+    long = np.tile(values[:, 16:], 42)[:, :1000]
+    heard = np.concatenate([values[:, :16], long], axis=1)
+
+    def counts(head: Head, place: int) -> float:
+        return float(np.abs(head.weights[place]).max() * heard[:, place].std())
+
+    for place, is_quieter in ((3, False), (20, True)):  # one of each ear
+        quiet = heard.copy()
+        quiet[:, place] *= 0.3
+        before = counts(fit(heard, truth, folds, ears=(16, 1000))[0], place)
+        after = 0.3 * counts(fit(quiet, truth, folds, ears=(16, 1000))[0], place)
+        assert (after < 0.3 * before) is is_quieter
