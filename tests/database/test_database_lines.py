@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,16 @@ def store(place: Place) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A clock that is not UTC, as stored times are."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def fill(store: Store, tracks: int) -> None:
     """Files of all kinds: decided twice, by two models, with nothing decided, odd names."""
     models = [store.models.save(f"model {number}", f"{number}" * 64, ["rock"]) for number in range(2)]
@@ -57,6 +68,7 @@ def both(store: Store, under: Path | None = None) -> tuple[list[TrackLine], list
     return quick, [TrackLine.of(known) for known in store.reports.get_all(under, PARTS)]
 
 
+@pytest.mark.usefixtures("tokyo")
 def test_lines_are_those_of_the_careful_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, 40)
     careful_tracks = both(store)[1]
