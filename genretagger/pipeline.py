@@ -90,7 +90,8 @@ class Pipeline(Hearing):
             error.path = error.path or path
             raise
         albums = Each() if self._settings.album is Albums.EACH else ByFolder()
-        return Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False).decision(track)
+        together = Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False)
+        return wait_for(together.decision(track))
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
         """Take one file through all stages, in its own run that `genretagger undo` can take back.
@@ -216,7 +217,7 @@ class Pipeline(Hearing):
 
     def _end(self, file: Found, track: Track, group: Together, run: Run) -> Flow[Outcome]:
         """Decide on a file that was heard, and do what follows."""
-        decision = group.decision(track)
+        decision = yield from group.decision(track)
         if run.hear_only:
             status = Status.TAGGED if decision.genres else Status.SKIPPED
             return _outcome(track, status, decision.reason, decision, genres=decision.genres)

@@ -265,8 +265,7 @@ class Intake:
             # it is being handled: look again when that is over
             self._tell(Unsettled(path, root))
             return False
-        track = store.tracks.get(path, stamp)
-        failure = store.tracks.get_failure(path, stamp)
+        track, failure = store.tracks.get_known(path, stamp)
         if failure is not None and (not failure.retry or job is not None):
             return False
         handled = store.tracks.get_handled(path, track.payload_hash) if track is not None else Handled()

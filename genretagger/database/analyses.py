@@ -6,6 +6,7 @@ its number here, and a `plan` says which windows were listened to, as the caller
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
@@ -48,6 +49,33 @@ _ANALYSIS = (
         ANALYSES.c.plan == bindparam("plan"),
     )
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a model said of a payload, as it is stored.
+
+    Attributes:
+        provider: the ONNX Runtime provider that computed it.
+        windows: how many were listened to.
+        labels: how many the model has.
+        activations: packed.
+        embedding: packed.
+    """
+
+    provider: str
+    windows: int
+    labels: int
+    activations: bytes
+    embedding: bytes
+
+
+def pack(heard: Activations) -> Packed:
+    """Pack what a model said, bit for bit; it takes longer than storing it, in any thread."""
+    import numpy as np
+
+    values = packed(heard.values.astype(np.float16, copy=False))
+    return Packed(heard.provider, heard.windows, heard.values.shape[1], values, packed(_shortest(heard.embedding)))
 
 
 class Models(Repository):
@@ -103,18 +131,16 @@ class Analyses(Repository):
             error = rebuild_error(row.failure_class, row.failure or "", path=None, hint=row.failure_hint)
         return StoredAnalysis(**note, activations=activations, error=error)
 
-    def save(self, payload_hash: str, model_id: int, plan: str, activations: Activations, *, seconds: float) -> None:
+    def save(self, payload_hash: str, model_id: int, plan: str, heard: Activations | Packed, *, seconds: float) -> None:
         """Keep what a model said of a payload, bit for bit."""
-        import numpy as np
-
-        labels = activations.values.shape[1]
+        stored = heard if isinstance(heard, Packed) else pack(heard)
         row = {
             "hearing": Hearing.HEARD.value,
-            "provider": activations.provider,
-            "windows": activations.windows,
-            "labels": labels,
-            "activations": packed(activations.values.astype(np.float16, copy=False)),
-            "embedding": packed(_shortest(activations.embedding)),
+            "provider": stored.provider,
+            "windows": stored.windows,
+            "labels": stored.labels,
+            "activations": stored.activations,
+            "embedding": stored.embedding,
             "failure": None,
             "failure_hint": None,
             "failure_class": None,
@@ -148,7 +174,7 @@ class Analyses(Repository):
 
     def _save_row(self, payload_hash: str, model_id: int, plan: str, row: dict[str, Json], seconds: float) -> None:
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
-        with self._access.write() as connection:
+        with self._access.write(one_statement=True) as connection:
             upsert(connection, ANALYSES, key, {**row, "seconds": float(seconds), "analysed_at": now()})
 
 

@@ -73,7 +73,7 @@ class Decisions(Repository):
             "decided_at": now(),
         }
         key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
-        with self._access.write() as connection:
+        with self._access.write(one_statement=True) as connection:
             upsert(connection, DECISIONS, key, row)
 
     def renew(self, payload_hash: str, model_id: int, plan: str) -> None:

@@ -136,8 +136,10 @@ def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get(IMMEDIATE):
-            # a savepoint of more than 64 kB would need a temporary file, and a place for it
-            connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+            if connection.info.setdefault("temporary", "file") != "memory":
+                # a savepoint of more than 64 kB would need a temporary file, and a place for it
+                connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+                connection.info["temporary"] = "memory"
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

@@ -26,8 +26,7 @@ from genretagger.types import Credits, GenreField, Stamp, Track
 _COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
 _SAME_FILE = tuple(TRACKS.c[name] == bindparam(name) for name in ("path", *_COMPARED))
 # Built once: building a statement costs more than running it.
-_KNOWN_TRACK = select(
-    TRACKS.c.id,
+_TRACK = (
     TRACKS.c.kind,
     TRACKS.c.duration_s,
     TRACKS.c.payload_hash,
@@ -39,23 +38,20 @@ _KNOWN_TRACK = select(
     TRACKS.c.artist,
     TRACKS.c.album_artist,
     TRACKS.c.album,
-).where(*_SAME_FILE, TRACKS.c.payload_hash.is_not(None))
-_FAILURE = select(
-    TRACKS.c.id,
+)
+_FAILURE = (
     TRACKS.c.failure,
     TRACKS.c.failure_hint,
     TRACKS.c.failure_class,
     TRACKS.c.failure_retry,
     TRACKS.c.seen_at,
-).where(TRACKS.c.failure.is_not(None))
-_KNOWN_FAILURE = _FAILURE.where(*_SAME_FILE)
-_LAST_FAILURE = _FAILURE.where(TRACKS.c.path == bindparam("path"))
-# What was handled is the audio at a path: an edit of its tags changes nothing about that.
-_OTHER_AUDIO = (
-    update(TRACKS)
-    .where(TRACKS.c.path == bindparam("of"), TRACKS.c.payload_hash != bindparam("audio"))
-    .values(handled=None, handled_as=None)
 )
+_KNOWN = select(TRACKS.c.id, *_TRACK, *_FAILURE).where(*_SAME_FILE)
+_KNOWN_TRACK = select(TRACKS.c.id, *_TRACK).where(*_SAME_FILE, TRACKS.c.payload_hash.is_not(None))
+_KNOWN_FAILURE = select(TRACKS.c.id, *_FAILURE).where(*_SAME_FILE, TRACKS.c.failure.is_not(None))
+_LAST_FAILURE = select(TRACKS.c.id, *_FAILURE).where(TRACKS.c.path == bindparam("path"), TRACKS.c.failure.is_not(None))
+_OF_THE_AUDIO = {"handled": "payload_hash", "handled_as": "payload_hash"}
+"""What was handled is the audio at a path: an edit of its tags changes nothing about that."""
 SCAN_ROWS = 2000
 """How many rows a scan takes at a time."""
 
@@ -86,6 +82,16 @@ class Tracks(Repository):
             rows = self._sound(connection, TRACKS, _KNOWN_TRACK, _key(path, stamp))
         return track_of(rows[0], path, stamp) if rows else None
 
+    def get_known(self, path: Path, stamp: Stamp) -> tuple[Track | None, StoredFailure | None]:
+        """What was read of a file, and why it failed: `get` and `get_failure` in one look."""
+        with self._access.read() as connection:
+            rows = self._sound(connection, TRACKS, _KNOWN, _key(path, stamp))
+        if not rows:
+            return None, None
+        (row,) = rows
+        track = None if row.payload_hash is None else track_of(row, path, stamp)
+        return track, None if row.failure is None else failure_of(row, path)
+
     def save(self, track: Track) -> None:
         """Keep what was read of a file; an earlier failure of it is forgotten."""
         values = {
@@ -99,9 +105,8 @@ class Tracks(Repository):
             **_NO_FAILURE,
             "seen_at": now(),
         }
-        with self._access.write() as connection:
-            connection.execute(_OTHER_AUDIO, {"of": track.path, "audio": track.payload_hash})
-            upsert(connection, TRACKS, {"path": track.path}, values)
+        with self._access.write(one_statement=True) as connection:
+            upsert(connection, TRACKS, {"path": track.path}, values, tied=_OF_THE_AUDIO)
 
     def save_failure(self, path: Path, stamp: Stamp | None, error: FileError) -> None:
         """Keep why a file failed, so that it is not tried again and again.

@@ -263,7 +263,7 @@ def _classes(labels: list[str], there: bool, *, needed: bool) -> tuple[str, ...]
         raise _wrong("classes", _LABELS) if there else ModelError("The card lacks `classes`", hint=_HINT)
     if len(set(labels)) != len(labels):
         raise _wrong("classes", "a list of different labels")
-    if any(map(_is_hidden, "".join(labels))):  # a label may become a genre, and be written and shown
+    if any(map(_is_hidden, set("".join(labels)))):  # a label may become a genre, and be written and shown
         raise _wrong("classes", "a list of labels without control characters")
     return tuple(labels)
 

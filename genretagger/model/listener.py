@@ -21,6 +21,7 @@ from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
 from genretagger.model.card import EMBEDDINGS
+from genretagger.model.deciding import Deciding
 from genretagger.model.installed import InstalledModel
 from genretagger.model.said import Said
 from genretagger.model.store import ModelStore
@@ -70,6 +71,8 @@ class Listener:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="genretagger-loader")
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
+        self.deciding = Deciding()
+        """The thread in which decisions are made."""
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Called with True when loading begins and False when it ends; compiling takes minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
@@ -220,6 +223,7 @@ class Listener:
             values, embeddings = said
             now = before or Said((), values[:0], embeddings[:0], self.provider)
             now = now.with_more(frames.windows, values, embeddings)
+            _ = now.activations  # rounded here, and not in the thread of the caller
             return replace(now, is_clear=duration_s is not None and self._is_clear(now, self._room(duration_s)))
 
         said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
@@ -278,6 +282,7 @@ class Listener:
 
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
+        self.deciding.close()
         self._loader.shutdown(wait=True, cancel_futures=True)
         if self._session is not None:
             self._session.close()

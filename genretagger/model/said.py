@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from genretagger.types import Activations, Window
@@ -14,7 +15,7 @@ _DIGITS, _FINEST, _BLOCK = 7, 2.0**-15, 64
 """See `kept`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Said:
     """What a model said of some windows of a track.
 
@@ -47,7 +48,7 @@ class Said:
             embeddings=np.concatenate([self.embeddings, embeddings[new]])[order],
         )
 
-    @property
+    @cached_property
     def activations(self) -> Activations:
         """What is kept of it."""
         mean = self.values.mean(axis=0, keepdims=True)

@@ -10,15 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from genretagger.causes import Cause, because
+from genretagger.database.analyses import Packed, pack
 from genretagger.database.store import Store
 from genretagger.database.values import Hearing, StoredAnalysis, ours_among
 from genretagger.errors import FileError
 from genretagger.files.replace import see_unchanged, stamp_of
+from genretagger.model.batching import then
 from genretagger.model.listener import Listener
 from genretagger.model.said import Said
+from genretagger.steps.recent import Recent
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Activations, Credits, Decision, Frames, Heard, Track
@@ -43,6 +47,7 @@ class Knowledge:
         self._workers = workers
         self.listener = listener
         self._options = options
+        self._recent = Recent()
         self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, anew: bool) -> Flow[Track]:
@@ -57,10 +62,9 @@ class Knowledge:
         """
         stamp = stamp_of(path)
         if not anew:
-            failure = self._store.tracks.get_failure(path, stamp)
+            known, failure = self._store.tracks.get_known(path, stamp)
             if failure is not None and not failure.retry:
                 raise failure.error
-            known = self._store.tracks.get(path, stamp)
             if known is not None and failure is None:
                 return known
         track: Track = yield Step(self._workers.inspect(path, options=self._options))
@@ -93,6 +97,11 @@ class Knowledge:
         stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
         return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
 
+    def decided(self, heard: Activations) -> Flow[Decision]:
+        """Decide on one track by itself, beside the main loop; nothing is stored."""
+        decision: Decision = yield Step(self.listener.deciding.submit(partial(self.listener.decide, heard)))
+        return decision
+
     def keep(self, track: Track, decision: Decision, *, key: str) -> Decision:
         """Store a decision, and give it back.
 
@@ -122,7 +131,7 @@ class Knowledge:
         track = yield from self.with_credits(track)
         analysis = yield from self.analysis(track, anew=False)
         activations = analysis.activations
-        decision = SILENT if activations is None else self.listener.decide(activations)
+        decision = SILENT if activations is None else (yield from self.decided(activations))
         return Heard(track, track.credits or Credits(), activations, decision, ours)
 
     def with_credits(self, track: Track) -> Flow[Track]:
@@ -153,8 +162,9 @@ class Knowledge:
         where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
         analysis = None if anew else self.heard(track)
         if analysis is None:
+            self._recent.forget(where)
             yield from self._listen(track)
-            analysis = self._store.analyses.get(*where)
+            analysis = self._stored(where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
@@ -166,9 +176,14 @@ class Knowledge:
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
         """What the present model said; None if nothing yet, or the stored values cannot be its."""
+        recent = self._recent.get(where)
+        if recent is not None:
+            return recent
         stored = self._store.analyses.get(*where)
         if stored is not None and stored.activations is not None and not self.listener.gave(stored.activations):
             return None
+        if stored is not None:
+            self._recent.keep(where, stored)
         return stored
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
@@ -182,30 +197,31 @@ class Knowledge:
             return None
         where = (track.payload_hash, self.model_id, self.listener.plan)
         self._store.analyses.save(*where, activations, seconds=0.0)
-        return self._store.analyses.get(track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.plan))
 
     def _listen(self, track: Track) -> Flow[None]:
         """Have the track decoded into mel windows, run the model, and store what it said."""
         started = time.monotonic()
         self.listener.prepare()
         said: Said | None = None
+        packed: Packed | None = None
         stages = self.listener.stages(track.duration_s)
         for stage in stages:
             frames = yield from self._frames(track, stage, started)
             if frames.windows:
                 ahead_s = track.duration_s if len(stages) > 1 else None
-                said = yield Step(self.listener.go_on(frames, said, duration_s=ahead_s))
+                said, packed = yield Step(then(self.listener.go_on(frames, said, duration_s=ahead_s), _packed))
             del frames
             if said is not None and said.is_clear:
                 break
-        if said is None:
+        if packed is None:
             self._keep_silent(track, started)
         else:
-            self.keep_heard(track.payload_hash, said.activations, seconds=time.monotonic() - started)
+            self.keep_heard(track.payload_hash, packed, seconds=time.monotonic() - started)
 
-    def keep_heard(self, payload_hash: str, activations: Activations, *, seconds: float) -> None:
+    def keep_heard(self, payload_hash: str, heard: Activations | Packed, *, seconds: float) -> None:
         """Store what the present model said of a track."""
-        self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, activations, seconds=seconds)
+        self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, heard, seconds=seconds)
 
     def frames(self, track: Track) -> Flow[Frames | None]:
         """Have the track decoded into mel windows; None if it has nothing to hear, which is stored.
@@ -236,3 +252,8 @@ class Knowledge:
     def _keep_silent(self, track: Track, started: float) -> None:
         where = (track.payload_hash, self.model_id, self.listener.plan)
         self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
+
+
+def _packed(said: Said) -> tuple[Said, Packed]:
+    """What was said, and the same as it is stored; made in the thread of the model."""
+    return said, pack(said.activations)

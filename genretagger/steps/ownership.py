@@ -46,10 +46,12 @@ class Ownership:
 
     def is_written(self, track: Track) -> bool:
         """Whether a file has just the genres that we wrote, by a decision of ours."""
+        if not track.genres.values:
+            return False
         last = self._store.writes.get_last(track.path, track.payload_hash)
         if last is None or last.is_undone or not last.model or last.path != track.path:
             return False
-        return bool(track.genres.values) and last.after.values == track.genres.values
+        return last.after.values == track.genres.values
 
     def _was_handled(self, track: Track) -> bool:
         """Whether its audio was handled to its end by the present rules, and not refused."""

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from genretagger.addresses import is_object
+from genretagger.model.batching import then
+from genretagger.model.listener import Listener
 from genretagger.steps.album import albums, files_at, home
 from genretagger.steps.knowledge import SILENT, Knowledge
 from genretagger.steps.pool import FORMULAS, Voice, members
+from genretagger.steps.schedule import Flow, Step
 from genretagger.types import Activations, Decision, Track
 
 
@@ -143,7 +148,7 @@ class Together:
         self._is_written, self._anew = is_written, anew
         self._albums: dict[Path, _Album] | None = None
 
-    def decision(self, track: Track) -> Decision:
+    def decision(self, track: Track) -> Flow[Decision]:
         """Choose the genres of one of the files; it is stored."""
         if self._albums is None:
             self._albums = self._find()
@@ -159,8 +164,12 @@ class Together:
         heard = knowledge.heard(track)
         if heard is None or heard.activations is None:
             return SILENT
-        decision = album.decision(track, heard.activations) if album is not None else None
-        return knowledge.keep(track, decision or knowledge.listener.decide(heard.activations), key=key)
+        decision = None
+        if album is not None:
+            decision = yield from album.decision(track, heard.activations)
+        if decision is None:
+            decision = yield from knowledge.decided(heard.activations)
+        return knowledge.keep(track, decision, key=key)
 
     def _find(self) -> dict[Path, _Album]:
         everyone = dict(self._tracks)
@@ -191,10 +200,9 @@ class _Album:
                 self._evidence[track.payload_hash] = heard.activations
         self.digest = hashlib.sha256(" ".join([str(FORMULAS), *self._evidence]).encode()).hexdigest()
         self._count = len(self._evidence)
-        self._decision: Decision | None = None
-        self._members: frozenset[str] | None = None
+        self._common: Future[_Common] | None = None
 
-    def decision(self, track: Track, heard: Activations) -> Decision | None:
+    def decision(self, track: Track, heard: Activations) -> Flow[Decision | None]:
         """Choose the genres of one track: its album's, or its own if it differs from the others.
 
         Args:
@@ -204,28 +212,44 @@ class _Album:
         Returns:
             The decision; None if the tracks have nothing in common, or get no genre together.
         """
-        if self._members is None:
-            self._members = self._decide()
-        if self._decision is None:
+        listener = self._knowledge.listener
+        if self._common is None:
+            evidence, self._evidence = self._evidence, {}  # not held longer than needed
+            self._common = listener.deciding.submit(partial(_common, listener, evidence))
+        common: _Common = yield Step(then(self._common, lambda common: common))  # several tracks wait for it
+        if common.decision is None:
             return None
-        is_outside = track.payload_hash not in self._members
-        decision = self._knowledge.listener.decide(heard) if is_outside else self._decision
-        about = {"alike": len(self._members), "of": self._count, "outside": is_outside}
+        is_outside = track.payload_hash not in common.members
+        decision = (yield from self._knowledge.decided(heard)) if is_outside else common.decision
+        about = {"alike": len(common.members), "of": self._count, "outside": is_outside}
         return replace(decision, reason=replace(decision.reason, figures={**decision.reason.figures, "album": about}))
 
-    def _decide(self) -> frozenset[str]:
-        evidence, self._evidence = self._evidence, {}  # not held longer than needed
-        if len(evidence) < 2:
-            return frozenset()
-        voices = [self._voice(each) for each in evidence.values()]
-        inside = [name for name, belongs in zip(evidence, members(voices), strict=True) if belongs]
-        decision = self._knowledge.listener.decide(*(evidence[name] for name in inside)) if inside else None
-        if decision is None or not decision.genres:  # doubts about the album take no genre from a track that is sure
-            return frozenset()
-        self._decision = decision
-        return frozenset(inside)
 
-    def _voice(self, activations: Activations) -> Voice:
-        listener = self._knowledge.listener
-        scores = listener.scores(activations)
-        return Voice(scores, activations.embedding, bool(listener.choose(scores).genres))
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What the tracks of an album have in common: the genres of its members, if there are any."""
+
+    decision: Decision | None = None
+    members: frozenset[str] = frozenset()
+
+
+def _common(listener: Listener, evidence: Mapping[str, Activations]) -> _Common:
+    """Find what some tracks have in common; pure.
+
+    Args:
+        listener: scores and chooses.
+        evidence: what was heard, by payload hash.
+    """
+    if len(evidence) < 2:
+        return _Common()
+    voices = [_voice(listener, each) for each in evidence.values()]
+    inside = [name for name, belongs in zip(evidence, members(voices), strict=True) if belongs]
+    decision = listener.decide(*(evidence[name] for name in inside)) if inside else None
+    if decision is None or not decision.genres:  # doubts about the album take no genre from a track that is sure
+        return _Common()
+    return _Common(decision, frozenset(inside))
+
+
+def _voice(listener: Listener, activations: Activations) -> Voice:
+    scores = listener.scores(activations)
+    return Voice(scores, activations.embedding, bool(listener.choose(scores).genres))
