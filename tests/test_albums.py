@@ -7,6 +7,7 @@ known by its audio.
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
@@ -18,9 +19,11 @@ from command_helpers import genres_of, rows, writes
 from genretagger.config import Settings
 from genretagger.database.store import Store
 from genretagger.files.discover import Found
+from genretagger.model.listener import Listener
 from genretagger.sentences import sentence
 from genretagger.steps.together import Given
-from genretagger.types import Albums, Outcome, Policy, Status
+from genretagger.types import Albums, Decision, Outcome, Policy, Status
+from genretagger.vocabulary.calibration import Scores
 
 
 @pytest.fixture
@@ -215,3 +218,22 @@ def test_sounds_that_are_no_music_get_no_genre_from_their_album(library: Library
     assert (found["spoken"].status, found["spoken"].genres) == (Status.SKIPPED, ())
     assert "does not sound like music" in sentence(found["spoken"].reason)
     assert "Electronic" in found["1"].genres
+
+
+def test_no_decision_is_computed_in_the_main_loop(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, sound in ALBUM.items():
+        library.add(name, sound)
+    library.add("single", JAZZY, album="Another")
+    library.add("speech", SPEECH, album="A third")
+    threads: list[str] = []
+    choose = Listener.choose
+
+    def watched(listener: Listener, scores: Scores) -> Decision:
+        threads.append(threading.current_thread().name)
+        return choose(listener, scores)
+
+    monkeypatch.setattr(Listener, "choose", watched)
+    found = library.tag(dry_run=True)
+    assert {outcome.status for outcome in found.values()} == {Status.TAGGED, Status.SKIPPED}
+    assert len(threads) >= len(found)
+    assert all(name.startswith("genretagger-deciding") for name in threads)

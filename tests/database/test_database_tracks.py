@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from databases import Place
+from sqlalchemy import Engine, event
 
 from genretagger.causes import Cause, because, recorded
 from genretagger.database.store import Store
@@ -257,3 +258,48 @@ def test_a_failure_that_is_known_is_not_written_again(store: Store) -> None:
     assert later is not None
     assert later.error.cause == "full"
     assert later.seen_at > first.seen_at
+
+
+def test_what_is_known_of_a_file_comes_in_one_look(store: Store) -> None:
+    known, path = track(), track().path
+    assert store.tracks.get_known(path, known.stamp) == (None, None)
+    store.tracks.save(known)
+    assert store.tracks.get_known(path, known.stamp) == (known, None)
+    assert store.tracks.get_known(path, stamp(7)) == (None, None)
+    store.tracks.save_failure(path, known.stamp, AudioError("no frames", path=path))
+    found, failure = store.tracks.get_known(path, known.stamp)
+    assert found == known
+    assert failure is not None
+    assert (type(failure.error), failure.error.cause) == (AudioError, "no frames")
+    store.tracks.save_failure(path, stamp(9), TagError("bad header", path=path))
+    found, failure = store.tracks.get_known(path, stamp(9))
+    assert found is None
+    assert failure is not None
+    assert failure.error.cause == "bad header"
+
+
+def test_saving_a_track_is_one_statement_in_sqlite_new_or_not(tmp_path: Path) -> None:
+    """The main loop waits for each of them, a quarter of a millisecond."""
+    executed: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        executed.append(statement.split()[0])
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        with Store.open(tmp_path / "library.sqlite3") as store, store.group():
+            executed.clear()
+            store.tracks.save(track())
+            store.tracks.save(track(genres=JAZZ))
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    assert [each for each in executed if each not in ("BEGIN", "PRAGMA")] == ["INSERT", "INSERT"]
+
+
+def test_a_save_that_fails_in_a_group_leaves_the_others(store: Store) -> None:
+    good = track()
+    with store.group():
+        store.tracks.save(good)
+        with pytest.raises(DatabaseError):
+            store.analyses.save("aa", 999, "16", activations(), seconds=1)  # of a model that is not there
+    assert store.tracks.get(good.path, good.stamp) == good
