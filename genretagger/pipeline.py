@@ -73,8 +73,8 @@ class Pipeline(Hearing):
 
     def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
         super().__init__(settings, store, workers, listener)
-        self.ownership = Ownership(settings, store)
-        self.by_request = ByRequest(store, self.writer, self.knowledge, listener)
+        self.ownership = Ownership(settings, store.writes, store.tracks)
+        self.by_request = ByRequest(store.analyses, store.writes, self.writer, self.knowledge, listener)
 
     def decide(self, path: Path) -> Decision:
         """Say which genres one file should have. The file is listened to once, and never changed.

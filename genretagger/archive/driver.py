@@ -27,6 +27,7 @@ from genretagger.audio.windows import AUTO
 from genretagger.config import Settings
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
+from genretagger.database.units import Units
 from genretagger.errors import ConfigError, DatabaseError, GenretaggerError
 from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.text import plural
@@ -109,18 +110,19 @@ def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done],
             hint="Set `windows` to a number, such as 16: `auto` would need the model between one window and the next",
         )
     with open_pipeline(plan.settings, notice=notice) as pipeline:
-        pipeline.store.units.see_server()
+        units = pipeline.store.units
+        units.see_server()
         order = _order(plan, pipeline)
-        _see_alone(plan, pipeline.store, order, notice)
+        _see_alone(plan, units, order, notice)
         begun = pipeline.begin("archive", dry_run=not plan.write)
         order = Order(**{**_fields(order), "run_id": begun.id})
         done = Done(run_id=begun.id)
         with _cluster(plan, notice), _kept_alive(plan.settings, order.owner):
             try:
-                _passes(plan, pipeline.store, order, done, notice=notice, progress=progress)
+                _passes(plan, units, order, done, notice=notice, progress=progress)
             finally:
                 with suppress(DatabaseError):
-                    pipeline.store.units.give_back(order.owner)
+                    units.give_back(order.owner)
         pipeline.finish(begun)
     return done
 
@@ -149,8 +151,8 @@ def _fields(order: Order) -> dict[str, Any]:
     return {name: getattr(order, name) for name in order.__dataclass_fields__}
 
 
-def _see_alone(plan: Plan, store: Store, order: Order, notice: Callable[[str], None]) -> None:
-    owners = store.units.get_owners(plan.roots)
+def _see_alone(plan: Plan, units: Units, order: Order, notice: Callable[[str], None]) -> None:
+    owners = units.get_owners(plan.roots)
     others = sorted(owner for owner, rules in owners.items() if rules != order.rules)
     if others:
         raise ArchiveError(
@@ -223,7 +225,7 @@ def _kept_alive(settings: Settings, owner: str) -> Iterator[None]:
 
 def _passes(
     plan: Plan,
-    store: Store,
+    units: Units,
     order: Order,
     done: Done,
     *,
@@ -237,12 +239,12 @@ def _passes(
     where: dict[str, Any] = {"rules": order.rules, "roots": plan.roots}
     vain = 0
     while True:
-        store.units.give_back_lost()
-        waiting = store.units.count_waiting(most=TICKETS, **where)
+        units.give_back_lost()
+        waiting = units.count_waiting(most=TICKETS, **where)
         if waiting:
             before, done.passes = done.units, done.passes + 1
             error = _pass(plan, order, waiting, done, progress)
-            store.units.give_back(order.owner)
+            units.give_back(order.owner)
             vain = 0 if done.units > before else vain + 1
             if error is not None:
                 notice(f"a pass ended early, and the next one goes on: {_short(error)}")
@@ -262,7 +264,7 @@ def _passes(
                         if isinstance(error.cause, GenretaggerError)
                         else ArchiveError(f"the listing failed: {_short(error)}")
                     ) from error
-        elif store.units.get_lease_end(**where) is not None:
+        elif units.get_lease_end(**where) is not None:
             time.sleep(_WAIT_S)  # another run has the rest, and may die over it
         else:
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 from genretagger.addresses import address_of, is_object
 from genretagger.database.libraries import Libraries
-from genretagger.database.store import Store
+from genretagger.database.reports import Reports
 from genretagger.database.values import Known
 from genretagger.errors import AccessError, ConfigError
 from genretagger.sentences import sentence
@@ -19,14 +19,14 @@ PART_ROWS = 100_000
 """Tracks in a file: some 30 MB."""
 
 
-def write(store: Store, folder: Path, roots: Iterable[Path], libraries: Mapping[str, Path]) -> int:
+def write(reports: Reports, folder: Path, roots: Iterable[Path], libraries: Mapping[str, Path]) -> int:
     """Write all that is known of the tracks below some folders; gives how many tracks.
 
     A reader never sees half of a part, and a second call puts new parts in the place of the old
     ones.
 
     Args:
-        store: the database.
+        reports: what the database knows of files.
         folder: gets `part-00000.parquet` and so on; made if it is missing.
         roots: the folders.
         libraries: names that paths are given by.
@@ -47,7 +47,7 @@ def write(store: Store, folder: Path, roots: Iterable[Path], libraries: Mapping[
     kinds |= {"size_bytes": arrow.int64(), "duration_s": arrow.float64()}
     names = ("path", "path_bytes", "kind", "size_bytes", "duration_s", "payload_hash", "tags", "genres", "scores")
     schema = arrow.schema([(name, kinds.get(name, text)) for name in (*names, "reason", "model", "failure")])
-    rows, number, count = _rows(store, roots, Libraries(libraries)), 0, 0
+    rows, number, count = _rows(reports, roots, Libraries(libraries)), 0, 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while part := list(islice(rows, PART_ROWS)):
@@ -67,9 +67,9 @@ def write(store: Store, folder: Path, roots: Iterable[Path], libraries: Mapping[
     return count
 
 
-def _rows(store: Store, roots: Iterable[Path], libraries: Libraries) -> Iterator[dict[str, Any]]:
+def _rows(reports: Reports, roots: Iterable[Path], libraries: Libraries) -> Iterator[dict[str, Any]]:
     for root in roots:
-        for known in store.reports.get_all(root):
+        for known in reports.get_all(root):
             yield _row(known, libraries.to_stored(known.path))
 
 

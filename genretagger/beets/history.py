@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from genretagger.causes import Cause, Reason, because
-from genretagger.database.store import Store
+from genretagger.database.reports import Reports
 from genretagger.database.values import StoredWrite, WriteState, ours_among
 from genretagger.errors import DatabaseError, FileError
 from genretagger.pipeline import Pipeline
@@ -111,14 +111,14 @@ def trail(pipeline: Pipeline, track: Track, number: int) -> Trail:
         number: of our last write to it, if another program noted it; 0 if not.
     """
     store = pipeline.store
-    writes = _writes_to(store, track.path, track.payload_hash)
+    writes = _writes_to(store.reports, track.path, track.payload_hash)
     if writes or not number:
         return _chosen(pipeline, writes, track.path, same_audio=True)
     try:
         noted = store.writes.get(number)
     except DatabaseError:  # the number comes from another history
         return Trail((), frozenset(), same_audio=False)
-    writes = _writes_to(store, noted.path, noted.payload_hash)
+    writes = _writes_to(store.reports, noted.path, noted.payload_hash)
     return _chosen(pipeline, writes, noted.path, same_audio=False)
 
 
@@ -159,9 +159,9 @@ def ways_back(found: Trail, track: Track, steps: Sequence[StoredWrite]) -> list[
     return [WayBack(names, steps[0], marks=steps[0].path in found.moved)]
 
 
-def _writes_to(store: Store, path: Path, payload_hash: str) -> list[StoredWrite]:
+def _writes_to(reports: Reports, path: Path, payload_hash: str) -> list[StoredWrite]:
     """The writes to some audio that took place, at any path, oldest first."""
-    known = store.reports.get(path)
+    known = reports.get(path)
     writes = known.writes if known is not None else ()
     took_place = (WriteState.DONE, WriteState.UNDONE)
     return [each for each in reversed(writes) if each.payload_hash == payload_hash and each.state in took_place]

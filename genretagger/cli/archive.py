@@ -101,7 +101,7 @@ def _run(
         if parquet is not None:
             bar.update("writing Parquet", done.units, None)
             with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
-                rows = write_table(store, whole(parquet), roots, settings.libraries)
+                rows = write_table(store.reports, whole(parquet), roots, settings.libraries)
     with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         reached, failed = store.units.get_progress(), store.units.get_failed(_SHOWN)
         fetched = store.units.get_fetched()

@@ -10,34 +10,32 @@ from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genretagger.database.store import Store
+    from genretagger.database.undos import Undos
 
 
-def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
+def _chosen(undos: Undos, request: Request) -> Iterable[StoredWrite]:
     """The undos to take back; none if all were, or something new was written since.
 
     Raises:
         ConfigError: nothing was ever undone there.
     """
     for path in request.paths:
-        if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all(under=path)):
+        if not any(write.kind is WriteKind.UNDO for write in undos.get_all(under=path)):
             raise ConfigError("nothing was undone there", path=path)
     if request.paths:
-        return request.newest(lambda path: store.writes.get_redoable(under=path))
+        return request.newest(lambda path: undos.get_redoable(under=path))
     if request.last:
-        newest = request.name_last(store.writes.get_last_undo)
+        newest = request.name_last(undos.get_last_undo)
         if newest is None:
-            if not any(write.kind is WriteKind.UNDO for write in store.writes.get_all()):
+            if not any(write.kind is WriteKind.UNDO for write in undos.get_all()):
                 raise ConfigError("nothing was undone yet")
             return []
-        return (write for write in store.writes.get_redoable(run_id=newest) if write.run_id == newest)
+        return (write for write in undos.get_redoable(run_id=newest) if write.run_id == newest)
     run = request.run
-    undone = any(
-        write.kind is WriteKind.UNDO or write.undone_by is not None for write in store.writes.get_all(run_id=run)
-    )
+    undone = any(write.kind is WriteKind.UNDO or write.undone_by is not None for write in undos.get_all(run_id=run))
     if not undone:
         raise ConfigError(f"run {run} has undone nothing", hint="`genretagger history` lists the runs")
-    return store.writes.get_redoable(run_id=run or 0)
+    return undos.get_redoable(run_id=run or 0)
 
 
 redo = command(

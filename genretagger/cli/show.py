@@ -261,7 +261,7 @@ class _Library:
         if self._store is None:
             has_genre = bool(now.genres.values) and self._settings.policy is Policy.KEEP
             return because(Cause.HAS_GENRE) if has_genre else None
-        ownership = Ownership(self._settings, self._store)
+        ownership = Ownership(self._settings, self._store.writes, self._store.tracks)
         return ownership.by_history(now) or ownership.reason(now, Run(0))
 
 

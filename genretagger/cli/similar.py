@@ -102,7 +102,7 @@ def _index(settings: Settings, store: Store) -> Iterator[Index]:
     from genretagger.shelf.index import Index
 
     with Index(settings.data_dir) as index, output.Bar("tracks") as bar:
-        if likeness.is_behind(store, index):
+        if likeness.is_behind(store.listings, index):
             filling.refresh(store, index, progress=lambda done, of: bar.update("reading the library", done, of))
-            likeness.refresh(store, index, progress=lambda done, of: bar.update("comparing tracks", done, of))
+            likeness.refresh(store.listings, index, progress=lambda done, of: bar.update("comparing tracks", done, of))
         yield index

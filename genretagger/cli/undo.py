@@ -10,34 +10,34 @@ from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from genretagger.database.store import Store
+    from genretagger.database.undos import Undos
 
 
-def _chosen(store: Store, request: Request) -> Iterable[StoredWrite]:
+def _chosen(undos: Undos, request: Request) -> Iterable[StoredWrite]:
     """The writes to undo; none if all were undone before.
 
     Raises:
         ConfigError: nothing was ever written there.
     """
     for path in request.paths:
-        if not store.writes.took_place(under=path):
+        if not undos.took_place(under=path):
             raise ConfigError("nothing was written there that could be undone", path=path)
     if request.paths:
-        return request.newest(lambda path: store.writes.get_undoable(under=path))
+        return request.newest(lambda path: undos.get_undoable(under=path))
     if request.last:
-        newest = request.name_last(store.writes.get_last_run)
+        newest = request.name_last(undos.get_last_run)
         if newest is None:
-            if not store.writes.took_place():
+            if not undos.took_place():
                 raise ConfigError("there is nothing to undo")
             return []
-        return store.writes.get_undoable(run_id=newest)
+        return undos.get_undoable(run_id=newest)
     run = request.run
-    if not store.writes.took_place(run_id=run):
+    if not undos.took_place(run_id=run):
         raise ConfigError(f"run {run} has written nothing", hint="`genretagger history` lists the runs")
-    if all(write.kind is WriteKind.UNDO for write in store.writes.get_all(run_id=run)):
+    if all(write.kind is WriteKind.UNDO for write in undos.get_all(run_id=run)):
         hint = f"`genretagger redo --run {run}` puts back what it took back"
         raise ConfigError(f"run {run} is an undo, which is not undone", hint=hint)
-    return store.writes.get_undoable(run_id=run)
+    return undos.get_undoable(run_id=run)
 
 
 undo = command(

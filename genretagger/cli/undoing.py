@@ -30,6 +30,7 @@ from genretagger.types import Json, Outcome, Status
 
 if TYPE_CHECKING:
     from genretagger.database.store import Store
+    from genretagger.database.undos import Undos
 
 _MOST = 2**63 - 1
 """The largest number that a database takes."""
@@ -62,7 +63,7 @@ class Asked:
     force: bool
 
 
-Choose = Callable[["Store", "Request"], Iterable["StoredWrite"]]
+Choose = Callable[["Undos", "Request"], Iterable["StoredWrite"]]
 """Gives the writes to take back, newest first; raises ConfigError if there never were any."""
 
 
@@ -184,7 +185,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     finished = True
     with interruptible() as stop, open_rewriting(settings, create=False) as pipeline:
         request = Request(words, asked, pipeline.store, output.notice)
-        writes = list(choose(pipeline.store, request))  # before any is taken back: each undo is a write as well
+        writes = list(choose(pipeline.store.writes, request))  # before any is taken back: each undo is a write as well
         if not writes:
             output.notice(words.nothing)
             return

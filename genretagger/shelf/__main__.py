@@ -21,7 +21,7 @@ def main() -> None:
         os.nice(10)
     with Store.open(database, create=False, read_only=True) as store, Index(Path(asked["data_dir"])) as index:
         filling.refresh(store, index, progress=lambda done, of: _tell("reading the library", done, of))
-        likeness.refresh(store, index, progress=lambda done, of: _tell("comparing tracks", done, of))
+        likeness.refresh(store.listings, index, progress=lambda done, of: _tell("comparing tracks", done, of))
         need.refresh(index)
     _tell("", 1, 1)
 

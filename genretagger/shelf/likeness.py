@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genretagger.database.store import Store
+from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.index import Index
 
@@ -44,7 +44,7 @@ _NOTE = "likeness"
 Progress = Callable[[int, int], None]
 
 
-def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None) -> int:
+def refresh(listings: Listings, index: Index, *, progress: Progress = lambda *_: None) -> int:
     """Bring the vectors up to date with the database.
 
     Args:
@@ -53,23 +53,23 @@ def refresh(store: Store, index: Index, *, progress: Progress = lambda *_: None)
     Returns:
         How many vectors are new.
     """
-    last = store.listings.get_last_analysis()
+    last = listings.get_last_analysis()
     note = index.note(_NOTE) or {}
     if note.get("last") == last and _sound(index, note):
         return 0
-    ear = store.listings.get_main_ear()
+    ear = listings.get_main_ear()
     if ear is None:
         return 0
     is_same = note.get("ear") == list(ear) and _sound(index, note)
-    if not is_same or note["count"] + _new(store, ear, note["last"], note["count"]) > 2 * note["fitted"]:
-        note = _fit(store, index, ear)
-    return _append(store, index, ear, note, last, progress)
+    if not is_same or note["count"] + _new(listings, ear, note["last"], note["count"]) > 2 * note["fitted"]:
+        note = _fit(listings, index, ear)
+    return _append(listings, index, ear, note, last, progress)
 
 
-def is_behind(store: Store, index: Index) -> bool:
+def is_behind(listings: Listings, index: Index) -> bool:
     """Whether something was heard that has no vector yet; quick to find out."""
     note = index.note(_NOTE) or {}
-    return not (note and note.get("last") == store.listings.get_last_analysis() and _sound(index, note))
+    return not (note and note.get("last") == listings.get_last_analysis() and _sound(index, note))
 
 
 def _sound(index: Index, note: dict[str, object]) -> bool:
@@ -81,23 +81,23 @@ def _sound(index: Index, note: dict[str, object]) -> bool:
         return False
 
 
-def _new(store: Store, ear: tuple[int, str], after: int, most: int) -> int:
+def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int:
     """How many embeddings are new, as far as it matters."""
     count = 0
-    for _ in store.listings.get_embeddings(ear, after=after):
+    for _ in listings.get_embeddings(ear, after=after):
         count += 1
         if count > most + 1:
             break
     return count
 
 
-def _fit(store: Store, index: Index, ear: tuple[int, str]) -> dict[str, object]:
+def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, object]:
     """Find the directions from a sample, and begin with no vectors."""
     import numpy as np
 
     sample: list[FloatArray] = []
     random = np.random.default_rng(0)
-    for number, (_, _, row) in enumerate(store.listings.get_embeddings(ear)):
+    for number, (_, _, row) in enumerate(listings.get_embeddings(ear)):
         if sample and len(row) != len(sample[0]):
             continue
         if len(sample) < _SAMPLE:
@@ -128,7 +128,7 @@ def _fit(store: Store, index: Index, ear: tuple[int, str]) -> dict[str, object]:
 
 
 def _append(
-    store: Store, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Progress
+    listings: Listings, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Progress
 ) -> int:
     import numpy as np
 
@@ -168,7 +168,7 @@ def _append(
         hashes.clear()
         rows.clear()
 
-    for number, payload_hash, row in store.listings.get_embeddings(ear, after=after):
+    for number, payload_hash, row in listings.get_embeddings(ear, after=after):
         after = number
         if len(row) != len(mean):
             continue

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from genretagger.causes import Cause, Reason, because
-from genretagger.database.store import Store
+from genretagger.database.analyses import Analyses
+from genretagger.database.undos import Undos
 from genretagger.errors import FileError, WriteRefusedError
 from genretagger.files.discover import Found
 from genretagger.model.listener import Listener
@@ -26,14 +27,18 @@ class ByRequest:
     """The stages of a pipeline, one by one; every method raises FileError if a file cannot be read.
 
     Args:
-        store: the database.
+        analyses: what was heard.
+        undos: the history of writes.
         writer: writes.
         knowledge: reads.
         listener: the model.
     """
 
-    def __init__(self, store: Store, writer: Writer, knowledge: Knowledge, listener: Listener) -> None:
-        self._store, self._writer, self._knowledge, self._listener = store, writer, knowledge, listener
+    def __init__(
+        self, analyses: Analyses, undos: Undos, writer: Writer, knowledge: Knowledge, listener: Listener
+    ) -> None:
+        self._analyses, self._undos = analyses, undos
+        self._writer, self._knowledge, self._listener = writer, knowledge, listener
 
     def read(self, path: Path) -> Track:
         """Read what a file is, unless the database knows."""
@@ -47,7 +52,7 @@ class ByRequest:
                 track = self.read(path)
             except FileError:
                 continue
-            analysis = self._store.analyses.get(track.payload_hash, listener.fingerprint, listener.plan)
+            analysis = self._analyses.get(track.payload_hash, listener.fingerprint, listener.plan)
             if analysis is not None and analysis.activations is not None:
                 heard.append(analysis.activations)
         return listener.decide(*heard) if heard else Decision((), {}, because(Cause.NOTHING_HEARD))
@@ -82,7 +87,7 @@ class ByRequest:
         if track.genres.values == genres:
             return None
         self.put(track, genres, run, model=self._listener.name, reason=reason)
-        last = self._store.writes.get_last(path, track.payload_hash)
+        last = self._undos.get_last(path, track.payload_hash)
         return last.id if last is not None else None
 
     def put(

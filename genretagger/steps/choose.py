@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genretagger.causes import Cause, Reason, because
-from genretagger.database.store import Store
+from genretagger.database.undos import Undos
 from genretagger.database.values import WriteState
 from genretagger.errors import NotAllowedError
 from genretagger.files.discover import Found
@@ -40,7 +40,7 @@ class Choice:
     genres: tuple[str, ...]
 
 
-def choose(choice: Choice, run: Run, store: Store, writer: Writer) -> Flow[Outcome]:
+def choose(choice: Choice, run: Run, undos: Undos, writer: Writer) -> Flow[Outcome]:
     """Write one choice.
 
     If the file has these genres already, nothing is written to it; that its owner agrees is
@@ -62,7 +62,7 @@ def choose(choice: Choice, run: Run, store: Store, writer: Writer) -> Flow[Outco
         return Outcome(path, Status.SKIPPED, because(Cause.BAD_NAMES, fault=str(error)), now, now)
     reason = because(Cause.CHOSEN_LISTENING)
     if genres == now:
-        _confirm(track, run, store, reason)
+        _confirm(track, run, undos, reason)
         return Outcome(path, Status.UNCHANGED, reason, now, now)
     file = Found(path, path.parent)
     if refusal := writer.refusals.of(file, track):
@@ -75,9 +75,7 @@ def choose(choice: Choice, run: Run, store: Store, writer: Writer) -> Flow[Outco
     return Outcome(path, Status.TAGGED, reason, now, genres)
 
 
-def _confirm(track: Track, run: Run, store: Store, reason: Reason) -> None:
+def _confirm(track: Track, run: Run, undos: Undos, reason: Reason) -> None:
     """Record that the owner wants the genres that the file has; this writes nothing to it."""
-    number = store.writes.begin(
-        run.id, track.path, track.payload_hash, track.genres, track.genres, model="", reason=reason
-    )
-    store.writes.finish(number, WriteState.DONE, after=track.genres, stamp=track.stamp)
+    number = undos.begin(run.id, track.path, track.payload_hash, track.genres, track.genres, model="", reason=reason)
+    undos.finish(number, WriteState.DONE, after=track.genres, stamp=track.stamp)

@@ -11,7 +11,8 @@ import os
 from genretagger.causes import REFUSALS, Cause, Reason, because
 from genretagger.config import Settings
 from genretagger.database.libraries import is_elsewhere
-from genretagger.database.store import Store
+from genretagger.database.tracks import Tracks
+from genretagger.database.undos import Undos
 from genretagger.database.values import StoredWrite
 from genretagger.files.replace import see_unchanged
 from genretagger.steps.run import Run
@@ -23,12 +24,13 @@ class Ownership:
 
     Args:
         settings: for the policy, and the key of all rules.
-        store: the database.
+        undos: the history of writes.
+        tracks: what is known of files.
     """
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(self, settings: Settings, undos: Undos, tracks: Tracks) -> None:
         self._settings = settings
-        self._store = store
+        self._undos, self._tracks = undos, tracks
 
     def reason(self, track: Track, run: Run) -> Reason | None:
         """Say why only the owner may change the genres; None if genretagger may.
@@ -48,14 +50,14 @@ class Ownership:
         """Whether a file has just the genres that we wrote, by a decision of ours."""
         if not track.genres.values:
             return False
-        last = self._store.writes.get_last(track.path, track.payload_hash)
+        last = self._undos.get_last(track.path, track.payload_hash)
         if last is None or last.is_undone or not last.model or last.path != track.path:
             return False
         return last.after.values == track.genres.values
 
     def _was_handled(self, track: Track) -> bool:
         """Whether its audio was handled to its end by the present rules, and not refused."""
-        key, cause = self._store.tracks.get_handled(track.path, track.payload_hash)
+        key, cause = self._tracks.get_handled(track.path, track.payload_hash)
         return key == self._settings.rules_key and cause not in REFUSALS
 
     def by_history(self, track: Track) -> Reason | None:
@@ -64,7 +66,7 @@ class Ownership:
         Raises:
             FileChangedError: the file is no longer the one that was read.
         """
-        last = self._store.writes.get_last(track.path, track.payload_hash)
+        last = self._undos.get_last(track.path, track.payload_hash)
         if last is None:
             return None
         if last.path != track.path and (
@@ -84,7 +86,7 @@ class Ownership:
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
         """Whether a track is the file we wrote under a path that is gone, and not a newer copy."""
-        if track.stamp.inode == self._store.tracks.get_inode(last.path):
+        if track.stamp.inode == self._tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before
         return bool(now) and now not in (last.before.values, last.after.values)

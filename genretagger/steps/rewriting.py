@@ -92,8 +92,8 @@ class Rewriting:
             choices: each file once.
             run: from `begin`.
         """
-        store, writer = self.store, self.writer
-        flows = (safely(each.path, partial(choose, each, run, store, writer), failed_at(each.path)) for each in choices)
+        undos, writer = self.store.writes, self.writer
+        flows = (safely(each.path, partial(choose, each, run, undos, writer), failed_at(each.path)) for each in choices)
         return list(self._run(flows, Future(), width=1))
 
     def undo(self, writes: Iterable[StoredWrite], run: Run, *, stop: Future[None]) -> Iterator[Outcome]:
@@ -108,7 +108,7 @@ class Rewriting:
 
         def flow(write: StoredWrite) -> Flow[Outcome]:
             work = safely(write.path, partial(take_back, write, run, self.store, self.writer), failed_at(write.path))
-            return timed(work, model=chooser(self.store, write), dry_run=run.dry_run)
+            return timed(work, model=chooser(self.store.writes, write), dry_run=run.dry_run)
 
         # One at a time: two writes to one file must be undone in their order.
         yield from self._run((flow(write) for write in writes if write.stands), stop, width=1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from genretagger.causes import Cause, because
 from genretagger.database.store import Store
+from genretagger.database.undos import Undos
 from genretagger.database.values import StoredWrite, WriteKind, WriteState
 from genretagger.errors import NoSuchRowError, NotAllowedError
 from genretagger.files.discover import Found
@@ -51,7 +52,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
         return Outcome(write.path, Status.SKIPPED, reason, now, now)
     reason = because(Cause.REDO, write=write.undo_of) if redo else because(Cause.UNDO, write=write.id)
     if not run.dry_run:
-        model = chooser(store, write)
+        model = chooser(store.writes, write)
         try:
             yield from writer.write(
                 file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
@@ -61,7 +62,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
     return Outcome(write.path, Status.TAGGED, reason, now, before)
 
 
-def chooser(store: Store, undo: StoredWrite) -> str:
+def chooser(undos: Undos, undo: StoredWrite) -> str:
     """Name the model that chose the genres which an undo took away.
 
     Empty if their owner chose them, or if the write is no undo.
@@ -72,7 +73,7 @@ def chooser(store: Store, undo: StoredWrite) -> str:
     while write.undo_of is not None and write.undo_of not in seen:
         seen.add(write.undo_of)
         try:
-            taken = store.writes.get(write.undo_of)
+            taken = undos.get(write.undo_of)
         except NoSuchRowError:
             return ""
         if write is undo and undo.before.values != taken.after.values:

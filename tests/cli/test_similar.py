@@ -76,7 +76,7 @@ def put(store: Store, model: int, number: int, embedding: npt.NDArray[np.float32
 def test_not_all_are_by_one_artist_and_genres_keep_together(many: Store, data_dir: Path) -> None:
     with Index(data_dir) as index:
         filling.refresh(many, index)
-        likeness.refresh(many, index)
+        likeness.refresh(many.listings, index)
         found = likeness.Likeness(index).nearest(f"{0:064x}", 8)
     assert len(found) == 8
     numbers = [int(path[-7:-4]) for _, path, _ in found]
@@ -90,18 +90,18 @@ def test_a_new_track_moves_no_other_and_a_doubled_library_is_compared_anew(many:
     model = many.models.save("m", "f" * 64, ["x"])
     with Index(data_dir) as index:
         filling.refresh(many, index)
-        assert likeness.refresh(many, index) == 120
-        assert likeness.refresh(many, index) == 0
+        assert likeness.refresh(many.listings, index) == 120
+        assert likeness.refresh(many.listings, index) == 0
         before = likeness.Likeness(index).vectors
         put(many, model, 500, np.ones(128, np.float32))
         filling.refresh(many, index)
-        assert likeness.refresh(many, index) == 1
+        assert likeness.refresh(many.listings, index) == 1
         after = likeness.Likeness(index).vectors
         assert np.array_equal(after[:120], before)
         for number in range(600, 900):
             put(many, model, number, np.full(128, number / 100, np.float32))
         filling.refresh(many, index)
-        assert likeness.refresh(many, index) == 421
+        assert likeness.refresh(many.listings, index) == 421
         assert len(likeness.Likeness(index)) == 421
 
 
@@ -109,7 +109,7 @@ def test_a_new_track_moves_no_other_and_a_doubled_library_is_compared_anew(many:
 def test_vectors_that_are_damaged_are_made_again(many: Store, data_dir: Path, damage: bytes | None) -> None:
     with Index(data_dir) as index:
         filling.refresh(many, index)
-        likeness.refresh(many, index)
+        likeness.refresh(many.listings, index)
         whole = likeness.Likeness(index).vectors
         file = index.folder / "vectors.f32"
         if damage is None:
@@ -117,5 +117,5 @@ def test_vectors_that_are_damaged_are_made_again(many: Store, data_dir: Path, da
         else:
             file.write_bytes(damage)
         assert len(likeness.Likeness(index)) < 120
-        likeness.refresh(many, index)
+        likeness.refresh(many.listings, index)
         assert np.array_equal(likeness.Likeness(index).vectors, whole)

@@ -157,5 +157,5 @@ def test_what_was_refused_may_be_written(settings: Settings, store: Store, ended
     store.jobs.add(me, [NewJob(track.path, track.path.parent)])
     assert store.jobs.claim(me, lease_s=60, attempts=3) is not None
     store.jobs.finish(me, track.path, settings.rules_key, ended)
-    reason = Ownership(settings, store).reason(track, Run(1, dry_run=False, once=True))
+    reason = Ownership(settings, store.writes, store.tracks).reason(track, Run(1, dry_run=False, once=True))
     assert reason == (because(Cause.HANDLED_BEFORE) if left else None)

@@ -13,9 +13,18 @@ from genretagger.types import Activations
 
 def analysis(values: int) -> StoredAnalysis:
     heard = Activations(np.zeros((1, values), np.float16), np.zeros(0, np.float32), "CPU", 16)
-    note = {"plan": "16", "provider": "CPU", "windows": 16, "seconds": 1.0, "analysed_at": datetime.now(UTC)}
     return StoredAnalysis(
-        model="m", fingerprint="f", hearing=Hearing.HEARD, cause="", **note, activations=heard, error=None
+        model="m",
+        fingerprint="f",
+        plan="16",
+        provider="CPU",
+        hearing=Hearing.HEARD,
+        windows=16,
+        cause="",
+        seconds=1.0,
+        analysed_at=datetime.now(UTC),
+        activations=heard,
+        error=None,
     )
 
 
