@@ -13,7 +13,7 @@ from command_helpers import genres_of, pipeline, tag, unexpected
 
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, WriteState
+from genretagger.database.values import HearingResult, WriteState
 from genretagger.files.discover import find
 from genretagger.model import InstalledModel
 from genretagger.sentences import sentence
@@ -89,7 +89,7 @@ def test_one_bad_file_costs_one_file(
     assert "short" in sentence(by_name["blip.flac"].reason)
     silent = store.reports.get(music / "silent.flac")
     assert silent is not None
-    assert silent.analyses[0].hearing is Hearing.SILENT
+    assert silent.analyses[0].hearing is HearingResult.SILENT
     assert {name: outcome.reason for name, outcome in tag(settings, music).items() if name != "good.flac"} == {
         name: outcome.reason for name, outcome in by_name.items() if name != "good.flac"
     }

@@ -17,7 +17,7 @@ from genretagger.files.discover import find
 from genretagger.model import InstalledModel, ModelStore, install
 from genretagger.training import learn as school
 from genretagger.training.examples import Lessons, collect
-from genretagger.training.labels import NameMap, Source, Tags
+from genretagger.training.labels import LabelSource, NameMap, Tags
 from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.memory import as_before
 
@@ -49,7 +49,7 @@ def library(data_dir: Path, kept_in: Path, target: Path) -> Path:
     return target
 
 
-def gathered(data_dir: Path, paths: Sequence[Path], source: Source | None = None, **options: Any) -> Lessons:
+def gathered(data_dir: Path, paths: Sequence[Path], source: LabelSource | None = None, **options: Any) -> Lessons:
     """Hear what is not heard yet, and give the known tracks."""
     source = source or Tags()
     files = {file.path: file for file in find(paths, helpers.unexpected)}

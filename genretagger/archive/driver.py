@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from genretagger.addresses import is_object
-from genretagger.archive.stages import LEASE_S, Finishing, Listening, Network, Order, list_root
+from genretagger.archive.stages import LEASE_S, FinishingStage, ListeningStage, NetworkStage, Order, list_root
 from genretagger.audio.windows import AUTO
 from genretagger.config import Settings
 from genretagger.database.libraries import Libraries
@@ -57,7 +57,7 @@ class ArchiveError(GenretaggerError):
 
 
 @dataclass(slots=True)
-class Plan:
+class ArchivePlan:
     """What to do, and where.
 
     Attributes:
@@ -90,7 +90,7 @@ class Done:
     run_id: int = 0
 
 
-def run(plan: Plan, *, notice: Callable[[str], None], progress: Callable[[Done], None]) -> Done:
+def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[[Done], None]) -> Done:
     """Work until nothing waits.
 
     Args:
@@ -134,7 +134,7 @@ def rules_of(pipeline: Pipeline, settings: Settings, *, write: bool) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
 
 
-def _order(plan: Plan, pipeline: Pipeline) -> Order:
+def _order(plan: ArchivePlan, pipeline: Pipeline) -> Order:
     stored = Libraries(plan.settings.libraries).to_stored
     return Order(
         settings=plan.settings.model_dump(mode="json"),
@@ -151,7 +151,7 @@ def _fields(order: Order) -> dict[str, Any]:
     return {name: getattr(order, name) for name in order.__dataclass_fields__}
 
 
-def _see_alone(plan: Plan, units: Units, order: Order, notice: Callable[[str], None]) -> None:
+def _see_alone(plan: ArchivePlan, units: Units, order: Order, notice: Callable[[str], None]) -> None:
     owners = units.get_owners(plan.roots)
     others = sorted(owner for owner, rules in owners.items() if rules != order.rules)
     if others:
@@ -164,7 +164,7 @@ def _see_alone(plan: Plan, units: Units, order: Order, notice: Callable[[str], N
 
 
 @contextmanager
-def _cluster(plan: Plan, notice: Callable[[str], None]) -> Iterator[None]:
+def _cluster(plan: ArchivePlan, notice: Callable[[str], None]) -> Iterator[None]:
     """A connection to Ray.
 
     Raises:
@@ -224,7 +224,7 @@ def _kept_alive(settings: Settings, owner: str) -> Iterator[None]:
 
 
 def _passes(
-    plan: Plan,
+    plan: ArchivePlan,
     units: Units,
     order: Order,
     done: Done,
@@ -270,7 +270,9 @@ def _passes(
             return
 
 
-def _pass(plan: Plan, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]) -> Exception | None:
+def _pass(
+    plan: ArchivePlan, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]
+) -> Exception | None:
     """Hand out tickets and wait until all are used; returns the error that ended it, if any."""
     import ray
     import ray.data
@@ -283,21 +285,21 @@ def _pass(plan: Plan, order: Order, tickets: int, done: Done, progress: Callable
     blocks = -(-tickets // TICKETS_A_BLOCK)
     waiting = ray.data.from_items([{"ticket": number} for number in range(tickets)], override_num_blocks=blocks)
     heard = waiting.map_batches(
-        Listening,
+        ListeningStage,
         batch_size=None,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=cpus),
         num_cpus=0.5,
         **told,
         **_where(plan),
     ).map_batches(
-        Network,
+        NetworkStage,
         batch_size=_TRACKS_A_BATCH[bool(gpus)],
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=gpus or cpus),
         **model,
         **told,
     )
     ended = heard.map_batches(
-        Finishing,
+        FinishingStage,
         batch_size=None,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, cpus // 2)),
         num_cpus=0.1,
@@ -314,7 +316,7 @@ def _pass(plan: Plan, order: Order, tickets: int, done: Done, progress: Callable
     return None
 
 
-def _where(plan: Plan) -> dict[str, Any]:
+def _where(plan: ArchivePlan) -> dict[str, Any]:
     """Where music is mounted, for Ray."""
     return {"resources": {plan.resource: 0.001}} if plan.resource else {}
 

@@ -1,9 +1,9 @@
 """The stages on the nodes. Ray Data runs copies of each class, each copy in its own process.
 
-    a ticket → `Listening` claims a unit, reads and decodes its files in limited child
+    a ticket → `ListeningStage` claims a unit, reads and decodes its files in limited child
                processes, and makes mel frames
-             → `Network` runs the model over batches of many tracks, and stores what it said
-             → `Finishing` decides, with the albums, and writes; then the unit is done
+             → `NetworkStage` runs the model over batches of many tracks, and stores what it said
+             → `FinishingStage` decides, with the albums, and writes; then the unit is done
 
 A ticket says nothing but "take the next unit", so one that is handled twice does no harm. What the
 stages pass on is one row a track with its frames, and at the end of a unit one without. A unit goes
@@ -45,7 +45,7 @@ LEASE_S = 60.0
 """How long a claim holds if its driver says nothing more; it says so four times as often."""
 
 _EACH_TIME = 4
-"""How many tracks `Listening` passes on together; their frames are about 2.5 MB each."""
+"""How many tracks `ListeningStage` passes on together; their frames are about 2.5 MB each."""
 
 _STORAGE_ATTEMPTS = 2
 """After so many attempts at which object storage failed, a unit is left to the next run."""
@@ -120,7 +120,7 @@ class Stage:
             self._units.count_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
 
 
-class Listening(Stage):
+class ListeningStage(Stage):
     """Claims units, and makes mel frames of their tracks."""
 
     name = "listen"
@@ -166,7 +166,7 @@ class Listening(Stage):
         yield _columns([*rows, (unit.id, "", "", b"")])
 
 
-class Network(Stage):
+class NetworkStage(Stage):
     """Runs the model."""
 
     name = "hear"
@@ -195,7 +195,7 @@ class Network(Stage):
         }
 
 
-class Finishing(Stage):
+class FinishingStage(Stage):
     """Decides, writes, and notes that a unit is done."""
 
     name = "finish"

@@ -86,7 +86,7 @@ def decode(
     reader = _open(file, kind, sparing=sparing)
     try:
         length_s = length_s or reader.length_s()
-        listener = _Listener(reader, rate_hz, window_samples, margin_samples)
+        listener = _Cutter(reader, rate_hz, window_samples, margin_samples)
         if _usable(length_s) and _reaches(reader, length_s):
             sound = listener.listen(plan(length_s))
             if sound is not None:
@@ -128,7 +128,7 @@ def stream(
     """
     reader = _open(file, kind)
     try:
-        listener = _Listener(reader, rate_hz, window_samples, margin_samples)
+        listener = _Cutter(reader, rate_hz, window_samples, margin_samples)
         wanted = min(window_samples - margin_samples, round(window_s * rate_hz))
         length, lost, number = 0, 0, 0
         while True:
@@ -246,7 +246,7 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class _Listener:
+class _Cutter:
     """Cuts windows out of a reader, at another rate.
 
     Chunks begin where both rates have a sample (each 441st of 44.1 kHz is each 160th of 16 kHz), so

@@ -20,7 +20,7 @@ READABLE = frozenset({"ogg", "opus", "oggflac", "flac", "wav", "aiff", "mp3", "c
 _BLOCK = 1 << 16
 
 
-class _Source:
+class _VirtualFile:
     """The file as libsndfile sees it.
 
     Its callbacks cannot raise, so an error of the disk is kept for later.
@@ -50,7 +50,7 @@ class SndfileReader(Reader):
             AccessError: the disk does not let it be read.
         """
         file.seek(0)
-        self._source = _Source(file)
+        self._source = _VirtualFile(file)
         with self._translated():
             self._sound = soundfile.SoundFile(self._source)
         self.rate_hz = plausible(self._sound.samplerate)

@@ -39,7 +39,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class _ThreadRequest:
     """A request for our thread.
 
     Attributes:
@@ -84,8 +84,8 @@ class Ears:
         self._progress = progress
         self._stop: Future[None] = Future()
         self._changed = threading.Condition()
-        self._long: list[_Request] = []
-        self._short: list[_Request] = []
+        self._long: list[_ThreadRequest] = []
+        self._short: list[_ThreadRequest] = []
         self._closed = False
         self._failure: BaseException | None = None
         self._given: set[tuple[str, ...]] | None = None
@@ -120,7 +120,7 @@ class Ears:
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
                 results.put(error)
 
-        self._submit(self._long, _Request(serve, results.put))
+        self._submit(self._long, _ThreadRequest(serve, results.put))
         waiting: dict[Path, Inferred] = {}
         left = Counter(paths)
         for path in paths:
@@ -283,10 +283,10 @@ class Ears:
             except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
                 answer.set_exception(error)
 
-        self._submit(self._short, _Request(serve, answer.set_exception))
+        self._submit(self._short, _ThreadRequest(serve, answer.set_exception))
         return answer.result()
 
-    def _submit(self, requests: list[_Request], request: _Request) -> None:
+    def _submit(self, requests: list[_ThreadRequest], request: _ThreadRequest) -> None:
         with self._changed:
             if not self._closed:
                 requests.append(request)
@@ -314,7 +314,7 @@ class Ears:
         for request in left:
             request.fail(self._failure or FileError("it was stopped"))
 
-    def _next(self) -> _Request | None:
+    def _next(self) -> _ThreadRequest | None:
         """Wait for a request; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._short or self._long or self._closed)

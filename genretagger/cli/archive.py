@@ -21,7 +21,7 @@ from genretagger.types import Json
 if TYPE_CHECKING:
     from genretagger.archive.driver import Done
     from genretagger.config import Settings
-    from genretagger.database.units import Progress, Rate
+    from genretagger.database.units import ArchiveProgress, Rate
 
 _SHOWN = 20
 _MINUTES = 10
@@ -80,7 +80,7 @@ def _run(
     *,
     as_json: bool,
 ) -> None:
-    from genretagger.archive.driver import Plan, run
+    from genretagger.archive.driver import ArchivePlan, run
     from genretagger.archive.metrics import place, served
     from genretagger.archive.table import write as write_table
     from genretagger.database.store import Store
@@ -89,7 +89,7 @@ def _run(
     for root in roots:
         if not is_object(root) and not root.is_dir():
             raise ConfigError("archive takes folders", path=root, hint="genretagger tag takes single files")
-    plan = Plan(settings, roots, address=ray, write=write, again=again, resource=resource)
+    plan = ArchivePlan(settings, roots, address=ray, write=write, again=again, resource=resource)
     serving = served(settings, place(metrics)) if metrics else nullcontext()
     with serving, output.Bar("folders", shown=not as_json) as bar:
 
@@ -173,7 +173,7 @@ def _fetched_lines(fetched_bytes: int) -> list[str]:
     return [f"fetched     {fetched_bytes / 1e6:,.1f} MB from object storage"] if fetched_bytes else []
 
 
-def _left_s(progress: Progress, rates: list[Rate]) -> float | None:
+def _left_s(progress: ArchiveProgress, rates: list[Rate]) -> float | None:
     """Seconds left at the pace of the last minutes; None if nothing is left or no pace is known."""
     from genretagger.database.units import UnitState
 
@@ -182,7 +182,7 @@ def _left_s(progress: Progress, rates: list[Rate]) -> float | None:
     return left / pace if left and pace else None
 
 
-def _progress_json(progress: Progress) -> dict[str, Json]:
+def _progress_json(progress: ArchiveProgress) -> dict[str, Json]:
     counts = {name: getattr(progress, name) for name in ("tagged", "unchanged", "skipped", "failed")}
     by_state = {
         name: {str(state): count for state, count in getattr(progress, name).items()} for name in ("units", "files")
@@ -190,7 +190,7 @@ def _progress_json(progress: Progress) -> dict[str, Json]:
     return {**by_state, **counts}
 
 
-def _lines(progress: Progress) -> list[str]:
+def _lines(progress: ArchiveProgress) -> list[str]:
     from genretagger.database.units import UnitState as State
 
     files, units = progress.files, progress.units

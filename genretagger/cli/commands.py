@@ -27,7 +27,7 @@ class Commands(TyperGroup):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CommandPlace:
     """Where a command is defined.
 
     Attributes:
@@ -48,7 +48,7 @@ class Loaded(MutableMapping[str, Any]):
         places: where they are, in the order of the help.
     """
 
-    def __init__(self, places: Mapping[str, Place]) -> None:
+    def __init__(self, places: Mapping[str, CommandPlace]) -> None:
         self._places = places
         self._made: dict[str, Any] = {}
 
@@ -85,7 +85,7 @@ class LoadedWhenNeeded(Commands):
     A subclass names them.
     """
 
-    places: Mapping[str, Place]
+    places: Mapping[str, CommandPlace]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

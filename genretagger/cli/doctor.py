@@ -50,9 +50,9 @@ def doctor(
         return
     if yes:
         raise ConfigError("--yes goes with --restore or --adopt")
-    from genretagger.cli.checkup import State, examine
+    from genretagger.cli.checkup import Health, examine
 
-    counts = dict.fromkeys(State, 0)
+    counts = dict.fromkeys(Health, 0)
     for finding in examine([path.absolute() for path in paths or []]):
         counts[finding.state] += 1
         if as_json:
@@ -61,7 +61,7 @@ def doctor(
         output.say(f"{_MARKS[finding.state]}  {printable(finding.check)}: {printable(finding.found)}")
         if finding.mend:
             output.say(f"      → {printable(finding.mend)}")
-    bad, warned = counts[State.BAD], counts[State.WARN]
+    bad, warned = counts[Health.BAD], counts[Health.WARN]
     if not as_json:
         output.say()
         if bad or warned:

@@ -46,7 +46,7 @@ from genretagger.types import Json, Track
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.database.reports import Part
+    from genretagger.database.reports import KnownPart
     from genretagger.database.store import Store
 
 
@@ -157,15 +157,15 @@ def _format_of(target: Path | None) -> Format:
         ) from None
 
 
-def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozenset[Part]:
+def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozenset[KnownPart]:
     """What has to be looked up for an export beside the files themselves."""
-    from genretagger.database.reports import Part
+    from genretagger.database.reports import KnownPart
 
     parts = set()
     if chosen is not Format.M3U or genre or min_score is not None:
-        parts.add(Part.DECISIONS)
+        parts.add(KnownPart.DECISIONS)
     if genre:  # an undone genre is none
-        parts.add(Part.WRITES)
+        parts.add(KnownPart.WRITES)
     return frozenset(parts)
 
 

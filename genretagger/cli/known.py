@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.pipeline import Pipeline
     from genretagger.training.examples import Lessons
-    from genretagger.training.labels import NameMap, Source
+    from genretagger.training.labels import LabelSource, NameMap
 
 Known: TypeAlias = Annotated[
     list[Path] | None,
@@ -66,10 +66,10 @@ class Gathered:
 
     lessons: Lessons
     failures: tuple[FileError, ...]
-    source: Source
+    source: LabelSource
 
 
-def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
+def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> LabelSource:
     """Find the source of the known genres of the music in some places.
 
     Raises:
@@ -100,7 +100,7 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> Source:
 def gather(
     settings: Settings,
     paths: list[Path],
-    source: Source,
+    source: LabelSource,
     names: NameMap,
     then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
     *,

@@ -14,53 +14,53 @@ from typing import Annotated, Any
 import typer
 
 from genretagger import __version__
-from genretagger.cli.commands import LoadedWhenNeeded, Place
+from genretagger.cli.commands import CommandPlace, LoadedWhenNeeded
 from genretagger.daemon import early
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 
 COMMANDS = {
-    "tag": Place("Listen to music and write the genre into the files that have none.", "tag", "tag"),
-    "show": Place("Show what is known of tracks, and why they got their genres.", "show", "show"),
-    "similar": Place(
+    "tag": CommandPlace("Listen to music and write the genre into the files that have none.", "tag", "tag"),
+    "show": CommandPlace("Show what is known of tracks, and why they got their genres.", "show", "show"),
+    "similar": CommandPlace(
         "Show the tracks that sound most like one, nearest first, at most two by one artist.", "similar", "similar"
     ),
-    "picture": Place(
+    "picture": CommandPlace(
         "Draw what the network sees of a track, and the genres that it hears over time.", "picture", "picture"
     ),
-    "watch": Place("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
-    "status": Place(
+    "watch": CommandPlace("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
+    "status": CommandPlace(
         "Show the queue, what is being done, the last errors, and whether the service is well.", "status", "status"
     ),
-    "retry": Place("Let quarantined files be tried again.", "status", "retry"),
-    "apply": Place(
+    "retry": CommandPlace("Let quarantined files be tried again.", "status", "retry"),
+    "apply": CommandPlace(
         "Write the genres of a plan into the files that are still as they were when it was made.", "apply", "apply"
     ),
-    "archive": Place(
+    "archive": CommandPlace(
         "Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.", "archive", "archive"
     ),
-    "undo": Place("Put back the genres that files had before genretagger wrote them.", "undo", "undo"),
-    "redo": Place("Put back the genres that `genretagger undo` took away.", "redo", "redo"),
-    "history": Place("Show what was written to your files, newest first, run by run.", "history", "history"),
-    "export": Place(
+    "undo": CommandPlace("Put back the genres that files had before genretagger wrote them.", "undo", "undo"),
+    "redo": CommandPlace("Put back the genres that `genretagger undo` took away.", "redo", "redo"),
+    "history": CommandPlace("Show what was written to your files, newest first, run by run.", "history", "history"),
+    "export": CommandPlace(
         "Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).",
         "export",
         "export",
     ),
-    "train": Place(
+    "train": CommandPlace(
         "Learn your own genres from tracks that have some, and say how well they are heard.", "train", "train"
     ),
-    "evaluate": Place("Say how right a model is, on music with known genres.", "evaluate", "evaluate"),
-    "serve": Place("Show your library in a browser: look, listen, and correct.", "serve", "serve"),
-    "doctor": Place("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
-    "service": Place("Have systemd run the service.", "service", "app"),
-    "models": Place("List, fetch, check and remove the models that listen.", "models", "app"),
-    "config": Place("Show the options, or make a file to set them in.", "config", "app"),
+    "evaluate": CommandPlace("Say how right a model is, on music with known genres.", "evaluate", "evaluate"),
+    "serve": CommandPlace("Show your library in a browser: look, listen, and correct.", "serve", "serve"),
+    "doctor": CommandPlace("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
+    "service": CommandPlace("Have systemd run the service.", "service", "app"),
+    "models": CommandPlace("List, fetch, check and remove the models that listen.", "models", "app"),
+    "config": CommandPlace("Show the options, or make a file to set them in.", "config", "app"),
 }
 """Every command. The sentences are here as well, so that `--help` loads none of them."""
 
 
-class _Commands(LoadedWhenNeeded):
+class _AllCommands(LoadedWhenNeeded):
     """All commands; if a file's name was taken for an option, the error says how to name it."""
 
     places = COMMANDS
@@ -78,7 +78,7 @@ class _Commands(LoadedWhenNeeded):
 
 app = typer.Typer(
     name="genretagger",
-    cls=_Commands,
+    cls=_AllCommands,
     help="Listen to music files and write each track's genre into its tags.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

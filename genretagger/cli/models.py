@@ -19,7 +19,7 @@ from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.model.card import Card
-    from genretagger.model.catalogue import Entry
+    from genretagger.model.catalogue import CatalogueEntry
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
 
@@ -212,7 +212,7 @@ def pull(
         output.notice(f"{name} is installed: {len(model.card.classes)} labels, in {model.folder}")
 
 
-def _agreed(name: str, accept: bool) -> Entry | None:
+def _agreed(name: str, accept: bool) -> CatalogueEntry | None:
     """Make sure that the owner agrees to a model's licence if it forbids some uses.
 
     Raises:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from genretagger.training.lesson import TrainingResult
     from genretagger.training.network.windows import WindowFile
 
-Tell = Callable[[str, int, int | None], None]
+TellProgress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class NetworkWish:
     """What the owner wants of a network.
 
     Attributes:
@@ -47,13 +47,13 @@ class Wish:
 def train_network(
     pipeline: Pipeline,
     course: Course,
-    wish: Wish,
+    wish: NetworkWish,
     *,
     settings: Settings,
     name: str,
     origin: Mapping[str, Json],
     stop: Future[None],
-    tell: Tell,
+    tell: TellProgress,
     notice: Callable[[str], None],
     keep: bool = False,
 ) -> tuple[TrainingResult, tuple[FileError, ...]]:
@@ -97,7 +97,7 @@ def train_network(
     school.see_enough(windows, course, [str(error) for error in failures])
     most, began = school.estimate(course, plan), time.monotonic()
 
-    def told(step: school.Step) -> None:
+    def told(step: school.LearningStep) -> None:
         held = "" if step.score is None else f", held out {step.score:.2f}"
         text = f"part {step.run} of {step.runs}, epoch {step.epoch}: loss {step.loss:.3f}{held}"
         tell(text, (step.run - 1) * plan.epochs + step.epoch, most)
@@ -137,7 +137,7 @@ def _windows(
     shape: Sequence[int],
     each: int,
     stop: Future[None],
-    tell: Tell,
+    tell: TellProgress,
 ) -> tuple[WindowFile | None, tuple[FileError, ...]]:
     """The windows of all tracks, kept from before or decoded now; None if interrupted."""
     from genretagger.training.network.windows import WindowFile, key_of

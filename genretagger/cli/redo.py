@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from genretagger.cli.undoing import Request, Words, command
+from genretagger.cli.undoing import UndoRequest, Words, command
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genretagger.database.undos import Undos
 
 
-def _chosen(undos: Undos, request: Request) -> Iterable[StoredWrite]:
+def _chosen(undos: Undos, request: UndoRequest) -> Iterable[StoredWrite]:
     """The undos to take back; none if all were, or something new was written since.
 
     Raises:

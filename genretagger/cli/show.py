@@ -17,7 +17,7 @@ from genretagger.causes import Cause, Reason, because
 from genretagger.cli import describe, output
 from genretagger.cli.options import AsJson, any_path
 from genretagger.cli.view import View
-from genretagger.database.values import AnalysisNote, Hearing, Known, StoredDecision, StoredWrite, WriteState
+from genretagger.database.values import AnalysisNote, HearingResult, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.errors import AccessError, FileChangedError, FileError
 from genretagger.files.discover import Found, whole
 from genretagger.files.replace import stamp_of
@@ -247,9 +247,9 @@ class _Library:
             return Status.SKIPPED, decision.reason
         if decision is not None:
             return Status.UNCHANGED, because(Cause.NOT_WRITTEN, decision=decision.reason)
-        if analysis is not None and analysis.hearing is Hearing.SILENT:
+        if analysis is not None and analysis.hearing is HearingResult.SILENT:
             return Status.SKIPPED, because(Cause.SILENT)
-        if analysis is not None and analysis.hearing is Hearing.UNDECODABLE:
+        if analysis is not None and analysis.hearing is HearingResult.UNDECODABLE:
             return Status.FAILED, because(Cause.UNDECODABLE, says=analysis.cause)
         return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
 

@@ -109,7 +109,7 @@ def tag(
         min_score=min_score,
         max_genres=max_genres,
     )
-    tally = _Tally(dry_run=dry_run or plan is not None)
+    tally = _Summary(dry_run=dry_run or plan is not None)
     rows = Rows(paths, verbose=verbose)
     unreadable: list[FileError] = []
     odd: list[Outcome] = []
@@ -194,7 +194,7 @@ def in_shard(files: Iterable[Found], shard: Shard, libraries: Mapping[str, Path]
     return (file for file in files if stored(home(file.path)) in shard)
 
 
-class _Tally:
+class _Summary:
     """Counts what became of the files, for the summary."""
 
     def __init__(self, *, dry_run: bool) -> None:

@@ -15,7 +15,7 @@ from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned,
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Gathered, Known, Labels, Names, Report, gather, source_of, tell_failures
 from genretagger.cli.lesson import summary, tell_lesson
-from genretagger.cli.network import Wish, advice, tell_verdict, train_network, verdict_json
+from genretagger.cli.network import NetworkWish, advice, tell_verdict, train_network, verdict_json
 from genretagger.cli.options import AsJson
 from genretagger.errors import ConfigError, FileError
 from genretagger.training.network.way import Way
@@ -145,7 +145,7 @@ def train(
         prepare_report(report)
     failures: list[Gathered] = []
     ready = prepare()
-    wish = Wish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
+    wish = NetworkWish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training.course import Course
@@ -230,7 +230,7 @@ def _learned_ways(
     pipeline: Pipeline,
     course: Course,
     ways: list[Way],
-    wish: Wish,
+    wish: NetworkWish,
     settings: Settings,
     name: str,
     origin: dict[str, Json],

@@ -63,7 +63,7 @@ class Asked:
     force: bool
 
 
-Choose = Callable[["Undos", "Request"], Iterable["StoredWrite"]]
+Choose = Callable[["Undos", "UndoRequest"], Iterable["StoredWrite"]]
 """Gives the writes to take back, newest first; raises ConfigError if there never were any."""
 
 
@@ -92,7 +92,7 @@ def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
     return chosen
 
 
-class Request:
+class UndoRequest:
     """What was asked for, and what earlier runs of the same command have done of it.
 
     Args:
@@ -184,7 +184,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     counts = dict.fromkeys(Status, 0)
     finished = True
     with interruptible() as stop, open_rewriting(settings, create=False) as pipeline:
-        request = Request(words, asked, pipeline.store, output.notice)
+        request = UndoRequest(words, asked, pipeline.store, output.notice)
         writes = list(choose(pipeline.store.writes, request))  # before any is taken back: each undo is a write as well
         if not writes:
             output.notice(words.nothing)

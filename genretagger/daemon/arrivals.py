@@ -17,7 +17,7 @@ from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.gathering import LONGEST, Gathering
 from genretagger.daemon.roots import Roots
-from genretagger.daemon.settle import Settling, Verdict
+from genretagger.daemon.settle import Completeness, Settling
 from genretagger.daemon.watch import Changed
 from genretagger.errors import FileError
 from genretagger.files.discover import is_audio_name, is_ignored, oddity
@@ -44,7 +44,7 @@ class Arrivals:
         complete: how many files were found complete since the start.
     """
 
-    def __init__(self, settings: Settings, roots: Roots, ask: Callable[[intake.Order], None]) -> None:
+    def __init__(self, settings: Settings, roots: Roots, ask: Callable[[intake.IntakeOrder], None]) -> None:
         self._roots, self._ask = roots, ask
         self._ignored = settings.ignore, settings.ignore_folders
         self._settling = Settling(settings.quiet_s)
@@ -122,10 +122,10 @@ class Arrivals:
             remote = found is None or found.watched.is_remote
             untouched_s = 0.0 if remote or stamp is None else time.time() - stamp.ctime_ns / 1e9
             verdict = self._settling.verdict(path, stamp, untouched_s=untouched_s, being_written=busy, now_s=now_s)
-            if verdict is Verdict.COMPLETE:
+            if verdict is Completeness.COMPLETE:
                 self.complete += 1
                 self._gathering.add(path, root, now_s)
-            elif verdict is Verdict.GONE:
+            elif verdict is Completeness.GONE:
                 self._gathering.look_at(home(path), now_s)
         for files in self._gathering.ready(now_s, self._is_arriving):
             self._ask(intake.Arrived(tuple(files)))

@@ -35,7 +35,7 @@ _LAST_WORDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class EngineSaid:
     """A line from the engine: an event and its details."""
 
     engine: Driver
@@ -44,7 +44,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EngineEnded:
     """The engine has ended: its exit status, and the last line that it printed."""
 
     engine: Driver
@@ -70,7 +70,7 @@ class Driver:
         self,
         settings: Settings,
         service: Claimant,
-        tell: Callable[[Said | Ended], None],
+        tell: Callable[[EngineSaid | EngineEnded], None],
         *,
         keep_open: tuple[int, ...] = (),
     ) -> None:
@@ -110,7 +110,7 @@ class Driver:
         """Whether it was asked to end."""
         return self._stopping
 
-    def note(self, said: Said) -> None:
+    def note(self, said: EngineSaid) -> None:
         """Keep track of what the engine does."""
         self.heard_s = time.monotonic()
         if said.event in ("ready", "loading", "loaded"):
@@ -166,14 +166,14 @@ class Driver:
         for line in stream:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 details = json.loads(line)
-                self._tell(Said(self, details.pop("event"), details))
+                self._tell(EngineSaid(self, details.pop("event"), details))
         status = self._process.wait()
         self._aside.join(5)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-        self._tell(Ended(self, status, self._words[-1] if self._words else ""))
+        self._tell(EngineEnded(self, status, self._words[-1] if self._words else ""))
 
     def _keep_words(self, stream: IO[str]) -> None:
         with contextlib.suppress(OSError, ValueError):

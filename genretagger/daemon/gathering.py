@@ -18,7 +18,7 @@ LONGEST = 10
 
 
 @dataclass(slots=True)
-class _Folder:
+class _AlbumFolder:
     """The files of an album's folder that are complete, each with its watched folder.
 
     Attributes:
@@ -36,7 +36,7 @@ class Gathering:
 
     def __init__(self, quiet_s: float) -> None:
         self.quiet_s = quiet_s
-        self._folders: dict[Path, _Folder] = {}
+        self._folders: dict[Path, _AlbumFolder] = {}
 
     def __len__(self) -> int:
         return sum(len(folder.files) for folder in self._folders.values())
@@ -47,7 +47,7 @@ class Gathering:
 
     def add(self, path: Path, root: Path, now_s: float) -> None:
         """Note that a file is complete; its folder is looked at next."""
-        folder = self._folders.setdefault(home(path), _Folder(now_s, now_s))
+        folder = self._folders.setdefault(home(path), _AlbumFolder(now_s, now_s))
         folder.files[path] = root
         folder.due_s = now_s
 

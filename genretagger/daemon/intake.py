@@ -90,7 +90,7 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class CountQueue:
     """A request for the state of the queue."""
 
 
@@ -145,7 +145,7 @@ class Unreadable:
     error: OSError
 
 
-Order = Arrived | Look | Gone | GiveBack | Configure | Outside | Count
+IntakeOrder = Arrived | Look | Gone | GiveBack | Configure | Outside | CountQueue
 Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
@@ -158,7 +158,7 @@ class Intake:
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
         self._settings, self._service, self._tell = settings, service, tell
-        self._orders: SimpleQueue[Order | None] = SimpleQueue()
+        self._orders: SimpleQueue[IntakeOrder | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outside: tuple[Path, ...] = ()
         self._known = 0
@@ -169,7 +169,7 @@ class Intake:
         """Start the thread."""
         self._thread.start()
 
-    def ask(self, order: Order) -> None:
+    def ask(self, order: IntakeOrder) -> None:
         """Add an order; orders are handled one after the other."""
         self._orders.put(order)
 
@@ -208,9 +208,9 @@ class Intake:
     def _queue(self, store: Store) -> Queue:
         return Queue(store.jobs.get_counts(), store.jobs.get_next_at(self._service, outside=self._outside), self._known)
 
-    def _next(self) -> list[Order] | None:
+    def _next(self) -> list[IntakeOrder] | None:
         """Wait for an order, and take all others that wait already; None at the end."""
-        orders: list[Order] = []
+        orders: list[IntakeOrder] = []
         order = self._orders.get()
         while order is not None:
             orders.append(order)
@@ -222,7 +222,7 @@ class Intake:
                 return orders
         return None
 
-    def _handle(self, store: Store, orders: list[Order]) -> None:
+    def _handle(self, store: Store, orders: list[IntakeOrder]) -> None:
         arrived = [order for order in orders if isinstance(order, Arrived)]
         files = [file for each in arrived for file in each.files]
         jobs = [NewJob(path, root, 0, changed=True) for path, root in files if self._is_new(store, path, root)]

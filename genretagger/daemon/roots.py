@@ -15,7 +15,7 @@ from genretagger.config import Settings
 from genretagger.daemon import intake, watch
 from genretagger.daemon.events import Events
 from genretagger.daemon.mounts import Mounts
-from genretagger.daemon.watch import Tell, Watched, Way
+from genretagger.daemon.watch import Noticing, TellChange, Watched
 from genretagger.types import Json
 
 UPKEEP_S = 15.0
@@ -70,7 +70,7 @@ class Roots:
         settings: Settings,
         events: Events,
         *,
-        tell: Tell,
+        tell: TellChange,
         look: Callable[[intake.Look], None],
         mounts: Mounts,
     ) -> None:
@@ -89,7 +89,7 @@ class Roots:
     @property
     def any_away(self) -> bool:
         """Whether a folder is not there."""
-        return any(root.watched.way is Way.AWAY for root in self._roots)
+        return any(root.watched.way is Noticing.AWAY for root in self._roots)
 
     def start(self) -> None:
         """Start watching, and scan for what came before; that is the backlog."""
@@ -103,7 +103,7 @@ class Roots:
 
     def next_s(self) -> float:
         """When `upkeep` has something to do."""
-        looks = (root.look_at_s for root in self._roots if not root.looking and root.watched.way is not Way.AWAY)
+        looks = (root.look_at_s for root in self._roots if not root.looking and root.watched.way is not Noticing.AWAY)
         return min([self._upkeep_at_s, *looks])
 
     def upkeep(self, now_s: float) -> None:
@@ -114,19 +114,19 @@ class Roots:
             every_s = AWAY_S if self.any_away else UPKEEP_S
             self._upkeep_at_s = now_s + min(every_s, self._settings.poll_s)
         for root in self._roots:
-            if not root.looking and root.watched.way is not Way.AWAY and now_s >= root.look_at_s:
+            if not root.looking and root.watched.way is not Noticing.AWAY and now_s >= root.look_at_s:
                 self._look(root, "interval", priority=0)
 
     def look_at_all(self, why: str, *, priority: int) -> None:
         """Scan every folder that is there."""
         for root in self._roots:
-            if root.watched.way is not Way.AWAY:
+            if root.watched.way is not Noticing.AWAY:
                 self._look(root, why, priority=priority)
 
     def look_at(self, folder: Path, why: str) -> None:
         """Scan a watched folder, if it is there."""
         root = self.of(folder)
-        if root is not None and root.watched.way is not Way.AWAY:
+        if root is not None and root.watched.way is not Noticing.AWAY:
             self._look(root, why, priority=0)
 
     def check_soon(self) -> None:
@@ -136,7 +136,7 @@ class Roots:
     def limit_reached(self) -> None:
         """Stop relying on events: some folder below a root could not be watched."""
         for root in self._roots:
-            if root.watched.way is Way.EVENTS:
+            if root.watched.way is Noticing.EVENTS:
                 root.watched.poll_too(watch.LIMIT_REACHED)
                 self._tell_way(root)
                 self._look(root, "limit", priority=0)
@@ -145,7 +145,7 @@ class Roots:
         """Use other settings from now on; the limits of the system may have changed too."""
         self._settings = settings
         for root in self._roots:
-            if root.watched.way is Way.POLLING and not root.watched.is_remote:
+            if root.watched.way is Noticing.POLLING and not root.watched.is_remote:
                 root.watched.start()
                 self._tell_way(root)
         self.look_at_all("configuration", priority=1)
@@ -153,7 +153,7 @@ class Roots:
     def looked(self, root: Root, found: intake.Looked) -> None:
         """Note that a scan of a whole root is over."""
         root.looking, root.took_s, root.files = False, found.seconds, found.files
-        polled = root.watched.way is Way.POLLING
+        polled = root.watched.way is Noticing.POLLING
         wait_s = max(self._settings.poll_s, _POLL_SHARE * root.took_s) if polled else self._settings.rescan_s
         root.look_at_s = time.monotonic() + wait_s
 
@@ -172,13 +172,13 @@ class Roots:
 
     def _check(self, root: Root) -> None:
         watched = root.watched
-        if watched.way is Way.AWAY:
+        if watched.way is Noticing.AWAY:
             if not watched.missing():
                 self._attach(root, "back", priority=0)
         elif watched.is_gone():
             watched.stop()
             if fault := watched.missing():
-                watched.way, watched.reason = Way.AWAY, fault
+                watched.way, watched.reason = Noticing.AWAY, fault
                 self._tell_way(root)
             else:
                 self._attach(root, "another disk", priority=0)
@@ -189,7 +189,7 @@ class Roots:
     def _attach(self, root: Root, why: str, *, priority: int) -> None:
         root.watched.start()
         self._tell_way(root)
-        if root.watched.way is not Way.AWAY:
+        if root.watched.way is not Noticing.AWAY:
             self._mounts.keep(root.watched.root, root.watched.mount)
             self._look(root, why, priority=priority)
 
@@ -204,10 +204,10 @@ class Roots:
         news, before = root.news()
         if not news:
             return
-        if watched.way is Way.AWAY:
+        if watched.way is Noticing.AWAY:
             action = "waiting for it; nothing is forgotten"
             self._events.warning("folder is away", path=watched.root, cause=watched.reason, action=action)
-        elif watched.way is Way.POLLING:
+        elif watched.way is Noticing.POLLING:
             self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self._settings.poll_s)
         elif before:
             self._events.info("folder is watched again", path=watched.root)

@@ -27,7 +27,7 @@ from genretagger.daemon.arrivals import Arrivals
 from genretagger.daemon.control import Control, Questions
 from genretagger.daemon.daily import DailyBackup
 from genretagger.daemon.disks import AGAIN_S
-from genretagger.daemon.driver import UNSETTLED, Ended, Said
+from genretagger.daemon.driver import UNSETTLED, EngineEnded, EngineSaid
 from genretagger.daemon.events import Events
 from genretagger.daemon.followers import Followers
 from genretagger.daemon.hook import Hook
@@ -251,11 +251,11 @@ class Service:
             wait_s = min(AGAIN_S * 2.0 ** min(self._intake_failures, 10), max(1.0, self._settings.retry_s))
             self._intake_at_s = time.monotonic() + wait_s
             self._storage_at_s = 0.0
-        elif isinstance(message, Said):
+        elif isinstance(message, EngineSaid):
             self._work.said(message)
             if message.event == "ended":
                 self._handled(message.details)
-        elif isinstance(message, Ended):
+        elif isinstance(message, EngineEnded):
             self._work.ended(message)
             give_back_memory()  # a burst of work is over
 
@@ -283,7 +283,7 @@ class Service:
 
     # The database
 
-    def _ask(self, order: intake.Order) -> None:
+    def _ask(self, order: intake.IntakeOrder) -> None:
         self._intake.ask(order)
 
     @property
@@ -320,7 +320,9 @@ class Service:
         self._intake = intake.Intake(self._settings, self._me, self._inbox.put)
         self._intake.start()
         self._intake.ask(intake.Outside(self._work.pauses.places))
-        self._intake.ask(intake.GiveBack(self._me, attempted=False) if self._work.engine is None else intake.Count())
+        self._intake.ask(
+            intake.GiveBack(self._me, attempted=False) if self._work.engine is None else intake.CountQueue()
+        )
         self._roots.look_at_all("database", priority=0)
 
     # Requests
@@ -366,7 +368,7 @@ class Service:
 
     def _answer(self, word: str) -> Json:
         if word == "wake":
-            self._intake.ask(intake.Count())
+            self._intake.ask(intake.CountQueue())
             return {"ok": True}
         now_s = time.monotonic()
         return {

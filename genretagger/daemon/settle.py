@@ -16,7 +16,7 @@ from genretagger.steps.album import home
 from genretagger.types import Stamp
 
 
-class Verdict(StrEnum):
+class Completeness(StrEnum):
     """The result of a check."""
 
     COMPLETE = "complete"
@@ -96,7 +96,7 @@ class Settling:
 
     def verdict(
         self, path: Path, stamp: Stamp | None, *, untouched_s: float, being_written: bool, now_s: float
-    ) -> Verdict:
+    ) -> Completeness:
         """Judge a file that is due.
 
         Args:
@@ -108,16 +108,16 @@ class Settling:
         waiting = self._waiting[path]
         if stamp is None:
             self.forget(path)
-            return Verdict.GONE
+            return Completeness.GONE
         same = waiting.stamp == stamp
         if not same:
             waiting.stamp, waiting.since_s = stamp, now_s
         rested = same and now_s - waiting.since_s >= self.quiet_s
         if not being_written and (rested or untouched_s >= self.quiet_s):
             self.forget(path)
-            return Verdict.COMPLETE
+            return Completeness.COMPLETE
         self.wait(path, now_s)
-        return Verdict.WAIT
+        return Completeness.WAIT
 
     def wait(self, path: Path, now_s: float) -> None:
         """Check a file again after another quiet period."""

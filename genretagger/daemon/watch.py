@@ -47,7 +47,7 @@ _EVENTS: list[type[FileSystemEvent]] = [
 ]
 
 
-class Way(StrEnum):
+class Noticing(StrEnum):
     """How changes below a folder are noticed."""
 
     EVENTS = "events"
@@ -81,11 +81,11 @@ class LimitReached:
     """The kernel will not watch more folders for us."""
 
 
-Tell = Callable[[Changed | Overflowed | LimitReached], None]
+TellChange = Callable[[Changed | Overflowed | LimitReached], None]
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, root: Path, real: Path, tell: Tell) -> None:
+    def __init__(self, root: Path, real: Path, tell: TellChange) -> None:
         self._root, self._real, self._tell = root, real, tell
 
     def on_any_event(self, event: FileSystemEvent) -> None:
@@ -124,9 +124,9 @@ class Watched:
     refusals = 0
     """How often the kernel refused to watch a folder, all roots together."""
 
-    def __init__(self, root: Path, tell: Tell, mount: str = "") -> None:
+    def __init__(self, root: Path, tell: TellChange, mount: str = "") -> None:
         self.root, self._tell, self.mount = root, tell, mount
-        self.way = Way.AWAY
+        self.way = Noticing.AWAY
         self.reason = ""
         self.is_remote = False
         self._observer: BaseObserver | None = None
@@ -138,7 +138,7 @@ class Watched:
         """Start watching; `way` and `reason` show the result."""
         self.stop()
         if fault := self.missing():
-            self.way, self.reason = Way.AWAY, fault
+            self.way, self.reason = Noticing.AWAY, fault
             return
         self._identity = identity(self.root)
         self.mount = mount_of(self.root)
@@ -158,11 +158,11 @@ class Watched:
             with contextlib.suppress(Exception):
                 if observer is not None:
                     observer.stop()
-            self.way, self.reason = Way.POLLING, _why(error)
+            self.way, self.reason = Noticing.POLLING, _why(error)
             return
         self._observer = observer
         self._threads = [each for each in threading.enumerate() if isinstance(each, BaseThread) and each not in before]
-        self.way, self.reason = Way.EVENTS, ""
+        self.way, self.reason = Noticing.EVENTS, ""
         if Watched.refusals > refusals:
             self.poll_too(LIMIT_REACHED)
         if blind:  # changes by this machine are reported even there
@@ -178,7 +178,7 @@ class Watched:
 
     def poll_too(self, reason: str) -> None:
         """Stop relying on events; those that come are still used."""
-        self.way, self.reason = Way.POLLING, reason
+        self.way, self.reason = Noticing.POLLING, reason
 
     def missing(self) -> str:
         """Say why the folder cannot be watched now; empty if it can.
@@ -241,7 +241,7 @@ LIMIT_REACHED = _why(OSError(errno.ENOSPC, ""))
 _LIMIT_REACHED = LimitReached()  # there may be as many as folders
 
 
-def hear_of_losses(tell: Tell) -> None:
+def hear_of_losses(tell: TellChange) -> None:
     """Report a full kernel queue and folders that the kernel will not watch.
 
     watchdog has no event for them.

@@ -12,7 +12,7 @@ from genretagger.config import Settings
 from genretagger.daemon import intake
 from genretagger.daemon.account import Account
 from genretagger.daemon.disks import Pauses
-from genretagger.daemon.driver import Driver, Ended, Said
+from genretagger.daemon.driver import Driver, EngineEnded, EngineSaid
 from genretagger.daemon.events import Events
 from genretagger.database.values import Claimant
 
@@ -60,9 +60,9 @@ class Work:
         service: Claimant,
         events: Events,
         account: Account,
-        tell: Callable[[Said | Ended], None],
+        tell: Callable[[EngineSaid | EngineEnded], None],
         *,
-        ask: Callable[[intake.Order], None],
+        ask: Callable[[intake.IntakeOrder], None],
         lock: int,
     ) -> None:
         self.settings, self._events, self._account = settings, events, account
@@ -139,7 +139,7 @@ class Work:
         if self.engine is not None and queue.next_at is not None:
             self.engine.wake()
 
-    def said(self, said: Said) -> None:
+    def said(self, said: EngineSaid) -> None:
         """Handle a message of the engine."""
         said.engine.note(said)
         details = said.details
@@ -158,7 +158,7 @@ class Work:
             self._account.keep_error(details["path"], details["cause"])
             self._events.error("cannot work", cause=details["cause"], path=details["path"] or "")
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: EngineEnded) -> None:
         """Note that an engine has ended, and let its jobs wait again."""
         if ended.engine is not self.engine:
             return

@@ -15,7 +15,7 @@ from genretagger.database.access import Access, Repository, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import ANALYSES, MODELS
 from genretagger.database.packing import packed, unpacked
-from genretagger.database.values import Hearing, StoredAnalysis, rebuild_error
+from genretagger.database.values import HearingResult, StoredAnalysis, rebuild_error
 from genretagger.errors import FileError
 from genretagger.types import Activations, Json
 
@@ -123,11 +123,11 @@ class Analyses(Repository):
         row = rows[0]
         note = analysis_note(row)
         activations, error = None, None
-        if note["hearing"] is Hearing.HEARD:
+        if note["hearing"] is HearingResult.HEARD:
             activations = _unpack(row.activations, row.embedding, row.windows, row.labels, row.provider)
             if activations is None:
                 return None
-        elif note["hearing"] is Hearing.UNDECODABLE:
+        elif note["hearing"] is HearingResult.UNDECODABLE:
             error = rebuild_error(row.failure_class, row.failure or "", path=None, hint=row.failure_hint)
         return StoredAnalysis(**note, activations=activations, error=error)
 
@@ -135,7 +135,7 @@ class Analyses(Repository):
         """Keep what a model said of a payload, bit for bit."""
         stored = heard if isinstance(heard, Packed) else pack(heard)
         row = {
-            "hearing": Hearing.HEARD.value,
+            "hearing": HearingResult.HEARD.value,
             "provider": stored.provider,
             "windows": stored.windows,
             "labels": stored.labels,
@@ -160,7 +160,7 @@ class Analyses(Repository):
         if error is not None and error.retry:
             return
         row = {
-            "hearing": (Hearing.SILENT if error is None else Hearing.UNDECODABLE).value,
+            "hearing": (HearingResult.SILENT if error is None else HearingResult.UNDECODABLE).value,
             "provider": "",
             "windows": 0,
             "labels": 0,
@@ -183,7 +183,7 @@ def analysis_note(row: Any) -> dict[str, Any]:
     return {
         "model": model_name(row),
         "fingerprint": row.fingerprint if isinstance(row.fingerprint, str) else "",
-        "hearing": Hearing(row.hearing),
+        "hearing": HearingResult(row.hearing),
         "cause": row.failure or "",
         **{name: getattr(row, name) for name in ("plan", "provider", "windows", "seconds", "analysed_at")},
     }

@@ -26,7 +26,7 @@ from genretagger.database.access import Access, Repository
 from genretagger.database.columns import Document
 from genretagger.database.models import DECISIONS, MODELS, TRACKS, WRITES
 from genretagger.database.paths import lies_under
-from genretagger.database.reports import Part, Reports
+from genretagger.database.reports import KnownPart, Reports
 from genretagger.database.rules import RULES
 from genretagger.database.values import Known, StoredWrite, WriteKind, WriteState
 from genretagger.database.writes import Writes
@@ -184,7 +184,7 @@ class Lines(Repository):
 
         def careful(rows: Sequence[Any]) -> Iterator[TrackLine]:
             among = TRACKS.c.id.in_([row.id for row in rows])
-            yield from map(TrackLine.of, self._reports.get_all(under, frozenset({Part.DECISIONS}), among))
+            yield from map(TrackLine.of, self._reports.get_all(under, frozenset({KnownPart.DECISIONS}), among))
 
         page = wanted.limit(_ROWS)
         while rows := self._rows(_with_decisions(page)):

@@ -18,7 +18,7 @@ from genretagger.database.columns import now
 from genretagger.database.models import ANALYSES, DECISIONS, TRACKS, WRITES
 from genretagger.database.packing import unpacked
 from genretagger.database.paths import BATCH
-from genretagger.database.values import Hearing
+from genretagger.database.values import HearingResult
 from genretagger.types import FloatArray
 
 EMBEDDING_ROWS = 200
@@ -113,7 +113,7 @@ class Listings(Repository):
         count = func.count().label("count")
         wanted = (
             select(ANALYSES.c.model_id, ANALYSES.c.plan, count)
-            .where(ANALYSES.c.hearing == Hearing.HEARD.value)
+            .where(ANALYSES.c.hearing == HearingResult.HEARD.value)
             .group_by(ANALYSES.c.model_id, ANALYSES.c.plan)
             .order_by(count.desc(), ANALYSES.c.model_id)
             .limit(1)
@@ -132,7 +132,7 @@ class Listings(Repository):
         wanted = select(ANALYSES.c.payload_hash, ANALYSES.c.embedding).where(
             ANALYSES.c.model_id == ear[0],
             ANALYSES.c.plan == ear[1],
-            ANALYSES.c.hearing == Hearing.HEARD.value,
+            ANALYSES.c.hearing == HearingResult.HEARD.value,
             ANALYSES.c.id > after,
         )
         for page in self._pages(wanted, ANALYSES.c.id, rows=EMBEDDING_ROWS):

@@ -45,7 +45,7 @@ _DECISIONS = (
 )
 
 
-class Part(Enum):
+class KnownPart(Enum):
     """What is known of a path beside the file itself."""
 
     ANALYSES = "analyses"
@@ -53,7 +53,7 @@ class Part(Enum):
     WRITES = "writes"
 
 
-EVERYTHING = frozenset(Part)
+EVERYTHING = frozenset(KnownPart)
 
 
 class Reports(Repository):
@@ -82,7 +82,7 @@ class Reports(Repository):
     def get_all(
         self,
         under: Path | None = None,
-        parts: frozenset[Part] = EVERYTHING,
+        parts: frozenset[KnownPart] = EVERYTHING,
         among: ColumnElement[bool] | None = None,
     ) -> Iterator[Known]:
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
@@ -150,22 +150,24 @@ class Reports(Repository):
             for rows in self._pages(select(model), model.c.id):
                 yield from filter(None, (fault(model.name, row) for row in rows))
 
-    def _known(self, connection: Connection, rows: Sequence[Any], parts: frozenset[Part] = EVERYTHING) -> list[Known]:
+    def _known(
+        self, connection: Connection, rows: Sequence[Any], parts: frozenset[KnownPart] = EVERYTHING
+    ) -> list[Known]:
         """Everything about these rows of `tracks`, with one question a table."""
         hashes = {row.payload_hash for row in rows if row.payload_hash is not None}
         analyses: dict[str, list[AnalysisNote]] = {}
         of_these = _ANALYSES.where(ANALYSES.c.payload_hash.in_(hashes))
-        for row in self._sound(connection, ANALYSES, of_these) if Part.ANALYSES in parts else ():
+        for row in self._sound(connection, ANALYSES, of_these) if KnownPart.ANALYSES in parts else ():
             analyses.setdefault(row.payload_hash, []).append(AnalysisNote(**analysis_note(row)))
         decisions: dict[str, list[StoredDecision]] = {}
         of_these = _DECISIONS.where(DECISIONS.c.payload_hash.in_(hashes))
-        for row in self._sound(connection, DECISIONS, of_these) if Part.DECISIONS in parts else ():
+        for row in self._sound(connection, DECISIONS, of_these) if KnownPart.DECISIONS in parts else ():
             decisions.setdefault(row.payload_hash, []).append(decision_of(row))
         paths = [row.path for row in rows]
         by_hash: dict[str, list[StoredWrite]] = {}
         by_path: dict[Path, list[StoredWrite]] = {}
         written = or_(WRITES.c.payload_hash.in_(hashes), WRITES.c.path.in_(paths))
-        for write in self._writes(connection, written) if Part.WRITES in parts else ():
+        for write in self._writes(connection, written) if KnownPart.WRITES in parts else ():
             by_hash.setdefault(write.payload_hash, []).append(write)
             by_path.setdefault(write.path, []).append(write)
         return [

@@ -24,7 +24,7 @@ from genretagger.database.columns import Blob, Document, Flag, Moment, Odd, Path
 from genretagger.database.libraries import is_elsewhere
 from genretagger.database.models import metadata
 from genretagger.database.packing import unpacked
-from genretagger.database.values import Hearing, JobState, WriteState
+from genretagger.database.values import HearingResult, JobState, WriteState
 
 Rule: TypeAlias = Callable[[Any], bool]
 """Whether a column may hold this value; never called with None."""
@@ -145,7 +145,7 @@ _OWN: Mapping[tuple[str, str], Rule] = MappingProxyType(
         ("tracks", "size_bytes"): _amount,
         ("tracks", "links"): _amount,
         ("tracks", "genres"): _texts,
-        ("analyses", "hearing"): lambda value: word(Hearing, value) is not None,
+        ("analyses", "hearing"): lambda value: word(HearingResult, value) is not None,
         ("analyses", "windows"): _count,
         ("analyses", "labels"): _count,
         ("decisions", "genres"): _texts,
@@ -202,7 +202,7 @@ def fault(table: str, row: Any) -> OddRow | None:
         for name in _OF_A_READ_TRACK:
             if name in names and getattr(row, name) is None:
                 return _odd(table, row, name, None)
-    if table == "analyses" and "activations" in names and row.hearing == Hearing.HEARD.value:
+    if table == "analyses" and "activations" in names and row.hearing == HearingResult.HEARD.value:
         return _fault_of_sound(row)
     return None
 

@@ -89,7 +89,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ArchiveProgress:
     """How far an archive is.
 
     Attributes:
@@ -295,7 +295,7 @@ class Units(Repository):
         with self._access.read() as connection:
             return connection.execute(wanted).scalar_one()
 
-    def get_progress(self) -> Progress:
+    def get_progress(self) -> ArchiveProgress:
         """How far the archive is."""
         outcomes = ("tagged", "unchanged", "skipped", "failed")
         sums = [func.coalesce(func.sum(UNITS.c[name]), 0) for name in ("files", *outcomes)]
@@ -307,7 +307,7 @@ class Units(Repository):
                 units[state], files[state] = row[1], int(row[2])
                 if state is UnitState.DONE:
                     ended = dict(zip(outcomes, map(int, row[3:]), strict=True))
-        return Progress(units, files, **ended)
+        return ArchiveProgress(units, files, **ended)
 
     def get_failures(self) -> dict[str, int]:
         """How many files failed, by the class of the error, most first."""

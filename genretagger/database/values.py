@@ -14,7 +14,7 @@ from genretagger.errors import FILE_ERRORS, FileError
 from genretagger.types import Activations, Decision, GenreField, Json, Track
 
 
-class Hearing(StrEnum):
+class HearingResult(StrEnum):
     """How listening to a payload ended. Each is a result; the same model and plan keep to it."""
 
     HEARD = "heard"
@@ -73,7 +73,7 @@ class AnalysisNote:
     fingerprint: str
     plan: str
     provider: str
-    hearing: Hearing
+    hearing: HearingResult
     windows: int
     cause: str
     seconds: float

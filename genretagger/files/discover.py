@@ -158,7 +158,7 @@ def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequenc
     )
 
 
-class _Name(NamedTuple):
+class _FolderEntry(NamedTuple):
     """A name in a folder; no more is kept, as a folder may hold a hundred thousand."""
 
     is_folder: bool
@@ -191,9 +191,9 @@ def walk(
             before its folders.
     """
 
-    def listed(place: bytes) -> Iterator[_Name]:
+    def listed(place: bytes) -> Iterator[_FolderEntry]:
         entered(place)
-        found: list[_Name] = []
+        found: list[_FolderEntry] = []
         try:
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -220,11 +220,11 @@ def walk(
             yield above + entry.name, entry.is_regular
 
 
-def _in_path(entry: _Name) -> bytes:
+def _in_path(entry: _FolderEntry) -> bytes:
     return entry.name + b"/" if entry.is_folder else entry.name
 
 
-def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders: Sequence[str]) -> _Name | None:
+def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders: Sequence[str]) -> _FolderEntry | None:
     """What a walk wants to know of an entry; None if it passes over it."""
     name = os.fsdecode(entry.name)
     is_folder = entry.is_dir(follow_symlinks=False)
@@ -234,4 +234,4 @@ def _entry(entry: os.DirEntry[bytes], root: Path, ignore: Sequence[str], folders
         return None
     if not is_folder and entry.is_symlink() and os.path.isdir(entry.path):  # noqa: PTH112 - bytes
         return None
-    return _Name(is_folder, entry.name, not is_folder and entry.is_file(follow_symlinks=False))
+    return _FolderEntry(is_folder, entry.name, not is_folder and entry.is_file(follow_symlinks=False))

@@ -53,7 +53,7 @@ class Details(NamedTuple):
     token: str  # names the content, wherever it lies if the storage gives an MD5
 
 
-class Entry(NamedTuple):
+class StoredEntry(NamedTuple):
     """What lies directly below a prefix, by its name as the storage has it."""
 
     path: Path
@@ -76,7 +76,7 @@ def see_readable(address: str) -> None:
     _class_of(address)
 
 
-def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> Iterator[Entry]:
+def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> Iterator[StoredEntry]:
     """List what lies directly below a prefix, in the order of the names' bytes.
 
     Args:
@@ -107,7 +107,7 @@ def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> It
         else:
             found[name] = is_folder
     for name in sorted(found, key=os.fsencode):
-        yield Entry(below(folder, name), name, found[name])
+        yield StoredEntry(below(folder, name), name, found[name])
 
 
 def _fault_of_name(folder: Path, name: str, whole: str) -> str:
@@ -124,7 +124,7 @@ def _fault_of_name(folder: Path, name: str, whole: str) -> str:
     return ""
 
 
-class _Place(NamedTuple):
+class _ObjectPlace(NamedTuple):
     files: Any
     """A file system of fsspec."""
     name: str
@@ -132,7 +132,7 @@ class _Place(NamedTuple):
     address: str
 
 
-def _opened(path: Path) -> _Place:
+def _opened(path: Path) -> _ObjectPlace:
     """Find out who has an object.
 
     Raises:
@@ -142,7 +142,7 @@ def _opened(path: Path) -> _Place:
     kind = _class_of(address)
     options = tuple(sorted(kind._get_kwargs_from_urls(address).items()))
     with _translated(path):
-        return _Place(_file_system(kind, options), kind._strip_protocol(address), address)
+        return _ObjectPlace(_file_system(kind, options), kind._strip_protocol(address), address)
 
 
 @lru_cache(maxsize=8)

@@ -273,7 +273,7 @@ def _is_hidden(character: str) -> bool:
     return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in _TURNING
 
 
-def _tensors(tensors: list[published.Tensor]) -> tuple[Tensor, ...]:
+def _tensors(tensors: list[published.PublishedTensor]) -> tuple[Tensor, ...]:
     return tuple(
         Tensor(
             name=tensor.name,

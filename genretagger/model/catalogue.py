@@ -23,7 +23,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CatalogueEntry:
     """A model that can be pulled.
 
     Attributes:
@@ -48,11 +48,11 @@ class Entry:
 
 
 @cache
-def catalogue() -> Mapping[str, Entry]:
+def catalogue() -> Mapping[str, CatalogueEntry]:
     """All that can be pulled, by name."""
     text = resources.files("genretagger.model").joinpath("catalogue.toml").read_text(encoding="utf-8")
     return {
-        name: Entry(
+        name: CatalogueEntry(
             name=name,
             what=entry["what"],
             licence=entry["licence"],

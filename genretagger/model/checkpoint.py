@@ -38,7 +38,7 @@ _FLOAT32 = 1  # DataType.DT_FLOAT
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _TensorPlace:
     """Where one tensor lies in the data file."""
 
     dtype: int
@@ -139,7 +139,7 @@ def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, byte
         at += own + length
 
 
-def _entry(value: bytes) -> _Entry:
+def _entry(value: bytes) -> _TensorPlace:
     """Parse a BundleEntryProto."""
     numbers = {1: 0, 3: 0, 4: 0, 5: 0}  # dtype, shard_id, offset, size
     shape: tuple[int, ...] = ()
@@ -152,7 +152,7 @@ def _entry(value: bytes) -> _Entry:
         raise _damaged("it is spread over several data files")
     if len(shape) > _MAX_DIMENSIONS:
         raise _damaged("a variable has too many dimensions")
-    return _Entry(numbers[1], shape, numbers[4], numbers[5])
+    return _TensorPlace(numbers[1], shape, numbers[4], numbers[5])
 
 
 def _dimension(content: bytes | int) -> int:

@@ -80,7 +80,7 @@ _Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Front:
+class _FrontConvolution:
     """A convolution on the mel: frames by mels by filters, with `before` zero frames in front."""
 
     frames: int
@@ -90,18 +90,18 @@ class _Front:
 
 
 _FRONTS = (
-    _Front(7, 38, 204, 3),
-    _Front(7, 67, 204, 3),
-    _Front(128, 1, 51, 63),
-    _Front(64, 1, 51, 31),
-    _Front(32, 1, 51, 15),
+    _FrontConvolution(7, 38, 204, 3),
+    _FrontConvolution(7, 67, 204, 3),
+    _FrontConvolution(128, 1, 51, 63),
+    _FrontConvolution(64, 1, 51, 31),
+    _FrontConvolution(32, 1, 51, 15),
 )
 _MIDDLE = (561, 64, 64)  # input channels of the three convolutions of 7 frames and 64 filters
 _FEATURES = 753
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class MusicnnWeights:
     """The weights of one network, in float64 so that folding costs no accuracy."""
 
     checkpoint: Checkpoint
@@ -145,7 +145,7 @@ def convert(read: Callable[[str], bytes]) -> tuple[bytes, Card]:
     return graph.serialized(NAME, {"mel": (FRAMES, MELS)}, outputs), _card(labels(read))
 
 
-def networks(read: Callable[[str], bytes]) -> list[Network]:
+def networks(read: Callable[[str], bytes]) -> list[MusicnnWeights]:
     """Read the weights of both networks.
 
     Args:
@@ -155,12 +155,14 @@ def networks(read: Callable[[str], bytes]) -> list[Network]:
         ModelError: the files are not those of musicnn 0.1.0.
     """
     return [
-        Network(Checkpoint(read(f"{folder}/.index"), read(f"{folder}/.data-00000-of-00001")))
+        MusicnnWeights(Checkpoint(read(f"{folder}/.index"), read(f"{folder}/.data-00000-of-00001")))
         for folder in _FOLDERS.values()
     ]
 
 
-def listen(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool = False) -> tuple[list[str], list[str]]:
+def listen(
+    graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune: bool = False
+) -> tuple[list[str], list[str]]:
     """Add the networks to a graph.
 
     Args:
@@ -178,7 +180,7 @@ def listen(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool =
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _FrontValues:
     """What a network hears by its front filters.
 
     Attributes:
@@ -192,7 +194,7 @@ class _Heard:
     constants: _Array
 
 
-def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) -> list[_Heard]:
+def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune: bool) -> list[_FrontValues]:
     """The convolutions on the mel for all networks at once; returns each network's result."""
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
     spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
@@ -238,11 +240,11 @@ def _front(graph: Graph, mel: str, networks: Sequence[Network], *, prune: bool) 
         # in the middle of the window, where no tap lies in the padding; elsewhere it differs by
         # less than rounding
         silent = np.clip(bias[:, FRAMES // 2], least[:, 0], most[:, 0]) + shift
-        features.append(_Heard(value, lives, silent))
+        features.append(_FrontValues(value, lives, silent))
     return features
 
 
-def _head(graph: Graph, network: Network, front: _Heard) -> tuple[str, str]:
+def _head(graph: Graph, network: MusicnnWeights, front: _FrontValues) -> tuple[str, str]:
     """The rest of one network; gives its activations (n, 50) and embedding (n, 200)."""
     layers, dead = [front.features], ~front.alive
     for number, channels in enumerate(_MIDDLE):

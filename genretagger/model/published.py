@@ -26,7 +26,7 @@ Text: TypeAlias = Annotated[str, AfterValidator(_short)]
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class PublishedTensor:
     """An input or output."""
 
     name: Text
@@ -36,7 +36,7 @@ class Tensor:
     algorithm: Text = ""
 
 
-Tensors: TypeAlias = Annotated[list[Tensor], Field(min_length=1, max_length=MAX_TENSORS)]
+Tensors: TypeAlias = Annotated[list[PublishedTensor], Field(min_length=1, max_length=MAX_TENSORS)]
 
 
 @dataclass(frozen=True, slots=True)

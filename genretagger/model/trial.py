@@ -53,7 +53,7 @@ def is_head(onnx: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _TrialResult:
     """What a child says: what is wrong, if anything, and whether the model takes embeddings."""
 
     cause: str
@@ -61,7 +61,7 @@ class _Said:
     head: bool = False
 
 
-def _child(*arguments: str, content: bytes = b"") -> _Said:
+def _child(*arguments: str, content: bytes = b"") -> _TrialResult:
     """What a child process says.
 
     Raises:
@@ -81,7 +81,7 @@ def _child(*arguments: str, content: bytes = b"") -> _Said:
     except OSError as error:
         raise ModelError(f"The model cannot be tried: {error.strerror}") from error
     try:
-        said = read(_Said, json.loads(ended.stdout.splitlines()[-1]))
+        said = read(_TrialResult, json.loads(ended.stdout.splitlines()[-1]))
     except (ValueError, IndexError, RecursionError) as error:
         if ended.returncode == 0 or b"MemoryError" in ended.stderr or b"bad_alloc" in ended.stderr:
             raise ModelError("The model needs too much memory", hint=_OWN_LIMITS) from error

@@ -26,10 +26,10 @@ _MANY = 2000
 _OVERLAP = timedelta(seconds=120)
 """How far back to look for changes again: machines that share a database differ in clocks."""
 
-Progress = Callable[[int, int], None]
+Counted = Callable[[int, int], None]
 
 
-def refresh(store: Store, index: Index, *, most: int | None = None, progress: Progress = lambda *_: None) -> int | None:
+def refresh(store: Store, index: Index, *, most: int | None = None, progress: Counted = lambda *_: None) -> int | None:
     """Bring the rows up to date.
 
     Args:

@@ -17,7 +17,7 @@ _SETTLED = (WriteState.DONE, WriteState.UNDONE)
 _MOST_TEXT = 300
 
 
-class State(StrEnum):
+class GenreState(StrEnum):
     """Who owns the genres of a file.
 
     TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing
@@ -59,7 +59,7 @@ class Row:
     album: str
     title: str
     genres: tuple[str, ...]
-    state: State
+    state: GenreState
     top: str
     score: float | None
     second: float | None
@@ -115,15 +115,15 @@ def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row
     )
 
 
-def state_of(known: Known) -> State:
+def state_of(known: Known) -> GenreState:
     """Who owns the genres of a file."""
     track = known.track
     if track is not None and track.genres.values:
         ours = ours_among(track.genres.values, _history(known))
-        return State.TAGGED if ours else State.YOURS
+        return GenreState.TAGGED if ours else GenreState.YOURS
     if known.failure is None and known.decisions and known.decisions[0].decision.reason.cause in _UNSURE:
-        return State.UNSURE
-    return State.UNTAGGED
+        return GenreState.UNSURE
+    return GenreState.UNTAGGED
 
 
 def _history(known: Known) -> list[StoredWrite]:

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
+from genretagger.shelf.filling import Counted
 from genretagger.shelf.index import Index
 
 if TYPE_CHECKING:
@@ -41,10 +42,8 @@ _MOST_OF_ARTIST = 2
 _LOOKED_AT = 400
 _NOTE = "likeness"
 
-Progress = Callable[[int, int], None]
 
-
-def refresh(listings: Listings, index: Index, *, progress: Progress = lambda *_: None) -> int:
+def refresh(listings: Listings, index: Index, *, progress: Counted = lambda *_: None) -> int:
     """Bring the vectors up to date with the database.
 
     Args:
@@ -128,7 +127,7 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
 
 
 def _append(
-    listings: Listings, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Progress
+    listings: Listings, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Counted
 ) -> int:
     import numpy as np
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from genretagger.shelf.flat import State
+from genretagger.shelf.flat import GenreState
 from genretagger.shelf.index import Index
 from genretagger.types import Json
 
@@ -112,7 +112,7 @@ def _where(wanted: Wanted) -> tuple[str, list[Any]]:
     if wanted.genre:
         parts.append("id IN (SELECT row FROM genres WHERE key = ?)")
         values.append(wanted.genre.casefold())
-    if wanted.state in set(State):
+    if wanted.state in set(GenreState):
         parts.append("state = ?")
         values.append(wanted.state)
     for column in ("artist", "album"):
@@ -130,7 +130,7 @@ def _where(wanted: Wanted) -> tuple[str, list[Any]]:
 
 def overview(index: Index) -> Json:
     """Counts for the first view: states, genres, genres by years."""
-    states = dict.fromkeys((state.value for state in State), 0)
+    states = dict.fromkeys((state.value for state in GenreState), 0)
     states.update({row[0]: row[1] for row in index.connection.execute("SELECT state, count(*) FROM rows GROUP BY 1")})
     genres = index.connection.execute(
         "SELECT min(name) AS name, count(*) AS count, key FROM genres GROUP BY key ORDER BY 2 DESC, 3 LIMIT 24"

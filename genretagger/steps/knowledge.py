@@ -16,7 +16,7 @@ from pathlib import Path
 from genretagger.causes import Cause, because
 from genretagger.database.analyses import Packed, pack
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, StoredAnalysis, ours_among
+from genretagger.database.values import HearingResult, StoredAnalysis, ours_among
 from genretagger.errors import FileError
 from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.batching import then
@@ -165,7 +165,7 @@ class Knowledge:
             self._recent.forget(where)
             yield from self._listen(track)
             analysis = self._stored(where)
-        if analysis is None or (analysis.activations is None and analysis.hearing is not Hearing.SILENT):
+        if analysis is None or (analysis.activations is None and analysis.hearing is not HearingResult.SILENT):
             raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
         return analysis
 

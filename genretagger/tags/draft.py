@@ -25,22 +25,22 @@ _HEAD_BYTES = 64
 Feeder: TypeAlias = Callable[[BinaryIO, Sink], None]
 
 
-class Stretch(NamedTuple):
+class FileStretch(NamedTuple):
     """Some bytes: `data` from `offset` on, or the file below if `data` is None."""
 
     length: int
     data: bytes | None
     offset: int
 
-    def part(self, start: int, end: int) -> Stretch:
+    def part(self, start: int, end: int) -> FileStretch:
         """Part of this stretch."""
-        return Stretch(end - start, self.data, self.offset + start)
+        return FileStretch(end - start, self.data, self.offset + start)
 
 
 class Copied(bytes):
     """Bytes that were read from a draft, and where they come from."""
 
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[FileStretch, ...]
 
 
 class Draft(Seeking):
@@ -54,7 +54,7 @@ class Draft(Seeking):
         self._below = below
         self._size = below.seek(0, os.SEEK_END)
         self._starts = [0] if self._size else []
-        self._stretches = [Stretch(self._size, None, 0)] if self._size else []
+        self._stretches = [FileStretch(self._size, None, 0)] if self._size else []
 
     def fork(self) -> Draft:
         """Another draft that starts in the same state."""
@@ -100,9 +100,9 @@ class Draft(Seeking):
         if start > self._size:
             self.truncate(start)
         if isinstance(data, Copied):
-            new: tuple[Stretch, ...] = data.stretches
+            new: tuple[FileStretch, ...] = data.stretches
         else:
-            new = (Stretch(length, bytes(data), 0),)
+            new = (FileStretch(length, bytes(data), 0),)
             if length > _HEAD_BYTES and start + length <= self._size:
                 there = b"".join(map(self._bytes_of, self._between(start + _HEAD_BYTES, start + length)))
                 if there == new[0].data[_HEAD_BYTES:]:  # type: ignore[index]
@@ -115,7 +115,7 @@ class Draft(Seeking):
         """Cut the draft off at this size, or fill it with zeros up to it."""
         size = self._position if size is None else size
         if size > self._size:
-            self._replace(self._size, size, (Stretch(size - self._size, bytes(size - self._size), 0),))
+            self._replace(self._size, size, (FileStretch(size - self._size, bytes(size - self._size), 0),))
         else:
             kept = self._between(0, size)
             self._size = 0
@@ -123,13 +123,13 @@ class Draft(Seeking):
             self._replace(0, size, tuple(kept))
         return size
 
-    def _bytes_of(self, stretch: Stretch) -> bytes:
+    def _bytes_of(self, stretch: FileStretch) -> bytes:
         if stretch.data is not None:
             return stretch.data[stretch.offset : stretch.offset + stretch.length]
         self._below.seek(stretch.offset)
         return self._below.read(stretch.length).ljust(stretch.length, b"\x00")
 
-    def _between(self, start: int, end: int) -> list[Stretch]:
+    def _between(self, start: int, end: int) -> list[FileStretch]:
         found = []
         index = max(0, bisect.bisect_right(self._starts, start) - 1)
         while index < len(self._starts) and self._starts[index] < end:
@@ -140,7 +140,7 @@ class Draft(Seeking):
             index += 1
         return found
 
-    def _replace(self, start: int, end: int, new: tuple[Stretch, ...]) -> None:
+    def _replace(self, start: int, end: int, new: tuple[FileStretch, ...]) -> None:
         """Replace what lies between two places; `start` is not behind the end of the file."""
         first = max(0, bisect.bisect_right(self._starts, start) - 1)
         last = bisect.bisect_left(self._starts, end)
@@ -160,7 +160,7 @@ class Draft(Seeking):
         self._size = max(self._size, end)
 
 
-class _Account:
+class _Placing:
     """A sink that notes places for stretches of the file below, and hashes for other bytes."""
 
     def __init__(self) -> None:
@@ -176,7 +176,7 @@ class _Account:
         else:
             self._take_bytes(data)
 
-    def _take_place(self, stretch: Stretch) -> None:
+    def _take_place(self, stretch: FileStretch) -> None:
         last = self._items[-1] if self._items else None
         if isinstance(last, tuple) and last[1] == stretch.offset:
             self._items[-1] = (last[0], stretch.offset + stretch.length)
@@ -194,7 +194,7 @@ class _Account:
 
 def same(feeder: Feeder, one: Draft, other: Draft) -> bool:
     """Whether the feeder gives the same bytes for two drafts of one file."""
-    accounts = _Account(), _Account()
+    accounts = _Placing(), _Placing()
     for draft, account in zip((one, other), accounts, strict=True):
         feeder(draft, account)  # type: ignore[arg-type]
     if accounts[0].result() == accounts[1].result():

@@ -46,7 +46,7 @@ class Mp3(Family):
         there is such a tag, `raw` also has its layout, even without a genre, so that an undo can
         restore its bytes.
         """
-        front = _Front(file)
+        front = _FrontTags(file)
         tag, raw = front.tag, front.raw
         values = tag.genres(self.separator)
         if values:
@@ -60,7 +60,7 @@ class Mp3(Family):
         head = file.read(10)
         if head.startswith(b"ID3") and not id3v2_size(head):
             return "the ID3 header makes no sense"
-        return _Front(file).fault
+        return _FrontTags(file).fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
         """Feed what lies between the tags in front and the tags at the end."""
@@ -72,7 +72,7 @@ class Mp3(Family):
 
         Frames that were copied from the tags at the end are left out.
         """
-        front = _Front(file)
+        front = _FrontTags(file)
         for frame in front.own:
             if not is_genre(frame):
                 feed_field(sink, frame)
@@ -81,12 +81,12 @@ class Mp3(Family):
 
     def write(self, file: BinaryIO, values: Sequence[str]) -> None:
         """Write one TCON frame, and in front of it the fields that it would hide."""
-        front = _Front(file)
+        front = _FrontTags(file)
         splice(file, 0, front.tag.room, self._written(front, values))
 
     def restore(self, file: BinaryIO, raw: Json) -> None:
         """Put the frames back; only their genres if the tag now has another version."""
-        front = _Front(file)
+        front = _FrontTags(file)
         splice(file, 0, front.tag.room, self._restored(front, raw))
 
     def second_opinion(self, file: BinaryIO) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ class Mp3(Family):
         texts = [text for frame in tag.getall("TCON") for text in frame.text]
         return resolved(tag.version[1], texts, self.separator)
 
-    def _written(self, front: _Front, values: Sequence[str]) -> bytes:
+    def _written(self, front: _FrontTags, values: Sequence[str]) -> bytes:
         """The first tag with these genres; empty if there will be no tag."""
         tag = front.tag
         own = with_genre(front.own, [tag.genre_frame(values, self.separator)] if values else [])
@@ -112,7 +112,7 @@ class Mp3(Family):
             return front.rendered(tag, own)
         return tag.render([*(front.carried or front.hidden.carried(front.own)), *own])
 
-    def _restored(self, front: _Front, raw: Json) -> bytes:
+    def _restored(self, front: _FrontTags, raw: Json) -> bytes:
         tag = front.tag
         form = tag.form if raw is None else raw.get("form")
         if not tag.room and form in ("ID3v2.2", "ID3v2.3"):
@@ -130,7 +130,7 @@ class Mp3(Family):
         raise damaged("the stored genre field is not one of ID3")
 
 
-class _Front:
+class _FrontTags:
     """The ID3v2 tags in front of an MP3, and what a write to the first one needs to know.
 
     Attributes:

@@ -43,7 +43,7 @@ from genretagger.tags.container import (
     restored,
     taken,
 )
-from genretagger.tags.mp4_place import FREE, OWN_HANDLER, Place, atom_of, fields_of, find_place, room_of, store
+from genretagger.tags.mp4_place import FREE, OWN_HANDLER, MetadataPlace, atom_of, fields_of, find_place, room_of, store
 from genretagger.types import GenreField, Json
 
 FORM = "MP4 atom"
@@ -129,7 +129,7 @@ class Mp4(Family):
             if not is_genre(field):
                 feed_field(sink, field)
 
-    def _feed_moov(self, file: BinaryIO, place: Place, sink: Sink) -> None:
+    def _feed_moov(self, file: BinaryIO, place: MetadataPlace, sink: Sink) -> None:
         for atom in inside_of(file, place.moov):
             if atom.name == b"trak":
                 _feed_track(file, atom, sink)

@@ -26,7 +26,7 @@ OWN_HANDLER = atom_of(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MetadataPlace:
     """Where the metadata lies, as far as it exists."""
 
     top: list[Atom]
@@ -42,7 +42,7 @@ class Place:
         return [atom for atom in (self.moov, self.udta, self.meta) if atom is not None]
 
 
-def find_place(file: BinaryIO) -> Place:
+def find_place(file: BinaryIO) -> MetadataPlace:
     """Find the metadata.
 
     Raises:
@@ -55,10 +55,10 @@ def find_place(file: BinaryIO) -> Place:
     udta = first(inside_of(file, moov), b"udta")
     meta = first(inside_of(file, udta), b"meta") if udta else None
     in_meta = inside_of_meta(file, meta) if meta else []
-    return Place(top, moov, udta, meta, tuple(in_meta), first(in_meta, b"ilst"))
+    return MetadataPlace(top, moov, udta, meta, tuple(in_meta), first(in_meta, b"ilst"))
 
 
-def fields_of(file: BinaryIO, place: Place) -> list[bytes]:
+def fields_of(file: BinaryIO, place: MetadataPlace) -> list[bytes]:
     """The atoms of `ilst`, each with its header."""
     if place.ilst is None:
         return []
@@ -71,7 +71,7 @@ def fields_of(file: BinaryIO, place: Place) -> list[bytes]:
     return fields
 
 
-def store(file: BinaryIO, place: Place, fields: Sequence[bytes], noted: Json = None) -> None:
+def store(file: BinaryIO, place: MetadataPlace, fields: Sequence[bytes], noted: Json = None) -> None:
     """Write the list of fields, in the room of the old one and its free atom if possible.
 
     Args:
@@ -110,7 +110,7 @@ def store(file: BinaryIO, place: Place, fields: Sequence[bytes], noted: Json = N
     move_offsets(file, end, shift)
 
 
-def room_of(place: Place) -> list[int]:
+def room_of(place: MetadataPlace) -> list[int]:
     """For an undo: how many of moov, udta, meta and ilst exist, and the bytes of the free atom."""
     if place.ilst is None:
         return [len(place.parents) - 1, 0]
@@ -130,7 +130,7 @@ def _checked(noted: Json) -> tuple[int, int]:
     return depth, free
 
 
-def _made(file: BinaryIO, place: Place, depth: int) -> Atom | None:
+def _made(file: BinaryIO, place: MetadataPlace, depth: int) -> Atom | None:
     """The atom that did not exist at that depth, if it holds only what we made."""
     if place.ilst is None or not 0 <= depth < _WHOLE:
         return None
@@ -144,7 +144,7 @@ def _made(file: BinaryIO, place: Place, depth: int) -> Atom | None:
     return place.udta if inside_of(file, place.udta) == [place.meta] else place.meta
 
 
-def _room(place: Place, ilst: Atom) -> tuple[int, int]:
+def _room(place: MetadataPlace, ilst: Atom) -> tuple[int, int]:
     """The stretch that `ilst` and the free atom behind it take."""
     follower = next((atom for atom in place.in_meta if atom.start == ilst.end and atom.name == b"free"), ilst)
     return ilst.start, follower.end

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from genretagger.files.discover import Found
 from genretagger.training import split
-from genretagger.training.labels import NameMap, Source, spelled
+from genretagger.training.labels import LabelSource, NameMap, spelled
 from genretagger.types import Heard
 from genretagger.vocabulary.names import key
 
@@ -56,7 +56,7 @@ class Lessons:
     unheard: int
 
 
-def collect(heard: Iterable[Heard], files: Mapping[Path, Found], source: Source, names: NameMap) -> Lessons:
+def collect(heard: Iterable[Heard], files: Mapping[Path, Found], source: LabelSource, names: NameMap) -> Lessons:
     """Find the known genres of tracks.
 
     Copies of one recording become one track with all their genres.

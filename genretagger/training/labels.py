@@ -26,7 +26,7 @@ LARGEST_TABLE_BYTES = 256 * 1024**2
 _LONGEST_NAME = 100
 
 
-class Source(Protocol):
+class LabelSource(Protocol):
     """Knows the genres of tracks."""
 
     @property
@@ -43,7 +43,7 @@ class Tags:
     name = "tags"
 
     def labels(self, heard: Heard, found: Found) -> Iterable[str]:
-        """See `Source`."""
+        """See `LabelSource`."""
         del found
         return (genre for genre in heard.track.genres.values if genre not in heard.ours)
 
@@ -54,7 +54,7 @@ class Folders:
     name = "folders"
 
     def labels(self, heard: Heard, found: Found) -> Iterable[str]:
-        """See `Source`."""
+        """See `LabelSource`."""
         del heard
         parts = found.path.relative_to(found.root).parts
         return (parts[0] if len(parts) > 1 else found.root.name,)
@@ -76,7 +76,7 @@ class Table:
     ours_too: bool = True
 
     def labels(self, heard: Heard, found: Found) -> Iterable[str]:
-        """See `Source`."""
+        """See `LabelSource`."""
         genres = self.rows.get(os.fsencode(found.path)) or self.rows.get(os.fsencode(os.path.realpath(found.path)), ())
         if self.ours_too:
             return genres

@@ -52,7 +52,7 @@ _SEPARATOR = re.compile(r"\s*[/;,]\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class LabelWitness:
     """Labels of one network that speak for, or against, a genre.
 
     Attributes:
@@ -74,8 +74,8 @@ class Profile:
         threshold: how many times the level makes a score of 0.5.
     """
 
-    witnesses: tuple[Witness, ...]
-    against: tuple[Witness, ...]
+    witnesses: tuple[LabelWitness, ...]
+    against: tuple[LabelWitness, ...]
     threshold: float
 
 
@@ -209,7 +209,7 @@ class Calibration:
         speaking_against = sum(witness.weight * max(0.0, self._lift(witness, heard)) for witness in profile.against)
         return speaking_for - speaking_against - math.log(profile.threshold)
 
-    def _lift(self, witness: Witness, heard: Mapping[str, float]) -> float:
+    def _lift(self, witness: LabelWitness, heard: Mapping[str, float]) -> float:
         """Give the natural log of how many times its level a witness is heard at."""
         level = self._usual_of(witness.labels) ** self._trust * self._common ** (1 - self._trust)
         return _lift(sum(heard[label] for label in witness.labels), level)
@@ -278,8 +278,8 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
 
 
 def _profile(entry: Mapping[str, Any]) -> Profile:
-    def witnesses(name: str) -> tuple[Witness, ...]:
-        return tuple(Witness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
+    def witnesses(name: str) -> tuple[LabelWitness, ...]:
+        return tuple(LabelWitness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
 
     return Profile(witnesses("for"), witnesses("against"), entry["threshold"])
 
@@ -318,7 +318,7 @@ def _plain(labels: Sequence[str]) -> Calibration:
     return Calibration(
         labels,
         {label: 0.5 / len(group) for group in members.values() for label in group},
-        {genre: Profile((Witness(group, 1.0),), (), 1.0) for genre, group in members.items()},
+        {genre: Profile((LabelWitness(group, 1.0),), (), 1.0) for genre, group in members.items()},
         gain=2.0,
         music=None,
         digest=f"plain {FORMULAS}",

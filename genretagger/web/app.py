@@ -24,7 +24,7 @@ from genretagger.types import Json
 from genretagger.web import actions, views
 from genretagger.web.actions import BadRequestError
 from genretagger.web.desk import Books, Desk
-from genretagger.web.guard import Guard, Rules
+from genretagger.web.guard import AccessRules, Guard
 from genretagger.web.keeper import Keeper
 from genretagger.web.media import Media, number_of
 from genretagger.web.password import SESSION_S, Door
@@ -46,7 +46,7 @@ class Page:
         door: the password and the sessions.
     """
 
-    def __init__(self, desk: Desk, rules: Rules, door: Door) -> None:
+    def __init__(self, desk: Desk, rules: AccessRules, door: Door) -> None:
         self.desk, self.hub, self.rules, self.door = desk, desk.hub, rules, door
         self._keeper = Keeper(desk)
         self._follower = Follower(desk.settings, desk.hub)
@@ -357,6 +357,6 @@ async def _tell_bug(_: Request, error: Exception) -> Response:
 _HANDLERS: Any = {GenretaggerError: _tell_error, Exception: _tell_bug}
 
 
-def make(desk: Desk, rules: Rules, door: Door) -> Guard:
+def make(desk: Desk, rules: AccessRules, door: Door) -> Guard:
     """The whole application."""
     return Page(desk, rules, door).app()

@@ -50,7 +50,7 @@ MOST_BODY_BYTES = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccessRules:
     """What the server was started with.
 
     Attributes:
@@ -76,7 +76,7 @@ class Guard:
         door: the password and the sessions.
     """
 
-    def __init__(self, app: App, rules: Rules, door: Door) -> None:
+    def __init__(self, app: App, rules: AccessRules, door: Door) -> None:
         self._app, self._rules, self._door = app, rules, door
         self.cookie = f"genretagger-{rules.port}"
         """The name of the cookie: cookies do not distinguish the ports of a host."""

@@ -18,7 +18,7 @@ from genretagger.worker.pool import WorkerPool
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """What a file looks like.
 
     Attributes:
@@ -35,9 +35,9 @@ class Look:
 class ShowingPool(WorkerPool):
     """Child processes that can show files as well."""
 
-    def look(self, path: Path) -> Future[Look]:
+    def look(self, path: Path) -> Future[Appearance]:
         """See what a file looks like; the future may fail with a `FileError`."""
-        parse: Callable[[Reply], Look] = lambda reply: _look(reply.header["result"])  # noqa: E731
+        parse: Callable[[Reply], Appearance] = lambda reply: _look(reply.header["result"])  # noqa: E731
         return self._submit(path.absolute(), {"op": "look"}, parse)
 
     def cover(self, path: Path) -> Future[bytes]:
@@ -54,10 +54,10 @@ class ShowingPool(WorkerPool):
         return self._submit(path.absolute(), request, parse)
 
 
-def _look(result: Json) -> Look:
+def _look(result: Json) -> Appearance:
     if not isinstance(result, dict):
         raise wire.ProtocolError("no look at a file")
     year, codec, cover = (result.get(name) for name in ("year", "codec", "cover"))
     if not (year is None or isinstance(year, int)) or not isinstance(codec, str) or not isinstance(cover, bool):
         raise wire.ProtocolError("an odd look at a file")
-    return Look(year, codec[:40], cover)
+    return Appearance(year, codec[:40], cover)

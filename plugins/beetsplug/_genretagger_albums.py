@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from beets.library import Album, Item
 from beetsplug._genretagger_models import genres_of, give, has_blank, is_ours, whose
-from beetsplug._genretagger_session import Session
+from beetsplug._genretagger_session import BeetCommand
 
 if TYPE_CHECKING:
     from beets.importer import ImportTask
     from beets.library import Library
 
 
-class Albums:
+class BeetsAlbums:
     """Keeps albums in step with their tracks."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BeetCommand) -> None:
         self._session = session
 
     def parts(self, model: Item | Album, chosen: Sequence[str], *, add: bool) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from beets import ui
 from beets.library import Item
-from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_models import (
     drop_album_notes,
     genres_of,
@@ -19,8 +19,8 @@ from beetsplug._genretagger_models import (
     rename_album_notes,
     whose,
 )
-from beetsplug._genretagger_session import LIBRARY_ERRORS, Session, albums_of
-from beetsplug._genretagger_tracks import Tracks
+from beetsplug._genretagger_session import LIBRARY_ERRORS, BeetCommand, albums_of
+from beetsplug._genretagger_tracks import BeetsTracks
 from beetsplug._genretagger_writing import Scribe
 
 from genretagger.errors import GenretaggerError
@@ -39,7 +39,14 @@ class Importing:
     """
 
     def __init__(
-        self, session: Session, tracks: Tracks, albums: Albums, scribe: Scribe, *, listens: bool, late: bool
+        self,
+        session: BeetCommand,
+        tracks: BeetsTracks,
+        albums: BeetsAlbums,
+        scribe: Scribe,
+        *,
+        listens: bool,
+        late: bool,
     ) -> None:
         self._session = session
         self._tracks = tracks

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from beets.library import Library
 
 
-class Choice(NamedTuple):
+class BeetsChoice(NamedTuple):
     """The genres for a track, why, the first one's score, and whether track or album decided."""
 
     genres: tuple[str, ...]

@@ -39,7 +39,7 @@ LIBRARY_ERRORS = (sqlite3.Error, DBAccessError)
 """
 
 
-class Session:
+class BeetCommand:
     """One `beet` command."""
 
     def __init__(self, config: Any, log: Any) -> None:

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from beets.library import Album, Item
-from beetsplug._genretagger_albums import Albums
-from beetsplug._genretagger_models import Choice, genres_of, is_ours, named, number, path_of, whose, written
-from beetsplug._genretagger_session import Session, check_library, holding
-from beetsplug._genretagger_tracks import Tracks, unread
+from beetsplug._genretagger_albums import BeetsAlbums
+from beetsplug._genretagger_models import BeetsChoice, genres_of, is_ours, named, number, path_of, whose, written
+from beetsplug._genretagger_session import BeetCommand, check_library, holding
+from beetsplug._genretagger_tracks import BeetsTracks, unread
 from beetsplug._genretagger_writing import Scribe
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Tagging:
     """The command."""
 
-    def __init__(self, session: Session, tracks: Tracks, albums: Albums, scribe: Scribe) -> None:
+    def __init__(self, session: BeetCommand, tracks: BeetsTracks, albums: BeetsAlbums, scribe: Scribe) -> None:
         self._session = session
         self._tracks = tracks
         self._albums = albums
@@ -71,7 +71,7 @@ class Tagging:
                 with self._session.one(album):
                     self._albums.give(album, choice.genres, add=self._session.adds)
 
-    def _take(self, lib: Library, item: Item, choice: Choice) -> None:
+    def _take(self, lib: Library, item: Item, choice: BeetsChoice) -> None:
         """Show, write and store the choice for an item."""
         old = genres_of(item)
         choice = self._tracks.set(item, choice)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from beets.library import Item
-from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_models import (
     GIVEN,
     KEPT,
@@ -20,7 +20,7 @@ from beetsplug._genretagger_models import (
     SOURCE,
     UNDONE,
     WRITE,
-    Choice,
+    BeetsChoice,
     forget,
     genres_of,
     give,
@@ -35,7 +35,7 @@ from beetsplug._genretagger_models import (
     whose,
     written,
 )
-from beetsplug._genretagger_session import Session
+from beetsplug._genretagger_session import BeetCommand
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.errors import FileError
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from genretagger.beets.ears import Inferred
 
 
-class Tracks:
+class BeetsTracks:
     """The rules for a track."""
 
-    def __init__(self, session: Session, albums: Albums) -> None:
+    def __init__(self, session: BeetCommand, albums: BeetsAlbums) -> None:
         self._session = session
         self._albums = albums
 
@@ -130,26 +130,26 @@ class Tracks:
             item.store()
         return True
 
-    def choice(self, heard: Inferred) -> Choice:
+    def choice(self, heard: Inferred) -> BeetsChoice:
         """The choice for one track."""
         outcome = heard.outcome
         return self.made(outcome.genres, outcome.reason, outcome.scores, "track")
 
-    def made(self, genres: tuple[str, ...], reason: Reason, scores: Mapping[str, float], source: str) -> Choice:
+    def made(self, genres: tuple[str, ...], reason: Reason, scores: Mapping[str, float], source: str) -> BeetsChoice:
         """A choice from a decision."""
         from genretagger.beets.genres import score_of
 
         score = score_of(genres[0], scores, self._session.listen().settings) if genres else 0.0
-        return Choice(genres, reason, score, source)
+        return BeetsChoice(genres, reason, score, source)
 
-    def held(self, item: Item) -> Choice:
+    def held(self, item: Item) -> BeetsChoice:
         """The library's genres for an item, as a choice."""
         score = own(item, SCORE)
         source = str(own(item, SOURCE) or "track")
         known = float(score) if isinstance(score, int | float) else 0.0
-        return Choice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
+        return BeetsChoice(tuple(genres_of(item)), because(Cause.IN_LIBRARY), known, source)
 
-    def accepts(self, item: Item, heard: Inferred, choice: Choice) -> bool:
+    def accepts(self, item: Item, heard: Inferred, choice: BeetsChoice) -> bool:
         """Whether an item takes the choice for it; if not, the reason is logged."""
         session, outcome = self._session, heard.outcome
         if outcome.status == "failed":
@@ -170,7 +170,7 @@ class Tracks:
             return True
         return False
 
-    def set(self, item: Item, choice: Choice) -> Choice:
+    def set(self, item: Item, choice: BeetsChoice) -> BeetsChoice:
         """Change an item without storing.
 
         Returns the choice with the item's own genres that stay.

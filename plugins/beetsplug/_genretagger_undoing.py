@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from beets.library import Item
-from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_models import UNDONE, genres_of, is_noted, is_ours, own, path_of, split, written
-from beetsplug._genretagger_session import Session, check_library, holding
-from beetsplug._genretagger_tracks import Tracks
+from beetsplug._genretagger_session import BeetCommand, check_library, holding
+from beetsplug._genretagger_tracks import BeetsTracks
 
 if TYPE_CHECKING:
     from beets.library import Library
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Undoing:
     """The undo of the command."""
 
-    def __init__(self, session: Session, tracks: Tracks, albums: Albums) -> None:
+    def __init__(self, session: BeetCommand, tracks: BeetsTracks, albums: BeetsAlbums) -> None:
         self._session = session
         self._tracks = tracks
         self._albums = albums

@@ -13,8 +13,8 @@ from typing import Any
 import mediafile  # type: ignore[import-untyped]
 from beets.library import Item
 from beets.util import syspath
-from beetsplug._genretagger_models import WRITE, Choice, as_read_back, genres_of, is_ours, named, number, path_of
-from beetsplug._genretagger_session import Session
+from beetsplug._genretagger_models import WRITE, BeetsChoice, as_read_back, genres_of, is_ours, named, number, path_of
+from beetsplug._genretagger_session import BeetCommand
 
 from genretagger.causes import Cause, because
 from genretagger.errors import FileError
@@ -23,18 +23,18 @@ from genretagger.errors import FileError
 class Scribe:
     """Makes sure that each genre of ours that beets writes can be undone."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BeetCommand) -> None:
         self.written = 0
         self._session = session
-        self._expected: dict[int, Choice] = {}
+        self._expected: dict[int, BeetsChoice] = {}
         self._allowed: set[int] = set()
         self._announced: dict[int, int] = {}
 
-    def expect(self, item: Item, choice: Choice) -> None:
+    def expect(self, item: Item, choice: BeetsChoice) -> None:
         """Note that beets may write this into the item's file."""
         self._expected[number(item)] = choice
 
-    def unwritten(self, item: Item) -> Choice | None:
+    def unwritten(self, item: Item) -> BeetsChoice | None:
         """Return the expected choice if it was not written, and stop expecting it.
 
         None if the item has other genres.
@@ -43,7 +43,7 @@ class Scribe:
         self._settle(number(item))
         return choice if choice is not None and tuple(genres_of(item)) == choice.genres else None
 
-    def write(self, item: Item, choice: Choice) -> None:
+    def write(self, item: Item, choice: BeetsChoice) -> None:
         """Have beets write an item's tags, unless genretagger's rules exclude its file.
 
         Raises:
@@ -122,7 +122,7 @@ class Scribe:
             self._session.listen().settle(write_id)
 
 
-def _noted(item: Item) -> Choice | None:
+def _noted(item: Item) -> BeetsChoice | None:
     """Genres that the library notes as ours and the file lacks.
 
     Nothing is inferred, and the history is not asked.
@@ -134,4 +134,4 @@ def _noted(item: Item) -> Choice | None:
         held = mediafile.MediaFile(syspath(item.path)).genres
     except mediafile.UnreadableFileError:
         return None  # beets meets the same error, and reports it
-    return None if held == genres else Choice(tuple(genres), because(Cause.IN_LIBRARY), 0.0, "")
+    return None if held == genres else BeetsChoice(tuple(genres), because(Cause.IN_LIBRARY), 0.0, "")

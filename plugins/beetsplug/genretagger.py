@@ -19,7 +19,7 @@ from beets.dbcore import types
 from beets.library import Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
-from beetsplug._genretagger_albums import Albums
+from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_importing import Importing
 from beetsplug._genretagger_models import (
     ALBUM_GIVEN,
@@ -36,9 +36,9 @@ from beetsplug._genretagger_models import (
     rename_album_notes,
 )
 from beetsplug._genretagger_options import DEFAULTS, ORDERS, add_flags, order_of
-from beetsplug._genretagger_session import LIBRARY_ERRORS, Session
+from beetsplug._genretagger_session import LIBRARY_ERRORS, BeetCommand
 from beetsplug._genretagger_tagging import Tagging
-from beetsplug._genretagger_tracks import Tracks
+from beetsplug._genretagger_tracks import BeetsTracks
 from beetsplug._genretagger_undoing import Undoing
 from beetsplug._genretagger_writing import Scribe
 
@@ -65,9 +65,9 @@ class GenretaggerPlugin(BeetsPlugin):
         if self._fault:
             self._log.warning("{}", self._fault)  # an exception here would print a traceback
             return
-        self._session = session = Session(self.config, self._log)
-        albums = Albums(session)
-        tracks = Tracks(session, albums)
+        self._session = session = BeetCommand(self.config, self._log)
+        albums = BeetsAlbums(session)
+        tracks = BeetsTracks(session, albums)
         self._scribe = scribe = Scribe(session)
         session.before_close = scribe.close
         self._tagging = Tagging(session, tracks, albums, scribe)

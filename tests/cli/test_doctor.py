@@ -15,7 +15,7 @@ import pytest
 from library_helpers import Library
 
 from genretagger.causes import recorded
-from genretagger.cli.checkup import Finding, State, groups, library, setup, storage
+from genretagger.cli.checkup import Finding, Health, groups, library, setup, storage
 from genretagger.config import Settings, load
 from genretagger.types import GenreField
 
@@ -155,17 +155,17 @@ def test_counts_and_pending_writes(tmp_path: Path) -> None:
     # from another store.
     found = {finding.check: finding for finding in storage.database(settings, ())}
     assert "1 track known, 1 heard, 1 decided, 0 failed, 1 write" in found["database"].found
-    assert found["integrity"].state is State.OK
-    assert found["pending writes"].state is State.WARN
+    assert found["integrity"].state is Health.OK
+    assert found["pending writes"].state is Health.WARN
 
 
 def test_a_data_folder_that_is_a_file_or_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (finding,) = storage.data_folder(load(data_dir=tmp_path / "file" / "deep"), ())
-    assert finding.state is State.BAD
+    assert finding.state is Health.BAD
     monkeypatch.setattr(storage, "may_write", lambda _: False)
     (finding,) = storage.data_folder(load(data_dir=tmp_path / "deep" / "deeper"), ())
-    assert finding.state is State.BAD
+    assert finding.state is Health.BAD
     assert str(tmp_path) in finding.found
 
 
@@ -174,8 +174,8 @@ def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.M
     crash = "import os, sys; print('segmentation or so', file=sys.stderr, flush=True); os.abort()"
     monkeypatch.setattr(groups, "TIME_LIMIT_S", 1.0)
     for script, state, words in (
-        (crash, State.BAD, "crashed"),
-        ("import signal; signal.pause()", State.WARN, "stopped"),
+        (crash, Health.BAD, "crashed"),
+        ("import signal; signal.pause()", Health.WARN, "stopped"),
     ):
         command = [sys.executable, "-c", script]
         monkeypatch.setattr("genretagger.launch.command", lambda *_, command=command, **__: command)
@@ -188,15 +188,15 @@ def test_a_crash_and_a_hang_cost_one_group(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_check_that_fails_is_a_finding(tmp_path: Path) -> None:
     def sound(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
-        yield Finding("sound", State.OK, "found")
+        yield Finding("sound", Health.OK, "found")
 
     def wrong(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
-        yield Finding("early", State.OK, "found")
+        yield Finding("early", Health.OK, "found")
         raise IndexError("odd machine")
 
     found = list(groups._carry_out((wrong, sound), ()))
     assert [finding.check for finding in found] == ["early", "wrong", "sound"]
-    assert found[1].state is State.BAD
+    assert found[1].state is Health.BAD
     assert "IndexError: odd machine" in found[1].found
 
 
@@ -229,7 +229,7 @@ def test_folders_tell_of_hard_links_rights_and_unreadable_files(tmp_path: Path) 
     (tmp_path / "d.ogg").symlink_to("nowhere")
     (tmp_path / "cover.jpg").touch()
     found = [finding for finding in library.folders(load(), (tmp_path,)) if finding.check == str(tmp_path)]
-    assert found[0] == Finding(str(tmp_path), State.OK, "3 music files in 2 folders")
+    assert found[0] == Finding(str(tmp_path), Health.OK, "3 music files in 2 folders")
     assert found[1].found == "1 name passed over: links that lead nowhere, FIFOs, devices"
     text = "\n".join(f"{finding.state} {finding.found}" for finding in found[1:])
     assert "warn 2 files with several names (hard links)" in text
@@ -241,24 +241,24 @@ def test_folders_tell_of_hard_links_rights_and_unreadable_files(tmp_path: Path) 
 def test_a_read_only_mount_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "mounted_read_only", lambda _: True)
     found = list(library.folders(load(), (tmp_path,)))
-    assert any(finding.state is State.BAD and "remount,rw" in finding.mend for finding in found)
+    assert any(finding.state is Health.BAD and "remount,rw" in finding.mend for finding in found)
 
 
 @pytest.mark.parametrize(
     ("limits", "folders", "state", "mend"),
     [
-        ((8192, 128, 16384), 0, State.OK, ""),
-        ((8192, 128, 16384), 6000, State.OK, ""),
-        ((8192, 128, 16384), 7000, State.WARN, "fs.inotify.max_user_watches=524288"),
-        ((8192, 128, 16384), 9000, State.BAD, "fs.inotify.max_user_watches=524288"),
-        ((8192, 128, 16384), 400_000, State.BAD, "fs.inotify.max_user_watches=800000"),
-        ((8192, 4, 16384), 10, State.WARN, "fs.inotify.max_user_instances=128"),
-        ((8192, 128, 64), 10, State.WARN, "fs.inotify.max_queued_events=16384"),
+        ((8192, 128, 16384), 0, Health.OK, ""),
+        ((8192, 128, 16384), 6000, Health.OK, ""),
+        ((8192, 128, 16384), 7000, Health.WARN, "fs.inotify.max_user_watches=524288"),
+        ((8192, 128, 16384), 9000, Health.BAD, "fs.inotify.max_user_watches=524288"),
+        ((8192, 128, 16384), 400_000, Health.BAD, "fs.inotify.max_user_watches=800000"),
+        ((8192, 4, 16384), 10, Health.WARN, "fs.inotify.max_user_instances=128"),
+        ((8192, 128, 64), 10, Health.WARN, "fs.inotify.max_queued_events=16384"),
     ],
     ids=["no folders", "room", "little room", "too few", "far too few", "instances", "queue"],
 )
 def test_limits_on_watching(
-    tmp_path: Path, limits: tuple[int, int, int], folders: int, state: State, mend: str
+    tmp_path: Path, limits: tuple[int, int, int], folders: int, state: Health, mend: str
 ) -> None:
     for name, value in zip(("user_watches", "user_instances", "queued_events"), limits, strict=True):
         (tmp_path / f"max_{name}").write_text(f"{value}\n")
@@ -280,7 +280,7 @@ def test_required_versions_are_those_of_the_project() -> None:
 def test_missing_and_old_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup, "REQUIRED", {"numpy": "9999", "no-such-package-at-all": "1"})
     (finding,) = setup.packages(load(), ())
-    assert finding.state is State.BAD
+    assert finding.state is Health.BAD
     assert "no-such-package-at-all is missing" in finding.found
     assert "is older than 9999" in finding.found
     assert finding.mend.endswith("-m pip install 'numpy>=9999' 'no-such-package-at-all>=1'")

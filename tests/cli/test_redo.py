@@ -12,7 +12,7 @@ import command_helpers as helpers
 import pytest
 
 from genretagger.causes import recorded
-from genretagger.cli.undoing import Asked, Request, Words
+from genretagger.cli.undoing import Asked, UndoRequest, Words
 from genretagger.database.store import Store
 from genretagger.database.values import WriteKind, WriteState
 
@@ -159,12 +159,12 @@ def test_a_second_try_takes_no_second_step(heard: Path, music: Path, make_techno
         assert [write.after.values for write in store.writes.get_all()] == [("Electronic",), tuple(TECHNO)]
 
         def chosen() -> list[int]:
-            request = Request(words, asked, store, helpers.unexpected)
+            request = UndoRequest(words, asked, store, helpers.unexpected)
             return [write.id for write in request.newest(lambda path: store.writes.get_undoable(under=path))]
 
         newest, older = (write.id for write in store.writes.get_all())
         assert chosen() == [newest]
-        request = Request(words, asked, store, helpers.unexpected)
+        request = UndoRequest(words, asked, store, helpers.unexpected)
         run = store.runs.begin("undo", {"asked": request.as_json()})
         write = store.writes.get(newest)
         undo = store.writes.begin(

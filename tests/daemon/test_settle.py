@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genretagger.daemon.settle import Settling, Verdict
+from genretagger.daemon.settle import Completeness, Settling
 from genretagger.types import Stamp
 
 SONG, OTHER, ROOT = Path("/music/song"), Path("/music/other"), Path("/music")
@@ -30,7 +30,7 @@ def test_a_file_that_was_moved_in_is_complete_after_the_quiet_period(settling: S
     settling.touch(SONG, ROOT, 100)
     assert settling.next_due_s() == 110
     assert settling.due(109.9) == []
-    assert judge(settling, 110, stamp(), untouched_s=10) == Verdict.COMPLETE
+    assert judge(settling, 110, stamp(), untouched_s=10) == Completeness.COMPLETE
     assert (len(settling), settling.next_due_s()) == (0, None)
 
 
@@ -46,27 +46,27 @@ def test_each_change_that_is_heard_of_starts_the_wait_anew(settling: Settling) -
 def test_changes_that_are_not_heard_of_are_seen(settling: Settling) -> None:
     settling.touch(SONG, ROOT, 100)
     for now_s, size in ((110, 10), (120, 20), (130, 30)):
-        assert judge(settling, now_s, stamp(size)) == Verdict.WAIT
-    assert judge(settling, 140, stamp(30)) == Verdict.COMPLETE
+        assert judge(settling, now_s, stamp(size)) == Completeness.WAIT
+    assert judge(settling, 140, stamp(30)) == Completeness.COMPLETE
 
 
 def test_the_clock_of_a_file_server_is_not_relied_on(settling: Settling) -> None:
     """What counts is that nothing changed between two looks."""
     settling.touch(SONG, ROOT, 100)
-    assert judge(settling, 110, stamp(), untouched_s=-3600) == Verdict.WAIT
-    assert judge(settling, 120, stamp(), untouched_s=-3590) == Verdict.COMPLETE
+    assert judge(settling, 110, stamp(), untouched_s=-3600) == Completeness.WAIT
+    assert judge(settling, 120, stamp(), untouched_s=-3590) == Completeness.COMPLETE
 
 
 def test_a_file_that_is_open_for_writing_waits(settling: Settling) -> None:
     settling.touch(SONG, ROOT, 100)
     for now_s in (110, 120, 130):
-        assert judge(settling, now_s, stamp(), untouched_s=now_s, busy=True) == Verdict.WAIT
-    assert judge(settling, 140, stamp(), untouched_s=40) == Verdict.COMPLETE
+        assert judge(settling, now_s, stamp(), untouched_s=now_s, busy=True) == Completeness.WAIT
+    assert judge(settling, 140, stamp(), untouched_s=40) == Completeness.COMPLETE
 
 
 def test_a_file_that_is_gone(settling: Settling) -> None:
     settling.touch(SONG, ROOT, 100)
-    assert judge(settling, 110, None) == Verdict.GONE
+    assert judge(settling, 110, None) == Completeness.GONE
     assert settling.due(1000) == []
 
 

@@ -17,7 +17,7 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, in_a_namespace, tagged_once
 
-from genretagger.daemon.watch import Changed, Watched, Way
+from genretagger.daemon.watch import Changed, Noticing, Watched
 from genretagger.files.mounts import file_system, is_blind, is_network
 
 MakeTechno = Callable[..., Path]
@@ -167,7 +167,7 @@ def test_a_thread_that_died_is_noticed(music: Path) -> None:
     watched = Watched(music, heard.put)
     watched.start()
     try:
-        assert (watched.way, watched.is_deaf(), watched.is_gone()) == (Way.EVENTS, False, False)
+        assert (watched.way, watched.is_deaf(), watched.is_gone()) == (Noticing.EVENTS, False, False)
         (music / "1.flac").touch()
         assert heard.get(timeout=20) == Changed(music / "1.flac", music)
         observer = watched._observer

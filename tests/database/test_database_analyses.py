@@ -10,7 +10,7 @@ from databases import Place
 
 from genretagger.causes import Cause, because, recorded
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing
+from genretagger.database.values import HearingResult
 from genretagger.errors import AccessError, AudioError, DatabaseError
 from genretagger.sentences import sentence
 from genretagger.types import Activations, Decision
@@ -33,7 +33,7 @@ def test_every_half_float_comes_back_bit_for_bit(store: Store) -> None:
     stored = store.analyses.get(HASH, MODEL, "all")
     assert stored is not None
     assert stored.activations is not None
-    assert (stored.hearing, stored.model, stored.plan) == (Hearing.HEARD, "musicnn", "all")
+    assert (stored.hearing, stored.model, stored.plan) == (HearingResult.HEARD, "musicnn", "all")
     assert (stored.seconds, stored.activations.provider) == (2.5, "CUDAExecutionProvider")
     assert stored.activations.values.dtype == np.float16
     assert stored.activations.values.shape == (256, 256)
@@ -68,7 +68,7 @@ def test_silence_is_a_result(store: Store) -> None:
     store.analyses.save_unheard(HASH, model, "16", None, seconds=0.5)
     stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
-    assert (stored.hearing, stored.activations, stored.error) == (Hearing.SILENT, None, None)
+    assert (stored.hearing, stored.activations, stored.error) == (HearingResult.SILENT, None, None)
 
 
 def test_audio_that_cannot_be_decoded_is_a_result_with_its_error(store: Store) -> None:
@@ -76,7 +76,7 @@ def test_audio_that_cannot_be_decoded_is_a_result_with_its_error(store: Store) -
     store.analyses.save_unheard(HASH, model, "16", AudioError("no frames in \udcff", hint="buy it again"))
     stored = store.analyses.get(HASH, MODEL, "16")
     assert stored is not None
-    assert (stored.hearing, stored.activations) == (Hearing.UNDECODABLE, None)
+    assert (stored.hearing, stored.activations) == (HearingResult.UNDECODABLE, None)
     assert type(stored.error) is AudioError
     assert (stored.error.cause, stored.error.hint) == ("no frames in \\udcff", "buy it again")
 

@@ -15,7 +15,7 @@ from databases import Place
 from genretagger.causes import Cause, because, recorded
 from genretagger.database import lines
 from genretagger.database.lines import TrackLine, WriteLine
-from genretagger.database.reports import Part, Reports
+from genretagger.database.reports import KnownPart, Reports
 from genretagger.database.store import Store
 from genretagger.database.values import WriteKind, WriteState
 from genretagger.database.writes import Writes
@@ -24,7 +24,7 @@ from genretagger.types import Credits, Decision
 
 ODD_NAMES = (b"/music/\xff\xfe.mp3", "/music/ü.mp3".encode(), b"/music/a'\"\\,;.mp3", b"/music/new\nline.mp3")
 CREDITS = Credits("An artist", "", "A title", "")
-PARTS = frozenset({Part.DECISIONS})
+PARTS = frozenset({KnownPart.DECISIONS})
 
 
 @pytest.fixture

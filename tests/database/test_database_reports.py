@@ -12,7 +12,7 @@ from databases import SLOW_ON_POSTGRESQL, Place
 
 from genretagger.causes import recorded
 from genretagger.database.store import Store
-from genretagger.database.values import Hearing, WriteState
+from genretagger.database.values import HearingResult, WriteState
 from genretagger.errors import AudioError
 from genretagger.types import Decision
 
@@ -46,7 +46,7 @@ def test_a_path_is_described_with_everything(store: Store) -> None:
     (note,) = known.analyses
     assert (note.model, note.fingerprint, note.plan) == ("musicnn", MODEL, "16")
     assert (note.provider, note.windows, note.seconds, note.cause) == ("CPUExecutionProvider", 16, 1.5, "")
-    assert note.hearing is Hearing.HEARD
+    assert note.hearing is HearingResult.HEARD
     assert [stored.decision.genres for stored in known.decisions] == [("Rock",)]
     assert [(write.path, write.before, write.after) for write in known.writes] == [(Path("/music/a.mp3"), EMPTY, ROCK)]
     assert store.reports.get(Path("/music/c.mp3")) is None

@@ -17,12 +17,12 @@ from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
 from typer.testing import CliRunner
 
 from genretagger.causes import recorded
-from genretagger.cli.checkup import State, storage
+from genretagger.cli.checkup import Health, storage
 from genretagger.cli.main import app
 from genretagger.config import load
 from genretagger.database.lines import TrackLine, WriteLine
 from genretagger.database.models import metadata
-from genretagger.database.reports import Part
+from genretagger.database.reports import KnownPart
 from genretagger.database.store import Store
 from genretagger.database.values import Claimant, JobState, NewJob, WriteState
 from genretagger.errors import AudioError, GenretaggerError
@@ -154,7 +154,7 @@ def read_all(store: Store) -> None:
     assert [job.path for job in store.jobs.get_all(JobState.QUARANTINED)] == [FAILED]
     assert len(list(store.tracks.get_seen_below(Path("/music")))) >= 2
     store.reports.count_unrecorded()
-    careful = store.reports.get_all(parts=frozenset({Part.DECISIONS}))
+    careful = store.reports.get_all(parts=frozenset({KnownPart.DECISIONS}))
     lines = list(store.lines.get_tracks(scores=True))
     assert [line for line in map(TrackLine.of, careful) if line not in lines] == []
     writes = list(store.lines.get_writes())  # of a column that is not shown, nobody asks
@@ -220,7 +220,7 @@ def test_commands_name_the_odd_row_and_go_on(
     assert spoil(database, table, column, WRONG[table, column])
     findings = list(storage.database(load(), ()))
     odd = next(each for each in findings if each.check == f"rows of {table}")
-    assert odd.state is State.WARN
+    assert odd.state is Health.WARN
     assert f"row 1 of the table {table}" in odd.found
     assert column in odd.found
     for arguments, right, seen in (

@@ -14,7 +14,7 @@ import pytest
 
 from genretagger.errors import ModelError
 from genretagger.model import ModelStore, opener
-from genretagger.model.catalogue import Entry, Remote, catalogue
+from genretagger.model.catalogue import CatalogueEntry, Remote, catalogue
 from genretagger.model.http import ATTEMPTS, fetch
 
 CONTENT = bytes(range(256)) * 4000
@@ -304,8 +304,8 @@ def test_a_server_that_sends_all_of_it_again_is_known_by_that(shop: Shop, tmp_pa
     assert "The next try begins again" in caught.value.hint
 
 
-def entry(shop: Shop, sha256: str) -> Entry:
-    return Entry(
+def entry(shop: Shop, sha256: str) -> CatalogueEntry:
+    return CatalogueEntry(
         "tiny", "for tests", "CC BY-NC-SA 4.0", "", True, 1, Remote(shop.address("/onnx"), sha256),
         Remote(shop.address("/card")),
     )  # fmt: skip

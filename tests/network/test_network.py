@@ -199,7 +199,7 @@ def test_fine_tuning_from_musicnn(
     windows.finish("key")
     monkeypatch.setattr(parts, "FEW", 0)  # judged by one fifth
     plan = school.plan_of(Way.MUSICNN, 3)
-    steps: list[school.Step] = []
+    steps: list[school.LearningStep] = []
     result = school.learn(
         course,
         windows,

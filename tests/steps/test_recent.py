@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from genretagger.database.values import Hearing, StoredAnalysis
+from genretagger.database.values import HearingResult, StoredAnalysis
 from genretagger.steps.recent import Recent
 from genretagger.types import Activations
 
@@ -18,7 +18,7 @@ def analysis(values: int) -> StoredAnalysis:
         fingerprint="f",
         plan="16",
         provider="CPU",
-        hearing=Hearing.HEARD,
+        hearing=HearingResult.HEARD,
         windows=16,
         cause="",
         seconds=1.0,

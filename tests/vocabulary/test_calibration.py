@@ -15,7 +15,7 @@ from musicnn_labels import LABELS, NO_GENRES
 
 from genretagger.model import InstalledModel
 from genretagger.types import FloatArray
-from genretagger.vocabulary.calibration import Calibration, MusicTest, Profile, Scores, Witness, calibration
+from genretagger.vocabulary.calibration import Calibration, LabelWitness, MusicTest, Profile, Scores, calibration
 from genretagger.vocabulary.names import key, names_genre, vocabulary
 
 DATA: dict[str, Any] = tomllib.loads(
@@ -178,7 +178,7 @@ def of_letters(
 
 
 def one(*labels: str, weight: float = 1.0, threshold: float = 1.0) -> Profile:
-    return Profile((Witness(labels, weight),), (), threshold)
+    return Profile((LabelWitness(labels, weight),), (), threshold)
 
 
 def score(calibration: Calibration, *heard: float) -> Scores:
@@ -197,7 +197,9 @@ class TestFormula:
 
     def test_the_written_formula(self) -> None:
         profile = Profile(
-            (Witness(("net/a", "net/b"), 0.7), Witness(("net/c",), 0.3)), (Witness(("net/d",), 0.5),), 2.0
+            (LabelWitness(("net/a", "net/b"), 0.7), LabelWitness(("net/c",), 0.3)),
+            (LabelWitness(("net/d",), 0.5),),
+            2.0,
         )
         evidence = 0.7 * math.log((0.5 + 0.02) / 0.22) + 0.3 * math.log((0.05 + 0.01) / 0.11)
         evidence -= 0.5 * math.log((0.4 + 0.01) / 0.11) + math.log(2)
@@ -214,7 +216,7 @@ class TestFormula:
             assert score(between, 0.3, 0, 0, 0).by_genre["A"] == pytest.approx(expected, abs=1e-6)
 
     def test_what_speaks_against_counts_only_above_its_usual_level(self) -> None:
-        profile = Profile((Witness(("net/a",), 1.0),), (Witness(("net/b",), 1.0),), 1.0)
+        profile = Profile((LabelWitness(("net/a",), 1.0),), (LabelWitness(("net/b",), 1.0),), 1.0)
         plain = score(of_letters({"A": one("net/a")}), 0.3, 0, 0, 0).by_genre["A"]
         assert score(of_letters({"A": profile}), 0.3, 0.0, 0, 0).by_genre["A"] == plain
         assert score(of_letters({"A": profile}), 0.3, 0.1, 0, 0).by_genre["A"] == pytest.approx(plain)
@@ -254,7 +256,7 @@ class TestFormula:
         assert list(score(of_letters(profiles), 0.2, 0, 0, 0).by_genre) == ["A", "B", "C"]
 
     def test_the_grounds_name_the_two_loudest_labels(self) -> None:
-        profiles = {"A": Profile((Witness(("net/a", "net/b"), 0.5), Witness(("net/c",), 0.5)), (), 1.0)}
+        profiles = {"A": Profile((LabelWitness(("net/a", "net/b"), 0.5), LabelWitness(("net/c",), 0.5)), (), 1.0)}
         grounds = score(of_letters(profiles), 0.1, 0.25, 0.9, 1.0).grounds["A"]
         assert grounds == "c 0.90 (usual 0.10), b 0.25 (usual 0.10)"
 
@@ -329,7 +331,7 @@ class TestPlain:
 
 
 def test_grounds_name_a_label_once() -> None:
-    profile = Profile((Witness(("one/jazz",), 0.5), Witness(("two/jazz", "two/horn"), 0.5)), (), 2.0)
+    profile = Profile((LabelWitness(("one/jazz",), 0.5), LabelWitness(("two/jazz", "two/horn"), 0.5)), (), 2.0)
     labels = ("one/jazz", "two/jazz", "two/horn")
     made = Calibration(labels, dict.fromkeys(labels, 0.1), {"Jazz": profile}, gain=2.0, music=None, digest="x")
     grounds = made.scores(np.array([0.9, 0.8, 0.3], np.float32)).grounds["Jazz"]

@@ -30,7 +30,7 @@ from page_helpers import Server, empty_library, serving
 
 from genretagger.database.store import Store
 from genretagger.model import InstalledModel
-from genretagger.shelf.flat import State
+from genretagger.shelf.flat import GenreState
 
 GENRE = "Trance"
 """What the default model takes the test music for."""
@@ -132,7 +132,7 @@ def test_rows_say_whose_the_genre_is(unchanged: tuple[Server, Path]) -> None:
     }
     told = page.ask("/api/overview").json
     assert told["states"]["yours"] == 1
-    assert set(told["states"]) == {state.value for state in State}
+    assert set(told["states"]) == {state.value for state in GenreState}
     assert {"name": "Polka", "count": 1} in told["genres"]
 
 

@@ -10,7 +10,7 @@ run), and the checks themselves: `setup.py`, `storage.py`, `listening.py`, `deco
 `library.py`. To add a check: a function that yields findings, and its name in `groups.py`.
 """
 
-from genretagger.cli.checkup.finding import Finding, State
+from genretagger.cli.checkup.finding import Finding, Health
 from genretagger.cli.checkup.groups import examine
 
-__all__ = ["Finding", "State", "examine"]
+__all__ = ["Finding", "Health", "examine"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class Health(StrEnum):
     """The state of a thing: as it should be, working with a catch, or broken."""
 
     OK = "ok"
@@ -26,21 +26,21 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: Health
     found: str
     mend: str = ""
 
 
 def ok(check: str, found: str) -> Finding:
     """Something is as it should be."""
-    return Finding(check, State.OK, found)
+    return Finding(check, Health.OK, found)
 
 
 def warn(check: str, found: str, mend: str) -> Finding:
     """Something works, with a catch."""
-    return Finding(check, State.WARN, found, mend)
+    return Finding(check, Health.WARN, found, mend)
 
 
 def bad(check: str, found: str, mend: str) -> Finding:
     """Something is broken."""
-    return Finding(check, State.BAD, found, mend)
+    return Finding(check, Health.BAD, found, mend)

@@ -29,7 +29,7 @@ _ROOM = 1.25
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Met:
     """What was met under one folder."""
 
     folders: int = 0
@@ -56,8 +56,8 @@ def folders(settings: Settings, paths: Sequence[Path]) -> Iterator[Finding]:
     yield from watching(total)
 
 
-def _walk(root: Path, settings: Settings) -> _Tally:
-    tally = _Tally()
+def _walk(root: Path, settings: Settings) -> _Met:
+    tally = _Met()
     if not root.is_dir():
         tally.music = 1
         _look_at(root, tally)
@@ -85,7 +85,7 @@ def _walk(root: Path, settings: Settings) -> _Tally:
     return tally
 
 
-def _look_at(file: Path, tally: _Tally) -> None:
+def _look_at(file: Path, tally: _Met) -> None:
     tally.looked_at += 1
     try:
         found = file.stat()
@@ -102,7 +102,7 @@ def _look_at(file: Path, tally: _Tally) -> None:
         tally.hard_linked += 1
 
 
-def _describe(path: Path, tally: _Tally, settings: Settings) -> Iterator[Finding]:
+def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
     name = str(path)
     seen = "" if tally.looked_at == tally.music else f"; of the first {tally.looked_at:,}"
     yield ok(name, f"{plural(tally.music, 'music file')} in {plural(tally.folders, 'folder')}")

@@ -9,7 +9,7 @@ nine tenths of the work and needs more music than anybody owns to be learned. Wh
 trained: the convolutions over time, the dense layer, and a new last layer for the owner's genres.
 So the trained model shares the front with the ear that it came from, and costs a tenth more.
 
-Contents: `Ear`, `first_ear`.
+Contents: `TrainableEar`, `first_ear`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAST_FASTER = 10.0
 _WITHOUT = "Learn one from scratch, or a regression."
 
 
-class Ear(nn.Module):
+class TrainableEar(nn.Module):
     """A part of an ONNX graph, with a last layer behind it.
 
     Args:
@@ -138,7 +138,7 @@ class Ear(nn.Module):
         return nodes, tensors, odds
 
 
-def first_ear(model: InstalledModel, genres: int) -> Ear:
+def first_ear(model: InstalledModel, genres: int) -> TrainableEar:
     """Take the first ear out of an installed model.
 
     Args:
@@ -179,11 +179,11 @@ def first_ear(model: InstalledModel, genres: int) -> Ear:
     frames, bands = model.card.inputs[0].shape[-2:]
     with torch.no_grad():
         try:
-            ear = Ear(nodes, constants, ends, 1, genres)
+            ear = TrainableEar(nodes, constants, ends, 1, genres)
             size = ear.embedding(torch.zeros((1, frames or 1, bands or 1))).shape[1]
         except (RuntimeError, ValueError, KeyError, IndexError) as error:
             raise _another(model) from error
-    return Ear(nodes, constants, ends, size, genres)
+    return TrainableEar(nodes, constants, ends, size, genres)
 
 
 def _another(model: InstalledModel) -> ModelError:

@@ -39,15 +39,13 @@ from genretagger.training.course import SEED, Course
 from genretagger.training.head import familiarity
 from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
-from genretagger.training.network.ear import Ear, first_ear
-from genretagger.training.network.loop import Lesson, Plan, Stopped, odds_of, run
-from genretagger.training.network.parts import Part, parts_of
-from genretagger.training.network.state import Best, Ended, State, StateFile
+from genretagger.training.network.ear import TrainableEar, first_ear
+from genretagger.training.network.loop import LearningPlan, Lesson, Stopped, odds_of, run
+from genretagger.training.network.parts import Flags, RunParts, parts_of
+from genretagger.training.network.state import Best, EndedRun, StateFile, TrainingState
 from genretagger.training.network.way import Way
 from genretagger.training.network.windows import WindowFile
 from genretagger.types import Json
-
-Flags = npt.NDArray[np.bool_]
 
 LONG, SHORT = 30, 15
 """Epochs from scratch, and of a network that knows music already."""
@@ -62,7 +60,7 @@ class NothingLearnedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LearningStep:
     """The state of a training.
 
     Attributes:
@@ -82,18 +80,18 @@ class Step:
     score: float | None
 
 
-def plan_of(way: Way, epochs: int | None) -> Plan:
+def plan_of(way: Way, epochs: int | None) -> LearningPlan:
     """How a network learns; `epochs` None for as many as are usual.
 
     An epoch of a small library is only eight batches. So the rate from musicnn is what a network on
     a small library needs: with a tenth of it, the network hardly moves from where it began.
     """
     if way is Way.SCRATCH:
-        return Plan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
-    return Plan(epochs or SHORT, _PATIENCE, 1e-3, 32, 2.0, 256, 16_384, SEED)
+        return LearningPlan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
+    return LearningPlan(epochs or SHORT, _PATIENCE, 1e-3, 32, 2.0, 256, 16_384, SEED)
 
 
-def key_of(course: Course, way: Way, plan: Plan, each: int) -> str:
+def key_of(course: Course, way: Way, plan: LearningPlan, each: int) -> str:
     """Names a training: another key means that what was kept belongs to another one."""
     told: list[Json] = [
         _FORMAT,
@@ -114,14 +112,14 @@ def learn(
     windows: WindowFile,
     *,
     way: Way,
-    plan: Plan,
+    plan: LearningPlan,
     name: str,
     origin: Mapping[str, Json],
     kept: StateFile,
     resume: bool,
     device: str,
     threads: int,
-    tell: Callable[[Step], None],
+    tell: Callable[[LearningStep], None],
     stop: Callable[[], bool],
 ) -> TrainingResult:
     """Train a network, measure it, and make the content of a model folder.
@@ -146,7 +144,7 @@ def learn(
         ConfigError: the disk is full.
     """
     school = _School(course, windows, way, plan, device, threads, kept, tell, stop)
-    state = (kept.load() if resume else None) or State()
+    state = (kept.load() if resume else None) or TrainingState()
     began = time.monotonic() - state.seconds
     interrupted = False
     try:
@@ -168,11 +166,11 @@ class _School:
         course: Course,
         windows: WindowFile,
         way: Way,
-        plan: Plan,
+        plan: LearningPlan,
         device: str,
         threads: int,
         kept: StateFile,
-        tell: Callable[[Step], None],
+        tell: Callable[[LearningStep], None],
         stop: Callable[[], bool],
     ) -> None:
         self.course, self.way, self.plan, self.kept, self.tell, self.stop = course, way, plan, kept, tell, stop
@@ -192,7 +190,7 @@ class _School:
         genres = len(self.course.genres)
         return Compact(self.front_end, genres) if self.way is Way.SCRATCH else first_ear(self.course.backbone, genres)
 
-    def attend(self, number: int, state: State, began: float) -> None:
+    def attend(self, number: int, state: TrainingState, began: float) -> None:
         """One run.
 
         Raises:
@@ -207,7 +205,7 @@ class _School:
             self.kept.save(state)
 
         def tell(done: int, loss: float, score: float | None) -> None:
-            self.tell(Step(number + 1, len(self.parts), done, epochs, loss, score))
+            self.tell(LearningStep(number + 1, len(self.parts), done, epochs, loss, score))
 
         best, took = run(
             network,
@@ -227,7 +225,7 @@ class _School:
         state.current, state.seconds = None, time.monotonic() - began
         self.kept.save(state)
 
-    def take_up(self, number: int, state: State, stopped: Stopped) -> None:
+    def take_up(self, number: int, state: TrainingState, stopped: Stopped) -> None:
         """Take the best of a run that was interrupted as its end."""
         current, part = stopped.current, self.parts[number]
         if current is None:
@@ -237,21 +235,23 @@ class _School:
         network.load_state_dict(best.weights)
         state.ended.append(self._ended(network, part, best, current.epoch))
 
-    def _ended(self, network: Any, part: Part, best: Best, took: int) -> Ended:
+    def _ended(self, network: Any, part: RunParts, best: Best, took: int) -> EndedRun:
         asked = {"test": part.test_on, "choice": part.choose_by}
         odds = {
             name: torch.from_numpy(odds_of(network, self.lesson, rows, self.device))
             for name, rows in asked.items()
             if rows is not None
         }
-        return Ended(best, took, odds)
+        return EndedRun(best, took, odds)
 
-    def _epochs(self, state: State) -> int:
+    def _epochs(self, state: TrainingState) -> int:
         """How long to learn from everything: as long as was best on average."""
         chosen = [each.best.epoch for each in state.ended]
         return max(1, round(sum(chosen) / len(chosen)))
 
-    def result(self, state: State, *, name: str, origin: Mapping[str, Json], interrupted: bool) -> TrainingResult:
+    def result(
+        self, state: TrainingState, *, name: str, origin: Mapping[str, Json], interrupted: bool
+    ) -> TrainingResult:
         """Calibrate and measure what was learned, and write it."""
         course = self.course
         tested = [
@@ -309,7 +309,7 @@ class _School:
             warnings=warnings,
         )
 
-    def _final(self, state: State) -> tuple[Any, Best]:
+    def _final(self, state: TrainingState) -> tuple[Any, Best]:
         """The network to install: the one that learned from all tracks, or else the best other."""
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
@@ -326,7 +326,7 @@ class _School:
             content = backbone.onnx_path.read_bytes()
         except OSError as error:
             raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
-        if isinstance(network, Ear):
+        if isinstance(network, TrainableEar):
             part: Any = lambda prefix, shared: network.to_onnx(slope, shift, prefix, shared)  # noqa: E731
         else:
             part = network.to_onnx(slope, shift)
@@ -372,7 +372,7 @@ def _finite(score: float) -> float:
     return -1.0 if math.isnan(score) else score
 
 
-def estimate(course: Course, plan: Plan) -> int:
+def estimate(course: Course, plan: LearningPlan) -> int:
     """The most epochs of all runs together."""
     return plan.epochs * len(parts_of(course))
 

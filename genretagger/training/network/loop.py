@@ -3,7 +3,7 @@
 Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So
 an epoch that begins again after a kill is the same epoch.
 
-Contents: `Lesson`, `Plan`, `run`, `odds_of`.
+Contents: `Lesson`, `LearningPlan`, `run`, `odds_of`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import torch
 from torch import nn
 
 from genretagger.training.network.augment import augmented
+from genretagger.training.network.parts import Flags
 from genretagger.training.network.state import Best, Current
 from genretagger.training.network.windows import WindowFile
 
 if TYPE_CHECKING:
     from genretagger.audio.mel import FrontEnd
 
-Flags = npt.NDArray[np.bool_]
-Tell = Callable[[int, float, float | None], None]
+TellEpoch = Callable[[int, float, float | None], None]
 """Called after each epoch: how many are done, the loss, the held-out score if there is one."""
 
 _AT_ONCE = 64
@@ -55,7 +55,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LearningPlan:
     """How a network learns.
 
     Attributes:
@@ -89,7 +89,7 @@ class Stopped(Exception):  # noqa: N818 - it says what happened
 def run(
     network: Any,
     lesson: Lesson,
-    plan: Plan,
+    plan: LearningPlan,
     *,
     number: int,
     learn_from: Flags,
@@ -98,13 +98,13 @@ def run(
     device: torch.device,
     current: Current | None,
     keep: Callable[[Current], None],
-    tell: Tell,
+    tell: TellEpoch,
     stop: Callable[[], bool],
 ) -> tuple[Best, int]:
     """Let a network learn.
 
     Args:
-        network: `Compact` or `Ear`; it ends with the weights of the best epoch.
+        network: `Compact` or `TrainableEar`; it ends with the weights of the best epoch.
         lesson: what there is to learn.
         plan: how.
         number: of the run, for the dice.
@@ -153,7 +153,7 @@ def run(
     return best, done
 
 
-def _is_over(best: Best | None, done: int, plan: Plan) -> bool:
+def _is_over(best: Best | None, done: int, plan: LearningPlan) -> bool:
     return best is not None and done - best.epoch >= plan.patience
 
 
@@ -162,7 +162,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     sampler: _Sampler,
     rates: list[float],
-    plan: Plan,
+    plan: LearningPlan,
     at: tuple[int, int],
     device: torch.device,
     stop: Callable[[], bool],
@@ -208,7 +208,7 @@ def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
 class _Sampler:
     """Draws windows so that rare genres come as often as common ones."""
 
-    def __init__(self, lesson: Lesson, rows: Flags, plan: Plan) -> None:
+    def __init__(self, lesson: Lesson, rows: Flags, plan: LearningPlan) -> None:
         self._lesson, self._plan = lesson, plan
         self._tracks = np.flatnonzero(rows & (lesson.places[:, 1] > lesson.places[:, 0]))
         truth = lesson.truth[self._tracks]

@@ -16,7 +16,7 @@ FEW = 1500
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RunParts:
     """The tracks of a run: to learn from, to choose the epoch by, and to be tested on."""
 
     learn_from: Flags
@@ -24,7 +24,7 @@ class Part:
     test_on: Flags | None
 
 
-def parts_of(course: Course) -> list[Part]:
+def parts_of(course: Course) -> list[RunParts]:
     """The tracks of each run; the last one learns from all."""
     folds = course.folds
     present = sorted(set(folds.tolist()))
@@ -34,5 +34,5 @@ def parts_of(course: Course) -> list[Part]:
         test = folds == fold
         chooser = present[(present.index(fold) + 1) % len(present)]
         choice = folds == chooser if len(present) > 2 else None
-        parts.append(Part(~test if choice is None else ~test & ~choice, choice, test))
-    return [*parts, Part(np.ones(len(folds), bool), None, None)]
+        parts.append(RunParts(~test if choice is None else ~test & ~choice, choice, test))
+    return [*parts, RunParts(np.ones(len(folds), bool), None, None)]

@@ -1,6 +1,6 @@
 """What survives a kill: a training's state after each epoch, in one file that is replaced whole.
 
-Contents: `State`, `StateFile`.
+Contents: `TrainingState`, `StateFile`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from genretagger.files.durable import save
 
 _FORMAT = 1
 
-Weights = dict[str, torch.Tensor]
+WeightsByName = dict[str, torch.Tensor]
 
 
 @dataclass(slots=True)
 class Best:
     """The best network of a run so far: weights, score on tracks it did not learn from, epoch."""
 
-    weights: Weights
+    weights: WeightsByName
     score: float
     loss: float
     epoch: int
@@ -43,13 +43,13 @@ class Current:
     """
 
     epoch: int
-    weights: Weights
+    weights: WeightsByName
     optimizer: dict[str, Any]
     best: Best | None
 
 
 @dataclass(slots=True)
-class Ended:
+class EndedRun:
     """A run that has ended.
 
     Attributes:
@@ -65,7 +65,7 @@ class Ended:
 
 
 @dataclass(slots=True)
-class State:
+class TrainingState:
     """A training.
 
     Attributes:
@@ -74,7 +74,7 @@ class State:
         seconds: spent so far.
     """
 
-    ended: list[Ended] = field(default_factory=list)
+    ended: list[EndedRun] = field(default_factory=list)
     current: Current | None = None
     seconds: float = 0.0
 
@@ -91,7 +91,7 @@ class StateFile:
     def __init__(self, folder: Path, key: str, name: str) -> None:
         self._path, self._key = folder / f"{name}.pt", key
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The state after the last epoch; None if there is none of this training."""
         try:
             kept = torch.load(self._path, map_location="cpu", weights_only=True)
@@ -101,7 +101,7 @@ class StateFile:
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError):
             return None
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         """Replace what is kept.
 
         Raises:
@@ -116,10 +116,10 @@ class StateFile:
             raise ConfigError(cause, path=self._path, hint="Free some space, and go on with --resume") from error
 
 
-def _state(kept: dict[str, Any]) -> State:
+def _state(kept: dict[str, Any]) -> TrainingState:
     current = kept["current"]
-    return State(
-        ended=[Ended(Best(**each["best"]), each["epochs"], each["odds"]) for each in kept["ended"]],
+    return TrainingState(
+        ended=[EndedRun(Best(**each["best"]), each["epochs"], each["odds"]) for each in kept["ended"]],
         current=None
         if current is None
         else Current(
