@@ -14,6 +14,8 @@ from pydantic import BeforeValidator
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 
+_RELATIVE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:].*)", re.DOTALL)
+
 _LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "rocm", "migraphx", "openvino", "coreml", "directml"]
@@ -61,10 +63,14 @@ def writable(aliases: dict[str, str]) -> dict[str, str]:
 
 
 def address(url: str) -> str:
-    """Refuse what is no address: it would be taken for the name of a file in the current folder."""
+    """Refuse what is no address: it would be taken for the name of a file in the current folder.
+
+    A relative file becomes absolute, since child processes may work in other folders.
+    """
     if url and not _SCHEME.match(url):
         raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
-    return url
+    relative = _RELATIVE_FILE.fullmatch(url)
+    return url if relative is None else f"{relative[1]}{Path(relative[2]).absolute()}"
 
 
 def mounts(libraries: dict[str, Path]) -> dict[str, Path]:

@@ -315,3 +315,24 @@ def test_a_relative_data_folder_stays_the_same_wherever_a_child_works(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENRETAGGER_DATA_DIR", "data")
     assert load().data_dir == tmp_path / "data"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("sqlite:///genres.sqlite3", "sqlite:///{here}/genres.sqlite3"),
+        ("sqlite:///a/../b.db", "sqlite:///{here}/a/../b.db"),
+        ("sqlite+pysqlite:///b.db", "sqlite+pysqlite:///{here}/b.db"),
+        ("sqlite:////srv/b.db", "sqlite:////srv/b.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite://", "sqlite://"),
+        ("postgresql://anna@host/music", "postgresql://anna@host/music"),
+        ("", ""),
+    ],
+)
+def test_a_relative_database_stays_the_same_wherever_a_child_works(
+    given: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GENRETAGGER_DATABASE_URL", given)
+    assert load().database_url == kept.format(here=tmp_path)
