@@ -45,6 +45,11 @@ class GenretaggerError(Exception):
     def __str__(self) -> str:
         return f"{self.cause}. {self.hint}" if self.hint else self.cause
 
+    @property
+    def message(self) -> str:
+        """Which file it happened to, the cause, and what to do next, in one line."""
+        return f"{self.path}: {self}" if self.path is not None and str(self.path) not in self.cause else str(self)
+
 
 class ConfigError(GenretaggerError):
     """The configuration, the environment or a flag is wrong."""

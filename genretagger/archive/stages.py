@@ -159,7 +159,7 @@ class ListeningStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, str(error))
+            self._units.fail(unit.id, self._order.owner, error.message)
             return
         self._units.want(unit.id, self._order.owner, wanted)
         self._count(read, started)
@@ -224,7 +224,7 @@ class FinishingStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, str(error))
+            self._units.fail(unit.id, self._order.owner, error.message)
             return None
         self._count(len(files), started)
         if fault is not None:  # of the storage, which passes: what is known by now is not asked again
@@ -247,7 +247,7 @@ def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
         raise AccessError("the folder is not there", path=folder, hint="Is the library mounted on every node?")
 
     def failed(error: AccessError) -> None:
-        failures.append(str(error))
+        failures.append(error.message)
 
     found = units(folder, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed)
     added, some = 0, list[NewUnit]()

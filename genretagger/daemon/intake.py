@@ -330,4 +330,4 @@ def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
 
 def explain(error: Exception) -> str:
     """The cause of a database error, for the log."""
-    return str(error) if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"
+    return error.message if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"

@@ -335,7 +335,7 @@ class Service:
             if (settings.data_dir, settings.database) != (self._settings.data_dir, self._settings.database):
                 raise ConfigError("it names another database", hint="Restart the service to use that")
         except GenretaggerError as error:
-            self._events.error("configuration is wrong", cause=str(error), action="keeping the old one")
+            self._events.error("configuration is wrong", cause=error.message, action="keeping the old one")
         else:
             rules = settings.rules_key != self._settings.rules_key
             self._settings = self._work.settings = settings

@@ -70,7 +70,8 @@ class Keeper:
                 ):
                     self._keep(store, index)
             except (GenretaggerError, FileNotFoundError) as error:
-                self._desk.hub.tell("notice", printable(f"the index cannot be kept: {error}"))
+                cause = error.message if isinstance(error, GenretaggerError) else str(error)
+                self._desk.hub.tell("notice", printable(f"the index cannot be kept: {cause}"))
                 self._end.wait(10 * _LOOK_S)
 
     def _keep(self, store: Store, index: Index) -> None:
