@@ -9,9 +9,7 @@ A backbone with several ears gets one regression, one calibration and one cloud 
 genre's probability is the mean of what the ears say. Such a mean is too cautious, because the ears
 rarely err together, so one more line, the same for all genres, corrects its log-odds.
 
-Out of distribution is measured by probabilistic principal components: the tracks are a cloud, long
-in a few directions and equally thin in all others, and a track's coordinates are divided by the
-cloud's spread in each direction.
+`cloud` has the out-of-distribution limit.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import accumulate
 from threading import Thread
 from typing import TYPE_CHECKING
 
 from genretagger.training.calibrate import line_of, platt, sigmoid
+from genretagger.training.cloud import Cloud, limit_of, places, standard
 from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
 
 if TYPE_CHECKING:
@@ -45,13 +43,6 @@ whole, so that a track is 1 away from the mean: most of its values are zero in m
 their own spread would make the rare ones loud. With seven clips a genre, YAMNet alone is right
 first for 0.67 instead of 0.64, and both ears for 0.77 instead of 0.75 (16 rounds).
 """
-_MOST_COMPONENTS = 16
-_TRACKS_A_COMPONENT = 6
-_LEAST_SPREAD = 0.1
-"""A share of the median spread. Without it, a dimension in which the training tracks do not vary
-would put every other track infinitely far out of distribution.
-"""
-_QUANTILE, _SLACK = 0.95, 2.0
 _MOST_STEPS = 500
 _MOST_PAIRS = 2_000_000
 """So many pairs of a track and a genre suffice for the line that all genres share."""
@@ -99,7 +90,7 @@ class _Ear:
     distances: Array
     weights: Array
     bias: Array
-    cloud: _Cloud
+    cloud: Cloud
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,19 +106,6 @@ class _Calibrated:
     lines: Sequence[tuple[Array, Array]]
     line: tuple[float, float] | None
     likely: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cloud:
-    """Standardised coordinates: (x - mean) @ axes."""
-
-    mean: Array
-    axes: Array
-
-    def distance(self, values: Array) -> Array:
-        """(n,) mean squares of the coordinates."""
-        squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
-        return squares
 
 
 def prepare() -> Thread:
@@ -187,63 +165,13 @@ def train(
             likely = _calibrated(learned, truth, ~held).likely[held]
             known = np.ones(int(held.sum()))
             for ear in learned:
-                limit = _limit(ear.distances[~held])
+                limit = limit_of(ear.distances[~held])
                 near = [Learned.resemblance(float(each), limit) for each in ear.distances[held]]
                 known = np.minimum(known, near)
             musical = np.where(unmusical[None], 1.0, is_music[held, None])
             scores[held] = np.minimum(np.minimum(likely, known[:, None]), musical)
         head = _head(learned, truth, [part for part, _ in parts])
     return head, scores.astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Familiarity:
-    """How much tracks resemble those that were learned from.
-
-    Attributes:
-        axes, origin, limit: as in `Head`.
-        known: (n,) 0 to 1, of each track by clouds that did not have its fold.
-    """
-
-    axes: FloatArray
-    origin: FloatArray
-    limit: float
-    known: Array
-
-
-def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
-    """Find the out-of-distribution limit, as `train` does, without a regression.
-
-    Args:
-        embeddings: (n, d) float32.
-        folds: (n,) the fold of each track; at least two different ones.
-        ears: as of `train`.
-    """
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
-    values = embeddings.astype(np.float64)
-    axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
-    known, limits = np.ones(len(values)), []
-    with threadpool_limits(1):
-        for part, _ in _parts(values.shape[1], ears):
-            own = np.ascontiguousarray(values[:, part])
-            distances = np.zeros(len(own))
-            for fold in sorted(set(folds.tolist())):
-                held = folds == fold
-                distances[held] = _cloud(own[~held]).distance(own[held])
-            cloud, limit = _cloud(own), _limit(distances)
-            near = [
-                Learned.resemblance(float(distance), _limit(distances[folds != fold]))
-                for distance, fold in zip(distances, folds, strict=True)
-            ]
-            known = np.minimum(known, near)
-            limits.append(limit)
-            scale = 1.0 if not ears else 1 / np.sqrt(limit)
-            axes[part, part] = cloud.axes * scale
-            origin[part] = -cloud.mean @ cloud.axes * scale
-    found = (axes.astype(np.float32), origin.astype(np.float32))
-    return Familiarity(*found, 1.0 if ears else limits[0], known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +188,10 @@ def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, _Regression]]:
     Raises:
         ValueError: the ears do not make up the embedding.
     """
-    if not ears:
-        return [(slice(0, size), _Regression())]
-    if sum(ears) != size:
-        raise ValueError(f"ears of {', '.join(map(str, ears))} values do not make up an embedding of {size}")
-    ends = list(accumulate(ears))
     long = _Regression(_LONG_STRENGTH, as_whole=True)
     return [
-        (slice(end - width, end), long if width >= _LONG_EAR else _Regression())
-        for end, width in zip(ends, ears, strict=True)
+        (place, long if ears and place.stop - place.start >= _LONG_EAR else _Regression())
+        for place in places(size, ears)
     ]
 
 
@@ -285,9 +208,9 @@ def _learned(
         held = folds == fold
         weights, bias = _fit(values[~held], truth[~held], how, seed, fitted)
         odds[held] = values[held] @ weights + bias
-        distances[held] = _cloud(values[~held]).distance(values[held])
+        distances[held] = Cloud.of(values[~held]).distance(values[held])
     weights, bias = _fit(values, truth, how, seed, fitted)
-    return _Ear(odds, distances, weights, bias, _cloud(values))
+    return _Ear(odds, distances, weights, bias, Cloud.of(values))
 
 
 def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
@@ -321,7 +244,7 @@ def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
     weights, bias = np.zeros((size, len(ears) * genres)), np.zeros(len(ears) * genres)
     axes, origin = np.zeros((size, size)), np.zeros(size)
     found = _calibrated(ears, truth, np.ones(len(truth), bool))
-    limits = [_limit(ear.distances) for ear in ears]
+    limits = [limit_of(ear.distances) for ear in ears]
     for number, (ear, part, (slopes, shifts)) in enumerate(zip(ears, parts, found.lines, strict=True)):
         columns = slice(number * genres, (number + 1) * genres)
         weights[part, columns] = ear.weights * slopes
@@ -344,10 +267,10 @@ def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Calla
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = _standard(values)
+    mean, spread = standard(values)
     if how.as_whole:
         spread = np.full_like(spread, max(float(np.sqrt(((values - mean) ** 2).sum(axis=1).mean())), 1e-9))
-    standard = (values - mean) / spread
+    scaled = (values - mean) / spread
     weights, bias = np.zeros((values.shape[1], truth.shape[1])), np.full(truth.shape[1], -np.inf)
     for number, column in enumerate(truth.T):
         fitted()
@@ -355,34 +278,7 @@ def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Calla
             bias[number] = np.inf if column.all() else -np.inf
             continue
         model = LogisticRegression(C=how.strength, class_weight="balanced", max_iter=_MOST_STEPS, random_state=seed)
-        model.fit(standard, column)
+        model.fit(scaled, column)
         weights[:, number] = model.coef_[0] / spread
         bias[number] = model.intercept_[0] - mean @ weights[:, number]
     return weights, bias
-
-
-def _standard(values: Array) -> tuple[Array, Array]:
-    import numpy as np
-
-    spread = values.std(axis=0)
-    return values.mean(axis=0), np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-9))
-
-
-def _cloud(values: Array) -> _Cloud:
-    import numpy as np
-
-    mean, spread = _standard(values)
-    standard = (values - mean) / spread
-    count, size = standard.shape
-    kept = max(1, min(_MOST_COMPONENTS, count // _TRACKS_A_COMPONENT, size - 1))
-    variances, axes = np.linalg.eigh(standard.T @ standard / count)
-    variances, axes = variances[::-1].clip(min=0), axes[:, ::-1]
-    thin = max(float(variances[kept:].mean()), 1e-6)
-    scale = np.sqrt(np.concatenate([np.maximum(variances[:kept], thin), np.full(size - kept, thin)]))
-    return _Cloud(mean, axes / scale / spread[:, None])
-
-
-def _limit(distances: Array) -> float:
-    import numpy as np
-
-    return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)
