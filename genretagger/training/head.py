@@ -7,7 +7,8 @@ the other folds only.
 
 A backbone with several ears gets one regression, one calibration and one cloud for each ear. A
 genre's probability is the mean of what the ears say. Such a mean is too cautious, because the ears
-rarely err together, so one more line, the same for all genres, corrects its log-odds.
+rarely err together, so one more line, the same for all genres, corrects its log-odds. It also
+weighs the backbone's own opinion of those genres that it knows by name (`vocabulary.opinion`).
 
 `cloud` has the out-of-distribution limit.
 """
@@ -20,7 +21,7 @@ from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from genretagger.training.calibrate import line_of, platt, sigmoid
+from genretagger.training.calibrate import line_of, lines_of_few, sigmoid, with_opinion
 from genretagger.training.cloud import Cloud, limit_of, places, standard
 from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
 
@@ -63,6 +64,7 @@ class Head:
         limit: beyond which a track is out of distribution; see `vocabulary.learned`. With several
             ears it is 1, and the coordinates of each are in units of its own limit.
         line: slope and shift that correct the log-odds of the mean of several ears; None for one.
+        opinion: how much the backbone's opinion counts beside it; 0 for one ear.
     """
 
     weights: FloatArray
@@ -71,6 +73,7 @@ class Head:
     origin: FloatArray
     limit: float
     line: tuple[float, float] | None = None
+    opinion: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +102,13 @@ class _Calibrated:
 
     Attributes:
         lines: (k,) slopes and (k,) shifts of each ear.
-        line: as in `Head`.
+        line, opinion: as in `Head`.
         likely: (n, k) what it makes of the out-of-fold odds of each track.
     """
 
     lines: Sequence[tuple[Array, Array]]
     line: tuple[float, float] | None
+    opinion: float
     likely: Array
 
 
@@ -124,6 +128,7 @@ def train(
     *,
     seed: int,
     ears: Sequence[int] = (),
+    opinion: Array | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Head, FloatArray]:
     """Fit a head, and score each track by a head that was not fitted on it.
@@ -136,6 +141,8 @@ def train(
         unmusical: (k,) bool: genres that need not sound like music.
         seed: of the solver.
         ears: how many values of the embedding are each ear's, in order; none if it is all one.
+        opinion: (n, k) what the backbone thinks of each track and genre; 0 where it has no opinion.
+            None for none at all, and always for one ear.
         progress: gets the number of fits that are done, and of all; None for no reports.
 
     Returns:
@@ -148,6 +155,7 @@ def train(
     values = embeddings.astype(np.float64)
     present = sorted(set(folds.tolist()))
     parts = _parts(values.shape[1], ears)
+    opinion = np.zeros(truth.shape) if opinion is None or not ears else opinion
     total, done = len(parts) * (len(present) + 1) * truth.shape[1], 0
 
     def fitted() -> None:
@@ -162,7 +170,7 @@ def train(
         scores = np.zeros(truth.shape)
         for fold in present:
             held = folds == fold
-            likely = _calibrated(learned, truth, ~held).likely[held]
+            likely = _calibrated(learned, truth, opinion, ~held).likely[held]
             known = np.ones(int(held.sum()))
             for ear in learned:
                 limit = limit_of(ear.distances[~held])
@@ -170,7 +178,7 @@ def train(
                 known = np.minimum(known, near)
             musical = np.where(unmusical[None], 1.0, is_music[held, None])
             scores[held] = np.minimum(np.minimum(likely, known[:, None]), musical)
-        head = _head(learned, truth, [part for part, _ in parts])
+        head = _head(learned, truth, opinion, [part for part, _ in parts])
     return head, scores.astype(np.float32)
 
 
@@ -213,7 +221,7 @@ def _learned(
     return _Ear(odds, distances, weights, bias, Cloud.of(values))
 
 
-def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
+def _calibrated(ears: Sequence[_Ear], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
     """Calibrate with the out-of-fold odds of some tracks, and say what that makes of all tracks."""
     import numpy as np
 
@@ -221,29 +229,30 @@ def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
     # otherwise no training track had the genre, or all had it; that is the same for all ears
     finite = np.isfinite(ears[0].odds)
     for ear in ears:
-        slopes, shifts = line_of(ear.odds[rows], truth[rows])
+        slopes, shifts = (line_of if len(ears) == 1 else lines_of_few)(ear.odds[rows], truth[rows])
         lines.append((slopes, shifts))
         said.append(np.where(finite, sigmoid(np.where(finite, ear.odds, 0) * slopes + shifts), ear.odds > 0))
     if len(ears) == 1:
-        return _Calibrated(lines, None, said[0])
+        return _Calibrated(lines, None, 0.0, said[0])
     mean = np.mean(said, axis=0)
     clipped = np.clip(mean, LEAST_LIKELY, 1 - LEAST_LIKELY)
     odds = np.log(clipped / (1 - clipped))
     asked = np.flatnonzero(rows)
     asked = asked[:: max(1, -(-len(asked) * truth.shape[1] // _MOST_PAIRS))]
     usable = finite[asked]
-    slope, shift = platt(odds[asked][usable], truth[asked][usable])
-    return _Calibrated(lines, (slope, shift), np.where(finite, sigmoid(odds * slope + shift), mean))
+    slope, shift, weight = with_opinion(odds[asked][usable], opinion[asked][usable], truth[asked][usable])
+    likely = np.where(finite, sigmoid(odds * slope + shift + weight * opinion), mean)
+    return _Calibrated(lines, (slope, shift), weight, likely)
 
 
-def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
+def _head(ears: Sequence[_Ear], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
     """Write the ears into the arrays of the ONNX file, each into its own block."""
     import numpy as np
 
     size, genres = parts[-1].stop, truth.shape[1]
     weights, bias = np.zeros((size, len(ears) * genres)), np.zeros(len(ears) * genres)
     axes, origin = np.zeros((size, size)), np.zeros(size)
-    found = _calibrated(ears, truth, np.ones(len(truth), bool))
+    found = _calibrated(ears, truth, opinion, np.ones(len(truth), bool))
     limits = [limit_of(ear.distances) for ear in ears]
     for number, (ear, part, (slopes, shifts)) in enumerate(zip(ears, parts, found.lines, strict=True)):
         columns = slice(number * genres, (number + 1) * genres)
@@ -259,6 +268,7 @@ def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
         origin=origin.astype(np.float32),
         limit=limits[0] if len(ears) == 1 else 1.0,
         line=found.line,
+        opinion=found.opinion,
     )
 
 
