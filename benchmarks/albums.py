@@ -32,6 +32,7 @@ from benchmarks.labelled import FOLDS, Labelled, model_labels, read
 from genretagger.steps.pool import NESTED, Measure, Voice, members
 from genretagger.vocabulary import two_ears
 from genretagger.vocabulary.calibration import Scores
+from genretagger.vocabulary.fitted import read_fitted
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
 
@@ -65,7 +66,7 @@ class Judge:
 
     def __init__(self, data: Labelled) -> None:
         bench, labels = Bench.of(data, two_ears.hearing()), model_labels()
-        sharpness = two_ears.read_fitted(FILE.read_bytes()).sharpness
+        sharpness = read_fitted(FILE.read_bytes()).sharpness
         fits = [replace(fit(bench, data.fold != fold), sharpness=sharpness) for fold in range(FOLDS)]
         self.data = data
         self._scorers = [two_ears.TwoEars(labels, two_ears.hearing(), each, "held out") for each in fits]

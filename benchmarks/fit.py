@@ -27,7 +27,7 @@ from benchmarks.held_out import HeldOut, by_group, by_source
 from benchmarks.judging import NO_TRUTH, calibration_of, sharpened
 from benchmarks.labelled import NO_MUSIC, Labelled, read
 from genretagger.vocabulary import two_ears
-from genretagger.vocabulary.two_ears import Fitted
+from genretagger.vocabulary.fitted import Fitted, read_fitted
 
 FILE = Path(two_ears.__file__).with_name(f"{two_ears.MODEL}.npz")
 SHARPNESS = tuple(round(0.7 + 0.05 * step, 2) for step in range(15))
@@ -96,7 +96,7 @@ def main() -> None:
             FILE.write_bytes(content)
         print(f"{FILE.name}: {len(content):,} bytes, {'as it was' if same else 'not as it was'}")
         if not arguments.no_report:
-            report(bench, two_ears.read_fitted(content), group, source)
+            report(bench, read_fitted(content), group, source)
     if arguments.check and not same:
         raise SystemExit(1)
 

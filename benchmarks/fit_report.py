@@ -11,7 +11,7 @@ from benchmarks.held_out import HeldOut, by_genre
 from benchmarks.judging import FEWEST, NO_TRUTH, calibration_of, curve, sharpened, written
 from benchmarks.labelled import Array, Flags
 from genretagger.config import Settings
-from genretagger.vocabulary.two_ears import Fitted
+from genretagger.vocabulary.fitted import Fitted
 
 TEN = ("Blues", "Classical", "Country", "Disco", "Hip-Hop", "Jazz", "Metal", "Pop", "Reggae", "Rock")
 LIMITS = (0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.labelled import Array, Flags, Labelled, model_labels
-from genretagger.vocabulary.two_ears import Fitted, Hearing, head_odds
+from genretagger.vocabulary.fitted import Fitted
+from genretagger.vocabulary.two_ears import Hearing, head_odds
 
 Names = npt.NDArray[np.str_]
 

@@ -1,7 +1,12 @@
-"""Platt's calibration: a line through the log-odds of each genre, by what held-out tracks are."""
+"""Platt's calibration: a line through the log-odds of each genre, by what held-out tracks are.
+
+`line_of` takes each genre by itself. `lines_of_few` draws the lines of all genres together, which
+matters if a genre has few tracks. `with_opinion` also weighs what somebody else thinks of a track.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +15,11 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
+
+_TOGETHER = 4.0
+"""How much a genre's line is held to the line of all, as 1 / variance of slope and shift."""
+_DOUBT = 1.0
+"""How much an opinion's weight is held to 0, so that a handful of tracks do not overrate it."""
 
 
 def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
@@ -50,6 +60,48 @@ def line_of(odds: Array, truth: Flags) -> tuple[Array, Array]:
     return slopes, shifts
 
 
+def lines_of_few(odds: Array, truth: Flags) -> tuple[Array, Array]:
+    """Platt's line for each genre, drawn towards one line for all genres; otherwise as `line_of`.
+
+    Seven tracks say little about a line of their own: with it, the genre that is right comes first
+    less often. A hundred tracks say enough, and their line is nearly that of `line_of`.
+    """
+    import numpy as np
+
+    finite = np.isfinite(odds)
+    slope, shift = platt(odds[finite], truth[finite])
+    slopes, shifts = np.full(truth.shape[1], slope), np.full(truth.shape[1], shift)
+    for number in range(truth.shape[1]):
+        usable = finite[:, number]
+        column = truth[usable, number]
+        if not column.any() or column.all():
+            continue
+        said = slope * odds[usable, number] + shift
+        own = _newton(np.stack([said, np.ones_like(said)], axis=1), column, [1.0, 0.0], [_TOGETHER, _TOGETHER])
+        if own[0] <= 0:
+            own = np.array([0.0, _log_odds(int(column.sum()), len(column))])
+        slopes[number], shifts[number] = own[0] * slope, own[0] * shift + own[1]
+    return slopes, shifts
+
+
+def with_opinion(odds: Array, opinion: Array, truth: Flags) -> tuple[float, float, float]:
+    """Platt's line, and how much an opinion counts beside it.
+
+    Args:
+        odds: (m,) log-odds of held-out tracks and genres.
+        opinion: (m,) what somebody else thinks of them, in natural logs; 0 for nothing.
+        truth: (m,) bool.
+
+    Returns:
+        Slope, shift, and the weight of the opinion: 0 if the truth is not more likely with it.
+    """
+    import numpy as np
+
+    design = np.stack([odds, np.ones_like(odds), opinion], axis=1)
+    slope, shift, weight = map(float, _newton(design, truth, [1.0, 0.0, 0.0], [1e-3, 1e-6, _DOUBT]))
+    return (slope, shift, weight) if slope > 0 and weight > 0 else (*platt(odds, truth), 0.0)
+
+
 def platt(odds: Array, truth: Flags) -> tuple[float, float]:
     """Fit a line by Newton's method, with a very weak prior, to targets just short of 0 and 1.
 
@@ -59,23 +111,37 @@ def platt(odds: Array, truth: Flags) -> tuple[float, float]:
     """
     import numpy as np
 
+    line = _newton(np.stack([odds, np.ones_like(odds)], axis=1), truth, [1.0, 0.0], [1e-3, 1e-6])
+    if line[0] <= 0:
+        return 0.0, _log_odds(int(truth.sum()), len(truth))
+    return float(line[0]), float(line[1])
+
+
+def _newton(design: Array, truth: Flags, usual: Sequence[float], firmness: Sequence[float]) -> Array:
+    """Fit (p,) weights to (m, p) values; `firmness` says how much each is held to its usual one."""
+    import numpy as np
+
     hits, misses = int(truth.sum()), int((~truth).sum())
     target = np.where(truth, (hits + 0.5) / (hits + 1), 0.5 / (misses + 1))
-    design = np.stack([odds, np.ones_like(odds)], axis=1)
-    line = np.array([1.0, 0.0])
-    prior = np.diag([1e-3, 1e-6])
+    line = np.array(usual)
+    prior = np.diag(firmness)
     for _ in range(100):
         said = sigmoid(design @ line)
-        slope = design.T @ (said - target) + prior @ (line - [1.0, 0.0])
-        bend = design.T @ (design * (said * (1 - said))[:, None]) + prior + 1e-9 * np.eye(2)
+        slope = design.T @ (said - target) + prior @ (line - usual)
+        bend = design.T @ (design * (said * (1 - said))[:, None]) + prior + 1e-9 * np.eye(len(line))
         step = np.linalg.solve(bend, slope)
         line = line - np.clip(step, -2, 2)
         if np.abs(step).max() < 1e-8:
             break
-    if line[0] <= 0:
-        frequency = (hits + 1) / (hits + misses + 2)
-        return 0.0, float(np.log(frequency / (1 - frequency)))
-    return float(line[0]), float(line[1])
+    return line
+
+
+def _log_odds(hits: int, tracks: int) -> float:
+    """Of a genre that so many tracks have, if nothing else is known."""
+    import numpy as np
+
+    frequency = (hits + 1) / (tracks + 2)
+    return float(np.log(frequency / (1 - frequency)))
 
 
 def sigmoid(odds: Array) -> Array:

@@ -23,6 +23,7 @@ from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.training.measures import Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
 from genretagger.types import Json
+from genretagger.vocabulary.opinion import known_by_name, opinion
 from genretagger.vocabulary.part import KEY, Folds
 from genretagger.vocabulary.two_ears import built_in
 
@@ -54,6 +55,8 @@ class Course:
         values: (n, d) float32, the backbone's embeddings.
         is_music: (n,) float32, how much each track sounds like music.
         unmusical: (k,) bool: genres that need not.
+        known_by_name: the genres of which the backbone has an opinion, and its names for them.
+        opinion: (n, k) that opinion; 0 if there is none. See `vocabulary.opinion`.
         unmeasured: genres of one group only.
         warnings: for people.
         before: the card of the previous model of that name.
@@ -71,6 +74,8 @@ class Course:
     values: FloatArray
     is_music: FloatArray
     unmusical: Flags
+    known_by_name: Mapping[str, str]
+    opinion: npt.NDArray[np.float64]
     unmeasured: tuple[str, ...]
     warnings: tuple[str, ...]
     before: Card | None
@@ -114,10 +119,12 @@ class Course:
             )
         music = built_in(backbone.name, backbone.card.classes)
         is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
+        by_name = known_by_name(genres, music)
+        said = np.stack([opinion(genres, by_name, music, _activations(each)[0]) for each in examples])
         unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
         return cls(
-            backbone, rules, examples, genres, dropped, truth, folds, groups, values, is_music, unmusical, unmeasured,
-            tuple(warnings), before, known,
+            backbone, rules, examples, genres, dropped, truth, folds, groups, values, is_music, unmusical, by_name,
+            said, unmeasured, tuple(warnings), before, known,
         )  # fmt: skip
 
     @property

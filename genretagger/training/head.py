@@ -7,11 +7,10 @@ the other folds only.
 
 A backbone with several ears gets one regression, one calibration and one cloud for each ear. A
 genre's probability is the mean of what the ears say. Such a mean is too cautious, because the ears
-rarely err together, so one more line, the same for all genres, corrects its log-odds.
+rarely err together, so one more line, the same for all genres, corrects its log-odds. It also
+weighs the backbone's own opinion of those genres that it knows by name (`vocabulary.opinion`).
 
-Out of distribution is measured by probabilistic principal components: the tracks are a cloud, long
-in a few directions and equally thin in all others, and a track's coordinates are divided by the
-cloud's spread in each direction.
+`cloud` has the out-of-distribution limit.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import accumulate
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from genretagger.training.calibrate import line_of, platt, sigmoid
+from genretagger.training.calibrate import line_of, lines_of_few, sigmoid, with_opinion
+from genretagger.training.cloud import Cloud, limit_of, places, standard
 from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
 
 if TYPE_CHECKING:
@@ -45,13 +44,6 @@ whole, so that a track is 1 away from the mean: most of its values are zero in m
 their own spread would make the rare ones loud. With seven clips a genre, YAMNet alone is right
 first for 0.67 instead of 0.64, and both ears for 0.77 instead of 0.75 (16 rounds).
 """
-_MOST_COMPONENTS = 16
-_TRACKS_A_COMPONENT = 6
-_LEAST_SPREAD = 0.1
-"""A share of the median spread. Without it, a dimension in which the training tracks do not vary
-would put every other track infinitely far out of distribution.
-"""
-_QUANTILE, _SLACK = 0.95, 2.0
 _MOST_STEPS = 500
 _MOST_PAIRS = 2_000_000
 """So many pairs of a track and a genre suffice for the line that all genres share."""
@@ -72,6 +64,7 @@ class Head:
         limit: beyond which a track is out of distribution; see `vocabulary.learned`. With several
             ears it is 1, and the coordinates of each are in units of its own limit.
         line: slope and shift that correct the log-odds of the mean of several ears; None for one.
+        opinion: how much the backbone's opinion counts beside it; 0 for one ear.
     """
 
     weights: FloatArray
@@ -80,6 +73,7 @@ class Head:
     origin: FloatArray
     limit: float
     line: tuple[float, float] | None = None
+    opinion: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +93,7 @@ class _Ear:
     distances: Array
     weights: Array
     bias: Array
-    cloud: _Cloud
+    cloud: Cloud
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,26 +102,14 @@ class _Calibrated:
 
     Attributes:
         lines: (k,) slopes and (k,) shifts of each ear.
-        line: as in `Head`.
+        line, opinion: as in `Head`.
         likely: (n, k) what it makes of the out-of-fold odds of each track.
     """
 
     lines: Sequence[tuple[Array, Array]]
     line: tuple[float, float] | None
+    opinion: float
     likely: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cloud:
-    """Standardised coordinates: (x - mean) @ axes."""
-
-    mean: Array
-    axes: Array
-
-    def distance(self, values: Array) -> Array:
-        """(n,) mean squares of the coordinates."""
-        squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
-        return squares
 
 
 def prepare() -> Thread:
@@ -146,6 +128,7 @@ def train(
     *,
     seed: int,
     ears: Sequence[int] = (),
+    opinion: Array | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Head, FloatArray]:
     """Fit a head, and score each track by a head that was not fitted on it.
@@ -158,6 +141,8 @@ def train(
         unmusical: (k,) bool: genres that need not sound like music.
         seed: of the solver.
         ears: how many values of the embedding are each ear's, in order; none if it is all one.
+        opinion: (n, k) what the backbone thinks of each track and genre; 0 where it has no opinion.
+            None for none at all, and always for one ear.
         progress: gets the number of fits that are done, and of all; None for no reports.
 
     Returns:
@@ -170,6 +155,7 @@ def train(
     values = embeddings.astype(np.float64)
     present = sorted(set(folds.tolist()))
     parts = _parts(values.shape[1], ears)
+    opinion = np.zeros(truth.shape) if opinion is None or not ears else opinion
     total, done = len(parts) * (len(present) + 1) * truth.shape[1], 0
 
     def fitted() -> None:
@@ -184,66 +170,16 @@ def train(
         scores = np.zeros(truth.shape)
         for fold in present:
             held = folds == fold
-            likely = _calibrated(learned, truth, ~held).likely[held]
+            likely = _calibrated(learned, truth, opinion, ~held).likely[held]
             known = np.ones(int(held.sum()))
             for ear in learned:
-                limit = _limit(ear.distances[~held])
+                limit = limit_of(ear.distances[~held])
                 near = [Learned.resemblance(float(each), limit) for each in ear.distances[held]]
                 known = np.minimum(known, near)
             musical = np.where(unmusical[None], 1.0, is_music[held, None])
             scores[held] = np.minimum(np.minimum(likely, known[:, None]), musical)
-        head = _head(learned, truth, [part for part, _ in parts])
+        head = _head(learned, truth, opinion, [part for part, _ in parts])
     return head, scores.astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Familiarity:
-    """How much tracks resemble those that were learned from.
-
-    Attributes:
-        axes, origin, limit: as in `Head`.
-        known: (n,) 0 to 1, of each track by clouds that did not have its fold.
-    """
-
-    axes: FloatArray
-    origin: FloatArray
-    limit: float
-    known: Array
-
-
-def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
-    """Find the out-of-distribution limit, as `train` does, without a regression.
-
-    Args:
-        embeddings: (n, d) float32.
-        folds: (n,) the fold of each track; at least two different ones.
-        ears: as of `train`.
-    """
-    import numpy as np
-    from threadpoolctl import threadpool_limits
-
-    values = embeddings.astype(np.float64)
-    axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
-    known, limits = np.ones(len(values)), []
-    with threadpool_limits(1):
-        for part, _ in _parts(values.shape[1], ears):
-            own = np.ascontiguousarray(values[:, part])
-            distances = np.zeros(len(own))
-            for fold in sorted(set(folds.tolist())):
-                held = folds == fold
-                distances[held] = _cloud(own[~held]).distance(own[held])
-            cloud, limit = _cloud(own), _limit(distances)
-            near = [
-                Learned.resemblance(float(distance), _limit(distances[folds != fold]))
-                for distance, fold in zip(distances, folds, strict=True)
-            ]
-            known = np.minimum(known, near)
-            limits.append(limit)
-            scale = 1.0 if not ears else 1 / np.sqrt(limit)
-            axes[part, part] = cloud.axes * scale
-            origin[part] = -cloud.mean @ cloud.axes * scale
-    found = (axes.astype(np.float32), origin.astype(np.float32))
-    return Familiarity(*found, 1.0 if ears else limits[0], known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +196,10 @@ def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, _Regression]]:
     Raises:
         ValueError: the ears do not make up the embedding.
     """
-    if not ears:
-        return [(slice(0, size), _Regression())]
-    if sum(ears) != size:
-        raise ValueError(f"ears of {', '.join(map(str, ears))} values do not make up an embedding of {size}")
-    ends = list(accumulate(ears))
     long = _Regression(_LONG_STRENGTH, as_whole=True)
     return [
-        (slice(end - width, end), long if width >= _LONG_EAR else _Regression())
-        for end, width in zip(ends, ears, strict=True)
+        (place, long if ears and place.stop - place.start >= _LONG_EAR else _Regression())
+        for place in places(size, ears)
     ]
 
 
@@ -285,12 +216,12 @@ def _learned(
         held = folds == fold
         weights, bias = _fit(values[~held], truth[~held], how, seed, fitted)
         odds[held] = values[held] @ weights + bias
-        distances[held] = _cloud(values[~held]).distance(values[held])
+        distances[held] = Cloud.of(values[~held]).distance(values[held])
     weights, bias = _fit(values, truth, how, seed, fitted)
-    return _Ear(odds, distances, weights, bias, _cloud(values))
+    return _Ear(odds, distances, weights, bias, Cloud.of(values))
 
 
-def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
+def _calibrated(ears: Sequence[_Ear], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
     """Calibrate with the out-of-fold odds of some tracks, and say what that makes of all tracks."""
     import numpy as np
 
@@ -298,30 +229,31 @@ def _calibrated(ears: Sequence[_Ear], truth: Flags, rows: Flags) -> _Calibrated:
     # otherwise no training track had the genre, or all had it; that is the same for all ears
     finite = np.isfinite(ears[0].odds)
     for ear in ears:
-        slopes, shifts = line_of(ear.odds[rows], truth[rows])
+        slopes, shifts = (line_of if len(ears) == 1 else lines_of_few)(ear.odds[rows], truth[rows])
         lines.append((slopes, shifts))
         said.append(np.where(finite, sigmoid(np.where(finite, ear.odds, 0) * slopes + shifts), ear.odds > 0))
     if len(ears) == 1:
-        return _Calibrated(lines, None, said[0])
+        return _Calibrated(lines, None, 0.0, said[0])
     mean = np.mean(said, axis=0)
     clipped = np.clip(mean, LEAST_LIKELY, 1 - LEAST_LIKELY)
     odds = np.log(clipped / (1 - clipped))
     asked = np.flatnonzero(rows)
     asked = asked[:: max(1, -(-len(asked) * truth.shape[1] // _MOST_PAIRS))]
     usable = finite[asked]
-    slope, shift = platt(odds[asked][usable], truth[asked][usable])
-    return _Calibrated(lines, (slope, shift), np.where(finite, sigmoid(odds * slope + shift), mean))
+    slope, shift, weight = with_opinion(odds[asked][usable], opinion[asked][usable], truth[asked][usable])
+    likely = np.where(finite, sigmoid(odds * slope + shift + weight * opinion), mean)
+    return _Calibrated(lines, (slope, shift), weight, likely)
 
 
-def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
+def _head(ears: Sequence[_Ear], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
     """Write the ears into the arrays of the ONNX file, each into its own block."""
     import numpy as np
 
     size, genres = parts[-1].stop, truth.shape[1]
     weights, bias = np.zeros((size, len(ears) * genres)), np.zeros(len(ears) * genres)
     axes, origin = np.zeros((size, size)), np.zeros(size)
-    found = _calibrated(ears, truth, np.ones(len(truth), bool))
-    limits = [_limit(ear.distances) for ear in ears]
+    found = _calibrated(ears, truth, opinion, np.ones(len(truth), bool))
+    limits = [limit_of(ear.distances) for ear in ears]
     for number, (ear, part, (slopes, shifts)) in enumerate(zip(ears, parts, found.lines, strict=True)):
         columns = slice(number * genres, (number + 1) * genres)
         weights[part, columns] = ear.weights * slopes
@@ -336,6 +268,7 @@ def _head(ears: Sequence[_Ear], truth: Flags, parts: Sequence[slice]) -> Head:
         origin=origin.astype(np.float32),
         limit=limits[0] if len(ears) == 1 else 1.0,
         line=found.line,
+        opinion=found.opinion,
     )
 
 
@@ -344,10 +277,10 @@ def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Calla
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    mean, spread = _standard(values)
+    mean, spread = standard(values)
     if how.as_whole:
         spread = np.full_like(spread, max(float(np.sqrt(((values - mean) ** 2).sum(axis=1).mean())), 1e-9))
-    standard = (values - mean) / spread
+    scaled = (values - mean) / spread
     weights, bias = np.zeros((values.shape[1], truth.shape[1])), np.full(truth.shape[1], -np.inf)
     for number, column in enumerate(truth.T):
         fitted()
@@ -355,34 +288,7 @@ def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Calla
             bias[number] = np.inf if column.all() else -np.inf
             continue
         model = LogisticRegression(C=how.strength, class_weight="balanced", max_iter=_MOST_STEPS, random_state=seed)
-        model.fit(standard, column)
+        model.fit(scaled, column)
         weights[:, number] = model.coef_[0] / spread
         bias[number] = model.intercept_[0] - mean @ weights[:, number]
     return weights, bias
-
-
-def _standard(values: Array) -> tuple[Array, Array]:
-    import numpy as np
-
-    spread = values.std(axis=0)
-    return values.mean(axis=0), np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-9))
-
-
-def _cloud(values: Array) -> _Cloud:
-    import numpy as np
-
-    mean, spread = _standard(values)
-    standard = (values - mean) / spread
-    count, size = standard.shape
-    kept = max(1, min(_MOST_COMPONENTS, count // _TRACKS_A_COMPONENT, size - 1))
-    variances, axes = np.linalg.eigh(standard.T @ standard / count)
-    variances, axes = variances[::-1].clip(min=0), axes[:, ::-1]
-    thin = max(float(variances[kept:].mean()), 1e-6)
-    scale = np.sqrt(np.concatenate([np.maximum(variances[:kept], thin), np.full(size - kept, thin)]))
-    return _Cloud(mean, axes / scale / spread[:, None])
-
-
-def _limit(distances: Array) -> float:
-    import numpy as np
-
-    return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)

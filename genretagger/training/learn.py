@@ -68,6 +68,7 @@ def taught(
         course.unmusical,
         seed=SEED,
         ears=ears,
+        opinion=course.opinion,
         progress=progress,
     )
     return course.result(
@@ -79,6 +80,7 @@ def taught(
         part={
             "limit": head.limit,
             **({} if head.line is None else {"ears": list(ears), "line": list(head.line)}),
+            **({"opinion": {"weight": head.opinion, "genres": dict(course.known_by_name)}} if head.opinion else {}),
         },
     )
 

@@ -25,6 +25,10 @@ the ears say, corrected by the `line` (a, b) of the card, because such a mean is
 
     sigmoid(a * log(p / (1 - p)) + b)
 
+If the card has an `opinion`, its weight times what the backbone's labels say for the genre is added
+inside of the sigmoid; see `opinion`. The model's own activations, which are computed for each
+window, are without it.
+
 The farthest ear decides how much the track resembles what was learned from. Each ear's coordinates
 are in units of its own limit, so that `limit` is 1.
 """
@@ -42,7 +46,8 @@ from typing import TYPE_CHECKING, Protocol
 from genretagger.errors import ModelError
 from genretagger.types import Json
 from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
-from genretagger.vocabulary.part import LearnedPart, Part, broken_part
+from genretagger.vocabulary.opinion import opinion
+from genretagger.vocabulary.part import LearnedPart, Opinion, Part, broken_part
 from genretagger.vocabulary.two_ears import TwoEars, built_in
 
 if TYPE_CHECKING:
@@ -134,9 +139,14 @@ class Learned:
         self._ears, self._line = part.ears, part.line
         if len(self._ears) == 1 or min(self._ears, default=1) < 1 or not all(map(math.isfinite, self._line)):
             raise broken_part()
+        self._opinion = part.opinion or Opinion(0.0, {})
+        if not (0 <= self._opinion.weight < math.inf and self._opinion.genres.keys() <= set(self.genres)):
+            raise broken_part()
         essence: list[Json] = [FORMULAS, self._limit, sorted(self._unmusical), self._music.digest, dict(self._tracks)]
         if self._ears:  # those of one ear keep the digest that they had, and with it what they decided
             essence += [list(self._ears), list(self._line)]
+        if part.opinion is not None:
+            essence.append([self._opinion.weight, dict(self._opinion.genres)])
         self.digest = hashlib.sha256(json.dumps(essence).encode()).hexdigest()
 
     def can_have(self, size: int) -> bool:
@@ -151,11 +161,13 @@ class Learned:
         if not self.can_have(len(embedding)):
             raise ModelError("The model gives no embedding, from which it would know its genres", hint=_ANEW)
         is_music = self._music.is_music(activations[size:])
-        odds_of = dict(zip(self.genres, self._odds(embedding), strict=True))
+        said = opinion(self.genres, self._opinion.genres, self._music, activations[size:])
+        odds = [own + self._opinion.weight * float(more) for own, more in zip(self._odds(embedding), said, strict=True)]
+        odds_of = dict(zip(self.genres, odds, strict=True))
         is_known = min(self.resemblance(distance, self._limit) for distance in self._distances(embedding))
         found = {
-            genre: min(sigmoid(odds), is_known, 1.0 if genre in self._unmusical else is_music)
-            for genre, odds in odds_of.items()
+            genre: min(sigmoid(each), is_known, 1.0 if genre in self._unmusical else is_music)
+            for genre, each in odds_of.items()
         }
         grounds = {
             genre: f"as in the {self._tracks.get(genre, 0):,} tracks of it that were learned from" for genre in found

@@ -127,6 +127,19 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What the backbone's own opinion of a genre counts; see `vocabulary.opinion`.
+
+    Attributes:
+        weight: what is added to a genre's log-odds for each natural log of the opinion.
+        genres: the owner's name of each genre that the backbone knows, and the backbone's name.
+    """
+
+    weight: float
+    genres: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LearnedPart:
     """What `train` writes.
 
@@ -142,6 +155,7 @@ class LearnedPart:
         ears: how many values of the backbone's embedding are each ear's; empty if they are all one.
         line: corrects the mean of several ears; see `learned`.
         network: what gives the log-odds; None if it is a regression on the backbone's embedding.
+        opinion: what the backbone's own opinion counts; None if it does not.
     """
 
     genres: tuple[str, ...]
@@ -155,6 +169,7 @@ class LearnedPart:
     ears: tuple[int, ...] = ()
     line: tuple[float, float] = (1.0, 0.0)
     network: Network | None = None
+    opinion: Opinion | None = None
 
 
 @dataclass(frozen=True, slots=True)

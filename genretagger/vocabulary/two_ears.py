@@ -45,6 +45,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from genretagger.vocabulary.calibration import Calibration, Scores, calibration
+from genretagger.vocabulary.fitted import Fitted, read_fitted
 from genretagger.vocabulary.names import vocabulary
 
 if TYPE_CHECKING:
@@ -80,25 +81,6 @@ class Witness:
     labels: tuple[str, ...]
     weight: float
     floor: float
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What `benchmarks.fit` found.
-
-    Attributes:
-        background: (witnesses,) mean of log(activation + floor) in music at large.
-        usual: (witnesses,) mean activation in music at large.
-        head: for each ear, (dimensions + 1, genres that the head knows); the last row is added.
-        music: (features + 1,) weights of the music test; the last one is added.
-        sharpness: exponent of the probabilities.
-    """
-
-    background: Array
-    usual: Array
-    head: tuple[Array, Array]
-    music: Array
-    sharpness: float
 
 
 class Hearing:
@@ -187,6 +169,12 @@ class Hearing:
         music = np.clip(sums[0], 1e-3, 1 - 1e-3)
         return np.stack([np.log(music / (1 - music)), *(np.log(each + 1e-2) for each in sums[1:])], 1)
 
+    def evidence(self, lifts: Array) -> Array:
+        """What the labels say, in natural logs: (tracks, witnesses) → (tracks, genres)."""
+        import numpy as np
+
+        return self.gain * _product(np.clip(lifts, -self.most_lift, self.most_lift), self._weights)
+
     def posterior(self, lifts: Array, head_lifts: Array, sharpness: float = 1.0) -> Array:
         """The probability of each genre, given music; not counting the genres below it.
 
@@ -200,8 +188,7 @@ class Hearing:
         """
         import numpy as np
 
-        heard = np.clip(lifts, -self.most_lift, self.most_lift)
-        evidence = self.gain * _product(heard, self._weights) + self.log_prior
+        evidence = self.evidence(lifts) + self.log_prior
         first = np.exp(evidence - evidence.max(axis=1, keepdims=True))
         first /= first.sum(axis=1, keepdims=True)
         learned = np.where(self.column >= 0, head_lifts[:, self.column], np.nan)
@@ -254,6 +241,21 @@ class TwoEars:
         features = self._hearing.music_features(activations.astype(float)[None], self._index)[0]
         odds = float((features * self._fitted.music[:-1]).sum() + self._fitted.music[-1])
         return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+
+    def evidence(self, activations: FloatArray) -> Array:
+        """What the labels say for each genre, without its prior, in natural logs; 0 is usual.
+
+        Args:
+            activations: (labels,) float32, each 0 to 1, of a whole track.
+
+        Returns:
+            (genres,).
+        """
+        import numpy as np
+
+        levels = self._hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
+        evidence: Array = self._hearing.evidence(self._hearing.lifts(levels, self._fitted.background))[0]
+        return evidence
 
     def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
         """As `Scorer`; a score is the probability that the genre, or one below it, is right."""
@@ -347,16 +349,6 @@ def _product(left: Array, right: Array) -> Array:
 
 def _ear(label: str) -> str:
     return "yamnet" if label.startswith("yamnet/") else "musicnn"
-
-
-def read_fitted(content: bytes) -> Fitted:
-    """Read what `benchmarks.fit` wrote."""
-    import numpy as np
-
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        found = {name: arrays[name].astype(float) for name in arrays.files if name != "about"}
-    head = (found["head_musicnn"], found["head_yamnet"])
-    return Fitted(found["background"], found["usual"], head, found["music"], float(found["sharpness"][0]))
 
 
 def about() -> dict[str, Any]:

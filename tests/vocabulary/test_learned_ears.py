@@ -86,3 +86,9 @@ def test_models_of_one_ear_decide_as_before() -> None:
     assert known == 1 / (1 + distance**4)
     assert found["Dub"] == min(1 / (1 + math.exp(-float(np.float32(math.log(9))))), known)
     assert found["Ska"] == 1 / (1 + math.exp(1.5))
+
+
+def test_models_of_two_ears_without_an_opinion_decide_as_before() -> None:
+    music = calibration("musicnn", LABELS).digest
+    essence = [1, 1.0, ["Dub", "Ska"], music, {"Dub": 8, "Ska": 7}, [3, 4], [2.0, 0.5]]
+    assert Learned(ALL, TWO_EARS).digest == hashlib.sha256(json.dumps(essence).encode()).hexdigest()

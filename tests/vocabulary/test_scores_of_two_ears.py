@@ -14,10 +14,11 @@ from benchmarks.fitting import FEWEST, Bench, fit
 from benchmarks.labelled import Labelled, model_labels, read
 from genretagger.types import FloatArray
 from genretagger.vocabulary.calibration import Calibration
+from genretagger.vocabulary.fitted import read_fitted
 from genretagger.vocabulary.learned import scorer
 from genretagger.vocabulary.names import names_genre, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
-from genretagger.vocabulary.two_ears import MODEL, TwoEars, about, built_in, hearing, read_fitted
+from genretagger.vocabulary.two_ears import MODEL, TwoEars, about, built_in, hearing
 
 LABELS = model_labels()
 HEARING = hearing()

@@ -35,8 +35,8 @@ from genretagger.model import two_ears
 from genretagger.model.front_ends import front_ends
 from genretagger.model.merge import with_network
 from genretagger.training.calibrate import calibrated, line_of
+from genretagger.training.cloud import familiarity
 from genretagger.training.course import SEED, Course
-from genretagger.training.head import familiarity
 from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import TrainableEar, first_ear

@@ -1,0 +1,138 @@
+"""The cloud of what was learned from, and how far a track may be from it: out of distribution.
+
+Distances come from probabilistic principal components: the tracks are a cloud, long in a few
+directions and equally thin in all others, and a track's coordinates are divided by the cloud's
+spread in each direction. Each ear of a backbone has its own cloud and its own limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from genretagger.vocabulary.learned import Learned
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from genretagger.types import FloatArray
+
+    Array = npt.NDArray[np.float64]
+
+_MOST_COMPONENTS = 16
+_TRACKS_A_COMPONENT = 6
+_LEAST_SPREAD = 0.1
+"""A share of the median spread. Without it, a dimension in which the training tracks do not vary
+would put every other track infinitely far out of distribution.
+"""
+_QUANTILE, _SLACK = 0.95, 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """Standardised coordinates: (x - mean) @ axes."""
+
+    mean: Array
+    axes: Array
+
+    @classmethod
+    def of(cls, values: Array) -> Cloud:
+        """Find the cloud of tracks: (n, d)."""
+        import numpy as np
+
+        mean, spread = standard(values)
+        scaled = (values - mean) / spread
+        count, size = scaled.shape
+        kept = max(1, min(_MOST_COMPONENTS, count // _TRACKS_A_COMPONENT, size - 1))
+        variances, axes = np.linalg.eigh(scaled.T @ scaled / count)
+        variances, axes = variances[::-1].clip(min=0), axes[:, ::-1]
+        thin = max(float(variances[kept:].mean()), 1e-6)
+        scale = np.sqrt(np.concatenate([np.maximum(variances[:kept], thin), np.full(size - kept, thin)]))
+        return cls(mean, axes / scale / spread[:, None])
+
+    def distance(self, values: Array) -> Array:
+        """(n,) mean squares of the coordinates."""
+        squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
+        return squares
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Familiarity:
+    """How much tracks resemble those that were learned from.
+
+    Attributes:
+        axes, origin, limit: as in `head.Head`.
+        known: (n,) 0 to 1, of each track by clouds that did not have its fold.
+    """
+
+    axes: FloatArray
+    origin: FloatArray
+    limit: float
+    known: Array
+
+
+def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
+    """Find the out-of-distribution limit, as `head.train` does, without a regression.
+
+    Args:
+        embeddings: (n, d) float32.
+        folds: (n,) the fold of each track; at least two different ones.
+        ears: as of `head.train`.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    values = embeddings.astype(np.float64)
+    axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
+    known, limits = np.ones(len(values)), []
+    with threadpool_limits(1):
+        for part in places(values.shape[1], ears):
+            own = np.ascontiguousarray(values[:, part])
+            distances = np.zeros(len(own))
+            for fold in sorted(set(folds.tolist())):
+                held = folds == fold
+                distances[held] = Cloud.of(own[~held]).distance(own[held])
+            cloud, limit = Cloud.of(own), limit_of(distances)
+            near = [
+                Learned.resemblance(float(distance), limit_of(distances[folds != fold]))
+                for distance, fold in zip(distances, folds, strict=True)
+            ]
+            known = np.minimum(known, near)
+            limits.append(limit)
+            scale = 1.0 if not ears else 1 / np.sqrt(limit)
+            axes[part, part] = cloud.axes * scale
+            origin[part] = -cloud.mean @ cloud.axes * scale
+    found = (axes.astype(np.float32), origin.astype(np.float32))
+    return Familiarity(*found, 1.0 if ears else limits[0], known)
+
+
+def places(size: int, ears: Sequence[int]) -> list[slice]:
+    """Where each ear's values are in an embedding.
+
+    Raises:
+        ValueError: the ears do not make up the embedding.
+    """
+    if not ears:
+        return [slice(0, size)]
+    if sum(ears) != size:
+        raise ValueError(f"ears of {', '.join(map(str, ears))} values do not make up an embedding of {size}")
+    ends = list(accumulate(ears))
+    return [slice(end - width, end) for end, width in zip(ends, ears, strict=True)]
+
+
+def standard(values: Array) -> tuple[Array, Array]:
+    """(d,) mean and (d,) spread of tracks (n, d); no spread is far below the median of all."""
+    import numpy as np
+
+    spread = values.std(axis=0)
+    return values.mean(axis=0), np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-9))
+
+
+def limit_of(distances: Array) -> float:
+    """The limit, from the distances of held-out tracks."""
+    import numpy as np
+
+    return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)
