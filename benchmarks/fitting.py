@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from benchmarks.labelled import Array, Flags, Labelled, model_labels
 from genretagger.vocabulary.fitted import Fitted
-from genretagger.vocabulary.two_ears import Hearing, head_odds
+from genretagger.vocabulary.two_ears import WitnessTable, head_odds
 
 Names = npt.NDArray[np.str_]
 
@@ -50,13 +50,13 @@ class Bench:
     """
 
     data: Labelled
-    hearing: Hearing
+    hearing: WitnessTable
     levels: Array
     features: Array
     index: Mapping[str, int]
 
     @classmethod
-    def of(cls, data: Labelled, hearing: Hearing) -> Bench:
+    def of(cls, data: Labelled, hearing: WitnessTable) -> Bench:
         """Compute what depends on no fitting."""
         index = {label: number for number, label in enumerate(model_labels())}
         levels = hearing.levels(data.activations, index)
@@ -132,7 +132,7 @@ def _audio_books(readings: Array, music: Array) -> Array:
     return np.stack(books)
 
 
-def _head(values: Array, genre: Names, source: Names, hearing: Hearing) -> Array:
+def _head(values: Array, genre: Names, source: Names, hearing: WitnessTable) -> Array:
     """One regression a genre, on one ear's embedding: (dimensions + 1, taught); NaN if not taught.
 
     A genre is told from the others of the same sources. So nothing is gained by learning how a

@@ -145,3 +145,23 @@ def test_the_check_sees_a_circle(tmp_path: Path) -> None:
     assert _circles(_graph(tmp_path, files, "room")) == [("room.a", "room.b", "room.c")]
     (tmp_path / "room" / "c.py").write_text("")
     assert _circles(_graph(tmp_path, files, "room")) == []
+
+
+def _class_names(files: list[Path]) -> dict[str, list[str]]:
+    """Where each class is defined, by its name without a leading underscore."""
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name.lstrip("_"), []).append(f"{file.name}:{node.lineno}")
+    return found
+
+
+def test_the_name_of_a_class_means_one_thing() -> None:
+    assert {name: places for name, places in _class_names([*FILES, *PLUGIN_FILES]).items() if len(places) > 1} == {}
+
+
+def test_the_check_sees_a_name_that_is_used_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("class Step:\n    pass\n")
+    (tmp_path / "b.py").write_text("x = 1\nclass _Step:\n    pass\n")
+    assert _class_names(sorted(tmp_path.iterdir())) == {"Step": ["a.py:1", "b.py:2"]}

@@ -76,7 +76,7 @@ class Batches:
         self._run, self._size = run, size
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="genretagger-model")
         self._lock = threading.Lock()
-        self._waiting: deque[_Track] = deque()
+        self._waiting: deque[_QueuedTrack] = deque()
 
     def submit(self, mels: Sequence[FloatArray]) -> Future[list[FloatArray]]:
         """Put the windows of a track behind those that wait.
@@ -87,7 +87,7 @@ class Batches:
         Returns:
             A future of the outputs, each (windows, …) float32; it may fail with a `ModelError`.
         """
-        track = _Track(mels)
+        track = _QueuedTrack(mels)
         with self._lock:
             self._waiting.append(track)
         for _ in range(0, track.count, self._size):  # those that find nothing to do any more end at once
@@ -119,7 +119,7 @@ class Batches:
             if is_done:
                 track.finish()
 
-    def _take(self) -> list[tuple[_Track, int, int]]:
+    def _take(self) -> list[tuple[_QueuedTrack, int, int]]:
         """The windows of the next batch: tracks, each with its first window and its end."""
         parts, room = [], self._size
         with self._lock:
@@ -136,7 +136,7 @@ class Batches:
                     self._waiting.popleft()
         return parts
 
-    def _joined(self, number: int, parts: list[tuple[_Track, int, int]]) -> FloatArray:
+    def _joined(self, number: int, parts: list[tuple[_QueuedTrack, int, int]]) -> FloatArray:
         """One input of a batch."""
         rows = [track.mels[number][first:last] for track, first, last in parts]
         missing = self._size - sum(map(len, rows))
@@ -145,7 +145,7 @@ class Batches:
         return np.ascontiguousarray(rows[0] if len(rows) == 1 else np.concatenate(rows), dtype=np.float32)
 
 
-class _Track:
+class _QueuedTrack:
     """The windows of one track, on their way through the model."""
 
     def __init__(self, mels: Sequence[FloatArray]) -> None:

@@ -77,7 +77,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Ear:
+class _EarFit:
     """What one ear learned: d dimensions, n tracks, k genres.
 
     Attributes:
@@ -205,7 +205,7 @@ def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, _Regression]]:
 
 def _learned(
     values: Array, truth: Flags, folds: npt.NDArray[np.int64], how: _Regression, seed: int, fitted: Callable[[], None]
-) -> _Ear:
+) -> _EarFit:
     """Fit one ear without each fold, and with all tracks."""
     import numpy as np
 
@@ -218,10 +218,10 @@ def _learned(
         odds[held] = values[held] @ weights + bias
         distances[held] = Cloud.of(values[~held]).distance(values[held])
     weights, bias = _fit(values, truth, how, seed, fitted)
-    return _Ear(odds, distances, weights, bias, Cloud.of(values))
+    return _EarFit(odds, distances, weights, bias, Cloud.of(values))
 
 
-def _calibrated(ears: Sequence[_Ear], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
+def _calibrated(ears: Sequence[_EarFit], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
     """Calibrate with the out-of-fold odds of some tracks, and say what that makes of all tracks."""
     import numpy as np
 
@@ -245,7 +245,7 @@ def _calibrated(ears: Sequence[_Ear], truth: Flags, opinion: Array, rows: Flags)
     return _Calibrated(lines, (slope, shift), weight, likely)
 
 
-def _head(ears: Sequence[_Ear], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
+def _head(ears: Sequence[_EarFit], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
     """Write the ears into the arrays of the ONNX file, each into its own block."""
     import numpy as np
 

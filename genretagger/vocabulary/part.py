@@ -110,7 +110,7 @@ class Folds:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkPart:
     """How a network was learned.
 
     Attributes:
@@ -168,7 +168,7 @@ class LearnedPart:
     folds: Folds | None = None
     ears: tuple[int, ...] = ()
     line: tuple[float, float] = (1.0, 0.0)
-    network: Network | None = None
+    network: NetworkPart | None = None
     opinion: Opinion | None = None
 
 

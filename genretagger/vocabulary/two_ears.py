@@ -83,7 +83,7 @@ class Witness:
     floor: float
 
 
-class Hearing:
+class WitnessTable:
     """The part that is written by hand: genres, witnesses, priors.
 
     Args:
@@ -219,7 +219,7 @@ class TwoEars:
             fit.
     """
 
-    def __init__(self, labels: Sequence[str], hearing: Hearing, fitted: Fitted, digest: str) -> None:
+    def __init__(self, labels: Sequence[str], hearing: WitnessTable, fitted: Fitted, digest: str) -> None:
         self.digest = digest
         self.genres: tuple[str, ...] = hearing.genres
         self._index = {label: number for number, label in enumerate(labels)}
@@ -287,7 +287,7 @@ class _Grounds(Mapping[str, str]):
         lifts: (witnesses,) how much more that is than usual; natural logs.
     """
 
-    def __init__(self, hearing: Hearing, usual: Array, levels: Array, lifts: Array) -> None:
+    def __init__(self, hearing: WitnessTable, usual: Array, levels: Array, lifts: Array) -> None:
         self._hearing, self._usual, self._levels, self._lifts = hearing, usual, levels, lifts
 
     def __getitem__(self, genre: str) -> str:
@@ -360,16 +360,16 @@ def about() -> dict[str, Any]:
     return told
 
 
-def hearing() -> Hearing:
+def hearing() -> WitnessTable:
     """Read what is written by hand."""
-    return Hearing(_bytes("toml").decode())
+    return WitnessTable(_bytes("toml").decode())
 
 
 @cache
-def _both() -> tuple[Hearing, Fitted, str]:
+def _both() -> tuple[WitnessTable, Fitted, str]:
     written, measured = _bytes("toml"), _bytes("npz")
     digest = hashlib.sha256(f"{FORMULAS}\n".encode() + written + b"\n" + measured).hexdigest()
-    return Hearing(written.decode()), read_fitted(measured), digest
+    return WitnessTable(written.decode()), read_fitted(measured), digest
 
 
 def _bytes(suffix: str) -> bytes:
