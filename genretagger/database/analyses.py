@@ -201,7 +201,8 @@ def _unpack(
 
     if activations is None or embedding is None:
         return None
-    values = unpacked(activations, shape=(-1, labels), plain="<f2")
+    # a model without labels has a row of nothing, of which numpy could not tell how many there are
+    values = unpacked(activations, shape=(-1, labels) if labels else (1, 0), plain="<f2")
     mean = unpacked(embedding, shape=None, plain="<f4")
     if values is None or mean is None or len(values) not in (1, windows):
         return None

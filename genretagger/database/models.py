@@ -99,9 +99,10 @@ ANALYSES = Table(
 """What a model said of a payload, listening by a plan.
 
 `hearing` is "heard", "silent" or "undecodable" (values.HearingResult). The last two are results as
-well, without activations: the payload is not listened to again by the same model and plan. Activations
-are (1, labels) little-endian float16, the mean over the `windows`; the embedding is (dimensions,)
-little-endian float16, or float32 if that cannot hold it. Both are stored as `packing` does it.
+well, without activations: the payload is not listened to again by the same model and plan.
+Activations are (1, labels) little-endian float16, the mean over the `windows`; the embedding is
+(dimensions,) little-endian float16, or float32 if that cannot hold it. Both are stored as `packing`
+does it.
 Earlier versions stored activations of each window, (windows, labels), and none of it packed.
 """
 

@@ -104,6 +104,8 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
     measure = measure or (NESTED if voices[heard[0]].scores.nested else PLAIN)
     limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two lies between them
     genres = sorted(voices[heard[0]].scores.by_genre)
+    if not genres:  # a model without labels
+        return [False] * len(voices)
     odds = np.stack([_log_odds(voices[number].scores.by_genre, genres) for number in heard])
     embeddings = np.stack([voices[number].embedding for number in heard]).astype(np.float64)
     answers = np.array([voices[number].has_answer for number in heard])

@@ -177,3 +177,16 @@ def test_a_reason_comes_back_with_its_cause_and_its_figures(store: Store) -> Non
     assert stored is not None
     assert stored.decision.reason == reason
     assert sentence(stored.decision.reason) == "Rock 0.90: rock 0.5"
+
+
+def test_what_a_model_without_labels_said_comes_back(store: Store) -> None:
+    """It gives embeddings only, to learn from."""
+    heard = Activations(np.zeros((1, 0), np.float16), np.arange(128, dtype=np.float32), "CPU", 16)
+    model = store.models.save("vggish", "cc" * 32, [])
+    store.analyses.save(HASH, model, "16", heard, seconds=1)
+    stored = store.analyses.get(HASH, "cc" * 32, "16")
+    assert stored is not None
+    assert stored.activations is not None
+    assert stored.activations.values.shape == (1, 0)
+    assert stored.activations.windows == 16
+    assert stored.activations.embedding.tolist() == heard.embedding.tolist()

@@ -34,6 +34,11 @@ def test_tracks_that_are_a_little_different_belong() -> None:
     assert members(album()) == [True] * 7
 
 
+def test_a_model_without_genres_has_no_album() -> None:
+    silent = Voice(Scores({}, {}, 1.0), np.ones(3, dtype=np.float32), has_answer=False)
+    assert members([silent, silent, silent]) == [False] * 3
+
+
 def test_a_track_that_truly_differs_does_not() -> None:
     assert members([*album(), voice(4, Metal=0.97)]) == [*[True] * 7, False]
 
