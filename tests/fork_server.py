@@ -1,6 +1,7 @@
 """Runs a program in forks of one process that has imported the program's libraries already.
 
-    python fork_server.py SOCKET PROGRAM LIBRARY...    PROGRAM: a module, as with `python -m`
+    python fork_server.py SOCKET PROGRAM LIBRARY...    PROGRAM: a module, as with `python -m`, or
+                                                       the path of a script
 
 `forked.py` starts this server and sends it commands. Importing SQLAlchemy, pydantic and others is
 most of what a short command costs, so they are imported here, once. Nothing of genretagger is: each
@@ -32,7 +33,7 @@ MOST_BYTES = 1 << 16
 
 
 def main() -> str:
-    """Import the libraries and serve. It returns only in forks, with the name of the program."""
+    """Import the libraries and serve. It returns only in forks, with the program."""
     number, program, *libraries = sys.argv[1:]
     server = socket.socket(fileno=int(number))
     if not sys.flags.safe_path:
@@ -42,7 +43,8 @@ def main() -> str:
             importlib.import_module(library)
     gc.collect()
     gc.freeze()  # or each fork copies the pages of all objects when it collects garbage
-    become(**next_request(server))
+    script = program if os.sep in program else ""
+    become(**next_request(server), script=script)
     server.detach()
     return program
 
@@ -81,7 +83,9 @@ def take_over(streams: list[int]) -> None:
     os.closerange(3, 256)
 
 
-def become(command: list[str], arguments: int, environment: dict[str, str], umask: int, leads: bool) -> None:
+def become(
+    command: list[str], arguments: int, environment: dict[str, str], umask: int, leads: bool, script: str
+) -> None:
     """Look as if Python had been started with this.
 
     Args:
@@ -90,6 +94,7 @@ def become(command: list[str], arguments: int, environment: dict[str, str], umas
         environment: all variables.
         umask: of files that it makes.
         leads: whether it leads a process group of its own.
+        script: the path of the program, if it is no module.
     """
     if leads:
         os.setpgid(0, 0)
@@ -98,8 +103,11 @@ def become(command: list[str], arguments: int, environment: dict[str, str], umas
     os.umask(umask)
     time.tzset()
     sys.orig_argv[:] = command
-    sys.argv[:] = ["-m", *command[len(command) - arguments :]]
-    if not sys.flags.safe_path:
+    sys.argv[:] = [script or "-m", *command[len(command) - arguments :]]
+    if script:
+        sys.orig_argv[:] = [sys.executable, *command]
+        sys.path.insert(0, os.fspath(Path(script).parent))
+    elif not sys.flags.safe_path:
         with contextlib.suppress(FileNotFoundError):  # the working directory is gone
             sys.path.insert(0, os.fspath(Path.cwd()))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -121,4 +129,8 @@ def renew(number: int, name: str) -> None:
 
 
 if __name__ == "__main__":
-    runpy.run_module(main(), run_name="__main__", alter_sys=True)
+    name = main()
+    if os.sep in name:
+        runpy.run_path(name, run_name="__main__")
+    else:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)

@@ -38,7 +38,7 @@ Popen = subprocess.Popen[Any]
 _SET_CHILD_SUBREAPER = 36  # of prctl(2)
 _LATE = ("GENRETAGGER_", "KMP_", "PYTEST_", "XDG_")
 """Only the program itself reads variables whose names start so."""
-_LATE_TOO = {"COLUMNS", "LINES", "NO_COLOR", "ORT_DISABLE_TELEMETRY", "TERM", "TMPDIR", "TZ"}
+_LATE_TOO = {"BEETSDIR", "COLUMNS", "LINES", "NO_COLOR", "ORT_DISABLE_TELEMETRY", "TERM", "TMPDIR", "TZ"}
 _PLAIN: dict[str, tuple[object, ...]] = {
     "executable": (None,),
     "preexec_fn": (None,),
@@ -61,7 +61,7 @@ class Program:
     """A program that runs in forks.
 
     Attributes:
-        name: of its module.
+        name: of its module, or the path of a script.
         libraries: what it imports that is not genretagger's.
         options: of Python, before `-m`.
         variables: of its environment, beside those that the tests run with.
@@ -75,7 +75,7 @@ class Program:
     @property
     def start(self) -> list[str]:
         """How a command that runs it begins."""
-        return [sys.executable, *self.options, "-m", self.name]
+        return [self.name] if os.sep in self.name else [sys.executable, *self.options, "-m", self.name]
 
 
 _COMMAND = (
@@ -84,8 +84,10 @@ _COMMAND = (
     "pydantic.type_adapter queue rich.progress rich.table secrets sqlalchemy "
     "sqlalchemy.dialects.sqlite.pysqlite sqlalchemy.orm tomllib typer._adapters typer.main urllib.request zoneinfo"
 )
+_BEET = f"{_COMMAND} beets.autotag beets.importer beets.ui.commands mediafile"
 PROGRAMS = (
     Program("genretagger", tuple(_COMMAND.split()), options=(), variables=dict(os.environ)),
+    Program(str(Path(sys.executable).with_name("beet")), tuple(_BEET.split()), options=(), variables=dict(os.environ)),
     Program("genretagger.worker", ("av", "numpy"), variables=launch.environment(**one_thread_each())),
 )
 

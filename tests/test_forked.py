@@ -132,6 +132,33 @@ def test_it_finds_what_a_new_interpreter_finds(both: Ways, probe: Path, group: i
     assert forked == real
 
 
+def test_a_script_is_like_one_that_starts(both: Ways, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("plugins: inside\npluginpath: PLUGINS\n".replace("PLUGINS", str(tmp_path)))
+    (tmp_path / "inside.py").write_text(
+        "import sys\nfrom beets.plugins import BeetsPlugin\n"
+        "class Inside(BeetsPlugin):\n    def __init__(self):\n        super().__init__()\n"
+        "        main = sys.modules['__main__']\n"
+        "        print(sys.argv, sys.orig_argv, sys.path, main.__name__, main.__file__)\n"
+        "        print(sorted(name for name in sys.modules if name.partition('.')[0] == 'genretagger'))\n"
+    )
+
+    def run() -> tuple[int, str, str]:
+        ended = subprocess.run(
+            [Path(sys.executable).with_name("beet"), "list", "nothing"],
+            env={**os.environ, "BEETSDIR": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return ended.returncode, ended.stdout, ended.stderr
+
+    run()  # the first makes its database
+    forked, real = both(run)
+    assert forked == real
+    assert (forked[0], "beet" in forked[1]) == (0, True)
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_it_finds_the_terminal(both: Ways, probe: Path, stream: str) -> None:
     def run() -> Json:
