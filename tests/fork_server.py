@@ -38,15 +38,20 @@ def main() -> str:
     server = socket.socket(fileno=int(number))
     if not sys.flags.safe_path:
         del sys.path[0]  # the folder of this file
+    load(libraries)
+    script = program if os.sep in program else ""
+    become(**next_request(server), script=script)
+    server.detach()
+    return program
+
+
+def load(libraries: list[str]) -> None:
+    """Import what is not imported yet."""
     for library in libraries:
         with contextlib.suppress(ModuleNotFoundError):  # an inner module that other versions lack
             importlib.import_module(library)
     gc.collect()
     gc.freeze()  # or each fork copies the pages of all objects when it collects garbage
-    script = program if os.sep in program else ""
-    become(**next_request(server), script=script)
-    server.detach()
-    return program
 
 
 def next_request(server: socket.socket) -> dict[str, Any]:
@@ -55,6 +60,9 @@ def next_request(server: socket.socket) -> dict[str, Any]:
         message, streams, _, _ = socket.recv_fds(server, MOST_BYTES, 4)
         if not message:
             os._exit(0)
+        request: dict[str, Any] = json.loads(message)
+        if missing := [name for name in request.pop("libraries") if name not in sys.modules]:
+            load(missing)
         adopted, told = os.pipe()
         number_read, number_written = os.pipe()
         between = os.fork()
@@ -66,7 +74,6 @@ def next_request(server: socket.socket) -> dict[str, Any]:
             os.close(told)
             os.read(adopted, 1)  # returns when the server closes its end
             take_over(streams)
-            request: dict[str, Any] = json.loads(message)
             return request
         os.waitpid(between, 0)
         answer = os.read(number_read, 32)

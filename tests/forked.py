@@ -65,12 +65,14 @@ class Program:
         libraries: what it imports that is not genretagger's.
         options: of Python, before `-m`.
         variables: of its environment, beside those that the tests run with.
+        more: what it imports if its first argument is this one.
     """
 
     name: str
     libraries: tuple[str, ...]
     options: tuple[str, ...] = ("-P",)
     variables: Mapping[str, str] = field(default_factory=launch.environment)
+    more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def start(self) -> list[str]:
@@ -86,7 +88,13 @@ _COMMAND = (
 )
 _BEET = f"{_COMMAND} beets.autotag beets.importer beets.ui.commands mediafile"
 PROGRAMS = (
-    Program("genretagger", tuple(_COMMAND.split()), options=(), variables=dict(os.environ)),
+    Program(
+        "genretagger",
+        tuple(_COMMAND.split()),
+        options=(),
+        variables=dict(os.environ),
+        more=dict.fromkeys(("evaluate", "train"), ("sklearn.linear_model", "sklearn.metrics", "threadpoolctl")),
+    ),
     Program(str(Path(sys.executable).with_name("beet")), tuple(_BEET.split()), options=(), variables=dict(os.environ)),
     Program("genretagger.worker", ("av", "numpy"), variables=launch.environment(**one_thread_each())),
 )
@@ -185,9 +193,11 @@ class Starter:
             return None
         mask = os.umask(0o077)
         os.umask(mask)
+        arguments = command[len(server.program.start) :]
         request = {
             "command": command,
-            "arguments": len(command) - len(server.program.start),
+            "arguments": len(arguments),
+            "libraries": server.program.more.get(arguments[0], ()) if arguments else (),
             "environment": environment,
             "umask": mask,
             "leads": options["process_group"] == 0,
