@@ -110,7 +110,6 @@ class Server:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._lock = threading.Lock()
-        self._libc = ctypes.CDLL(None, use_errno=True)
         self._socket: socket.socket | None = None
         self._process: Popen | None = None
 
@@ -145,7 +144,8 @@ class Server:
         return ours
 
     def _adopt_orphans(self, wanted: bool) -> None:
-        if self._libc.prctl(_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl")
 
 
