@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import command_helpers as helpers
+import forked
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -44,6 +45,20 @@ def _no_configuration_of_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no-data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def starter() -> Iterator[forked.Starter]:
+    """Starts commands; see `forked.py`."""
+    with forked.by_forks() as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def _real_starts(starter: forked.Starter, request: pytest.FixtureRequest) -> Iterator[None]:
+    starter.paused = request.node.get_closest_marker("real_starts") is not None
+    yield
+    starter.paused = False
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from genretagger.training.memory import as_before
 GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")
 ARTISTS, TRACKS, SECONDS = 4, 2, 6.0
 RULES = ChoiceRules(min_score=0.5, share_of_top=0.8, max_genres=2)
+_TAUGHT: list[TrainingResult] = []
 ORIGIN = {"source": "tags", "labels": "tags", "paths": []}
 
 
@@ -59,6 +60,17 @@ def gathered(data_dir: Path, paths: Sequence[Path], source: LabelSource | None =
             assert not isinstance(each, FileError), each
             heard.append(each)
     return collect(heard, files, source, NameMap({}))
+
+
+def taught(data_dir: Path, known: Path) -> TrainingResult:
+    """Install `mine` as it learned from the library, which it does once in a test process.
+
+    The same tracks give the same model, wherever they lie; test_train.py has a test for that.
+    """
+    if not _TAUGHT:
+        _TAUGHT.append(learned(data_dir, gathered(data_dir, [known])))
+    ModelStore(data_dir / "models").put("mine", _TAUGHT[0].onnx, as_before(_TAUGHT[0].card, None))
+    return _TAUGHT[0]
 
 
 def learned(

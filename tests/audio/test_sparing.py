@@ -14,7 +14,7 @@ from genretagger.audio.windows import spread
 from genretagger.files.kinds import kind_of
 
 BLOCK = 32 << 10
-SECONDS = 240
+SECONDS = 100
 
 
 class Counted(io.BytesIO):

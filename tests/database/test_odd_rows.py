@@ -168,22 +168,22 @@ def read_all(store: Store) -> None:
 )
 def test_an_odd_value_in_any_column_costs_its_row_alone(database: Path, table: str, column: str) -> None:
     kept = database.read_bytes()
-    for value in ODD.values():
+    values = [value for value in ODD.values() if spoil(database, table, column, value)]
+    with Store.open(database, read_only=True) as store:  # once: each new one composes its SQL again
+        for value in values:
+            spoil(database, table, column, value)
+            read_all(store)
+            assert {(each.table, each.id) for each in store.reports.get_odd_rows()} <= {(table, 1)}
+    for value in values if table == "jobs" else ():
         database.write_bytes(kept)
-        if spoil(database, table, column, value):
-            with Store.open(database, read_only=True) as store:
-                read_all(store)
-                odd = [(each.table, each.id) for each in store.reports.get_odd_rows()]
-            assert set(odd) <= {(table, 1)}
-            if table != "jobs":
-                continue
-            with Store.open(database) as store:
-                claimed = []
-                while job := store.jobs.claim(ME, lease_s=60, attempts=3):
-                    claimed.append(job.path)
-                assert PATHS[1] in claimed
-                store.jobs.add(ME, [NewJob(path, Path("/music")) for path in PATHS])
-                store.jobs.release()
+        spoil(database, table, column, value)
+        with Store.open(database) as store:
+            claimed = []
+            while job := store.jobs.claim(ME, lease_s=60, attempts=3):
+                claimed.append(job.path)
+            assert PATHS[1] in claimed
+            store.jobs.add(ME, [NewJob(path, Path("/music")) for path in PATHS])
+            store.jobs.release()
 
 
 WRONG = {

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_helpers import gathered, learned
+from training_helpers import taught
 
 from genretagger.errors import ConfigError
 from genretagger.training.favour import verdict
@@ -24,7 +24,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def result(data_dir: Path, known: Path) -> TrainingResult:
-    return learned(data_dir, gathered(data_dir, [known]))
+    return taught(data_dir, known)
 
 
 def judged(result: TrainingResult, right: list[bool]) -> TrainingResult:
@@ -73,7 +73,7 @@ def test_without_torch_the_command_says_which_command_installs_it(
     genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
 ) -> None:
     """Nothing else imports it: other commands do not notice a torch that breaks at import."""
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     broken = tmp_path / "broken" / "torch"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w').close()\nraise RuntimeError\n")
@@ -129,7 +129,7 @@ def test_decoded_windows_are_kept_within_a_bound(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_models_side_by_side(genretagger: Command, data_dir: Path, known: Path) -> None:
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     ended = genretagger("evaluate", known, "--model", "mine", "--against", "musicnn-yamnet")
     assert ended.status == 0, ended.err
     (head,) = [line.split() for line in ended.out.splitlines() if line.split() == ["mine", "musicnn-yamnet"]]

@@ -15,7 +15,7 @@ from typing import Any
 
 import command_helpers as helpers
 import pytest
-from training_helpers import gathered, learned
+from training_helpers import taught
 
 from genretagger.errors import ModelError
 from genretagger.model import ModelStore
@@ -54,13 +54,16 @@ def test_an_interrupt_ends_the_learning_at_once(genretagger: Command, data_dir: 
     with subprocess.Popen(command, stdout=own, stderr=own, env=env) as child:
         os.close(own)
         said = b""
-        while b"learning" not in said:
-            said += os.read(terminal, 65536)
-        child.send_signal(signal.SIGINT)
-        with contextlib.suppress(OSError):  # the end of a terminal
-            while more := os.read(terminal, 65536):
-                said += more
-        assert child.wait(helpers.WAIT_S) == 130, said
+        try:
+            while b"learning" not in said:
+                said += os.read(terminal, 65536)
+            child.send_signal(signal.SIGINT)
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while more := os.read(terminal, 65536):
+                    said += more
+            assert child.wait(helpers.WAIT_S) == 130, said
+        finally:
+            child.kill()  # or a test that fails waits for ever, as nobody reads what is on the terminal
     os.close(terminal)
     assert not (data_dir / "models" / "mine").exists()
 
@@ -68,7 +71,7 @@ def test_an_interrupt_ends_the_learning_at_once(genretagger: Command, data_dir: 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of size there")
 def test_without_room_for_the_new_model_the_old_one_stays(data_dir: Path, known: Path, other_names: Path) -> None:
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     before = ModelStore(data_dir / "models").verify("mine")
 
     def small() -> None:
@@ -130,7 +133,7 @@ def test_the_number_of_threads_makes_no_difference_to_what_is_learned(
 
 
 def test_a_model_that_is_gone_is_told(data_dir: Path, known: Path) -> None:
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     ModelStore(data_dir / "models").remove("mine")
     with pytest.raises(ModelError, match="'mine' is not installed") as caught:
         helpers.tag(helpers.settings(data_dir, model="mine"), known)

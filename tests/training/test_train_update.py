@@ -12,7 +12,7 @@ from typing import Any
 import command_helpers as helpers
 import pytest
 from few import few
-from training_helpers import ARTISTS, GENRES, ORIGIN, RULES, TRACKS, gathered, learned
+from training_helpers import ARTISTS, GENRES, ORIGIN, RULES, TRACKS, gathered, learned, taught
 
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.card import Card
@@ -218,7 +218,7 @@ def test_what_a_strangers_card_remembers_is_not_believed(
 def test_what_a_strangers_card_was_learned_from_is_not_believed(
     genretagger: Command, data_dir: Path, known: Path, key: str, value: Any
 ) -> None:
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     store = ModelStore(data_dir / "models")
     mine = store.get("mine")
     document = copy.deepcopy(mine.card.document)
@@ -233,7 +233,7 @@ def test_what_a_strangers_card_was_learned_from_is_not_believed(
 def test_a_learned_model_without_its_embedding_is_refused(
     genretagger: Command, data_dir: Path, known: Path, tmp_path: Path
 ) -> None:
-    learned(data_dir, gathered(data_dir, [known]))
+    taught(data_dir, known)
     mine = ModelStore(data_dir / "models").get("mine")
     document = copy.deepcopy(mine.card.document)
     document["schema"]["outputs"] = document["schema"]["outputs"][:1]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 
+import psutil
 import pytest
 from audio_factory import make
 from few import few
@@ -33,7 +34,7 @@ from genretagger.worker import child
 from genretagger.worker.limits import Limits
 from genretagger.worker.pool import WorkerPool
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and /proc")
+pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals and /proc"), pytest.mark.real_starts]
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +49,11 @@ def _open_files() -> int:
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     """No thread, no open file and no process survives a pool."""
-    threads, files = threading.active_count(), _open_files()
+    threads, files, children = threading.active_count(), _open_files(), psutil.Process().children()
     yield
     assert threading.active_count() == threads
     assert _open_files() == files
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert psutil.Process().children() == children
 
 
 def named(folder: Path, name: str) -> Path:

@@ -25,6 +25,8 @@ from genretagger.types import Sound, Stamp
 from genretagger.worker.limits import Limits
 from genretagger.worker.pool import WorkerPool
 
+pytestmark = pytest.mark.real_starts
+
 
 def listen(pool: WorkerPool, path: Path, count: int | None = 16) -> Sound:
     return pool.decode(

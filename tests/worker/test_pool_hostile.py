@@ -22,6 +22,8 @@ from genretagger.tags.api import NewGenres, OldGenres
 from genretagger.worker.limits import Limits
 from genretagger.worker.pool import WorkerPool
 
+pytestmark = pytest.mark.real_starts
+
 KINDS = ("mp3", "flac", "ogg", "opus", "oggflac", "mp4", "alac", "wav", "aiff", "asf", "wavpack")
 flac: Any = importlib.import_module("mutagen.flac")
 id3: Any = importlib.import_module("mutagen.id3")
