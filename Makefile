@@ -8,7 +8,6 @@ SOAK_MINUTES ?= 5
 LABELLED ?=
 MUTATIONS ?= 100000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export NUMBA_OPT := 0	# librosa has functions compiled when it is first imported: 18 s, or 11 s without optimization
 unexport PYTHONDONTWRITEBYTECODE	# the tests start many processes, and each would compile our modules again
 
 .DEFAULT_GOAL := help
@@ -77,6 +76,8 @@ lint: $(VENV)/installed-dev ## Check format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# librosa has functions compiled when it is first imported: 18 s, or 11 s without optimization
+test: export NUMBA_OPT := 0
 test: lint ## Run the fast tests
 	$(BIN)/python -m pytest
 
