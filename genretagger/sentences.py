@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from genretagger.causes import Cause, Reason
+from genretagger.errors import FILE_ERRORS
 
 
 class Sentence(NamedTuple):
@@ -162,14 +163,8 @@ def _words(figures: _Figures) -> Sentence:
 
 
 _FORCE = "; --force tags it again"
-_FAILURES = (
-    *(Cause.NOT_PERMITTED, Cause.FAILED, Cause.UNSUPPORTED, Cause.UNDECODABLE, Cause.TAGS_UNREADABLE),
-    *(Cause.WRITE_REFUSED, Cause.CHANGED_MEANWHILE, Cause.BUSY, Cause.NO_ACCESS, Cause.SYSTEM_FAULT),
-    *(Cause.NO_SPACE, Cause.READ_ONLY, Cause.CRASHED, Cause.TIMED_OUT, Cause.OUT_OF_MEMORY),
-    *(Cause.KILLED, Cause.BUG),
-)
-
 SENTENCES: Mapping[Cause, _Words] = {
+    **dict.fromkeys((kind.why for kind in FILE_ERRORS.values()), _failure),
     Cause.CHOSEN: _chosen,
     Cause.SILENT: _fixed("", "nothing but silence or steady noise"),
     Cause.NOT_MUSIC: lambda figures: Sentence("it ", "does not sound like music", _nearest(figures)),
@@ -222,7 +217,6 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.GONE: _fixed("", "the file is gone", "; this is what was known of it"),
     Cause.IN_LIBRARY: _fixed("", "it stood in beets' library"),
     Cause.IN_USE: _fixed("", "somebody is at it"),
-    **dict.fromkeys(_FAILURES, _failure),
     Cause.RECORDED: _words,
 }
 """Every cause in words; a test sees to it that none is missing."""

@@ -161,7 +161,9 @@ def test_a_database_without_a_kind_is_refused(config: Path, monkeypatch: pytest.
         load()
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///x.db", "sqlite:////a b/x.db", "mysql+pymysql://a:b@h:1/x?y=z"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:////x.db", "sqlite:////a b/x.db", "mysql+pymysql://a:b@h:1/x?y=z"]
+)
 def test_addresses_of_databases_are_taken(config: Path, url: str) -> None:
     config.write_text(f'database_url = "{url}"\n')
     assert load().database == url

@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 BESIDE = {
     *(
         ("sentences", "causes"),
+        ("sentences", "errors"),
         ("errors", "causes"),
         ("types", "causes"),
         ("types", "errors"),

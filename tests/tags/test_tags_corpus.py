@@ -15,13 +15,12 @@ from tags_helpers import only, put, sample, write
 from genretagger.errors import FileError
 from genretagger.files.kinds import kind_of
 from genretagger.tags import api
+from genretagger.tags.registry import WRITABLE
 
 mutagen: Any = importlib.import_module("mutagen")
 
 CORPUS = Path(__file__).resolve().parents[2] / "../shared/corpus"
 FILES = sorted(path for path in CORPUS.rglob("*") if path.is_file()) if CORPUS.exists() else []
-WRITABLE = {"mp3", "flac", "ogg", "opus", "speex", "oggflac", "mp4"}
-WRITABLE |= {"asf", "ape", "mpc", "mpc8", "wavpack", "tak", "wav", "aiff", "dsf"}
 
 
 def kind_name(path: Path) -> str | None:
