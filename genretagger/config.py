@@ -31,6 +31,7 @@ from genretagger.option_values import (
     FolderNames,
     Names,
     address,
+    file_of,
     lasting,
     mounts,
     window_count,
@@ -203,8 +204,7 @@ class Settings(BaseModel):
         """The file that the database lies in; None if it is one of another engine than SQLite."""
         if isinstance(self.database, Path):
             return self.database
-        prefix = "sqlite:///"
-        return Path(self.database.removeprefix(prefix)) if self.database.startswith(prefix) else None
+        return file_of(self.database)
 
     @property
     def database(self) -> str | Path:

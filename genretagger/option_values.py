@@ -9,11 +9,13 @@ import unicodedata
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from pydantic import BeforeValidator
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9_+]*://")
 
+_FILE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)(?:\?.*)?", re.DOTALL)
 _RELATIVE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)([^/:].*)", re.DOTALL)
 
 _LIBRARY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+")
@@ -65,12 +67,24 @@ def writable(aliases: dict[str, str]) -> dict[str, str]:
 def address(url: str) -> str:
     """Refuse what is no address: it would be taken for the name of a file in the current folder.
 
-    A relative file becomes absolute, since child processes may work in other folders.
+    A relative file becomes absolute, since child processes may work in other folders, and `~` is
+    expanded.
     """
     if url and not _SCHEME.match(url):
         raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
     relative = _RELATIVE_FILE.fullmatch(url)
-    return url if relative is None else f"{relative[1]}{Path(relative[2]).absolute()}"
+    if relative is None:
+        return url
+    start, name = relative.groups()
+    folder = at_home(Path("~")) if name.startswith("~/") else Path.cwd()
+    # what is an address already keeps its spelling; a folder is none yet
+    return f"{start}{os.fspath(folder).replace('%', '%25').replace('?', '%3F')}/{name.removeprefix('~/')}"
+
+
+def file_of(url: str) -> Path | None:
+    """The file that an SQLite address names, with SQLAlchemy's spelling; None for other engines."""
+    match = _FILE.fullmatch(url)
+    return None if match is None else Path(unquote(match[1], errors="surrogateescape"))
 
 
 def mounts(libraries: dict[str, Path]) -> dict[str, Path]:

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from genretagger.config import Settings, load
+from genretagger.database.store import Store
 from genretagger.errors import ConfigError
 from genretagger.option_values import Capitalisation, Device
 from genretagger.places import config_path
@@ -338,3 +339,26 @@ def test_a_relative_database_stays_the_same_wherever_a_child_works(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GENRETAGGER_DATABASE_URL", given)
     assert load().database_url == kept.format(here=tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["q?b", "50%25 off", "100%", "a#b", "[x] é", os.fsdecode(b"\xff")])
+def test_a_relative_database_lies_in_the_current_folder_whatever_its_name(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / folder
+    here.mkdir()
+    before = {each.name for each in tmp_path.iterdir()}
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("GENRETAGGER_DATABASE_URL", "sqlite:///genres.db")
+    settings = load()
+    with Store.open(settings.database) as store:
+        assert store.path == here / "genres.db"
+    assert settings.database_file == here / "genres.db"
+    assert (here / "genres.db").exists()
+    assert {each.name for each in tmp_path.iterdir()} == before
+
+
+def test_a_database_at_home_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GENRETAGGER_DATABASE_URL", "sqlite:///~/genres.db")
+    assert load().database_file == tmp_path / "genres.db"

@@ -87,6 +87,9 @@ _PAGE_BYTES = 16_384
 one holds seven. Files from before keep theirs.
 """
 
+_SLICE_S = 0.25
+"""How long Ctrl-C may have to wait while another program holds the database."""
+
 _LOG_BYTES = 4_000_000
 """How long the log may become before it is written into the file, as by SQLite's own default."""
 
@@ -136,13 +139,40 @@ def sqlite_engine(path: Path, mode: Mode, *, busy_timeout_s: float) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get(IMMEDIATE):
-            if connection.info.setdefault("temporary", "file") != "memory":
-                # a savepoint of more than 64 kB would need a temporary file, and a place for it
-                connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
-                connection.info["temporary"] = "memory"
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            if "slice_s" not in connection.info:
+                connection.info["slice_s"] = _prepare_to_write(connection, busy_timeout_s)
+            _begin_to_write(connection, connection.info["slice_s"], busy_timeout_s)
 
     return engine
+
+
+def _prepare_to_write(connection: Connection, busy_timeout_s: float) -> float:
+    """Set up a connection for writing; gives how long SQLite itself waits for others."""
+    # a savepoint of more than 64 kB would need a temporary file, and a place for it
+    connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+    # with a log, only the beginning waits for others; with a rollback journal, each step may
+    if str(connection.exec_driver_sql("PRAGMA journal_mode").scalar()) != "wal":
+        return busy_timeout_s
+    slice_s = min(_SLICE_S, busy_timeout_s)
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {round(1000 * slice_s)}").close()
+    return slice_s
+
+
+def _begin_to_write(connection: Connection, slice_s: float, busy_timeout_s: float) -> None:
+    """Begin a transaction that writes, and wait for others until the time is up.
+
+    SQLite's own waiting is deaf to signals, so it is done in slices.
+    """
+    deadline_s = time.monotonic() + busy_timeout_s - slice_s / 2
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except DBAPIError as error:
+            name = getattr(error.orig, "sqlite_errorname", "")
+            if not name.startswith("SQLITE_BUSY") or time.monotonic() >= deadline_s:
+                raise
+        else:
+            return
 
 
 def other_engine(url: str) -> Engine:

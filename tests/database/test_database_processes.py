@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
+import threading
+import time
 from pathlib import Path
 
 import pytest
-from database_helpers import ROCK, finish, stamp, start
+from database_helpers import ROCK, finish, stamp, start, wait_for
 from databases import Place
 
 from genretagger.database.store import Store
 from genretagger.database.values import WriteState
+from genretagger.errors import DatabaseError
 
 SHARE = """
 import sys
@@ -154,3 +158,54 @@ with Store.open(sys.argv[1]) as store:
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT pid FROM runs").fetchone() == (120,)
     connection.close()
+
+
+WAITING = """
+import sys
+from genretagger.database.store import Store
+with Store.open(sys.argv[1]) as store:
+    print("open", flush=True)
+    try:
+        store.runs.begin("tag", {})
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def is_asleep(number: int) -> bool:
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="nothing here tells whether a process waits")
+def test_ctrl_c_is_heard_while_another_program_holds_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    with Store.open(path):
+        pass
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with start(WAITING, path) as process:
+            try:
+                wait_for(process, "open")
+                while not is_asleep(process.pid):
+                    pass
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=10)[0] == "interrupted\n"  # SQLite itself waits for 30 s
+            finally:
+                process.kill()
+
+
+def test_who_waits_for_the_database_gets_it_or_learns_that_it_is_locked(tmp_path: Path) -> None:
+    path = tmp_path / "library.sqlite3"
+    with (
+        Store.open(path, busy_timeout_s=1.0) as store,
+        contextlib.closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        with pytest.raises(DatabaseError, match="locked by another program"):
+            store.runs.begin("tag", {})
+        assert time.monotonic() - began_s >= 0.9  # it was patient
+        soon = threading.Timer(0.5, holder.execute, ["ROLLBACK"])
+        soon.start()
+        assert store.runs.begin("tag", {}) == 1
+        soon.join()
