@@ -82,10 +82,13 @@ class Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        engine = (self.status() or {}).get("engine")  # it may have ended, or be about to
+        said = self.status() or {}
+        engine = said.get("engine")  # it may have ended, or be about to
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
+            service = said.get("pid", self.process.pid)  # which another command may have started, such as strace
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(service, signal.SIGCONT)
+                os.kill(service, signal.SIGTERM)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:

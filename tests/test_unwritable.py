@@ -152,6 +152,7 @@ _MOUNTED = """
     from pathlib import Path
     import command_helpers as helpers
     from daemon_helpers import Watcher
+    from genretagger.causes import recorded
     from genretagger.database.store import Store
     from genretagger.types import GenreField
     music, data, song = map(Path, sys.argv[1:4])
