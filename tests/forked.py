@@ -86,7 +86,7 @@ _COMMAND = (
     "pydantic.type_adapter queue rich.progress rich.table secrets sqlalchemy "
     "sqlalchemy.dialects.sqlite.pysqlite sqlalchemy.orm tomllib typer._adapters typer.main urllib.request zoneinfo"
 )
-_BEET = f"{_COMMAND} beets.autotag beets.importer beets.ui.commands mediafile"
+_BEET = f"{_COMMAND} confuse jellyfish lap mediafile requests yaml"  # beets 2.7 reads its configuration on import
 PROGRAMS = (
     Program(
         "genretagger",
