@@ -320,9 +320,8 @@ class Service:
         self._intake = intake.Intake(self._settings, self._me, self._inbox.put)
         self._intake.start()
         self._intake.ask(intake.Outside(self._work.pauses.places))
-        self._intake.ask(
-            intake.GiveBack(self._me, attempted=False) if self._work.engine is None else intake.CountQueue()
-        )
+        is_idle = self._work.engine is None
+        self._intake.ask(intake.GiveBack(self._me, attempted=False) if is_idle else intake.CountQueue())
         self._roots.look_at_all("database", priority=0)
 
     # Requests
