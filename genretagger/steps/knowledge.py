@@ -162,7 +162,6 @@ class Knowledge:
         where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
         analysis = None if anew else self.heard(track)
         if analysis is None:
-            self._recent.forget(where)
             yield from self._listen(track)
             analysis = self._stored(where)
         if analysis is None or (analysis.activations is None and analysis.hearing is not HearingResult.SILENT):
@@ -221,6 +220,7 @@ class Knowledge:
 
     def keep_heard(self, payload_hash: str, heard: Activations | Packed, *, seconds: float) -> None:
         """Store what the present model said of a track."""
+        self._forget(payload_hash)
         self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, heard, seconds=seconds)
 
     def frames(self, track: Track) -> Flow[Frames | None]:
@@ -243,13 +243,19 @@ class Knowledge:
             frames: Frames = yield Step(self._workers.hear(track.path, length_s=length_s, stage=stage, **request))
         except FileError as error:
             see_unchanged(track)
+            self._forget(track.payload_hash)
             where = (track.payload_hash, self.model_id, self.listener.plan)
             self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
         return frames
 
+    def _forget(self, payload_hash: str) -> None:
+        """What is stored of a track is about to be replaced."""
+        self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.plan))
+
     def _keep_silent(self, track: Track, started: float) -> None:
+        self._forget(track.payload_hash)
         where = (track.payload_hash, self.model_id, self.listener.plan)
         self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from audio_factory import make
 from command_helpers import outcomes, pipeline, tag, unexpected
 
@@ -18,6 +20,7 @@ from genretagger.model import ModelStore
 from genretagger.model.listener import Listener
 from genretagger.pipeline import Pipeline
 from genretagger.sentences import sentence
+from genretagger.steps.schedule import wait_for
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Decision, Frames, Status, Track
 from genretagger.worker.pool import WorkerPool
@@ -140,3 +143,26 @@ def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path
         outcome = opened.failed(music, AccessError("the folder cannot be read", path=music), this)
     assert outcome.status is Status.FAILED
     assert list(store.reports.get_all()) == []  # nothing would ever take it back
+
+
+def test_what_is_heard_anew_replaces_what_was_heard_lately(
+    settings: Settings, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    """What was heard lately is kept in memory; a newer result must not hide behind it."""
+    song = make_techno(music / "song.flac")
+    with pipeline(settings) as opened:
+        first = opened.decide(song)
+        track = wait_for(opened.knowledge.track(song, anew=False))
+        heard = opened.knowledge.heard(track)
+        assert heard is not None
+        assert heard.activations is not None
+        nothing = replace(heard.activations, values=heard.activations.values * np.float16(0))
+        opened.knowledge.keep_heard(track.payload_hash, nothing, seconds=0)
+        now = opened.knowledge.heard(track)
+        assert now is not None
+        assert now.activations is not None
+        assert not now.activations.values.any()
+        again = wait_for(opened.knowledge.analysis(track, anew=True))
+        assert again.activations is not None
+        assert (again.activations.values == heard.activations.values).all()
+        assert opened.decide(song) == first
