@@ -18,7 +18,7 @@ import numpy as np
 
 from genretagger.audio import listen
 from genretagger.audio.mel import heard
-from genretagger.audio.windows import plan_key, spread
+from genretagger.audio.windows import sampling_key, spread
 from genretagger.database.store import Store
 from genretagger.database.values import WriteState
 from genretagger.errors import UnsupportedFileError
@@ -182,7 +182,7 @@ class Bench:
             return listen.decode(
                 file,
                 _kind(kind_of(file), path),
-                plan=partial(spread, window_s=self._front_end.window_s, count=windows),
+                windows_of=partial(spread, window_s=self._front_end.window_s, count=windows),
                 rate_hz=self._front_end.rate_hz,
                 window_samples=self._front_end.window_samples,
                 margin_samples=self._front_end.margin_samples,
@@ -194,7 +194,7 @@ class Bench:
 
     def _announce(self, track: Track, activations: Activations, decision: Decision, temporary_name: str) -> int:
         """Make the pipeline's database requests before a write; returns the write's number."""
-        store, key = self._store, plan_key(self.windows)
+        store, key = self._store, sampling_key(self.windows)
         store.tracks.get(track.path, track.stamp)
         store.tracks.save(track)
         store.writes.get_last(track.path, track.payload_hash)

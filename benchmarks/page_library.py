@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Table, create_engine, insert
 
-from genretagger.audio.windows import plan_key
+from genretagger.audio.windows import sampling_key
 from genretagger.database.models import ANALYSES, DECISIONS, MODELS, RUNS, TRACKS, WRITES
 from genretagger.database.packing import packed
 from genretagger.database.store import Store
@@ -30,7 +30,7 @@ GENRES = (
 LABELS, EMBEDDING, WINDOWS = 621, 1424, 16
 _BASE = datetime(2026, 1, 1)
 _PART = 1000
-_PLAN = plan_key(16)
+_SAMPLING = sampling_key(16)
 _SYLLABLES = ("ka", "lo", "mi", "ra", "ven", "tor", "sil", "da", "nor", "el", "gus", "pha", "ori", "bel", "zan", "qui")
 
 
@@ -156,7 +156,7 @@ def _rows(
     yield (
         "analyses",
         {
-            **{"payload_hash": payload_hash, "model_id": 1, "plan": _PLAN, "hearing": "heard"},
+            **{"payload_hash": payload_hash, "model_id": 1, "sampling": _SAMPLING, "hearing": "heard"},
             **{"provider": "CPUExecutionProvider", "windows": windows, "labels": LABELS, "activations": activations},
             **{"embedding": packed(embedding.astype("<f2")), "failure": None, "failure_hint": None},
             **{"failure_class": None, "seconds": 0.2, "analysed_at": at},
@@ -169,7 +169,7 @@ def _rows(
     yield (
         "decisions",
         {
-            **{"payload_hash": payload_hash, "model_id": 1, "plan": _PLAN, "genres": [] if unsure else [name]},
+            **{"payload_hash": payload_hash, "model_id": 1, "sampling": _SAMPLING, "genres": [] if unsure else [name]},
             **{"scores": scores, "reason": grounds, "settings": "s", "decided_at": at, **told},
         },
     )

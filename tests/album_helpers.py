@@ -78,7 +78,7 @@ class Library:
             listener = opened.listener
             model = opened.store.models.save(listener.name, listener.fingerprint, listener.labels)
             said = self._said(listener, sound, seed=path.name, size=self._size)
-            opened.store.analyses.save(api.payload_hash(file, kind), model, listener.plan, said, seconds=1)
+            opened.store.analyses.save(api.payload_hash(file, kind), model, listener.sampling, said, seconds=1)
 
     @staticmethod
     def _said(listener: Listener, sound: Mapping[str, float], *, seed: str, size: int) -> Activations:

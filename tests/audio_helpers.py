@@ -58,11 +58,11 @@ def opened(source: Path | bytes) -> BinaryIO:
 def decode(source: Path | bytes, count: int | None = 16, window_s: float = WINDOW_S) -> Sound:
     """Decode as the default model asks for it."""
     file = opened(source)
-    planner: Callable[[float], tuple[Window, ...]] = partial(spread, window_s=window_s, count=count)
+    windows_of: Callable[[float], tuple[Window, ...]] = partial(spread, window_s=window_s, count=count)
     return listen.decode(
         file,
         kind(file),
-        plan=planner,
+        windows_of=windows_of,
         rate_hz=RATE_HZ,
         window_samples=WINDOW_SAMPLES,
         margin_samples=MARGIN_SAMPLES,

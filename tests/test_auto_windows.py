@@ -17,9 +17,9 @@ from genretagger.types import Window
 
 
 def windows_heard(data_dir: Path) -> set[tuple[str, str, int]]:
-    """For each recording its hash, the name of the plan, and how many windows were heard."""
+    """For each recording its hash, the sampling, and how many windows were heard."""
     with contextlib.closing(sqlite3.connect(data_dir / "library.sqlite3")) as connection:
-        return set(connection.execute("SELECT payload_hash, plan, windows FROM analyses"))
+        return set(connection.execute("SELECT payload_hash, sampling, windows FROM analyses"))
 
 
 def test_what_was_heard_in_stages_is_in_the_order_of_the_track() -> None:
@@ -60,7 +60,7 @@ def test_it_stops_early_and_alike(data_dir: Path, folder: Path) -> None:
         )
     assert found[0] == found[1]
     decided, heard = found[0]
-    assert {plan for _, plan, _ in heard} == {"auto.1"}
+    assert {sampling for _, sampling, _ in heard} == {"auto.1"}
     assert decided["steady.flac"][0]
     counts = sorted(windows for *_, windows in heard)
     assert 8 in counts  # the steady one was clear after the first stage

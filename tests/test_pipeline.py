@@ -42,7 +42,7 @@ def test_golden_clip(
     assert known.decisions[0].decision.genres == outcome.genres
     assert [write.state for write in known.writes] == [WriteState.DONE]
     assert known.analyses[0].fingerprint == model.sha256
-    analysis = store.analyses.get(known.track.payload_hash, model.sha256, known.analyses[0].plan)
+    analysis = store.analyses.get(known.track.payload_hash, model.sha256, known.analyses[0].sampling)
     assert analysis is not None
     assert analysis.activations is not None
     assert analysis.activations.values.shape == (1, 621)

@@ -130,7 +130,7 @@ def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[
 def rules_of(pipeline: Pipeline, settings: Settings, *, write: bool) -> str:
     """The digest of all that decides what becomes of a file."""
     listener = pipeline.listener
-    parts = (settings.rules_key, listener.rules_key, listener.fingerprint, listener.plan, str(write))
+    parts = (settings.rules_key, listener.rules_key, listener.fingerprint, listener.sampling, str(write))
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
 
 

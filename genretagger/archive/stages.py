@@ -189,7 +189,7 @@ class NetworkStage(Stage):
             for payload, activations in said.items():
                 self._pipeline.knowledge.keep_heard(payload, activations, seconds=seconds)
         self._count(len(said), started)
-        where = (self._order.owner, self._model_id, self._listener.plan)
+        where = (self._order.owner, self._model_id, self._listener.sampling)
         return {
             "unit": [unit for unit in dict.fromkeys(map(int, tracks["unit"])) if self._units.is_heard(unit, *where)]
         }

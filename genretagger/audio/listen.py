@@ -1,6 +1,6 @@
 """Windows of a track at a model's rate, its length, and a fingerprint of its decoded audio.
 
-The flow of `decode`: open → length → plan → read each window with some context → resample → cut. If
+The flow of `decode`: open → length → windows → read each with some context → resample → cut. If
 a window is empty, or the end is not where the file says, everything is decoded once to count it. If
 a file is shorter than it declares, it is truncated and refused; if the length was only a guess, the
 windows are planned again.
@@ -46,7 +46,7 @@ def decode(
     file: BinaryIO,
     kind: Kind,
     *,
-    plan: Callable[[float], tuple[Window, ...]],
+    windows_of: Callable[[float], tuple[Window, ...]],
     rate_hz: int,
     window_samples: int,
     margin_samples: int,
@@ -66,7 +66,7 @@ def decode(
     Args:
         file: opened for reading; no other file is opened.
         kind: what it is.
-        plan: length in seconds → windows, in order.
+        windows_of: length in seconds → windows, in order.
         rate_hz: the sample rate of the model's input.
         window_samples: length of a row.
         margin_samples: samples of a row before the start of the window.
@@ -88,12 +88,12 @@ def decode(
         length_s = length_s or reader.length_s()
         listener = _Cutter(reader, rate_hz, window_samples, margin_samples)
         if _usable(length_s) and _reaches(reader, length_s):
-            sound = listener.listen(plan(length_s))
+            sound = listener.listen(windows_of(length_s))
             if sound is not None:
                 return sound
         length_s = reader.count() / reader.rate_hz
         _see_whole(reader, length_s)
-        sound = listener.listen(plan(length_s))
+        sound = listener.listen(windows_of(length_s))
         if sound is None:
             raise AudioError(_DAMAGED, hint=_AGAIN)
         return sound

@@ -10,7 +10,7 @@ Starts are whole milliseconds, which are whole samples at the rates that models 
 kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
 so consecutive windows are exactly those of a reference that cuts the whole track.
 
-Contents: `spread`, `stage_of`, `start_of`, `plan_key`, `AUTO`, `LONGEST_LISTENING_S`,
+Contents: `spread`, `stage_of`, `start_of`, `sampling_key`, `AUTO`, `LONGEST_LISTENING_S`,
 `MOST_COLUMNS`.
 """
 
@@ -20,7 +20,7 @@ from typing import Literal
 
 from genretagger.types import Window
 
-PLAN_VERSION = 1
+SAMPLING_VERSION = 1
 """Raise it if planning or decoding changes the model's input, so that stored results are not
 reused.
 """
@@ -98,7 +98,7 @@ def stage_of(windows: tuple[Window, ...], stage: int | None) -> tuple[Window, ..
     return windows[_BEGIN[stage] :: len(_BEGIN)]
 
 
-def plan_key(count: int | Literal["auto"] | None) -> str:
-    """Name of a plan, such as "spread-16.1" or "all.1", under which the results are stored."""
+def sampling_key(count: int | Literal["auto"] | None) -> str:
+    """Name of a choice of windows, "spread-16.1" or "all.1"; results are stored under it."""
     name = "all" if count is None else count if count == AUTO else f"spread-{count}"
-    return f"{name}.{PLAN_VERSION}"
+    return f"{name}.{SAMPLING_VERSION}"

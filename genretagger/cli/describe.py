@@ -56,7 +56,7 @@ def lines(view: View, *, all_scores: bool) -> Iterator[str]:
     if decided is not None:
         yield _line("decided", f"{joined(decided.decision.genres)}, {when(decided.decided_at)}")
     if heard is not None:
-        windows = f"{plural(heard.windows, 'window')} ({heard.plan})"
+        windows = f"{plural(heard.windows, 'window')} ({heard.sampling})"
         where = heard.provider.removesuffix("ExecutionProvider") or heard.hearing.value
         yield _line("heard", f"by {heard.model}, {windows}, {where}, {heard.seconds:.1f} s, {when(heard.analysed_at)}")
     if decided is not None and decided.decision.scores:
@@ -211,7 +211,7 @@ def as_json(view: View) -> Json:
         "decided_at": moment(decided.decided_at) if decided else None,
         "form": now.genres.form if now is not None else None,
         "refusal": sentence(now.refusal) if now is not None and now.refusal is not None else None,
-        "plan": heard.plan if heard else decided.plan if decided else "",
+        "sampling": heard.sampling if heard else decided.sampling if decided else "",
         "windows": heard.windows if heard else 0,
         "provider": heard.provider if heard else "",
         "failure": str(view.error) if view.error is not None else None,

@@ -218,7 +218,7 @@ def _chosen(rows: Iterable[Known], wanted: Iterable[str], min_score: float | Non
 
 
 _COLUMNS = (
-    *("path", "artist", "album", "title", "genres", "decided", "score", "reason", "model", "plan", "kind"),
+    *("path", "artist", "album", "title", "genres", "decided", "score", "reason", "model", "sampling", "kind"),
     *("duration_s", "decided_at", "seen_at", "failure"),
 )
 
@@ -247,7 +247,7 @@ def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int
                 None if line.score is None else round(line.score, 4),
                 cell(line.reason),
                 cell(line.model),
-                cell(line.plan),
+                cell(line.sampling),
                 cell(line.kind or ""),
                 duration(line.duration_s),
                 None if line.decided_at is None else moment(line.decided_at),
@@ -291,7 +291,7 @@ def facts(line: TrackLine) -> Json:
         "cause": line.cause,
         "reason": line.reason,
         "model": line.model,
-        "plan": line.plan,
+        "sampling": line.sampling,
         "decided_at": None if line.decided_at is None else moment(line.decided_at),
         "seen_at": None if line.seen_at is None else moment(line.seen_at),
         "failure": line.failure,

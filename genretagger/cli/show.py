@@ -192,7 +192,7 @@ class _Library:
             if decided is None:
                 continue
             decisions.append(decided)
-            heard = store.analyses.get(now.payload_hash, model.sha256, decided.plan)
+            heard = store.analyses.get(now.payload_hash, model.sha256, decided.sampling)
             if heard is not None:
                 notes.append(heard)
         last = store.writes.get_last(now.path, now.payload_hash)
@@ -277,6 +277,6 @@ def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...
     """What a decision rests on; the newest analysis if it is newer, or if there is none."""
     if decided is not None and analyses and analyses[0].analysed_at <= decided.decided_at:
         for each in analyses:
-            if (each.model, each.plan) == (decided.model, decided.plan):
+            if (each.model, each.sampling) == (decided.model, decided.sampling):
                 return each
     return analyses[0] if analyses else None

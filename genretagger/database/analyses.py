@@ -1,7 +1,7 @@
 """What was heard; it belongs to a track's audio, wherever it lies.
 
 A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id`
-its number here, and a `plan` says which windows were listened to, as the caller spells it.
+its number here, and a `sampling` says which windows were listened to, in words of the caller.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ANALYSIS = (
         ANALYSES.c.failure,
         ANALYSES.c.failure_hint,
         ANALYSES.c.failure_class,
-        ANALYSES.c.plan,
+        ANALYSES.c.sampling,
         ANALYSES.c.seconds,
         ANALYSES.c.analysed_at,
         MODELS.c.name,
@@ -46,7 +46,7 @@ _ANALYSIS = (
     .where(
         ANALYSES.c.payload_hash == bindparam("payload_hash"),
         MODELS.c.fingerprint == bindparam("fingerprint"),
-        ANALYSES.c.plan == bindparam("plan"),
+        ANALYSES.c.sampling == bindparam("sampling"),
     )
 )
 
@@ -113,9 +113,9 @@ class Models(Repository):
 class Analyses(Repository):
     """The table of analyses."""
 
-    def get(self, payload_hash: str, fingerprint: str, plan: str) -> StoredAnalysis | None:
-        """What a model said of a payload by this plan; None if nothing, or the row is damaged."""
-        key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "plan": plan}
+    def get(self, payload_hash: str, fingerprint: str, sampling: str) -> StoredAnalysis | None:
+        """What a model said of a payload; None if nothing with this sampling, or a damaged row."""
+        key = {"payload_hash": payload_hash, "fingerprint": fingerprint, "sampling": sampling}
         with self._access.read() as connection:
             rows = self._sound(connection, ANALYSES, _ANALYSIS, key)
         if not rows:
@@ -131,7 +131,9 @@ class Analyses(Repository):
             error = rebuild_error(row.failure_class, row.failure or "", path=None, hint=row.failure_hint)
         return StoredAnalysis(**note, activations=activations, error=error)
 
-    def save(self, payload_hash: str, model_id: int, plan: str, heard: Activations | Packed, *, seconds: float) -> None:
+    def save(
+        self, payload_hash: str, model_id: int, sampling: str, heard: Activations | Packed, *, seconds: float
+    ) -> None:
         """Keep what a model said of a payload, bit for bit."""
         stored = heard if isinstance(heard, Packed) else pack(heard)
         row = {
@@ -145,12 +147,12 @@ class Analyses(Repository):
             "failure_hint": None,
             "failure_class": None,
         }
-        self._save_row(payload_hash, model_id, plan, row, seconds)
+        self._save_row(payload_hash, model_id, sampling, row, seconds)
 
     def save_unheard(
-        self, payload_hash: str, model_id: int, plan: str, error: FileError | None, *, seconds: float = 0.0
+        self, payload_hash: str, model_id: int, sampling: str, error: FileError | None, *, seconds: float = 0.0
     ) -> None:
-        """Keep that a payload has nothing to hear, so that nobody listens to it again by this plan.
+        """Keep that a payload has nothing to hear; nobody listens to it again with this sampling.
 
         Args:
             error: why it cannot be decoded; None if it can be, and is silent. An error that may
@@ -170,10 +172,10 @@ class Analyses(Repository):
             "failure_hint": error.hint if error else None,
             "failure_class": type(error).__name__ if error else None,
         }
-        self._save_row(payload_hash, model_id, plan, row, seconds)
+        self._save_row(payload_hash, model_id, sampling, row, seconds)
 
-    def _save_row(self, payload_hash: str, model_id: int, plan: str, row: dict[str, Json], seconds: float) -> None:
-        key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
+    def _save_row(self, payload_hash: str, model_id: int, sampling: str, row: dict[str, Json], seconds: float) -> None:
+        key = {"payload_hash": payload_hash, "model_id": model_id, "sampling": sampling}
         with self._access.write(one_statement=True) as connection:
             upsert(connection, ANALYSES, key, {**row, "seconds": float(seconds), "analysed_at": now()})
 
@@ -185,7 +187,7 @@ def analysis_note(row: Any) -> dict[str, Any]:
         "fingerprint": row.fingerprint if isinstance(row.fingerprint, str) else "",
         "hearing": HearingResult(row.hearing),
         "cause": row.failure or "",
-        **{name: getattr(row, name) for name in ("plan", "provider", "windows", "seconds", "analysed_at")},
+        **{name: getattr(row, name) for name in ("sampling", "provider", "windows", "seconds", "analysed_at")},
     }
 
 

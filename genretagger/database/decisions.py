@@ -24,7 +24,7 @@ _DECISION = (
         DECISIONS.c.cause,
         DECISIONS.c.figures,
         DECISIONS.c.settings,
-        DECISIONS.c.plan,
+        DECISIONS.c.sampling,
         DECISIONS.c.decided_at,
         MODELS.c.name,
     )
@@ -33,28 +33,28 @@ _DECISION = (
     .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
     .limit(1)
 )
-_DECISION_OF_PLAN = _DECISION.where(DECISIONS.c.plan == bindparam("plan"))
+_DECISION_OF_SAMPLING = _DECISION.where(DECISIONS.c.sampling == bindparam("sampling"))
 
 
 class Decisions(Repository):
     """The table of decisions."""
 
-    def get(self, payload_hash: str, fingerprint: str, plan: str | None = None) -> StoredDecision | None:
+    def get(self, payload_hash: str, fingerprint: str, sampling: str | None = None) -> StoredDecision | None:
         """The latest genres chosen for a payload from a model.
 
         Args:
-            plan: only from these windows; None for whichever is newest.
+            sampling: only from these windows; None for whichever is newest.
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
         with self._access.read() as connection:
-            if plan is None:
+            if sampling is None:
                 rows = self._sound(connection, DECISIONS, _DECISION, key)
             else:
-                rows = self._sound(connection, DECISIONS, _DECISION_OF_PLAN, {**key, "plan": plan})
+                rows = self._sound(connection, DECISIONS, _DECISION_OF_SAMPLING, {**key, "sampling": sampling})
         return decision_of(rows[0]) if rows else None
 
-    def save(self, payload_hash: str, model_id: int, plan: str, decision: Decision, *, settings: str) -> None:
-        """Keep the genres chosen for a payload; they replace those of the same model and plan.
+    def save(self, payload_hash: str, model_id: int, sampling: str, decision: Decision, *, settings: str) -> None:
+        """Keep the genres chosen for a payload; they replace those of the same model and sampling.
 
         Args:
             settings: fingerprint of the settings that they were chosen with.
@@ -72,22 +72,26 @@ class Decisions(Repository):
             "settings": settings,
             "decided_at": now(),
         }
-        key = {"payload_hash": payload_hash, "model_id": model_id, "plan": plan}
+        key = {"payload_hash": payload_hash, "model_id": model_id, "sampling": sampling}
         with self._access.write(one_statement=True) as connection:
             upsert(connection, DECISIONS, key, row)
 
-    def renew(self, payload_hash: str, model_id: int, plan: str) -> None:
+    def renew(self, payload_hash: str, model_id: int, sampling: str) -> None:
         """Make a decision that is used again the newest of its payload, unless it is already."""
         newest = (
-            select(DECISIONS.c.model_id, DECISIONS.c.plan)
+            select(DECISIONS.c.model_id, DECISIONS.c.sampling)
             .where(DECISIONS.c.payload_hash == payload_hash)
             .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
             .limit(1)
         )
         with self._access.read() as connection:
-            if connection.execute(newest).first() == (model_id, plan):
+            if connection.execute(newest).first() == (model_id, sampling):
                 return
-        this = (DECISIONS.c.payload_hash == payload_hash, DECISIONS.c.model_id == model_id, DECISIONS.c.plan == plan)
+        this = (
+            DECISIONS.c.payload_hash == payload_hash,
+            DECISIONS.c.model_id == model_id,
+            DECISIONS.c.sampling == sampling,
+        )
         with self._access.write() as connection:
             connection.execute(update(DECISIONS).where(*this).values(decided_at=now()))
 
@@ -95,4 +99,4 @@ class Decisions(Repository):
 def decision_of(row: Any) -> StoredDecision:
     """The decision that a row with the columns of `decisions` and the model's name holds."""
     decision = Decision(tuple(row.genres), dict(row.scores), reason_of(row))
-    return StoredDecision(decision, model_name(row), row.plan, row.settings, row.decided_at, row.reason)
+    return StoredDecision(decision, model_name(row), row.sampling, row.settings, row.decided_at, row.reason)

@@ -64,7 +64,7 @@ class TrackLine(NamedTuple):
     cause: str | None
     reason: str
     model: str
-    plan: str
+    sampling: str
     decided_at: datetime | None
     seen_at: datetime | None
     failure: str | None
@@ -89,7 +89,7 @@ class TrackLine(NamedTuple):
             cause=last.decision.reason.cause.value if last is not None else None,
             reason=last.said if last is not None else "",
             model=last.model if last is not None else "",
-            plan=last.plan if last is not None else "",
+            sampling=last.sampling if last is not None else "",
             decided_at=last.decided_at if last is not None else None,
             seen_at=known.seen_at,
             failure=known.failure.error.cause if known.failure is not None else None,
@@ -152,7 +152,7 @@ _TRACK = (
     *("path", "id", "payload_hash", "artist", "album", "title", "kind", "duration_s"),
     *("genres", "genre_form", "seen_at", "failure"),
 )
-_DECISION = ("genres", "scores", "cause", "reason", "plan", "decided_at")
+_DECISION = ("genres", "scores", "cause", "reason", "sampling", "decided_at")
 _WRITE = ("id", "run_id", "path", "before", "after", "model", "reason", "state", "started_at", "undo_of")
 
 _BEST = re.compile(r'\[\["(?:[^"\\]|\\.)*", (\d\.\d+(?:e-\d+)?|[01])\][,\]]')
@@ -297,7 +297,7 @@ def _track_line(row: Sequence[Any], here: Callable[[bytes], bytes], *, scores: b
     if not _fits_track(tuple(map(type, row))):
         raise _UnusualError
     path, _, _, artist, album, title, kind, duration_s, genres, _, seen_at, _ = row[: len(_TRACK)]
-    decided, scored, cause, reason, plan, decided_at, model = row[len(_TRACK) :]
+    decided, scored, cause, reason, sampling, decided_at, model = row[len(_TRACK) :]
     if duration_s is not None and not 0 <= duration_s < math.inf:
         raise _UnusualError
     untitled = title is None  # one read gives all of them
@@ -315,7 +315,7 @@ def _track_line(row: Sequence[Any], here: Callable[[bytes], bytes], *, scores: b
         cause,
         reason or "",
         model or "",
-        plan or "",
+        sampling or "",
         None if decided_at is None else _moment(decided_at),
         _moment(seen_at),
         None,

@@ -105,22 +105,22 @@ class Listings(Repository):
             return int(connection.execute(select(func.max(ANALYSES.c.id))).scalar() or 0)
 
     def get_main_ear(self) -> tuple[int, str] | None:
-        """The model, by its number, and the plan by which most tracks were heard; None if none was.
+        """The number of the model, and the sampling, that heard most tracks; None if no track.
 
         Of equals the model that came first: others were learned on it, and have heard nothing
         themselves.
         """
         count = func.count().label("count")
         wanted = (
-            select(ANALYSES.c.model_id, ANALYSES.c.plan, count)
+            select(ANALYSES.c.model_id, ANALYSES.c.sampling, count)
             .where(ANALYSES.c.hearing == HearingResult.HEARD.value)
-            .group_by(ANALYSES.c.model_id, ANALYSES.c.plan)
+            .group_by(ANALYSES.c.model_id, ANALYSES.c.sampling)
             .order_by(count.desc(), ANALYSES.c.model_id)
             .limit(1)
         )
         with self._access.read() as connection:
             row = connection.execute(wanted).first()
-        return None if row is None else (row.model_id, row.plan)
+        return None if row is None else (row.model_id, row.sampling)
 
     def get_embeddings(self, ear: tuple[int, str], *, after: int = 0) -> Iterator[tuple[int, str, FloatArray]]:
         """Number, payload hash and embedding, (dimensions,) float32, of what a model heard.
@@ -131,7 +131,7 @@ class Listings(Repository):
         """
         wanted = select(ANALYSES.c.payload_hash, ANALYSES.c.embedding).where(
             ANALYSES.c.model_id == ear[0],
-            ANALYSES.c.plan == ear[1],
+            ANALYSES.c.sampling == ear[1],
             ANALYSES.c.hearing == HearingResult.HEARD.value,
             ANALYSES.c.id > after,
         )

@@ -82,7 +82,7 @@ ANALYSES = Table(
     Column("id", Integer, primary_key=True),
     Column("payload_hash", SafeText, nullable=False),
     Column("model_id", Integer, ForeignKey("models.id"), index=True, nullable=False),
-    Column("plan", SafeText, nullable=False),
+    Column("sampling", SafeText, nullable=False),
     Column("hearing", SafeText, nullable=False),
     Column("provider", SafeText, nullable=False),
     Column("windows", Integer, nullable=False),
@@ -94,12 +94,12 @@ ANALYSES = Table(
     Column("failure_class", SafeText),
     Column("seconds", Float, nullable=False),
     Column("analysed_at", Moment, nullable=False),
-    UniqueConstraint("payload_hash", "model_id", "plan"),
+    UniqueConstraint("payload_hash", "model_id", "sampling"),
 )
-"""What a model said of a payload, listening by a plan.
+"""What a model said of a payload, listening to some of its windows, which the `sampling` names.
 
 `hearing` is "heard", "silent" or "undecodable" (values.HearingResult). The last two are results as
-well, without activations: the payload is not listened to again by the same model and plan.
+well, without activations: the payload is not listened to again by the same model and sampling.
 Activations are (1, labels) little-endian float16, the mean over the `windows`; the embedding is
 (dimensions,) little-endian float16, or float32 if that cannot hold it. Both are stored as `packing`
 does it.
@@ -112,7 +112,7 @@ DECISIONS = Table(
     Column("id", Integer, primary_key=True),
     Column("payload_hash", SafeText, nullable=False),
     Column("model_id", Integer, ForeignKey("models.id"), index=True, nullable=False),
-    Column("plan", SafeText, nullable=False),
+    Column("sampling", SafeText, nullable=False),
     Column("genres", Document, nullable=False),
     Column("scores", Document, nullable=False),
     Column("reason", SafeText, nullable=False),
@@ -120,9 +120,9 @@ DECISIONS = Table(
     Column("decided_at", Moment, nullable=False),
     Column("cause", SafeText),
     Column("figures", Document),
-    UniqueConstraint("payload_hash", "model_id", "plan"),
+    UniqueConstraint("payload_hash", "model_id", "sampling"),
 )
-"""The latest genres chosen for a payload by one model and plan; scores: [name, score], best first.
+"""The latest genres chosen for a payload by a model and sampling; scores [name, score], best first.
 
 `reason` is the sentence that was shown, for people who read the table; `cause` and `figures` are
 what code looks at.

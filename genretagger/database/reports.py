@@ -27,7 +27,7 @@ _ANALYSES = (
         ANALYSES.c.payload_hash,
         MODELS.c.name,
         MODELS.c.fingerprint,
-        ANALYSES.c.plan,
+        ANALYSES.c.sampling,
         ANALYSES.c.provider,
         ANALYSES.c.hearing,
         ANALYSES.c.windows,

@@ -216,11 +216,11 @@ class Units(Repository):
         with self._access.write() as connection:
             connection.execute(update(UNITS).where(UNITS.c.id == unit_id, *_of(owner)).values(wanted=list(payloads)))
 
-    def is_heard(self, unit_id: int, owner: str, model_id: int, plan: str) -> bool:
+    def is_heard(self, unit_id: int, owner: str, model_id: int, sampling: str) -> bool:
         """Whether the model has handled each payload it got of a unit, and no more will come."""
         with self._access.read() as connection:
             wanted = connection.scalar(select(UNITS.c.wanted).where(UNITS.c.id == unit_id, *_of(owner)))
-        return isinstance(wanted, list) and self.count_heard(wanted, model_id, plan) == len(set(wanted))
+        return isinstance(wanted, list) and self.count_heard(wanted, model_id, sampling) == len(set(wanted))
 
     def finish(self, unit_id: int, owner: str, node: str, counts: dict[str, int]) -> bool:
         """Note that a unit is done; returns False if it belongs to somebody else by now.
@@ -287,10 +287,10 @@ class Units(Repository):
         with self._access.read() as connection:
             return connection.execute(select(func.min(UNITS.c.lease_until)).where(lent)).scalar()
 
-    def count_heard(self, payloads: Sequence[str], model_id: int, plan: str) -> int:
+    def count_heard(self, payloads: Sequence[str], model_id: int, sampling: str) -> int:
         """How many of some payloads were listened to."""
         wanted = select(func.count()).where(
-            ANALYSES.c.payload_hash.in_(payloads), ANALYSES.c.model_id == model_id, ANALYSES.c.plan == plan
+            ANALYSES.c.payload_hash.in_(payloads), ANALYSES.c.model_id == model_id, ANALYSES.c.sampling == sampling
         )
         with self._access.read() as connection:
             return connection.execute(wanted).scalar_one()

@@ -23,15 +23,19 @@ from genretagger.database.models import metadata
 from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
 
 _VERSION = "alembic_version"
 _REVISION = re.compile(r"[0-9]{4}")
 
-_ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = (
-    ("0007", (), {"stages": frozenset({"fetched_bytes"})}),
-    ("0006", ("units", "stages"), {}),
+_Columns = Mapping[str, frozenset[str]]
+
+_SAMPLED = ("analyses", "decisions")
+_CHANGES: tuple[tuple[str, Collection[str], _Columns, _Columns], ...] = (
+    ("0008", (), dict.fromkeys(_SAMPLED, frozenset({"sampling"})), dict.fromkeys(_SAMPLED, frozenset({"plan"}))),
+    ("0007", (), {"stages": frozenset({"fetched_bytes"})}, {}),
+    ("0006", ("units", "stages"), {}, {}),
     (
         "0005",
         (),
@@ -40,12 +44,14 @@ _ADDED: tuple[tuple[str, Collection[str], Mapping[str, frozenset[str]]], ...] = 
             "decisions": frozenset({"cause", "figures"}),
             "writes": frozenset({"cause", "figures"}),
         },
+        {},
     ),
-    ("0004", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}),
-    ("0002", ("jobs",), {"tracks": frozenset({"handled"})}),
-    ("0001", (), {}),
+    ("0004", (), {"tracks": frozenset({"title", "artist", "album_artist", "album"})}, {}),
+    ("0002", ("jobs",), {"tracks": frozenset({"handled"})}, {}),
+    ("0001", (), {}, {}),
 )
-"""Revisions that changed tables, newest first, and what each added; a test checks the list.
+"""Revisions that changed tables, newest first: tables and columns that each added, and the columns
+that it removed; a test checks the list.
 
 0003 changed rows only, and may be run again.
 """
@@ -110,13 +116,15 @@ def revision_of_tables(connection: Connection) -> str | None:
         if table != _VERSION
     }
     expected = {table.name: {column.name for column in table.columns} for table in metadata.sorted_tables}
-    for revision, tables, columns in _ADDED:
+    for revision, tables, added, removed in _CHANGES:
         if present == expected:
             return revision
         for name in tables:
             del expected[name]
-        for table, names in columns.items():
+        for table, names in added.items():
             expected[table] -= names
+        for table, names in removed.items():
+            expected[table] |= names
     return None
 
 

@@ -15,7 +15,7 @@ from genretagger.types import Activations, Decision, GenreField, Json, Track
 
 
 class HearingResult(StrEnum):
-    """How listening to a payload ended. Each is a result; the same model and plan keep to it."""
+    """How listening to a payload ended; a result that the same model and sampling keep to."""
 
     HEARD = "heard"
     SILENT = "silent"
@@ -63,7 +63,7 @@ class AnalysisNote:
     """A stored analysis without its arrays.
 
     Attributes:
-        plan: which windows were listened to.
+        sampling: which windows were listened to, such as "spread-16.1".
         provider: the ONNX Runtime provider that computed it; empty if nothing was computed.
         windows: how many windows were heard.
         cause: why the model could not listen; empty otherwise.
@@ -71,7 +71,7 @@ class AnalysisNote:
 
     model: str
     fingerprint: str
-    plan: str
+    sampling: str
     provider: str
     hearing: HearingResult
     windows: int
@@ -99,14 +99,14 @@ class StoredDecision:
 
     Attributes:
         model: name of the model that it rests on.
-        plan: the windows that it rests on.
+        sampling: the windows that it rests on.
         settings: fingerprint of the settings that it was made with.
         said: the reason in the words of that time.
     """
 
     decision: Decision
     model: str
-    plan: str
+    sampling: str
     settings: str
     decided_at: datetime
     said: str
@@ -231,8 +231,8 @@ class Counts:
     Attributes:
         tracks: paths that are known.
         failed: paths that failed when last looked at.
-        heard: payloads, models and plans that were listened to.
-        decided: payloads, models and plans with a decision.
+        heard: payloads, models and samplings that were listened to.
+        decided: payloads, models and samplings with a decision.
         writes: how many writes are in each state.
     """
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from genretagger.audio.windows import AUTO, FIRST, MOST, STAGES, plan_key, spread
+from genretagger.audio.windows import AUTO, FIRST, MOST, STAGES, sampling_key, spread
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
@@ -62,7 +62,7 @@ class Listener:
         self.name = model.name
         self.fingerprint = model.sha256
         self.labels = model.card.classes
-        self.plan = plan_key(settings.windows)
+        self.sampling = sampling_key(settings.windows)
         front_ends(model.card)  # a model that no front end serves is refused now, and not at the first track
         self._settings = settings
         self._model = model

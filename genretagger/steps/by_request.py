@@ -52,7 +52,7 @@ class ByRequest:
                 track = self.read(path)
             except FileError:
                 continue
-            analysis = self._analyses.get(track.payload_hash, listener.fingerprint, listener.plan)
+            analysis = self._analyses.get(track.payload_hash, listener.fingerprint, listener.sampling)
             if analysis is not None and analysis.activations is not None:
                 heard.append(analysis.activations)
         return listener.decide(*heard) if heard else Decision((), {}, because(Cause.NOTHING_HEARD))

@@ -83,18 +83,18 @@ class Knowledge:
             or_below: also from any evidence that is named below that key.
         """
         listener = self.listener
-        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
+        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.sampling)
         if stored is None or stored.decision.reason.cause is Cause.RECORDED:
             return None
         if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
             return None
-        self._store.decisions.renew(track.payload_hash, self.model_id, listener.plan)
+        self._store.decisions.renew(track.payload_hash, self.model_id, listener.sampling)
         return stored.decision
 
     def shown_decision(self, track: Track) -> Decision | None:
         """Give the decision by the present model, windows and rules, whatever its evidence."""
         listener = self.listener
-        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.plan)
+        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.sampling)
         return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
 
     def decided(self, heard: Activations) -> Flow[Decision]:
@@ -110,7 +110,7 @@ class Knowledge:
             decision: on it.
             key: names the rules and the evidence; see `known_decision`.
         """
-        self._store.decisions.save(track.payload_hash, self.model_id, self.listener.plan, decision, settings=key)
+        self._store.decisions.save(track.payload_hash, self.model_id, self.listener.sampling, decision, settings=key)
         return decision
 
     def everything(self, path: Path, worth: Callable[[Heard], bool]) -> Flow[Heard]:
@@ -159,7 +159,7 @@ class Knowledge:
         Raises:
             FileError: it cannot be heard.
         """
-        where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
         analysis = None if anew else self.heard(track)
         if analysis is None:
             yield from self._listen(track)
@@ -170,7 +170,7 @@ class Knowledge:
 
     def heard(self, track: Track) -> StoredAnalysis | None:
         """Give what the present model, or its backbone, heard in a track before; never listen."""
-        where = (track.payload_hash, self.listener.fingerprint, self.listener.plan)
+        where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
         return self._stored(where) or self._derived(track)
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
@@ -188,15 +188,15 @@ class Knowledge:
     def _derived(self, track: Track) -> StoredAnalysis | None:
         """What a learned model says of a track that its backbone heard already."""
         below = self.listener.backbone
-        heard = self._store.analyses.get(track.payload_hash, below, self.listener.plan) if below else None
+        heard = self._store.analyses.get(track.payload_hash, below, self.listener.sampling) if below else None
         if heard is None or heard.activations is None:
             return heard
         activations = self.listener.derive(heard.activations)
         if activations is None:
             return None
-        where = (track.payload_hash, self.model_id, self.listener.plan)
+        where = (track.payload_hash, self.model_id, self.listener.sampling)
         self._store.analyses.save(*where, activations, seconds=0.0)
-        return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.plan))
+        return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _listen(self, track: Track) -> Flow[None]:
         """Have the track decoded into mel windows, run the model, and store what it said."""
@@ -221,7 +221,7 @@ class Knowledge:
     def keep_heard(self, payload_hash: str, heard: Activations | Packed, *, seconds: float) -> None:
         """Store what the present model said of a track."""
         self._forget(payload_hash)
-        self._store.analyses.save(payload_hash, self.model_id, self.listener.plan, heard, seconds=seconds)
+        self._store.analyses.save(payload_hash, self.model_id, self.listener.sampling, heard, seconds=seconds)
 
     def frames(self, track: Track) -> Flow[Frames | None]:
         """Have the track decoded into mel windows; None if it has nothing to hear, which is stored.
@@ -244,7 +244,7 @@ class Knowledge:
         except FileError as error:
             see_unchanged(track)
             self._forget(track.payload_hash)
-            where = (track.payload_hash, self.model_id, self.listener.plan)
+            where = (track.payload_hash, self.model_id, self.listener.sampling)
             self._store.analyses.save_unheard(*where, error, seconds=time.monotonic() - started)
             raise
         see_unchanged(track)
@@ -252,11 +252,11 @@ class Knowledge:
 
     def _forget(self, payload_hash: str) -> None:
         """What is stored of a track is about to be replaced."""
-        self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.plan))
+        self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _keep_silent(self, track: Track, started: float) -> None:
         self._forget(track.payload_hash)
-        where = (track.payload_hash, self.model_id, self.listener.plan)
+        where = (track.payload_hash, self.model_id, self.listener.sampling)
         self._store.analyses.save_unheard(*where, None, seconds=time.monotonic() - started)
 
 

@@ -15,7 +15,7 @@ from genretagger.textfile import decoded, open_binary
 from genretagger.training.labels import LARGEST_TABLE_BYTES, Table, parted
 
 _PATH_COLUMNS, _GENRE_COLUMNS = ("path", "file", "filename"), ("genres", "genre", "label", "labels")
-_OWN_EXPORT = {"path", "genres", "decided", "plan", "decided_at"}
+_OWN_EXPORT = {"path", "genres", "decided", "decided_at"}
 _SEPARATORS = (",", ";", "\t")
 _EXAMPLE = "It begins with the line `path,genres`; several genres of a file are separated by `;`"
 _QUOTES = 'A cell that contains the separator needs quotes: "Sun, Moon.mp3"'

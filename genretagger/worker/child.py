@@ -159,7 +159,7 @@ def _decoded(path: Path, request: Json) -> Sound:
     from genretagger.audio import listen, silence
     from genretagger.audio.windows import spread, stage_of
 
-    def plan(duration_s: float) -> tuple[Window, ...]:
+    def windows_of(duration_s: float) -> tuple[Window, ...]:
         windows = spread(duration_s, window_s=request["window_s"], count=request["count"])
         return stage_of(windows, request.get("stage"))
 
@@ -167,7 +167,7 @@ def _decoded(path: Path, request: Json) -> Sound:
         sound = listen.decode(
             file,
             _kind(file, path),
-            plan=plan,
+            windows_of=windows_of,
             rate_hz=request["rate_hz"],
             window_samples=request["window_samples"],
             margin_samples=request["margin_samples"],

@@ -114,7 +114,7 @@ def test_what_the_disk_refuses_is_no_damage(library: Path) -> None:
         listen.decode(
             file,
             kind(opened(track(library, "wav"))),
-            plan=lambda _: (Window(30.0, 1.0),),
+            windows_of=lambda _: (Window(30.0, 1.0),),
             rate_hz=16000,
             window_samples=16000,
             margin_samples=0,

@@ -27,7 +27,7 @@ def test_a_known_length_gives_the_same_windows_without_counting(
             listen.decode,
             file,
             kind,
-            plan=partial(spread, window_s=3.0, count=2),
+            windows_of=partial(spread, window_s=3.0, count=2),
             rate_hz=16_000,
             window_samples=48_000,
             margin_samples=0,

@@ -56,7 +56,7 @@ def test_windows_of_an_mp3_are_jumped_to(long_mp3: bytes) -> None:
     sound = listen.decode(
         file,
         kind,
-        plan=lambda length_s: spread(length_s, window_s=3, count=4),
+        windows_of=lambda length_s: spread(length_s, window_s=3, count=4),
         rate_hz=16000,
         window_samples=48000,
         margin_samples=0,

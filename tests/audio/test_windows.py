@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genretagger.audio.windows import FIRST, LONGEST_LISTENING_S, MOST, STAGES, plan_key, spread, stage_of
+from genretagger.audio.windows import FIRST, LONGEST_LISTENING_S, MOST, STAGES, sampling_key, spread, stage_of
 from genretagger.types import Window
 
 MUSICNN_S = 187 * 256 / 16000
@@ -75,8 +75,8 @@ def test_nonsense_is_refused(duration_s: float, window_s: float, count: int) -> 
 
 
 def test_plans_have_names() -> None:
-    assert plan_key(16).startswith("spread-16.")
-    assert plan_key(None).startswith("all.")
+    assert sampling_key(16).startswith("spread-16.")
+    assert sampling_key(None).startswith("all.")
 
 
 @pytest.mark.parametrize("duration_s", [5.0, 20.0, 24.5, 60.0, 240.0])
@@ -95,4 +95,4 @@ def test_the_stages_of_auto_together_are_all_windows_once(duration_s: float) -> 
 
 
 def test_the_name_of_the_plan_of_auto() -> None:
-    assert plan_key("auto") == "auto.1"
+    assert sampling_key("auto") == "auto.1"

@@ -16,7 +16,7 @@ from genretagger.database.values import WriteState
 from genretagger.errors import FileError
 from genretagger.types import Activations, Decision, GenreField, Stamp, Track
 
-PLAN = "spread-16.1"
+SAMPLING = "spread-16.1"
 FINGERPRINT = "f" * 64
 
 
@@ -53,10 +53,10 @@ class Library:
         self.store.tracks.save(track)
         if decided is not None:
             heard = Activations(np.full((16, 2), 0.5, np.float16), np.zeros(4, np.float32), "CPUExecutionProvider")
-            self.store.analyses.save(payload, self.model, PLAN, heard, seconds=0.5)
+            self.store.analyses.save(payload, self.model, SAMPLING, heard, seconds=0.5)
             ranked = scores if scores is not None else dict.fromkeys(decided, 0.9)
             decision = Decision(tuple(decided), ranked, recorded(reason))
-            self.store.decisions.save(payload, self.model, PLAN, decision, settings="x")
+            self.store.decisions.save(payload, self.model, SAMPLING, decision, settings="x")
         return track
 
     def write(self, track: Track, after: Sequence[str], undo_of: int | None = None) -> int:

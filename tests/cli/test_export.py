@@ -57,7 +57,7 @@ def test_csv_is_the_default_and_has_a_row_for_each_track(genretagger: Command, m
     assert [Path(row["path"]).name for row in (broken, jazz, rock)] == ["broken.mp3", "jazz.mp3", "rock.mp3"]
     assert (jazz["genres"], jazz["decided"], jazz["score"]) == ("Jazz; Hip Hop", "Rock", "0.6")
     assert (rock["genres"], rock["decided"], rock["score"]) == ("", "Rock", "0.9")
-    assert (rock["kind"], rock["duration_s"], rock["model"], rock["plan"]) == (
+    assert (rock["kind"], rock["duration_s"], rock["model"], rock["sampling"]) == (
         "mp3",
         "215.25",
         "musicnn",

@@ -50,7 +50,7 @@ def test_a_tagged_file_tells_its_genres_its_reason_and_the_write(
     assert shown.keys() >= KEYS
     for key in ("path", "status", "genres_before", "genres", "scores", "cause", "reason", "model"):
         assert shown[key] == tagged[key], key
-    assert (shown["provider"], shown["plan"], shown["kind"]) == ("CPUExecutionProvider", "spread-16.1", "flac")
+    assert (shown["provider"], shown["sampling"], shown["kind"]) == ("CPUExecutionProvider", "spread-16.1", "flac")
     assert [(write["before"], write["after"], write["state"]) for write in shown["writes"]] == [
         ([], tagged["genres"], "done")
     ]

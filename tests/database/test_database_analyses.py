@@ -33,7 +33,7 @@ def test_every_half_float_comes_back_bit_for_bit(store: Store) -> None:
     stored = store.analyses.get(HASH, MODEL, "all")
     assert stored is not None
     assert stored.activations is not None
-    assert (stored.hearing, stored.model, stored.plan) == (HearingResult.HEARD, "musicnn", "all")
+    assert (stored.hearing, stored.model, stored.sampling) == (HearingResult.HEARD, "musicnn", "all")
     assert (stored.seconds, stored.activations.provider) == (2.5, "CUDAExecutionProvider")
     assert stored.activations.values.dtype == np.float16
     assert stored.activations.values.shape == (256, 256)
@@ -139,8 +139,8 @@ def test_the_latest_decision_counts(store: Store) -> None:
 
 def test_decisions_from_two_plans_stand_side_by_side(store: Store) -> None:
     model = store.models.save("musicnn", MODEL, ["rock"])
-    for plan, genre in (("16", "Rock"), ("all", "Jazz")):
-        store.decisions.save(HASH, model, plan, Decision((genre,), {}, recorded("")), settings="v1")
+    for sampling, genre in (("16", "Rock"), ("all", "Jazz")):
+        store.decisions.save(HASH, model, sampling, Decision((genre,), {}, recorded("")), settings="v1")
     newest, short = store.decisions.get(HASH, MODEL), store.decisions.get(HASH, MODEL, "16")
     assert newest is not None
     assert short is not None

@@ -53,11 +53,11 @@ def fill(store: Store, tracks: int) -> None:
         known = track(path, payload_hash=payload, genres=(EMPTY, ROCK, JAZZ)[number % 3], duration_s=None)
         store.tracks.save(known if number % 2 else replace(known, credits=CREDITS))
         for model in models[: number % 3]:
-            plans = [("16", {"Rock": 1.0, 'Post-"Rock"': 0.0001}), ("8", {"Rock": 0.25, "Ünder": 1e-05})]
-            for plan, scores in plans[:: 1 if number % 4 else -1]:
+            samplings = [("16", {"Rock": 1.0, 'Post-"Rock"': 0.0001}), ("8", {"Rock": 0.25, "Ünder": 1e-05})]
+            for sampling, scores in samplings[:: 1 if number % 4 else -1]:
                 reason = because(Cause.CHOSEN, genres=[["Rock", 0.9, "sounds like rock"]])
                 decision = Decision(("Rock",) if number % 2 else (), scores if number % 5 else {}, reason)
-                store.decisions.save(payload, model, plan, decision, settings="s")
+                store.decisions.save(payload, model, sampling, decision, settings="s")
         write = store.writes.begin(run, path, payload, EMPTY, ROCK, model="model 0", reason=recorded("it rocks"))
         if number % 7:
             store.writes.finish(write, WriteState.DONE)

@@ -44,7 +44,7 @@ def test_a_path_is_described_with_everything(store: Store) -> None:
     assert known.track == track("/music/a.mp3", payload_hash="aa", genres=ROCK, at=stamp(5))
     assert known.failure is None
     (note,) = known.analyses
-    assert (note.model, note.fingerprint, note.plan) == ("musicnn", MODEL, "16")
+    assert (note.model, note.fingerprint, note.sampling) == ("musicnn", MODEL, "16")
     assert (note.provider, note.windows, note.seconds, note.cause) == ("CPUExecutionProvider", 16, 1.5, "")
     assert note.hearing is HearingResult.HEARD
     assert [stored.decision.genres for stored in known.decisions] == [("Rock",)]

@@ -137,7 +137,7 @@ def filled(store: Store, rows: int = ROWS) -> None:
             " SELECT convert_to('/music/' || n / 12 || '/' || n, 'UTF8'), now(), md5(n::text), 1, 1, 1, 1, 1, 1, 'mp3',"
             " '[]', '', CASE WHEN n % 100 = 0 THEN 'bad' END, CASE WHEN n % 100 = 0 THEN 'DecodeError' END"
             f" FROM generate_series(1, {rows}) n",
-            "INSERT INTO analyses (payload_hash, model_id, plan, hearing, provider, windows, labels, seconds,"
+            "INSERT INTO analyses (payload_hash, model_id, sampling, hearing, provider, windows, labels, seconds,"
             " analysed_at) SELECT md5(n::text), 1, '16', 'silent', '', 0, 0, 0, now()"
             f" FROM generate_series(1, {rows}) n",
             "INSERT INTO jobs (path, root, state, priority, attempts, not_before, worker, added_at, updated_at)"

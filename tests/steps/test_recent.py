@@ -16,7 +16,7 @@ def analysis(values: int) -> StoredAnalysis:
     return StoredAnalysis(
         model="m",
         fingerprint="f",
-        plan="16",
+        sampling="16",
         provider="CPU",
         hearing=HearingResult.HEARD,
         windows=16,
