@@ -377,4 +377,4 @@ def _toml_hint(said: str) -> str:
         return "Write \\\\ for a backslash, or put the text between single quotation marks"
     if "Unclosed" in said or "Unterminated" in said:
         return "A bracket or a quotation mark is not closed"
-    return "Mend that line"
+    return "Correct that line"

@@ -221,7 +221,7 @@ def test_broken_toml(config: Path) -> None:
         ("[aliases]\n[aliases]\n", "stands there twice"),
         ('data_dir = "C:\\data"\n', "backslash"),
         ('allow = ["Pop"\n', "not closed"),
-        ("model: musicnn\n", "Mend that line"),
+        ("model: musicnn\n", "Correct that line"),
     ],
 )
 def test_the_hint_is_for_what_is_wrong_with_the_toml(config: Path, text: str, hint: str) -> None:

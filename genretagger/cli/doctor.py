@@ -59,8 +59,8 @@ def doctor(
             output.say_json(asdict(finding))
             continue
         output.say(f"{_MARKS[finding.state]}  {printable(finding.check)}: {printable(finding.found)}")
-        if finding.mend:
-            output.say(f"      → {printable(finding.mend)}")
+        if finding.fix:
+            output.say(f"      → {printable(finding.fix)}")
     bad, warned = counts[Health.BAD], counts[Health.WARN]
     if not as_json:
         output.say()

@@ -71,13 +71,13 @@ def test_a_broken_configuration_stops_nothing_and_the_data_folder_is_still_found
     assert ended.status == 1
     assert found["configuration"]["state"] == "bad"
     assert "min_score" in found["configuration"]["found"]
-    assert found["configuration"]["mend"]
+    assert found["configuration"]["fix"]
     assert found["model"]["state"] == "ok", "it looked in another data folder"
 
 
 def test_a_misspelt_device_variable_is_found(genretagger: Command) -> None:
     found = by_check(genretagger("doctor", "--json", GENRETAGGER_DEVIC="cpu"))
-    assert "GENRETAGGER_DEVICE" in found["configuration"]["mend"]
+    assert "GENRETAGGER_DEVICE" in found["configuration"]["fix"]
 
 
 def test_a_device_that_is_not_offered_is_bad(genretagger: Command, data_dir: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_device_that_is_not_offered_is_bad(genretagger: Command, data_dir: Pat
     found = by_check(ended)
     assert ended.status == 1
     assert found["device"]["state"] == "bad"
-    assert "onnxruntime-rocm" in found["device"]["mend"]
+    assert "onnxruntime-rocm" in found["device"]["fix"]
     assert found["listening"]["state"] == "bad"
     assert "using the CPU" in found["listening"]["found"]
 
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_database_is_bad_and_left_alone(
     assert ended.status == 1
     assert found["state"] == "bad"
     assert words in found["found"]
-    assert found["mend"]
+    assert found["fix"]
     assert file.read_bytes() == content
 
 
@@ -241,11 +241,11 @@ def test_folders_tell_of_hard_links_rights_and_unreadable_files(tmp_path: Path) 
 def test_a_read_only_mount_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "mounted_read_only", lambda _: True)
     found = list(library.folders(load(), (tmp_path,)))
-    assert any(finding.state is Health.BAD and "remount,rw" in finding.mend for finding in found)
+    assert any(finding.state is Health.BAD and "remount,rw" in finding.fix for finding in found)
 
 
 @pytest.mark.parametrize(
-    ("limits", "folders", "state", "mend"),
+    ("limits", "folders", "state", "fix"),
     [
         ((8192, 128, 16384), 0, Health.OK, ""),
         ((8192, 128, 16384), 6000, Health.OK, ""),
@@ -258,14 +258,14 @@ def test_a_read_only_mount_is_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ids=["no folders", "room", "little room", "too few", "far too few", "instances", "queue"],
 )
 def test_limits_on_watching(
-    tmp_path: Path, limits: tuple[int, int, int], folders: int, state: Health, mend: str
+    tmp_path: Path, limits: tuple[int, int, int], folders: int, state: Health, fix: str
 ) -> None:
     for name, value in zip(("user_watches", "user_instances", "queued_events"), limits, strict=True):
         (tmp_path / f"max_{name}").write_text(f"{value}\n")
     (finding,) = library.watching(folders, tmp_path)
     assert finding.state is state
-    if mend:
-        assert finding.mend.startswith(f"sudo sysctl {mend};")
+    if fix:
+        assert finding.fix.startswith(f"sudo sysctl {fix};")
 
 
 def test_systems_without_inotify_are_not_asked(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_missing_and_old_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert finding.state is Health.BAD
     assert "no-such-package-at-all is missing" in finding.found
     assert "is older than 9999" in finding.found
-    assert finding.mend.endswith("-m pip install 'numpy>=9999' 'no-such-package-at-all>=1'")
+    assert finding.fix.endswith("-m pip install 'numpy>=9999' 'no-such-package-at-all>=1'")
 
 
 def test_nothing_in_the_check_up_writes_to_the_owners_folders() -> None:

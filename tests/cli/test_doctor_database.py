@@ -48,7 +48,7 @@ def test_an_emptied_database_is_bad_and_every_command_says_what_is_lost(
         assert "Traceback" not in ended.err
     found = by_check(genretagger("doctor", "--json"))["database"]
     assert found["state"] == "bad"
-    assert "you chose" in found["mend"]
+    assert "you chose" in found["fix"]
     assert database.stat().st_size == 0
     assert genretagger("doctor", "--restore", "--yes").status == 2  # there is no backup
 
@@ -131,7 +131,7 @@ def test_files_that_a_lost_log_forgot_are_adopted_and_undone(
 
     found = by_check(genretagger("doctor", "--json"))["records"]
     assert found["state"] == "warn"
-    assert "--adopt" in found["mend"]
+    assert "--adopt" in found["fix"]
     assert genretagger("undo", music / "a.flac").status == 2  # no record
     before = helpers.snapshot(music)
     listed = genretagger("doctor", "--adopt", "--json", music)

@@ -108,7 +108,7 @@ def test_what_failed_for_good_or_is_set_aside_is_passed_over(store: Store, music
     store.jobs.claim(ME, lease_s=60, attempts=3)
     store.jobs.fail(ME, aside, AccessError("denied"), again_in_s=None)
     assert set(look(store, music)) == {"b.mp3", "link.mp3"} - {"link.mp3"}
-    broken.write_bytes(b"mended")
+    broken.write_bytes(b"repaired")
     assert look(store, music) == {"a.mp3": True, "b.mp3": False}
 
 

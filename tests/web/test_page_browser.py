@@ -249,7 +249,7 @@ def test_a_correction_by_keyboard_is_the_owners_and_undo_takes_it_back(page: Pag
     page.keyboard.press("Enter")
     chosen = page.locator(".chosen button").all_inner_texts()
     page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelector('#told').textContent.includes('Jazz')")
+    page.wait_for_function("() => document.querySelector('#notice').textContent.includes('Jazz')")
     expected = [each.removesuffix(" ✕") for each in chosen]
     assert expected == ["Jazz", "Polka"]
     assert genres(song) == expected
@@ -262,7 +262,7 @@ def test_a_correction_by_keyboard_is_the_owners_and_undo_takes_it_back(page: Pag
 
     assert len(titles) >= 1
     page.keyboard.press("u")
-    page.wait_for_function("() => document.querySelector('#told').textContent.includes('Undone')")
+    page.wait_for_function("() => document.querySelector('#notice').textContent.includes('Undone')")
     assert genres(song) == []
     assert served.ask(f"/api/track/{number_of(served, song.name)}").json["genres"] == []
 

@@ -64,7 +64,9 @@ def test_training_shows_its_progress_and_its_model_is_used(page: Page, taught: P
         assert page.locator(".view [role=status]").first.inner_text().startswith("mine:")
         page.wait_for_selector("text=mine learned 4 genres")
         page.get_by_role("button", name="Use mine from now on").click()
-        page.wait_for_function("() => document.querySelector('#told').textContent.includes('mine listens from now on')")
+        page.wait_for_function(
+            "() => document.querySelector('#notice').textContent.includes('mine listens from now on')"
+        )
         assert [each["name"] for each in models(taught) if each["used"]] == ["mine"]
         assert server.ask("/api/teaching").json["updates"] == "mine"
 

@@ -85,8 +85,8 @@ def child_process(settings: Settings, _paths: Sequence[Path]) -> Iterator[Findin
                     margin_samples=kind.margin_samples,
                 ).result()
         except FileError as error:
-            mend = f"{error.hint}. " if error.hint else ""
-            yield bad("child process", error.cause, f"{mend}Raise memory_limit_mb if it is low; free some memory")
+            fix = f"{error.hint}. " if error.hint else ""
+            yield bad("child process", error.cause, f"{fix}Raise memory_limit_mb if it is low; free some memory")
             return
     seconds = time.monotonic() - started
     yield ok(

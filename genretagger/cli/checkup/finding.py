@@ -22,13 +22,13 @@ class Finding:
         check: what was looked at, in a word or two.
         state: its state.
         found: what was found, in words.
-        mend: what to do about it; empty if there is nothing to do.
+        fix: what to do about it; empty if there is nothing to do.
     """
 
     check: str
     state: Health
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def ok(check: str, found: str) -> Finding:
@@ -36,11 +36,11 @@ def ok(check: str, found: str) -> Finding:
     return Finding(check, Health.OK, found)
 
 
-def warn(check: str, found: str, mend: str) -> Finding:
+def warn(check: str, found: str, fix: str) -> Finding:
     """Something works, with a catch."""
-    return Finding(check, Health.WARN, found, mend)
+    return Finding(check, Health.WARN, found, fix)
 
 
-def bad(check: str, found: str, mend: str) -> Finding:
+def bad(check: str, found: str, fix: str) -> Finding:
     """Something is broken."""
-    return Finding(check, Health.BAD, found, mend)
+    return Finding(check, Health.BAD, found, fix)

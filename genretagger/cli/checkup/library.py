@@ -110,7 +110,7 @@ def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
         yield ok(name, f"{plural(tally.odd, 'name')} passed over: links that lead nowhere, FIFOs, devices")
     if mounted_read_only(path):
         yield bad(name, "its file system is mounted read-only", f"sudo mount -o remount,rw {_mount_point(path)}")
-    for things, what, mend in (
+    for things, what, fix in (
         (
             tally.closed_folders,
             "folder that cannot be read|folders that cannot be read",
@@ -131,14 +131,14 @@ def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
         if things:
             one, many = what.split("|")
             count = f"1 {one}" if len(things) == 1 else f"{len(things):,} {many}"
-            yield warn(name, f"{count}{seen}, such as {things[0]}", f"{mend}; until then they are skipped")
+            yield warn(name, f"{count}{seen}, such as {things[0]}", f"{fix}; until then they are skipped")
     if tally.hard_linked and not settings.hard_links:
         linked = f"{plural(tally.hard_linked, 'file')} with several names (hard links){seen}"
-        mend = "hard_links = true writes them as well; each then becomes a file of its own"
-        yield warn(name, f"{linked}: skipped, as torrents may seed them", mend)
+        fix = "hard_links = true writes them as well; each then becomes a file of its own"
+        yield warn(name, f"{linked}: skipped, as torrents may seed them", fix)
     if on_network(path if path.is_dir() else path.parent):
-        mend = "Run `genretagger watch` on the server, or `genretagger tag` from time to time"
-        yield warn(name, "a network file system, which does not report changes that others make", mend)
+        fix = "Run `genretagger watch` on the server, or `genretagger tag` from time to time"
+        yield warn(name, "a network file system, which does not report changes that others make", fix)
 
 
 def _mount_point(path: Path) -> Path:

@@ -22,8 +22,8 @@ def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
 
     store = ModelStore(settings.models_dir)
     if settings.model == DEFAULT and not (settings.models_dir / settings.model).exists():
-        mend = "`genretagger models pull` fetches it (36 MB); so does the first `genretagger tag`"
-        yield warn("model", f"{settings.model} is not installed yet", mend)
+        fix = "`genretagger models pull` fetches it (36 MB); so does the first `genretagger tag`"
+        yield warn("model", f"{settings.model} is not installed yet", fix)
         return
     try:
         found = store.verify(settings.model)
@@ -60,8 +60,8 @@ def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     elif os.access(installed.folder, os.W_OK):
         yield ok("front end", f"{names}: {where}; the first `genretagger tag` keeps it")
     else:
-        mend = "Run `genretagger tag --dry-run` on a file once as the owner of the models folder, which keeps it"
-        yield warn("front end", f"{names}: {where}, as each start has to", mend)
+        fix = "Run `genretagger tag --dry-run` on a file once as the owner of the models folder, which keeps it"
+        yield warn("front end", f"{names}: {where}, as each start has to", fix)
 
 
 def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
@@ -78,17 +78,17 @@ def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     found = f"ONNX Runtime offers {names}; device = {settings.device} takes {provider.device}"
     if warning:
         wanted = next(each for each in PROVIDERS if each.device == settings.device)
-        mend = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
-        yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", mend)
+        fix = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
+        yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", fix)
     elif "cuda" not in names and _installed("onnxruntime-gpu"):
         found = "onnxruntime-gpu is installed, but another onnxruntime lies over it, which cannot use a GPU"
         yield warn("device", found, _GPU_PACKAGE)
     elif provider.device == "cpu" and Path("/dev/nvidia0").exists():
-        mend = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"
+        fix = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"
         if settings.device == "cpu":
             yield ok("device", found)
         else:
-            yield warn("device", f"{found}, and there is an NVIDIA GPU that it cannot use", mend)
+            yield warn("device", f"{found}, and there is an NVIDIA GPU that it cannot use", fix)
     else:
         yield ok("device", found)
 
@@ -127,7 +127,7 @@ def speed(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     if isinstance(settings.windows, int):
         found += f", {seconds * settings.windows:.2f} s a track"
     if session.warning:
-        mend = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
-        yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", mend)
+        fix = "Install what it lacks (for CUDA: `pip install 'genretagger[gpu]'`), or set device = cpu"
+        yield (warn if settings.device == "auto" else bad)("listening", f"{session.warning}; {found}", fix)
     else:
         yield ok("listening", found)

@@ -133,10 +133,10 @@ def _odd_rows(store: Store) -> Iterator[Finding]:
     if not found:
         yield ok("rows", "each row holds what it may")
     for table, rows in found.items():
-        cost, mend = _COSTS[table]
+        cost, fix = _COSTS[table]
         count = "1 odd row is" if len(rows) == 1 else f"{len(rows):,} odd rows are"
         shown = "; ".join(map(str, rows[:3])) + ("; …" if len(rows) > 3 else "")
-        yield warn(f"rows of {table}", f"{count} left out, so {cost}: {shown}", mend or _FROM_A_BACKUP)
+        yield warn(f"rows of {table}", f"{count} left out, so {cost}: {shown}", fix or _FROM_A_BACKUP)
 
 
 def _losses(store: Store) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ export async function open(place, { query }) {
     oninput: () => { clearTimeout(typed); typed = setTimeout(() => load(0).catch(complain), 200); } });
   const odd = h("input", { type: "checkbox", onchange: () => load(0).catch(complain) });
   odd.checked = query.get("odd") === "yes";
-  const told = h("span", { class: "count", role: "status" });
+  const counted = h("span", { class: "count", role: "status" });
   const wall = h("ul", { class: "wall" });
   const back = h("button", { onclick: () => load(start - BLOCK).catch(complain) }, "Previous");
   const on = h("button", { onclick: () => load(start + BLOCK).catch(complain) }, "Next");
@@ -20,13 +20,13 @@ export async function open(place, { query }) {
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, h("span", {}, "Search"), search),
       h("label", { class: "check" }, odd, h("span", {}, "only with odd tracks"))),
-    h("div", { class: "above" }, told, back, on),
+    h("div", { class: "above" }, counted, back, on),
     wall);
 
   async function load(from) {
     const found = await get("/api/albums", { search: search.value, odd: odd.checked ? "yes" : "", start: Math.max(0, from), count: BLOCK });
     start = found.start;
-    told.textContent = `${count(found.total)} ${found.total === 1 ? "album" : "albums"}${found.total > BLOCK ? `, ${count(start + 1)} to ${count(Math.min(found.total, start + BLOCK))}` : ""}`;
+    counted.textContent = `${count(found.total)} ${found.total === 1 ? "album" : "albums"}${found.total > BLOCK ? `, ${count(start + 1)} to ${count(Math.min(found.total, start + BLOCK))}` : ""}`;
     back.disabled = start === 0;
     on.disabled = start + BLOCK >= found.total;
     fill(wall, found.albums.map((each) => h("li", {}, h("a", { href: `#/track/${each.id}` },

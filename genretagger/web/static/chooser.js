@@ -6,14 +6,14 @@ let names = null;
 let serial = 0;
 
 export class Chooser {
-  // told: a track; done: gets the genres that were chosen; left: is called if nothing was
-  constructor(told, done, left) {
+  // facts: a track; done: gets the genres that were chosen; left: is called if nothing was
+  constructor(facts, done, left) {
     serial += 1;
     this.id = `genres-${serial}`;
     this.done = done;
     this.left = left;
-    this.chosen = told.exact.length ? [...told.exact] : [...(told.decided?.genres ?? [])];
-    this.heard = (told.decided?.scores ?? []).slice(0, 6).map(([name]) => name);
+    this.chosen = facts.exact.length ? [...facts.exact] : [...(facts.decided?.genres ?? [])];
+    this.heard = (facts.decided?.scores ?? []).slice(0, 6).map(([name]) => name);
     this.found = [];
     this.at = -1;
     this.chips = h("div", { class: "chosen", "aria-label": "Chosen genres", role: "group" });

@@ -59,13 +59,13 @@ async function answered(request) {
     throw new Refused("the password is needed");
   }
   if (!answer.ok) {
-    let told = {};
+    let fault = {};
     try {
-      told = await answer.json();
+      fault = await answer.json();
     } catch {
       // no JSON: the status has to do
     }
-    const words = [told?.error, told?.hint].filter(Boolean).join(". ");
+    const words = [fault?.error, fault?.hint].filter(Boolean).join(". ");
     throw new Refused(words || `the server answered ${answer.status}`);
   }
   return answer;
@@ -87,15 +87,15 @@ export async function post(path, value, { raw = false } = {}) {
   return raw ? answer : answer.json();
 }
 
-let toldAt;
+let hideAt;
 
 export function tell(text, { bad = false } = {}) {
-  const place = document.getElementById("told");
+  const place = document.getElementById("notice");
   place.textContent = text;
   place.classList.toggle("bad", bad);
   place.classList.add("shown");
-  clearTimeout(toldAt);
-  toldAt = setTimeout(() => place.classList.remove("shown"), bad ? 9000 : 4500);
+  clearTimeout(hideAt);
+  hideAt = setTimeout(() => place.classList.remove("shown"), bad ? 9000 : 4500);
 }
 
 export function complain(error) {

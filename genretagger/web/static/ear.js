@@ -17,7 +17,7 @@ export async function open(place, { rest, state, current }) {
   const why = rest[0] in LISTS ? rest[0] : "unsure";
   let rows = [];
   let at = 0;
-  let told = null;
+  let facts = null;
   let timeline = null;
   let chooser = null;
   let done = [];
@@ -56,7 +56,7 @@ export async function open(place, { rest, state, current }) {
       fill(work, h("p", {}, "Nothing needs an ear here."));
       return;
     }
-    told = await get(`/api/track/${row.id}`);
+    facts = await get(`/api/track/${row.id}`);
     if (!current() || rows[at] !== row) return;
     const sound = waiting();
     const suggested = proposal();
@@ -64,7 +64,7 @@ export async function open(place, { rest, state, current }) {
       h("h2", {}, h("a", { href: `#/track/${row.id}` }, row.title)),
       h("p", { class: "calm" }, [row.artist, row.album].filter(Boolean).join(", "), " ", length(row.duration_s)),
       h("p", {}, `${row.says}.`),
-      h("p", { class: "genres" }, chip(told.state), told.genres.length ? told.genres.map((name) => h("span", { class: "genre" }, name)) : h("span", { class: "calm" }, "no genre in the file")),
+      h("p", { class: "genres" }, chip(facts.state), facts.genres.length ? facts.genres.map((name) => h("span", { class: "genre" }, name)) : h("span", { class: "calm" }, "no genre in the file")),
       h("div", { class: "keys" },
         key("Space", "Play or pause", playPause),
         key("N", "Next 30 seconds", skip),
@@ -75,7 +75,7 @@ export async function open(place, { rest, state, current }) {
         state.read_only ? null : key("U", "Undo", undo, !done.length)),
       h("div", { id: "chooser-place" }),
       sound);
-    if (told.there) {
+    if (facts.there) {
       player.load(row);
       get(`/api/track/${row.id}/timeline`).then((data) => {
         if (!current() || rows[at] !== row) return;
@@ -86,13 +86,13 @@ export async function open(place, { rest, state, current }) {
   }
 
   function proposal() {
-    if (why === "mislabelled" || why === "unsure" || !told.genres.length) {
-      const decided = told.decided?.genres ?? [];
+    if (why === "mislabelled" || why === "unsure" || !facts.genres.length) {
+      const decided = facts.decided?.genres ?? [];
       if (decided.length) return decided;
-      const best = told.decided?.scores?.[0];
+      const best = facts.decided?.scores?.[0];
       return best ? [best[0]] : [];
     }
-    return told.exact;
+    return facts.exact;
   }
 
   function key(letter, words, act, off = false) {
@@ -130,7 +130,7 @@ export async function open(place, { rest, state, current }) {
 
   async function decide(genres) {
     const row = rows[at];
-    const answer = await post("/api/choose", { track: row.id, payload_hash: told.payload_hash, before: told.exact, genres });
+    const answer = await post("/api/choose", { track: row.id, payload_hash: facts.payload_hash, before: facts.exact, genres });
     tell(answer.ok ? `${row.title}: ${answer.genres.join(", ") || "no genre"}` : `${row.title}: ${answer.why}`, { bad: !answer.ok });
     if (answer.ok) {
       done = [...done.filter((each) => each !== row.id), row.id];
@@ -148,7 +148,7 @@ export async function open(place, { rest, state, current }) {
   function choose() {
     const holder = document.getElementById("chooser-place");
     if (chooser || !holder) return;
-    chooser = new Chooser(told, (genres) => decide(genres), () => { chooser = null; holder.replaceChildren(); work.focus(); });
+    chooser = new Chooser(facts, (genres) => decide(genres), () => { chooser = null; holder.replaceChildren(); work.focus(); });
     fill(holder, chooser.element);
     chooser.focus();
   }
@@ -230,7 +230,7 @@ export async function open(place, { rest, state, current }) {
     },
     teaching: () => lessons().catch(complain),
     tracks: (numbers) => {
-      if (told && numbers.includes(told.id)) get(`/api/track/${told.id}`).then((now) => { told = now; }).catch(complain);
+      if (facts && numbers.includes(facts.id)) get(`/api/track/${facts.id}`).then((now) => { facts = now; }).catch(complain);
     },
     close: () => timeline?.close(),
   };

@@ -34,7 +34,7 @@ export async function open(place, { query }) {
   const order = h("select", { id: "sort", onchange: () => { const [sort, way] = order.value.split(" "); change({ sort, order: way ?? "" }); } },
     COLUMNS.filter(([name]) => name).flatMap(([name, word]) => [h("option", { value: name }, `${word} ↑`), h("option", { value: `${name} down` }, `${word} ↓`)]),
     h("option", { value: "added down" }, "Newest first"), h("option", { value: "added" }, "Oldest first"));
-  const told = h("span", { class: "count", role: "status" });
+  const counted = h("span", { class: "count", role: "status" });
   const list = h("button", { onclick: () => download().catch(complain) }, "Playlist");
   const heads = COLUMNS.map(([name, word]) => h("div", { role: "columnheader", class: `c-${word.toLowerCase()}` },
     name ? h("button", { class: "head", tabindex: "-1", onclick: () => change({ sort: name, order: wanted.sort === name && !wanted.order ? "down" : "" }) }, word) : word));
@@ -54,7 +54,7 @@ export async function open(place, { query }) {
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, h("span", {}, "Search"), search),
       unfold, more),
-    h("div", { class: "above" }, told, only("artist"), only("album"), list),
+    h("div", { class: "above" }, counted, only("artist"), only("album"), list),
     grid);
 
   function bound(name, word) {
@@ -86,7 +86,7 @@ export async function open(place, { query }) {
     if (mine !== asked) return;
     blocks = new Map([[first, found.rows]]);
     total = found.total;
-    told.textContent = `${count(total)} ${total === 1 ? "track" : "tracks"}`;
+    counted.textContent = `${count(total)} ${total === 1 ? "track" : "tracks"}`;
     grid.setAttribute("aria-rowcount", total + 1);
     order.value = wanted.order ? `${wanted.sort} ${wanted.order}` : wanted.sort;
     heads.forEach((head, number) => {

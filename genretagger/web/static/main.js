@@ -83,7 +83,7 @@ function hear() {
   on("service", showService);
   on("progress", showProgress);
   on("notice", (text) => tell(text));
-  on("teaching", (told) => shown?.teaching?.(told));
+  on("teaching", (facts) => shown?.teaching?.(facts));
   on("tracks", (numbers) => shown?.tracks?.(numbers));
   on("changed", () => {
     lastChange += 1;
@@ -99,14 +99,14 @@ document.addEventListener("visibilitychange", () => {
 
 const service = document.getElementById("service");
 
-function showService(told) {
-  state.service = told;
-  const queue = told.queue ?? {};
+function showService(facts) {
+  state.service = facts;
+  const queue = facts.queue ?? {};
   const waiting = (queue.new ?? 0) + (queue.backlog ?? 0) + (queue.working ?? 0);
-  const words = !told.running ? "service off" : !told.healthy ? "service: not well" : waiting ? `${count(waiting)} waiting` : "service: idle";
+  const words = !facts.running ? "service off" : !facts.healthy ? "service: not well" : waiting ? `${count(waiting)} waiting` : "service: idle";
   service.textContent = words;
-  service.className = `service ${!told.running ? "off" : told.healthy ? (waiting ? "works" : "well") : "ill"}`;
-  shown?.service?.(told);
+  service.className = `service ${!facts.running ? "off" : facts.healthy ? (waiting ? "works" : "well") : "ill"}`;
+  shown?.service?.(facts);
 }
 
 const progress = document.getElementById("progress");

@@ -8,21 +8,21 @@ const MOST = 5000;
 const MARGIN = 14;
 
 export async function open(place) {
-  const told = await get("/api/map");
+  const facts = await get("/api/map");
   let shownGenre = "";
   let chosen = [];
   let line = [];
   let cursor = { x: 500, y: 500, r: 60, on: false };
 
-  const canvas = h("canvas", { class: "map-canvas", tabindex: "0", role: "img", "aria-label": `Map of ${count(told.total)} tracks by sound` });
-  const genre = h("select", { onchange: () => { shownGenre = genre.value; draw(); } }, h("option", { value: "" }, "all genres"), told.genres.map((name) => h("option", { value: name }, name)));
+  const canvas = h("canvas", { class: "map-canvas", tabindex: "0", role: "img", "aria-label": `Map of ${count(facts.total)} tracks by sound` });
+  const genre = h("select", { onchange: () => { shownGenre = genre.value; draw(); } }, h("option", { value: "" }, "all genres"), facts.genres.map((name) => h("option", { value: name }, name)));
   const side = h("section", { class: "card picked", "aria-label": "Chosen tracks" });
   const hint = h("p", { class: "calm small" }, "Draw around some points to choose them. With the keyboard: arrows move a circle, + and − change it, Enter chooses.");
   fill(place, h("h1", {}, "Map"),
     h("div", { class: "above" }, h("label", {}, h("span", {}, "Show "), genre),
-      h("span", { class: "count" }, told.points.length < told.total ? `${count(told.points.length)} of ${count(told.total)} tracks` : `${count(told.total)} tracks`)),
-    told.points.length ? h("div", { class: "map-grid" },
-      h("div", {}, canvas, hint, h("ul", { class: "legend" }, [...told.genres, "others", "no genre"].map((name, number) => h("li", {}, h("span", { class: "dot", "aria-hidden": "true", style: { background: number < 9 ? `var(--genre-${number})` : "var(--quiet)" } }), name)))),
+      h("span", { class: "count" }, facts.points.length < facts.total ? `${count(facts.points.length)} of ${count(facts.total)} tracks` : `${count(facts.total)} tracks`)),
+    facts.points.length ? h("div", { class: "map-grid" },
+      h("div", {}, canvas, hint, h("ul", { class: "legend" }, [...facts.genres, "others", "no genre"].map((name, number) => h("li", {}, h("span", { class: "dot", "aria-hidden": "true", style: { background: number < 9 ? `var(--genre-${number})` : "var(--quiet)" } }), name)))),
       side) : h("p", { class: "calm" }, "Nothing was listened to yet, or the tracks are still being compared."));
 
   function at([, x, y]) {
@@ -36,12 +36,12 @@ export async function open(place) {
     canvas.height = canvas.clientHeight * scale;
     const context = canvas.getContext("2d");
     context.scale(scale, scale);
-    const wanted = told.genres.indexOf(shownGenre);
-    const size = told.points.length > 5000 ? 2 : told.points.length > 500 ? 3 : 6;
+    const wanted = facts.genres.indexOf(shownGenre);
+    const size = facts.points.length > 5000 ? 2 : facts.points.length > 500 ? 3 : 6;
     const picked = new Set(chosen);
     const colours = [...Array(9).keys()].map(paint).concat(themed("--quiet"));
     context.globalAlpha = 0.75;
-    for (const point of told.points) {
+    for (const point of facts.points) {
       if (wanted >= 0 && point[3] !== wanted) continue;
       const [x, y] = at(point);
       context.fillStyle = colours[point[3]];
@@ -49,7 +49,7 @@ export async function open(place) {
     }
     context.globalAlpha = 1;
     context.strokeStyle = themed("--text");
-    if (picked.size) for (const point of told.points) if (picked.has(point[0])) {
+    if (picked.size) for (const point of facts.points) if (picked.has(point[0])) {
       const [x, y] = at(point);
       context.strokeRect(x - size, y - size, 2 * size, 2 * size);
     }
@@ -79,8 +79,8 @@ export async function open(place) {
   }
 
   function choose(test) {
-    const wanted = told.genres.indexOf(shownGenre);
-    chosen = told.points.filter((point) => (wanted < 0 || point[3] === wanted) && test(at(point))).map((point) => point[0]).slice(0, MOST);
+    const wanted = facts.genres.indexOf(shownGenre);
+    chosen = facts.points.filter((point) => (wanted < 0 || point[3] === wanted) && test(at(point))).map((point) => point[0]).slice(0, MOST);
     draw();
     showChosen().catch(complain);
   }

@@ -24,42 +24,42 @@ export async function open(place, { state }) {
   let closed = false;
 
   async function load() {
-    const told = await get("/api/overview");
+    const facts = await get("/api/overview");
     if (closed) return;
-    showTiles(tiles, told);
-    showBars(bars, told);
-    showYears(years, told);
-    showNeeds(needs, told.needs);
-    showRuns(runs, told.runs, state, load);
+    showTiles(tiles, facts);
+    showBars(bars, facts);
+    showYears(years, facts);
+    showNeeds(needs, facts.needs);
+    showRuns(runs, facts.runs, state, load);
   }
   await load();
   showWork(work, state.service);
   return {
     changed: () => load().catch(complain),
     tracks: () => load().catch(complain),
-    service: (told) => showWork(work, told),
+    service: (facts) => showWork(work, facts),
     close: () => { closed = true; },
   };
 }
 
-function showTiles(place, told) {
+function showTiles(place, facts) {
   fill(
     place,
-    h("a", { class: "tile all", href: "#/library" }, h("strong", {}, count(told.tracks)), h("span", {}, "tracks")),
+    h("a", { class: "tile all", href: "#/library" }, h("strong", {}, count(facts.tracks)), h("span", {}, "tracks")),
     Object.entries(STATES).map(([name, [mark, word, says]]) =>
       h("a", { class: `tile ${name}`, href: `#/library?state=${name}`, title: says },
-        h("strong", {}, count(told.states[name])),
+        h("strong", {}, count(facts.states[name])),
         h("span", {}, h("span", { "aria-hidden": "true" }, `${mark} `), word))),
   );
 }
 
-function showBars(place, told) {
-  if (!told.genres.length) {
+function showBars(place, facts) {
+  if (!facts.genres.length) {
     fill(place, h("p", { class: "calm" }, "No genre is known yet. ", h("code", {}, "genretagger tag --dry-run PATH"), " listens, and writes nothing."));
     return;
   }
-  const most = told.genres[0].count;
-  fill(place, h("ul", { class: "barlist" }, told.genres.slice(0, 14).map((each, number) =>
+  const most = facts.genres[0].count;
+  fill(place, h("ul", { class: "barlist" }, facts.genres.slice(0, 14).map((each, number) =>
     h("li", {}, h("a", { href: `#/library?genre=${encodeURIComponent(each.name)}` },
       h("span", { class: "name" }, each.name),
       h("span", { class: "bar", "aria-hidden": "true" },
@@ -67,19 +67,19 @@ function showBars(place, told) {
       h("span", { class: "figure" }, count(each.count)))))));
 }
 
-function showYears(place, told) {
-  if (!told.years.length) {
-    const left = told.tracks - told.looked;
+function showYears(place, facts) {
+  if (!facts.years.length) {
+    const left = facts.tracks - facts.looked;
     fill(place, h("p", { class: "calm" }, left ? `The years are being read from the files: ${count(left)} are left.` : "No file says its year."));
     return;
   }
-  const first = told.years[0].year;
-  const last = told.years[told.years.length - 1].year;
+  const first = facts.years[0].year;
+  const last = facts.years[facts.years.length - 1].year;
   const step = last - first > 45 ? 5 : 1;
   const sums = new Map();
-  for (const each of told.years) {
+  for (const each of facts.years) {
     const slot = Math.floor(each.year / step) * step;
-    const sum = sums.get(slot) ?? Array(told.leading.length + 1).fill(0);
+    const sum = sums.get(slot) ?? Array(facts.leading.length + 1).fill(0);
     [...each.counts, each.others].forEach((value, number) => { sum[number] += value; });
     sums.set(slot, sum);
   }
@@ -97,17 +97,17 @@ function showYears(place, told) {
       if (!value) return;
       const tall = (high * value) / most;
       y -= tall;
-      const name = told.leading[number] ?? "others";
+      const name = facts.leading[number] ?? "others";
       parts.push(svg("rect", { x: x + wide * 0.08, y, width: wide * 0.84, height: tall, fill: colour(number) },
         Object.assign(svg("title"), { textContent: `${slot}${step > 1 ? `–${slot + step - 1}` : ""}: ${name} ${count(value)}` })));
     });
   }
-  const top = told.leading[0];
+  const top = facts.leading[0];
   fill(
     place,
     svg("svg", { viewBox: `0 0 ${width} ${high}`, preserveAspectRatio: "none", role: "img", "aria-label": `Tracks by year, ${first} to ${last}; most are ${top}`, class: "chart" }, parts),
     h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, from), h("span", {}, Math.round((from + last) / 2)), h("span", {}, last)),
-    h("ul", { class: "legend" }, [...told.leading, "others"].map((name, number) =>
+    h("ul", { class: "legend" }, [...facts.leading, "others"].map((name, number) =>
       h("li", {}, h("span", { class: "dot", style: { background: colour(number) }, "aria-hidden": "true" }), name))),
   );
 }
@@ -124,20 +124,20 @@ function showNeeds(place, needs) {
     h("li", {}, h("a", { href: `#/ear/${why}` }, h("strong", {}, count(needs[why] ?? 0)), words)))));
 }
 
-function showWork(place, told) {
-  if (!told || !told.running) {
-    fill(place, h("p", { class: "calm" }, told ? "It is not running. " : "Asking … ", told ? h("code", {}, "genretagger watch DIR") : null, told ? " starts it." : ""));
+function showWork(place, facts) {
+  if (!facts || !facts.running) {
+    fill(place, h("p", { class: "calm" }, facts ? "It is not running. " : "Asking … ", facts ? h("code", {}, "genretagger watch DIR") : null, facts ? " starts it." : ""));
     return;
   }
-  const queue = told.queue ?? {};
+  const queue = facts.queue ?? {};
   fill(
     place,
-    h("p", {}, told.healthy ? "It is well." : "It is not well.", told.database ? ` ${told.database}.` : "", ` ${told.per_minute} files a minute lately.`),
+    h("p", {}, facts.healthy ? "It is well." : "It is not well.", facts.database ? ` ${facts.database}.` : "", ` ${facts.per_minute} files a minute lately.`),
     h("dl", { class: "queue" }, [["new", "new"], ["backlog", "backlog"], ["working", "being done"], ["quarantined", "quarantined"]].map(([name, word]) =>
       h("div", {}, h("dt", {}, word), h("dd", {}, count(queue[name] ?? 0))))),
-    told.busy.length ? h("ul", { class: "busy" }, told.busy.slice(0, 4).map((path) => h("li", {}, path))) : null,
-    told.paused.length ? h("p", { class: "warn" }, `Paused: ${told.paused[0]}`) : null,
-    told.roots.map((root) => h("p", { class: "calm path" }, `${root.path}, ${count(root.files)} files${root.looking ? ", looking" : ""}`)),
+    facts.busy.length ? h("ul", { class: "busy" }, facts.busy.slice(0, 4).map((path) => h("li", {}, path))) : null,
+    facts.paused.length ? h("p", { class: "warn" }, `Paused: ${facts.paused[0]}`) : null,
+    facts.roots.map((root) => h("p", { class: "calm path" }, `${root.path}, ${count(root.files)} files${root.looking ? ", looking" : ""}`)),
   );
 }
 
@@ -169,8 +169,8 @@ async function undo(button, run, again) {
   }
   button.disabled = true;
   try {
-    const told = await post("/api/undo", { run: run.id });
-    tell(`${count(told.undone)} undone, ${count(told.skipped)} skipped, ${count(told.failed)} failed`, { bad: told.failed > 0 });
+    const facts = await post("/api/undo", { run: run.id });
+    tell(`${count(facts.undone)} undone, ${count(facts.skipped)} skipped, ${count(facts.failed)} failed`, { bad: facts.failed > 0 });
     await again();
   } catch (error) {
     complain(error);

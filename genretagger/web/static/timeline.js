@@ -56,16 +56,16 @@ export class Timeline {
   }
 
   words() {
-    const told = [];
+    const parts = [];
     let last = null;
     for (let each = 0; each < this.windows; each += 1) {
       if (!this.data.heard[each]) continue;
       let best = 0;
       for (let genre = 1; genre < this.data.genres.length; genre += 1) if (this.at(each, genre) > this.at(each, best)) best = genre;
-      if (best !== last) told.push(`${this.data.genres[best]} from ${length(this.data.seconds[each])}`);
+      if (best !== last) parts.push(`${this.data.genres[best]} from ${length(this.data.seconds[each])}`);
       last = best;
     }
-    return told.length > 8 ? `${told.slice(0, 8).join(", ")} and on` : told.join(", ") || "nothing is heard";
+    return parts.length > 8 ? `${parts.slice(0, 8).join(", ")} and on` : parts.join(", ") || "nothing is heard";
   }
 
   at(window, genre) {

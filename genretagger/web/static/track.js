@@ -8,7 +8,7 @@ import { Chooser } from "./chooser.js";
 
 export async function open(place, { rest, state, current }) {
   const number = Number(rest[0]);
-  let told = await get(`/api/track/${number}`);
+  let facts = await get(`/api/track/${number}`);
   let timeline = null;
   const head = h("div", { class: "headline" });
   const sound = h("section", { class: "card wide-card", "aria-label": "Sound" });
@@ -19,7 +19,7 @@ export async function open(place, { rest, state, current }) {
   fill(place, head, sound, h("div", { class: "two" }, why, near), h("div", { class: "two" }, album, past));
 
   function row() {
-    return told.row ?? { id: number, title: told.path.split("/").pop(), artist: "", duration_s: told.duration_s };
+    return facts.row ?? { id: number, title: facts.path.split("/").pop(), artist: "", duration_s: facts.duration_s };
   }
 
   function show() {
@@ -31,18 +31,18 @@ export async function open(place, { rest, state, current }) {
         h("p", { class: "calm" }, each.artist ? h("a", { href: `#/library?artist=${encodeURIComponent(each.artist)}` }, each.artist) : "unknown artist",
           each.album ? [", ", h("a", { href: `#/library?album=${encodeURIComponent(each.album)}` }, each.album)] : null,
           each.year ? ` (${each.year})` : null),
-        h("p", { class: "genres" }, chip(told.state), told.genres.length ? told.genres.map((name) => h("span", { class: "genre" }, name)) : h("span", { class: "calm" }, "no genre in the file")),
+        h("p", { class: "genres" }, chip(facts.state), facts.genres.length ? facts.genres.map((name) => h("span", { class: "genre" }, name)) : h("span", { class: "calm" }, "no genre in the file")),
         h("p", { class: "buttons" },
           h("button", { class: "main", onclick: () => (player.track?.id === number ? player.toggle() : player.load(each, { start: true })) }, "Play or pause"),
           state.read_only ? null : h("button", { onclick: (event) => edit(event.target) }, "Change the genre"))));
-    showWhy(why, told);
-    showAlbum(album, told, number);
-    showPast(past, told, state, undo);
+    showWhy(why, facts);
+    showAlbum(album, facts, number);
+    showPast(past, facts, state, undo);
   }
 
   function edit(button) {
-    const chooser = new Chooser(told, async (genres) => {
-      const answer = await post("/api/choose", { track: number, payload_hash: told.payload_hash, before: told.exact, genres });
+    const chooser = new Chooser(facts, async (genres) => {
+      const answer = await post("/api/choose", { track: number, payload_hash: facts.payload_hash, before: facts.exact, genres });
       tell(answer.ok ? `${answer.genres.join(", ") || "No genre"}: ${answer.why}` : answer.why, { bad: !answer.ok });
       await again();
     }, () => show());
@@ -61,20 +61,20 @@ export async function open(place, { rest, state, current }) {
   }
 
   async function again() {
-    told = await get(`/api/track/${number}`);
+    facts = await get(`/api/track/${number}`);
     if (current()) show();
   }
 
   show();
   fill(sound, waiting());
-  if (told.there && !told.failure) {
+  if (facts.there && !facts.failure) {
     get(`/api/track/${number}/timeline`).then((data) => {
       if (!current()) return;
       timeline = new Timeline(data, row());
       fill(sound, timeline.element);
     }).catch((error) => current() && fill(sound, h("p", { class: "calm" }, `It cannot be listened to: ${error.message}`)));
   } else {
-    fill(sound, h("p", { class: "calm" }, told.failure || "The file is not there now."));
+    fill(sound, h("p", { class: "calm" }, facts.failure || "The file is not there now."));
   }
   get(`/api/track/${number}/similar`).then((rows) => showNear(near, rows, row())).catch(complain);
   if (player.track?.id !== number && !player.playing) player.load(row());
@@ -84,18 +84,18 @@ export async function open(place, { rest, state, current }) {
   };
 }
 
-function showWhy(place, told) {
-  const scores = told.decided?.scores ?? [];
+function showWhy(place, facts) {
+  const scores = facts.decided?.scores ?? [];
   fill(place,
     h("h2", {}, "Why this genre"),
-    h("p", {}, `${told.why}.`),
-    told.refusal ? h("p", { class: "warn" }, `It cannot be written: ${told.refusal}`) : null,
+    h("p", {}, `${facts.why}.`),
+    facts.refusal ? h("p", { class: "warn" }, `It cannot be written: ${facts.refusal}`) : null,
     scores.length ? h("ul", { class: "barlist" }, scores.slice(0, 8).map(([name, score], number) => h("li", {},
       h("span", { class: "name" }, name),
       h("span", { class: "bar", "aria-hidden": "true" }, h("span", { style: { width: `${score * 100}%`, background: colour(number) } })),
       h("span", { class: "figure" }, score.toFixed(2))))) : null,
-    h("p", { class: "calm path" }, told.path),
-    h("p", { class: "calm" }, [told.kind, length(told.duration_s), told.form, told.decided ? `heard by ${told.decided.model}` : ""].filter(Boolean).join(", ")));
+    h("p", { class: "calm path" }, facts.path),
+    h("p", { class: "calm" }, [facts.kind, length(facts.duration_s), facts.form, facts.decided ? `heard by ${facts.decided.model}` : ""].filter(Boolean).join(", ")));
 }
 
 function showNear(place, rows, own) {
@@ -114,20 +114,20 @@ export function trackItem(row, note, extra = null) {
     h("span", { class: "calm small" }, row.genres.join(", ")), extra, h("span", { class: "figure" }, note));
 }
 
-function showAlbum(place, told, number) {
-  place.hidden = !told.album;
-  if (!told.album) return;
-  fill(place, h("h2", {}, told.album.album), h("ol", { class: "tracks" }, told.album.tracks.slice(0, 60).map((row) => {
+function showAlbum(place, facts, number) {
+  place.hidden = !facts.album;
+  if (!facts.album) return;
+  fill(place, h("h2", {}, facts.album.album), h("ol", { class: "tracks" }, facts.album.tracks.slice(0, 60).map((row) => {
     const item = trackItem(row, length(row.duration_s), row.odd ? h("span", { class: "chip unsure", title: row.odd }, "odd") : null);
     if (row.id === number) item.setAttribute("aria-current", "true");
     return item;
   })));
 }
 
-function showPast(place, told, state, undo) {
-  const standing = told.writes.find((each) => each.state === "done" && each.kind !== "undo");
-  fill(place, h("h2", {}, "History"), told.writes.length
-    ? h("ul", { class: "plain" }, told.writes.map((each) => h("li", {},
+function showPast(place, facts, state, undo) {
+  const standing = facts.writes.find((each) => each.state === "done" && each.kind !== "undo");
+  fill(place, h("h2", {}, "History"), facts.writes.length
+    ? h("ul", { class: "plain" }, facts.writes.map((each) => h("li", {},
       h("strong", {}, `${each.before.join(", ") || "nothing"} → ${each.after.join(", ") || "nothing"}`),
       h("span", { class: "calm" }, ` ${when(each.at)}, run ${each.run}, ${each.state === "done" ? "" : `${each.state}, `}${each.why}`))))
     : h("p", { class: "calm" }, "Nothing was written to this file."),
