@@ -172,11 +172,11 @@ def _line(kind: str, count: Counter[str]) -> str:
     coverage = [count[f"with {name}"] / count["tracks"] for name in ("alone", "together")]
     right = [count[f"right {name}"] / max(1, count[f"with {name}"]) for name in ("alone", "together")]
     share = count["answers together"] / count["answers formerly"]
-    told = "" if kind == _GAMES else f", right {right[0]:.0%} → {right[1]:.0%}"
+    accuracy = "" if kind == _GAMES else f", right {right[0]:.0%} → {right[1]:.0%}"
     return (
         f"    {kind:6} {count['albums']:4} albums: {before:.2f} → {after:.2f} answers ({after / before:.0%}), "
         f"{share:.0%} of the former default's, "
-        f"genre {coverage[0]:.0%} → {coverage[1]:.0%}{told}; {count['lost']} of {count['outliers']} outliers lost"
+        f"genre {coverage[0]:.0%} → {coverage[1]:.0%}{accuracy}; {count['lost']} of {count['outliers']} outliers lost"
     )
 
 

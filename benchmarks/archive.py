@@ -194,8 +194,8 @@ def simulations(clusters: Sequence[tuple[int, int, int]]) -> None:
     print(f"{'nodes':>5} {'cores':>5} {'GPUs':>4} {'tracks/s':>9} {'10 million':>11}  busy")
     for nodes, cores, gpus in clusters:
         pace, busy = simulate(nodes, cores, gpus)
-        told = ", ".join(f"{name} {share:.0%}" for name, share in sorted(busy.items(), key=lambda each: -each[1]))
-        print(f"{nodes:>5} {cores:>5} {gpus:>4} {pace:>9.1f} {1e7 / pace / 86_400:>6.1f} days  {told}")
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in sorted(busy.items(), key=lambda each: -each[1]))
+        print(f"{nodes:>5} {cores:>5} {gpus:>4} {pace:>9.1f} {1e7 / pace / 86_400:>6.1f} days  {shares}")
 
 
 def main() -> None:

@@ -135,8 +135,8 @@ def _audio_books(readings: Array, music: Array) -> Array:
 def _head(values: Array, genre: Names, source: Names, hearing: WitnessTable) -> Array:
     """One regression a genre, on one ear's embedding: (dimensions + 1, taught); NaN if not taught.
 
-    A genre is told from the others of the same sources. So nothing is gained by learning how a
-    source sounds, as it would be if old records of blues were told from electronic music at 22 kHz.
+    A genre is compared with the others of the same sources. So nothing is gained by learning how a
+    source sounds, as it would be if old blues records were compared with electronic music at 22 kHz.
 
     The last row holds what is added: the log-odds of the mean recording, less those of the prior.
     """

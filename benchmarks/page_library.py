@@ -165,12 +165,12 @@ def _rows(
     grounds = f"sounds like {name.lower()} {top:.2f}, where 0.05 is usual"
     chosen = {"cause": "chosen", "figures": {"genres": [[name, top, grounds]]}}
     doubt = {"score": top, "least": 0.5, "nearest": name, "grounds": grounds}
-    told = {"cause": "not_confident", "figures": doubt} if unsure else chosen
+    ground = {"cause": "not_confident", "figures": doubt} if unsure else chosen
     yield (
         "decisions",
         {
             **{"payload_hash": payload_hash, "model_id": 1, "sampling": _SAMPLING, "genres": [] if unsure else [name]},
-            **{"scores": scores, "reason": grounds, "settings": "s", "decided_at": at, **told},
+            **{"scores": scores, "reason": grounds, "settings": "s", "decided_at": at, **ground},
         },
     )
     if genres and not owner:

@@ -220,8 +220,8 @@ def _settled(address: str) -> None:
     """Wait until the index is filled and every file was looked at."""
     for _ in range(120):
         with urllib.request.urlopen(f"{address}api/overview") as answer:
-            told = json.load(answer)
-        if told["tracks"] and told["looked"] == told["tracks"]:
+            overview = json.load(answer)
+        if overview["tracks"] and overview["looked"] == overview["tracks"]:
             return
         time.sleep(1)
 

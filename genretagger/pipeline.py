@@ -83,14 +83,14 @@ class Pipeline(Hearing):
             GenretaggerError: the file cannot be read or heard, or the database cannot be used.
         """
         try:
-            track = wait_for(self.knowledge.track(absolute(path), anew=False))
-            wait_for(self.knowledge.analysis(track, anew=False))
+            track = wait_for(self.knowledge.track(absolute(path), force=False))
+            wait_for(self.knowledge.analysis(track, force=False))
             track = wait_for(self.knowledge.with_credits(track))
         except FileError as error:
             error.path = error.path or path
             raise
         albums = Each() if self._settings.album is Albums.EACH else ByFolder()
-        together = Together(self.knowledge, albums, [track], is_written=lambda _: False, anew=False)
+        together = Together(self.knowledge, albums, [track], is_written=lambda _: False, force=False)
         return wait_for(together.decision(track))
 
     def tag_file(self, path: Path, *, dry_run: bool = False) -> Outcome:
@@ -187,7 +187,7 @@ class Pipeline(Hearing):
 
     def _group(self, tracks: Iterable[Track], albums: Grouping, run: Run) -> Together:
         is_written = (lambda _: False) if run.hear_only else self.ownership.is_written
-        return Together(self.knowledge, albums, tracks, is_written=is_written, anew=run.force)
+        return Together(self.knowledge, albums, tracks, is_written=is_written, force=run.force)
 
     def _begin(self, file: Found, run: Run) -> Flow[Outcome | Track]:
         """Find out what a file is, and listen to it if its genre is ours to write."""
@@ -195,7 +195,7 @@ class Pipeline(Hearing):
         if isinstance(track, Outcome):
             return track
         try:
-            yield from self.knowledge.analysis(track, anew=run.force)
+            yield from self.knowledge.analysis(track, force=run.force)
         except TooShortError as error:
             if run.hear_only:
                 raise
@@ -204,7 +204,7 @@ class Pipeline(Hearing):
 
     def _to_hear(self, file: Found, run: Run) -> Flow[Outcome | Track]:
         """Find out what a file is, and whether its genre is ours to write."""
-        track = yield from self.knowledge.track(file.path, anew=run.force)
+        track = yield from self.knowledge.track(file.path, force=run.force)
         if not run.hear_only:
             if reason := self.ownership.reason(track, run):
                 return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))

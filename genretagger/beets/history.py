@@ -180,7 +180,7 @@ def _lies_at(pipeline: Pipeline, path: Path, payload_hash: str) -> bool:
     if not os.path.lexists(path):
         return False
     try:
-        track: Track = wait_for(pipeline.knowledge.track(path, anew=False))
+        track: Track = wait_for(pipeline.knowledge.track(path, force=False))
     except FileError:
         return True  # it cannot be read, so it is taken to be unchanged
     return track.payload_hash == payload_hash

@@ -13,10 +13,10 @@ from genretagger.types import Json
 
 def reason_columns(reason: Reason) -> dict[str, Json]:
     """A reason as columns: the sentence for people, and what code looks at."""
-    told: dict[str, Json] = {"reason": sentence(reason), "cause": None, "figures": None}
+    columns: dict[str, Json] = {"reason": sentence(reason), "cause": None, "figures": None}
     if reason.cause is not Cause.RECORDED:  # of which the sentence is all
-        told |= {"cause": reason.cause.value, "figures": dict(reason.figures)}
-    return told
+        columns |= {"cause": reason.cause.value, "figures": dict(reason.figures)}
+    return columns
 
 
 def reason_of(row: Any) -> Reason:

@@ -334,7 +334,7 @@ class Units(Repository):
             connection.execute(row.on_conflict_do_update(index_elements=["node", "stage", "minute"], set_=more))
 
     def get_rates(self, minutes: int = 10) -> list[Rate]:
-        """How fast each stage was on each node lately."""
+        """How fast each stage was on each node in the last minutes."""
         since = now() - timedelta(minutes=minutes)
         span = func.extract("epoch", func.max(STAGES.c.minute) - func.min(STAGES.c.minute)) / 60 + 1
         wanted = (

@@ -81,7 +81,7 @@ def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> It
 
     Args:
         folder: the prefix.
-        skipped: is told of each name that cannot be used, and why.
+        skipped: called with each name that cannot be used, and why.
 
     Raises:
         AccessError: there is no such prefix, or the storage refuses.

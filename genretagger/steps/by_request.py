@@ -42,7 +42,7 @@ class ByRequest:
 
     def read(self, path: Path) -> Track:
         """Read what a file is, unless the database knows."""
-        return wait_for(self._knowledge.track(path, anew=False))
+        return wait_for(self._knowledge.track(path, force=False))
 
     def decide_together(self, paths: Iterable[Path]) -> Decision:
         """Choose genres from what was heard in several files; silent ones have no say."""

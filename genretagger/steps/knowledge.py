@@ -50,18 +50,18 @@ class Knowledge:
         self._recent = Recent()
         self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
-    def track(self, path: Path, *, anew: bool) -> Flow[Track]:
+    def track(self, path: Path, *, force: bool) -> Flow[Track]:
         """Read what a file is, unless the database knows and nobody touched the file since.
 
         Args:
             path: the file.
-            anew: read it, whatever the database knows.
+            force: read it, whatever the database knows.
 
         Raises:
             FileError: it cannot be read; or it could not, and is still the same.
         """
         stamp = stamp_of(path)
-        if not anew:
+        if not force:
             known, failure = self._store.tracks.get_known(path, stamp)
             if failure is not None and not failure.retry:
                 raise failure.error
@@ -123,13 +123,13 @@ class Knowledge:
         Raises:
             FileError: it cannot be read or heard.
         """
-        track = yield from self.track(path, anew=False)
+        track = yield from self.track(path, force=False)
         ours = ours_among(track.genres.values, self._store.writes.get_history(track.path, track.payload_hash))
         unheard = Heard(track, Credits(), None, SILENT, ours)
         if not worth(unheard):
             return unheard
         track = yield from self.with_credits(track)
-        analysis = yield from self.analysis(track, anew=False)
+        analysis = yield from self.analysis(track, force=False)
         activations = analysis.activations
         decision = SILENT if activations is None else (yield from self.decided(activations))
         return Heard(track, track.credits or Credits(), activations, decision, ours)
@@ -153,14 +153,14 @@ class Knowledge:
         except FileError:
             return None
 
-    def analysis(self, track: Track, *, anew: bool) -> Flow[StoredAnalysis]:
+    def analysis(self, track: Track, *, force: bool) -> Flow[StoredAnalysis]:
         """Give what was heard in a track; its activations are None if there is nothing to hear.
 
         Raises:
             FileError: it cannot be heard.
         """
         where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
-        analysis = None if anew else self.heard(track)
+        analysis = None if force else self.heard(track)
         if analysis is None:
             yield from self._listen(track)
             analysis = self._stored(where)

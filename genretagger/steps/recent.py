@@ -1,4 +1,4 @@
-"""What was heard lately, so that deciding on an album does not read it again from the database."""
+"""What was heard last, so that deciding on an album does not read it again from the database."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Together:
         grouping: knows the albums.
         tracks: the files of this run in one group.
         is_written: whether a file has the genres that were written to it by a decision.
-        anew: make decisions again that are known.
+        force: make decisions again that are known.
     """
 
     def __init__(
@@ -141,11 +141,11 @@ class Together:
         tracks: Iterable[Track],
         *,
         is_written: Callable[[Track], bool],
-        anew: bool,
+        force: bool,
     ) -> None:
         self._knowledge, self._grouping = knowledge, grouping
         self._tracks = {track.path: track for track in tracks}
-        self._is_written, self._anew = is_written, anew
+        self._is_written, self._force = is_written, force
         self._albums: dict[Path, _Album] | None = None
 
     def decision(self, track: Track) -> Flow[Decision]:
@@ -155,7 +155,7 @@ class Together:
         knowledge, album = self._knowledge, self._albums.get(track.path)
         rules = "/".join(filter(None, (knowledge.listener.rules_key, self._grouping.name)))
         key = f"{rules}/{album.digest}" if album is not None else rules
-        if not self._anew:
+        if not self._force:
             known = knowledge.known_decision(track, key)
             if known is None and self._is_written(track):
                 known = knowledge.known_decision(track, rules, or_below=True)

@@ -229,24 +229,24 @@ def move_offsets(file: BinaryIO, place: int, shift: int) -> None:
                 if base >= place:
                     file.seek(position)
                     file.write((base + shift).to_bytes(8, "big"))
-    for position, length, told in list(fragment_places(file, top)):
-        _move_place(file, top, (position, length, told), place, shift)
+    for position, length, target in list(fragment_places(file, top)):
+        _move_place(file, top, (position, length, target), place, shift)
 
 
 def _move_place(file: BinaryIO, top: list[Atom], pointer: tuple[int, int, int], place: int, shift: int) -> None:
-    position, length, told = pointer
+    position, length, target = pointer
     index = next(atom for atom in top if atom.start <= position < atom.end)
     base = 0
     if index.name == b"sidx":
         if index.start >= place:
             return  # it moved together with what it points to
         base = index.end
-    if told < place:
+    if target < place:
         return
-    if told - base + shift >= 1 << 8 * length:
+    if target - base + shift >= 1 << 8 * length:
         raise damaged("the MP4 file would grow beyond what its index can express")
     file.seek(position)
-    file.write((told - base + shift).to_bytes(length, "big"))
+    file.write((target - base + shift).to_bytes(length, "big"))
 
 
 def _move_table(file: BinaryIO, table: Atom, place: int, shift: int) -> None:

@@ -227,9 +227,9 @@ def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None
     """Feed an index of fragments, with each place relative to the atom that it lies in."""
     data = bytearray(content_of(file, atom))
     starts = [one.start for one in top]
-    for position, length, told in fragment_places(file, [atom]):
-        index = bisect.bisect_right(starts, told) - 1
-        relative = told - (starts[index] if index >= 0 else 0)
+    for position, length, target in fragment_places(file, [atom]):
+        index = bisect.bisect_right(starts, target) - 1
+        relative = target - (starts[index] if index >= 0 else 0)
         data[position - atom.content : position - atom.content + length] = bytes(length)
         sink(index.to_bytes(4, "big", signed=True) + relative.to_bytes(8, "big"))
     sink(atom.name + bytes(data))

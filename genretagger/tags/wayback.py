@@ -99,10 +99,10 @@ def _opens(file: BinaryIO, kind: Kind) -> bool:
     module, name = _WHOLE_READERS[kind.name]
     id3 = library("id3")
     # it knows only genre frames here, so it inflates no others
-    told = {"known_frames": {"TCON": id3.TCON}, "translate": False, "load_v1": False} if kind.name == "mp3" else {}
+    options = {"known_frames": {"TCON": id3.TCON}, "translate": False, "load_v1": False} if kind.name == "mp3" else {}
     file.seek(0)
     try:
-        getattr(library(module), name)(file, **told)
+        getattr(library(module), name)(file, **options)
     except library("_util").MutagenError:
         return False
     return True

@@ -127,7 +127,7 @@ def test_what_was_undone_is_left_alone(genretagger: Command, heard: Path, music:
     assert helpers.genres_of(music / "song.flac") == ["Trance"]
     again = helpers.rows(heard, "analyses")["analyses"]
     assert len(again) == len(analyses)
-    assert sum(old != new for old, new in zip(analyses, again, strict=True)) == 1  # listened to anew
+    assert sum(old != new for old, new in zip(analyses, again, strict=True)) == 1  # listened to again
 
 
 def test_the_owner_wins(genretagger: Command, heard: Path, music: Path, make_techno: MakeTechno) -> None:

@@ -148,11 +148,11 @@ def test_a_closed_folder_is_told_and_is_no_track(settings: Settings, music: Path
 def test_what_is_heard_anew_replaces_what_was_heard_lately(
     settings: Settings, music: Path, make_techno: Callable[..., Path]
 ) -> None:
-    """What was heard lately is kept in memory; a newer result must not hide behind it."""
+    """What was heard last is kept in memory; a newer result must not hide behind it."""
     song = make_techno(music / "song.flac")
     with pipeline(settings) as opened:
         first = opened.decide(song)
-        track = wait_for(opened.knowledge.track(song, anew=False))
+        track = wait_for(opened.knowledge.track(song, force=False))
         heard = opened.knowledge.heard(track)
         assert heard is not None
         assert heard.activations is not None
@@ -162,7 +162,7 @@ def test_what_is_heard_anew_replaces_what_was_heard_lately(
         assert now is not None
         assert now.activations is not None
         assert not now.activations.values.any()
-        again = wait_for(opened.knowledge.analysis(track, anew=True))
+        again = wait_for(opened.knowledge.analysis(track, force=True))
         assert again.activations is not None
         assert (again.activations.values == heard.activations.values).all()
         assert opened.decide(song) == first

@@ -143,7 +143,7 @@ def test_only_the_file_that_we_wrote_counts_as_written(
     copy = music / "copy.flac"
     copy.write_bytes(song.read_bytes())
     with pipeline(settings) as opened:
-        tracks = [wait_for(opened.knowledge.track(each, anew=False)) for each in (song, copy)]
+        tracks = [wait_for(opened.knowledge.track(each, force=False)) for each in (song, copy)]
         written = [opened.ownership.is_written(track) for track in tracks]
     assert written == [True, False]
 

@@ -1,4 +1,4 @@
-"""What was heard lately is kept, within bounds."""
+"""What was heard last is kept, within bounds."""
 
 from __future__ import annotations
 
