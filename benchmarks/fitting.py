@@ -136,7 +136,7 @@ def _head(values: Array, genre: Names, source: Names, hearing: WitnessTable) -> 
     """One regression a genre, on one ear's embedding: (dimensions + 1, taught); NaN if not taught.
 
     A genre is compared with the others of the same sources. So nothing is gained by learning how a
-    source sounds, as it would be if old blues records were compared with electronic music at 22 kHz.
+    source sounds, as it would be if old blues records were compared with new music at 22 kHz.
 
     The last row holds what is added: the log-odds of the mean recording, less those of the prior.
     """
