@@ -6,7 +6,8 @@ its number here, and a `sampling` says which windows were listened to, in words 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, select
@@ -25,23 +26,7 @@ if TYPE_CHECKING:
     from genretagger.types import FloatArray, HalfArray
 
 _ANALYSIS = (
-    select(
-        ANALYSES.c.id,
-        ANALYSES.c.hearing,
-        ANALYSES.c.provider,
-        ANALYSES.c.windows,
-        ANALYSES.c.labels,
-        ANALYSES.c.activations,
-        ANALYSES.c.embedding,
-        ANALYSES.c.failure,
-        ANALYSES.c.failure_hint,
-        ANALYSES.c.failure_class,
-        ANALYSES.c.sampling,
-        ANALYSES.c.seconds,
-        ANALYSES.c.analysed_at,
-        MODELS.c.name,
-        MODELS.c.fingerprint,
-    )
+    select(ANALYSES, MODELS.c.name, MODELS.c.fingerprint)
     .join(MODELS, MODELS.c.id == ANALYSES.c.model_id)
     .where(
         ANALYSES.c.payload_hash == bindparam("payload_hash"),
@@ -49,6 +34,11 @@ _ANALYSIS = (
         ANALYSES.c.sampling == bindparam("sampling"),
     )
 )
+_NOTHING: Mapping[str, Json] = {
+    **{"provider": "", "windows": 0, "labels": 0, "activations": None, "embedding": None},
+    **{"failure": None, "failure_hint": None, "failure_class": None},
+}
+"""The columns of an analysis without a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +126,7 @@ class Analyses(Repository):
     ) -> None:
         """Keep what a model said of a payload, bit for bit."""
         stored = heard if isinstance(heard, Packed) else pack(heard)
-        row = {
-            "hearing": HearingResult.HEARD.value,
-            "provider": stored.provider,
-            "windows": stored.windows,
-            "labels": stored.labels,
-            "activations": stored.activations,
-            "embedding": stored.embedding,
-            "failure": None,
-            "failure_hint": None,
-            "failure_class": None,
-        }
+        row = {**_NOTHING, "hearing": HearingResult.HEARD.value, **asdict(stored)}
         self._save_row(payload_hash, model_id, sampling, row, seconds)
 
     def save_unheard(
@@ -161,17 +141,10 @@ class Analyses(Repository):
         """
         if error is not None and error.retry:
             return
-        row = {
-            "hearing": (HearingResult.SILENT if error is None else HearingResult.UNDECODABLE).value,
-            "provider": "",
-            "windows": 0,
-            "labels": 0,
-            "activations": None,
-            "embedding": None,
-            "failure": error.cause if error else None,
-            "failure_hint": error.hint if error else None,
-            "failure_class": type(error).__name__ if error else None,
-        }
+        row = {**_NOTHING, "hearing": HearingResult.SILENT.value}
+        if error is not None:
+            why = {"failure": error.cause, "failure_hint": error.hint, "failure_class": type(error).__name__}
+            row |= {**why, "hearing": HearingResult.UNDECODABLE.value}
         self._save_row(payload_hash, model_id, sampling, row, seconds)
 
     def _save_row(self, payload_hash: str, model_id: int, sampling: str, row: dict[str, Json], seconds: float) -> None:

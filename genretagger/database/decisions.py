@@ -16,18 +16,7 @@ from genretagger.errors import DatabaseError
 from genretagger.types import Decision
 
 _DECISION = (
-    select(
-        DECISIONS.c.id,
-        DECISIONS.c.genres,
-        DECISIONS.c.scores,
-        DECISIONS.c.reason,
-        DECISIONS.c.cause,
-        DECISIONS.c.figures,
-        DECISIONS.c.settings,
-        DECISIONS.c.sampling,
-        DECISIONS.c.decided_at,
-        MODELS.c.name,
-    )
+    select(DECISIONS, MODELS.c.name)
     .join(MODELS, MODELS.c.id == DECISIONS.c.model_id)
     .where(DECISIONS.c.payload_hash == bindparam("payload_hash"), MODELS.c.fingerprint == bindparam("fingerprint"))
     .order_by(DECISIONS.c.decided_at.desc(), DECISIONS.c.id.desc())
@@ -47,10 +36,8 @@ class Decisions(Repository):
         """
         key = {"payload_hash": payload_hash, "fingerprint": fingerprint}
         with self._access.read() as connection:
-            if sampling is None:
-                rows = self._sound(connection, DECISIONS, _DECISION, key)
-            else:
-                rows = self._sound(connection, DECISIONS, _DECISION_OF_SAMPLING, {**key, "sampling": sampling})
+            wanted = _DECISION if sampling is None else _DECISION_OF_SAMPLING
+            rows = self._sound(connection, DECISIONS, wanted, {**key, "sampling": sampling})
         return decision_of(rows[0]) if rows else None
 
     def save(self, payload_hash: str, model_id: int, sampling: str, decision: Decision, *, settings: str) -> None:

@@ -16,7 +16,7 @@ from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import BATCH, PAGE_ROWS, lies_under, padded
 from genretagger.database.rules import word
-from genretagger.database.tracks import SCAN_ROWS
+from genretagger.database.tracks import NO_FAILURE, SCAN_ROWS
 from genretagger.database.values import Claimant, JobCounts, JobState, NewJob, StoredJob
 
 
@@ -128,8 +128,7 @@ class Jobs(Claims):
                     .where(JOBS.c.path == path)
                     .values(state=JobState.WAITING.value, attempts=0, not_before=now(), updated_at=now())
                 )
-                forgiven = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
-                connection.execute(change(TRACKS).where(TRACKS.c.path == path).values(**forgiven))
+                connection.execute(change(TRACKS).where(TRACKS.c.path == path).values(**NO_FAILURE))
         return found
 
     def get(self, path: Path) -> StoredJob | None:

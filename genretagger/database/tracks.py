@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from operator import attrgetter
 from pathlib import Path
@@ -25,27 +25,12 @@ from genretagger.types import Credits, GenreField, Stamp, Track
 # of links.
 _COMPARED = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
 _SAME_FILE = tuple(TRACKS.c[name] == bindparam(name) for name in ("path", *_COMPARED))
+_CREDITS = tuple(field.name for field in fields(Credits))
+_READ = ("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal", *_CREDITS)
+_FAILED = ("failure", "failure_hint", "failure_class", "failure_retry")
+_TRACK = tuple(TRACKS.c[name] for name in _READ)
+_FAILURE = (*(TRACKS.c[name] for name in _FAILED), TRACKS.c.seen_at)
 # Built once: building a statement costs more than running it.
-_TRACK = (
-    TRACKS.c.kind,
-    TRACKS.c.duration_s,
-    TRACKS.c.payload_hash,
-    TRACKS.c.genres,
-    TRACKS.c.genre_raw,
-    TRACKS.c.genre_form,
-    TRACKS.c.refusal,
-    TRACKS.c.title,
-    TRACKS.c.artist,
-    TRACKS.c.album_artist,
-    TRACKS.c.album,
-)
-_FAILURE = (
-    TRACKS.c.failure,
-    TRACKS.c.failure_hint,
-    TRACKS.c.failure_class,
-    TRACKS.c.failure_retry,
-    TRACKS.c.seen_at,
-)
 _KNOWN = select(TRACKS.c.id, *_TRACK, *_FAILURE).where(*_SAME_FILE)
 _KNOWN_TRACK = select(TRACKS.c.id, *_TRACK).where(*_SAME_FILE, TRACKS.c.payload_hash.is_not(None))
 _KNOWN_FAILURE = select(TRACKS.c.id, *_FAILURE).where(*_SAME_FILE, TRACKS.c.failure.is_not(None))
@@ -55,14 +40,9 @@ _OF_THE_AUDIO = {"handled": "payload_hash", "handled_as": "payload_hash"}
 SCAN_ROWS = 2000
 """How many rows a scan takes at a time."""
 
-_CREDITS = tuple(field.name for field in fields(Credits))
-_NO_FAILURE = {"failure": None, "failure_hint": None, "failure_class": None, "failure_retry": None}
-_NO_TRACK = dict.fromkeys(
-    (
-        *("kind", "duration_s", "payload_hash", "genres", "genre_raw", "genre_form", "refusal"),
-        *("handled", "handled_as", *_CREDITS),
-    )
-)
+NO_FAILURE: Mapping[str, None] = dict.fromkeys(_FAILED)
+"""The columns of a file that did not fail."""
+_NO_TRACK = dict.fromkeys((*_READ, "handled", "handled_as"))
 
 
 class Tracks(Repository):
@@ -102,7 +82,7 @@ class Tracks(Repository):
             **genre_columns(track.genres),
             "refusal": refusal_to_text(track.refusal),
             **_credit_columns(track.credits),
-            **_NO_FAILURE,
+            **NO_FAILURE,
             "seen_at": now(),
         }
         with self._access.write(one_statement=True) as connection:

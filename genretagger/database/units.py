@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, cast, func, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, or_, select, text, update
 
 from genretagger.database.access import Repository
 from genretagger.database.columns import now
@@ -343,11 +344,7 @@ class Units(Repository):
             .group_by(STAGES.c.node, STAGES.c.stage)
             .order_by(STAGES.c.node, STAGES.c.stage)
         )
-        with self._access.read() as connection:
-            return [
-                Rate(node, stage, int(tracks), float(seconds), int(spanned))
-                for node, stage, tracks, seconds, spanned in connection.execute(wanted)
-            ]
+        return self._rates(wanted)
 
     def get_fetched(self) -> int:
         """How many bytes were read of objects since the beginning."""
@@ -360,9 +357,12 @@ class Units(Repository):
         wanted = select(
             STAGES.c.node, STAGES.c.stage, func.sum(STAGES.c.tracks), func.sum(STAGES.c.seconds), func.count()
         ).group_by(STAGES.c.node, STAGES.c.stage)
+        return self._rates(wanted)
+
+    def _rates(self, wanted: Select[Any]) -> list[Rate]:
         with self._access.read() as connection:
             return [
-                Rate(node, stage, int(tracks), float(seconds), minutes)
+                Rate(node, stage, int(tracks), float(seconds), int(minutes))
                 for node, stage, tracks, seconds, minutes in connection.execute(wanted)
             ]
 
