@@ -63,7 +63,7 @@ def next_request(server: socket.socket) -> dict[str, Any]:
         request: dict[str, Any] = json.loads(message)
         if missing := [name for name in request.pop("libraries") if name not in sys.modules]:
             load(missing)
-        adopted, told = os.pipe()
+        adopted, reply = os.pipe()
         number_read, number_written = os.pipe()
         between = os.fork()
         if between == 0:
@@ -71,13 +71,13 @@ def next_request(server: socket.socket) -> dict[str, Any]:
             if fork:
                 os.write(number_written, str(fork).encode())
                 os._exit(0)
-            os.close(told)
+            os.close(reply)
             os.read(adopted, 1)  # returns when the server closes its end
             take_over(streams)
             return request
         os.waitpid(between, 0)
         answer = os.read(number_read, 32)
-        for descriptor in (adopted, told, number_read, number_written, *streams):
+        for descriptor in (adopted, reply, number_read, number_written, *streams):
             os.close(descriptor)
         server.sendall(answer)
 

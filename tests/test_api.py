@@ -67,8 +67,8 @@ def test_one_file_is_tagged(settings: Settings, music: Path, make_techno: Callab
 
 
 def test_every_public_name_is_on_the_page_and_no_other_is_public() -> None:
-    told = PAGE.split("\n\n")[1].split(".")[0]  # "Five names are public: …"
-    assert set(genretagger.__all__) == set(re.findall(r"`(\w+)`", told))
+    answer = PAGE.split("\n\n")[1].split(".")[0]  # "Five names are public: …"
+    assert set(genretagger.__all__) == set(re.findall(r"`(\w+)`", answer))
     assert [name for name in genretagger.__all__ if f"`{name}`" not in PAGE or not hasattr(genretagger, name)] == []
     assert set(genretagger.__all__) <= set(dir(genretagger))
     with pytest.raises(AttributeError, match="nothing"):

@@ -179,8 +179,8 @@ def test_the_service_in_a_container(home: Path, make_techno: MakeTechno) -> None
 def test_the_containerfile_names_what_there_is() -> None:
     """No engine runs it here: its options, its user and its command are at least real ones."""
     lines = (PACKAGE / "Containerfile").read_text("utf-8").replace("\\\n", " ").splitlines()
-    told = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    named = {name: [rest for each, rest in told if each == name] for name, _ in told}
+    answer = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    named = {name: [rest for each, rest in answer if each == name] for name, _ in answer}
     (variables,) = named["ENV"]
     options = {f"GENRETAGGER_{name.upper()}" for name in config.Settings.model_fields}
     assert set(re.findall(r"GENRETAGGER_\w+", variables)) <= options

@@ -18,15 +18,15 @@ HEAVY = ("librosa", "numba", "scipy", "sklearn")
 @pytest.fixture
 def loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[str]]:
     """Tells which of the heavy packages any process tried to import since."""
-    traps, told = tmp_path / "traps", tmp_path / "told"
+    traps, answer = tmp_path / "traps", tmp_path / "answer"
     traps.mkdir()
-    told.mkdir()
+    answer.mkdir()
     for name in HEAVY:
         (traps / f"{name}.py").write_text(
-            f"import os\nopen(os.path.join({str(told)!r}, {name!r}), 'w').close()\nraise ImportError('trapped')\n"
+            f"import os\nopen(os.path.join({str(answer)!r}, {name!r}), 'w').close()\nraise ImportError('trapped')\n"
         )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(traps), os.environ.get("PYTHONPATH")])))
-    return lambda: {path.name for path in told.iterdir()}
+    return lambda: {path.name for path in answer.iterdir()}
 
 
 def test_the_trap_works(loaded: Callable[[], set[str]]) -> None:

@@ -93,7 +93,7 @@ def test_apply_beside_tag_and_apply(heard: Path, songs: list[Path], tmp_path: Pa
         running = [stack.enter_context(helpers.Running(*command, data_dir=heard)) for command in commands]
         statuses = [each.ended()[0] for each in running]
     assert statuses[1] == 0
-    assert set(statuses) <= {0, 1}  # a file that the other was writing at this moment may be told as changed
+    assert set(statuses) <= {0, 1}  # a file that the other was writing at this moment may be reported as changed
     history = agree(heard, songs, old)
     assert {len(steps) for steps in history.values()} == {1}
     assert all(helpers.genres_of(song) == GENRES for song in songs)

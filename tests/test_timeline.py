@@ -75,8 +75,8 @@ def test_a_window_has_the_score_that_a_decision_on_it_would_give(data_dir: Path,
     assert found.scores.shape[0] == 1
     of_window = dict(zip(found.genres, found.scores[0].tolist(), strict=True))
     assert decision.scores.keys() <= of_window.keys()
-    told = {genre: decision.scores.get(genre, 0.0) for genre in of_window}  # none below 0.001
-    assert of_window == pytest.approx(told, abs=3e-3)  # which is made of what is stored, rounded
+    answer = {genre: decision.scores.get(genre, 0.0) for genre in of_window}  # none below 0.001
+    assert of_window == pytest.approx(answer, abs=3e-3)  # which is made of what is stored, rounded
 
 
 def test_silence_is_in_the_timeline_and_has_no_genre(opened: Pipeline, tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_what_cannot_be_heard_is_told(opened: Pipeline, tmp_path: Path) -> None:
         opened.timeline(short)
     text = tmp_path / "text.flac"
     text.write_bytes(b"no music " * 100)
-    with pytest.raises(UnsupportedFileError) as told:
+    with pytest.raises(UnsupportedFileError) as answer:
         opened.timeline(text)
-    assert told.value.path == text
+    assert answer.value.path == text
     cut = make(tmp_path / "cut.flac", "flac", samples=techno(13.0))
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     with pytest.raises(AudioError, match="truncated"):

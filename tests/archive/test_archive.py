@@ -37,8 +37,8 @@ def test_an_archive_is_tagged_as_by_tag(settings: Settings, address: str, music:
     assert not any(written(music).values()), "without --write no file is changed"
 
     options = ("--database", address, "--write", "--json", "--parquet", tmp_path / "out")
-    (told,) = archive(data, music, *options).lines
-    assert (told["files"], told["progress"]["tagged"], told["progress"]["failed"]) == (TRACKS + 1, TRACKS, 1)
+    (answer,) = archive(data, music, *options).lines
+    assert (answer["files"], answer["progress"]["tagged"], answer["progress"]["failed"]) == (TRACKS + 1, TRACKS, 1)
     assert written(music) == wanted
     with Store.open(address) as store:
         see_all_once(store, TRACKS)

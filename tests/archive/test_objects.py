@@ -148,7 +148,7 @@ def test_of_a_long_track_only_parts_are_fetched(
         fetched = pipeline.take_fetched()
         here = pipeline.decide(song)
     assert there.genres == here.genres != ()
-    for genre in {*there.scores, *here.scores}:  # those below 0.001 are not told
+    for genre in {*there.scores, *here.scores}:  # those below 0.001 are not given
         assert there.scores.get(genre, 0.0) == pytest.approx(here.scores.get(genre, 0.0), abs=0.02)
     size = song.stat().st_size
     assert 0.1 * size < fetched.bytes < most * size, f"in {fetched.requests} requests"
@@ -211,9 +211,9 @@ def test_a_hostile_object_costs_itself_alone(
     bucket.put("bad.flac", good[: len(good) // 2] if isinstance(content, str) else content)
     bucket.put("song.flac", good)
     with open_pipeline(settings) as pipeline:
-        with pytest.raises(error) as told:
+        with pytest.raises(error) as raised:
             pipeline.decide(path_of("s3://music/bad.flac"))
-        assert not isinstance(told.value, SystemFaultError)
+        assert not isinstance(raised.value, SystemFaultError)
         assert pipeline.decide(path_of("s3://music/song.flac")).genres == pipeline.decide(song).genres
 
 
@@ -246,9 +246,9 @@ def test_a_refusal_and_a_broken_server_are_faults_of_the_storage(
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
         storage._file_system.cache_clear()
         for ask in (objects.stamp_of, lambda path: list(storage.entries(path))):
-            with pytest.raises(SystemFaultError, match=cause) as told:
+            with pytest.raises(SystemFaultError, match=cause) as raised:
                 ask(path_of("s3://music/a/song.flac"))
-            assert told.value.hint
+            assert raised.value.hint
 
 
 FAULTS: dict[str, tuple[dict[str, str | None], str, str]] = {
@@ -268,10 +268,10 @@ def test_a_fault_of_the_storage_is_never_that_of_an_object(
         for name, value in variables.items():
             patch.delenv(name) if value is None else patch.setenv(name, value)
         storage._file_system.cache_clear()
-        with WorkerPool(1, Limits()) as pool, pytest.raises(SystemFaultError, match=cause) as told:
+        with WorkerPool(1, Limits()) as pool, pytest.raises(SystemFaultError, match=cause) as raised:
             pool.inspect(path).result()
-        assert hint in told.value.hint
-        assert told.value.path == path
+        assert hint in raised.value.hint
+        assert raised.value.path == path
         with pytest.raises(SystemFaultError, match=cause):
             list(storage.entries(path.parent))
     storage._file_system.cache_clear()
@@ -281,9 +281,9 @@ def test_a_fault_of_the_storage_is_never_that_of_an_object(
 
 def test_a_missing_bucket_or_prefix_is_told(bucket: Bucket) -> None:
     for address in ("s3://nothing", "s3://music/nothing"):
-        with pytest.raises(AccessError, match="no such bucket or prefix") as told:
+        with pytest.raises(AccessError, match="no such bucket or prefix") as raised:
             listed(path_of(address))
-        assert told.value.path == path_of(address)
+        assert raised.value.path == path_of(address)
 
 
 def test_addresses_that_cannot_be_analysed_are_refused() -> None:

@@ -60,20 +60,22 @@ def test_a_bucket_gives_the_results_of_its_files(
     ended = archive(settings.data_dir, *options)
     assert ended.status == 1, ended.err
     assert ended.out, ended.err
-    (told,) = ended.lines
-    assert told["progress"]["tagged"] == TRACKS + 1, ended.err
-    assert told["progress"]["failed"] == 1, "one file costs one file"
+    (answer,) = ended.lines
+    assert answer["progress"]["tagged"] == TRACKS + 1, ended.err
+    assert answer["progress"]["failed"] == 1, "one file costs one file"
     rows = parquet.read_table(tmp_path / "out").to_pylist()
     assert {row["path"]: row["genres"] for row in rows if row["failure"] is None} == wanted
     assert {row["path_bytes"].decode() for row in rows if row["failure"]} == {"s3://music/lib/album 0/zeros.mp3"}
     others = sum(path.stat().st_size for path in music.rglob("*") if path.is_file() and path != long)
-    assert 0 < told["fetched_bytes"] < others + 0.7 * long.stat().st_size, "of the long one, not every byte is fetched"
+    assert 0 < answer["fetched_bytes"] < others + 0.7 * long.stat().st_size, (
+        "of the long one, not every byte is fetched"
+    )
     assert bucket.keys() == before
 
     status = archive(settings.data_dir, "status", "--database", address)
     assert "from object storage" in status.out
     (again,) = archive(settings.data_dir, *options).lines
-    assert (again["files"], again["fetched_bytes"]) == (0, told["fetched_bytes"]), "what is done is not done again"
+    assert (again["files"], again["fetched_bytes"]) == (0, answer["fetched_bytes"]), "what is done is not done again"
 
     refused = archive(settings.data_dir, "s3://music/lib", "--database", address, "--write")
     assert refused.status == 2

@@ -87,11 +87,11 @@ class Beet:
             capture_output=True,
             timeout=100,
         )
-        told = Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
-        assert told.status == status, told
-        assert "Traceback" not in told.err
-        assert "a bug" not in told.err
-        return told
+        answer = Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+        assert answer.status == status, answer
+        assert "Traceback" not in answer.err
+        assert "a bug" not in answer.err
+        return answer
 
     def copies(self, folder: Path, names: Sequence[str] = KINDS, album: str = "Album", **tags: Any) -> list[Path]:
         """Copy recordings into a folder as the tracks of an album, each titled by its kind."""

@@ -160,9 +160,9 @@ def test_ctrl_c_album(beet: Beet) -> None:
     for album in ("One", "Two", "Three"):
         beet.add("mp3", "flac", album=album)
     beet.configure("genretagger interrupting")
-    told = beet("genretag", status=130)
-    assert "interrupted: the same command, run again, goes on" in told.err
-    assert "2 tagged" in told.err
+    answer = beet("genretag", status=130)
+    assert "interrupted: the same command, run again, goes on" in answer.err
+    assert "2 tagged" in answer.err
     done = {album for album, genres in beet.albums().items() if genres}
     assert len(done) == 1, "the album of the tracks that were done has its genres"
     beet.configure()
@@ -173,8 +173,8 @@ def test_ctrl_c_album(beet: Beet) -> None:
     connection.close()
     assert "4 tagged, 0 unsure, 2 kept" in beet("genretag").err
     assert beet.albums() == dict.fromkeys(("One", "Two", "Three"), TECHNO)
-    told = beet("genretag")
-    assert told.err == "genretagger: 0 tagged, 0 unsure, 6 kept, 0 failed\n"
+    answer = beet("genretag")
+    assert answer.err == "genretagger: 0 tagged, 0 unsure, 6 kept, 0 failed\n"
 
 
 # 04
@@ -228,9 +228,9 @@ def test_locked_library(beet: Beet, how: str) -> None:
         pytest.skip("this user writes whatever the mode says, and chattr +i is not to be had")
     try:
         for arguments in ([], ["-a"], ["-u"], ["-f", "-q"]):
-            told = beet("genretag", *arguments, status=1)
-            assert f"beets' library {beet.database} cannot be written" in told.err
-            assert len(told.err.splitlines()) == 1, told.err
+            answer = beet("genretag", *arguments, status=1)
+            assert f"beets' library {beet.database} cannot be written" in answer.err
+            assert len(answer.err.splitlines()) == 1, answer.err
         assert "1 tagged" in beet("genretag", "-p").err
     finally:
         holder.close()
@@ -265,8 +265,8 @@ def change_attributes(how: str, place: Path) -> bool:
 def test_a_library_that_is_locked_between_two_tracks(beet: Beet) -> None:
     beet.add("mp3", "flac")
     beet.configure("genretagger locking", timeout=0.5)
-    told = beet("genretag", status=1)
-    assert "cannot be written (database is locked). Another program is using it" in told.err
+    answer = beet("genretag", status=1)
+    assert "cannot be written (database is locked). Another program is using it" in answer.err
     assert sorted(map(len, beet.genres().values())) == [0, len(TECHNO)]
     assert beet.genres() == beet.in_files(), "no file has what the library could not hold"
 
@@ -286,9 +286,9 @@ def test_write_no_then_w(beet: Beet) -> None:
     foreign = path_of(beet, "opus")
     set_tags(foreign, genre=["Polka"])
     assert "2 written (pretended)" in beet("genretag", "-wp").err
-    told = beet("genretag", "-w")
-    assert "2 written" in told.err
-    assert "its file has the genre Polka: `beet update` reads it" in told.err
+    answer = beet("genretag", "-w")
+    assert "2 written" in answer.err
+    assert "its file has the genre Polka: `beet update` reads it" in answer.err
     assert beet.in_files() == {"mp3": TECHNO, "flac": TECHNO, "opus": ["Polka"]}
     assert " written\n" not in beet("genretag", "-w").err
 
@@ -311,9 +311,9 @@ def test_write_no_then_w(beet: Beet) -> None:
 def test_a_matched_import_gives_no_genre_to_what_a_link_leads_to(beet: Beet, kind: str) -> None:
     (original,) = beet.copies(beet.music / "album", ["flac"])
     beet.configure("genretagger known", {"autotag": True, "copy": False, kind: True})
-    told = beet("-vv", "import", beet.music)
+    answer = beet("-vv", "import", beet.music)
     assert beet.genres() == {"flac": TECHNO}
     assert read(original) == []
-    assert "in the library only" in told.err
+    assert "in the library only" in answer.err
     beet("write")
     assert read(original) == [], "later neither"

@@ -29,19 +29,19 @@ def beet(tmp_path: Path, data_dir: Path, techno_samples: Samples, tmp_path_facto
 @pytest.mark.slow
 def test_pretend_query_write_and_nothing_more_to_do(beet: Beet) -> None:
     before = command_helpers.snapshot(beet.library)
-    told = beet("genretag", "--pretend")
-    assert told.out.count("+ Trance") + told.out.count("-> Trance") == 4
-    assert "4 tagged, 0 unsure, 0 kept, 0 failed (pretended)" in told.err
+    answer = beet("genretag", "--pretend")
+    assert answer.out.count("+ Trance") + answer.out.count("-> Trance") == 4
+    assert "4 tagged, 0 unsure, 0 kept, 0 failed (pretended)" in answer.err
     assert (beet.genres(), command_helpers.snapshot(beet.library)) == (NONE, before)
     beet("genretag", "-q", "title:flac")
     assert beet.genres() == beet.in_files() == {**NONE, "flac": TECHNO}
-    told = beet("genretag")
-    assert "3 tagged, 0 unsure, 1 kept, 0 failed" in told.err
+    answer = beet("genretag")
+    assert "3 tagged, 0 unsure, 1 kept, 0 failed" in answer.err
     assert beet.genres() == beet.in_files() == ALL
     assert beet.albums() == {"Album": TECHNO}
     after, noted = command_helpers.snapshot(beet.library), command_helpers.rows(beet.data_dir, "writes", "runs")
-    told = beet("genretag")
-    assert (told.out, told.err) == ("", "genretagger: 0 tagged, 0 unsure, 4 kept, 0 failed\n")
+    answer = beet("genretag")
+    assert (answer.out, answer.err) == ("", "genretagger: 0 tagged, 0 unsure, 4 kept, 0 failed\n")
     assert command_helpers.snapshot(beet.library) == after
     assert command_helpers.rows(beet.data_dir, "writes", "runs") == noted
 
@@ -72,14 +72,14 @@ def test_undo_and_what_was_undone_stays_so(beet: Beet) -> None:
     beet("modify", "-y", "title:mp3", "genres=Polka")
     assert "3 undone, 0 failed (pretended)" in beet("genretag", "-up").err
     assert beet.in_files() == {**ALL, "mp3": ["Polka"]}
-    told = beet("genretag", "--undo")
-    assert "3 undone, 0 failed" in told.err
+    answer = beet("genretag", "--undo")
+    assert "3 undone, 0 failed" in answer.err
     assert beet.genres() == beet.in_files() == {**NONE, "mp3": ["Polka"]}
     assert beet.albums() == {"Album": ["Polka"]}
     assert {len(row.fields) for title, row in beet.tracks().items() if title != "mp3"} == {0}
-    told = beet("genretag")
-    assert "0 tagged, 0 unsure, 4 kept" in told.err
-    assert told.err.count("its genre was undone") == 3
+    answer = beet("genretag")
+    assert "0 tagged, 0 unsure, 4 kept" in answer.err
+    assert answer.err.count("its genre was undone") == 3
     beet("genretag", "-fq", "title:flac")
     assert beet.in_files() == {**NONE, "mp3": ["Polka"], "flac": TECHNO}
 
@@ -91,10 +91,10 @@ def test_one_bad_file_and_one_that_is_gone(beet: Beet) -> None:
     assert opus is not None
     flac.write_bytes(b"fLaC" + bytes(5000))
     opus.unlink()
-    told = beet("genretag", status=1)
-    assert "2 tagged, 0 unsure, 0 kept, 2 failed" in told.err
-    assert f"{flac}: " in told.err
-    assert f"{opus}: the file is gone" in told.err
+    answer = beet("genretag", status=1)
+    assert "2 tagged, 0 unsure, 0 kept, 2 failed" in answer.err
+    assert f"{flac}: " in answer.err
+    assert f"{opus}: the file is gone" in answer.err
     assert beet.genres() == {**NONE, "mp3": TECHNO, "mp4": TECHNO}
     assert flac.read_bytes() == b"fLaC" + bytes(5000)
 
@@ -102,8 +102,8 @@ def test_one_bad_file_and_one_that_is_gone(beet: Beet) -> None:
 @pytest.mark.slow
 def test_albums_get_one_decision_and_the_owners_tracks_stay(beet: Beet) -> None:
     beet("modify", "-y", "title:mp3", "genres=Polka")
-    told = beet("genretag", "-a")
-    assert "3 tagged, 0 unsure, 1 kept" in told.err
+    answer = beet("genretag", "-a")
+    assert "3 tagged, 0 unsure, 1 kept" in answer.err
     assert beet.genres() == beet.in_files() == {**ALL, "mp3": ["Polka"]}
     assert beet.albums() == {"Album": TECHNO}
     assert beet.tracks()["flac"].fields["genretagger_source"] == "album"
@@ -133,8 +133,8 @@ def test_a_genre_in_the_file_that_beets_does_not_know_stays(beet: Beet) -> None:
     assert path is not None
     set_tags(path, genre=["Polka"])
     os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 10))  # beets compares whole seconds
-    told = beet("genretag", "title:mp3")
-    assert "its file has the genre Polka: `beet update` reads it" in told.err
+    answer = beet("genretag", "title:mp3")
+    assert "its file has the genre Polka: `beet update` reads it" in answer.err
     assert read(path) == ["Polka"]
     beet("update")
     assert beet.genres()["mp3"] == ["Polka"]

@@ -136,8 +136,8 @@ def test_an_import_never_fails_because_of_us(beet: Beet) -> None:
     ended = beet("import", beet.music, environment=nowhere)
     assert ended.err.count("no genres from here on") == 1
     assert beet.genres() == {"mp3": [], "flac": []}
-    told = beet("genretag", status=1, environment=nowhere)
-    assert "musicnn" in told.err
+    answer = beet("genretag", status=1, environment=nowhere)
+    assert "musicnn" in answer.err
 
 
 def test_a_bad_file_costs_itself(beet: Beet) -> None:
@@ -159,6 +159,6 @@ def test_names_that_are_no_text(beet: Beet) -> None:
     beet("import", beet.music)
     assert beet.genres() == beet.in_files() == {"flac": TECHNO}
     odd.write_bytes(b"nothing")
-    told = beet("genretag", "-f", status=1)
-    assert "0 tagged, 0 unsure, 0 kept, 1 failed" in told.err
-    assert len(told.err.splitlines()) == 2
+    answer = beet("genretag", "-f", status=1)
+    assert "0 tagged, 0 unsure, 0 kept, 1 failed" in answer.err
+    assert len(answer.err.splitlines()) == 2

@@ -31,8 +31,8 @@ def test_an_import_and_the_command_listen_with_what_was_learned(beet: Beet) -> N
     beet.configure(genretagger={"model": "mine", "auto": False})
     beet("import", beet.music / "album")
     assert beet.genres() == {"Track 0": [], "Noise": []}
-    told = beet("genretag")
-    assert "1 tagged, 1 unsure" in told.err
+    answer = beet("genretag")
+    assert "1 tagged, 1 unsure" in answer.err
     assert beet.genres() == beet.in_files() == {"Track 0": ["Dub"], "Noise": []}
     fields = beet.tracks()["Track 0"].fields
     assert fields["genretagger_model"] == "mine"

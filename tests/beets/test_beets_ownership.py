@@ -88,9 +88,9 @@ def test_undo_takes_back_every_decision(beet: Beet) -> None:
     beet("genretag", "-q")
     other(beet)
     assert beet.in_files() == {"flac": OTHER}
-    told = beet("genretag", "-up").out
-    assert "- mtt & techno" in told
-    assert "Electronic" not in told
+    answer = beet("genretag", "-up").out
+    assert "- mtt & techno" in answer
+    assert "Electronic" not in answer
     assert beet.in_files() == {"flac": OTHER}
     beet("genretag", "-u")
     assert beet.in_files() == beet.genres() == {"flac": []}
@@ -148,8 +148,8 @@ def test_what_the_command_line_added_to_is_not_taken_for_ours(beet: Beet, genret
     set_tags(path, genre=["Polka"])
     genretagger("tag", path, "--policy", "add")
     os.utime(path, (path.stat().st_atime, path.stat().st_mtime + 10))  # beets compares whole seconds
-    told = beet("genretag")
-    assert "its file has the genre Polka, Trance: `beet update` reads it" in told.err
+    answer = beet("genretag")
+    assert "its file has the genre Polka, Trance: `beet update` reads it" in answer.err
     assert read(path) == ["Polka", *TECHNO]
     beet("update")
     other(beet)

@@ -80,11 +80,11 @@ def test_an_undo_that_cannot_be_says_so_and_keeps_its_notes(beet: Beet) -> None:
     connection.close()
     before = {title: row.fields for title, row in beet.tracks().items()}
     for flags in ("-up", "-u"):
-        told = beet("genretag", flags, status=1)
-        assert "0 undone, 3 failed" in told.err, flags
-        assert f"{gone}: the file is gone" in told.err
-        assert f"{unknown}: genretagger's history does not say what it had before" in told.err
-        assert f"{linked}: it is hard-linked" in told.err
+        answer = beet("genretag", flags, status=1)
+        assert "0 undone, 3 failed" in answer.err, flags
+        assert f"{gone}: the file is gone" in answer.err
+        assert f"{unknown}: genretagger's history does not say what it had before" in answer.err
+        assert f"{linked}: it is hard-linked" in answer.err
         assert {title: row.fields for title, row in beet.tracks().items()} == before
     away.rename(gone)
     assert "1 undone, 0 failed" in beet("genretag", "-u", "title:mp3").err

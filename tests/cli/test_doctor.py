@@ -1,4 +1,4 @@
-"""`genretagger doctor`: a sound set-up is sound, and each fault is found, told and survived."""
+"""`genretagger doctor`: a sound set-up is sound, and each fault is found, named and survived."""
 
 from __future__ import annotations
 

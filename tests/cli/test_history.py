@@ -77,17 +77,17 @@ def test_paths_and_runs_choose(genretagger: Command, data: Path, tmp_path: Path)
         second = library.write(library.track(tmp_path / "live/a.mp3", ["Rock"]), ["Jazz"])
         idle = library.store.runs.begin("tag", {})
 
-    def told(*arguments: object) -> list[int]:
+    def answer(*arguments: object) -> list[int]:
         ended = genretagger("history", "--json", *map(str, arguments))
         assert ended.status == 0, ended.err
         return [line["id"] for line in ended.lines]
 
-    assert told() == [second, *sorted(numbers.values(), reverse=True)]
-    assert told(tmp_path / "live") == [second, numbers["live/c/d.mp3"], numbers["live/a.mp3"]]
+    assert answer() == [second, *sorted(numbers.values(), reverse=True)]
+    assert answer(tmp_path / "live") == [second, numbers["live/c/d.mp3"], numbers["live/a.mp3"]]
     within = (tmp_path / "live", tmp_path / "live/c", tmp_path / "live/c/d.mp3")
-    assert told(*within) == told(tmp_path / "live")  # each write once
-    assert told("--run", library.run) == [second]
-    assert told("--run", library.run - 1, tmp_path / "liveset") == [numbers["liveset/b.mp3"]]
+    assert answer(*within) == answer(tmp_path / "live")  # each write once
+    assert answer("--run", library.run) == [second]
+    assert answer("--run", library.run - 1, tmp_path / "liveset") == [numbers["liveset/b.mp3"]]
     ended = genretagger("history", "--run", str(idle))
     assert (ended.status, ended.out) == (0, "")
     assert f"run {idle} has written nothing" in ended.err

@@ -70,11 +70,11 @@ def test_what_was_put_back_is_ours_again(
     assert (outcome.status.value, outcome.genres) == ("tagged", ("Electronic",))
 
     _, redo, undo, write = reversed(helpers.writes(heard))
-    told = genretagger("history", "--json", song).lines[1:]
-    assert [each["kind"] for each in told] == ["redo", "undo", "write"]
-    assert [each["model"] for each in told] == ["musicnn-yamnet", "", "musicnn-yamnet"]
-    assert [each["of_run"] for each in told] == [write.run_id, write.run_id, None]
-    assert [each["undone_by"] for each in told] == [None, redo.run_id, undo.run_id]
+    answer = genretagger("history", "--json", song).lines[1:]
+    assert [each["kind"] for each in answer] == ["redo", "undo", "write"]
+    assert [each["model"] for each in answer] == ["musicnn-yamnet", "", "musicnn-yamnet"]
+    assert [each["of_run"] for each in answer] == [write.run_id, write.run_id, None]
+    assert [each["undone_by"] for each in answer] == [None, redo.run_id, undo.run_id]
     said = genretagger("history", song).out
     assert f"  done, redo of run {write.run_id}  " in said
     assert f"  undo of run {write.run_id}, redone by run {redo.run_id}  " in said

@@ -121,9 +121,9 @@ def test_a_file_that_was_moved_after_an_undo_is_explained_as_tag_decides(
     assert genretagger("tag", song).status == 0
     assert genretagger("undo", song).status == 0
     moved = song.rename(music / "moved.flac")
-    told = {"GENRETAGGER_POLICY": policy}
-    shown = genretagger("show", moved, "--json", **told).lines[0]
-    tagged = genretagger("tag", moved, "--dry-run", "--json", **told).lines[0]
+    answer = {"GENRETAGGER_POLICY": policy}
+    shown = genretagger("show", moved, "--json", **answer).lines[0]
+    tagged = genretagger("tag", moved, "--dry-run", "--json", **answer).lines[0]
     assert (shown["status"], shown["cause"], shown["reason"]) == ("unchanged", "undone", tagged["reason"])
     assert (tagged["status"], tagged["cause"]) == ("unchanged", "undone")
 

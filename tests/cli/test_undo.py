@@ -147,9 +147,9 @@ def test_the_owner_wins(genretagger: Command, heard: Path, music: Path, make_tec
     assert by_name["other.flac"]["status"] == "tagged"
     assert helpers.genres_of(edited) == ["My own"]
     assert helpers.genres_of(other) == []
-    named, told = undone.err.splitlines()
+    named, answer = undone.err.splitlines()
     assert re.fullmatch(r"genretagger: undo of run \d+ \(tag, [-\d]+ [:\d]+\)", named)
-    assert told == "genretagger: 1 write undone, 2 skipped, 0 failed"
+    assert answer == "genretagger: 1 write undone, 2 skipped, 0 failed"
     nothing = genretagger("undo", "--last")  # what its owner changed is passed over from now on
     assert (nothing.status, nothing.err) == (0, "genretagger: nothing is left to undo\n")
 

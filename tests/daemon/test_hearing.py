@@ -76,8 +76,8 @@ def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: by
         with Watcher(music, data_dir=data, poll_s=1) as watcher:
             watcher.wait_for("looked", why="start")
             (music / "new").mkdir()
-            told = watcher.wait_for("polling")
-            print(told["cause"])
+            message = watcher.wait_for("polling")
+            print(message["cause"])
             (music / "new" / "1.flac").write_bytes(song.read_bytes())
             watcher.wait_for("tagged", path=music / "new" / "1.flac")
             limit.write_text("100")

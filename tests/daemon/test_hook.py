@@ -19,9 +19,9 @@ ODD = Path("/music/-rf $(x) `y` \n\udcff [/].flac")
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Path:
-    os.mkfifo(tmp_path / "told")
-    return tmp_path / "told"
+def answer(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / "answers")
+    return tmp_path / "answers"
 
 
 @pytest.fixture
@@ -41,28 +41,28 @@ def program(folder: Path, text: str) -> list[str]:
     return [str(path)]
 
 
-def test_no_shell_reads_the_arguments(hook: Hook, told: Path, tmp_path: Path) -> None:
-    command = program(tmp_path, f'exec printf "%s|" "$@" > "{told}"')
+def test_no_shell_reads_the_arguments(hook: Hook, answer: Path, tmp_path: Path) -> None:
+    command = program(tmp_path, f'exec printf "%s|" "$@" > "{answer}"')
     hook.run([*command, "an option"], ODD, ["Drum and Bass", "$HOME"])
-    assert told.read_bytes() == b"an option|" + os.fsencode(ODD) + b"|Drum and Bass|$HOME|"
+    assert answer.read_bytes() == b"an option|" + os.fsencode(ODD) + b"|Drum and Bass|$HOME|"
 
 
 def test_the_service_managers_socket_is_not_for_the_command(
-    hook: Hook, told: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hook: Hook, answer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", "@nowhere")
-    hook.run(program(tmp_path, f'echo "[$NOTIFY_SOCKET]" > "{told}"'), ODD, [])
-    assert told.read_text() == "[]\n"
+    hook.run(program(tmp_path, f'echo "[$NOTIFY_SOCKET]" > "{answer}"'), ODD, [])
+    assert answer.read_text() == "[]\n"
 
 
 def test_what_a_command_leaves_running_keeps_nobody_waiting(
-    hook: Hook, failed: SimpleQueue[tuple[Path, str]], told: Path, tmp_path: Path
+    hook: Hook, failed: SimpleQueue[tuple[Path, str]], answer: Path, tmp_path: Path
 ) -> None:
-    command = program(tmp_path, f'sleep 600 & echo $! > "{told}"')
+    command = program(tmp_path, f'sleep 600 & echo $! > "{answer}"')
     left = []
     for _ in range(3):  # the next one runs while the sleepers hold the standard errors of those before
         hook.run(command, ODD, [])
-        left.append(int(told.read_text()))
+        left.append(int(answer.read_text()))
     for process_id in left:
         os.kill(process_id, signal.SIGKILL)
     assert failed.empty()
@@ -76,11 +76,11 @@ def test_a_command_that_says_too_much(hook: Hook, failed: SimpleQueue[tuple[Path
 
 
 def test_a_command_that_hangs_ends_with_all_that_it_started(
-    failed: SimpleQueue[tuple[Path, str]], told: Path, tmp_path: Path
+    failed: SimpleQueue[tuple[Path, str]], answer: Path, tmp_path: Path
 ) -> None:
     hook = Hook(lambda path, fault: failed.put((path, fault)), time_limit_s=0.5)
-    hook.run(program(tmp_path, f'exec 3> "{told}"; sleep 600; echo never'), ODD, [])
-    assert told.read_text() == ""  # nobody holds the other end any more
+    hook.run(program(tmp_path, f'exec 3> "{answer}"; sleep 600; echo never'), ODD, [])
+    assert answer.read_text() == ""  # nobody holds the other end any more
     assert failed.get(timeout=60) == (ODD, "it took longer than 0.5 s")
 
 

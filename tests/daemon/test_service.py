@@ -281,7 +281,7 @@ def test_a_configuration_that_is_wrong_changes_nothing(heard: Path, music: Path,
 def test_the_engine_goes_when_nothing_is_left_to_do_and_comes_back(heard: Path, music: Path, song: bytes) -> None:
     hook = music.with_name("hook")
     hook.write_text(
-        f'#!{sys.executable}\nimport sys\nopen({str(music.with_name("told"))!r}, "a").write(repr(sys.argv[1:]))\n'
+        f'#!{sys.executable}\nimport sys\nopen({str(music.with_name("answer"))!r}, "a").write(repr(sys.argv[1:]))\n'
     )
     hook.chmod(0o755)
     with Watcher(music, data_dir=heard, idle_s=0, on_tagged=str(hook)) as watcher:
@@ -292,11 +292,11 @@ def test_the_engine_goes_when_nothing_is_left_to_do_and_comes_back(heard: Path, 
             while watcher.status()["engine"] == engine is not None:
                 assert watcher.process.poll() is None
         assert watcher.status()["counters"]["engines"] == 2
-        while music.with_name("told").read_text().count("[") < 2:
+        while music.with_name("answer").read_text().count("[") < 2:
             assert watcher.process.poll() is None
-    told = music.with_name("told").read_text()
+    answer = music.with_name("answer").read_text()
     songs = [music / f"{number} $(x).flac" for number in (1, 2)]
-    assert told == "".join(repr([str(path), *helpers.genres_of(path)]) for path in songs)
+    assert answer == "".join(repr([str(path), *helpers.genres_of(path)]) for path in songs)
     assert all(map(helpers.genres_of, songs))
 
 

@@ -211,10 +211,10 @@ disk.mkdir()
 subprocess.run(["mount", "--bind", music, disk], check=True)  # keeps it while it is not mounted at its place
 (music / "1.flac").write_bytes(song.read_bytes())
 def away(watcher):
-    told = (watcher.seen("folder is away") or [watcher.wait_for("folder is away")])[-1]
+    message = (watcher.seen("folder is away") or [watcher.wait_for("folder is away")])[-1]
     status = watcher.status()
     assert status["roots"][0]["way"] == "away" and not status["healthy"], status
-    print(told["cause"])
+    print(message["cause"])
 def back(watcher, name):
     (disk / name).write_bytes(song.read_bytes())
     subprocess.run(["mount", "--bind", disk, music], check=True)
@@ -280,15 +280,15 @@ def test_an_engine_that_loads_for_long_does_not_hang(heard: Path, music: Path, s
 
 
 def test_loading_is_told(data_dir: Path, tmp_path: Path, make_techno: MakeTechno) -> None:
-    told: list[bool] = []
+    answer: list[bool] = []
     music = tmp_path / "music"
     music.mkdir()
     make_techno(music / "1.flac")
     make_techno(music / "2.mp3", "mp3")
     with helpers.pipeline(helpers.settings(data_dir)) as opened:
-        opened.listener.on_loading = told.append
+        opened.listener.on_loading = answer.append
         helpers.outcomes(opened, music)
-    assert told == [True, False]
+    assert answer == [True, False]
 
 
 def test_a_place_is_the_path_or_lies_above_it(tmp_path: Path) -> None:

@@ -103,10 +103,10 @@ def end_at_once(watcher: Watcher) -> None:
 
 
 def own_only(box: Box, *watchers: Watcher) -> None:
-    """Assert that services of a box told of files of its library alone."""
+    """Assert that services of a box reported files of its library alone."""
     for watcher in watchers:
-        told = [Path(line["path"]) for name in ("tagged", "unchanged", "failed") for line in watcher.seen(name)]
-        assert [path for path in told if not path.is_relative_to(box.music)] == []
+        answer = [Path(line["path"]) for name in ("tagged", "unchanged", "failed") for line in watcher.seen(name)]
+        assert [path for path in answer if not path.is_relative_to(box.music)] == []
         assert watcher.seen("failed") == []
 
 

@@ -184,19 +184,19 @@ def test_what_a_group_saves_is_kept_when_the_group_has_ended(place: Place) -> No
 
 
 def test_nothing_is_said_to_be_kept_by_a_group_that_failed(store: Store) -> None:
-    told: list[Future[None]] = []
+    answer: list[Future[None]] = []
 
     def a_group_that_fails() -> None:
         with store.group():
             store.tracks.save(track())
-            told.append(store.kept())
+            answer.append(store.kept())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         a_group_that_fails()
     with store.group():
         store.tracks.save(track("/music/b.mp3"))
-    assert not told[0].done()
+    assert not answer[0].done()
 
 
 def test_a_save_that_fails_inside_of_a_group_leaves_no_half_of_itself(store: Store) -> None:

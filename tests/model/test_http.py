@@ -142,10 +142,10 @@ def get(shop: Shop, kept: Path, path: str = "/model", **options: Any) -> bytes:
 
 def test_a_download_goes_on_where_it_broke_off(shop: Shop, tmp_path: Path) -> None:
     shop.breaks = [300_000, 200_000]
-    told: list[tuple[str, int, int | None]] = []
-    assert get(shop, tmp_path / "part", progress=lambda *each: told.append(each)) == CONTENT
+    answer: list[tuple[str, int, int | None]] = []
+    assert get(shop, tmp_path / "part", progress=lambda *each: answer.append(each)) == CONTENT
     assert [wanted for _, wanted in shop.asked] == [None, "bytes=300000-", "bytes=500000-"]
-    assert told[-1] == ("fetching", len(CONTENT), len(CONTENT))
+    assert answer[-1] == ("fetching", len(CONTENT), len(CONTENT))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -209,7 +209,7 @@ def test_refusals_are_told_with_the_address(shop: Shop, tmp_path: Path, status: 
     assert len(shop.asked) == attempts
 
 
-@pytest.mark.parametrize("silent", [False, True], ids=["told", "not told"])
+@pytest.mark.parametrize("silent", [False, True], ids=["answered", "silent"])
 def test_too_much_is_refused_and_not_kept(shop: Shop, tmp_path: Path, silent: bool) -> None:
     shop.silent = silent
     with pytest.raises(ModelError, match="larger than 0 MB"):

@@ -67,8 +67,8 @@ def _other_card(folder: Path) -> Path:
 
 
 def test_a_name_that_means_nothing_is_told(models: ModelStore) -> None:
-    told: list[str] = []
-    Listener(load(allow=["Rok", "hip hop"], forbid=["Polka", "Reggae"]), models.get(), told.append)
-    assert len(told) == 2
-    assert "allow: 'Rok'" in told[0]
-    assert "forbid: 'Polka'" in told[1]
+    answer: list[str] = []
+    Listener(load(allow=["Rok", "hip hop"], forbid=["Polka", "Reggae"]), models.get(), answer.append)
+    assert len(answer) == 2
+    assert "allow: 'Rok'" in answer[0]
+    assert "forbid: 'Polka'" in answer[1]

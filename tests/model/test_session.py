@@ -229,7 +229,7 @@ def test_sizes_that_the_file_leaves_open_come_from_the_card(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("outputs", "told", "complaint"),
+    ("outputs", "answer", "complaint"),
     [
         pytest.param({"a": ("Sigmoid", 2), "b": ("Sigmoid", 2)}, card(), "Several outputs", id="ambiguous"),
         pytest.param({"a": ("Sigmoid", 3)}, card(), "No output", id="another number of labels"),
@@ -238,10 +238,10 @@ def test_sizes_that_the_file_leaves_open_come_from_the_card(tmp_path: Path) -> N
     ],
 )
 def test_a_pair_that_does_not_fit_is_refused(
-    tmp_path: Path, outputs: dict[str, tuple[str, int]], told: Card, complaint: str
+    tmp_path: Path, outputs: dict[str, tuple[str, int]], answer: Card, complaint: str
 ) -> None:
     with pytest.raises(ModelError, match=complaint):
-        Session.start(tiny(tmp_path / "m.onnx", outputs), told, "cpu")
+        Session.start(tiny(tmp_path / "m.onnx", outputs), answer, "cpu")
 
 
 def test_a_model_that_listens_to_another_model_says_so(tmp_path: Path) -> None:

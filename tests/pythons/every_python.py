@@ -4,7 +4,7 @@ Each Python has a virtual environment of its own in `.cache/pythons`, with the n
 that pyproject.toml allows. The oldest has a second one with the lowest, so each lower bound is a
 release that was tried. The Pythons that the project supports, and the next one, are named if they
 are not here. If the dependencies cannot be installed under a Python that is newer than the
-supported ones, that is told and is no failure.
+supported ones, it says so, and that is no failure.
 
 With `--record`, `tried.toml` gets the versions that passed; `test_dependencies.py` compares it with
 pyproject.toml.
@@ -88,8 +88,8 @@ class Trial:
 
 def _installed(python: Path) -> dict[str, Version]:
     names = list(requirements())
-    told = subprocess.run([python, "-c", _VERSIONS, *names], check=True, capture_output=True, text=True, cwd=KEPT)
-    return {name: Version(text) for name, text in zip(names, json.loads(told.stdout), strict=True)}
+    answer = subprocess.run([python, "-c", _VERSIONS, *names], check=True, capture_output=True, text=True, cwd=KEPT)
+    return {name: Version(text) for name, text in zip(names, json.loads(answer.stdout), strict=True)}
 
 
 def _other_bounds(versions: dict[str, Version]) -> str:

@@ -43,7 +43,7 @@ def supported() -> list[tuple[int, int]]:
 
 
 def next_python() -> tuple[int, int]:
-    """The one after the newest supported: what it lacks is told, and is no error."""
+    """The one after the newest supported: what it lacks is reported, and is no error."""
     major, minor = supported()[-1]
     return major, minor + 1
 

@@ -116,8 +116,8 @@ def test_missing_pythons_are_named_and_the_lowest_need_the_oldest() -> None:
 def test_bounds_that_cannot_be_had_are_named() -> None:
     versions = {name: project.lowest(requirement) for name, requirement in REQUIREMENTS.items()}
     assert every_python._other_bounds(versions) == ""
-    told = every_python._other_bounds({**versions, "numpy": Version("9999")})
-    assert told.endswith(f"numpy>={project.lowest(REQUIREMENTS['numpy'])} cannot be had here, 9999 was tried")
+    answer = every_python._other_bounds({**versions, "numpy": Version("9999")})
+    assert answer.endswith(f"numpy>={project.lowest(REQUIREMENTS['numpy'])} cannot be had here, 9999 was tried")
 
 
 def test_what_is_recorded_are_the_lowest_and_the_newest() -> None:

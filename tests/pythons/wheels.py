@@ -1,7 +1,7 @@
 """`make wheels`: does each dependency have wheels for all platforms and Pythons? Installs nothing.
 
 uv resolves all extras as pip would on that platform, without packages that would have to be built.
-For the Pythons that the project supports a missing wheel is an error; for the next one it is told.
+For the Pythons that the project supports a missing wheel is an error; for the next, a remark.
 """
 
 from __future__ import annotations

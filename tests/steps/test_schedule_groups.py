@@ -114,7 +114,7 @@ def test_flows_that_can_go_on_share_a_context_which_ends_before_anything_follows
     flows = [books.flow(name, future) for name, future in zip("ab", done, strict=True)]
     results = interleave(flows, width=2, stop=Future(), together=books.open)
     for result in results:
-        books.diary.append(f"{result} is told")
+        books.diary.append(f"{result} is given")
     # what was saved is kept before anybody acts on it, by one closing for both flows
     saved = books.diary.index("close", books.diary.index("b saves"))
     assert sorted(books.diary[saved - 2 : saved]) == ["a saves", "b saves"]
@@ -123,7 +123,7 @@ def test_flows_that_can_go_on_share_a_context_which_ends_before_anything_follows
     is_open = False
     for entry in books.diary:
         is_open = entry == "open" or (is_open and entry != "close")
-        assert not (is_open and "told" in entry)
+        assert not (is_open and "given" in entry)
 
 
 def test_flows_are_closed_if_their_context_fails() -> None:

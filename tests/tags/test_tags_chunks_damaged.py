@@ -110,7 +110,7 @@ def test_an_aiff_that_could_lose_audio_is_refused(tmp_path: Path, fault: str) ->
 
 DSF_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off": (lambda d: d[:-1000], "cut off"),
-    "cut off, and told so": (lambda d: sized(d[:-1000], 12, len(d) - 1000, "<Q"), "cut off"),
+    "cut off, and refused": (lambda d: sized(d[:-1000], 12, len(d) - 1000, "<Q"), "cut off"),
     "more samples than bytes": (lambda d: sized(d, 84, 1 << 60, "<Q"), "cut off"),
     "no samples": (lambda d: sized(d, 84, 0, "<Q"), "do not follow"),
     "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "behind the end"),

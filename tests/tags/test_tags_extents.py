@@ -119,7 +119,7 @@ FILES = [path for suffix in ("ape", "mpc", "wv", "tak") for path in SHARED.glob(
 
 @pytest.mark.skipif(not FILES, reason="the corpus of odd files is not beside this repository")
 def test_real_files_end_where_they_say() -> None:
-    told = 0
+    answer = 0
     for path in FILES:
         with path.open("rb") as file:
             known = kind_of(file)
@@ -127,9 +127,9 @@ def test_real_files_end_where_they_say() -> None:
             start = id3v2_end(file, 0)
             limit = tails.tails_start(file, start)
             found = audio_end(file, kind, start, limit)
-        told += found is not None
+        answer += found is not None
         assert found is None or limit - 3 <= found <= limit, path
-    assert told > 15
+    assert answer > 15
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the cases are not beside this repository")

@@ -164,7 +164,7 @@ def indexed(path: Path) -> list[bytes]:
     """The names of the atoms that the indexes of a fragmented file point to."""
     with path.open("rb") as file:
         top = atoms(file)
-        places = [told for _, _, told in fragment_places(file, top)]
+        places = [answer for _, _, answer in fragment_places(file, top)]
     return [path.read_bytes()[place + 4 : place + 8] for place in places]
 
 
@@ -216,9 +216,9 @@ def test_an_index_in_front_of_the_metadata_follows(tmp_path: Path) -> None:
     tables = bytearray(whole[:moov] + index + whole[moov:])
     with path.open("rb") as file:
         places = list(fragment_places(file, atoms(file)))
-    for position, length, told in places:
+    for position, length, answer in places:
         at = position + len(index)
-        tables[at : at + length] = (told + len(index)).to_bytes(length, "big")
+        tables[at : at + length] = (answer + len(index)).to_bytes(length, "big")
     path.write_bytes(tables)
     assert set(indexed(path)) == {b"moof"}
     put(path, *("x" * 150 + str(number) for number in range(50)))

@@ -61,17 +61,17 @@ def test_tables_as_spreadsheets_write_them(tmp_path: Path, content: str, coding:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "answer"),
     [
         pytest.param(b"path,genres\n1.mp3,Jazz\nSun, Moon.mp3,Dub\n", "line 3 has more cells", id="an unquoted comma"),
         pytest.param("path,genres\n1.mp3,Chançon\n".encode("latin-1"), "line 2 is not UTF-8", id="another encoding"),
         pytest.param(b'path,genres\n1.mp3,"' + b"x" * 200_000, "field larger", id="a quote that never ends"),
     ],
 )
-def test_a_table_that_would_be_misread_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+def test_a_table_that_would_be_misread_is_refused(tmp_path: Path, content: bytes, answer: str) -> None:
     table = tmp_path / "genres.csv"
     table.write_bytes(content)
-    with pytest.raises(ConfigError, match=told) as caught:
+    with pytest.raises(ConfigError, match=answer) as caught:
         from_csv(table)
     assert caught.value.path == table
 

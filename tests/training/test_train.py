@@ -222,8 +222,8 @@ def test_evaluation_goes_by_the_owners_own_names(
     wrong = sum(each["status"] == "tagged" for each in given.lines)
     assert (joined["deaf_tracks"], joined["deaf_given"]) == (TRACKS, wrong)
     assert wrong > 0
-    told = genretagger("evaluate", known, GENRETAGGER_CONFIG=str(config)).out
-    assert f"Of {TRACKS} tracks with no other genre, {wrong} get a wrong one." in told
+    answer = genretagger("evaluate", known, GENRETAGGER_CONFIG=str(config)).out
+    assert f"Of {TRACKS} tracks with no other genre, {wrong} get a wrong one." in answer
     (electronic,) = (each for each in joined["genres"] if each["genre"] == "Electronic")
     assert (electronic["tracks"], electronic["precision"]) == (2 * ARTISTS * TRACKS - TRACKS, 1)
 

@@ -107,9 +107,9 @@ def test_a_damaged_or_removed_model_that_listens_can_be_learned_anew(
     assert genretagger("train", known, "--min-tracks", "3").status == 0
     for command in (("train", known, "--min-tracks", "3"), ("train", "--update", "mine")):
         (data_dir / "models" / "mine" / "model.onnx").write_bytes(b"")
-        told = genretagger("tag", known, "--dry-run", **uses)
-        assert told.status == 2
-        assert "train --update mine" in told.err
+        answer = genretagger("tag", known, "--dry-run", **uses)
+        assert answer.status == 2
+        assert "train --update mine" in answer.err
         ended = genretagger(*command, **uses)
         assert ended.status == 0, ended.err
         assert genretagger("models", "verify", "mine").status == 0

@@ -205,10 +205,10 @@ class TestMusic:
 
 
 def test_it_says_what_it_was_fitted_on() -> None:
-    told = about()
-    assert told["recordings"] > 0
-    assert told["input"].startswith("sha256 ")
-    assert any(source.startswith("gtzan") for source in told["sources"])
+    answer = about()
+    assert answer["recordings"] > 0
+    assert answer["input"].startswith("sha256 ")
+    assert any(source.startswith("gtzan") for source in answer["sources"])
 
 
 def synthetic(count: int = 240) -> Labelled:

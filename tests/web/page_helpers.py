@@ -81,7 +81,7 @@ class Server:
     def tracks(self, count: int, **parameters: str) -> list[dict[str, Any]]:
         """The rows of the library, when the index holds so many."""
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
-        return self.until(lambda: self.ask(f"/api/tracks?{query}").json, lambda told: told["total"] == count)["rows"]  # type: ignore[no-any-return]
+        return self.until(lambda: self.ask(f"/api/tracks?{query}").json, lambda reply: reply["total"] == count)["rows"]  # type: ignore[no-any-return]
 
     def until(self, look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
         """What is seen when it is as wanted."""

@@ -116,8 +116,8 @@ def test_axe_finds_nothing(browser: Browser, served: Server, view: str, scheme: 
     opened.wait_for_timeout(300)
     found = axe.Axe().run(opened).response["violations"]
     context.close()
-    told = [(each["id"], [node["html"][:200] for node in each["nodes"]][:3]) for each in found]
-    assert told == []
+    reply = [(each["id"], [node["html"][:200] for node in each["nodes"]][:3]) for each in found]
+    assert reply == []
 
 
 def test_the_genres_move_while_it_plays(page: Page, served: Server) -> None:

@@ -99,8 +99,8 @@ def pictured() -> Any:
 
 
 def rows(server: Server, query: str = "") -> list[dict[str, Any]]:
-    told = server.ask(f"/api/tracks?count=200{query}").json
-    return [row for row in told["rows"] if row["artist"] in ("One", "Two", "Three")]
+    reply = server.ask(f"/api/tracks?count=200{query}").json
+    return [row for row in reply["rows"] if row["artist"] in ("One", "Two", "Three")]
 
 
 def names(server: Server) -> set[str]:
@@ -130,10 +130,10 @@ def test_rows_say_whose_the_genre_is(unchanged: tuple[Server, Path]) -> None:
         "Beta": ("tagged", [GENRE]),
         "Gamma": ("yours", ["Polka"]),
     }
-    told = page.ask("/api/overview").json
-    assert told["states"]["yours"] == 1
-    assert set(told["states"]) == {state.value for state in GenreState}
-    assert {"name": "Polka", "count": 1} in told["genres"]
+    reply = page.ask("/api/overview").json
+    assert reply["states"]["yours"] == 1
+    assert set(reply["states"]) == {state.value for state in GenreState}
+    assert {"name": "Polka", "count": 1} in reply["genres"]
 
 
 def test_rows_are_sorted_filtered_and_searched(unchanged: tuple[Server, Path]) -> None:
@@ -260,8 +260,8 @@ def test_covers_come_from_tags_or_from_beside(page: Server, library: Path) -> No
 
 def test_a_choice_is_the_owners_and_is_undone(page: Server, library: Path, heard: Path) -> None:
     song = library / "a.flac"
-    told = page.post("/api/choose", wish(page, "Alpha", "Jazz", "Swing")).json
-    assert told["ok"], told
+    reply = page.post("/api/choose", wish(page, "Alpha", "Jazz", "Swing")).json
+    assert reply["ok"], reply
     assert genre_of(song) == ["Jazz", "Swing"]
     assert row(page, "Alpha")["state"] == "yours"
     outcomes = tag(settings_of(heard, policy="replace"), library)
@@ -289,17 +289,17 @@ def test_agreeing_makes_a_genre_the_owners_without_a_write(page: Server, library
 def test_a_name_that_is_none_is_refused(unchanged: tuple[Server, Path]) -> None:
     page, library = unchanged
     for genres in [["a/b"], ["x" * 300], ["\x07"], [" "], ["Jazz", "Jazz"], ["a\u202eb"]]:
-        told = page.post("/api/choose", wish(page, "Alpha", *genres)).json
-        assert told["ok"] is False
+        reply = page.post("/api/choose", wish(page, "Alpha", *genres)).json
+        assert reply["ok"] is False
         assert genre_of(library / "a.flac") == [GENRE]
 
 
 def test_what_another_window_changed_is_not_overwritten(page: Server, library: Path) -> None:
     first, second = wish(page, "Alpha", "Jazz"), wish(page, "Alpha", "Rock")
     assert page.post("/api/choose", first).json["ok"]
-    told = page.post("/api/choose", second).json
-    assert told["ok"] is False
-    assert "changed meanwhile" in told["why"]
+    reply = page.post("/api/choose", second).json
+    assert reply["ok"] is False
+    assert "changed meanwhile" in reply["why"]
     assert genre_of(library / "a.flac") == ["Jazz"]
 
 

@@ -71,8 +71,8 @@ def test_training_shows_its_progress_and_its_model_is_used(page: Page, taught: P
         assert server.ask("/api/teaching").json["updates"] == "mine"
 
         number = server.ask("/api/tracks?count=1").json["rows"][0]["id"]
-        told = server.ask(f"/api/track/{number}").json
-        wish = {"track": number, "payload_hash": told["payload_hash"], "before": told["exact"], "genres": ["Polka"]}
+        answer = server.ask(f"/api/track/{number}").json
+        wish = {"track": number, "payload_hash": answer["payload_hash"], "before": answer["exact"], "genres": ["Polka"]}
         assert server.post("/api/choose", wish).json["ok"]
         page.goto("about:blank")
         page.goto(f"{server.address}/#/ear/lesson")
