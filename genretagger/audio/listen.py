@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import soxr
@@ -20,10 +20,7 @@ from genretagger.audio.reader import Reader, Stretch
 from genretagger.audio.windows import start_of
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.files.kinds import Kind
-from genretagger.types import Sound, Window
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray, Sound, Window
 
 SHORTEST_S = 0.3
 """Shorter than any music; a model would only see repetition."""

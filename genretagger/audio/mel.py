@@ -21,12 +21,11 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from genretagger.errors import AudioError
+from genretagger.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from genretagger.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class FilterBank:
         filters: (mels, n_fft // 2 + 1) float32; mostly zeros.
     """
 
-    window: npt.NDArray[np.float64]
+    window: DoubleArray
     filters: FloatArray
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from genretagger.audio.mel import Ear, frequencies, heard, log_mel, power
 from genretagger.audio.silence import SILENCE_PEAK
 from genretagger.audio.windows import start_of
 from genretagger.files.kinds import Kind
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _AT_ONCE = 16
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
 from genretagger.model.bounds import MAX_LABELS
 from genretagger.model.card import EMBEDDINGS, Card
+from genretagger.model.installed import InstalledModel
 from genretagger.textfile import read_text
 from genretagger.types import Json
 from genretagger.vocabulary.part import KEY
-
-if TYPE_CHECKING:
-    from genretagger.model.installed import InstalledModel
 
 _MAX_LABELS_BYTES = 1024 * 1024
 

@@ -16,7 +16,7 @@ import io
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 from zipfile import BadZipFile
 
 from genretagger import launch
@@ -24,12 +24,8 @@ from genretagger.audio.mel import Ear, FilterBank, FrontEnd
 from genretagger.errors import ModelError
 from genretagger.model import install
 from genretagger.model.front_ends import front_ends
+from genretagger.model.installed import InstalledModel
 from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sums
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from genretagger.model.installed import InstalledModel
 
 TIME_S = 300.0
 """librosa's import takes 2 s, and a minute on a slow disk."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from genretagger.types import DoubleArray, IndexArray
 
 _OPSET, _IR_VERSION = 17, 8  # old enough for every ONNX Runtime that is supported; fixed, so that the bytes are
 
@@ -24,7 +24,7 @@ class Graph:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
-    def constant(self, values: npt.NDArray[np.floating[Any]] | npt.NDArray[np.int64]) -> str:
+    def constant(self, values: npt.NDArray[np.floating[Any]] | IndexArray) -> str:
         """Add a tensor, floats as float32; gives its name."""
         name = f"constant_{len(self._constants)}"
         kept = values if values.dtype == np.int64 else values.astype(np.float32)
@@ -77,6 +77,6 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def total(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+def total(values: DoubleArray, axis: int) -> DoubleArray:
     """Sum along an axis in the order of the elements, so that every machine rounds alike."""
     return np.asarray(np.add.accumulate(values, axis=axis).take(-1, axis=axis))

@@ -13,8 +13,11 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
+import numpy as np
+
+from genretagger.audio.mel import Ear
 from genretagger.audio.windows import AUTO, FIRST, MOST, STAGES, plan_key, spread
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
@@ -22,19 +25,18 @@ from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
 from genretagger.model.card import EMBEDDINGS
 from genretagger.model.deciding import Deciding
+from genretagger.model.filter_bank import ears_of
+from genretagger.model.front_ends import front_ends
 from genretagger.model.installed import InstalledModel
+from genretagger.model.merge import learned_head
 from genretagger.model.said import Said
+from genretagger.model.session import Session
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.learned import Scorer, mean_odds, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
-
-if TYPE_CHECKING:
-    from genretagger.audio.mel import Ear
-    from genretagger.model.session import Session
-
 
 PARTS = 8
 """See `Listener._is_clear`."""
@@ -57,8 +59,6 @@ class Listener:
     """
 
     def __init__(self, settings: Settings, model: InstalledModel, notice: Callable[[str], None]) -> None:
-        from genretagger.model.front_ends import front_ends
-
         self.name = model.name
         self.fingerprint = model.sha256
         self.labels = model.card.classes
@@ -114,8 +114,6 @@ class Listener:
         Raises:
             ModelError: the filter banks that lie with the model are damaged.
         """
-        from genretagger.model.filter_bank import ears_of
-
         if not self._ears:
             self._ears = ears_of(self._model)
         windows = self._settings.windows
@@ -142,8 +140,6 @@ class Listener:
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can be this model's: their sizes fit, and each is a number."""
-        import numpy as np
-
         described = self._model.card.output(EMBEDDINGS)
         size = described.shape[-1] if described is not None and described.shape else None
         return not (
@@ -162,10 +158,6 @@ class Listener:
             As `hear` gives it, to rounding; a genre's activation is that of the whole track in each
             window. None if the embedding has another size than the backbone's.
         """
-        import numpy as np
-
-        from genretagger.model.merge import learned_head
-
         if self._head is None:
             self._head = learned_head(self._intact().onnx_path.read_bytes())
         weights, bias, axes, origin = self._head
@@ -272,8 +264,6 @@ class Listener:
             activations: (windows, labels), from `over_time`.
             embeddings: (windows, dimensions), likewise.
         """
-        import numpy as np
-
         scores = np.zeros((len(activations), len(self.genres)), np.float32)
         for row, own, embedding in zip(scores, activations.astype(np.float16), embeddings, strict=True):
             found = self._scorer.scores(track_activations(own[None]), embedding).by_genre
@@ -309,16 +299,12 @@ class Listener:
 
     def scores(self, *tracks: Activations) -> Scores:
         """Score every genre from what was heard in one track or in a whole album; see `decide`."""
-        import numpy as np
-
         means = np.stack([track_activations(track.values) for track in tracks])
         embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
         return self._scorer.scores(means.mean(axis=0), embedding, tracks=len(tracks))
 
     def _open(self) -> Session:
         if self._session is None:
-            from genretagger.model.session import Session
-
             rules = self._settings
             self._session = Session.open(self._intact(), rules.device, rules.threads, tf32=rules.tf32)
             if self._session.warning:
@@ -357,8 +343,6 @@ def track_activations(values: HalfArray) -> FloatArray:
     Raises:
         ValueError: there is no window.
     """
-    import numpy as np
-
     if values.shape[0] == 0:
         raise ValueError("a track without windows has no activations")
     mean: FloatArray = np.asarray(values, dtype=np.float32).mean(axis=0)

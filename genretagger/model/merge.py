@@ -8,15 +8,13 @@ outputs `activations` and `embeddings` as `Card.build` describes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
 from genretagger.model.tensors import all_tensors, inputs
+from genretagger.types import FloatArray
 from genretagger.vocabulary.learned import LEAST_LIKELY
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
 
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
 _IR_VERSION = 8

@@ -36,24 +36,18 @@ Source of the layout: musicnn 0.1.0, models.py (Jordi Pons, Music Technology Gro
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.model.checkpoint import Checkpoint
 from genretagger.model.graph import Graph, total
 from genretagger.model.spectra import Spectra
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from genretagger.types import FloatArray
+from genretagger.types import DoubleArray, FlagArray, FloatArray
 
 NAME = "musicnn"
 VERSION = "0.1.0"
@@ -74,9 +68,6 @@ FRAMES, MELS, LABELS, EMBEDDING = 187, 96, 50, 200
 _EPSILON = 1e-3
 _DEAD = 1e-4
 """A filter with a smaller norm, batch norms included, is dead. Most are under 1e-6 or over 1e-2."""
-
-_Array = npt.NDArray[np.float64]
-_Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +97,19 @@ class MusicnnWeights:
 
     checkpoint: Checkpoint
 
-    def get(self, name: str, *shape: int) -> _Array:
+    def get(self, name: str, *shape: int) -> DoubleArray:
         """A tensor of this shape."""
         return self.checkpoint.tensor(name, shape).astype(np.float64)
 
-    def convolution(self, number: int, frames: int, width: int, channels: int, filters: int) -> tuple[_Array, _Array]:
+    def convolution(
+        self, number: int, frames: int, width: int, channels: int, filters: int
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Kernel as (filters, channels, frames, width) and bias of the n-th convolution."""
         name = f"conv2d_{number}" if number else "conv2d"
         kernel = self.get(f"{name}/kernel", frames, width, channels, filters)
         return kernel.transpose(3, 2, 0, 1), self.get(f"{name}/bias", filters)
 
-    def normalization(self, number: int, channels: int) -> tuple[_Array, _Array]:
+    def normalization(self, number: int, channels: int) -> tuple[DoubleArray, DoubleArray]:
         """Scale and shift of the n-th batch normalization."""
         name = f"batch_normalization_{number}" if number else "batch_normalization"
         variance = self.get(f"{name}/moving_variance", channels)
@@ -190,8 +183,8 @@ class _FrontValues:
     """
 
     features: str
-    alive: _Mask
-    constants: _Array
+    alive: FlagArray
+    constants: DoubleArray
 
 
 def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune: bool) -> list[_FrontValues]:
@@ -199,10 +192,10 @@ def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune:
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
     spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
     maxima: list[list[str]] = [[] for _ in networks]
-    biases: list[list[_Array]] = [[] for _ in networks]
-    scales: list[list[_Array]] = [[] for _ in networks]
-    shifts: list[list[_Array]] = [[] for _ in networks]
-    alive: list[list[_Mask]] = [[] for _ in networks]
+    biases: list[list[DoubleArray]] = [[] for _ in networks]
+    scales: list[list[DoubleArray]] = [[] for _ in networks]
+    shifts: list[list[DoubleArray]] = [[] for _ in networks]
+    alive: list[list[FlagArray]] = [[] for _ in networks]
     for number, front in enumerate(_FRONTS):
         kernels = []
         for index, network in enumerate(networks):
@@ -290,7 +283,7 @@ def _head(graph: Graph, network: MusicnnWeights, front: _FrontValues) -> tuple[s
     return graph.add("Sigmoid", logits), embedding
 
 
-def _taps_on_sound(taps: _Array, before: int) -> _Array:
+def _taps_on_sound(taps: DoubleArray, before: int) -> DoubleArray:
     """For each frame of the window, the sum of the taps that fall on it and not on the padding.
 
     Args:
@@ -304,7 +297,7 @@ def _taps_on_sound(taps: _Array, before: int) -> _Array:
     frame = np.arange(FRAMES)
     first = np.maximum(before - frame, 0)
     last = np.minimum(FRAMES + before - frame, taps.shape[1])
-    on_sound: _Array = sums[:, last] - sums[:, first]
+    on_sound: DoubleArray = sums[:, last] - sums[:, first]
     return on_sound
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +27,12 @@ from genretagger.config import cores
 from genretagger.errors import ModelError
 from genretagger.model.batching import Batches, then
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.installed import InstalledModel
 from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
 from genretagger.model.runtime import onnxruntime
 from genretagger.model.tuning import batch_for, device_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from genretagger.model.installed import InstalledModel
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _FATAL = (
     4  # ONNX Runtime's own messages go to standard error and are for its authors; what matters comes as an exception

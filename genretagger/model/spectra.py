@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genretagger.model.graph import Graph, total
-
-_Array = npt.NDArray[np.float64]
+from genretagger.types import DoubleArray
 
 _GROUP = 32
 """Filters computed together: their spectra fit into a core's cache; more would take longer."""
@@ -64,7 +63,7 @@ class Spectra:
         self._both = graph.add("Concat", real, imaginary, axis=2)  # (n, bins, 2 · taps, frames)
         self._both_above = self._cut(self._both, 1, 1, self._bins)  # the lowest bin has no imaginary part
 
-    def loudest(self, kernels: _Array) -> str:
+    def loudest(self, kernels: DoubleArray) -> str:
         """Convolve the mel with some kernels, and give the largest value over frequency.
 
         Args:
@@ -100,7 +99,7 @@ class Spectra:
             parts.append(graph.add("Reshape", most, _whole(graph, 0, even.shape[1], self._frames)))
         return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def _product(self, spectra: str, filters: _Array) -> str:
+    def _product(self, spectra: str, filters: DoubleArray) -> str:
         """Multiply by the filters (bins, filters, 2 · taps): (n, bins, filters · frames)."""
         graph = self._graph
         product = graph.add("MatMul", graph.constant(filters), spectra)
@@ -115,17 +114,17 @@ def _whole(graph: Graph, *numbers: int) -> str:
     return graph.constant(np.array(numbers, dtype=np.int64))
 
 
-def _cos(twice: npt.NDArray[np.integer[Any]], circle: int) -> _Array:
+def _cos(twice: npt.NDArray[np.integer[Any]], circle: int) -> DoubleArray:
     """The cosine of angles that are given in halves of one part of a circle of that many parts."""
-    cosines: _Array = _table(circle, math.cos)[twice % (2 * circle)]
+    cosines: DoubleArray = _table(circle, math.cos)[twice % (2 * circle)]
     return cosines
 
 
-def _sin(twice: npt.NDArray[np.integer[Any]], circle: int) -> _Array:
+def _sin(twice: npt.NDArray[np.integer[Any]], circle: int) -> DoubleArray:
     """The sine of angles; see `_cos`."""
-    sines: _Array = _table(circle, math.sin)[twice % (2 * circle)]
+    sines: DoubleArray = _table(circle, math.sin)[twice % (2 * circle)]
     return sines
 
 
-def _table(circle: int, of: Callable[[float], float]) -> _Array:
+def _table(circle: int, of: Callable[[float], float]) -> DoubleArray:
     return np.array([round(of(math.pi * part / circle) * _GRID) / _GRID for part in range(2 * circle)])

@@ -21,15 +21,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from genretagger.errors import ModelError
-
-if TYPE_CHECKING:
-    from genretagger.model.graph import Graph
+from genretagger.model.graph import Graph
+from genretagger.types import FloatArray
 
 VERSION = "0.2.1"
 WHEEL_SHA256 = "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17"
@@ -57,8 +55,8 @@ class Convolution:
         pads: before frames and bands, then after.
     """
 
-    kernel: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    kernel: FloatArray
+    bias: FloatArray
     group: int
     strides: tuple[int, ...]
     pads: tuple[int, ...]
@@ -75,8 +73,8 @@ class Weights:
     """
 
     convolutions: tuple[Convolution, ...]
-    dense: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    dense: FloatArray
+    bias: FloatArray
 
 
 def weights(read: Callable[[str], bytes]) -> Weights:
@@ -122,7 +120,7 @@ def _weights(graph: bytes, data: bytes) -> Weights:
     rounding = ("QuantizeLinear", "DequantizeLinear")
     rounded_from = {node.output[0]: node.input[0] for node in parsed.node if node.op_type in rounding}
 
-    def numbers(name: str) -> npt.NDArray[np.float32]:
+    def numbers(name: str) -> FloatArray:
         while name in rounded_from:  # the weight as it was before it would be rounded to 8 bits
             name = rounded_from[name]
         return _numbers(constants[name], data)
@@ -138,7 +136,7 @@ def _weights(graph: bytes, data: bytes) -> Weights:
     return Weights(tuple(convolutions), numbers(last.input[1]), numbers(last.input[2]))
 
 
-def _numbers(tensor: Any, data: bytes) -> npt.NDArray[np.float32]:
+def _numbers(tensor: Any, data: bytes) -> FloatArray:
     where = {entry.key: entry.value for entry in tensor.external_data}
     raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
     return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)

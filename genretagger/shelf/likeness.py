@@ -18,15 +18,12 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.filling import Counted
 from genretagger.shelf.index import Index
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 DIMENSIONS = 64
 _WIDTH = 4 * DIMENSIONS

@@ -15,15 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from genretagger.shelf.index import Index
 from genretagger.shelf.likeness import Likeness
 from genretagger.shelf.pages import short
-from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray, Json
 
 WHYS = ("unsure", "outlier", "mislabelled", "lesson")
 _MOST = 2000

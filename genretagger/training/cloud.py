@@ -10,17 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from genretagger.types import DoubleArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import Learned
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Array = npt.NDArray[np.float64]
 
 _MOST_COMPONENTS = 16
 _TRACKS_A_COMPONENT = 6
@@ -35,14 +29,12 @@ _QUANTILE, _SLACK = 0.95, 2.0
 class Cloud:
     """Standardised coordinates: (x - mean) @ axes."""
 
-    mean: Array
-    axes: Array
+    mean: DoubleArray
+    axes: DoubleArray
 
     @classmethod
-    def of(cls, values: Array) -> Cloud:
+    def of(cls, values: DoubleArray) -> Cloud:
         """Find the cloud of tracks: (n, d)."""
-        import numpy as np
-
         mean, spread = standard(values)
         scaled = (values - mean) / spread
         count, size = scaled.shape
@@ -53,9 +45,9 @@ class Cloud:
         scale = np.sqrt(np.concatenate([np.maximum(variances[:kept], thin), np.full(size - kept, thin)]))
         return cls(mean, axes / scale / spread[:, None])
 
-    def distance(self, values: Array) -> Array:
+    def distance(self, values: DoubleArray) -> DoubleArray:
         """(n,) mean squares of the coordinates."""
-        squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
+        squares: DoubleArray = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
         return squares
 
 
@@ -71,10 +63,10 @@ class Familiarity:
     axes: FloatArray
     origin: FloatArray
     limit: float
-    known: Array
+    known: DoubleArray
 
 
-def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
+def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) -> Familiarity:
     """Find the out-of-distribution limit, as `head.train` does, without a regression.
 
     Args:
@@ -82,7 +74,6 @@ def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequ
         folds: (n,) the fold of each track; at least two different ones.
         ears: as of `head.train`.
     """
-    import numpy as np
     from threadpoolctl import threadpool_limits
 
     values = embeddings.astype(np.float64)
@@ -123,16 +114,12 @@ def places(size: int, ears: Sequence[int]) -> list[slice]:
     return [slice(end - width, end) for end, width in zip(ends, ears, strict=True)]
 
 
-def standard(values: Array) -> tuple[Array, Array]:
+def standard(values: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """(d,) mean and (d,) spread of tracks (n, d); no spread is far below the median of all."""
-    import numpy as np
-
     spread = values.std(axis=0)
     return values.mean(axis=0), np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-9))
 
 
-def limit_of(distances: Array) -> float:
+def limit_of(distances: DoubleArray) -> float:
     """The limit, from the distances of held-out tracks."""
-    import numpy as np
-
     return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)

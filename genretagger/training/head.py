@@ -19,20 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genretagger.training.calibrate import line_of, lines_of_few, sigmoid, with_opinion
 from genretagger.training.cloud import Cloud, limit_of, places, standard
+from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Array = npt.NDArray[np.float64]
-    Flags = npt.NDArray[np.bool_]
 
 STRENGTH = 0.03
 """scikit-learn's C for standardised embeddings: small, because there are more dimensions than
@@ -89,10 +82,10 @@ class _EarFit:
         cloud: of all tracks.
     """
 
-    odds: Array
-    distances: Array
-    weights: Array
-    bias: Array
+    odds: DoubleArray
+    distances: DoubleArray
+    weights: DoubleArray
+    bias: DoubleArray
     cloud: Cloud
 
 
@@ -106,10 +99,10 @@ class _Calibrated:
         likely: (n, k) what it makes of the out-of-fold odds of each track.
     """
 
-    lines: Sequence[tuple[Array, Array]]
+    lines: Sequence[tuple[DoubleArray, DoubleArray]]
     line: tuple[float, float] | None
     opinion: float
-    likely: Array
+    likely: DoubleArray
 
 
 def prepare() -> Thread:
@@ -121,14 +114,14 @@ def prepare() -> Thread:
 
 def train(
     embeddings: FloatArray,
-    truth: Flags,
-    folds: npt.NDArray[np.int64],
+    truth: FlagArray,
+    folds: IndexArray,
     is_music: FloatArray,
-    unmusical: Flags,
+    unmusical: FlagArray,
     *,
     seed: int,
     ears: Sequence[int] = (),
-    opinion: Array | None = None,
+    opinion: DoubleArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Head, FloatArray]:
     """Fit a head, and score each track by a head that was not fitted on it.
@@ -149,7 +142,6 @@ def train(
         The head, and (n, k) float32 scores of each track by heads and calibrations that never saw
         its fold.
     """
-    import numpy as np
     from threadpoolctl import threadpool_limits
 
     values = embeddings.astype(np.float64)
@@ -204,11 +196,9 @@ def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, _Regression]]:
 
 
 def _learned(
-    values: Array, truth: Flags, folds: npt.NDArray[np.int64], how: _Regression, seed: int, fitted: Callable[[], None]
+    values: DoubleArray, truth: FlagArray, folds: IndexArray, how: _Regression, seed: int, fitted: Callable[[], None]
 ) -> _EarFit:
     """Fit one ear without each fold, and with all tracks."""
-    import numpy as np
-
     values = np.ascontiguousarray(values)
     odds = np.full(truth.shape, -np.inf)
     distances = np.zeros(len(values))
@@ -221,10 +211,8 @@ def _learned(
     return _EarFit(odds, distances, weights, bias, Cloud.of(values))
 
 
-def _calibrated(ears: Sequence[_EarFit], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
+def _calibrated(ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray, rows: FlagArray) -> _Calibrated:
     """Calibrate with the out-of-fold odds of some tracks, and say what that makes of all tracks."""
-    import numpy as np
-
     lines, said = [], []
     # otherwise no training track had the genre, or all had it; that is the same for all ears
     finite = np.isfinite(ears[0].odds)
@@ -245,10 +233,8 @@ def _calibrated(ears: Sequence[_EarFit], truth: Flags, opinion: Array, rows: Fla
     return _Calibrated(lines, (slope, shift), weight, likely)
 
 
-def _head(ears: Sequence[_EarFit], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
+def _head(ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray, parts: Sequence[slice]) -> Head:
     """Write the ears into the arrays of the ONNX file, each into its own block."""
-    import numpy as np
-
     size, genres = parts[-1].stop, truth.shape[1]
     weights, bias = np.zeros((size, len(ears) * genres)), np.zeros(len(ears) * genres)
     axes, origin = np.zeros((size, size)), np.zeros(size)
@@ -272,9 +258,10 @@ def _head(ears: Sequence[_EarFit], truth: Flags, opinion: Array, parts: Sequence
     )
 
 
-def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Callable[[], None]) -> tuple[Array, Array]:
+def _fit(
+    values: DoubleArray, truth: FlagArray, how: _Regression, seed: int, fitted: Callable[[], None]
+) -> tuple[DoubleArray, DoubleArray]:
     """One against the rest: (d, k) weights and (k,) biases; ±inf for a genre of none or all."""
-    import numpy as np
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = standard(values)

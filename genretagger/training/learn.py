@@ -6,18 +6,17 @@ examples → course (genres, groups, folds) → head → ONNX and card
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
+from genretagger.model import two_ears
 from genretagger.model.card import Card
 from genretagger.model.installed import InstalledModel
+from genretagger.model.merge import with_learned_head
 from genretagger.training.course import SEED, Course
 from genretagger.training.examples import Lessons
+from genretagger.training.head import Head, train
 from genretagger.training.lesson import ChoiceRules, TrainingResult
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.training.head import Head
 
 
 def learn(
@@ -55,9 +54,6 @@ def taught(
     course: Course, *, name: str, origin: Mapping[str, Json], progress: Callable[[int, int], None] | None = None
 ) -> TrainingResult:
     """Train a head on a course, and measure it; otherwise as `learn`."""
-    from genretagger.model import two_ears
-    from genretagger.training.head import train
-
     backbone = course.backbone
     ears = two_ears.ears(backbone.card)
     head, scores = train(
@@ -86,8 +82,6 @@ def taught(
 
 
 def _onnx(backbone: InstalledModel, head: Head, ears: int) -> bytes:
-    from genretagger.model.merge import with_learned_head
-
     try:
         content = backbone.onnx_path.read_bytes()
     except OSError as error:

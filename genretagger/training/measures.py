@@ -11,17 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from genretagger.types import Json
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Flags = npt.NDArray[np.bool_]
+from genretagger.types import FlagArray, FloatArray, IndexArray, Json
 
 BINS = 10
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -40,9 +33,9 @@ class Judged:
     """
 
     genres: tuple[str, ...]
-    truth: Flags
+    truth: FlagArray
     scores: FloatArray
-    chosen: Flags
+    chosen: FlagArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +146,7 @@ class Measures:
         }
 
 
-def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_genres: int) -> Flags:
+def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_genres: int) -> FlagArray:
     """Choose genres as `vocabulary.resolve.decide` does.
 
     Args:
@@ -165,12 +158,12 @@ def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_gen
     Returns:
         (n, k) bool.
     """
-    import numpy as np
-
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.argsort(order, axis=1, kind="stable")
     top = scores.max(axis=1, keepdims=True, initial=0.0)
-    chosen: Flags = (ranks < max_genres) & (scores >= np.maximum(min_score, share_of_top * top)) & (top >= min_score)
+    chosen: FlagArray = (
+        (ranks < max_genres) & (scores >= np.maximum(min_score, share_of_top * top)) & (top >= min_score)
+    )
     return chosen
 
 
@@ -183,8 +176,6 @@ def measure(judged: Judged) -> Measures:
     Raises:
         ValueError: there is no track, or no genre.
     """
-    import numpy as np
-
     truth, scores, chosen = judged.truth, judged.scores, judged.chosen
     if not len(truth) or not judged.genres:
         raise ValueError("nothing to measure: no track has a known genre")
@@ -198,9 +189,9 @@ def measure(judged: Judged) -> Measures:
     place = np.arange(len(truth))
     best_right = truth[place, best]
     three = np.argsort(-scores, axis=1, kind="stable")[:, :3]
-    given: Flags = np.asarray(chosen.any(axis=1))
+    given: FlagArray = np.asarray(chosen.any(axis=1))
     first = np.where(chosen, scores, -1.0).argmax(axis=1)
-    first_right: Flags = np.logical_and(truth[place, first], given)
+    first_right: FlagArray = np.logical_and(truth[place, first], given)
     top = scores[place, best]
     bins, error = _calibration(top, best_right)
     return Measures(
@@ -228,14 +219,12 @@ def measure(judged: Judged) -> Measures:
     )
 
 
-def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+def _confusion(judged: Judged, given: FlagArray, first: IndexArray) -> tuple[tuple[int, ...], ...]:
     """The confusion table; see `Measures`.
 
     If a track has the genre that it was given, it counts there; if not, at its first genre in
     order.
     """
-    import numpy as np
-
     size = len(judged.genres)
     table = np.zeros((size, size + 1), int)
     for number, names in enumerate(judged.truth):
@@ -246,9 +235,7 @@ def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tu
     return tuple(tuple(int(count) for count in row) for row in table)
 
 
-def _calibration(top: FloatArray, right: Flags) -> tuple[tuple[Bin, ...], float]:
-    import numpy as np
-
+def _calibration(top: FloatArray, right: FlagArray) -> tuple[tuple[Bin, ...], float]:
     places = np.minimum((top * BINS).astype(int), BINS - 1)
     bins = tuple(
         Bin(int((places == each).sum()), float(top[places == each].mean()), float(right[places == each].mean()))

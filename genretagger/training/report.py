@@ -15,16 +15,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genretagger.errors import ConfigError
 from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
+from genretagger.training.lesson import Suspect
 from genretagger.training.measures import NOTHING, Measures
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.training.lesson import Suspect
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"
 _MOST_NAMES = 60

@@ -41,20 +41,17 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from genretagger.errors import ModelError
-from genretagger.types import Json
+from genretagger.types import DoubleArray, FloatArray, Json
 from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
 from genretagger.vocabulary.opinion import opinion
 from genretagger.vocabulary.part import LearnedPart, Opinion, Part, broken_part
 from genretagger.vocabulary.two_ears import TwoEars, built_in
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
 
 _ANEW = "Train or add the model again."
 LEAST_LIKELY = 1e-5
@@ -212,7 +209,7 @@ def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
     return Probabilities(labels) if part.learned is None else Learned(labels, part.learned)
 
 
-def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> npt.NDArray[np.float64]:
+def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> DoubleArray:
     """What several ears say together.
 
     Args:
@@ -222,11 +219,9 @@ def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> npt.
     Returns:
         (genres,) log-odds.
     """
-    import numpy as np
-
     mean = (1 / (1 + np.exp(-np.clip(odds.astype(float), -700, 700)))).mean(axis=0)
     mean = np.clip(mean, LEAST_LIKELY, 1 - LEAST_LIKELY)
-    corrected: npt.NDArray[np.float64] = line[0] * np.log(mean / (1 - mean)) + line[1]
+    corrected: DoubleArray = line[0] * np.log(mean / (1 - mean)) + line[1]
     return corrected
 
 

@@ -26,18 +26,15 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
 from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import Credits, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
+from genretagger.types import Credits, FloatArray, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
 from genretagger.worker.wire import Buffer, ProtocolError
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
 
 T = TypeVar("T")
 

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from genretagger.errors import ConfigError, ModelError
@@ -41,11 +40,11 @@ from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import TrainableEar, first_ear
 from genretagger.training.network.loop import LearningPlan, Lesson, Stopped, odds_of, run
-from genretagger.training.network.parts import Flags, RunParts, parts_of
+from genretagger.training.network.parts import RunParts, parts_of
 from genretagger.training.network.state import Best, EndedRun, StateFile, TrainingState
 from genretagger.training.network.way import Way
 from genretagger.training.network.windows import WindowFile
-from genretagger.types import Json
+from genretagger.types import DoubleArray, FlagArray, Json
 
 LONG, SHORT = 30, 15
 """Epochs from scratch, and of a network that knows music already."""
@@ -362,7 +361,7 @@ class _School:
             raise ModelError(f"The exported network differs from the trained one by {error:.1e}", hint="Report it.")
 
 
-def _out_of_fold(odds: npt.NDArray[np.float64], learned: Flags) -> npt.NDArray[np.float64]:
+def _out_of_fold(odds: DoubleArray, learned: FlagArray) -> DoubleArray:
     """The log-odds, infinite if no training track had the genre, or all had it."""
     odds = np.where(learned.any(axis=0), odds, -np.inf)
     return np.where(learned.all(axis=0), np.inf, odds)

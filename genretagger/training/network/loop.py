@@ -12,20 +12,17 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from genretagger.audio.mel import FrontEnd
 from genretagger.training.network.augment import augmented
-from genretagger.training.network.parts import Flags
 from genretagger.training.network.state import Best, Current
 from genretagger.training.network.windows import WindowFile
-
-if TYPE_CHECKING:
-    from genretagger.audio.mel import FrontEnd
+from genretagger.types import DoubleArray, FlagArray, HalfArray, IndexArray
 
 TellEpoch = Callable[[int, float, float | None], None]
 """Called after each epoch: how many are done, the loss, the held-out score if there is one."""
@@ -49,8 +46,8 @@ class Lesson:
     """
 
     windows: WindowFile
-    places: npt.NDArray[np.int64]
-    truth: Flags
+    places: IndexArray
+    truth: FlagArray
     front_end: FrontEnd
 
 
@@ -92,8 +89,8 @@ def run(
     plan: LearningPlan,
     *,
     number: int,
-    learn_from: Flags,
-    choose_by: Flags | None,
+    learn_from: FlagArray,
+    choose_by: FlagArray | None,
     epochs: int,
     device: torch.device,
     current: Current | None,
@@ -208,7 +205,7 @@ def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
 class _Sampler:
     """Draws windows so that rare genres come as often as common ones."""
 
-    def __init__(self, lesson: Lesson, rows: Flags, plan: LearningPlan) -> None:
+    def __init__(self, lesson: Lesson, rows: FlagArray, plan: LearningPlan) -> None:
         self._lesson, self._plan = lesson, plan
         self._tracks = np.flatnonzero(rows & (lesson.places[:, 1] > lesson.places[:, 0]))
         truth = lesson.truth[self._tracks]
@@ -217,7 +214,7 @@ class _Sampler:
         self._weights = weights / weights.sum()
         self.front_end = lesson.front_end
 
-    def batches(self, dice: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], Flags]]:
+    def batches(self, dice: np.random.Generator) -> Iterator[tuple[IndexArray, FlagArray]]:
         """The windows of an epoch, in batches, with the genres of their tracks."""
         count = int(np.clip(len(self._tracks) * self._plan.each, self._plan.fewest, self._plan.most))
         count -= count % self._plan.batch
@@ -228,12 +225,12 @@ class _Sampler:
             part = slice(start, start + self._plan.batch)
             yield numbers[part], self._lesson.truth[drawn[part]]
 
-    def read(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
+    def read(self, numbers: IndexArray) -> HalfArray:
         """The windows themselves."""
         return self._lesson.windows.read(numbers)
 
 
-def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> npt.NDArray[np.float64]:
+def odds_of(network: Any, lesson: Lesson, rows: FlagArray, device: torch.device) -> DoubleArray:
     """Log-odds of tracks, averaged over their windows: (rows, genres); 0 for a track without."""
     network.eval()
     tracks = np.flatnonzero(rows)
@@ -246,11 +243,11 @@ def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> 
             part = slice(start, start + _AT_ONCE)
             mel = torch.from_numpy(lesson.windows.read(numbers[part])).to(device).float()
             np.add.at(sums, owners[part], network(mel).float().cpu().numpy().astype(np.float64))
-    means: npt.NDArray[np.float64] = sums / np.maximum(places[:, 1] - places[:, 0], 1)[:, None]
+    means: DoubleArray = sums / np.maximum(places[:, 1] - places[:, 0], 1)[:, None]
     return means
 
 
-def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+def _average_precision(odds: DoubleArray, truth: FlagArray) -> float:
     """Mean area under precision by recall, over the genres that some but not all tracks have."""
     found = []
     for said, own in zip(odds.T, truth.T, strict=True):
@@ -260,7 +257,7 @@ def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
-def _loss(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+def _loss(odds: DoubleArray, truth: FlagArray) -> float:
     return float((np.logaddexp(0, odds) - odds * truth).mean())
 
 
