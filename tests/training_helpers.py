@@ -18,7 +18,8 @@ from genretagger.model import InstalledModel, ModelStore, install
 from genretagger.training import learn as school
 from genretagger.training.examples import Lessons, collect
 from genretagger.training.labels import LabelSource, NameMap, Tags
-from genretagger.training.lesson import ChoiceRules, TrainingResult
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.measures import ChoiceRules
 from genretagger.training.memory import as_before
 
 GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")

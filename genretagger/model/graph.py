@@ -53,28 +53,25 @@ class Graph:
             outputs: name → the values that are concatenated to it, each (windows, part), and their
                 sum.
         """
-        from onnx import TensorProto, helper
+        from onnx import helper
 
         ends = [helper.make_node("Concat", list(parts), [end], name=end, axis=1) for end, (parts, _) in outputs.items()]
+        eaten = ports({each: ["n", *shape] for each, shape in inputs.items()})
+        given = ports({end: ["n", size] for end, (_, size) in outputs.items()})
         model = helper.make_model(
-            helper.make_graph(
-                [*self._nodes, *ends],
-                name,
-                [
-                    helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", *shape])
-                    for each, shape in inputs.items()
-                ],
-                [
-                    helper.make_tensor_value_info(end, TensorProto.FLOAT, ["n", size])
-                    for end, (_, size) in outputs.items()
-                ],
-                self._constants,
-            ),
+            helper.make_graph([*self._nodes, *ends], name, eaten, given, self._constants),
             opset_imports=[helper.make_opsetid("", _OPSET)],
             ir_version=_IR_VERSION,
             producer_name="genretagger",
         )
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def ports(shapes: Mapping[str, Sequence[int | str | None]]) -> list[Any]:
+    """Describe inputs or outputs of float32: name → shape."""
+    from onnx import TensorProto, helper
+
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
 
 def total(values: DoubleArray, axis: int) -> DoubleArray:

@@ -23,7 +23,6 @@ from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
-from genretagger.model.card import EMBEDDINGS
 from genretagger.model.deciding import Deciding
 from genretagger.model.filter_bank import ears_of
 from genretagger.model.front_ends import front_ends
@@ -140,8 +139,7 @@ class Listener:
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can be this model's: their sizes fit, and each is a number."""
-        described = self._model.card.output(EMBEDDINGS)
-        size = described.shape[-1] if described is not None and described.shape else None
+        size = self._model.card.embedding
         return not (
             (self.labels and activations.values.shape[1] != len(self.labels))
             or (size is not None and len(activations.embedding) != size)
@@ -218,8 +216,7 @@ class Listener:
             _ = now.activations  # rounded here, and not in the thread of the caller
             return replace(now, is_clear=duration_s is not None and self._is_clear(now, self._room(duration_s)))
 
-        said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
-        return then(said, joined)
+        return then(self.over_time(frames), joined)
 
     def _is_clear(self, said: Said, most: int) -> bool:
         """Whether the decision on a track would stay if it were listened to further.

@@ -26,7 +26,7 @@ import numpy as np
 from genretagger.config import cores
 from genretagger.errors import ModelError
 from genretagger.model.batching import Batches, then
-from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor, told_apart
 from genretagger.model.installed import InstalledModel
 from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
@@ -196,7 +196,9 @@ class Session:
             raise ModelError(f"The model takes windows of {wanted}, not {[mel.shape for mel in mels]}")
         count = len(mels[0])
         if not count:
-            return _done(self._checked([], 0))
+            nothing: Future[list[FloatArray]] = Future()
+            nothing.set_result([])
+            return then(nothing, lambda answers: self._checked(answers, 0))
         return then(self._batches.submit(mels), lambda answers: self._checked(answers, count))
 
     def close(self) -> None:
@@ -224,10 +226,7 @@ class Session:
 
     def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:
         """Run the model on one full batch; safe to call from many threads."""
-        ports = self._ports
-        feeds = {each.name: mel[:, None] if each.channel else mel for each, mel in zip(ports.inputs, mels, strict=True)}
-        names = [name for name in (ports.activations, ports.embeddings) if name]
-        answer = _run(self._runtime, names, feeds)
+        answer = _run(self._runtime, self._ports, mels)
         if any(values.ndim != 2 or len(values) < len(mels[0]) for values in answer):
             raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
         return answer
@@ -235,17 +234,10 @@ class Session:
 
 def _seconds(runtime: Any, ports: _Ports, size: int) -> float:
     """How long one run over silent windows takes."""
-    shapes = [(size, 1, *each.shape) if each.channel else (size, *each.shape) for each in ports.inputs]
-    feeds = {each.name: np.zeros(shape, np.float32) for each, shape in zip(ports.inputs, shapes, strict=True)}
+    mels = [np.zeros((size, *each.shape), np.float32) for each in ports.inputs]
     started = time.perf_counter()
-    _run(runtime, [name for name in (ports.activations, ports.embeddings) if name], feeds)
+    _run(runtime, ports, mels)
     return time.perf_counter() - started
-
-
-def _done(value: tuple[FloatArray, FloatArray]) -> Future[tuple[FloatArray, FloatArray]]:
-    done: Future[tuple[FloatArray, FloatArray]] = Future()
-    done.set_result(value)
-    return done
 
 
 def _runtime(path: Path, provider: Provider, threads: int) -> Any:
@@ -276,7 +268,9 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
         raise _NotLoadedError(explain(error), path) from error
 
 
-def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[FloatArray]:
+def _run(runtime: Any, ports: _Ports, mels: list[FloatArray]) -> list[FloatArray]:
+    feeds = {each.name: mel[:, None] if each.channel else mel for each, mel in zip(ports.inputs, mels, strict=True)}
+    names = [name for name in (ports.activations, ports.embeddings) if name]
     try:
         return [np.asarray(values, dtype=np.float32) for values in runtime.run(names, feeds)]
     except Exception as error:  # as above
@@ -309,10 +303,7 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
             f"No output of the model fits the {len(card.classes)} labels of its card (they have {', '.join(sizes)})",
             hint="Give its labels in the order of the output with --labels FILE.",
         )
-    embeddings = None
-    described_embedding = card.output(EMBEDDINGS)
-    if described_embedding is not None and described_embedding.shape and described_embedding.shape[-1]:
-        embeddings = _output(runtime, described_embedding, described_embedding.shape[-1])
+    embeddings = _output(runtime, card.output(EMBEDDINGS), card.embedding) if card.embedding else None
     if activations is None and embeddings is None:
         raise ModelError("The model gives neither labels nor the embedding of its card", hint=_OTHER_MODEL)
     return _Ports(inputs, fixed, activations, embeddings)
@@ -366,13 +357,9 @@ def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
     fitting: list[str] = [tensor.name for tensor in outputs if tensor.shape[1] == size]
     if not fitting:  # a size that the file leaves open is checked when the model runs
         fitting = [tensor.name for tensor in outputs if not isinstance(tensor.shape[1], int)]
+    fitting = told_apart(fitting, described, "activations")
     if len(fitting) <= 1:
         return fitting[0] if fitting else None
-    words = [described.name, described.purpose, described.operation] if described else []
-    for word in [*words, "activations"]:
-        matching = [name for name in fitting if word and word.lower() in name.lower()]
-        if len(matching) == 1:
-            return matching[0]
     raise ModelError(
         f"Several outputs of the model fit its card: {', '.join(fitting)[:200]}",
         hint="Name the right one in the card's `schema.outputs`.",

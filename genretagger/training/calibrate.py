@@ -26,9 +26,13 @@ def calibrated(odds: DoubleArray, truth: FlagArray, asked: DoubleArray) -> Doubl
         truth: (m, k) bool.
         asked: (n, k) log-odds of the others.
     """
-    slopes, shifts = line_of(odds, truth)
-    finite = np.isfinite(asked)
-    likely: DoubleArray = np.where(finite, sigmoid(np.where(finite, asked, 0) * slopes + shifts), asked > 0)
+    return on_lines(asked, *line_of(odds, truth))
+
+
+def on_lines(odds: DoubleArray, slopes: DoubleArray, shifts: DoubleArray) -> DoubleArray:
+    """Calibrated probabilities of log-odds; 0 or 1 if these are infinite, and say nothing."""
+    finite = np.isfinite(odds)
+    likely: DoubleArray = np.where(finite, sigmoid(np.where(finite, odds, 0) * slopes + shifts), odds > 0)
     return likely
 
 

@@ -13,7 +13,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from genretagger.types import DoubleArray, FloatArray, IndexArray
+from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import Learned
 
 _MOST_COMPONENTS = 16
@@ -65,9 +65,20 @@ class Familiarity:
     limit: float
     known: DoubleArray
 
+    def capped(self, likely: DoubleArray, is_music: FloatArray, unmusical: FlagArray) -> FloatArray:
+        """The scores of the tracks: probabilities that are capped as `vocabulary.learned` says.
+
+        Args:
+            likely: (n, k).
+            is_music: (n,) float32.
+            unmusical: (k,) bool: genres that need not sound like music.
+        """
+        musical = np.where(unmusical[None], 1.0, is_music[:, None])
+        return np.minimum(np.minimum(likely, self.known[:, None]), musical).astype(np.float32)
+
 
 def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) -> Familiarity:
-    """Find the out-of-distribution limit, as `head.train` does, without a regression.
+    """Find the out-of-distribution limit, and how familiar held-out tracks are.
 
     Args:
         embeddings: (n, d) float32.
@@ -79,21 +90,20 @@ def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) 
     values = embeddings.astype(np.float64)
     axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
     known, limits = np.ones(len(values)), []
+    held_out = [folds == fold for fold in np.unique(folds)]
     with threadpool_limits(1):
         for part in places(values.shape[1], ears):
             own = np.ascontiguousarray(values[:, part])
             distances = np.zeros(len(own))
-            for fold in sorted(set(folds.tolist())):
-                held = folds == fold
+            for held in held_out:
                 distances[held] = Cloud.of(own[~held]).distance(own[held])
+            for held in held_out:
+                limit = limit_of(distances[~held])
+                near = [Learned.resemblance(float(each), limit) for each in distances[held]]
+                known[held] = np.minimum(known[held], near)
             cloud, limit = Cloud.of(own), limit_of(distances)
-            near = [
-                Learned.resemblance(float(distance), limit_of(distances[folds != fold]))
-                for distance, fold in zip(distances, folds, strict=True)
-            ]
-            known = np.minimum(known, near)
             limits.append(limit)
-            scale = 1.0 if not ears else 1 / np.sqrt(limit)
+            scale = 1 / np.sqrt(limit) if ears else 1.0
             axes[part, part] = cloud.axes * scale
             origin[part] = -cloud.mean @ cloud.axes * scale
     found = (axes.astype(np.float32), origin.astype(np.float32))

@@ -21,8 +21,8 @@ from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent, matrix
-from genretagger.training.lesson import ChoiceRules, TrainingResult
-from genretagger.training.measures import Measures, choose, measure
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.measures import ChoiceRules, Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray, Json
 from genretagger.vocabulary.opinion import known_by_name, opinion
@@ -154,7 +154,7 @@ class Course:
         truth, said = self.truth[rows], scores[rows]
         judged = held_out.judged(self.genres, truth, said, self.unmeasured, rules) if len(asked) else None
         measures = None if judged is None else measure(judged)
-        chosen = choose(said, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+        chosen = choose(said, rules)
         backbone, counts = self.backbone, self.counts
         learned: dict[str, Json] = {
             "genres": list(self.genres),
@@ -251,20 +251,15 @@ def _figures(measures: Measures) -> Json:
 
 def _card(name: str, genres: Sequence[str], backbone: InstalledModel, embedding: int, part: Json) -> Card:
     card = backbone.card
-    frames, mels = card.inputs[0].shape[-2:]
-    document = Card.build(
+    return card.build_on(
         name=name,
         version="1",
         classes=(*genres, *(f"{backbone.name}: {label}" for label in card.classes)),
-        input_shape=(frames or 0, mels or 0),
-        more_inputs=card.more_inputs,
         embedding=embedding,
-        rate_hz=card.rate_hz,
-        algorithm=card.algorithm,
         licence=card.licence,
         source=f"learned from the owner's tracks on {card.name} ({card.source or 'no source given'})"[:1000],
-    ).document
-    return Card.from_document({**document, KEY: part})
+        more={KEY: part},
+    )
 
 
 def _now() -> str:

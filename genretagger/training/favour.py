@@ -93,7 +93,7 @@ def _figures(way: str, result: TrainingResult, seconds: float) -> WayFigures:
     found = result.measures
     if found is None:
         return WayFigures(way, 0, None, None, None, None, seconds)
-    return WayFigures(way, found.tracks, found.top1, found.coverage, found.right, found.macro[2], seconds)
+    return WayFigures(way, found.tracks, found.top1, found.coverage, found.right, found.macro.f1, seconds)
 
 
 def _hits(result: TrainingResult) -> dict[str, bool]:

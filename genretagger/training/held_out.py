@@ -8,8 +8,8 @@ import numpy as np
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, ChoiceRules, Suspect
-from genretagger.training.measures import Judged, choose
+from genretagger.training.lesson import Change, Suspect
+from genretagger.training.measures import ChoiceRules, Judged, choose
 from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
 
@@ -34,7 +34,7 @@ def judged(
     if not columns or not rows.any():
         return None
     kept = scores[rows][:, columns]
-    chosen = choose(kept, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+    chosen = choose(kept, rules)
     return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from genretagger.errors import ModelError
 from genretagger.model import two_ears
 from genretagger.model.card import Card
 from genretagger.model.installed import InstalledModel
+from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.model.merge import with_learned_head
 from genretagger.training.course import SEED, Course
 from genretagger.training.examples import Lessons
-from genretagger.training.head import Head, train
-from genretagger.training.lesson import ChoiceRules, TrainingResult
+from genretagger.training.head import train
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.measures import ChoiceRules
 from genretagger.types import Json
 
 
@@ -71,28 +72,20 @@ def taught(
         scores,
         name=name,
         origin=origin,
-        onnx=_onnx(backbone, head, len(ears) or 1),
+        onnx=with_learned_head(
+            read(backbone.onnx_path, MAX_ONNX_BYTES),
+            backbone.card,
+            weights=head.weights,
+            bias=head.bias,
+            axes=head.axes,
+            origin=head.origin,
+            ears=len(ears) or 1,
+            line=head.line,
+        ),
         embedding=len(head.bias) + len(head.origin),
         part={
             "limit": head.limit,
             **({} if head.line is None else {"ears": list(ears), "line": list(head.line)}),
             **({"opinion": {"weight": head.opinion, "genres": dict(course.known_by_name)}} if head.opinion else {}),
         },
-    )
-
-
-def _onnx(backbone: InstalledModel, head: Head, ears: int) -> bytes:
-    try:
-        content = backbone.onnx_path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
-    return with_learned_head(
-        content,
-        backbone.card,
-        weights=head.weights,
-        bias=head.bias,
-        axes=head.axes,
-        origin=head.origin,
-        ears=ears,
-        line=head.line,
     )

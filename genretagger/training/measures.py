@@ -10,7 +10,8 @@ Contents: `Judged`, `choose`, `measure`, `Measures`, `digits`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from genretagger.types import FlagArray, FloatArray, IndexArray, Json
 BINS = 10
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 NOTHING = "(none)"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRules:
+    """How genres are chosen when a model is judged; see the options of the same names."""
+
+    min_score: float
+    share_of_top: float
+    max_genres: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +69,14 @@ class GenreMeasures:
     f1: float | None
 
 
+class Averages(NamedTuple):
+    """Measures over all genres."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
     """At a threshold: the share of tracks with a genre, and the share of those that is right."""
@@ -72,7 +90,7 @@ class SweepPoint:
 class Bin:
     """Tracks with a best score in a range: number, mean score, and the share that is right."""
 
-    count: int
+    tracks: int
     score: float
     right: float
 
@@ -92,7 +110,7 @@ class Measures:
         right: share of those with a right first genre.
         calibration_error: mean distance of the best score from the share that is right, over ten
             bins (ECE).
-        bins: those of the calibration error, without empty ones.
+        calibration: the bins of the calibration error, without empty ones.
         confusion: rows are true genres, columns first chosen ones and then none; tracks are counted
             in one row each.
         sweep: coverage and rightness by the threshold.
@@ -100,60 +118,43 @@ class Measures:
 
     tracks: int
     genres: tuple[GenreMeasures, ...]
-    macro: tuple[float | None, float | None, float | None]
-    micro: tuple[float | None, float | None, float | None]
+    macro: Averages
+    micro: Averages
     top1: float
     top3: float
     coverage: float
     right: float | None
     calibration_error: float
-    bins: tuple[Bin, ...]
+    calibration: tuple[Bin, ...]
     confusion: tuple[tuple[int, ...], ...]
     sweep: tuple[SweepPoint, ...]
 
     def to_json(self) -> Json:
         """As JSON, with four digits."""
-        names = ("precision", "recall", "f1")
-        return {
-            "tracks": self.tracks,
-            "genres": [
-                {
-                    "genre": each.genre,
-                    "tracks": each.tracks,
-                    "chosen": each.chosen,
-                    **{name: digits(getattr(each, name)) for name in names},
-                }
-                for each in self.genres
-            ],
-            "macro": dict(zip(names, map(digits, self.macro), strict=True)),
-            "micro": dict(zip(names, map(digits, self.micro), strict=True)),
-            "top1": digits(self.top1),
-            "top3": digits(self.top3),
-            "coverage": digits(self.coverage),
-            "right": digits(self.right),
-            "calibration_error": digits(self.calibration_error),
-            "calibration": [
-                {"tracks": each.count, "score": digits(each.score), "right": digits(each.right)} for each in self.bins
-            ],
-            "confusion": {
-                "columns": [*(each.genre for each in self.genres), NOTHING],
-                "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
-            },
-            "sweep": [
-                {"threshold": each.threshold, "coverage": digits(each.coverage), "right": digits(each.right)}
-                for each in self.sweep
-            ],
+        confusion = {
+            "columns": [*(each.genre for each in self.genres), NOTHING],
+            "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
         }
+        return {**_told(self), "confusion": confusion}
 
 
-def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_genres: int) -> FlagArray:
+def _told(value: Any) -> Json:
+    """A value of the measures as JSON, with four digits."""
+    if is_dataclass(value):
+        return {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Averages):
+        return {name: _told(each) for name, each in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_told(each) for each in value]
+    return digits(value) if isinstance(value, float) else value
+
+
+def choose(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
     """Choose genres as `vocabulary.resolve.decide` does.
 
     Args:
         scores: (n, k) float32.
-        min_score: least score.
-        share_of_top: least share of the best score for a further genre.
-        max_genres: most genres for a track.
+        rules: how.
 
     Returns:
         (n, k) bool.
@@ -161,9 +162,8 @@ def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_gen
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.argsort(order, axis=1, kind="stable")
     top = scores.max(axis=1, keepdims=True, initial=0.0)
-    chosen: FlagArray = (
-        (ranks < max_genres) & (scores >= np.maximum(min_score, share_of_top * top)) & (top >= min_score)
-    )
+    least = np.maximum(rules.min_score, rules.share_of_top * top)
+    chosen: FlagArray = (ranks < rules.max_genres) & (scores >= least) & (top >= rules.min_score)
     return chosen
 
 
@@ -197,18 +197,14 @@ def measure(judged: Judged) -> Measures:
     return Measures(
         tracks=len(truth),
         genres=per_genre,
-        macro=(
-            _mean([each.precision for each in present if each.precision is not None]),
-            _mean([each.recall for each in present if each.recall is not None]),
-            _mean([each.f1 for each in present if each.f1 is not None]),
-        ),
+        macro=Averages(*(_mean([getattr(each, name) for each in present]) for name in Averages._fields)),
         micro=_three(int(hits.sum()), int(chosen.sum()), int(truth.sum())),
         top1=float(best_right.mean()),
         top3=float(np.take_along_axis(truth, three, axis=1).any(axis=1).mean()),
         coverage=float(given.mean()),
         right=_ratio(int(first_right.sum()), int(given.sum())),
         calibration_error=error,
-        bins=bins,
+        calibration=bins,
         confusion=_confusion(judged, given, first),
         sweep=tuple(
             SweepPoint(
@@ -242,19 +238,20 @@ def _calibration(top: FloatArray, right: FlagArray) -> tuple[tuple[Bin, ...], fl
         for each in range(BINS)
         if (places == each).any()
     )
-    return bins, sum(each.count * abs(each.score - each.right) for each in bins) / len(top)
+    return bins, sum(each.tracks * abs(each.score - each.right) for each in bins) / len(top)
 
 
-def _three(hits: int, given: int, have: int) -> tuple[float | None, float | None, float | None]:
-    return _ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None
+def _three(hits: int, given: int, have: int) -> Averages:
+    return Averages(_ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None)
 
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [each for each in values if each is not None]
+    return sum(known) / len(known) if known else None
 
 
 def digits(value: float | None) -> float | None:

@@ -159,7 +159,7 @@ def _figures(measures: Measures, pictures: Sequence[str]) -> list[str]:
         "<h2>Calibration</h2>",
         _rows(
             ("tracks", "mean score", "right"),
-            [(str(each.count), f"{each.score:.2f}", _share(each.right)) for each in measures.bins],
+            [(str(each.tracks), f"{each.score:.2f}", _share(each.right)) for each in measures.calibration],
         ),
     ]
     return parts
@@ -226,9 +226,9 @@ def _pictures(measures: Measures) -> dict[str, bytes]:
     def calibration(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color="0.7")
         axes.scatter(
-            [each.score for each in measures.bins],
-            [each.right for each in measures.bins],
-            s=[20 + 200 * each.count / measures.tracks for each in measures.bins],
+            [each.score for each in measures.calibration],
+            [each.right for each in measures.calibration],
+            s=[20 + 200 * each.tracks / measures.tracks for each in measures.calibration],
         )
         axes.set_xlabel("score of the best genre")
         axes.set_ylabel("share that is right")

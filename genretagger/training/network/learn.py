@@ -32,6 +32,7 @@ import torch
 from genretagger.errors import ConfigError, ModelError
 from genretagger.model import two_ears
 from genretagger.model.front_ends import front_ends
+from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.model.merge import with_network
 from genretagger.training.calibrate import calibrated, line_of
 from genretagger.training.cloud import familiarity
@@ -264,21 +265,19 @@ class _School:
                 odds[part.test_on] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
         ears = two_ears.ears(course.backbone.card)
         near = familiarity(course.values, course.folds, ears)
-        scores = np.zeros(course.truth.shape, np.float32)
-        musical = np.where(course.unmusical[None], 1.0, course.is_music[:, None])
+        likely = np.zeros(course.truth.shape)
         for part, ended in tested:
             own = part.test_on
             if own is None:
                 continue
             others = rows & ~own
             if others.any():
-                likely = calibrated(odds[others], course.truth[others], odds[own])
+                likely[own] = calibrated(odds[others], course.truth[others], odds[own])
             elif part.choose_by is not None:  # the only one that was tested: calibrated by what chose the epoch
                 choice = _out_of_fold(ended.odds["choice"].numpy(), course.truth[part.learn_from])
-                likely = calibrated(choice, course.truth[part.choose_by], odds[own])
+                likely[own] = calibrated(choice, course.truth[part.choose_by], odds[own])
             else:
-                likely = calibrated(odds[own], course.truth[own], odds[own])
-            scores[own] = np.minimum(np.minimum(likely, near.known[own, None]), musical[own])
+                likely[own] = calibrated(odds[own], course.truth[own], odds[own])
         slope, shift = line_of(odds[rows], course.truth[rows])
         network, best = self._final(state)
         onnx = self._onnx(network, slope, shift, near.axes, near.origin, max(1, len(ears)))
@@ -298,7 +297,7 @@ class _School:
             **({"ears": list(ears), "line": [1.0, 0.0]} if ears else {}),
         }
         return course.result(
-            scores,
+            near.capped(likely, course.is_music, course.unmusical),
             name=name,
             origin=origin,
             onnx=onnx,
@@ -321,10 +320,7 @@ class _School:
 
     def _onnx(self, network: Any, slope: Any, shift: Any, axes: Any, origin: Any, ears: int) -> bytes:
         backbone = self.course.backbone
-        try:
-            content = backbone.onnx_path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
+        content = read(backbone.onnx_path, MAX_ONNX_BYTES)
         if isinstance(network, TrainableEar):
             part: Any = lambda prefix, shared: network.to_onnx(slope, shift, prefix, shared)  # noqa: E731
         else:
