@@ -6,12 +6,13 @@ the sums of a batch may be rounded differently, and equal tracks must get equal 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
+
+from genretagger.model.batching import settle
 
 T = TypeVar("T")
 
@@ -47,10 +48,5 @@ class Deciding:
         with self._lock:
             batch, self._waiting = self._waiting, deque()
         for future, work in batch:
-            if not future.set_running_or_notify_cancel():
-                continue
-            with contextlib.suppress(InvalidStateError):
-                try:
-                    future.set_result(work())
-                except BaseException as error:  # noqa: BLE001 - for the caller that waits
-                    future.set_exception(error)
+            if future.set_running_or_notify_cancel():
+                settle(future, work)

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import TypedDict
 
 import numpy as np
@@ -79,16 +79,7 @@ class Listener:
         self._learned = None if part is None else part.learned
         self._scorer: Scorer = scorer(model.name, model.card.classes, part)
         self._tell_of_unknown_names(settings, notice)
-        self._rules = Rules(
-            max_genres=settings.max_genres,
-            min_score=settings.min_score,
-            share_of_top=settings.share_of_top,
-            allow=settings.allow,
-            forbid=settings.forbid,
-            aliases=settings.aliases,
-            add_parents=settings.add_parents,
-            capitalisation=settings.capitalisation.value,
-        )
+        self._rules = Rules(**{rule.name: getattr(settings, rule.name) for rule in fields(Rules)})
         rules = json.dumps([asdict(self._rules), self._scorer.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
@@ -153,8 +144,8 @@ class Listener:
             heard: by the backbone.
 
         Returns:
-            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each
-            window. None if the embedding has another size than the backbone's.
+            As `submit` gives it, to rounding; a genre's activation is that of the whole track in
+            each window. None if the embedding has another size than the backbone's.
         """
         if self._head is None:
             self._head = learned_head(self._intact().onnx_path.read_bytes())
@@ -172,10 +163,6 @@ class Listener:
             heard.provider,
             heard.heard,
         )
-
-    def hear(self, frames: Frames) -> Activations:
-        """Run the model over the windows of a track, and wait for it; see `submit`."""
-        return self.submit(frames).result()
 
     def prepare(self) -> Future[Session]:
         """Begin to load the model, unless that has begun: the first track is decoded meanwhile."""
