@@ -39,6 +39,7 @@ from genretagger.errors import (
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.objects import Fetched, ObjectFile, take_fetched
 from genretagger.files.replace import access_errors, open_for_reading
+from genretagger.tags.api import WriteOptions
 from genretagger.types import Json, Sound, Stamp, Track, Window
 from genretagger.worker import protocol, shown, wire
 from genretagger.worker.limits import (
@@ -84,13 +85,13 @@ def inspect(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
             kind.name,
             duration_s,
             payload_hash,
-            api.read(file, kind, protocol.options_from_json(request["options"])),
+            api.read(file, kind, WriteOptions(**request["options"])),
             gap or api.refusal(file, kind),
             credits.read(file),
         )
         if Stamp.of(os.fstat(file.fileno())) != stamp:
             raise FileChangedError("the file changed while it was read", hint="It will be read again.")
-    return protocol.track_to_json(track), b""
+    return protocol.without_path(track), b""
 
 
 def _object(path: Path, file: ObjectFile, request: Json) -> Json:
@@ -104,11 +105,11 @@ def _object(path: Path, file: ObjectFile, request: Json) -> Json:
         duration_s = listen.duration(opened, kind, sparing=True)
     except (AudioError, UnsupportedFileError):
         duration_s = None
-    genres = api.read(opened, kind, protocol.options_from_json(request["options"]), sparing=True)
+    genres = api.read(opened, kind, WriteOptions(**request["options"]), sparing=True)
     about = credits.read(opened)
     file.see_unchanged()
     track = Track(path, file.stamp, kind.name, duration_s, file.identity(kind.name), genres, None, about)
-    return protocol.track_to_json(track)
+    return protocol.without_path(track)
 
 
 def credit(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
@@ -192,14 +193,14 @@ def write(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
         path,
         root=protocol.path_from_json(request["root"]),
         change=protocol.change_from_json(request["change"]),
-        expected=protocol.stamp_from_json(request["expected"]),
+        expected=Stamp(**request["expected"]),
         payload_hash=request["payload_hash"],
         temporary_name=request["temporary_name"],
-        options=protocol.options_from_json(request["options"]),
+        options=WriteOptions(**request["options"]),
         audio_sample=listen.sample,
         step=_see_parent,
     )
-    return protocol.tag_change_to_json(change), b""
+    return protocol.without_path(change), b""
 
 
 def _see_parent(step: str) -> None:

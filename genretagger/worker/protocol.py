@@ -32,8 +32,8 @@ from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequenci
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
-from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import Credits, FloatArray, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
+from genretagger.tags.api import Change, NewGenres, OldGenres
+from genretagger.types import Credits, FloatArray, Frames, Json, Picture, Sound, TagChange, Trace, Track, Window
 from genretagger.worker.wire import Buffer, ProtocolError
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def path_from_json(value: Json) -> Path:
     return Path(os.fsdecode(base64.b64decode(value)))
 
 
-def _read(kind: Callable[..., T], value: Json) -> T:
+def checked(kind: Callable[..., T], value: Json) -> T:
     """What the child answered, checked."""
     try:
         return read(kind, value, exact=True)
@@ -57,32 +57,20 @@ def _read(kind: Callable[..., T], value: Json) -> T:
         raise ProtocolError(str(error)) from error
 
 
-def stamp_from_json(value: Json) -> Stamp:
-    """A stamp, from its `asdict`; the child reads what its parent sent, and need not check it."""
-    return Stamp(**value)
-
-
-def track_to_json(track: Track) -> Json:
-    """A track without its path, which the parent knows."""
-    return {
-        **{name: getattr(track, name) for name in _PLAIN},
-        "stamp": asdict(track.stamp),
-        "genres": asdict(track.genres),
-        "refusal": None if track.refusal is None else asdict(track.refusal),
-        "credits": None if track.credits is None else asdict(track.credits),
-    }
-
-
-_PLAIN = ("kind", "duration_s", "payload_hash")
+def without_path(found: Track | TagChange) -> Json:
+    """What is known of a file, or what was written, without the path, which the parent knows."""
+    told = asdict(found)
+    del told["path"]
+    return told
 
 
 def track_from_json(value: Json, path: Path) -> Track:
-    """The reverse.
+    """A track, from what `without_path` gave.
 
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    track = _read(Track, {**_object(value), "path": path})
+    track = checked(Track, {**_object(value), "path": path})
     if track.duration_s is not None and not 0 <= track.duration_s < math.inf:
         raise ProtocolError("an impossible duration")
     return track
@@ -94,21 +82,16 @@ def credits_from_json(value: Json) -> Credits:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    return _read(Credits, value)
-
-
-def tag_change_to_json(change: TagChange) -> Json:
-    """What was written, without the path."""
-    return {name: asdict(getattr(change, name)) for name in ("before", "after", "stamp")}
+    return checked(Credits, value)
 
 
 def tag_change_from_json(value: Json, path: Path) -> TagChange:
-    """The reverse.
+    """What was written, from what `without_path` gave.
 
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    return _read(TagChange, {**_object(value), "path": path})
+    return checked(TagChange, {**_object(value), "path": path})
 
 
 def _object(value: Json) -> dict[str, Json]:
@@ -125,7 +108,7 @@ def fetched_from_json(value: Json) -> Fetched:
     """
     if value is None:
         return Fetched()
-    fetched = _read(Fetched, value)
+    fetched = checked(Fetched, value)
     if fetched.bytes < 0 or fetched.requests < 0:
         raise ProtocolError("impossible numbers")
     return fetched
@@ -165,7 +148,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     """
     import numpy as np
 
-    heard = _read(_SoundHeader, value)
+    heard = checked(_SoundHeader, value)
     windows = _windows(heard.windows)
     if heard.rate_hz != rate_hz or len(body) != 4 * window_samples * len(windows):
         raise ProtocolError("other samples than were asked for")
@@ -237,7 +220,7 @@ def frames_from_json(value: Json, body: bytearray, *, shapes: Sequence[tuple[int
     Raises:
         ProtocolError: it is not what was asked for, or holds no finite numbers.
     """
-    return _frames(_windows(_read(_FramesHeader, value).windows), body, shapes)
+    return _frames(_windows(checked(_FramesHeader, value).windows), body, shapes)
 
 
 def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int, ...]]) -> Frames:
@@ -281,7 +264,7 @@ def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_c
     """
     import numpy as np
 
-    found = _read(_TraceHeader, value)
+    found = checked(_TraceHeader, value)
     shown = frequencies(ears[0]) if fourier else ears[0]
     width = shown.front_end.mels + 2
     numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))
@@ -322,11 +305,6 @@ def change_from_json(value: Json) -> Change:
     return NewGenres(tuple(value["values"])) if "values" in value else OldGenres(value["raw"])
 
 
-def options_from_json(value: Json) -> WriteOptions:
-    """How to write, from its `asdict`."""
-    return WriteOptions(**value)
-
-
 def error_to_json(error: FileError) -> Json:
     """An error by the name of its class."""
     return {"name": type(error).__name__, "cause": error.cause, "hint": error.hint}
@@ -338,7 +316,7 @@ def error_from_json(value: Json, path: Path) -> FileError:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    error = _read(_Error, value)
+    error = checked(_Error, value)
     return FILE_ERRORS.get(error.name, WorkerError)(error.cause, path=path, hint=error.hint)
 
 
