@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[
         order = _order(plan, pipeline)
         _see_alone(plan, units, order, notice)
         begun = pipeline.begin("archive", dry_run=not plan.write)
-        order = Order(**{**_fields(order), "run_id": begun.id})
+        order = replace(order, run_id=begun.id)
         done = Done(run_id=begun.id)
         with _cluster(plan, notice), _kept_alive(plan.settings, order.owner):
             try:
@@ -145,10 +145,6 @@ def _order(plan: ArchivePlan, pipeline: Pipeline) -> Order:
         write=plan.write,
         is_local=plan.address == "local",
     )
-
-
-def _fields(order: Order) -> dict[str, Any]:
-    return {name: getattr(order, name) for name in order.__dataclass_fields__}
 
 
 def _see_alone(plan: ArchivePlan, units: Units, order: Order, notice: Callable[[str], None]) -> None:

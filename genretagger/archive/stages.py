@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,13 +31,13 @@ from genretagger.archive.listing import files_of, units
 from genretagger.config import Settings, load, restored
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
-from genretagger.database.units import NewUnit, Unit
+from genretagger.database.units import Unit
 from genretagger.errors import AccessError, DatabaseError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
 from genretagger.text import printable
-from genretagger.types import Frames, Json, Outcome, Status, Window
+from genretagger.types import Frames, Json, Status, Window
 
 Batch: TypeAlias = Mapping[str, Any]
 """Column → values, as Ray Data gives it."""
@@ -217,7 +218,7 @@ class FinishingStage(Stage):
                 self._pipeline.writer.recover_below(unit.folder, "archive")
             files = self._files(unit)
             counts: Counter[Status] = Counter()
-            for outcome in self._outcomes(files):
+            for outcome in self._pipeline.tag(files, self._run, stop=Future()):
                 counts[outcome.status] += 1
                 if isinstance(outcome.error, SystemFaultError) and is_object(outcome.path):
                     fault = outcome.error
@@ -234,9 +235,6 @@ class FinishingStage(Stage):
         told = {status.value: counts[status] for status in Status}
         return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
 
-    def _outcomes(self, files: list[Found]) -> Iterator[Outcome]:
-        return self._pipeline.tag(files, self._run, stop=Future())
-
 
 def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
     """Walk a folder on a node that mounts it, and store its units; gives how many, and failures."""
@@ -250,14 +248,10 @@ def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
         failures.append(error.message)
 
     found = units(folder, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed)
-    added, some = 0, list[NewUnit]()
+    added = 0
     with Store.open(settings.database, libraries=settings.libraries) as store:
-        for each in found:
-            some.append(each)
-            if len(some) == _LISTED:
-                added += store.units.add(some, rules=order.rules, again=again)
-                some = []
-        added += store.units.add(some, rules=order.rules, again=again)
+        while some := list(islice(found, _LISTED)):
+            added += store.units.add(some, rules=order.rules, again=again)
     return added, failures[:100]
 
 

@@ -14,10 +14,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from genretagger.shelf.index import Index
-from genretagger.shelf.likeness import Likeness
+from genretagger.shelf.likeness import Likeness, is_one_of_few
 from genretagger.shelf.pages import short
 from genretagger.types import FloatArray, Json
 
@@ -30,7 +33,6 @@ _FAR = 4.0
 _HARDLY = 0.2
 _CLEARLY = 0.6
 _CANDIDATES = 600
-_OF_ARTIST = 2
 
 
 def refresh(index: Index) -> None:
@@ -103,40 +105,28 @@ def _outliers(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
     rows = index.connection.execute(
         "SELECT id, album_id, position, CASE WHEN album_artist <> '' THEN album_artist ELSE artist END AS artist"
-        " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' ORDER BY album_id"
+        " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' AND position < ? ORDER BY album_id",
+        (len(likeness),),
     )
     found: list[tuple[int, float, str]] = []
-    album: list[tuple[int, int, str]] = []
-    current = ""
-
-    def look() -> None:
-        if len(album) < _LEAST_ALBUM or len({artist for _, _, artist in album}) > 1:
-            return
-        vectors = likeness.vectors[[position for _, position, _ in album]]
+    for _, tracks in groupby(rows, key=itemgetter("album_id")):
+        album = list(tracks)
+        if len(album) < _LEAST_ALBUM or len({row["artist"] for row in album}) > 1:
+            continue
+        vectors = likeness.vectors[[row["position"] for row in album]]
         alike = vectors @ vectors.T
         np.fill_diagonal(alike, np.nan)
         own = np.nanmedian(alike, axis=1)
         middle = float(np.median(own))
         spread = max(0.05, 1.4826 * float(np.median(np.abs(own - middle))))
-        for (number, _, _), each in zip(album, own, strict=True):
+        for row, each in zip(album, own, strict=True):
             far = (middle - float(each)) / spread
             if far >= _FAR:
-                found.append((number, far, f"likeness to the album {max(0, each):.2f}, usual is {middle:.2f}"))
-
-    for number, album_id, position, artist in rows:
-        if position >= len(likeness):
-            continue
-        if album_id != current:
-            look()
-            album, current = [], album_id
-        album.append((number, position, artist))
-    look()
+                found.append((row["id"], far, f"likeness to the album {max(0, each):.2f}, usual is {middle:.2f}"))
     return sorted(found, key=lambda each: -each[1])
 
 
 def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
-    if not len(likeness):
-        return []
     rows = index.connection.execute(
         "SELECT id, score, top, position, artist_key, artist FROM rows JOIN vectors USING (payload_hash)"
         " WHERE state IN ('unsure', 'tagged', 'untagged') AND score BETWEEN 0.2 AND 0.8"
@@ -162,14 +152,8 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
         says += f", {1 - novelty:.2f} like what you taught" if taught else ""
         weighed.append((row, doubt * max(0.0, density) * novelty, says))
     weighed.sort(key=lambda each: -each[1])
-    chosen, by_artist = [], dict[str, int]()
-    for row, weight, says in weighed:
-        if row["artist"]:
-            by_artist[row["artist_key"]] = by_artist.get(row["artist_key"], 0) + 1
-            if by_artist[row["artist_key"]] > _OF_ARTIST:
-                continue
-        chosen.append((row["id"], weight, says))
-    return chosen
+    by_artist = Counter[str]()
+    return [(row["id"], weight, says) for row, weight, says in weighed if is_one_of_few(row, by_artist)]
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
