@@ -60,7 +60,7 @@ class LabelWitness:
         weight: how much it counts.
     """
 
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     weight: float
 
 
@@ -114,8 +114,8 @@ class MusicTest:
         saying_weight: the power of the second measure.
     """
 
-    playing: tuple[str, ...]
-    saying: tuple[str, ...]
+    playing: Sequence[str]
+    saying: Sequence[str]
     threshold: float
     gain: float
     saying_weight: float = 0.5
@@ -190,7 +190,7 @@ class Calibration:
         heard = {label: float(activations[number]) for label, number in self._index.items()}
         is_music = self.is_music(activations)
         scores = {
-            name: is_music * _sigmoid(self._gain * self._evidence(profile, heard))
+            name: is_music * sigmoid(self._gain * self._evidence(profile, heard))
             for name, profile in self._profiles.items()
         }
         ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
@@ -201,7 +201,7 @@ class Calibration:
         playing = math.exp(_lift(sum(heard[label] for label in test.playing), self._usual_of(test.playing)))
         saying = sum(_divergence(heard[label], self._usual[label]) for label in test.saying)
         level = playing * max(saying, 0.0) ** test.saying_weight  # rounding can leave a divergence just below nothing
-        return _sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
+        return sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
 
     def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
         """Weigh the witnesses: 0 is as likely as not."""
@@ -232,8 +232,9 @@ def _lift(heard: float, level: float) -> float:
     return math.log((heard + FLOOR * level) / (level + FLOOR * level))
 
 
-def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
+def sigmoid(odds: float) -> float:
+    """A probability, from the natural log of its odds."""
+    return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
 
 
 def _divergence(level: float, usual: float) -> float:
@@ -268,25 +269,20 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
     return Calibration(
         labels,
         document["usual"],
-        {name: _profile(entry) for name, entry in document["genres"].items()},
+        {
+            name: Profile(_witnesses(entry.get("for", ())), _witnesses(entry.get("against", ())), entry["threshold"])
+            for name, entry in document["genres"].items()
+        },
         gain=document["gain"],
         trust=document["trust"],
         common=document["common"],
-        music=_music(document["music"]) if "music" in document else None,
+        music=MusicTest(**document["music"]) if "music" in document else None,
         digest=hashlib.sha256(f"{FORMULAS}\n{content}".encode()).hexdigest(),
     )
 
 
-def _profile(entry: Mapping[str, Any]) -> Profile:
-    def witnesses(name: str) -> tuple[LabelWitness, ...]:
-        return tuple(LabelWitness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
-
-    return Profile(witnesses("for"), witnesses("against"), entry["threshold"])
-
-
-def _music(entry: Mapping[str, Any]) -> MusicTest:
-    playing, saying = tuple(entry["playing"]), tuple(entry["saying"])
-    return MusicTest(playing, saying, entry["threshold"], entry["gain"], entry["saying_weight"])
+def _witnesses(entries: Sequence[Mapping[str, Any]]) -> tuple[LabelWitness, ...]:
+    return tuple(LabelWitness(**entry) for entry in entries)
 
 
 def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
@@ -301,6 +297,18 @@ def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
     return genre, (parent,) if parent and parent != genre else ()
 
 
+def genres_of(labels: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
+    """For each genre that labels name, their numbers, and the parents that the first one names."""
+    numbers: dict[str, list[int]] = {}
+    parents: dict[str, tuple[str, ...]] = {}
+    for number, label in enumerate(labels):
+        genre, above = genre_of(label)
+        if genre:
+            numbers.setdefault(genre, []).append(number)
+            parents.setdefault(genre, above)
+    return numbers, parents
+
+
 def _plain(labels: Sequence[str]) -> Calibration:
     """Take each label as a genre and its activation as the score: for models without calibration.
 
@@ -308,13 +316,8 @@ def _plain(labels: Sequence[str]) -> Calibration:
     half, a score is close to the activation itself, and their order is the same. Labels that name
     one genre share that level, so that one of them is enough. Those that name none are left out.
     """
-    members: dict[str, tuple[str, ...]] = {}
-    parents: dict[str, tuple[str, ...]] = {}
-    for label in labels:
-        genre, above = genre_of(label)
-        if genre:
-            members[genre] = (*members.get(genre, ()), label)
-            parents.setdefault(genre, above)
+    numbers, parents = genres_of(labels)
+    members = {genre: [labels[number] for number in own] for genre, own in numbers.items()}
     return Calibration(
         labels,
         {label: 0.5 / len(group) for group in members.values() for label in group},

@@ -52,11 +52,7 @@ def opinion(
     Returns:
         (genres,) natural logs; 0 for a genre that the backbone does not know.
     """
-    found = np.zeros(len(genres))
     if not known or not isinstance(backbone, TwoEars):
-        return found
+        return np.zeros(len(genres))
     evidence = dict(zip(backbone.genres, backbone.evidence(activations), strict=True))
-    for number, genre in enumerate(genres):
-        if genre in known:
-            found[number] = evidence.get(known[genre], 0.0)
-    return found
+    return np.array([evidence.get(known.get(genre, ""), 0.0) for genre in genres])

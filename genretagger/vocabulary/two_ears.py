@@ -33,8 +33,6 @@ is right more often than its probabilities say. So their exponent also grows wit
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -234,16 +232,19 @@ class TwoEars:
         Returns:
             (genres,).
         """
-        levels = self._hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
-        evidence: DoubleArray = self._hearing.evidence(self._hearing.lifts(levels, self._fitted.background))[0]
+        _, lifts = self._levels_and_lifts(activations)
+        evidence: DoubleArray = self._hearing.evidence(lifts)[0]
         return evidence
+
+    def _levels_and_lifts(self, activations: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+        levels = self._hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
+        return levels, self._hearing.lifts(levels, self._fitted.background)
 
     def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
         """As `Scorer`; a score is the probability that the genre, or one below it, is right."""
         hearing = self._hearing
         is_music = self.is_music(activations)
-        levels = hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
-        lifts = hearing.lifts(levels, self._fitted.background)
+        levels, lifts = self._levels_and_lifts(activations)
         head_lifts = head_odds(self._fitted.head, embedding.astype(float)[None])
         posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness * pooled_sharpness(tracks))
         found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)
@@ -326,13 +327,6 @@ def _product(left: DoubleArray, right: DoubleArray) -> DoubleArray:
 
 def _ear(label: str) -> str:
     return "yamnet" if label.startswith("yamnet/") else "musicnn"
-
-
-def about() -> dict[str, Any]:
-    """Say what the committed data was fitted on."""
-    with np.load(io.BytesIO(_bytes("npz")), allow_pickle=False) as arrays:
-        told: dict[str, Any] = json.loads(arrays["about"].tobytes())
-    return told
 
 
 def hearing() -> WitnessTable:

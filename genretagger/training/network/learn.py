@@ -207,7 +207,7 @@ class _School:
         def tell(done: int, loss: float, score: float | None) -> None:
             self.tell(LearningStep(number + 1, len(self.parts), done, epochs, loss, score))
 
-        best, took = run(
+        best = run(
             network,
             self.lesson,
             self.plan,
@@ -221,7 +221,7 @@ class _School:
             tell=tell,
             stop=self.stop,
         )
-        state.ended.append(self._ended(network, part, best, took))
+        state.ended.append(self._ended(network, part, best))
         state.current, state.seconds = None, time.monotonic() - began
         self.kept.save(state)
 
@@ -233,16 +233,16 @@ class _School:
         network = self.network(number).to(self.device)
         best = current.best or Best(current.weights, math.nan, math.nan, current.epoch)
         network.load_state_dict(best.weights)
-        state.ended.append(self._ended(network, part, best, current.epoch))
+        state.ended.append(self._ended(network, part, best))
 
-    def _ended(self, network: Any, part: RunParts, best: Best, took: int) -> EndedRun:
+    def _ended(self, network: Any, part: RunParts, best: Best) -> EndedRun:
         asked = {"test": part.test_on, "choice": part.choose_by}
         odds = {
             name: torch.from_numpy(odds_of(network, self.lesson, rows, self.device))
             for name, rows in asked.items()
             if rows is not None
         }
-        return EndedRun(best, took, odds)
+        return EndedRun(best, odds)
 
     def _epochs(self, state: TrainingState) -> int:
         """How long to learn from everything: as long as was best on average."""
@@ -281,7 +281,6 @@ class _School:
         slope, shift = line_of(odds[rows], course.truth[rows])
         network, best = self._final(state)
         onnx = self._onnx(network, slope, shift, near.axes, near.origin, max(1, len(ears)))
-        self._check(onnx, course, network, slope, shift, max(1, len(ears)))
         warnings = []
         if interrupted:
             done = f"{len(tested)} of {len(self.parts) - 1} parts of the music"
@@ -296,7 +295,7 @@ class _School:
             "limit": near.limit,
             **({"ears": list(ears), "line": [1.0, 0.0]} if ears else {}),
         }
-        return course.result(
+        result = course.result(
             near.capped(likely, course.is_music, course.unmusical),
             name=name,
             origin=origin,
@@ -306,13 +305,17 @@ class _School:
             rows=rows,
             warnings=warnings,
         )
+        self._check(result, network, slope, shift)
+        return result
 
     def _final(self, state: TrainingState) -> tuple[Any, Best]:
         """The network to install: the one that learned from all tracks, or else the best other."""
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
         else:
-            number = max(range(len(state.ended)), key=lambda at: (_finite(state.ended[at].best.score), -at))
+            number = max(
+                range(len(state.ended)), key=lambda at: (np.nan_to_num(state.ended[at].best.score, nan=-1.0), -at)
+            )
         network = self.network(number)
         network.load_state_dict(state.ended[number].best.weights)
         network.to("cpu").eval()
@@ -327,7 +330,7 @@ class _School:
             part = network.to_onnx(slope, shift)
         return with_network(content, backbone.card, part, genres=len(slope), axes=axes, origin=origin, ears=ears)
 
-    def _check(self, onnx: bytes, course: Course, network: Any, slope: Any, shift: Any, ears: int) -> None:
+    def _check(self, result: TrainingResult, network: Any, slope: Any, shift: Any) -> None:
         """Compare the file with the network on windows of the library.
 
         Raises:
@@ -339,14 +342,10 @@ class _School:
         mel = self.lesson.windows.read(starts).astype(np.float32)
         with torch.inference_mode():
             wanted = network(torch.from_numpy(mel)).numpy() * slope + shift
-        card = course.result(
-            np.zeros(course.truth.shape, np.float32), name="check", origin={}, onnx=onnx,
-            embedding=ears * len(slope) + course.values.shape[1], part={"limit": 1.0},
-        ).card  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            path.write_bytes(onnx)
-            session = Session.start(path, card, "cpu", 1)
+            path.write_bytes(result.onnx)
+            session = Session.start(path, result.card, "cpu", 1)
             try:
                 more = [np.zeros((len(mel), *shape), np.float32) for shape in session.windows[1:]]
                 said = session.run(mel, *more)[0][:, : len(slope)]
@@ -361,10 +360,6 @@ def _out_of_fold(odds: DoubleArray, learned: FlagArray) -> DoubleArray:
     """The log-odds, infinite if no training track had the genre, or all had it."""
     odds = np.where(learned.any(axis=0), odds, -np.inf)
     return np.where(learned.all(axis=0), np.inf, odds)
-
-
-def _finite(score: float) -> float:
-    return -1.0 if math.isnan(score) else score
 
 
 def estimate(course: Course, plan: LearningPlan) -> int:
