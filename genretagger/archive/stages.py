@@ -26,6 +26,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from genretagger.addresses import is_object
 from genretagger.archive.listing import files_of, units
 from genretagger.config import Settings, load, restored
@@ -37,7 +39,8 @@ from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
 from genretagger.text import printable
-from genretagger.types import Frames, Json, Status, Window
+from genretagger.types import Frames, Json, Status
+from genretagger.worker.protocol import frames_from_json, frames_to_json
 
 Batch: TypeAlias = Mapping[str, Any]
 """Column → values, as Ray Data gives it."""
@@ -266,23 +269,17 @@ def node_name() -> str:
 
 
 def packed(unheard: Unheard) -> tuple[str, bytes]:
-    """Frames as a header and bytes: for each window the values of one ear after the other."""
+    """Frames as a header and bytes, as child processes give them."""
     frames = unheard.frames
-    shapes = [list(mels.shape) for mels in frames.mels]
-    windows = [[window.start_s, window.duration_s] for window in frames.windows]
-    return json.dumps({"windows": windows, "shapes": shapes}), b"".join(mels.tobytes() for mels in frames.mels)
+    rows = np.concatenate([mels.reshape(len(mels), -1) for mels in frames.mels], axis=1)
+    shapes = [mels.shape[1:] for mels in frames.mels]
+    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), rows.tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
     """The reverse."""
-    import numpy as np
-
-    told, parts, start = json.loads(header), [], 0
-    for shape in told["shapes"]:
-        count = int(np.prod(shape))
-        parts.append(np.frombuffer(mels, np.float32, count, start).reshape(shape))
-        start += 4 * count
-    return Frames(tuple(Window(*pair) for pair in told["windows"]), tuple(parts))
+    said = json.loads(header)
+    return frames_from_json(said["told"], bytearray(mels), shapes=said["shapes"])
 
 
 def _columns(rows: list[tuple[int, str, str, bytes]]) -> dict[str, list[Any]]:

@@ -10,9 +10,10 @@ A card is untrusted: it is limited in size and count, and every value is checked
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -98,10 +99,8 @@ class Card:
             raise ModelError(f"The card cannot be read: {error.strerror}", path=path) from error
         except ValueError as error:
             raise ModelError(f"The card cannot be used: {error}", path=path, hint=_HINT) from error
-        try:
+        with about(path):
             return cls.parse(content)
-        except ModelError as error:
-            raise ModelError(error.cause, path=path, hint=error.hint) from error
 
     @classmethod
     def parse(cls, content: str | bytes) -> Card:
@@ -255,6 +254,15 @@ class Card:
     def output(self, purpose: str) -> Tensor | None:
         """Give the output of this purpose, None if the card names none."""
         return next((tensor for tensor in self.outputs if tensor.purpose == purpose), None)
+
+
+@contextlib.contextmanager
+def about(path: Path | None) -> Iterator[None]:
+    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.cause, path=path, hint=error.hint) from error
 
 
 def told_apart(names: list[str], described: Tensor | None, *words: str) -> list[str]:

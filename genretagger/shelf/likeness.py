@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.filling import Counted
@@ -93,8 +95,6 @@ def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int
 
 def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, object]:
     """Find the directions from a sample, and begin with no vectors."""
-    import numpy as np
-
     sample: list[FloatArray] = []
     random = np.random.default_rng(0)
     for number, (_, _, row) in enumerate(listings.get_embeddings(ear)):
@@ -130,8 +130,6 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
 def _append(
     listings: Listings, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Counted
 ) -> int:
-    import numpy as np
-
     stored = np.load(_axes_file(index))
     mean, scale, axes = stored["mean"], stored["scale"], stored["axes"]
     begun, after = int(str(note["count"])), int(str(note["last"]))
@@ -171,8 +169,6 @@ class Likeness:
     """All vectors in memory: 26 MB for 100,000 tracks."""
 
     def __init__(self, index: Index) -> None:
-        import numpy as np
-
         self._index = index
         count = int((index.note(_NOTE) or {}).get("count", 0))
         raw = b""
@@ -210,8 +206,6 @@ class Likeness:
             Number and path of each file, and how alike it is: 1 is the same, 0 has nothing in
                 common.
         """
-        import numpy as np
-
         position = self.position(payload_hash)
         if position is None:
             return []

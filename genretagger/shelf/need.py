@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
+import numpy as np
+
 from genretagger.shelf.index import Index
 from genretagger.shelf.likeness import Likeness, is_one_of_few
 from genretagger.shelf.pages import short
@@ -101,8 +103,6 @@ def _mislabelled(index: Index) -> list[tuple[int, float, str]]:
 
 
 def _outliers(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
-    import numpy as np
-
     rows = index.connection.execute(
         "SELECT id, album_id, position, CASE WHEN album_artist <> '' THEN album_artist ELSE artist END AS artist"
         " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' AND position < ? ORDER BY album_id",
@@ -158,8 +158,6 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
     """Mean distance to the ten nearest tracks; takes some candidates at a time, to save memory."""
-    import numpy as np
-
     near: list[float] = []
     for start in range(0, len(positions), 50):
         alike = vectors[positions[start : start + 50]] @ vectors.T

@@ -119,7 +119,7 @@ def trace(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     from genretagger.audio import trace as whole
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
-        traced = whole.trace(
+        traced, body = whole.trace(
             file,
             _kind(file, path),
             protocol.ears_from_text(request["ears"]),
@@ -127,8 +127,7 @@ def trace(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
             most_columns=request["most_columns"],
             fourier=request["fourier"],
         )
-    header = {name: getattr(traced, name) for name in ("starts_s", "kept", "columns", "column_s", "length_s")}
-    return header, traced.body.data
+    return asdict(traced), body.data
 
 
 def _decoded(path: Path, request: Json) -> Sound:

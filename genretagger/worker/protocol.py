@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
+from genretagger.audio.windows import Traced
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
@@ -238,23 +239,12 @@ def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int,
     return Frames(tuple(windows), tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class _TraceHeader:
-    """As `audio.trace.Traced`, without the body."""
-
-    starts_s: list[float]
-    kept: list[int]
-    columns: int
-    column_s: float
-    length_s: float
-
-
 def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_columns: int, fourier: bool) -> Trace:
     """What the child traced.
 
     Args:
         value: the header's part.
-        body: as `audio.trace.Traced` has it.
+        body: as `audio.trace.trace` gives it.
         ears: that were asked for.
         most_columns: that were asked for.
         fourier: as it was asked for.
@@ -264,7 +254,7 @@ def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_c
     """
     import numpy as np
 
-    found = checked(_TraceHeader, value)
+    found = checked(Traced, value)
     shown = frequencies(ears[0]) if fourier else ears[0]
     width = shown.front_end.mels + 2
     numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))

@@ -313,9 +313,8 @@ class _School:
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
         else:
-            number = max(
-                range(len(state.ended)), key=lambda at: (np.nan_to_num(state.ended[at].best.score, nan=-1.0), -at)
-            )
+            scores = np.nan_to_num([each.best.score for each in state.ended], nan=-1.0)
+            number = int(scores.argmax())
         network = self.network(number)
         network.load_state_dict(state.ended[number].best.weights)
         network.to("cpu").eval()
