@@ -70,8 +70,8 @@ class Listener:
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
         self.deciding = ThreadPoolExecutor(1, thread_name_prefix="genretagger-deciding")
-        """The thread in which decisions are made. Each is computed by itself: the sums of a batch may
-        be rounded differently, and equal tracks must get equal scores.
+        """The thread in which decisions are made, each by itself: equal tracks must get equal scores,
+        and the sums of a batch may be rounded differently.
         """
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Called with True when loading begins and False when it ends; compiling takes minutes."""
