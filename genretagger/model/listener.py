@@ -70,7 +70,7 @@ class Listener:
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
         self.deciding = ThreadPoolExecutor(1, thread_name_prefix="genretagger-deciding")
-        """The thread in which decisions are made, each by itself: equal tracks must get equal scores,
+        """The thread that makes the decisions, each by itself: equal tracks must get equal scores,
         and the sums of a batch may be rounded differently.
         """
         self.on_loading: Callable[[bool], None] = lambda _: None
