@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor, told_apart
 from genretagger.model.graph import ports
@@ -204,7 +206,6 @@ def _node(kind: str, eaten: Sequence[str], made: str, *, name: str = "", **attri
 
 def _constants(**values: Any) -> list[Any]:
     """Arrays as the constants of a head."""
-    import numpy as np
     from onnx import numpy_helper
 
     return [numpy_helper.from_array(np.asarray(each), _HEAD + name) for name, each in values.items()]
@@ -218,8 +219,6 @@ def _first_input(graph: Any, card: Card) -> int:
 
 def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:
     """The nodes from the log-odds of all ears to each genre's probability, and their constants."""
-    import numpy as np
-
     constants = _constants(
         by_ear=np.array([-1, ears, genres], np.int64),
         by_genre=np.array([-1, genres], np.int64),

@@ -46,6 +46,7 @@ from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.model.checkpoint import Checkpoint
 from genretagger.model.graph import Graph, total
+from genretagger.model.session import Session
 from genretagger.model.spectra import Spectra
 from genretagger.types import DoubleArray, FlagArray, FloatArray
 
@@ -98,12 +99,10 @@ class MusicnnWeights(Checkpoint):
         """A tensor of this shape."""
         return self.tensor(name, shape).astype(np.float64)
 
-    def convolution(
-        self, number: int, frames: int, width: int, channels: int, filters: int
-    ) -> tuple[DoubleArray, DoubleArray]:
-        """Kernel as (filters, channels, frames, width) and bias of the n-th convolution."""
+    def convolution(self, number: int, frames: int, width: int, filters: int) -> tuple[DoubleArray, DoubleArray]:
+        """Kernel as (filters, 1, frames, width) and bias of the n-th convolution."""
         name = f"conv2d_{number}" if number else "conv2d"
-        kernel = self.get(f"{name}/kernel", frames, width, channels, filters)
+        kernel = self.get(f"{name}/kernel", frames, width, 1, filters)
         return kernel.transpose(3, 2, 0, 1), self.get(f"{name}/bias", filters)
 
     def normalization(self, number: int, channels: int) -> tuple[DoubleArray, DoubleArray]:
@@ -196,7 +195,7 @@ def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune:
         kernels = []
         for index, network in enumerate(networks):
             (gain,), (offset,) = network.normalization(0, 1)
-            kernel, bias = network.convolution(number, front.frames, front.mels, 1, front.filters)
+            kernel, bias = network.convolution(number, front.frames, front.mels, front.filters)
             scale, shift = network.normalization(number + 1, front.filters)
             kernel = kernel * scale[:, None, None, None]
             lives = np.sqrt(np.square(kernel * gain).sum(axis=(1, 2, 3))) >= (_DEAD if prune else 0.0)
@@ -239,7 +238,7 @@ def _head(graph: Graph, network: MusicnnWeights, front: _FrontValues) -> tuple[s
     for number, channels in enumerate(_MIDDLE):
         # the published graph convolves a picture of (frames by channels) with a kernel as wide as
         # the picture
-        kernel, bias = network.convolution(len(_FRONTS) + number, 7, channels, 1, 64)
+        kernel, bias = network.convolution(len(_FRONTS) + number, 7, channels, 64)
         scale, shift = network.normalization(len(_FRONTS) + number + 1, 64)
         weights = kernel[:, 0].transpose(0, 2, 1)
         if number == 0 and dead.any():
@@ -368,8 +367,6 @@ def see_agrees(onnx_path: Path, card: Card, inputs: Sequence[FloatArray], wanted
     Raises:
         ModelError: it does not run, or differs by more than 1e-4.
     """
-    from genretagger.model.session import Session
-
     activations, _ = Session.start(onnx_path, card, "cpu").run(*inputs)
     error = np.abs(activations[0, list(wanted)] - np.array(list(wanted.values()))).max()
     if not error <= 1e-4:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genretagger.errors import ConfigError
 from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
@@ -199,7 +201,6 @@ def _pictures(measures: Measures) -> dict[str, bytes]:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    import numpy as np
     from matplotlib.figure import Figure
 
     names = [_shown(each.genre) for each in measures.genres]

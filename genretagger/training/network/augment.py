@@ -44,8 +44,6 @@ def augmented(
     Returns:
         Windows and truth of the same shapes; after mixup, truth lies between 0 and 1.
     """
-    import torch
-
     count, frames, bands = windows.shape
     base = 10.0 if front_end.decimal else math.e
     grown = torch.pow(base, windows * front_end.spread + front_end.mean)

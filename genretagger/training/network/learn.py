@@ -34,6 +34,7 @@ from genretagger.model import two_ears
 from genretagger.model.front_ends import front_ends
 from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.model.merge import with_network
+from genretagger.model.session import Session
 from genretagger.training.calibrate import calibrated, line_of
 from genretagger.training.cloud import familiarity
 from genretagger.training.course import SEED, Course
@@ -335,8 +336,6 @@ class _School:
         Raises:
             ModelError: they differ.
         """
-        from genretagger.model.session import Session
-
         starts = self.lesson.places[self.lesson.places[:, 1] > self.lesson.places[:, 0], 0][:_CHECKED]
         mel = self.lesson.windows.read(starts).astype(np.float32)
         with torch.inference_mode():
