@@ -85,12 +85,7 @@ def _sound(index: Index, note: dict[str, object]) -> bool:
 
 def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int:
     """How many embeddings are new, as far as it matters."""
-    count = 0
-    for _ in listings.get_embeddings(ear, after=after):
-        count += 1
-        if count > most + 1:
-            break
-    return count
+    return sum(1 for _ in islice(listings.get_embeddings(ear, after=after), most + 2))
 
 
 def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, object]:
@@ -171,13 +166,11 @@ class Likeness:
     def __init__(self, index: Index) -> None:
         self._index = index
         count = int((index.note(_NOTE) or {}).get("count", 0))
-        raw = b""
-        with contextlib.suppress(OSError), _vectors_file(index).open("rb") as file:
-            raw = file.read(_WIDTH * count)
-        whole = len(raw) // _WIDTH
-        self.vectors: FloatArray = (
-            np.frombuffer(raw, "<f4", whole * DIMENSIONS).reshape(-1, DIMENSIONS).astype(np.float32, copy=False)
-        )
+        numbers = np.zeros(0, "<f4")
+        with contextlib.suppress(OSError):
+            numbers = np.fromfile(_vectors_file(index), "<f4", DIMENSIONS * count)
+        whole = numbers[: len(numbers) // DIMENSIONS * DIMENSIONS].reshape(-1, DIMENSIONS)
+        self.vectors: FloatArray = whole.astype(np.float32, copy=False)
 
     def __len__(self) -> int:
         return len(self.vectors)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -157,10 +157,9 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
-    """Mean distance to the ten nearest tracks; takes some candidates at a time, to save memory."""
+    """Mean distance to the ten nearest tracks."""
     near: list[float] = []
-    for start in range(0, len(positions), 50):
-        alike = vectors[positions[start : start + 50]] @ vectors.T
+    for alike in _alike(vectors, positions, vectors):
         best = min(11, alike.shape[1])
         top = np.sort(np.partition(alike, alike.shape[1] - best, axis=1)[:, -best:], axis=1)[:, :-1]
         near += [float(each) for each in (top.mean(axis=1) if top.shape[1] else np.zeros(len(alike)))]
@@ -171,9 +170,11 @@ def _new(vectors: FloatArray, positions: Sequence[int], taught: Sequence[int]) -
     """How far the nearest taught track is: 1 if there is none."""
     if not taught:
         return [1.0] * len(positions)
-    others = vectors[list(taught)]
-    found: list[float] = []
+    some = _alike(vectors, positions, vectors[list(taught)])
+    return [float(1 - max(0.0, each)) for alike in some for each in alike.max(axis=1)]
+
+
+def _alike(vectors: FloatArray, positions: Sequence[int], others: FloatArray) -> Iterator[FloatArray]:
+    """How alike some tracks are to others; takes some tracks at a time, to save memory."""
     for start in range(0, len(positions), 50):
-        nearest = (vectors[list(positions[start : start + 50])] @ others.T).max(axis=1)
-        found += [float(1 - max(0.0, each)) for each in nearest]
-    return found
+        yield vectors[positions[start : start + 50]] @ others.T

@@ -20,7 +20,7 @@ from genretagger.model.installed import InstalledModel
 from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
-from genretagger.training.examples import Example, Lessons, frequent, matrix
+from genretagger.training.examples import Example, Lessons, frequent
 from genretagger.training.lesson import TrainingResult
 from genretagger.training.measures import ChoiceRules, Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
@@ -95,7 +95,8 @@ class Course:
         genres, dropped = frequent(lessons.examples, least)
         examples = tuple(each for each in lessons.examples if set(each.genres) & set(genres))
         _check(genres, dropped, lessons, least)
-        values = matrix(examples, lambda each: _activations(each)[1])
+        heard = [_activations(each) for each in examples]
+        values = np.stack([embedding for _, embedding in heard]).astype(np.float32)
         if backbone.card.output(EMBEDDINGS) is None or not values.shape[1]:
             cause = f"The model {backbone.name!r} gives no embedding to learn from"
             raise ModelError(cause, hint="Choose another one.")
@@ -110,9 +111,9 @@ class Course:
                 "how well the model infers that cannot be measured"
             )
         music = built_in(backbone.name, backbone.card.classes)
-        is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
+        is_music = np.array([music.is_music(activations) for activations, _ in heard], np.float32)
         by_name = known_by_name(genres, music)
-        said = np.stack([opinion(genres, by_name, music, _activations(each)[0]) for each in examples])
+        said = np.stack([opinion(genres, by_name, music, activations) for activations, _ in heard])
         unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
         return cls(
             backbone, rules, examples, genres, dropped, truth, folds, groups, values, is_music, unmusical, by_name,

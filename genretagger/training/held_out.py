@@ -9,7 +9,7 @@ import numpy as np
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.training.lesson import Change, Suspect
-from genretagger.training.measures import ChoiceRules, Judged, choose
+from genretagger.training.measures import ChoiceRules, Judged, choose, f1
 from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
 
@@ -72,15 +72,8 @@ def changes(
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):
-        own = [bool(truth[place, column]) for place in shared]
+        own = truth[shared, column]
         old = [key(genre) in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
-        new = [bool(chosen[place, column]) for place in shared]
-        found.append(Change(genre, sum(own), _f1(own, old), _f1(own, new)))
+        new = chosen[shared, column]
+        found.append(Change(genre, int(own.sum()), f1(own, np.array(old, bool)), f1(own, new)))
     return tuple(found)
-
-
-def _f1(truth: Sequence[bool], said: Sequence[bool]) -> float | None:
-    if not any(truth):
-        return None
-    hits = sum(own and each for own, each in zip(truth, said, strict=True))
-    return 2 * hits / (sum(truth) + sum(said))

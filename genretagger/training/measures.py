@@ -4,7 +4,7 @@ Conventions: n tracks, k genres. `truth` holds the genres that a track has, `sco
 is, `chosen` the ones that would be written. A perfect prediction has 1.0 everywhere. If the
 denominator of a ratio is 0, the ratio is None, never 0 or 1.
 
-Contents: `Judged`, `choose`, `measure`, `Measures`, `digits`.
+Contents: `Judged`, `choose`, `measure`, `Measures`, `f1`, `digits`.
 """
 
 from __future__ import annotations
@@ -243,6 +243,11 @@ def _calibration(top: FloatArray, right: FlagArray) -> tuple[tuple[Bin, ...], fl
 
 def _three(hits: int, given: int, have: int) -> Averages:
     return Averages(_ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None)
+
+
+def f1(truth: FlagArray, said: FlagArray) -> float | None:
+    """F1 of one genre, from (n,) bool each; None if no track has it."""
+    return _three(int((truth & said).sum()), int(said.sum()), int(truth.sum())).f1
 
 
 def _ratio(part: int, whole: int) -> float | None:

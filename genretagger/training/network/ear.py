@@ -233,10 +233,8 @@ def _numbers(values: Any) -> list[int]:
 
 def _conv(node: _Node, value: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     pads = node.attributes.get("pads", [0] * (2 * (weights.ndim - 2)))
-    half = len(pads) // 2
-    around = [side for place in reversed(range(half)) for side in (pads[place], pads[half + place])]
     convolve = nn.functional.conv1d if weights.ndim == 3 else nn.functional.conv2d
-    return convolve(nn.functional.pad(value, around), weights, bias)
+    return convolve(_pad(node, value, pads), weights, bias)
 
 
 def _reshape(node: _Node, value: torch.Tensor, shape: Any) -> torch.Tensor:

@@ -256,21 +256,19 @@ class _School:
         """Calibrate and measure what was learned, and write it."""
         course = self.course
         tested = [
-            (part, ended) for part, ended in zip(self.parts, state.ended, strict=False) if part.test_on is not None
+            (part.test_on, part, ended)
+            for part, ended in zip(self.parts, state.ended, strict=False)
+            if part.test_on is not None
         ]
         rows = np.zeros(len(course.examples), bool)
         odds = np.zeros(course.truth.shape)
-        for part, ended in tested:
-            if part.test_on is not None:
-                rows |= part.test_on
-                odds[part.test_on] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
+        for own, part, ended in tested:
+            rows |= own
+            odds[own] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
         ears = two_ears.ears(course.backbone.card)
         near = familiarity(course.values, course.folds, ears)
         likely = np.zeros(course.truth.shape)
-        for part, ended in tested:
-            own = part.test_on
-            if own is None:
-                continue
+        for own, part, ended in tested:
             others = rows & ~own
             if others.any():
                 likely[own] = calibrated(odds[others], course.truth[others], odds[own])
