@@ -196,9 +196,9 @@ class Session:
             raise ModelError(f"The model takes windows of {wanted}, not {[mel.shape for mel in mels]}")
         count = len(mels[0])
         if not count:
-            nothing: Future[list[FloatArray]] = Future()
-            nothing.set_result([])
-            return then(nothing, lambda answers: self._checked(answers, 0))
+            nothing: Future[tuple[FloatArray, FloatArray]] = Future()
+            nothing.set_result((np.zeros((0, self._labels), np.float32), np.zeros((0, 0), np.float32)))
+            return nothing
         return then(self._batches.submit(mels), lambda answers: self._checked(answers, count))
 
     def close(self) -> None:
@@ -211,18 +211,15 @@ class Session:
         Raises:
             ModelError: they are not what the card says, or no numbers.
         """
-        given = iter(answers)
-        activations = next(given, None) if self._ports.activations else None
-        embeddings = next(given, None) if self._ports.embeddings else None
-        if activations is None:
-            activations = np.zeros((0 if self._ports.activations else count, self._labels), np.float32)
+        activations = answers[0] if self._ports.activations else np.zeros((count, self._labels), np.float32)
+        embeddings = answers[-1] if self._ports.embeddings else np.zeros((count, 0), np.float32)
         if activations.shape[1] != self._labels:
             raise ModelError(
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
             )
         if not np.isfinite(activations).all():
             raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
-        return activations, np.zeros((count, 0), np.float32) if embeddings is None else embeddings
+        return activations, embeddings
 
     def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:
         """Run the model on one full batch; safe to call from many threads."""
