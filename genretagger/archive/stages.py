@@ -23,6 +23,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -271,9 +272,11 @@ def node_name() -> str:
 def packed(unheard: Unheard) -> tuple[str, bytes]:
     """Frames as a header and bytes, as child processes give them."""
     frames = unheard.frames
-    rows = np.concatenate([mels.reshape(len(mels), -1) for mels in frames.mels], axis=1)
     shapes = [mels.shape[1:] for mels in frames.mels]
-    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), rows.tobytes()
+    parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
+    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), np.concatenate(
+        parts, axis=1
+    ).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
