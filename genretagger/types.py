@@ -24,9 +24,11 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import, and `--help` does not need it
 
     FloatArray: TypeAlias = npt.NDArray[np.float32]
     HalfArray: TypeAlias = npt.NDArray[np.float16]
+    DoubleArray: TypeAlias = npt.NDArray[np.float64]
+    IndexArray: TypeAlias = npt.NDArray[np.int64]
     FlagArray: TypeAlias = npt.NDArray[np.bool_]
 else:
-    FloatArray = HalfArray = FlagArray = Any
+    FloatArray = HalfArray = DoubleArray = IndexArray = FlagArray = Any
 
 Json: TypeAlias = Any
 """Whatever the `json` module gives and takes."""

@@ -96,7 +96,7 @@ def test_a_configuration_that_names_the_old_model_keeps_it(
     old: Settings, music: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[object] = []
-    monkeypatch.setattr(Listener, "hear", lambda *frames: heard.append(frames))
+    monkeypatch.setattr(Listener, "over_time", lambda *frames: heard.append(frames))
     with pipeline(old) as opened:
         assert opened.listener.name == "musicnn"
         assert len(opened.listener.labels) == 100

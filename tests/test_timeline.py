@@ -134,23 +134,23 @@ def test_memory_is_bounded_however_long_the_track_is(tmp_path: Path, model: Inst
     with path.open("rb") as file:
         kind = kind_of(file)
         assert kind is not None
-        found = whole.trace(file, kind, ears, most_windows=10, most_columns=32, fourier=False)
-        everything = whole.trace(file, kind, ears, most_windows=100, most_columns=10_000, fourier=False)
+        found, body = whole.trace(file, kind, ears, most_windows=10, most_columns=32, fourier=False)
+        everything, whole_body = whole.trace(file, kind, ears, most_windows=100, most_columns=10_000, fourier=False)
     assert found.length_s == pytest.approx(120, abs=0.01)
     assert found.starts_s == pytest.approx(everything.starts_s[::4])
     assert 5 <= len(found.starts_s) <= 10
     assert 16 < found.columns <= 32
     size = sum(int(np.prod(ear.front_end.shape)) for ear in ears)
-    assert found.body.size == 32 * 98 + size * len(found.kept)
+    assert body.size == 32 * 98 + size * len(found.kept)
     # what is merged is the mean, the lowest and the highest of what it was made of
-    frames = everything.body[: everything.columns * 98].reshape(-1, 98)
+    frames = whole_body[: everything.columns * 98].reshape(-1, 98)
     step = round(found.column_s / everything.column_s)
-    columns = found.body[: found.columns * 98].reshape(-1, 98)
+    columns = body[: found.columns * 98].reshape(-1, 98)
     assert columns[3, :96] == pytest.approx(frames[3 * step : 4 * step, :96].mean(axis=0), rel=1e-3)
     assert columns[3, 96] == frames[3 * step : 4 * step, 96].min()
     assert columns[3, 97] == frames[3 * step : 4 * step, 97].max()
-    kept = found.body[32 * 98 :].reshape(-1, size)
-    all_kept = everything.body[10_000 * 98 :].reshape(-1, size)
+    kept = body[32 * 98 :].reshape(-1, size)
+    all_kept = whole_body[10_000 * 98 :].reshape(-1, size)
     assert np.array_equal(kept, all_kept[[place for place in everything.kept if place % 4 == 0]])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,15 @@ import command_helpers as helpers
 from benchmarks.genres import write_track
 from genretagger.errors import FileError
 from genretagger.files.discover import find
-from genretagger.model import InstalledModel, ModelStore, install
+from genretagger.model import Card, InstalledModel, ModelStore, install
 from genretagger.training import learn as school
+from genretagger.training.course import Course
 from genretagger.training.examples import Lessons, collect
 from genretagger.training.labels import LabelSource, NameMap, Tags
-from genretagger.training.lesson import ChoiceRules, TrainingResult
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.measures import ChoiceRules
 from genretagger.training.memory import as_before
+from genretagger.types import Json
 
 GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")
 ARTISTS, TRACKS, SECONDS = 4, 2, 6.0
@@ -73,19 +76,24 @@ def taught(data_dir: Path, known: Path) -> TrainingResult:
     return _TAUGHT[0]
 
 
+def learned_on(
+    lessons: Lessons,
+    backbone: InstalledModel,
+    *,
+    least: int = 3,
+    origin: Mapping[str, Json] = ORIGIN,
+    before: Card | None = None,
+) -> TrainingResult:
+    """What a regression on a backbone learns, as the command has it."""
+    course = Course.of(lessons, backbone, least=least, rules=RULES, before=before)
+    return school.taught(course, name="mine", origin={**origin, "min_tracks": least})
+
+
 def learned(
     data_dir: Path, lessons: Lessons, *, least: int = 3, before: InstalledModel | None = None
 ) -> TrainingResult:
     """Learn, and install what was learned as `mine`."""
     store = ModelStore(data_dir / "models")
-    lesson = school.learn(
-        lessons,
-        store.get("musicnn-yamnet"),
-        name="mine",
-        origin=ORIGIN,
-        least=least,
-        rules=RULES,
-        before=before.card if before else None,
-    )
+    lesson = learned_on(lessons, store.get("musicnn-yamnet"), least=least, before=before.card if before else None)
     store.put("mine", lesson.onnx, as_before(lesson.card, before.card if before else None))
     return lesson

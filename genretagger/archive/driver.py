@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[
         order = _order(plan, pipeline)
         _see_alone(plan, units, order, notice)
         begun = pipeline.begin("archive", dry_run=not plan.write)
-        order = Order(**{**_fields(order), "run_id": begun.id})
+        order = replace(order, run_id=begun.id)
         done = Done(run_id=begun.id)
         with _cluster(plan, notice), _kept_alive(plan.settings, order.owner):
             try:
@@ -145,10 +145,6 @@ def _order(plan: ArchivePlan, pipeline: Pipeline) -> Order:
         write=plan.write,
         is_local=plan.address == "local",
     )
-
-
-def _fields(order: Order) -> dict[str, Any]:
-    return {name: getattr(order, name) for name in order.__dataclass_fields__}
 
 
 def _see_alone(plan: ArchivePlan, units: Units, order: Order, notice: Callable[[str], None]) -> None:
@@ -279,35 +275,25 @@ def _pass(
 
     resources = ray.cluster_resources()
     cpus, gpus = max(1, int(resources.get("CPU", 1))), int(resources.get("GPU", 0))
-    cpus = min(cpus, -(-tickets // TICKETS_A_BLOCK))
-    told: dict[str, Any] = {"fn_constructor_args": (order,), "batch_format": "numpy"}
-    model = {"num_gpus": 1, "num_cpus": 0.1} if gpus else {"num_cpus": 0.3}
     blocks = -(-tickets // TICKETS_A_BLOCK)
-    waiting = ray.data.from_items([{"ticket": number} for number in range(tickets)], override_num_blocks=blocks)
-    heard = waiting.map_batches(
-        ListeningStage,
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=cpus),
-        num_cpus=0.5,
-        **told,
-        **_where(plan),
-    ).map_batches(
-        NetworkStage,
-        batch_size=_TRACKS_A_BATCH[bool(gpus)],
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=gpus or cpus),
-        **model,
-        **told,
-    )
-    ended = heard.map_batches(
-        FinishingStage,
-        batch_size=None,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, cpus // 2)),
-        num_cpus=0.1,
-        **told,
-        **_where(plan),
-    )
+    cpus = min(cpus, blocks)
+    model = {"num_gpus": 1, "num_cpus": 0.1} if gpus else {"num_cpus": 0.3}
+    data = ray.data.from_items([{"ticket": number} for number in range(tickets)], override_num_blocks=blocks)
+    for stage, most, batch_size, options in (
+        (ListeningStage, cpus, None, {"num_cpus": 0.5, **_where(plan)}),
+        (NetworkStage, gpus or cpus, _TRACKS_A_BATCH[bool(gpus)], model),
+        (FinishingStage, max(1, cpus // 2), None, {"num_cpus": 0.1, **_where(plan)}),
+    ):
+        data = data.map_batches(
+            stage,
+            batch_size=batch_size,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            fn_constructor_args=(order,),
+            **options,
+        )
     try:
-        for batch in ended.iter_batches(batch_size=None, prefetch_batches=0):
+        for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
             done.units += len(batch["unit"])
             done.files += int(sum(batch["files"]))
             progress(done)

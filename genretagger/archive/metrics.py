@@ -16,21 +16,15 @@ from genretagger.errors import ConfigError, GenretaggerError
 def text_of(units: Units) -> str:
     """All figures; a scrape costs a few queries."""
     progress, totals = units.get_progress(), units.get_totals()
-    outcomes = ("tagged", "unchanged", "skipped", "failed")
+    failures = units.get_failures().items()
+    outcomes = ((name, getattr(progress, name)) for name in ("tagged", "unchanged", "skipped", "failed"))
     lines = [
         *_metric("units", "gauge", "Folders of albums, by state.", _by("state", progress.units.items())),
         *_metric("files", "gauge", "Files in these folders, by state.", _by("state", progress.files.items())),
-        *_metric(
-            "outcomes",
-            "gauge",
-            "What became of the files.",
-            _by("status", ((n, getattr(progress, n)) for n in outcomes)),
-        ),
-        *_metric(
-            "failures", "gauge", "Files that failed, by kind of error.", _by("error", units.get_failures().items())
-        ),
+        *_metric("outcomes", "gauge", "What became of the files.", _by("status", outcomes)),
+        *_metric("failures", "gauge", "Files that failed, by kind of error.", _by("error", failures)),
+        *_metric("fetched_bytes_total", "counter", "Bytes read of object storage.", [("", units.get_fetched())]),
     ]
-    lines += _metric("fetched_bytes_total", "counter", "Bytes read of object storage.", [("", units.get_fetched())])
     for name, about in (("tracks", "Tracks that a stage handled on a node."), ("seconds", "Seconds of work for them.")):
         values = ((f'node="{_escaped(each.node)}",stage="{each.stage}"', float(getattr(each, name))) for each in totals)
         lines += _metric(f"stage_{name}_total", "counter", about, values)

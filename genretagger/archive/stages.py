@@ -22,21 +22,26 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from genretagger.addresses import is_object
 from genretagger.archive.listing import files_of, units
 from genretagger.config import Settings, load, restored
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
-from genretagger.database.units import NewUnit, Unit
+from genretagger.database.units import Unit
 from genretagger.errors import AccessError, DatabaseError, GenretaggerError, SystemFaultError
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
 from genretagger.text import printable
-from genretagger.types import Frames, Json, Outcome, Status, Window
+from genretagger.types import Frames, Json, Status
+from genretagger.worker.protocol import frames_from_json, frames_to_json
 
 Batch: TypeAlias = Mapping[str, Any]
 """Column → values, as Ray Data gives it."""
@@ -217,7 +222,7 @@ class FinishingStage(Stage):
                 self._pipeline.writer.recover_below(unit.folder, "archive")
             files = self._files(unit)
             counts: Counter[Status] = Counter()
-            for outcome in self._outcomes(files):
+            for outcome in self._pipeline.tag(files, self._run, stop=Future()):
                 counts[outcome.status] += 1
                 if isinstance(outcome.error, SystemFaultError) and is_object(outcome.path):
                     fault = outcome.error
@@ -234,9 +239,6 @@ class FinishingStage(Stage):
         told = {status.value: counts[status] for status in Status}
         return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
 
-    def _outcomes(self, files: list[Found]) -> Iterator[Outcome]:
-        return self._pipeline.tag(files, self._run, stop=Future())
-
 
 def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
     """Walk a folder on a node that mounts it, and store its units; gives how many, and failures."""
@@ -250,14 +252,10 @@ def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
         failures.append(error.message)
 
     found = units(folder, ignore=settings.ignore, folders=settings.ignore_folders, failed=failed)
-    added, some = 0, list[NewUnit]()
+    added = 0
     with Store.open(settings.database, libraries=settings.libraries) as store:
-        for each in found:
-            some.append(each)
-            if len(some) == _LISTED:
-                added += store.units.add(some, rules=order.rules, again=again)
-                some = []
-        added += store.units.add(some, rules=order.rules, again=again)
+        while some := list(islice(found, _LISTED)):
+            added += store.units.add(some, rules=order.rules, again=again)
     return added, failures[:100]
 
 
@@ -272,23 +270,19 @@ def node_name() -> str:
 
 
 def packed(unheard: Unheard) -> tuple[str, bytes]:
-    """Frames as a header and bytes: for each window the values of one ear after the other."""
+    """Frames as a header and bytes, as child processes give them."""
     frames = unheard.frames
-    shapes = [list(mels.shape) for mels in frames.mels]
-    windows = [[window.start_s, window.duration_s] for window in frames.windows]
-    return json.dumps({"windows": windows, "shapes": shapes}), b"".join(mels.tobytes() for mels in frames.mels)
+    shapes = [mels.shape[1:] for mels in frames.mels]
+    parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
+    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), np.concatenate(
+        parts, axis=1
+    ).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
     """The reverse."""
-    import numpy as np
-
-    told, parts, start = json.loads(header), [], 0
-    for shape in told["shapes"]:
-        count = int(np.prod(shape))
-        parts.append(np.frombuffer(mels, np.float32, count, start).reshape(shape))
-        start += 4 * count
-    return Frames(tuple(Window(*pair) for pair in told["windows"]), tuple(parts))
+    said = json.loads(header)
+    return frames_from_json(said["told"], bytearray(mels), shapes=said["shapes"])
 
 
 def _columns(rows: list[tuple[int, str, str, bytes]]) -> dict[str, list[Any]]:

@@ -16,13 +16,15 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import av.error
 import av.logging
 import numpy as np
 import soxr
+from av.codec.context import CodecContext
+from av.container import InputContainer
 
 from genretagger.audio.headers import (
     ends_otherwise,
@@ -38,14 +40,9 @@ from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
 from genretagger.audio.source import Source
 from genretagger.errors import AudioError, UnsupportedFileError
 from genretagger.files.kinds import Kind
+from genretagger.types import FloatArray
 
-if TYPE_CHECKING:
-    from av.codec.context import CodecContext
-    from av.container import InputContainer
-
-    from genretagger.types import FloatArray
-
-    _Piece = tuple[int, int, av.AudioFrame | FloatArray]  # position, length, samples
+_Piece = tuple[int, int, av.AudioFrame | FloatArray]  # position, length, samples
 
 _PREROLL_S = 0.5
 """Decoded before a goal and dropped. Opus asks for 80 ms, MP3's reservoir reaches back 9 frames

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import closing
+from typing import BinaryIO
 
 import numpy as np
 import soxr
@@ -20,10 +21,7 @@ from genretagger.audio.reader import Reader, Stretch
 from genretagger.audio.windows import start_of
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.files.kinds import Kind
-from genretagger.types import Sound, Window
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray, Sound, Window
 
 SHORTEST_S = 0.3
 """Shorter than any music; a model would only see repetition."""
@@ -83,8 +81,7 @@ def decode(
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind, sparing=sparing)
-    try:
+    with closing(_open(file, kind, sparing=sparing)) as reader:
         length_s = length_s or reader.length_s()
         listener = _Cutter(reader, rate_hz, window_samples, margin_samples)
         if _usable(length_s) and _reaches(reader, length_s):
@@ -97,8 +94,6 @@ def decode(
         if sound is None:
             raise AudioError(_DAMAGED, hint=_AGAIN)
         return sound
-    finally:
-        reader.close()
 
 
 def stream(
@@ -126,8 +121,7 @@ def stream(
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind)
-    try:
+    with closing(_open(file, kind)) as reader:
         listener = _Cutter(reader, rate_hz, window_samples, margin_samples)
         wanted = min(window_samples - margin_samples, round(window_s * rate_hz))
         length, lost, number = 0, 0, 0
@@ -144,12 +138,9 @@ def stream(
             if own < wanted:
                 break
             number += 1
-        length_s = length / rate_hz
-        _see_whole(reader, length_s)
+        _see_whole(reader, length / rate_hz)
         if lost > _LOST * (number + 1):
             raise AudioError(_DAMAGED, hint=_AGAIN)
-    finally:
-        reader.close()
 
 
 def duration(file: BinaryIO, kind: Kind, *, sparing: bool = False) -> float | None:
@@ -162,11 +153,8 @@ def duration(file: BinaryIO, kind: Kind, *, sparing: bool = False) -> float | No
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind, sparing=sparing)
-    try:
+    with closing(_open(file, kind, sparing=sparing)) as reader:
         length_s = reader.length_s()
-    finally:
-        reader.close()
     return length_s if 0 < length_s < math.inf else None
 
 
@@ -181,8 +169,7 @@ def sample(file: BinaryIO, kind: Kind) -> bytes:
         UnsupportedFileError: no decoder here supports it.
         AccessError: the file cannot be read.
     """
-    reader = _open(file, kind)
-    try:
+    with closing(_open(file, kind)) as reader:
         length, count = round(reader.length_s() * reader.rate_hz), round(_SAMPLE_S * reader.rate_hz)
         digest = hashlib.sha256(f"{reader.rate_hz} {length}".encode())
         starts = [0, max(0, length // 2), max(0, length - 2 * count)]
@@ -191,8 +178,6 @@ def sample(file: BinaryIO, kind: Kind) -> bytes:
             stretch = reader.read(start, count)
             digest.update(f" {start} {len(stretch.samples)} {stretch.gaps} ".encode())
             digest.update(stretch.samples.tobytes())
-    finally:
-        reader.close()
     return digest.digest()
 
 

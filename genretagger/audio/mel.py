@@ -21,12 +21,11 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from genretagger.errors import AudioError
+from genretagger.types import DoubleArray, FloatArray
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-    from genretagger.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class FilterBank:
         filters: (mels, n_fft // 2 + 1) float32; mostly zeros.
     """
 
-    window: npt.NDArray[np.float64]
+    window: DoubleArray
     filters: FloatArray
 
 
@@ -307,17 +306,17 @@ def heard(samples: FloatArray, margin_samples: int, ears: Sequence[Ear]) -> tupl
     rows = np.empty((len(samples), sum(sizes)), np.float32)
     kept: list[int] = []
     for start in range(0, len(samples), _WINDOWS_AT_ONCE):
-        part, alive = samples[start : start + _WINDOWS_AT_ONCE], None
-        columns = []
-        for ear, size in zip(ears, sizes, strict=True):
-            first = margin_samples - ear.front_end.margin_samples
-            own = part[:, first : first + ear.front_end.window_samples]
-            mel = log_mel(own if alive is None else own[alive], ear.front_end, ear.bank)
-            if alive is None:
-                alive = np.flatnonzero(coherence(mel, ear.front_end) >= STEADY)
-                mel = mel[alive]
-            columns.append(mel.reshape(len(mel), size))
-        numbers = [] if alive is None else (alive + start).tolist()
-        rows[len(kept) : len(kept) + len(numbers)] = np.concatenate(columns, axis=1)
-        kept += numbers
+        part = samples[start : start + _WINDOWS_AT_ONCE]
+        mel = _heard_by(ears[0], part, margin_samples)
+        alive = np.flatnonzero(coherence(mel, ears[0].front_end) >= STEADY)
+        mels = [mel[alive], *(_heard_by(ear, part[alive], margin_samples) for ear in ears[1:])]
+        columns = [mel.reshape(len(alive), size) for mel, size in zip(mels, sizes, strict=True)]
+        rows[len(kept) : len(kept) + len(alive)] = np.concatenate(columns, axis=1)
+        kept += (alive + start).tolist()
     return np.array(kept, np.intp), rows[: len(kept)]
+
+
+def _heard_by(ear: Ear, samples: FloatArray, margin_samples: int) -> FloatArray:
+    """The frames of windows that have a margin for a larger transform, by one ear."""
+    first = margin_samples - ear.front_end.margin_samples
+    return log_mel(samples[:, first : first + ear.front_end.window_samples], ear.front_end, ear.bank)

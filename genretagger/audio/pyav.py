@@ -9,12 +9,10 @@ the difference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
+from av.container import InputContainer
 
 _WITHOUT_METADATA_ERRORS = 19
 """The first major release of PyAV without the argument."""

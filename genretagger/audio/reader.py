@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from genretagger.errors import AudioError
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 PLAUSIBLE_RATES_HZ = range(2_000, 6_000_001)
 """From below telephone to DSD1024 (FFmpeg gives an eighth of the bit rate: 5.6 MHz)."""

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-import numpy.typing as npt
 
-from genretagger.types import Sound
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FlagArray, FloatArray, Sound
 
 SILENCE_PEAK = 1e-4
 """-80 dB: three steps of a 16-bit recording, which is dither, not music."""
@@ -24,6 +18,6 @@ def peaks(sound: Sound) -> FloatArray:
     return loudest
 
 
-def silent_windows(sound: Sound) -> npt.NDArray[np.bool_]:
+def silent_windows(sound: Sound) -> FlagArray:
     """Which windows are silent, (windows,) bool."""
     return peaks(sound) < SILENCE_PEAK

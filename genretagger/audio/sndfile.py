@@ -10,33 +10,14 @@ import numpy as np
 import soundfile
 
 from genretagger.audio.reader import Reader, Stretch, plausible, to_mono
+from genretagger.audio.source import Source
 from genretagger.errors import AudioError
 from genretagger.files.kinds import Kind
-from genretagger.files.replace import access_errors
 
 READABLE = frozenset({"ogg", "opus", "oggflac", "flac", "wav", "aiff", "mp3", "caf"})
 """Kinds that libsndfile supports."""
 
 _BLOCK = 1 << 16
-
-
-class _VirtualFile:
-    """The file as libsndfile sees it.
-
-    Its callbacks cannot raise, so an error of the disk is kept for later.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek, self.tell = file.seek, file.tell
-        self.error: OSError | None = None
-
-    def read(self, count: int) -> bytes:
-        try:
-            return self._file.read(count)
-        except OSError as error:
-            self.error = error
-            return b""
 
 
 class SndfileReader(Reader):
@@ -49,8 +30,7 @@ class SndfileReader(Reader):
             AudioError: libsndfile cannot read it either.
             AccessError: the disk does not let it be read.
         """
-        file.seek(0)
-        self._source = _VirtualFile(file)
+        self._source = Source(file)
         with self._translated():
             self._sound = soundfile.SoundFile(self._source)
         self.rate_hz = plausible(self._sound.samplerate)
@@ -66,9 +46,7 @@ class SndfileReader(Reader):
             yield
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
             damage = error
-        if self._source.error:
-            with access_errors(None):
-                raise self._source.error
+        self._source.tell_of_the_disk()
         if damage is not None:
             raise AudioError(f"damaged: libsndfile says: {damage}", hint="Get the file again.") from damage
 

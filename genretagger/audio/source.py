@@ -1,4 +1,4 @@
-"""A music file as FFmpeg reads it, through PyAV's callbacks."""
+"""A music file as FFmpeg and libsndfile read it, through callbacks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from genretagger.files.replace import access_errors
 
 
 class Source:
-    """The file as FFmpeg sees it: with its own position, and with errors of the disk kept apart.
+    """The file as a library sees it: with its own position, and with errors of the disk kept apart.
 
-    PyAV prints exceptions of its callbacks that it cannot pass on. FFmpeg seeks to impossible
-    places to try things on damaged and on some healthy WMA files, so such a seek returns an error
-    code; an error of the disk is kept for later.
+    PyAV prints exceptions of its callbacks that it cannot pass on, and those of libsndfile must not
+    raise any. FFmpeg seeks to impossible places to try things on damaged and on some healthy WMA
+    files, so such a seek returns an error code; an error of the disk is kept for later.
     """
 
     def __init__(self, file: BinaryIO) -> None:

@@ -3,57 +3,31 @@
 Nobody knows how long a track is before it was decoded. So both halve their resolution when they are
 full: two columns of the picture become one, and of the windows every second one is dropped.
 
-Contents: `trace`, `Traced`.
+Contents: `trace`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from math import prod
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
 from genretagger.audio.listen import stream
 from genretagger.audio.mel import Ear, frequencies, heard, log_mel, power
 from genretagger.audio.silence import SILENCE_PEAK
-from genretagger.audio.windows import start_of
+from genretagger.audio.windows import Traced, start_of
 from genretagger.files.kinds import Kind
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Traced:
-    """What `trace` gives.
-
-    Attributes:
-        starts_s: where each window starts.
-        kept: the numbers of the windows in which something happens, in order.
-        body: float32: the picture, (columns, bands + 2) with `most_columns` rows, of which only the
-            first `columns` count: the mean power of each band, then the lowest and the highest
-            sample; behind it the values of the kept windows, as `mel.heard` gives them.
-        columns: how many columns there are.
-        column_s: seconds of a column.
-        length_s: seconds of the track.
-    """
-
-    starts_s: list[float]
-    kept: list[int]
-    body: FloatArray
-    columns: int
-    column_s: float
-    length_s: float
-
-
 def trace(
     file: BinaryIO, kind: Kind, ears: Sequence[Ear], *, most_windows: int, most_columns: int, fourier: bool
-) -> Traced:
+) -> tuple[Traced, FloatArray]:
     """Decode a whole track, and give what a model hears of it and a picture.
 
     Args:
@@ -63,6 +37,11 @@ def trace(
         most_windows: of the model; a longer track gives every second window, or every fourth …
         most_columns: of the picture.
         fourier: picture the frequencies of the Fourier transform instead of the ear's bands.
+
+    Returns:
+        What was traced, and float32: the picture, (columns, bands + 2) with `most_columns` rows, of
+        which only the first `columns` count: the mean power of each band, then the lowest and the
+        highest sample; behind it the values of the kept windows, as `mel.heard` gives them.
 
     Raises:
         AudioError: as of `listen.stream` and `mel.log_mel`.
@@ -101,14 +80,14 @@ def trace(
     windows.finish()
     body[: columns.values.size] = columns.finished().reshape(-1)
     used = columns.values.size + len(windows.kept) * size
-    return Traced(
+    traced = Traced(
         starts_s=[start_of(place, main.window_s) for place in windows.numbers],
         kept=[windows.numbers.index(place) for place in windows.kept],
-        body=body[:used],
         columns=-(-columns.frames // columns.step),
         column_s=columns.step * main.hop_length / main.rate_hz,
         length_s=length / main.rate_hz,
     )
+    return traced, body[:used]
 
 
 def _bounds(samples: FloatArray, count: int, own: int, hop: int) -> FloatArray:

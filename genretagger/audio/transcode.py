@@ -7,6 +7,7 @@ whole track goes to a file, so that every part of it can be asked for at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,26 +72,28 @@ def transcode(file: BinaryIO, kind: Kind, target: Path, *, most_bytes: int) -> N
             sink.codec_context.format = "s16"
             resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
             written = 0
-            for packet in container.demux(stream):
-                try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
-                    continue  # a gap that a listener hears, and no reason to give nothing
-                for frame in frames:
-                    frame.pts = None
-                    for each in resampler.resample(frame):
-                        for coded in sink.encode(each):
-                            written += coded.size
-                            output.mux(coded)
-                if written > most_bytes:
-                    raise AudioError("it is too long to be played here")
-            for last in (*resampler.resample(None), None):
-                for coded in sink.encode(last):  # of a sound shorter than a block, all there is
+            for frame in _resampled(container.demux(stream), resampler):
+                for coded in sink.encode(frame):
                     written += coded.size
                     output.mux(coded)
+                if written > most_bytes:
+                    raise AudioError("it is too long to be played here")
             if not written:
                 raise AudioError("there is no audio in it, or none of it can be decoded")
     except av.error.FFmpegError as error:
         source.tell_of_the_disk()
         raise AudioError(f"it cannot be decoded: {error.strerror or error}") from error
     source.tell_of_the_disk()
+
+
+def _resampled(packets: Iterable[Any], resampler: av.AudioResampler) -> Iterator[av.AudioFrame | None]:
+    """The frames of packets, and at last None, with which an encoder gives what it holds back."""
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            continue  # a gap that a listener hears, and no reason to give nothing
+        for frame in frames:
+            frame.pts = None
+            yield from resampler.resample(frame)
+    yield from (*resampler.resample(None), None)

@@ -10,12 +10,13 @@ Starts are whole milliseconds, which are whole samples at the rates that models 
 kHz). They also stay on the frame grid of a model: 187 frames of 256 samples at 16 kHz are 2992 ms,
 so consecutive windows are exactly those of a reference that cuts the whole track.
 
-Contents: `spread`, `stage_of`, `start_of`, `sampling_key`, `AUTO`, `LONGEST_LISTENING_S`,
+Contents: `Traced`, `spread`, `stage_of`, `start_of`, `sampling_key`, `AUTO`, `LONGEST_LISTENING_S`,
 `MOST_COLUMNS`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from genretagger.types import Window
@@ -43,6 +44,25 @@ In longer mixes the same amount is spread over the whole length.
 
 MOST_COLUMNS = 4096
 """The most columns of a picture of a track."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A whole track, decoded in one pass; see `trace`.
+
+    Attributes:
+        starts_s: where each window starts.
+        kept: the numbers of the windows in which something happens, in order.
+        columns: how many columns its picture has.
+        column_s: seconds of a column.
+        length_s: seconds of the track.
+    """
+
+    starts_s: list[float]
+    kept: list[int]
+    columns: int
+    column_s: float
+    length_s: float
 
 
 def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Window, ...]:

@@ -76,7 +76,7 @@ def nearest(settings: Settings, store: Store, path: Path, count: int) -> Iterato
         ConfigError: nobody has listened to it.
     """
     from genretagger.database.paths import BATCH
-    from genretagger.shelf.likeness import Likeness, path_from
+    from genretagger.shelf.likeness import Likeness
 
     with _index(settings, store) as index:
         known = store.reports.get(whole(path))
@@ -88,7 +88,7 @@ def nearest(settings: Settings, store: Store, path: Path, count: int) -> Iterato
                 path=path,
                 hint="`genretagger tag --dry-run` listens to it, and writes nothing",
             )
-        found = {path_from(raw): alike for _, raw, alike in likeness.nearest(payload_hash, count)}
+        found = {near: alike for _, near, alike in likeness.nearest(payload_hash, count)}
         ordered = list(found)
         for start in range(0, len(ordered), BATCH):
             for each in store.reports.get_some(ordered[start : start + BATCH]):

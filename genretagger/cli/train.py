@@ -149,7 +149,7 @@ def train(
 
     def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
         from genretagger.training.course import Course
-        from genretagger.training.lesson import ChoiceRules
+        from genretagger.training.measures import ChoiceRules
         from genretagger.training.memory import as_before
 
         ready.join()

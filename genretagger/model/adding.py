@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
 from genretagger.model.bounds import MAX_LABELS
-from genretagger.model.card import EMBEDDINGS, Card
+from genretagger.model.card import Card
+from genretagger.model.installed import InstalledModel
+from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.textfile import read_text
 from genretagger.types import Json
 from genretagger.vocabulary.part import KEY
-
-if TYPE_CHECKING:
-    from genretagger.model.installed import InstalledModel
 
 _MAX_LABELS_BYTES = 1024 * 1024
 
@@ -106,25 +104,14 @@ def through(backbone: InstalledModel, onnx: bytes, card: Card) -> tuple[bytes, C
     """
     from genretagger.model.merge import with_head
 
-    try:
-        below = backbone.onnx_path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
-    joined = with_head(below, backbone.card, onnx, card)
-    described = backbone.card.output(EMBEDDINGS)
-    frames, mels = backbone.card.inputs[0].shape[-2:]
-    licences = " and ".join(dict.fromkeys(filter(None, (card.licence, backbone.card.licence))))
-    document = Card.build(
+    joined = with_head(read(backbone.onnx_path, MAX_ONNX_BYTES), backbone.card, onnx, card)
+    part: Json = {"scores": "probabilities", "backbone": {"name": backbone.name, "sha256": backbone.sha256}}
+    return joined, backbone.card.build_on(
         name=card.name,
         version=card.version,
         classes=card.classes,
-        input_shape=(frames or 0, mels or 0),
-        more_inputs=backbone.card.more_inputs,
-        embedding=described.shape[-1] or 0 if described is not None and described.shape else 0,
-        rate_hz=backbone.card.rate_hz,
-        algorithm=backbone.card.algorithm,
-        licence=licences,
+        embedding=backbone.card.embedding or 0,
+        licence=" and ".join(dict.fromkeys(filter(None, (card.licence, backbone.card.licence)))),
         source=card.source,
-    ).document
-    part: Json = {"scores": "probabilities", "backbone": {"name": backbone.name, "sha256": backbone.sha256}}
-    return joined, Card.from_document({**document, KEY: part, "head": card.document})
+        more={KEY: part, "head": card.document},
+    )

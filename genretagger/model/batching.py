@@ -12,31 +12,30 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from genretagger.errors import ModelError
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 
 
+def settle(future: Future[_Made], make: Callable[[], _Made]) -> None:
+    """Give a future what is made, or the error of that, unless nobody waits for it any more."""
+    with contextlib.suppress(InvalidStateError):
+        try:
+            future.set_result(make())
+        except BaseException as error:  # noqa: BLE001 - for the caller that waits
+            future.set_exception(error)
+
+
 def then(given: Future[_Given], make: Callable[[_Given], _Made]) -> Future[_Made]:
     """A future of what is made of the result of another one, in the thread that has it first."""
     made: Future[_Made] = Future()
-
-    def finish(given: Future[_Given]) -> None:
-        with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
-            try:
-                made.set_result(make(given.result()))
-            except BaseException as error:  # noqa: BLE001 - for the caller that waits
-                made.set_exception(error)
-
-    given.add_done_callback(finish)
+    given.add_done_callback(lambda given: settle(made, lambda: make(given.result())))
     return made
 
 
@@ -44,19 +43,11 @@ def flat(given: Future[Future[_Made]]) -> Future[_Made]:
     """A future of what the future that is awaited will give."""
     made: Future[_Made] = Future()
 
-    def finish(inner: Future[_Made]) -> None:
-        with contextlib.suppress(InvalidStateError):
-            if (error := inner.exception()) is not None:
-                made.set_exception(error)
-            else:
-                made.set_result(inner.result())
-
     def begin(outer: Future[Future[_Made]]) -> None:
-        if (error := outer.exception()) is not None:
-            with contextlib.suppress(InvalidStateError):
-                made.set_exception(error)
+        if outer.cancelled() or outer.exception() is not None:
+            settle(made, lambda: outer.result().result())
         else:
-            outer.result().add_done_callback(finish)
+            outer.result().add_done_callback(lambda inner: settle(made, inner.result))
 
     given.add_done_callback(begin)
     return made
@@ -170,8 +161,7 @@ class _QueuedTrack:
 
     def finish(self) -> None:
         """Give the result to the caller that waits for it."""
-        with contextlib.suppress(InvalidStateError):
-            self.future.set_result(self._outputs)
+        settle(self.future, lambda: self._outputs)
 
     def fail(self, error: BaseException) -> None:
         """Raise the error in the caller that waits for the result."""

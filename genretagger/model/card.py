@@ -10,13 +10,14 @@ A card is untrusted: it is limited in size and count, and every value is checked
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ModelError
 from genretagger.model.bounds import MAX_CARD_BYTES, MAX_LABELS, MAX_TENSORS, MAX_TEXT
@@ -98,10 +99,8 @@ class Card:
             raise ModelError(f"The card cannot be read: {error.strerror}", path=path) from error
         except ValueError as error:
             raise ModelError(f"The card cannot be used: {error}", path=path, hint=_HINT) from error
-        try:
+        with about(path):
             return cls.parse(content)
-        except ModelError as error:
-            raise ModelError(error.cause, path=path, hint=error.hint) from error
 
     @classmethod
     def parse(cls, content: str | bytes) -> Card:
@@ -158,6 +157,7 @@ class Card:
         licence: str,
         source: str,
         more_inputs: Mapping[str, tuple[tuple[int, ...], str]] = MappingProxyType({}),
+        more: Mapping[str, Json] = MappingProxyType({}),
     ) -> Card:
         """Make the card of a model that genretagger exports itself.
 
@@ -172,6 +172,7 @@ class Card:
             licence: the weights' licence.
             source: where the weights come from.
             more_inputs: what it takes besides `mel`: name → shape and front end.
+            more: what else the document says.
         """
         inputs: list[Json] = [{"name": "mel", "type": "float", "shape": list(input_shape)}]
         inputs += [
@@ -193,7 +194,23 @@ class Card:
                 "inference": {"sample_rate": rate_hz, "algorithm": algorithm},
                 "licence": licence,
                 "source": source,
+                **more,
             }
+        )
+
+    def build_on(self, **own: Any) -> Card:
+        """Make the card of a model that takes what this one takes.
+
+        Args:
+            own: the other arguments of `build`.
+        """
+        frames, mels = self.inputs[0].shape[-2:]
+        return Card.build(
+            input_shape=(frames or 0, mels or 0),
+            more_inputs=self.more_inputs,
+            rate_hz=self.rate_hz,
+            algorithm=self.algorithm,
+            **own,
         )
 
     @property
@@ -228,9 +245,40 @@ class Card:
             for tensor, (algorithm, _) in zip(self.inputs[1:], self.ears[1:], strict=True)
         }
 
+    @property
+    def embedding(self) -> int | None:
+        """How many values the embedding has; None if there is none, or if the card does not say."""
+        described = self.output(EMBEDDINGS)
+        return described.shape[-1] if described is not None and described.shape else None
+
     def output(self, purpose: str) -> Tensor | None:
         """Give the output of this purpose, None if the card names none."""
         return next((tensor for tensor in self.outputs if tensor.purpose == purpose), None)
+
+
+@contextlib.contextmanager
+def about(path: Path | None) -> Iterator[None]:
+    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
+    try:
+        yield
+    except ModelError as error:
+        raise ModelError(error.cause, path=path, hint=error.hint) from error
+
+
+def told_apart(names: list[str], described: Tensor | None, *words: str) -> list[str]:
+    """The one of some tensors whose name holds that on a card, or its purpose; all, if none does.
+
+    Args:
+        names: as the ONNX file spells them.
+        described: what the card says of the tensor.
+        words: further ones that the name may hold.
+    """
+    said = (described.name, described.purpose, described.operation) if described is not None else ()
+    for word in filter(None, (*said, *words)):
+        matching = [name for name in names if word.lower() in name.lower()]
+        if len(matching) == 1:
+            return matching
+    return names
 
 
 def _refused(fault: UnfitError) -> ModelError:

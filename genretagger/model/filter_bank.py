@@ -16,7 +16,7 @@ import io
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 from zipfile import BadZipFile
 
 from genretagger import launch
@@ -24,12 +24,8 @@ from genretagger.audio.mel import Ear, FilterBank, FrontEnd
 from genretagger.errors import ModelError
 from genretagger.model import install
 from genretagger.model.front_ends import front_ends
-from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sums
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from genretagger.model.installed import InstalledModel
+from genretagger.model.installed import InstalledModel
+from genretagger.model.manifest import BANK, LIMITS_BYTES, MANIFEST, damaged, dumped, fingerprint, read, sum_of, sums
 
 TIME_S = 300.0
 """librosa's import takes 2 s, and a minute on a slow disk."""
@@ -55,7 +51,7 @@ def ears_of(model: InstalledModel, *, keep: bool = True) -> tuple[Ear, ...]:
     banks = None
     if entry is not None:
         content = read(model.folder / BANK, LIMITS_BYTES[BANK])
-        if hashlib.sha256(content).hexdigest() != entry[1]:
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise damaged(model.name, model.folder, f"{BANK} was changed")
         banks = unpacked(content, kinds)
     if banks is None:
@@ -86,7 +82,7 @@ def _keep(model: InstalledModel, content: bytes) -> None:
         # contradicts
         install.rewrite(model.folder / MANIFEST, dumped(files))
         install.rewrite(model.folder / BANK, content)
-        files[BANK] = (len(content), hashlib.sha256(content).hexdigest())
+        files[BANK] = sum_of(content)
         install.rewrite(model.folder / MANIFEST, dumped(files))
 
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from genretagger.audio.mel import FrontEnd
 from genretagger.errors import ModelError
-
-if TYPE_CHECKING:
-    from genretagger.model.card import Card
+from genretagger.model.card import Card
 
 _MAEST_MEAN, _MAEST_SPREAD = 2.06755686098554, 1.268292820667291  # of the frames that MAEST was trained on
 

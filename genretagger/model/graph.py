@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from genretagger.types import DoubleArray, IndexArray
 
 _OPSET, _IR_VERSION = 17, 8  # old enough for every ONNX Runtime that is supported; fixed, so that the bytes are
 
@@ -24,7 +24,7 @@ class Graph:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
 
-    def constant(self, values: npt.NDArray[np.floating[Any]] | npt.NDArray[np.int64]) -> str:
+    def constant(self, values: npt.NDArray[np.floating[Any]] | IndexArray) -> str:
         """Add a tensor, floats as float32; gives its name."""
         name = f"constant_{len(self._constants)}"
         kept = values if values.dtype == np.int64 else values.astype(np.float32)
@@ -53,23 +53,13 @@ class Graph:
             outputs: name → the values that are concatenated to it, each (windows, part), and their
                 sum.
         """
-        from onnx import TensorProto, helper
+        from onnx import helper
 
         ends = [helper.make_node("Concat", list(parts), [end], name=end, axis=1) for end, (parts, _) in outputs.items()]
+        eaten = ports({each: ["n", *shape] for each, shape in inputs.items()})
+        given = ports({end: ["n", size] for end, (_, size) in outputs.items()})
         model = helper.make_model(
-            helper.make_graph(
-                [*self._nodes, *ends],
-                name,
-                [
-                    helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", *shape])
-                    for each, shape in inputs.items()
-                ],
-                [
-                    helper.make_tensor_value_info(end, TensorProto.FLOAT, ["n", size])
-                    for end, (_, size) in outputs.items()
-                ],
-                self._constants,
-            ),
+            helper.make_graph([*self._nodes, *ends], name, eaten, given, self._constants),
             opset_imports=[helper.make_opsetid("", _OPSET)],
             ir_version=_IR_VERSION,
             producer_name="genretagger",
@@ -77,6 +67,13 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def total(values: npt.NDArray[np.float64], axis: int) -> npt.NDArray[np.float64]:
+def ports(shapes: Mapping[str, Sequence[int | str | None]]) -> list[Any]:
+    """Describe inputs or outputs of float32: name → shape."""
+    from onnx import TensorProto, helper
+
+    return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+
+
+def total(values: DoubleArray, axis: int) -> DoubleArray:
     """Sum along an axis in the order of the elements, so that every machine rounds alike."""
     return np.asarray(np.add.accumulate(values, axis=axis).take(-1, axis=axis))

@@ -25,8 +25,8 @@ _LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the models folder alone; the second process waits.
+def exclusive(folder: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Hold the models folder alone, and tidied up; the second process waits.
 
     If the file system has no locks (some network shares), nobody waits: the renames still keep
     each model whole, and the last one to finish wins.
@@ -45,6 +45,7 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         if not _lock(descriptor, wait=False):
             waiting()
             _lock(descriptor, wait=True)
+        _clean(folder)
         yield
     finally:
         os.close(descriptor)
@@ -74,8 +75,8 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def clean(folder: Path) -> None:
-    """Remove a killed process's leftovers; put back a model it was replacing. Hold the lock."""
+def _clean(folder: Path) -> None:
+    """Remove a killed process's leftovers; put back a model it was replacing."""
     with _translated(folder):
         for left in folder.iterdir():
             if left.name.startswith(_PARKED):
@@ -125,7 +126,7 @@ def rewrite(path: Path, content: bytes) -> None:
 def swap_in(built: Path, final: Path) -> None:
     """Rename a finished folder to its final name, in place of any that has it. Hold the lock.
 
-    A folder cannot be renamed over another one, so the old one is parked; `clean` puts it back if
+    A folder cannot be renamed over another one, so the old one is parked; `_clean` puts it back if
     the process dies between the two renames.
     """
     parked = final.with_name(_PARKED + final.name)

@@ -12,29 +12,29 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, TypedDict
+from dataclasses import asdict, fields, replace
+from typing import TypedDict
 
+import numpy as np
+
+from genretagger.audio.mel import Ear
 from genretagger.audio.windows import AUTO, FIRST, MOST, STAGES, sampling_key, spread
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.errors import ModelError
 from genretagger.model.batching import flat, then
-from genretagger.model.card import EMBEDDINGS
-from genretagger.model.deciding import Deciding
+from genretagger.model.filter_bank import ears_of
+from genretagger.model.front_ends import front_ends
 from genretagger.model.installed import InstalledModel
+from genretagger.model.merge import learned_head
 from genretagger.model.said import Said
+from genretagger.model.session import Session
 from genretagger.model.store import ModelStore
 from genretagger.types import Activations, Decision, FloatArray, Frames, HalfArray
 from genretagger.vocabulary.calibration import Scores
 from genretagger.vocabulary.learned import Scorer, mean_odds, scorer
 from genretagger.vocabulary.names import digest, key, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
-
-if TYPE_CHECKING:
-    from genretagger.audio.mel import Ear
-    from genretagger.model.session import Session
-
 
 PARTS = 8
 """See `Listener._is_clear`."""
@@ -57,8 +57,6 @@ class Listener:
     """
 
     def __init__(self, settings: Settings, model: InstalledModel, notice: Callable[[str], None]) -> None:
-        from genretagger.model.front_ends import front_ends
-
         self.name = model.name
         self.fingerprint = model.sha256
         self.labels = model.card.classes
@@ -71,8 +69,10 @@ class Listener:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="genretagger-loader")
         self._opening: Future[Session] | None = None
         self._ears: Sequence[Ear] = ()
-        self.deciding = Deciding()
-        """The thread in which decisions are made."""
+        self.deciding = ThreadPoolExecutor(1, thread_name_prefix="genretagger-deciding")
+        """The thread that makes the decisions, each by itself: equal tracks must get equal scores,
+        and the sums of a batch may be rounded differently.
+        """
         self.on_loading: Callable[[bool], None] = lambda _: None
         """Called with True when loading begins and False when it ends; compiling takes minutes."""
         self._head: tuple[FloatArray, FloatArray, FloatArray, FloatArray] | None = None
@@ -80,16 +80,7 @@ class Listener:
         self._learned = None if part is None else part.learned
         self._scorer: Scorer = scorer(model.name, model.card.classes, part)
         self._tell_of_unknown_names(settings, notice)
-        self._rules = Rules(
-            max_genres=settings.max_genres,
-            min_score=settings.min_score,
-            share_of_top=settings.share_of_top,
-            allow=settings.allow,
-            forbid=settings.forbid,
-            aliases=settings.aliases,
-            add_parents=settings.add_parents,
-            capitalisation=settings.capitalisation.value,
-        )
+        self._rules = Rules(**{rule.name: getattr(settings, rule.name) for rule in fields(Rules)})
         rules = json.dumps([asdict(self._rules), self._scorer.digest, digest()], sort_keys=True)
         self.rules_key = hashlib.sha256(rules.encode()).hexdigest()
         """Equal keys make equal decisions from equal activations."""
@@ -114,8 +105,6 @@ class Listener:
         Raises:
             ModelError: the filter banks that lie with the model are damaged.
         """
-        from genretagger.model.filter_bank import ears_of
-
         if not self._ears:
             self._ears = ears_of(self._model)
         windows = self._settings.windows
@@ -142,10 +131,7 @@ class Listener:
 
     def gave(self, activations: Activations) -> bool:
         """Whether stored activations can be this model's: their sizes fit, and each is a number."""
-        import numpy as np
-
-        described = self._model.card.output(EMBEDDINGS)
-        size = described.shape[-1] if described is not None and described.shape else None
+        size = self._model.card.embedding
         return not (
             (self.labels and activations.values.shape[1] != len(self.labels))
             or (size is not None and len(activations.embedding) != size)
@@ -159,13 +145,9 @@ class Listener:
             heard: by the backbone.
 
         Returns:
-            As `hear` gives it, to rounding; a genre's activation is that of the whole track in each
-            window. None if the embedding has another size than the backbone's.
+            As `submit` gives it, to rounding; a genre's activation is that of the whole track in
+            each window. None if the embedding has another size than the backbone's.
         """
-        import numpy as np
-
-        from genretagger.model.merge import learned_head
-
         if self._head is None:
             self._head = learned_head(self._intact().onnx_path.read_bytes())
         weights, bias, axes, origin = self._head
@@ -182,10 +164,6 @@ class Listener:
             heard.provider,
             heard.heard,
         )
-
-    def hear(self, frames: Frames) -> Activations:
-        """Run the model over the windows of a track, and wait for it; see `submit`."""
-        return self.submit(frames).result()
 
     def prepare(self) -> Future[Session]:
         """Begin to load the model, unless that has begun: the first track is decoded meanwhile."""
@@ -226,8 +204,7 @@ class Listener:
             _ = now.activations  # rounded here, and not in the thread of the caller
             return replace(now, is_clear=duration_s is not None and self._is_clear(now, self._room(duration_s)))
 
-        said = flat(then(self.prepare(), lambda session: session.submit(*frames.mels)))
-        return then(said, joined)
+        return then(self.over_time(frames), joined)
 
     def _is_clear(self, said: Said, most: int) -> bool:
         """Whether the decision on a track would stay if it were listened to further.
@@ -272,8 +249,6 @@ class Listener:
             activations: (windows, labels), from `over_time`.
             embeddings: (windows, dimensions), likewise.
         """
-        import numpy as np
-
         scores = np.zeros((len(activations), len(self.genres)), np.float32)
         for row, own, embedding in zip(scores, activations.astype(np.float16), embeddings, strict=True):
             found = self._scorer.scores(track_activations(own[None]), embedding).by_genre
@@ -282,8 +257,8 @@ class Listener:
 
     def close(self) -> None:
         """Free the model; what waits for it is forgotten."""
-        self.deciding.close()
-        self._loader.shutdown(wait=True, cancel_futures=True)
+        for thread in (self.deciding, self._loader):
+            thread.shutdown(wait=True, cancel_futures=True)
         if self._session is not None:
             self._session.close()
 
@@ -309,16 +284,12 @@ class Listener:
 
     def scores(self, *tracks: Activations) -> Scores:
         """Score every genre from what was heard in one track or in a whole album; see `decide`."""
-        import numpy as np
-
         means = np.stack([track_activations(track.values) for track in tracks])
         embedding = np.stack([track.embedding for track in tracks]).mean(axis=0)
         return self._scorer.scores(means.mean(axis=0), embedding, tracks=len(tracks))
 
     def _open(self) -> Session:
         if self._session is None:
-            from genretagger.model.session import Session
-
             rules = self._settings
             self._session = Session.open(self._intact(), rules.device, rules.threads, tf32=rules.tf32)
             if self._session.warning:
@@ -357,8 +328,6 @@ def track_activations(values: HalfArray) -> FloatArray:
     Raises:
         ValueError: there is no window.
     """
-    import numpy as np
-
     if values.shape[0] == 0:
         raise ValueError("a track without windows has no activations")
     mean: FloatArray = np.asarray(values, dtype=np.float32).mean(axis=0)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,7 +32,7 @@ LIMITS_BYTES = {ONNX: MAX_ONNX_BYTES, CARD: MAX_CARD_BYTES, LICENCE: _MAX_LICENC
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class FileSum:
     """A file as it was installed."""
 
     size: int
@@ -43,11 +43,11 @@ class _File:
 class _Manifest:
     """The list as it lies on the disk."""
 
-    files: dict[str, _File]
+    files: dict[str, FileSum]
 
 
-Sums: TypeAlias = Mapping[str, tuple[int, str]]
-"""File → size and hash."""
+Sums: TypeAlias = Mapping[str, FileSum]
+"""By the file's name."""
 
 
 def read(path: Path, limit_bytes: int) -> bytes:
@@ -83,23 +83,27 @@ def sums(folder: Path) -> Sums:
     sound = all(file in LIMITS_BYTES and _SHA256.fullmatch(entry.sha256) for file, entry in found.items())
     if not sound or not {ONNX, CARD} <= found.keys():
         raise damaged(folder.name, folder, f"{MANIFEST} is not valid")
-    return {file: (entry.size, entry.sha256) for file, entry in found.items()}
+    return found
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
     """The list for files as they are to be installed."""
-    return dumped({file: (len(content), hashlib.sha256(content).hexdigest()) for file, content in files.items()})
+    return dumped({file: sum_of(content) for file, content in files.items()})
+
+
+def sum_of(content: bytes) -> FileSum:
+    """Size and hash of a file's content."""
+    return FileSum(len(content), hashlib.sha256(content).hexdigest())
 
 
 def dumped(sums: Sums) -> bytes:
     """The list as the bytes of its file."""
-    files = {file: {"size": size, "sha256": sha256} for file, (size, sha256) in sums.items()}
-    return json.dumps({"format": 1, "files": files}, indent=2).encode()
+    return json.dumps({"format": 1, "files": {file: asdict(each) for file, each in sums.items()}}, indent=2).encode()
 
 
 def fingerprint(sums: Sums) -> str:
     """One hash for the network and its card."""
-    return hashlib.sha256(f"{sums[ONNX][1]} {sums[CARD][1]}".encode()).hexdigest()
+    return hashlib.sha256(f"{sums[ONNX].sha256} {sums[CARD].sha256}".encode()).hexdigest()
 
 
 def damaged(name: str, folder: Path, cause: str) -> ModelError:

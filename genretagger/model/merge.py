@@ -8,19 +8,21 @@ outputs `activations` and `embeddings` as `Card.build` describes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from genretagger.errors import ModelError
-from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor, told_apart
+from genretagger.model.graph import ports
 from genretagger.model.tensors import all_tensors, inputs
+from genretagger.types import FloatArray
 from genretagger.vocabulary.learned import LEAST_LIKELY
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
 
 MOST_BYTES = 2**31 - 1  # protobuf's own limit
 _IR_VERSION = 8
 _BACKBONE, _HEAD, _NETWORK = "backbone/", "head/", "network/"
+_ODDS, _OWN = f"{_HEAD}odds", f"{_HEAD}own"
 
 
 def parsed(content: bytes) -> Any:
@@ -54,8 +56,6 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
     Raises:
         ModelError: they do not fit together.
     """
-    from onnx import helper
-
     model, head_model = parsed(backbone), parsed(head)
     eaten = inputs(head_model.graph)
     if len(eaten) != 1 or len(_shape(eaten[0])) != 2:
@@ -63,9 +63,8 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
             "The head does not take one input of embeddings",
             hint="A head takes (windows, dimensions); a model that takes sound is added without --backbone.",
         )
-    described = backbone_card.output(EMBEDDINGS)
-    size = described.shape[-1] if described is not None and described.shape else None
-    if described is None or not size:
+    size = backbone_card.embedding
+    if not size:
         raise ModelError(f"The model {backbone_card.name} gives no embeddings", hint="Choose another backbone.")
     wanted = _shape(eaten[0])[-1] or head_card.inputs[0].shape[-1]
     if wanted not in (None, size):
@@ -74,22 +73,17 @@ def with_head(backbone: bytes, backbone_card: Card, head: bytes, head_card: Card
             hint="Choose the backbone that its card names.",
         )
     model, head_model = _same_version(model, head_model)
-    embedding = _named_output(model.graph, described, size)
-    said = _named_output(head_model.graph, head_card.output(PREDICTIONS), len(head_card.classes))
+    embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
+    said = _HEAD + _named_output(head_model.graph, head_card.output(PREDICTIONS), len(head_card.classes))
     model, head_model = _prefixed(model, _BACKBONE), _prefixed(head_model, _HEAD)
-    link = helper.make_node("Identity", [_BACKBONE + embedding], [_HEAD + eaten[0].name], name="link")
-    ends = [
-        helper.make_node("Identity", [_HEAD + said], ["activations"], name="activations"),
-        helper.make_node("Identity", [_BACKBONE + embedding], ["embeddings"], name="embeddings"),
+    nodes = [
+        _node("Identity", [embedding], _HEAD + eaten[0].name, name="link"),
+        *head_model.graph.node,
+        _node("Identity", [said], "activations"),
+        _node("Identity", [embedding], "embeddings"),
     ]
-    return _joined(
-        model,
-        backbone_card,
-        [link, *head_model.graph.node, *ends],
-        [*head_model.graph.initializer],
-        (len(head_card.classes), size),
-        head_model,
-    )
+    sizes = (len(head_card.classes), size)
+    return _joined(model, backbone_card, nodes, head_model.graph.initializer, sizes, head_model)
 
 
 def with_learned_head(
@@ -118,35 +112,25 @@ def with_learned_head(
     Raises:
         ModelError: the backbone gives no embedding of d values.
     """
-    from onnx import helper, numpy_helper
-
     model = parsed(backbone)
     size, columns = weights.shape
-    labels = len(backbone_card.classes)
-    embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
-    heard = _named_output(model.graph, backbone_card.output(PREDICTIONS), labels) if labels else ""
+    embedding, heard = _outputs(model.graph, backbone_card, size)
     model = _prefixed(model, _BACKBONE)
-    constants = [
-        numpy_helper.from_array(values, _HEAD + name)
-        for name, values in (("weights", weights), ("bias", bias), ("axes", axes), ("origin", origin))
-    ]
-    own = [f"{_HEAD}own", *([_BACKBONE + heard] if heard else [])]
+    constants = _constants(weights=weights, bias=bias, axes=axes, origin=origin)
     if line is None:
-        genres, ending = columns, [helper.make_node("Sigmoid", [f"{_HEAD}odds"], [f"{_HEAD}own"], name=f"{_HEAD}own")]
+        genres, ending = columns, [_node("Sigmoid", [_ODDS], _OWN)]
     else:
         genres = columns // ears
         ending, more = _mean_of_ears(ears, genres, line)
         constants += more
     nodes = [
-        helper.make_node("Gemm", [embedding, f"{_HEAD}weights", f"{_HEAD}bias"], [f"{_HEAD}odds"], name=f"{_HEAD}odds"),
-        helper.make_node(
-            "Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], [f"{_HEAD}place"], name=f"{_HEAD}place"
-        ),
-        helper.make_node("Concat", [f"{_HEAD}odds", f"{_HEAD}place"], ["embeddings"], name="embeddings", axis=1),
+        _node("Gemm", [embedding, f"{_HEAD}weights", f"{_HEAD}bias"], _ODDS),
+        *_with_place(embedding, [_ODDS]),
         *ending,
-        helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
+        _node("Concat", [_OWN, *heard], "activations", axis=1),
     ]
-    return _joined(model, backbone_card, nodes, constants, (genres + labels, columns + size), None)
+    sizes = (genres + len(backbone_card.classes), columns + size)
+    return _joined(model, backbone_card, nodes, constants, sizes, None)
 
 
 def with_network(
@@ -175,35 +159,56 @@ def with_network(
     Raises:
         ModelError: the backbone gives no embedding of d values.
     """
-    from onnx import helper, numpy_helper
-
     model = parsed(backbone)
-    size, labels = len(origin), len(backbone_card.classes)
-    embedding = _BACKBONE + _named_output(model.graph, backbone_card.output(EMBEDDINGS), size)
-    heard = _named_output(model.graph, backbone_card.output(PREDICTIONS), labels) if labels else ""
+    size = len(origin)
+    embedding, heard = _outputs(model.graph, backbone_card, size)
     other = None
     if isinstance(network, bytes):
         model, other = _same_version(model, parsed(network))
         mel = _BACKBONE + inputs(model.graph)[_first_input(model.graph, backbone_card)].name
         other = _prefixed(other, _NETWORK)
-        link = helper.make_node("Identity", [mel], [f"{_NETWORK}mel"], name=f"{_NETWORK}mel")
-        nodes, constants, odds = [link, *other.graph.node], [*other.graph.initializer], f"{_NETWORK}odds"
+        nodes = [_node("Identity", [mel], f"{_NETWORK}mel"), *other.graph.node]
+        constants, odds = [*other.graph.initializer], f"{_NETWORK}odds"
     else:
         nodes, constants, odds = network(_NETWORK, _BACKBONE)
     model = _prefixed(model, _BACKBONE)
-    constants += [
-        numpy_helper.from_array(values, _HEAD + name) for name, values in (("axes", axes), ("origin", origin))
-    ]
-    own = [f"{_HEAD}own", *([_BACKBONE + heard] if heard else [])]
+    constants += _constants(axes=axes, origin=origin)
     nodes += [
-        helper.make_node(
-            "Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], [f"{_HEAD}place"], name=f"{_HEAD}place"
-        ),
-        helper.make_node("Concat", [odds] * ears + [f"{_HEAD}place"], ["embeddings"], name="embeddings", axis=1),
-        helper.make_node("Sigmoid", [odds], [f"{_HEAD}own"], name=f"{_HEAD}own"),
-        helper.make_node("Concat", own, ["activations"], name="activations", axis=1),
+        *_with_place(embedding, [odds] * ears),
+        _node("Sigmoid", [odds], _OWN),
+        _node("Concat", [_OWN, *heard], "activations", axis=1),
     ]
-    return _joined(model, backbone_card, nodes, constants, (genres + labels, ears * genres + size), None)
+    sizes = (genres + len(backbone_card.classes), ears * genres + size)
+    return _joined(model, backbone_card, nodes, constants, sizes, other)
+
+
+def _outputs(graph: Any, card: Card, size: int) -> tuple[str, list[str]]:
+    """The names of a backbone's embedding and, if it has labels, of its activations, prefixed."""
+    embedding = _BACKBONE + _named_output(graph, card.output(EMBEDDINGS), size)
+    if not card.classes:
+        return embedding, []
+    return embedding, [_BACKBONE + _named_output(graph, card.output(PREDICTIONS), len(card.classes))]
+
+
+def _with_place(embedding: str, odds: list[str]) -> list[Any]:
+    """The nodes that put the coordinates of a track behind the log-odds."""
+    return [
+        _node("Gemm", [embedding, f"{_HEAD}axes", f"{_HEAD}origin"], f"{_HEAD}place"),
+        _node("Concat", [*odds, f"{_HEAD}place"], "embeddings", axis=1),
+    ]
+
+
+def _node(kind: str, eaten: Sequence[str], made: str, *, name: str = "", **attributes: Any) -> Any:
+    from onnx import helper
+
+    return helper.make_node(kind, list(eaten), [made], name=name or made, **attributes)
+
+
+def _constants(**values: Any) -> list[Any]:
+    """Arrays as the constants of a head."""
+    from onnx import numpy_helper
+
+    return [numpy_helper.from_array(np.asarray(each), _HEAD + name) for name, each in values.items()]
 
 
 def _first_input(graph: Any, card: Card) -> int:
@@ -214,19 +219,16 @@ def _first_input(graph: Any, card: Card) -> int:
 
 def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[list[Any], list[Any]]:
     """The nodes from the log-odds of all ears to each genre's probability, and their constants."""
-    import numpy as np
-    from onnx import helper, numpy_helper
-
-    constants = {
-        "by_ear": np.array([-1, ears, genres], np.int64),
-        "by_genre": np.array([-1, genres], np.int64),
-        "share": np.full((1, ears), 1 / ears, np.float32),
-        "one": np.array(1, np.float32),
-        "least": np.array(LEAST_LIKELY, np.float32),
-        "most": np.array(1 - LEAST_LIKELY, np.float32),
-        "slope": np.array(line[0], np.float32),
-        "shift": np.array(line[1], np.float32),
-    }
+    constants = _constants(
+        by_ear=np.array([-1, ears, genres], np.int64),
+        by_genre=np.array([-1, genres], np.int64),
+        share=np.full((1, ears), 1 / ears, np.float32),
+        one=np.float32(1),
+        least=np.float32(LEAST_LIKELY),
+        most=np.float32(1 - LEAST_LIKELY),
+        slope=np.float32(line[0]),
+        shift=np.float32(line[1]),
+    )
     # only operations that every operator set spells alike
     steps = [
         ("Sigmoid", ["odds"], "said"),
@@ -243,11 +245,7 @@ def _mean_of_ears(ears: int, genres: int, line: tuple[float, float]) -> tuple[li
         ("Add", ["scaled", "shift"], "corrected"),
         ("Sigmoid", ["corrected"], "own"),
     ]
-    nodes = [
-        helper.make_node(kind, [_HEAD + name for name in eaten], [_HEAD + made], name=_HEAD + made)
-        for kind, eaten, made in steps
-    ]
-    return nodes, [numpy_helper.from_array(np.asarray(value), _HEAD + name) for name, value in constants.items()]
+    return [_node(kind, [_HEAD + name for name in eaten], _HEAD + made) for kind, eaten, made in steps], constants
 
 
 def learned_head(content: bytes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
@@ -272,7 +270,7 @@ def _joined(
     model: Any, card: Card, nodes: Sequence[Any], constants: Sequence[Any], sizes: tuple[int, int], head: Any
 ) -> bytes:
     """Serialize a prefixed backbone, new nodes, its card's inputs, two outputs of these sizes."""
-    from onnx import TensorProto, helper
+    from onnx import helper
 
     graph = model.graph
     eaten = inputs(graph)
@@ -286,29 +284,23 @@ def _joined(
         names = [wanted[each.name] for each in eaten]
     shapes = [[dim.dim_value or "n" if place == 0 else dim.dim_value or dim.dim_param or None
                for place, dim in enumerate(each.type.tensor_type.shape.dim)] for each in eaten]  # fmt: skip
-    starts = [
-        helper.make_node("Identity", [name], [each.name], name=name) for name, each in zip(names, eaten, strict=True)
-    ]
+    starts = [_node("Identity", [name], each.name, name=name) for name, each in zip(names, eaten, strict=True)]
+    others = [] if head is None else [head]
+    given = {name: [shapes[0][0], size] for name, size in zip(("activations", "embeddings"), sizes, strict=True)}
     joined = helper.make_model(
         helper.make_graph(
             [*starts, *graph.node, *nodes],
             "joined",
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-                for name, shape in zip(names, shapes, strict=True)
-            ],
-            [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, [shapes[0][0], size])
-                for name, size in zip(("activations", "embeddings"), sizes, strict=True)
-            ],
+            ports(dict(zip(names, shapes, strict=True))),
+            ports(given),
             [*graph.initializer, *constants],
         ),
         opset_imports=sorted(
-            {each.domain: each for part in (head, model) if part is not None for each in part.opset_import}.values(),
+            {each.domain: each for part in (*others, model) for each in part.opset_import}.values(),
             key=lambda each: str(each.domain),
         ),
-        functions=[*model.functions, *(head.functions if head is not None else ())],
-        ir_version=max(_IR_VERSION, model.ir_version, head.ir_version if head is not None else 0),
+        functions=[each for part in (model, *others) for each in part.functions],
+        ir_version=max(_IR_VERSION, *(part.ir_version for part in (model, *others))),
         producer_name="genretagger",
     )
     if joined.ByteSize() > MOST_BYTES:
@@ -354,12 +346,7 @@ def _named_output(graph: Any, described: Tensor | None, size: int) -> str:
     fitting = [value.name for value in outputs if _shape(value)[-1:] == [size]]
     if not fitting:
         fitting = [value.name for value in outputs if _shape(value)[-1:] in ([None], [])]
-    if len(fitting) > 1 and described is not None:
-        for word in filter(None, (described.name, described.purpose, described.operation)):
-            matching = [name for name in fitting if word.lower() in name.lower()]
-            if len(matching) == 1:
-                fitting = matching
-                break
+    fitting = told_apart(fitting, described)
     if len(fitting) != 1:
         found = "several outputs" if fitting else "no output"
         raise ModelError(

@@ -36,24 +36,19 @@ Source of the layout: musicnn 0.1.0, models.py (Jordi Pons, Music Technology Gro
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.model.checkpoint import Checkpoint
 from genretagger.model.graph import Graph, total
+from genretagger.model.session import Session
 from genretagger.model.spectra import Spectra
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from genretagger.types import FloatArray
+from genretagger.types import DoubleArray, FlagArray, FloatArray
 
 NAME = "musicnn"
 VERSION = "0.1.0"
@@ -74,9 +69,6 @@ FRAMES, MELS, LABELS, EMBEDDING = 187, 96, 50, 200
 _EPSILON = 1e-3
 _DEAD = 1e-4
 """A filter with a smaller norm, batch norms included, is dead. Most are under 1e-6 or over 1e-2."""
-
-_Array = npt.NDArray[np.float64]
-_Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +92,20 @@ _MIDDLE = (561, 64, 64)  # input channels of the three convolutions of 7 frames 
 _FEATURES = 753
 
 
-@dataclass(frozen=True, slots=True)
-class MusicnnWeights:
+class MusicnnWeights(Checkpoint):
     """The weights of one network, in float64 so that folding costs no accuracy."""
 
-    checkpoint: Checkpoint
-
-    def get(self, name: str, *shape: int) -> _Array:
+    def get(self, name: str, *shape: int) -> DoubleArray:
         """A tensor of this shape."""
-        return self.checkpoint.tensor(name, shape).astype(np.float64)
+        return self.tensor(name, shape).astype(np.float64)
 
-    def convolution(self, number: int, frames: int, width: int, channels: int, filters: int) -> tuple[_Array, _Array]:
-        """Kernel as (filters, channels, frames, width) and bias of the n-th convolution."""
+    def convolution(self, number: int, frames: int, width: int, filters: int) -> tuple[DoubleArray, DoubleArray]:
+        """Kernel as (filters, 1, frames, width) and bias of the n-th convolution."""
         name = f"conv2d_{number}" if number else "conv2d"
-        kernel = self.get(f"{name}/kernel", frames, width, channels, filters)
+        kernel = self.get(f"{name}/kernel", frames, width, 1, filters)
         return kernel.transpose(3, 2, 0, 1), self.get(f"{name}/bias", filters)
 
-    def normalization(self, number: int, channels: int) -> tuple[_Array, _Array]:
+    def normalization(self, number: int, channels: int) -> tuple[DoubleArray, DoubleArray]:
         """Scale and shift of the n-th batch normalization."""
         name = f"batch_normalization_{number}" if number else "batch_normalization"
         variance = self.get(f"{name}/moving_variance", channels)
@@ -155,8 +144,7 @@ def networks(read: Callable[[str], bytes]) -> list[MusicnnWeights]:
         ModelError: the files are not those of musicnn 0.1.0.
     """
     return [
-        MusicnnWeights(Checkpoint(read(f"{folder}/.index"), read(f"{folder}/.data-00000-of-00001")))
-        for folder in _FOLDERS.values()
+        MusicnnWeights(read(f"{folder}/.index"), read(f"{folder}/.data-00000-of-00001")) for folder in _FOLDERS.values()
     ]
 
 
@@ -190,8 +178,8 @@ class _FrontValues:
     """
 
     features: str
-    alive: _Mask
-    constants: _Array
+    alive: FlagArray
+    constants: DoubleArray
 
 
 def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune: bool) -> list[_FrontValues]:
@@ -199,15 +187,15 @@ def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune:
     picture = graph.add("Unsqueeze", mel, graph.constant(np.array([1])))
     spectra = Spectra(graph, mel, frames=FRAMES, bands=MELS, taps=7) if prune else None
     maxima: list[list[str]] = [[] for _ in networks]
-    biases: list[list[_Array]] = [[] for _ in networks]
-    scales: list[list[_Array]] = [[] for _ in networks]
-    shifts: list[list[_Array]] = [[] for _ in networks]
-    alive: list[list[_Mask]] = [[] for _ in networks]
+    biases: list[list[DoubleArray]] = [[] for _ in networks]
+    scales: list[list[DoubleArray]] = [[] for _ in networks]
+    shifts: list[list[DoubleArray]] = [[] for _ in networks]
+    alive: list[list[FlagArray]] = [[] for _ in networks]
     for number, front in enumerate(_FRONTS):
         kernels = []
         for index, network in enumerate(networks):
             (gain,), (offset,) = network.normalization(0, 1)
-            kernel, bias = network.convolution(number, front.frames, front.mels, 1, front.filters)
+            kernel, bias = network.convolution(number, front.frames, front.mels, front.filters)
             scale, shift = network.normalization(number + 1, front.filters)
             kernel = kernel * scale[:, None, None, None]
             lives = np.sqrt(np.square(kernel * gain).sum(axis=(1, 2, 3))) >= (_DEAD if prune else 0.0)
@@ -250,7 +238,7 @@ def _head(graph: Graph, network: MusicnnWeights, front: _FrontValues) -> tuple[s
     for number, channels in enumerate(_MIDDLE):
         # the published graph convolves a picture of (frames by channels) with a kernel as wide as
         # the picture
-        kernel, bias = network.convolution(len(_FRONTS) + number, 7, channels, 1, 64)
+        kernel, bias = network.convolution(len(_FRONTS) + number, 7, channels, 64)
         scale, shift = network.normalization(len(_FRONTS) + number + 1, 64)
         weights = kernel[:, 0].transpose(0, 2, 1)
         if number == 0 and dead.any():
@@ -290,7 +278,7 @@ def _head(graph: Graph, network: MusicnnWeights, front: _FrontValues) -> tuple[s
     return graph.add("Sigmoid", logits), embedding
 
 
-def _taps_on_sound(taps: _Array, before: int) -> _Array:
+def _taps_on_sound(taps: DoubleArray, before: int) -> DoubleArray:
     """For each frame of the window, the sum of the taps that fall on it and not on the padding.
 
     Args:
@@ -304,7 +292,7 @@ def _taps_on_sound(taps: _Array, before: int) -> _Array:
     frame = np.arange(FRAMES)
     first = np.maximum(before - frame, 0)
     last = np.minimum(FRAMES + before - frame, taps.shape[1])
-    on_sound: _Array = sums[:, last] - sums[:, first]
+    on_sound: DoubleArray = sums[:, last] - sums[:, first]
     return on_sound
 
 
@@ -354,8 +342,8 @@ def check_input() -> FloatArray:
     return (((frame * 37 + mel * 101 + frame * mel * 7) % 257) / np.float32(128)).astype(np.float32)[None]
 
 
-_CHECK_LABELS = (0, 1, 4, 6, 19, 53, 54, 58)
-_CHECK_ACTIVATIONS = (0.125421, 0.105529, 0.092894, 0.084684, 0.078867, 0.088016, 0.066865, 0.110865)
+CHECKED = {0: 0.125421, 1: 0.105529, 4: 0.092894, 6: 0.084684, 19: 0.078867, 53: 0.088016, 54: 0.066865, 58: 0.110865}
+"""What the published graph says of `check_input`: label's number → activation."""
 
 
 def check(onnx_path: Path, card: Card) -> None:
@@ -364,7 +352,7 @@ def check(onnx_path: Path, card: Card) -> None:
     Raises:
         ModelError: it does not run, or differs by more than 1e-4.
     """
-    see_agrees(onnx_path, card, [check_input()], dict(zip(_CHECK_LABELS, _CHECK_ACTIVATIONS, strict=True)))
+    see_agrees(onnx_path, card, [check_input()], CHECKED)
 
 
 def see_agrees(onnx_path: Path, card: Card, inputs: Sequence[FloatArray], wanted: Mapping[int, float]) -> None:
@@ -379,8 +367,6 @@ def see_agrees(onnx_path: Path, card: Card, inputs: Sequence[FloatArray], wanted
     Raises:
         ModelError: it does not run, or differs by more than 1e-4.
     """
-    from genretagger.model.session import Session
-
     activations, _ = Session.start(onnx_path, card, "cpu").run(*inputs)
     error = np.abs(activations[0, list(wanted)] - np.array(list(wanted.values()))).max()
     if not error <= 1e-4:

@@ -10,15 +10,12 @@ listening never needs.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genretagger.audio.mel import FilterBank, FrontEnd
 from genretagger.model.front_ends import FRONT_ENDS
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 
 def computed(front_end: FrontEnd) -> FilterBank:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from genretagger.types import Activations, Window
+import numpy as np
 
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray, HalfArray
+from genretagger.types import Activations, FloatArray, HalfArray, Window
 
 _DIGITS, _FINEST, _BLOCK = 7, 2.0**-15, 64
 """See `kept`."""
@@ -35,8 +33,6 @@ class Said:
 
     def with_more(self, windows: tuple[Window, ...], values: FloatArray, embeddings: FloatArray) -> Said:
         """Add what was said of further windows; those that were heard already count once."""
-        import numpy as np
-
         known = set(self.windows)
         new = [number for number, window in enumerate(windows) if window not in known]
         together = [*self.windows, *(windows[number] for number in new)]
@@ -70,8 +66,6 @@ def kept(activations: FloatArray, embedding: FloatArray) -> tuple[HalfArray, Flo
     Returns:
         The activations as float16 and the embedding as float32, rounded.
     """
-    import numpy as np
-
     mantissa, exponent = np.frexp(activations.astype(np.float32))
     step = np.maximum(np.ldexp(np.float32(1), exponent - _DIGITS), np.float32(_FINEST))
     rounded = np.round(np.ldexp(mantissa, exponent) / step) * step

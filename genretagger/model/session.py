@@ -14,28 +14,25 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from genretagger.config import cores
 from genretagger.errors import ModelError
 from genretagger.model.batching import Batches, then
-from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor
+from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor, told_apart
+from genretagger.model.installed import InstalledModel
 from genretagger.model.provider_faults import explain, missing
 from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
 from genretagger.model.runtime import onnxruntime
 from genretagger.model.tuning import batch_for, device_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from genretagger.model.installed import InstalledModel
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray
 
 _FATAL = (
     4  # ONNX Runtime's own messages go to standard error and are for its authors; what matters comes as an exception
@@ -199,7 +196,9 @@ class Session:
             raise ModelError(f"The model takes windows of {wanted}, not {[mel.shape for mel in mels]}")
         count = len(mels[0])
         if not count:
-            return _done(self._checked([], 0))
+            nothing: Future[tuple[FloatArray, FloatArray]] = Future()
+            nothing.set_result((np.zeros((0, self._labels), np.float32), np.zeros((0, 0), np.float32)))
+            return nothing
         return then(self._batches.submit(mels), lambda answers: self._checked(answers, count))
 
     def close(self) -> None:
@@ -212,25 +211,19 @@ class Session:
         Raises:
             ModelError: they are not what the card says, or no numbers.
         """
-        given = iter(answers)
-        activations = next(given, None) if self._ports.activations else None
-        embeddings = next(given, None) if self._ports.embeddings else None
-        if activations is None:
-            activations = np.zeros((0 if self._ports.activations else count, self._labels), np.float32)
+        activations = answers[0] if self._ports.activations else np.zeros((count, self._labels), np.float32)
+        embeddings = answers[-1] if self._ports.embeddings else np.zeros((count, 0), np.float32)
         if activations.shape[1] != self._labels:
             raise ModelError(
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
             )
         if not np.isfinite(activations).all():
             raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
-        return activations, np.zeros((count, 0), np.float32) if embeddings is None else embeddings
+        return activations, embeddings
 
     def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:
         """Run the model on one full batch; safe to call from many threads."""
-        ports = self._ports
-        feeds = {each.name: mel[:, None] if each.channel else mel for each, mel in zip(ports.inputs, mels, strict=True)}
-        names = [name for name in (ports.activations, ports.embeddings) if name]
-        answer = _run(self._runtime, names, feeds)
+        answer = _run(self._runtime, self._ports, mels)
         if any(values.ndim != 2 or len(values) < len(mels[0]) for values in answer):
             raise ModelError("The model gave an output of an unexpected shape", hint=_OTHER_MODEL)
         return answer
@@ -238,17 +231,10 @@ class Session:
 
 def _seconds(runtime: Any, ports: _Ports, size: int) -> float:
     """How long one run over silent windows takes."""
-    shapes = [(size, 1, *each.shape) if each.channel else (size, *each.shape) for each in ports.inputs]
-    feeds = {each.name: np.zeros(shape, np.float32) for each, shape in zip(ports.inputs, shapes, strict=True)}
+    mels = [np.zeros((size, *each.shape), np.float32) for each in ports.inputs]
     started = time.perf_counter()
-    _run(runtime, [name for name in (ports.activations, ports.embeddings) if name], feeds)
+    _run(runtime, ports, mels)
     return time.perf_counter() - started
-
-
-def _done(value: tuple[FloatArray, FloatArray]) -> Future[tuple[FloatArray, FloatArray]]:
-    done: Future[tuple[FloatArray, FloatArray]] = Future()
-    done.set_result(value)
-    return done
 
 
 def _runtime(path: Path, provider: Provider, threads: int) -> Any:
@@ -279,7 +265,9 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
         raise _NotLoadedError(explain(error), path) from error
 
 
-def _run(runtime: Any, names: list[str], feeds: dict[str, FloatArray]) -> list[FloatArray]:
+def _run(runtime: Any, ports: _Ports, mels: list[FloatArray]) -> list[FloatArray]:
+    feeds = {each.name: mel[:, None] if each.channel else mel for each, mel in zip(ports.inputs, mels, strict=True)}
+    names = [name for name in (ports.activations, ports.embeddings) if name]
     try:
         return [np.asarray(values, dtype=np.float32) for values in runtime.run(names, feeds)]
     except Exception as error:  # as above
@@ -312,10 +300,7 @@ def _ports(runtime: Any, card: Card, batch: int) -> _Ports:
             f"No output of the model fits the {len(card.classes)} labels of its card (they have {', '.join(sizes)})",
             hint="Give its labels in the order of the output with --labels FILE.",
         )
-    embeddings = None
-    described_embedding = card.output(EMBEDDINGS)
-    if described_embedding is not None and described_embedding.shape and described_embedding.shape[-1]:
-        embeddings = _output(runtime, described_embedding, described_embedding.shape[-1])
+    embeddings = _output(runtime, card.output(EMBEDDINGS), card.embedding) if card.embedding else None
     if activations is None and embeddings is None:
         raise ModelError("The model gives neither labels nor the embedding of its card", hint=_OTHER_MODEL)
     return _Ports(inputs, fixed, activations, embeddings)
@@ -369,13 +354,9 @@ def _output(runtime: Any, described: Tensor | None, size: int) -> str | None:
     fitting: list[str] = [tensor.name for tensor in outputs if tensor.shape[1] == size]
     if not fitting:  # a size that the file leaves open is checked when the model runs
         fitting = [tensor.name for tensor in outputs if not isinstance(tensor.shape[1], int)]
+    fitting = told_apart(fitting, described, "activations")
     if len(fitting) <= 1:
         return fitting[0] if fitting else None
-    words = [described.name, described.purpose, described.operation] if described else []
-    for word in [*words, "activations"]:
-        matching = [name for name in fitting if word and word.lower() in name.lower()]
-        if len(matching) == 1:
-            return matching[0]
     raise ModelError(
         f"Several outputs of the model fit its card: {', '.join(fitting)[:200]}",
         hint="Name the right one in the card's `schema.outputs`.",

@@ -24,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genretagger.model.graph import Graph, total
-
-_Array = npt.NDArray[np.float64]
+from genretagger.types import DoubleArray
 
 _GROUP = 32
 """Filters computed together: their spectra fit into a core's cache; more would take longer."""
@@ -52,7 +51,7 @@ class Spectra:
         bins, band = np.arange(self._bins)[:, None], np.arange(bands)[None]
         angles = 2 * bins * band
         turned = graph.add("Transpose", mel, perm=[0, 2, 1])
-        parts = np.concatenate([_cos(angles, bands), _sin(angles, bands)])
+        parts = np.concatenate([_wave(math.cos, angles, bands), _wave(math.sin, angles, bands)])
         spectrum = graph.add("MatMul", graph.constant(parts), turned)  # (n, 2 · bins, frames)
         around = taps // 2
         padded = graph.add("Pad", spectrum, _whole(graph, 0, 0, around, 0, 0, around))
@@ -64,7 +63,7 @@ class Spectra:
         self._both = graph.add("Concat", real, imaginary, axis=2)  # (n, bins, 2 · taps, frames)
         self._both_above = self._cut(self._both, 1, 1, self._bins)  # the lowest bin has no imaginary part
 
-    def loudest(self, kernels: _Array) -> str:
+    def loudest(self, kernels: DoubleArray) -> str:
         """Convolve the mel with some kernels, and give the largest value over frequency.
 
         Args:
@@ -81,12 +80,12 @@ class Spectra:
         twice = np.arange((places + 1) % 2, places, 2)
         # y[m] = sum over j of kernel[j] · x[m + j]; its spectrum is that of x times `turn · kernel`
         angles = (2 * np.arange(width) + places - 1)[:, None] * bins[None]
-        real = total(kernels[..., None] * _cos(angles, self._bands), axis=2).transpose(2, 0, 1)
-        imaginary = total(kernels[..., None] * _sin(angles, self._bands), axis=2).transpose(2, 0, 1)
+        real = total(kernels[..., None] * _wave(math.cos, angles, self._bands), axis=2).transpose(2, 0, 1)
+        imaginary = total(kernels[..., None] * _wave(math.sin, angles, self._bands), axis=2).transpose(2, 0, 1)
         weight = np.where((bins == 0) | (2 * bins == self._bands), 1.0, 2.0) / self._bands
         back = twice[:, None] * bins[None]
-        cosines = graph.constant(_cos(back, self._bands) * weight)
-        sines = graph.constant((_sin(back, self._bands) * weight)[:, 1:])
+        cosines = graph.constant(_wave(math.cos, back, self._bands) * weight)
+        sines = graph.constant((_wave(math.sin, back, self._bands) * weight)[:, 1:])
         parts = []
         for start in range(0, len(kernels), _GROUP):
             some = slice(start, start + _GROUP)
@@ -100,7 +99,7 @@ class Spectra:
             parts.append(graph.add("Reshape", most, _whole(graph, 0, even.shape[1], self._frames)))
         return graph.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def _product(self, spectra: str, filters: _Array) -> str:
+    def _product(self, spectra: str, filters: DoubleArray) -> str:
         """Multiply by the filters (bins, filters, 2 · taps): (n, bins, filters · frames)."""
         graph = self._graph
         product = graph.add("MatMul", graph.constant(filters), spectra)
@@ -115,17 +114,8 @@ def _whole(graph: Graph, *numbers: int) -> str:
     return graph.constant(np.array(numbers, dtype=np.int64))
 
 
-def _cos(twice: npt.NDArray[np.integer[Any]], circle: int) -> _Array:
-    """The cosine of angles that are given in halves of one part of a circle of that many parts."""
-    cosines: _Array = _table(circle, math.cos)[twice % (2 * circle)]
-    return cosines
-
-
-def _sin(twice: npt.NDArray[np.integer[Any]], circle: int) -> _Array:
-    """The sine of angles; see `_cos`."""
-    sines: _Array = _table(circle, math.sin)[twice % (2 * circle)]
-    return sines
-
-
-def _table(circle: int, of: Callable[[float], float]) -> _Array:
-    return np.array([round(of(math.pi * part / circle) * _GRID) / _GRID for part in range(2 * circle)])
+def _wave(of: Callable[[float], float], twice: npt.NDArray[np.integer[Any]], circle: int) -> DoubleArray:
+    """The sine or cosine of angles, given in halves of one part of a circle of that many parts."""
+    table = np.array([round(of(math.pi * part / circle) * _GRID) / _GRID for part in range(2 * circle)])
+    waves: DoubleArray = table[twice % (2 * circle)]
+    return waves

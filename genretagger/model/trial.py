@@ -33,14 +33,13 @@ _COPIES = 4
 _OWN_LIMITS = "A model must hear one window within two minutes and 4 GB of memory."
 
 
-def attempt(onnx_path: Path, card_path: Path) -> None:
+def attempt(onnx_path: Path, card: Card) -> None:
     """Try a model out.
 
     Raises:
         ModelError: it does not run, says other things than its card, or goes beyond the limits.
     """
-    card = asdict(Card.load(card_path)) | {"document": {}}
-    _child(os.fspath(onnx_path), content=json.dumps(card).encode("ascii"))
+    _child(os.fspath(onnx_path), content=json.dumps(asdict(card) | {"document": {}}).encode("ascii"))
 
 
 def is_head(onnx: bytes) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from genretagger.files.durable import save
 from genretagger.strict import read
 
 NAME = "batch.json"
@@ -77,7 +77,5 @@ def _read(path: Path) -> dict[str, int]:
 
 def _write(path: Path, sizes: dict[str, int]) -> None:
     """Remember; a folder that may not be written costs a second at each start."""
-    temporary = path.with_name(f"{NAME}.{os.getpid()}")
     with contextlib.suppress(OSError):
-        temporary.write_text(json.dumps(sizes, indent=1), "utf-8")
-        temporary.replace(path)
+        save(path, json.dumps(sizes, indent=1).encode())

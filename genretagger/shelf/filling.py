@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from genretagger.database.listings import Listed
 from genretagger.database.store import Store
@@ -16,7 +14,6 @@ from genretagger.shelf.flat import Row, flatten
 from genretagger.shelf.index import Index
 from genretagger.vocabulary.names import vocabulary
 
-_T = TypeVar("_T")
 _PART = 500
 """Rows that are saved in one transaction: readers see a large library grow."""
 
@@ -55,7 +52,8 @@ def refresh(store: Store, index: Index, *, most: int | None = None, progress: Co
     with index.writing():
         index.remove(gone)
     done = 0
-    for part in _parts(_rows(store, by_path), _PART):
+    rows = _rows(store, by_path)
+    while part := list(islice(rows, _PART)):
         with index.writing():
             index.put(part)
         done += len(part)
@@ -68,11 +66,9 @@ def refresh(store: Store, index: Index, *, most: int | None = None, progress: Co
 
 def refresh_paths(store: Store, index: Index, paths: Iterable[Path]) -> None:
     """Bring the rows of a few files up to date at once."""
-    wanted = {os.fsencode(path) for path in paths}
     listed = {}
-    for raw in wanted:
-        path = Path(os.fsdecode(raw))
-        number = store.listings.get_id(path)
+    for path in paths:
+        number, raw = store.listings.get_id(path), os.fsencode(path)
         if number is not None:
             listed[raw] = Listed(number, raw, "")  # the next look at everything finds its mark
     rows = list(_each(store, listed))
@@ -109,12 +105,3 @@ def _each(store: Store, wanted: dict[bytes, Listed]) -> Iterator[Row]:
         known = store.reports.get(Path(os.fsdecode(raw)))
         if known is not None:
             yield flatten(listed.id, listed.mark, known, names)
-
-
-def _parts(items: Iterator[_T], size: int) -> Iterator[list[_T]]:
-    with contextlib.suppress(StopIteration):
-        while True:
-            part = list(islice(items, size))
-            if not part:
-                return
-            yield part

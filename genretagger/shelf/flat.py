@@ -85,7 +85,7 @@ def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row
     credits = track.credits if track is not None else None
     genres = track.genres.values if track is not None else ()
     scores = dict(decided.scores) if decided is not None else {}
-    ranked = list(scores.items())[:2]
+    ranked: list[tuple[str, float | None]] = [*scores.items(), ("", None), ("", None)]
     cause = decided.reason.cause.value if decided is not None else ""
     if known.failure is not None:
         cause = "failed"
@@ -103,9 +103,9 @@ def flatten(number: int, mark: str, known: Known, vocabulary: Vocabulary) -> Row
         title=_short(credits.title if credits else ""),
         genres=tuple(_short(genre) for genre in shown[:20]),
         state=state_of(known),
-        top=ranked[0][0] if ranked else "",
-        score=ranked[0][1] if ranked else None,
-        second=ranked[1][1] if len(ranked) > 1 else None,
+        top=ranked[0][0],
+        score=ranked[0][1],
+        second=ranked[1][1],
         own=_own(genres, scores, vocabulary),
         cause=cause,
         kind=track.kind if track is not None else "",
@@ -142,13 +142,9 @@ def _history(known: Known) -> list[StoredWrite]:
 
 def _own(genres: Iterable[str], scores: dict[str, float], vocabulary: Vocabulary) -> float | None:
     by_key = {key(name) or name: score for name, score in scores.items()}
-    found = []
-    for genre in genres:
-        name = vocabulary.canonical(genre) or genre
-        score = by_key.get(key(name) or name)
-        if score is not None:
-            found.append(score)
-    return max(found) if found else None
+    names = [vocabulary.canonical(genre) or genre for genre in genres]
+    found = [by_key.get(key(name) or name) for name in names]
+    return max((score for score in found if score is not None), default=None)
 
 
 def _short(text: str | os.PathLike[str]) -> str:

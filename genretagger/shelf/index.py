@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Self
 
@@ -56,6 +57,15 @@ CREATE TABLE vectors (
 CREATE TABLE needs (row INTEGER NOT NULL, why TEXT NOT NULL, weight REAL NOT NULL, says TEXT, PRIMARY KEY (why, row));
 CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+_DERIVED = ("artist_key", "album_key", "title_key", "genre_key", "words", "album_id")
+_NAMES = (*(each.name for each in fields(Row)), *_DERIVED)
+_PUT = (
+    f"INSERT INTO rows ({', '.join(_NAMES)}) VALUES ({', '.join(f':{name}' for name in _NAMES)})"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES[1:])},"
+    " looked = CASE WHEN payload_hash IS excluded.payload_hash THEN looked END"
+)
 
 
 def folder_of(data_dir: Path) -> Path:
@@ -167,22 +177,7 @@ class Index:
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows, or replace those of equal number; keep what was read from unchanged files."""
         for row in rows:
-            self.connection.execute(
-                "INSERT INTO rows (id, path, folder, name, artist, album_artist, album, title, genres, state, top,"
-                " score, second, own, cause, kind, duration_s, payload_hash, mark, artist_key, album_key, title_key,"
-                " genre_key, words, album_id)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-                " ON CONFLICT (id) DO UPDATE SET path=excluded.path, folder=excluded.folder, name=excluded.name,"
-                " artist=excluded.artist, album_artist=excluded.album_artist, album=excluded.album,"
-                " title=excluded.title, genres=excluded.genres, state=excluded.state, top=excluded.top,"
-                " score=excluded.score, second=excluded.second, own=excluded.own, cause=excluded.cause,"
-                " kind=excluded.kind, duration_s=excluded.duration_s,"
-                " looked=CASE WHEN payload_hash IS excluded.payload_hash THEN looked END,"
-                " payload_hash=excluded.payload_hash, mark=excluded.mark, artist_key=excluded.artist_key,"
-                " album_key=excluded.album_key, title_key=excluded.title_key, genre_key=excluded.genre_key,"
-                " words=excluded.words, album_id=excluded.album_id",
-                _values(row),
-            )
+            self.connection.execute(_PUT, _values(row))
             self.connection.execute("DELETE FROM genres WHERE row = ?", (row.id,))
             year = self.connection.execute("SELECT year FROM rows WHERE id = ?", (row.id,)).fetchone()[0]
             self.connection.executemany(
@@ -205,18 +200,20 @@ class Index:
         self.connection.execute("UPDATE genres SET year = ? WHERE row = ?", (year, number))
 
 
-def _values(row: Row) -> tuple[object, ...]:
-    artist = row.artist or row.album_artist
-    title = row.title or row.name
+def _values(row: Row) -> dict[str, object]:
+    """The columns of a row, by their names."""
     words = "\n".join((row.artist, row.album_artist, row.album, row.title, " ".join(row.genres), row.name, row.folder))
-    album_id = f"{row.folder}\n{row.album.casefold()}" if row.album else ""
-    return (
-        *(row.id, row.path, row.folder, row.name, row.artist, row.album_artist, row.album, row.title),
-        *(json.dumps(row.genres, ensure_ascii=False), row.state.value, row.top, row.score, row.second, row.own),
-        *(row.cause, row.kind, row.duration_s, row.payload_hash, row.mark),
-        *(_key(artist), _key(row.album), _key(title), _key(row.genres[0] if row.genres else "")),
-        *(words.casefold(), album_id),
-    )
+    return {
+        **{each.name: getattr(row, each.name) for each in fields(Row)},
+        "genres": json.dumps(row.genres, ensure_ascii=False),
+        "state": row.state.value,
+        "artist_key": _key(row.artist or row.album_artist),
+        "album_key": _key(row.album),
+        "title_key": _key(row.title or row.name),
+        "genre_key": _key(row.genres[0] if row.genres else ""),
+        "words": words.casefold(),
+        "album_id": f"{row.folder}\n{row.album.casefold()}" if row.album else "",
+    }
 
 
 def _key(text: str) -> str:

@@ -15,18 +15,19 @@ library has doubled, or another model has heard most of it.
 from __future__ import annotations
 
 import contextlib
-import os
+import sqlite3
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.filling import Counted
-from genretagger.shelf.index import Index
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.shelf.index import Index, path_of
+from genretagger.types import FloatArray
 
 DIMENSIONS = 64
 _WIDTH = 4 * DIMENSIONS
@@ -40,6 +41,8 @@ _NO_MIDDLE = 50
 """Vectors are seen from the middle of all tracks only if there are at least so many of them."""
 _MOST_OF_ARTIST = 2
 _LOOKED_AT = 400
+_AT_ONCE = 1000
+"""Tracks that are compared and saved in one transaction."""
 _NOTE = "likeness"
 
 
@@ -82,18 +85,11 @@ def _sound(index: Index, note: dict[str, object]) -> bool:
 
 def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int:
     """How many embeddings are new, as far as it matters."""
-    count = 0
-    for _ in listings.get_embeddings(ear, after=after):
-        count += 1
-        if count > most + 1:
-            break
-    return count
+    return sum(1 for _ in islice(listings.get_embeddings(ear, after=after), most + 2))
 
 
 def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, object]:
     """Find the directions from a sample, and begin with no vectors."""
-    import numpy as np
-
     sample: list[FloatArray] = []
     random = np.random.default_rng(0)
     for number, (_, _, row) in enumerate(listings.get_embeddings(ear)):
@@ -129,74 +125,52 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
 def _append(
     listings: Listings, index: Index, ear: tuple[int, str], note: dict[str, object], last: int, progress: Counted
 ) -> int:
-    import numpy as np
-
     stored = np.load(_axes_file(index))
     mean, scale, axes = stored["mean"], stored["scale"], stored["axes"]
-    count, after = int(str(note["count"])), int(str(note["last"]))
-    added = 0
-    hashes: list[str] = []
-    rows: list[FloatArray] = []
-
-    def flush() -> None:
-        nonlocal added, count
-        if not rows:
-            return
-        flat = np.nan_to_num((np.stack(rows) - mean) * scale).clip(-8, 8) @ axes
+    begun, after = int(str(note["count"])), int(str(note["last"]))
+    count = begun
+    embeddings = iter(listings.get_embeddings(ear, after=after))
+    while part := list(islice(embeddings, _AT_ONCE)):
+        after = part[-1][0]
+        fitting = [(payload_hash, row) for _, payload_hash, row in part if len(row) == len(mean)]
+        if not fitting:
+            continue
+        flat = np.nan_to_num((np.stack([row for _, row in fitting]) - mean) * scale).clip(-8, 8) @ axes
         length = np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
         vectors = (flat / length).astype("<f4")
         with index.writing() as connection:
             fresh: list[FloatArray] = []
-            for payload_hash, vector, place in zip(hashes, vectors, flat, strict=True):
-                known = connection.execute(
-                    "SELECT position FROM vectors WHERE payload_hash = ?", (payload_hash,)
-                ).fetchone()
-                if known is None:
-                    connection.execute(
-                        "INSERT INTO vectors VALUES (?, ?, ?, ?)",
-                        (count + len(fresh), payload_hash, float(place[0]), float(place[1])),
-                    )
+            for (payload_hash, _), vector, place in zip(fitting, vectors, flat, strict=True):
+                added = connection.execute(
+                    "INSERT INTO vectors VALUES (?, ?, ?, ?) ON CONFLICT (payload_hash) DO NOTHING",
+                    (count + len(fresh), payload_hash, float(place[0]), float(place[1])),
+                )
+                if added.rowcount:
                     fresh.append(vector)
             with _vectors_file(index).open("r+b") as file:
                 file.seek(_WIDTH * count)
                 file.write(b"".join(vector.tobytes() for vector in fresh))
                 file.truncate()
             count += len(fresh)
-            added += len(fresh)
             index.set_note(_NOTE, {**note, "count": count, "last": after})
-        hashes.clear()
-        rows.clear()
-
-    for number, payload_hash, row in listings.get_embeddings(ear, after=after):
-        after = number
-        if len(row) != len(mean):
-            continue
-        hashes.append(payload_hash)
-        rows.append(row)
-        if len(rows) == 1000:
-            flush()
-            progress(number, last)
-    flush()
+        if len(part) == _AT_ONCE:
+            progress(after, last)
     with index.writing():
         index.set_note(_NOTE, {**note, "count": count, "last": max(after, last)})
-    return added
+    return count - begun
 
 
 class Likeness:
     """All vectors in memory: 26 MB for 100,000 tracks."""
 
     def __init__(self, index: Index) -> None:
-        import numpy as np
-
         self._index = index
         count = int((index.note(_NOTE) or {}).get("count", 0))
-        raw = b""
-        with contextlib.suppress(OSError), _vectors_file(index).open("rb") as file:
-            raw = file.read(_WIDTH * count)
-        whole = len(raw) // (_WIDTH)
-        self.vectors: FloatArray = (
-            np.frombuffer(raw, "<f4", whole * DIMENSIONS).reshape(-1, DIMENSIONS).astype(np.float32, copy=False)
-        )
+        numbers = np.zeros(0, "<f4")
+        with contextlib.suppress(OSError):
+            numbers = np.fromfile(_vectors_file(index), "<f4", DIMENSIONS * count)
+        whole = numbers[: len(numbers) // DIMENSIONS * DIMENSIONS].reshape(-1, DIMENSIONS)
+        self.vectors: FloatArray = whole.astype(np.float32, copy=False)
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -214,7 +188,7 @@ class Likeness:
         ).fetchone()
         return None if row is None or row[0] >= len(self) else int(row[0])
 
-    def nearest(self, payload_hash: str, count: int) -> list[tuple[int, bytes, float]]:
+    def nearest(self, payload_hash: str, count: int) -> list[tuple[int, Path, float]]:
         """The tracks that sound most like one, nearest first, at most two by one artist.
 
         Args:
@@ -225,8 +199,6 @@ class Likeness:
             Number and path of each file, and how alike it is: 1 is the same, 0 has nothing in
                 common.
         """
-        import numpy as np
-
         position = self.position(payload_hash)
         if position is None:
             return []
@@ -236,9 +208,9 @@ class Likeness:
         best = best[np.argsort(-alike[best], kind="stable")]
         return self._chosen([int(each) for each in best if each != position], alike, count)
 
-    def _chosen(self, positions: Sequence[int], alike: FloatArray, count: int) -> list[tuple[int, bytes, float]]:
-        chosen: list[tuple[int, bytes, float]] = []
-        by_artist: dict[str, int] = {}
+    def _chosen(self, positions: Sequence[int], alike: FloatArray, count: int) -> list[tuple[int, Path, float]]:
+        chosen: list[tuple[int, Path, float]] = []
+        by_artist = Counter[str]()
         for start in range(0, len(positions), 100):
             part = positions[start : start + 100]
             marks = ",".join("?" * len(part))
@@ -250,16 +222,18 @@ class Likeness:
             rows = {row["position"]: row for row in found}
             for position in part:
                 row = rows.get(position)
-                if row is None:
+                if row is None or not is_one_of_few(row, by_artist):
                     continue
-                if row["artist"]:
-                    by_artist[row["artist_key"]] = by_artist.get(row["artist_key"], 0) + 1
-                    if by_artist[row["artist_key"]] > _MOST_OF_ARTIST:
-                        continue
-                chosen.append((row["id"], row["path"], round(max(0.0, float(alike[position])), 4)))
+                chosen.append((row["id"], path_of(row), round(max(0.0, float(alike[position])), 4)))
                 if len(chosen) == count:
                     return chosen
         return chosen
+
+
+def is_one_of_few(row: sqlite3.Row, by_artist: Counter[str]) -> bool:
+    """Whether a track is one of the first two by its artist; counts it."""
+    by_artist[row["artist_key"]] += 1
+    return not row["artist"] or by_artist[row["artist_key"]] <= _MOST_OF_ARTIST
 
 
 def _vectors_file(index: Index) -> Path:
@@ -268,8 +242,3 @@ def _vectors_file(index: Index) -> Path:
 
 def _axes_file(index: Index) -> Path:
     return index.folder / "axes.npz"
-
-
-def path_from(raw: bytes) -> Path:
-    """A path from its bytes."""
-    return Path(os.fsdecode(raw))

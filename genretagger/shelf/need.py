@@ -14,16 +14,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
 
 from genretagger.shelf.index import Index
-from genretagger.shelf.likeness import Likeness
+from genretagger.shelf.likeness import Likeness, is_one_of_few
 from genretagger.shelf.pages import short
-from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
+from genretagger.types import FloatArray, Json
 
 WHYS = ("unsure", "outlier", "mislabelled", "lesson")
 _MOST = 2000
@@ -34,7 +35,6 @@ _FAR = 4.0
 _HARDLY = 0.2
 _CLEARLY = 0.6
 _CANDIDATES = 600
-_OF_ARTIST = 2
 
 
 def refresh(index: Index) -> None:
@@ -103,44 +103,30 @@ def _mislabelled(index: Index) -> list[tuple[int, float, str]]:
 
 
 def _outliers(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
-    import numpy as np
-
     rows = index.connection.execute(
         "SELECT id, album_id, position, CASE WHEN album_artist <> '' THEN album_artist ELSE artist END AS artist"
-        " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' ORDER BY album_id"
+        " FROM rows JOIN vectors USING (payload_hash) WHERE album_id <> '' AND position < ? ORDER BY album_id",
+        (len(likeness),),
     )
     found: list[tuple[int, float, str]] = []
-    album: list[tuple[int, int, str]] = []
-    current = ""
-
-    def look() -> None:
-        if len(album) < _LEAST_ALBUM or len({artist for _, _, artist in album}) > 1:
-            return
-        vectors = likeness.vectors[[position for _, position, _ in album]]
+    for _, tracks in groupby(rows, key=itemgetter("album_id")):
+        album = list(tracks)
+        if len(album) < _LEAST_ALBUM or len({row["artist"] for row in album}) > 1:
+            continue
+        vectors = likeness.vectors[[row["position"] for row in album]]
         alike = vectors @ vectors.T
         np.fill_diagonal(alike, np.nan)
         own = np.nanmedian(alike, axis=1)
         middle = float(np.median(own))
         spread = max(0.05, 1.4826 * float(np.median(np.abs(own - middle))))
-        for (number, _, _), each in zip(album, own, strict=True):
+        for row, each in zip(album, own, strict=True):
             far = (middle - float(each)) / spread
             if far >= _FAR:
-                found.append((number, far, f"likeness to the album {max(0, each):.2f}, usual is {middle:.2f}"))
-
-    for number, album_id, position, artist in rows:
-        if position >= len(likeness):
-            continue
-        if album_id != current:
-            look()
-            album, current = [], album_id
-        album.append((number, position, artist))
-    look()
+                found.append((row["id"], far, f"likeness to the album {max(0, each):.2f}, usual is {middle:.2f}"))
     return sorted(found, key=lambda each: -each[1])
 
 
 def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
-    if not len(likeness):
-        return []
     rows = index.connection.execute(
         "SELECT id, score, top, position, artist_key, artist FROM rows JOIN vectors USING (payload_hash)"
         " WHERE state IN ('unsure', 'tagged', 'untagged') AND score BETWEEN 0.2 AND 0.8"
@@ -166,23 +152,14 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
         says += f", {1 - novelty:.2f} like what you taught" if taught else ""
         weighed.append((row, doubt * max(0.0, density) * novelty, says))
     weighed.sort(key=lambda each: -each[1])
-    chosen, by_artist = [], dict[str, int]()
-    for row, weight, says in weighed:
-        if row["artist"]:
-            by_artist[row["artist_key"]] = by_artist.get(row["artist_key"], 0) + 1
-            if by_artist[row["artist_key"]] > _OF_ARTIST:
-                continue
-        chosen.append((row["id"], weight, says))
-    return chosen
+    by_artist = Counter[str]()
+    return [(row["id"], weight, says) for row, weight, says in weighed if is_one_of_few(row, by_artist)]
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
-    """Mean distance to the ten nearest tracks; takes some candidates at a time, to save memory."""
-    import numpy as np
-
+    """Mean distance to the ten nearest tracks."""
     near: list[float] = []
-    for start in range(0, len(positions), 50):
-        alike = vectors[positions[start : start + 50]] @ vectors.T
+    for alike in _alike(vectors, positions, vectors):
         best = min(11, alike.shape[1])
         top = np.sort(np.partition(alike, alike.shape[1] - best, axis=1)[:, -best:], axis=1)[:, :-1]
         near += [float(each) for each in (top.mean(axis=1) if top.shape[1] else np.zeros(len(alike)))]
@@ -193,9 +170,11 @@ def _new(vectors: FloatArray, positions: Sequence[int], taught: Sequence[int]) -
     """How far the nearest taught track is: 1 if there is none."""
     if not taught:
         return [1.0] * len(positions)
-    others = vectors[list(taught)]
-    found: list[float] = []
+    some = _alike(vectors, positions, vectors[list(taught)])
+    return [float(1 - max(0.0, each)) for alike in some for each in alike.max(axis=1)]
+
+
+def _alike(vectors: FloatArray, positions: Sequence[int], others: FloatArray) -> Iterator[FloatArray]:
+    """How alike some tracks are to others; takes some tracks at a time, to save memory."""
     for start in range(0, len(positions), 50):
-        nearest = (vectors[list(positions[start : start + 50])] @ others.T).max(axis=1)
-        found += [float(1 - max(0.0, each)) for each in nearest]
-    return found
+        yield vectors[positions[start : start + 50]] @ others.T

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -31,6 +32,7 @@ SORTS: Mapping[str, str] = MappingProxyType(
 """What rows can be sorted by."""
 
 _COLUMNS = "id, name, artist, album, title, genres, state, top, score, cause, kind, duration_s, year, cover"
+_SHOWN = tuple(_COLUMNS.split(", "))
 _MOST_SEARCHED = 8
 _MOST_YEARS = 200
 
@@ -74,19 +76,10 @@ def page(index: Index, wanted: Wanted, *, start: int, count: int) -> Json:
 def short(row: sqlite3.Row) -> Json:
     """A row for a list."""
     return {
-        "id": row["id"],
-        "name": row["name"],
-        "artist": row["artist"],
-        "album": row["album"],
+        **{name: row[name] for name in _SHOWN},
         "title": row["title"] or row["name"],
         "genres": json.loads(row["genres"]),
-        "state": row["state"],
-        "top": row["top"],
         "score": None if row["score"] is None else round(row["score"], 3),
-        "cause": row["cause"],
-        "kind": row["kind"],
-        "duration_s": row["duration_s"],
-        "year": row["year"],
         "cover": bool(row["cover"]),
     }
 
@@ -103,29 +96,20 @@ def get_rows(index: Index, numbers: Sequence[int]) -> list[Json]:
 
 
 def _where(wanted: Wanted) -> tuple[str, list[Any]]:
-    parts: list[str] = []
-    values: list[Any] = []
+    tests: list[tuple[str, Any]] = []
     for word in wanted.search.casefold().split()[:_MOST_SEARCHED]:
         escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        parts.append("words LIKE ? ESCAPE '\\'")
-        values.append(f"%{escaped}%")
-    if wanted.genre:
-        parts.append("id IN (SELECT row FROM genres WHERE key = ?)")
-        values.append(wanted.genre.casefold())
-    if wanted.state in set(GenreState):
-        parts.append("state = ?")
-        values.append(wanted.state)
-    for column in ("artist", "album"):
-        if text := getattr(wanted, column):
-            parts.append(f"{column} = ?")
-            values.append(text)
-    if wanted.least is not None:
-        parts.append("score >= ?")
-        values.append(wanted.least)
-    if wanted.most is not None:
-        parts.append("score <= ?")
-        values.append(wanted.most)
-    return (f" WHERE {' AND '.join(parts)}" if parts else ""), values
+        tests.append(("words LIKE ? ESCAPE '\\'", f"%{escaped}%"))
+    tests += [
+        ("id IN (SELECT row FROM genres WHERE key = ?)", wanted.genre.casefold() or None),
+        ("state = ?", wanted.state if wanted.state in set(GenreState) else None),
+        ("artist = ?", wanted.artist or None),
+        ("album = ?", wanted.album or None),
+        ("score >= ?", wanted.least),
+        ("score <= ?", wanted.most),
+    ]
+    asked = [(test, value) for test, value in tests if value is not None]
+    return (f" WHERE {' AND '.join(test for test, _ in asked)}" if asked else ""), [value for _, value in asked]
 
 
 def overview(index: Index) -> Json:
@@ -139,11 +123,9 @@ def overview(index: Index) -> Json:
         "SELECT year, key, count(*) FROM genres WHERE year IS NOT NULL GROUP BY 1, 2 ORDER BY 1"
     ).fetchall()
     leading = [row["key"] for row in genres[:8]]
-    by_year: dict[int, dict[str, int]] = {}
+    by_year: dict[int, Counter[str]] = {}
     for year, name, count in years:
-        counts = by_year.setdefault(year, {})
-        slot = name if name in leading else ""
-        counts[slot] = counts.get(slot, 0) + count
+        by_year.setdefault(year, Counter())[name if name in leading else ""] += count
     unseen = index.connection.execute("SELECT count(*) FROM rows WHERE looked IS NULL").fetchone()[0]
     return {
         "tracks": sum(states.values()),
@@ -153,7 +135,7 @@ def overview(index: Index) -> Json:
         "genres": [{"name": row["name"], "count": row["count"]} for row in genres],
         "leading": [row["name"] for row in genres[:8]],
         "years": [
-            {"year": year, "counts": [counts.get(name, 0) for name in leading], "others": counts.get("", 0)}
+            {"year": year, "counts": [counts[name] for name in leading], "others": counts[""]}
             for year, counts in list(by_year.items())[-_MOST_YEARS:]
         ],
     }

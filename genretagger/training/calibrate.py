@@ -7,14 +7,10 @@ matters if a genre has few tracks. `with_opinion` also weighs what somebody else
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
 
-    Array = npt.NDArray[np.float64]
-    Flags = npt.NDArray[np.bool_]
+from genretagger.types import DoubleArray, FlagArray
 
 _TOGETHER = 4.0
 """How much a genre's line is held to the line of all, as 1 / variance of slope and shift."""
@@ -22,7 +18,7 @@ _DOUBT = 1.0
 """How much an opinion's weight is held to 0, so that a handful of tracks do not overrate it."""
 
 
-def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
+def calibrated(odds: DoubleArray, truth: FlagArray, asked: DoubleArray) -> DoubleArray:
     """Calibrate by some tracks, and give the probabilities of others.
 
     Args:
@@ -30,23 +26,23 @@ def calibrated(odds: Array, truth: Flags, asked: Array) -> Array:
         truth: (m, k) bool.
         asked: (n, k) log-odds of the others.
     """
-    import numpy as np
+    return on_lines(asked, *line_of(odds, truth))
 
-    slopes, shifts = line_of(odds, truth)
-    finite = np.isfinite(asked)
-    likely: Array = np.where(finite, sigmoid(np.where(finite, asked, 0) * slopes + shifts), asked > 0)
+
+def on_lines(odds: DoubleArray, slopes: DoubleArray, shifts: DoubleArray) -> DoubleArray:
+    """Calibrated probabilities of log-odds; 0 or 1 if these are infinite, and say nothing."""
+    finite = np.isfinite(odds)
+    likely: DoubleArray = np.where(finite, sigmoid(np.where(finite, odds, 0) * slopes + shifts), odds > 0)
     return likely
 
 
-def line_of(odds: Array, truth: Flags) -> tuple[Array, Array]:
+def line_of(odds: DoubleArray, truth: FlagArray) -> tuple[DoubleArray, DoubleArray]:
     """Platt's line for each genre, from out-of-fold log-odds: (k,) slopes and (k,) shifts.
 
     A genre that cannot be judged out of fold, because one group has all of it, gets the median line
     of the others. If the odds of a genre say nothing about it, it gets a slope of 0 and its own
     frequency.
     """
-    import numpy as np
-
     slopes, shifts = np.full(truth.shape[1], np.nan), np.full(truth.shape[1], np.nan)
     for number in range(truth.shape[1]):
         usable = np.isfinite(odds[:, number])
@@ -60,14 +56,12 @@ def line_of(odds: Array, truth: Flags) -> tuple[Array, Array]:
     return slopes, shifts
 
 
-def lines_of_few(odds: Array, truth: Flags) -> tuple[Array, Array]:
+def lines_of_few(odds: DoubleArray, truth: FlagArray) -> tuple[DoubleArray, DoubleArray]:
     """Platt's line for each genre, drawn towards one line for all genres; otherwise as `line_of`.
 
     Seven tracks say little about a line of their own: with it, the genre that is right comes first
     less often. A hundred tracks say enough, and their line is nearly that of `line_of`.
     """
-    import numpy as np
-
     finite = np.isfinite(odds)
     slope, shift = platt(odds[finite], truth[finite])
     slopes, shifts = np.full(truth.shape[1], slope), np.full(truth.shape[1], shift)
@@ -84,7 +78,7 @@ def lines_of_few(odds: Array, truth: Flags) -> tuple[Array, Array]:
     return slopes, shifts
 
 
-def with_opinion(odds: Array, opinion: Array, truth: Flags) -> tuple[float, float, float]:
+def with_opinion(odds: DoubleArray, opinion: DoubleArray, truth: FlagArray) -> tuple[float, float, float]:
     """Platt's line, and how much an opinion counts beside it.
 
     Args:
@@ -95,32 +89,26 @@ def with_opinion(odds: Array, opinion: Array, truth: Flags) -> tuple[float, floa
     Returns:
         Slope, shift, and the weight of the opinion: 0 if the truth is not more likely with it.
     """
-    import numpy as np
-
     design = np.stack([odds, np.ones_like(odds), opinion], axis=1)
     slope, shift, weight = map(float, _newton(design, truth, [1.0, 0.0, 0.0], [1e-3, 1e-6, _DOUBT]))
     return (slope, shift, weight) if slope > 0 and weight > 0 else (*platt(odds, truth), 0.0)
 
 
-def platt(odds: Array, truth: Flags) -> tuple[float, float]:
+def platt(odds: DoubleArray, truth: FlagArray) -> tuple[float, float]:
     """Fit a line by Newton's method, with a very weak prior, to targets just short of 0 and 1.
 
     Platt (1999) counts one more track on each side. Half a track makes the scores of genres with
     few tracks less cautious (0.16 instead of 0.20 of calibration error on the synthesised library
     of `benchmarks.genres`).
     """
-    import numpy as np
-
     line = _newton(np.stack([odds, np.ones_like(odds)], axis=1), truth, [1.0, 0.0], [1e-3, 1e-6])
     if line[0] <= 0:
         return 0.0, _log_odds(int(truth.sum()), len(truth))
     return float(line[0]), float(line[1])
 
 
-def _newton(design: Array, truth: Flags, usual: Sequence[float], firmness: Sequence[float]) -> Array:
+def _newton(design: DoubleArray, truth: FlagArray, usual: Sequence[float], firmness: Sequence[float]) -> DoubleArray:
     """Fit (p,) weights to (m, p) values; `firmness` says how much each is held to its usual one."""
-    import numpy as np
-
     hits, misses = int(truth.sum()), int((~truth).sum())
     target = np.where(truth, (hits + 0.5) / (hits + 1), 0.5 / (misses + 1))
     line = np.array(usual)
@@ -138,15 +126,11 @@ def _newton(design: Array, truth: Flags, usual: Sequence[float], firmness: Seque
 
 def _log_odds(hits: int, tracks: int) -> float:
     """Of a genre that so many tracks have, if nothing else is known."""
-    import numpy as np
-
     frequency = (hits + 1) / (tracks + 2)
     return float(np.log(frequency / (1 - frequency)))
 
 
-def sigmoid(odds: Array) -> Array:
+def sigmoid(odds: DoubleArray) -> DoubleArray:
     """Log-odds to probabilities."""
-    import numpy as np
-
-    clipped: Array = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
+    clipped: DoubleArray = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
     return clipped

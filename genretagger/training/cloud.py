@@ -10,17 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import Learned
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Array = npt.NDArray[np.float64]
 
 _MOST_COMPONENTS = 16
 _TRACKS_A_COMPONENT = 6
@@ -35,14 +29,12 @@ _QUANTILE, _SLACK = 0.95, 2.0
 class Cloud:
     """Standardised coordinates: (x - mean) @ axes."""
 
-    mean: Array
-    axes: Array
+    mean: DoubleArray
+    axes: DoubleArray
 
     @classmethod
-    def of(cls, values: Array) -> Cloud:
+    def of(cls, values: DoubleArray) -> Cloud:
         """Find the cloud of tracks: (n, d)."""
-        import numpy as np
-
         mean, spread = standard(values)
         scaled = (values - mean) / spread
         count, size = scaled.shape
@@ -53,9 +45,9 @@ class Cloud:
         scale = np.sqrt(np.concatenate([np.maximum(variances[:kept], thin), np.full(size - kept, thin)]))
         return cls(mean, axes / scale / spread[:, None])
 
-    def distance(self, values: Array) -> Array:
+    def distance(self, values: DoubleArray) -> DoubleArray:
         """(n,) mean squares of the coordinates."""
-        squares: Array = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
+        squares: DoubleArray = (((values - self.mean) @ self.axes) ** 2).mean(axis=1)
         return squares
 
 
@@ -71,38 +63,47 @@ class Familiarity:
     axes: FloatArray
     origin: FloatArray
     limit: float
-    known: Array
+    known: DoubleArray
+
+    def capped(self, likely: DoubleArray, is_music: FloatArray, unmusical: FlagArray) -> FloatArray:
+        """The scores of the tracks: probabilities that are capped as `vocabulary.learned` says.
+
+        Args:
+            likely: (n, k).
+            is_music: (n,) float32.
+            unmusical: (k,) bool: genres that need not sound like music.
+        """
+        musical = np.where(unmusical[None], 1.0, is_music[:, None])
+        return np.minimum(np.minimum(likely, self.known[:, None]), musical).astype(np.float32)
 
 
-def familiarity(embeddings: FloatArray, folds: npt.NDArray[np.int64], ears: Sequence[int]) -> Familiarity:
-    """Find the out-of-distribution limit, as `head.train` does, without a regression.
+def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) -> Familiarity:
+    """Find the out-of-distribution limit, and how familiar held-out tracks are.
 
     Args:
         embeddings: (n, d) float32.
         folds: (n,) the fold of each track; at least two different ones.
         ears: as of `head.train`.
     """
-    import numpy as np
     from threadpoolctl import threadpool_limits
 
     values = embeddings.astype(np.float64)
     axes, origin = np.zeros((values.shape[1], values.shape[1])), np.zeros(values.shape[1])
     known, limits = np.ones(len(values)), []
+    held_out = [folds == fold for fold in np.unique(folds)]
     with threadpool_limits(1):
         for part in places(values.shape[1], ears):
             own = np.ascontiguousarray(values[:, part])
             distances = np.zeros(len(own))
-            for fold in sorted(set(folds.tolist())):
-                held = folds == fold
+            for held in held_out:
                 distances[held] = Cloud.of(own[~held]).distance(own[held])
+            for held in held_out:
+                limit = limit_of(distances[~held])
+                near = [Learned.resemblance(float(each), limit) for each in distances[held]]
+                known[held] = np.minimum(known[held], near)
             cloud, limit = Cloud.of(own), limit_of(distances)
-            near = [
-                Learned.resemblance(float(distance), limit_of(distances[folds != fold]))
-                for distance, fold in zip(distances, folds, strict=True)
-            ]
-            known = np.minimum(known, near)
             limits.append(limit)
-            scale = 1.0 if not ears else 1 / np.sqrt(limit)
+            scale = 1 / np.sqrt(limit) if ears else 1.0
             axes[part, part] = cloud.axes * scale
             origin[part] = -cloud.mean @ cloud.axes * scale
     found = (axes.astype(np.float32), origin.astype(np.float32))
@@ -123,16 +124,12 @@ def places(size: int, ears: Sequence[int]) -> list[slice]:
     return [slice(end - width, end) for end, width in zip(ends, ears, strict=True)]
 
 
-def standard(values: Array) -> tuple[Array, Array]:
+def standard(values: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """(d,) mean and (d,) spread of tracks (n, d); no spread is far below the median of all."""
-    import numpy as np
-
     spread = values.std(axis=0)
     return values.mean(axis=0), np.maximum(spread, max(_LEAST_SPREAD * float(np.median(spread)), 1e-9))
 
 
-def limit_of(distances: Array) -> float:
+def limit_of(distances: DoubleArray) -> float:
     """The limit, from the distances of held-out tracks."""
-    import numpy as np
-
     return max(_SLACK * float(np.quantile(distances, _QUANTILE)), 1e-6)

@@ -11,29 +11,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genretagger.errors import ConfigError, ModelError
 from genretagger.model.card import EMBEDDINGS, Card
 from genretagger.model.installed import InstalledModel
+from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
-from genretagger.training.examples import Example, Lessons, frequent, matrix
-from genretagger.training.lesson import ChoiceRules, TrainingResult
-from genretagger.training.measures import Measures, choose, measure
+from genretagger.training.examples import Example, Lessons, frequent
+from genretagger.training.lesson import TrainingResult
+from genretagger.training.measures import ChoiceRules, Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
-from genretagger.types import Json
+from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray, Json
 from genretagger.vocabulary.opinion import known_by_name, opinion
 from genretagger.vocabulary.part import KEY, Folds
 from genretagger.vocabulary.two_ears import built_in
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Flags = npt.NDArray[np.bool_]
 
 SEED = 0
 _MOST_DROPPED = 1_000
@@ -68,14 +62,14 @@ class Course:
     examples: tuple[Example, ...]
     genres: tuple[str, ...]
     dropped: Mapping[str, int]
-    truth: Flags
-    folds: npt.NDArray[np.int64]
+    truth: FlagArray
+    folds: IndexArray
     groups: int
     values: FloatArray
     is_music: FloatArray
-    unmusical: Flags
+    unmusical: FlagArray
     known_by_name: Mapping[str, str]
-    opinion: npt.NDArray[np.float64]
+    opinion: DoubleArray
     unmeasured: tuple[str, ...]
     warnings: tuple[str, ...]
     before: Card | None
@@ -98,19 +92,18 @@ class Course:
             ConfigError: there are too few tracks or genres.
             ModelError: the backbone gives no embedding.
         """
-        import numpy as np
-
         genres, dropped = frequent(lessons.examples, least)
         examples = tuple(each for each in lessons.examples if set(each.genres) & set(genres))
         _check(genres, dropped, lessons, least)
-        values = matrix(examples, lambda each: _activations(each)[1])
+        heard = [_activations(each) for each in examples]
+        values = np.stack([embedding for _, embedding in heard]).astype(np.float32)
         if backbone.card.output(EMBEDDINGS) is None or not values.shape[1]:
             cause = f"The model {backbone.name!r} gives no embedding to learn from"
             raise ModelError(cause, hint="Choose another one.")
         warnings: list[str] = []
         known = Folds() if before is None else remembered(before)
         groups, folds = _folds(examples, known.ties, warnings)
-        truth: Flags = np.array([[genre in each.genres for genre in genres] for each in examples])
+        truth: FlagArray = np.array([[genre in each.genres for genre in genres] for each in examples])
         unmeasured = held_out.unmeasured(genres, truth, folds)
         if unmeasured:
             warnings.append(
@@ -118,9 +111,9 @@ class Course:
                 "how well the model infers that cannot be measured"
             )
         music = built_in(backbone.name, backbone.card.classes)
-        is_music = np.array([music.is_music(_activations(each)[0]) for each in examples], np.float32)
+        is_music = np.array([music.is_music(activations) for activations, _ in heard], np.float32)
         by_name = known_by_name(genres, music)
-        said = np.stack([opinion(genres, by_name, music, _activations(each)[0]) for each in examples])
+        said = np.stack([opinion(genres, by_name, music, activations) for activations, _ in heard])
         unmusical = np.array([np.median(is_music[column]) < rules.min_score for column in truth.T])
         return cls(
             backbone, rules, examples, genres, dropped, truth, folds, groups, values, is_music, unmusical, by_name,
@@ -141,7 +134,7 @@ class Course:
         onnx: bytes,
         embedding: int,
         part: Mapping[str, Json],
-        rows: Flags | None = None,
+        rows: FlagArray | None = None,
         warnings: Sequence[str] = (),
     ) -> TrainingResult:
         """Measure what was learned, and write its card.
@@ -156,15 +149,13 @@ class Course:
             rows: (n,) bool, the tracks that were judged; None for all.
             warnings: more of them.
         """
-        import numpy as np
-
         rules = self.rules
         rows = np.ones(len(self.examples), bool) if rows is None else rows
         asked = tuple(example for example, row in zip(self.examples, rows, strict=True) if row)
         truth, said = self.truth[rows], scores[rows]
         judged = held_out.judged(self.genres, truth, said, self.unmeasured, rules) if len(asked) else None
         measures = None if judged is None else measure(judged)
-        chosen = choose(said, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+        chosen = choose(said, rules)
         backbone, counts = self.backbone, self.counts
         learned: dict[str, Json] = {
             "genres": list(self.genres),
@@ -221,20 +212,14 @@ def _have(count: int) -> str:
 
 
 def _activations(example: Example) -> tuple[FloatArray, FloatArray]:
-    from genretagger.model.listener import track_activations
-
     heard = example.heard.activations
     if heard is None:
         raise ValueError("an example without activations")
     return track_activations(heard.values), heard.embedding
 
 
-def _folds(
-    examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]
-) -> tuple[int, npt.NDArray[np.int64]]:
+def _folds(examples: Sequence[Example], ties: Mapping[str, int], warnings: list[str]) -> tuple[int, IndexArray]:
     """How many groups there are, and the fold of each track."""
-    import numpy as np
-
     groups = split.grouped([each.ties for each in examples])
     found = len(set(groups))
     known: dict[str, int] = {}
@@ -267,20 +252,15 @@ def _figures(measures: Measures) -> Json:
 
 def _card(name: str, genres: Sequence[str], backbone: InstalledModel, embedding: int, part: Json) -> Card:
     card = backbone.card
-    frames, mels = card.inputs[0].shape[-2:]
-    document = Card.build(
+    return card.build_on(
         name=name,
         version="1",
         classes=(*genres, *(f"{backbone.name}: {label}" for label in card.classes)),
-        input_shape=(frames or 0, mels or 0),
-        more_inputs=card.more_inputs,
         embedding=embedding,
-        rate_hz=card.rate_hz,
-        algorithm=card.algorithm,
         licence=card.licence,
         source=f"learned from the owner's tracks on {card.name} ({card.source or 'no source given'})"[:1000],
-    ).document
-    return Card.from_document({**document, KEY: part})
+        more={KEY: part},
+    )
 
 
 def _now() -> str:

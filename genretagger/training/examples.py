@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genretagger.files.discover import Found
 from genretagger.training import split
 from genretagger.training.labels import LabelSource, NameMap, spelled
 from genretagger.types import Heard
 from genretagger.vocabulary.names import key
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
 
 _ID_DIGITS = 16
 
@@ -107,10 +103,3 @@ def frequent(examples: Sequence[Example], least: int) -> tuple[tuple[str, ...], 
             break
         kept -= everywhere
     return tuple(sorted(kept)), {genre: count for genre, count in sorted(counts.items()) if genre not in kept}
-
-
-def matrix(examples: Sequence[Example], value: Callable[[Example], FloatArray]) -> FloatArray:
-    """Stack a value of each track."""
-    import numpy as np
-
-    return np.stack([value(example) for example in examples]).astype(np.float32)

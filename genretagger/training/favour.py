@@ -9,15 +9,12 @@ track is taken off the lead (the continuity correction): otherwise three tracks 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genretagger.training.lesson import TrainingResult
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 REGRESSION, MUSICNN, SCRATCH = "regression", "musicnn", "scratch"
 TITLES = {REGRESSION: "regression", MUSICNN: "network (from musicnn)", SCRATCH: "network (from scratch)"}
@@ -96,7 +93,7 @@ def _figures(way: str, result: TrainingResult, seconds: float) -> WayFigures:
     found = result.measures
     if found is None:
         return WayFigures(way, 0, None, None, None, None, seconds)
-    return WayFigures(way, found.tracks, found.top1, found.coverage, found.right, found.macro[2], seconds)
+    return WayFigures(way, found.tracks, found.top1, found.coverage, found.right, found.macro.f1, seconds)
 
 
 def _hits(result: TrainingResult) -> dict[str, bool]:
@@ -104,11 +101,5 @@ def _hits(result: TrainingResult) -> dict[str, bool]:
     judged = result.judged
     if judged is None:
         return {}
-    best = judged.scores.argmax(axis=1)
-    right: Sequence[bool] = _taken(judged.truth, best)
-    return dict(zip(result.asked, right, strict=True))
-
-
-def _taken(truth: npt.NDArray[np.bool_], best: npt.NDArray[np.intp]) -> Sequence[bool]:
-    found: list[bool] = truth[range(len(best)), best].tolist()
-    return found
+    right = np.take_along_axis(judged.truth, judged.scores.argmax(axis=1, keepdims=True), axis=1)[:, 0]
+    return dict(zip(result.asked, right.tolist(), strict=True))

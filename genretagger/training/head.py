@@ -19,20 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING
 
-from genretagger.training.calibrate import line_of, lines_of_few, sigmoid, with_opinion
-from genretagger.training.cloud import Cloud, limit_of, places, standard
-from genretagger.vocabulary.learned import LEAST_LIKELY, Learned
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Array = npt.NDArray[np.float64]
-    Flags = npt.NDArray[np.bool_]
+from genretagger.training.calibrate import line_of, lines_of_few, on_lines, sigmoid, with_opinion
+from genretagger.training.cloud import Familiarity, familiarity, places, standard
+from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
+from genretagger.vocabulary.learned import LEAST_LIKELY
 
 STRENGTH = 0.03
 """scikit-learn's C for standardised embeddings: small, because there are more dimensions than
@@ -83,17 +76,13 @@ class _EarFit:
     Attributes:
         odds: (n, k) log-odds of each track by regressions that did not have its fold; not
             calibrated, and ±inf if they had no track of the genre, or no other.
-        distances: (n,) of each track from clouds that did not have its fold.
         weights: (d, k), fitted on all tracks.
         bias: (k,), likewise.
-        cloud: of all tracks.
     """
 
-    odds: Array
-    distances: Array
-    weights: Array
-    bias: Array
-    cloud: Cloud
+    odds: DoubleArray
+    weights: DoubleArray
+    bias: DoubleArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +95,10 @@ class _Calibrated:
         likely: (n, k) what it makes of the out-of-fold odds of each track.
     """
 
-    lines: Sequence[tuple[Array, Array]]
+    lines: Sequence[tuple[DoubleArray, DoubleArray]]
     line: tuple[float, float] | None
     opinion: float
-    likely: Array
+    likely: DoubleArray
 
 
 def prepare() -> Thread:
@@ -121,14 +110,14 @@ def prepare() -> Thread:
 
 def train(
     embeddings: FloatArray,
-    truth: Flags,
-    folds: npt.NDArray[np.int64],
+    truth: FlagArray,
+    folds: IndexArray,
     is_music: FloatArray,
-    unmusical: Flags,
+    unmusical: FlagArray,
     *,
     seed: int,
     ears: Sequence[int] = (),
-    opinion: Array | None = None,
+    opinion: DoubleArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Head, FloatArray]:
     """Fit a head, and score each track by a head that was not fitted on it.
@@ -149,12 +138,11 @@ def train(
         The head, and (n, k) float32 scores of each track by heads and calibrations that never saw
         its fold.
     """
-    import numpy as np
     from threadpoolctl import threadpool_limits
 
     values = embeddings.astype(np.float64)
     present = sorted(set(folds.tolist()))
-    parts = _parts(values.shape[1], ears)
+    parts = places(values.shape[1], ears)
     opinion = np.zeros(truth.shape) if opinion is None or not ears else opinion
     total, done = len(parts) * (len(present) + 1) * truth.shape[1], 0
 
@@ -166,72 +154,41 @@ def train(
 
     # sums of several threads differ in their last bits, and so would the file
     with threadpool_limits(1):
-        learned = [_learned(values[:, part], truth, folds, how, seed, fitted) for part, how in parts]
-        scores = np.zeros(truth.shape)
+        near = familiarity(embeddings, folds, ears)
+        learned = [
+            _learned(values[:, part], truth, folds, bool(ears) and part.stop - part.start >= _LONG_EAR, seed, fitted)
+            for part in parts
+        ]
+        likely = np.zeros(truth.shape)
         for fold in present:
             held = folds == fold
-            likely = _calibrated(learned, truth, opinion, ~held).likely[held]
-            known = np.ones(int(held.sum()))
-            for ear in learned:
-                limit = limit_of(ear.distances[~held])
-                near = [Learned.resemblance(float(each), limit) for each in ear.distances[held]]
-                known = np.minimum(known, near)
-            musical = np.where(unmusical[None], 1.0, is_music[held, None])
-            scores[held] = np.minimum(np.minimum(likely, known[:, None]), musical)
-        head = _head(learned, truth, opinion, [part for part, _ in parts])
-    return head, scores.astype(np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Regression:
-    """How an ear's regression learns: its C, and whether its values are scaled as a whole."""
-
-    strength: float = STRENGTH
-    as_whole: bool = False
-
-
-def _parts(size: int, ears: Sequence[int]) -> list[tuple[slice, _Regression]]:
-    """Where each ear's values are in the embedding, and how it learns.
-
-    Raises:
-        ValueError: the ears do not make up the embedding.
-    """
-    long = _Regression(_LONG_STRENGTH, as_whole=True)
-    return [
-        (place, long if ears and place.stop - place.start >= _LONG_EAR else _Regression())
-        for place in places(size, ears)
-    ]
+            likely[held] = _calibrated(learned, truth, opinion, ~held).likely[held]
+        head = _head(learned, truth, opinion, parts, near)
+    return head, near.capped(likely, is_music, unmusical)
 
 
 def _learned(
-    values: Array, truth: Flags, folds: npt.NDArray[np.int64], how: _Regression, seed: int, fitted: Callable[[], None]
+    values: DoubleArray, truth: FlagArray, folds: IndexArray, is_long: bool, seed: int, fitted: Callable[[], None]
 ) -> _EarFit:
     """Fit one ear without each fold, and with all tracks."""
-    import numpy as np
-
     values = np.ascontiguousarray(values)
     odds = np.full(truth.shape, -np.inf)
-    distances = np.zeros(len(values))
     for fold in sorted(set(folds.tolist())):
         held = folds == fold
-        weights, bias = _fit(values[~held], truth[~held], how, seed, fitted)
+        weights, bias = _fit(values[~held], truth[~held], is_long, seed, fitted)
         odds[held] = values[held] @ weights + bias
-        distances[held] = Cloud.of(values[~held]).distance(values[held])
-    weights, bias = _fit(values, truth, how, seed, fitted)
-    return _EarFit(odds, distances, weights, bias, Cloud.of(values))
+    return _EarFit(odds, *_fit(values, truth, is_long, seed, fitted))
 
 
-def _calibrated(ears: Sequence[_EarFit], truth: Flags, opinion: Array, rows: Flags) -> _Calibrated:
+def _calibrated(ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray, rows: FlagArray) -> _Calibrated:
     """Calibrate with the out-of-fold odds of some tracks, and say what that makes of all tracks."""
-    import numpy as np
-
     lines, said = [], []
     # otherwise no training track had the genre, or all had it; that is the same for all ears
     finite = np.isfinite(ears[0].odds)
     for ear in ears:
         slopes, shifts = (line_of if len(ears) == 1 else lines_of_few)(ear.odds[rows], truth[rows])
         lines.append((slopes, shifts))
-        said.append(np.where(finite, sigmoid(np.where(finite, ear.odds, 0) * slopes + shifts), ear.odds > 0))
+        said.append(on_lines(ear.odds, slopes, shifts))
     if len(ears) == 1:
         return _Calibrated(lines, None, 0.0, said[0])
     mean = np.mean(said, axis=0)
@@ -245,40 +202,36 @@ def _calibrated(ears: Sequence[_EarFit], truth: Flags, opinion: Array, rows: Fla
     return _Calibrated(lines, (slope, shift), weight, likely)
 
 
-def _head(ears: Sequence[_EarFit], truth: Flags, opinion: Array, parts: Sequence[slice]) -> Head:
+def _head(
+    ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray, parts: Sequence[slice], near: Familiarity
+) -> Head:
     """Write the ears into the arrays of the ONNX file, each into its own block."""
-    import numpy as np
-
-    size, genres = parts[-1].stop, truth.shape[1]
-    weights, bias = np.zeros((size, len(ears) * genres)), np.zeros(len(ears) * genres)
-    axes, origin = np.zeros((size, size)), np.zeros(size)
+    genres = truth.shape[1]
+    weights, bias = np.zeros((parts[-1].stop, len(ears) * genres)), np.zeros(len(ears) * genres)
     found = _calibrated(ears, truth, opinion, np.ones(len(truth), bool))
-    limits = [limit_of(ear.distances) for ear in ears]
     for number, (ear, part, (slopes, shifts)) in enumerate(zip(ears, parts, found.lines, strict=True)):
         columns = slice(number * genres, (number + 1) * genres)
         weights[part, columns] = ear.weights * slopes
         bias[columns] = ear.bias * slopes + shifts
-        scale = 1.0 if len(ears) == 1 else 1 / np.sqrt(limits[number])
-        axes[part, part] = ear.cloud.axes * scale
-        origin[part] = -ear.cloud.mean @ ear.cloud.axes * scale
     return Head(
         weights=weights.astype(np.float32),
         bias=bias.astype(np.float32),
-        axes=axes.astype(np.float32),
-        origin=origin.astype(np.float32),
-        limit=limits[0] if len(ears) == 1 else 1.0,
+        axes=near.axes,
+        origin=near.origin,
+        limit=near.limit,
         line=found.line,
         opinion=found.opinion,
     )
 
 
-def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Callable[[], None]) -> tuple[Array, Array]:
+def _fit(
+    values: DoubleArray, truth: FlagArray, is_long: bool, seed: int, fitted: Callable[[], None]
+) -> tuple[DoubleArray, DoubleArray]:
     """One against the rest: (d, k) weights and (k,) biases; ±inf for a genre of none or all."""
-    import numpy as np
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = standard(values)
-    if how.as_whole:
+    if is_long:
         spread = np.full_like(spread, max(float(np.sqrt(((values - mean) ** 2).sum(axis=1).mean())), 1e-9))
     scaled = (values - mean) / spread
     weights, bias = np.zeros((values.shape[1], truth.shape[1])), np.full(truth.shape[1], -np.inf)
@@ -287,7 +240,9 @@ def _fit(values: Array, truth: Flags, how: _Regression, seed: int, fitted: Calla
         if not column.any() or column.all():
             bias[number] = np.inf if column.all() else -np.inf
             continue
-        model = LogisticRegression(C=how.strength, class_weight="balanced", max_iter=_MOST_STEPS, random_state=seed)
+        model = LogisticRegression(
+            C=_LONG_STRENGTH if is_long else STRENGTH, class_weight="balanced", max_iter=_MOST_STEPS, random_state=seed
+        )
         model.fit(scaled, column)
         weights[:, number] = model.coef_[0] / spread
         bias[number] = model.intercept_[0] - mean @ weights[:, number]

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, ChoiceRules, Suspect
-from genretagger.training.measures import Judged, choose
+from genretagger.training.lesson import Change, Suspect
+from genretagger.training.measures import ChoiceRules, Judged, choose, f1
+from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Flags = npt.NDArray[np.bool_]
 
 _SUSPECT_OWN, _SUSPECT_OTHER, _SUSPECT_TIMES = 0.5, 0.3, 4.0
 """A track looks mislabelled if its own genre scores less than the first number, and another genre
@@ -26,13 +20,13 @@ mistakes; docs/data.md has the results on others.
 """
 
 
-def unmeasured(genres: Sequence[str], truth: Flags, folds: npt.NDArray[np.int64]) -> tuple[str, ...]:
+def unmeasured(genres: Sequence[str], truth: FlagArray, folds: IndexArray) -> tuple[str, ...]:
     """Genres that lie in one fold, so that no model without them in training can be tested."""
     return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
 
 
 def judged(
-    genres: tuple[str, ...], truth: Flags, scores: FloatArray, beyond: Sequence[str], rules: ChoiceRules
+    genres: tuple[str, ...], truth: FlagArray, scores: FloatArray, beyond: Sequence[str], rules: ChoiceRules
 ) -> Judged | None:
     """The tracks and genres that could be held out."""
     columns = [place for place, genre in enumerate(genres) if genre not in beyond]
@@ -40,16 +34,14 @@ def judged(
     if not columns or not rows.any():
         return None
     kept = scores[rows][:, columns]
-    chosen = choose(kept, min_score=rules.min_score, share_of_top=rules.share_of_top, max_genres=rules.max_genres)
+    chosen = choose(kept, rules)
     return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
 
 
 def suspects(
-    examples: Sequence[Example], genres: Sequence[str], truth: Flags, scores: FloatArray, beyond: Sequence[str]
+    examples: Sequence[Example], genres: Sequence[str], truth: FlagArray, scores: FloatArray, beyond: Sequence[str]
 ) -> tuple[Suspect, ...]:
     """Tracks with a low score of their own genre and a high one of another, the clearest first."""
-    import numpy as np
-
     found = []
     for each, own, said in zip(examples, truth, scores, strict=True):
         if set(each.genres) & set(beyond):
@@ -64,8 +56,8 @@ def suspects(
 def changes(
     examples: Sequence[Example],
     genres: Sequence[str],
-    truth: Flags,
-    chosen: Flags,
+    truth: FlagArray,
+    chosen: FlagArray,
     said: Mapping[str, Sequence[int]],
     before: Card | None,
 ) -> tuple[Change, ...]:
@@ -80,15 +72,8 @@ def changes(
     shared = [place for place, each in enumerate(examples) if each.id in said]
     found = []
     for column, genre in enumerate(genres):
-        own = [bool(truth[place, column]) for place in shared]
+        own = truth[shared, column]
         old = [key(genre) in [earlier[at] for at in said[examples[place].id] if at < len(earlier)] for place in shared]
-        new = [bool(chosen[place, column]) for place in shared]
-        found.append(Change(genre, sum(own), _f1(own, old), _f1(own, new)))
+        new = chosen[shared, column]
+        found.append(Change(genre, int(own.sum()), f1(own, np.array(old, bool)), f1(own, new)))
     return tuple(found)
-
-
-def _f1(truth: Sequence[bool], said: Sequence[bool]) -> float | None:
-    if not any(truth):
-        return None
-    hits = sum(own and each for own, each in zip(truth, said, strict=True))
-    return 2 * hits / (sum(truth) + sum(said))

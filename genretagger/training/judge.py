@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from genretagger.errors import ConfigError
 from genretagger.model.card import Card
 from genretagger.training.examples import Lessons
@@ -48,8 +50,6 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
     Raises:
         ConfigError: no track has a genre that the model can infer.
     """
-    import numpy as np
-
     own_name = own_names(aliases, vocabulary())
 
     def called(genre: str) -> str:

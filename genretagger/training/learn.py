@@ -6,58 +6,27 @@ examples → course (genres, groups, folds) → head → ONNX and card
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
-from genretagger.errors import ModelError
-from genretagger.model.card import Card
-from genretagger.model.installed import InstalledModel
+from genretagger.model import two_ears
+from genretagger.model.manifest import MAX_ONNX_BYTES, read
+from genretagger.model.merge import with_learned_head
 from genretagger.training.course import SEED, Course
-from genretagger.training.examples import Lessons
-from genretagger.training.lesson import ChoiceRules, TrainingResult
+from genretagger.training.head import train
+from genretagger.training.lesson import TrainingResult
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.training.head import Head
-
-
-def learn(
-    lessons: Lessons,
-    backbone: InstalledModel,
-    *,
-    name: str,
-    origin: Mapping[str, Json],
-    least: int,
-    rules: ChoiceRules,
-    before: Card | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> TrainingResult:
-    """Train a head and measure it.
-
-    Args:
-        lessons: from `examples.collect`.
-        backbone: the model that gave their embeddings.
-        name: of the new model.
-        origin: where tracks and genres come from, for the card.
-        least: tracks that a genre needs.
-        rules: how genres are chosen.
-        before: the card of the previous model of that name; its held-out tracks stay held out.
-        progress: gets the number of fits that are done, and of all; None for no reports.
-
-    Raises:
-        ConfigError: there are too few tracks or genres.
-        ModelError: the backbone gives no embedding.
-    """
-    course = Course.of(lessons, backbone, least=least, rules=rules, before=before)
-    return taught(course, name=name, origin={**origin, "min_tracks": least}, progress=progress)
 
 
 def taught(
     course: Course, *, name: str, origin: Mapping[str, Json], progress: Callable[[int, int], None] | None = None
 ) -> TrainingResult:
-    """Train a head on a course, and measure it; otherwise as `learn`."""
-    from genretagger.model import two_ears
-    from genretagger.training.head import train
+    """Train a head on a course, and measure it.
 
+    Args:
+        course: the tracks.
+        name: of the new model.
+        origin: where tracks and genres come from, for the card.
+        progress: gets the number of fits that are done, and of all; None for no reports.
+    """
     backbone = course.backbone
     ears = two_ears.ears(backbone.card)
     head, scores = train(
@@ -75,30 +44,20 @@ def taught(
         scores,
         name=name,
         origin=origin,
-        onnx=_onnx(backbone, head, len(ears) or 1),
+        onnx=with_learned_head(
+            read(backbone.onnx_path, MAX_ONNX_BYTES),
+            backbone.card,
+            weights=head.weights,
+            bias=head.bias,
+            axes=head.axes,
+            origin=head.origin,
+            ears=len(ears) or 1,
+            line=head.line,
+        ),
         embedding=len(head.bias) + len(head.origin),
         part={
             "limit": head.limit,
             **({} if head.line is None else {"ears": list(ears), "line": list(head.line)}),
             **({"opinion": {"weight": head.opinion, "genres": dict(course.known_by_name)}} if head.opinion else {}),
         },
-    )
-
-
-def _onnx(backbone: InstalledModel, head: Head, ears: int) -> bytes:
-    from genretagger.model.merge import with_learned_head
-
-    try:
-        content = backbone.onnx_path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
-    return with_learned_head(
-        content,
-        backbone.card,
-        weights=head.weights,
-        bias=head.bias,
-        axes=head.axes,
-        origin=head.origin,
-        ears=ears,
-        line=head.line,
     )

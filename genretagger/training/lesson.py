@@ -1,4 +1,4 @@
-"""The nouns of training: the rules for choosing genres, and the training result."""
+"""The nouns of training: the result, tracks that look mislabelled, and what changed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from dataclasses import dataclass
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
 from genretagger.training.measures import Judged, Measures
-
-
-@dataclass(frozen=True, slots=True)
-class ChoiceRules:
-    """How genres are chosen when the model is judged; see the options of the same names."""
-
-    min_score: float
-    share_of_top: float
-    max_genres: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,31 @@ Conventions: n tracks, k genres. `truth` holds the genres that a track has, `sco
 is, `chosen` the ones that would be written. A perfect prediction has 1.0 everywhere. If the
 denominator of a ratio is 0, the ratio is None, never 0 or 1.
 
-Contents: `Judged`, `choose`, `measure`, `Measures`, `digits`.
+Contents: `Judged`, `choose`, `measure`, `Measures`, `f1`, `digits`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple
 
-from genretagger.types import Json
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Flags = npt.NDArray[np.bool_]
+from genretagger.types import FlagArray, FloatArray, IndexArray, Json
 
 BINS = 10
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 NOTHING = "(none)"
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRules:
+    """How genres are chosen when a model is judged; see the options of the same names."""
+
+    min_score: float
+    share_of_top: float
+    max_genres: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +43,9 @@ class Judged:
     """
 
     genres: tuple[str, ...]
-    truth: Flags
+    truth: FlagArray
     scores: FloatArray
-    chosen: Flags
+    chosen: FlagArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ class GenreMeasures:
     f1: float | None
 
 
+class Averages(NamedTuple):
+    """Measures over all genres."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class SweepPoint:
     """At a threshold: the share of tracks with a genre, and the share of those that is right."""
@@ -79,7 +90,7 @@ class SweepPoint:
 class Bin:
     """Tracks with a best score in a range: number, mean score, and the share that is right."""
 
-    count: int
+    tracks: int
     score: float
     right: float
 
@@ -99,7 +110,7 @@ class Measures:
         right: share of those with a right first genre.
         calibration_error: mean distance of the best score from the share that is right, over ten
             bins (ECE).
-        bins: those of the calibration error, without empty ones.
+        calibration: the bins of the calibration error, without empty ones.
         confusion: rows are true genres, columns first chosen ones and then none; tracks are counted
             in one row each.
         sweep: coverage and rightness by the threshold.
@@ -107,70 +118,52 @@ class Measures:
 
     tracks: int
     genres: tuple[GenreMeasures, ...]
-    macro: tuple[float | None, float | None, float | None]
-    micro: tuple[float | None, float | None, float | None]
+    macro: Averages
+    micro: Averages
     top1: float
     top3: float
     coverage: float
     right: float | None
     calibration_error: float
-    bins: tuple[Bin, ...]
+    calibration: tuple[Bin, ...]
     confusion: tuple[tuple[int, ...], ...]
     sweep: tuple[SweepPoint, ...]
 
     def to_json(self) -> Json:
         """As JSON, with four digits."""
-        names = ("precision", "recall", "f1")
-        return {
-            "tracks": self.tracks,
-            "genres": [
-                {
-                    "genre": each.genre,
-                    "tracks": each.tracks,
-                    "chosen": each.chosen,
-                    **{name: digits(getattr(each, name)) for name in names},
-                }
-                for each in self.genres
-            ],
-            "macro": dict(zip(names, map(digits, self.macro), strict=True)),
-            "micro": dict(zip(names, map(digits, self.micro), strict=True)),
-            "top1": digits(self.top1),
-            "top3": digits(self.top3),
-            "coverage": digits(self.coverage),
-            "right": digits(self.right),
-            "calibration_error": digits(self.calibration_error),
-            "calibration": [
-                {"tracks": each.count, "score": digits(each.score), "right": digits(each.right)} for each in self.bins
-            ],
-            "confusion": {
-                "columns": [*(each.genre for each in self.genres), NOTHING],
-                "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
-            },
-            "sweep": [
-                {"threshold": each.threshold, "coverage": digits(each.coverage), "right": digits(each.right)}
-                for each in self.sweep
-            ],
+        confusion = {
+            "columns": [*(each.genre for each in self.genres), NOTHING],
+            "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
         }
+        return {**_told(self), "confusion": confusion}
 
 
-def choose(scores: FloatArray, *, min_score: float, share_of_top: float, max_genres: int) -> Flags:
+def _told(value: Any) -> Json:
+    """A value of the measures as JSON, with four digits."""
+    if is_dataclass(value):
+        return {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Averages):
+        return {name: _told(each) for name, each in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_told(each) for each in value]
+    return digits(value) if isinstance(value, float) else value
+
+
+def choose(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
     """Choose genres as `vocabulary.resolve.decide` does.
 
     Args:
         scores: (n, k) float32.
-        min_score: least score.
-        share_of_top: least share of the best score for a further genre.
-        max_genres: most genres for a track.
+        rules: how.
 
     Returns:
         (n, k) bool.
     """
-    import numpy as np
-
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.argsort(order, axis=1, kind="stable")
     top = scores.max(axis=1, keepdims=True, initial=0.0)
-    chosen: Flags = (ranks < max_genres) & (scores >= np.maximum(min_score, share_of_top * top)) & (top >= min_score)
+    least = np.maximum(rules.min_score, rules.share_of_top * top)
+    chosen: FlagArray = (ranks < rules.max_genres) & (scores >= least) & (top >= rules.min_score)
     return chosen
 
 
@@ -183,8 +176,6 @@ def measure(judged: Judged) -> Measures:
     Raises:
         ValueError: there is no track, or no genre.
     """
-    import numpy as np
-
     truth, scores, chosen = judged.truth, judged.scores, judged.chosen
     if not len(truth) or not judged.genres:
         raise ValueError("nothing to measure: no track has a known genre")
@@ -198,26 +189,22 @@ def measure(judged: Judged) -> Measures:
     place = np.arange(len(truth))
     best_right = truth[place, best]
     three = np.argsort(-scores, axis=1, kind="stable")[:, :3]
-    given: Flags = np.asarray(chosen.any(axis=1))
+    given: FlagArray = np.asarray(chosen.any(axis=1))
     first = np.where(chosen, scores, -1.0).argmax(axis=1)
-    first_right: Flags = np.logical_and(truth[place, first], given)
+    first_right: FlagArray = np.logical_and(truth[place, first], given)
     top = scores[place, best]
     bins, error = _calibration(top, best_right)
     return Measures(
         tracks=len(truth),
         genres=per_genre,
-        macro=(
-            _mean([each.precision for each in present if each.precision is not None]),
-            _mean([each.recall for each in present if each.recall is not None]),
-            _mean([each.f1 for each in present if each.f1 is not None]),
-        ),
+        macro=Averages(*(_mean([getattr(each, name) for each in present]) for name in Averages._fields)),
         micro=_three(int(hits.sum()), int(chosen.sum()), int(truth.sum())),
         top1=float(best_right.mean()),
         top3=float(np.take_along_axis(truth, three, axis=1).any(axis=1).mean()),
         coverage=float(given.mean()),
         right=_ratio(int(first_right.sum()), int(given.sum())),
         calibration_error=error,
-        bins=bins,
+        calibration=bins,
         confusion=_confusion(judged, given, first),
         sweep=tuple(
             SweepPoint(
@@ -228,14 +215,12 @@ def measure(judged: Judged) -> Measures:
     )
 
 
-def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+def _confusion(judged: Judged, given: FlagArray, first: IndexArray) -> tuple[tuple[int, ...], ...]:
     """The confusion table; see `Measures`.
 
     If a track has the genre that it was given, it counts there; if not, at its first genre in
     order.
     """
-    import numpy as np
-
     size = len(judged.genres)
     table = np.zeros((size, size + 1), int)
     for number, names in enumerate(judged.truth):
@@ -246,28 +231,32 @@ def _confusion(judged: Judged, given: Flags, first: npt.NDArray[np.int64]) -> tu
     return tuple(tuple(int(count) for count in row) for row in table)
 
 
-def _calibration(top: FloatArray, right: Flags) -> tuple[tuple[Bin, ...], float]:
-    import numpy as np
-
+def _calibration(top: FloatArray, right: FlagArray) -> tuple[tuple[Bin, ...], float]:
     places = np.minimum((top * BINS).astype(int), BINS - 1)
     bins = tuple(
         Bin(int((places == each).sum()), float(top[places == each].mean()), float(right[places == each].mean()))
         for each in range(BINS)
         if (places == each).any()
     )
-    return bins, sum(each.count * abs(each.score - each.right) for each in bins) / len(top)
+    return bins, sum(each.tracks * abs(each.score - each.right) for each in bins) / len(top)
 
 
-def _three(hits: int, given: int, have: int) -> tuple[float | None, float | None, float | None]:
-    return _ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None
+def _three(hits: int, given: int, have: int) -> Averages:
+    return Averages(_ratio(hits, given), _ratio(hits, have), _ratio(2 * hits, given + have) if have else None)
+
+
+def f1(truth: FlagArray, said: FlagArray) -> float | None:
+    """F1 of one genre, from (n,) bool each; None if no track has it."""
+    return _three(int((truth & said).sum()), int(said.sum()), int(truth.sum())).f1
 
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [each for each in values if each is not None]
+    return sum(known) / len(known) if known else None
 
 
 def digits(value: float | None) -> float | None:

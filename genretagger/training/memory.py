@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from genretagger.errors import ModelError
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.types import Json
+from genretagger.types import FlagArray, IndexArray, Json
 from genretagger.vocabulary.part import KEY, Folds
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    Flags = npt.NDArray[np.bool_]
 
 _MOST_REMEMBERED = 20_000
 """For so many tracks a card remembers the fold, artists and albums: 2.7 to 3.4 MB of the 4 that a
@@ -32,7 +25,7 @@ def remembered(card: Card) -> Folds:
     return (None if learned is None else learned.folds) or Folds()
 
 
-def to_remember(examples: Sequence[Example], folds: npt.NDArray[np.int64], rows: Flags, chosen: Flags) -> Json:
+def to_remember(examples: Sequence[Example], folds: IndexArray, rows: FlagArray, chosen: FlagArray) -> Json:
     """The memory for the next training: it holds out and compares the same tracks.
 
     Args:

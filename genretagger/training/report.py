@@ -15,16 +15,16 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from genretagger.errors import ConfigError
 from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
+from genretagger.training.lesson import Suspect
 from genretagger.training.measures import NOTHING, Measures
 from genretagger.types import Json
-
-if TYPE_CHECKING:
-    from genretagger.training.lesson import Suspect
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"
 _MOST_NAMES = 60
@@ -161,7 +161,7 @@ def _figures(measures: Measures, pictures: Sequence[str]) -> list[str]:
         "<h2>Calibration</h2>",
         _rows(
             ("tracks", "mean score", "right"),
-            [(str(each.count), f"{each.score:.2f}", _share(each.right)) for each in measures.bins],
+            [(str(each.tracks), f"{each.score:.2f}", _share(each.right)) for each in measures.calibration],
         ),
     ]
     return parts
@@ -201,7 +201,6 @@ def _pictures(measures: Measures) -> dict[str, bytes]:
     import matplotlib as mpl
 
     mpl.use("Agg")
-    import numpy as np
     from matplotlib.figure import Figure
 
     names = [_shown(each.genre) for each in measures.genres]
@@ -228,9 +227,9 @@ def _pictures(measures: Measures) -> dict[str, bytes]:
     def calibration(axes: Any) -> None:
         axes.plot([0, 1], [0, 1], color="0.7")
         axes.scatter(
-            [each.score for each in measures.bins],
-            [each.right for each in measures.bins],
-            s=[20 + 200 * each.count / measures.tracks for each in measures.bins],
+            [each.score for each in measures.calibration],
+            [each.right for each in measures.calibration],
+            s=[20 + 200 * each.tracks / measures.tracks for each in measures.calibration],
         )
         axes.set_xlabel("score of the best genre")
         axes.set_ylabel("share that is right")

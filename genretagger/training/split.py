@@ -32,7 +32,7 @@ def ties(path: Path, credits: Credits, payload_hash: str) -> list[str]:
     if not found:
         found.append(f"folder {folder}")
     found.append(f"audio {payload_hash}")
-    return [_short(text) for text in found]
+    return [hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS] for text in found]
 
 
 def grouped(tracks: Sequence[Sequence[str]]) -> list[str]:
@@ -85,7 +85,3 @@ def dealt(groups: Sequence[str], genres: Sequence[Sequence[str]], known: Mapping
         folds[group] = fold
         held[fold].update(of_group[group])
     return [folds[group] for group in groups]
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]

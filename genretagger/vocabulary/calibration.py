@@ -33,7 +33,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -60,7 +60,7 @@ class LabelWitness:
         weight: how much it counts.
     """
 
-    labels: tuple[str, ...]
+    labels: Sequence[str]
     weight: float
 
 
@@ -114,13 +114,14 @@ class MusicTest:
         saying_weight: the power of the second measure.
     """
 
-    playing: tuple[str, ...]
-    saying: tuple[str, ...]
+    playing: Sequence[str]
+    saying: Sequence[str]
     threshold: float
     gain: float
     saying_weight: float = 0.5
 
 
+@dataclass(eq=False)
 class Calibration:
     """What turns one model's activations into scores.
 
@@ -140,32 +141,24 @@ class Calibration:
             level.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        usual: Mapping[str, float],
-        profiles: Mapping[str, Profile],
-        *,
-        gain: float,
-        music: MusicTest | None,
-        digest: str,
-        trust: float = 1.0,
-        common: float = 0.1,
-        parents: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-    ) -> None:
-        self.digest = digest
-        self._parents = parents
-        self.genres = tuple(profiles)
-        self._index = {label: number for number, label in enumerate(labels)}
-        self._usual = usual
-        self._profiles = profiles
-        self._gain = gain
-        self._trust, self._common = trust, common
-        self._music = music
-        named = {label for profile in profiles.values() for each in profile.witnesses for label in each.labels}
-        named |= {label for profile in profiles.values() for each in profile.against for label in each.labels}
-        for label in named | ({*music.playing, *music.saying} if music else set()):
-            if label not in self._index or not 0 < usual.get(label, 0) < 1:
+    labels: Sequence[str]
+    usual: Mapping[str, float]
+    profiles: Mapping[str, Profile]
+    _: KW_ONLY
+    gain: float
+    music: MusicTest | None
+    digest: str
+    trust: float = 1.0
+    common: float = 0.1
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.genres = tuple(self.profiles)
+        witnesses = [each for profile in self.profiles.values() for each in (*profile.witnesses, *profile.against)]
+        named = {label for each in witnesses for label in each.labels}
+        known = set(self.labels)
+        for label in named | ({*self.music.playing, *self.music.saying} if self.music else set()):
+            if label not in known or not 0 < self.usual.get(label, 0) < 1:
                 raise ValueError(f"{label!r} is no label of the model, or has no usual level")
 
     def is_music(self, activations: FloatArray) -> float:
@@ -174,9 +167,17 @@ class Calibration:
         Args:
             activations: (labels,) float32, each 0 to 1, of a whole track.
         """
-        if self._music is None:
+        test = self.music
+        if test is None:
             return 1.0
-        return self._is_music(self._music, {label: float(activations[number]) for label, number in self._index.items()})
+        heard = self._heard(activations)
+        playing = math.exp(_lift(sum(heard[label] for label in test.playing), self._usual_of(test.playing)))
+        saying = sum(_divergence(heard[label], self.usual[label]) for label in test.saying)
+        level = playing * max(saying, 0.0) ** test.saying_weight  # rounding can leave a divergence just below nothing
+        return sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
+
+    def _heard(self, activations: FloatArray) -> dict[str, float]:
+        return {label: float(activations[number]) for number, label in enumerate(self.labels)}
 
     def scores(self, activations: FloatArray, embedding: FloatArray | None = None, *, tracks: int = 1) -> Scores:
         """Score every genre.
@@ -187,21 +188,15 @@ class Calibration:
             tracks: makes no difference here.
         """
         del embedding, tracks
-        heard = {label: float(activations[number]) for label, number in self._index.items()}
+        heard = self._heard(activations)
         is_music = self.is_music(activations)
         scores = {
-            name: is_music * _sigmoid(self._gain * self._evidence(profile, heard))
-            for name, profile in self._profiles.items()
+            name: is_music * sigmoid(self.gain * self._evidence(profile, heard))
+            for name, profile in self.profiles.items()
         }
         ranked = dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
-        grounds = {name: self._grounds(profile, heard) for name, profile in self._profiles.items()}
-        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music, parents=self._parents)
-
-    def _is_music(self, test: MusicTest, heard: Mapping[str, float]) -> float:
-        playing = math.exp(_lift(sum(heard[label] for label in test.playing), self._usual_of(test.playing)))
-        saying = sum(_divergence(heard[label], self._usual[label]) for label in test.saying)
-        level = playing * max(saying, 0.0) ** test.saying_weight  # rounding can leave a divergence just below nothing
-        return _sigmoid(test.gain * math.log(max(level, 1e-9) / test.threshold))
+        grounds = {name: self._grounds(profile, heard) for name, profile in self.profiles.items()}
+        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), is_music, parents=self.parents)
 
     def _evidence(self, profile: Profile, heard: Mapping[str, float]) -> float:
         """Weigh the witnesses: 0 is as likely as not."""
@@ -211,20 +206,20 @@ class Calibration:
 
     def _lift(self, witness: LabelWitness, heard: Mapping[str, float]) -> float:
         """Give the natural log of how many times its level a witness is heard at."""
-        level = self._usual_of(witness.labels) ** self._trust * self._common ** (1 - self._trust)
+        level = self._usual_of(witness.labels) ** self.trust * self.common ** (1 - self.trust)
         return _lift(sum(heard[label] for label in witness.labels), level)
 
     def _usual_of(self, labels: Sequence[str]) -> float:
-        return sum(self._usual[label] for label in labels)
+        return sum(self.usual[label] for label in labels)
 
     def _grounds(self, profile: Profile, heard: Mapping[str, float]) -> str:
         """Name a genre's two loudest labels; if two networks share a label, the louder counts."""
-        lifts = {label: heard[label] / self._usual[label] for witness in profile.witnesses for label in witness.labels}
+        lifts = {label: heard[label] / self.usual[label] for witness in profile.witnesses for label in witness.labels}
         loudest: dict[str, str] = {}
         for label in sorted(lifts, key=lambda label: -lifts[label]):
             loudest.setdefault(label.rpartition("/")[2], label)
         return ", ".join(
-            f"{name} {heard[label]:.2f} (usual {self._usual[label]:.2f})" for name, label in list(loudest.items())[:2]
+            f"{name} {heard[label]:.2f} (usual {self.usual[label]:.2f})" for name, label in list(loudest.items())[:2]
         )
 
 
@@ -232,8 +227,9 @@ def _lift(heard: float, level: float) -> float:
     return math.log((heard + FLOOR * level) / (level + FLOOR * level))
 
 
-def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
+def sigmoid(odds: float) -> float:
+    """A probability, from the natural log of its odds."""
+    return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
 
 
 def _divergence(level: float, usual: float) -> float:
@@ -268,25 +264,20 @@ def _read(content: str, labels: Sequence[str]) -> Calibration:
     return Calibration(
         labels,
         document["usual"],
-        {name: _profile(entry) for name, entry in document["genres"].items()},
+        {
+            name: Profile(_witnesses(entry.get("for", ())), _witnesses(entry.get("against", ())), entry["threshold"])
+            for name, entry in document["genres"].items()
+        },
         gain=document["gain"],
         trust=document["trust"],
         common=document["common"],
-        music=_music(document["music"]) if "music" in document else None,
+        music=MusicTest(**document["music"]) if "music" in document else None,
         digest=hashlib.sha256(f"{FORMULAS}\n{content}".encode()).hexdigest(),
     )
 
 
-def _profile(entry: Mapping[str, Any]) -> Profile:
-    def witnesses(name: str) -> tuple[LabelWitness, ...]:
-        return tuple(LabelWitness(tuple(witness["labels"]), witness["weight"]) for witness in entry.get(name, ()))
-
-    return Profile(witnesses("for"), witnesses("against"), entry["threshold"])
-
-
-def _music(entry: Mapping[str, Any]) -> MusicTest:
-    playing, saying = tuple(entry["playing"]), tuple(entry["saying"])
-    return MusicTest(playing, saying, entry["threshold"], entry["gain"], entry["saying_weight"])
+def _witnesses(entries: Sequence[Mapping[str, Any]]) -> tuple[LabelWitness, ...]:
+    return tuple(LabelWitness(**entry) for entry in entries)
 
 
 def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
@@ -301,6 +292,18 @@ def genre_of(label: str) -> tuple[str, tuple[str, ...]]:
     return genre, (parent,) if parent and parent != genre else ()
 
 
+def genres_of(labels: Sequence[str]) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
+    """For each genre that labels name, their numbers, and the parents that the first one names."""
+    numbers: dict[str, list[int]] = {}
+    parents: dict[str, tuple[str, ...]] = {}
+    for number, label in enumerate(labels):
+        genre, above = genre_of(label)
+        if genre:
+            numbers.setdefault(genre, []).append(number)
+            parents.setdefault(genre, above)
+    return numbers, parents
+
+
 def _plain(labels: Sequence[str]) -> Calibration:
     """Take each label as a genre and its activation as the score: for models without calibration.
 
@@ -308,13 +311,8 @@ def _plain(labels: Sequence[str]) -> Calibration:
     half, a score is close to the activation itself, and their order is the same. Labels that name
     one genre share that level, so that one of them is enough. Those that name none are left out.
     """
-    members: dict[str, tuple[str, ...]] = {}
-    parents: dict[str, tuple[str, ...]] = {}
-    for label in labels:
-        genre, above = genre_of(label)
-        if genre:
-            members[genre] = (*members.get(genre, ()), label)
-            parents.setdefault(genre, above)
+    numbers, parents = genres_of(labels)
+    members = {genre: [labels[number] for number in own] for genre, own in numbers.items()}
     return Calibration(
         labels,
         {label: 0.5 / len(group) for group in members.values() for label in group},

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
 
-    Array = npt.NDArray[np.float64]
+from genretagger.types import DoubleArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +22,15 @@ class Fitted:
         sharpness: exponent of the probabilities.
     """
 
-    background: Array
-    usual: Array
-    head: tuple[Array, Array]
-    music: Array
+    background: DoubleArray
+    usual: DoubleArray
+    head: tuple[DoubleArray, DoubleArray]
+    music: DoubleArray
     sharpness: float
 
 
 def read_fitted(content: bytes) -> Fitted:
     """Read what `benchmarks.fit` wrote."""
-    import numpy as np
-
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         found = {name: arrays[name].astype(float) for name in arrays.files if name != "about"}
     head = (found["head_musicnn"], found["head_yamnet"])

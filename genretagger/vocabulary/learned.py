@@ -38,23 +38,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from genretagger.errors import ModelError
-from genretagger.types import Json
-from genretagger.vocabulary.calibration import Calibration, Scores, genre_of
+from genretagger.types import DoubleArray, FloatArray, Json
+from genretagger.vocabulary.calibration import Calibration, Scores, genres_of, sigmoid
 from genretagger.vocabulary.opinion import opinion
 from genretagger.vocabulary.part import LearnedPart, Opinion, Part, broken_part
 from genretagger.vocabulary.two_ears import TwoEars, built_in
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
 
 _ANEW = "Train or add the model again."
 LEAST_LIKELY = 1e-5
@@ -98,13 +95,7 @@ class Probabilities:
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.digest = f"probabilities {FORMULAS}"
-        self._indexes: dict[str, list[int]] = {}
-        self._parents: dict[str, tuple[str, ...]] = {}
-        for index, label in enumerate(labels):
-            genre, parents = genre_of(label)
-            if genre:
-                self._indexes.setdefault(genre, []).append(index)
-                self._parents.setdefault(genre, parents)
+        self._indexes, self._parents = genres_of(labels)
         self.genres = tuple(self._indexes)
 
     def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
@@ -112,7 +103,8 @@ class Probabilities:
         del embedding, tracks
         found = {genre: max(float(activations[place]) for place in places) for genre, places in self._indexes.items()}
         grounds = dict.fromkeys(found, "as the model says")
-        return Scores(_ranked(found), MappingProxyType(grounds), 1.0, parents=self._parents)
+        ranked = dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        return Scores(MappingProxyType(ranked), MappingProxyType(grounds), 1.0, parents=self._parents)
 
 
 class Learned:
@@ -212,7 +204,7 @@ def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
     return Probabilities(labels) if part.learned is None else Learned(labels, part.learned)
 
 
-def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> npt.NDArray[np.float64]:
+def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> DoubleArray:
     """What several ears say together.
 
     Args:
@@ -222,18 +214,7 @@ def mean_odds(odds: npt.NDArray[np.floating], line: tuple[float, float]) -> npt.
     Returns:
         (genres,) log-odds.
     """
-    import numpy as np
-
     mean = (1 / (1 + np.exp(-np.clip(odds.astype(float), -700, 700)))).mean(axis=0)
     mean = np.clip(mean, LEAST_LIKELY, 1 - LEAST_LIKELY)
-    corrected: npt.NDArray[np.float64] = line[0] * np.log(mean / (1 - mean)) + line[1]
+    corrected: DoubleArray = line[0] * np.log(mean / (1 - mean)) + line[1]
     return corrected
-
-
-def sigmoid(odds: float) -> float:
-    """A probability, from the natural log of its odds."""
-    return 1 / (1 + math.exp(-min(max(odds, -700.0), 700.0)))
-
-
-def _ranked(scores: Mapping[str, float]) -> Mapping[str, float]:
-    return MappingProxyType(dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))))

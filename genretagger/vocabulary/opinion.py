@@ -13,17 +13,13 @@ less the opinion adds, and the smaller the weight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from genretagger.types import DoubleArray, FloatArray
 from genretagger.vocabulary.calibration import Calibration
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.two_ears import TwoEars
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
 
 
 def known_by_name(genres: Sequence[str], backbone: TwoEars | Calibration) -> dict[str, str]:
@@ -44,7 +40,7 @@ def known_by_name(genres: Sequence[str], backbone: TwoEars | Calibration) -> dic
 
 def opinion(
     genres: Sequence[str], known: Mapping[str, str], backbone: TwoEars | Calibration, activations: FloatArray
-) -> npt.NDArray[np.float64]:
+) -> DoubleArray:
     """What the backbone thinks of a track.
 
     Args:
@@ -56,13 +52,7 @@ def opinion(
     Returns:
         (genres,) natural logs; 0 for a genre that the backbone does not know.
     """
-    import numpy as np
-
-    found = np.zeros(len(genres))
     if not known or not isinstance(backbone, TwoEars):
-        return found
+        return np.zeros(len(genres))
     evidence = dict(zip(backbone.genres, backbone.evidence(activations), strict=True))
-    for number, genre in enumerate(genres):
-        if genre in known:
-            found[number] = evidence.get(known[genre], 0.0)
-    return found
+    return np.array([evidence.get(known.get(genre, ""), 0.0) for genre in genres])

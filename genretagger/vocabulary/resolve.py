@@ -44,11 +44,11 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     """
     allowed = _names(rules.allow, vocabulary)
     forbidden = _names(rules.forbid, vocabulary)
-    ranked = [
-        (name, score)
-        for name, score in scores.by_genre.items()
-        if (not allowed or key(name) in allowed) and key(name) not in forbidden
-    ]
+
+    def may_be(name: str) -> bool:
+        return (not allowed or key(name) in allowed) and key(name) not in forbidden
+
+    ranked = [(name, score) for name, score in scores.by_genre.items() if may_be(name)]
     told = {name: round(float(score), 4) for name, score in scores.by_genre.items() if score >= LEAST_SCORE}
     if not ranked:
         return Decision((), told, because(Cause.NONE_ALLOWED))
@@ -65,7 +65,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     names = [name for name, _ in chosen]
     if rules.add_parents:
         parents = [parent for name in names for parent in _parents(name, scores, vocabulary)]
-        names += [name for name in parents if (not allowed or key(name) in allowed) and key(name) not in forbidden]
+        names += filter(may_be, parents)
     return Decision(_spell(names, rules, vocabulary), told, reason)
 
 

@@ -33,8 +33,6 @@ is right more often than its probabilities say. So their exponent also grows wit
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,19 +40,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from genretagger.types import DoubleArray, FloatArray
 from genretagger.vocabulary.calibration import Calibration, Scores, calibration
 from genretagger.vocabulary.fitted import Fitted, read_fitted
 from genretagger.vocabulary.names import vocabulary
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray
-
-    Array = npt.NDArray[np.float64]
 
 MODEL = "musicnn-yamnet"
 FORMULAS = 2
@@ -99,8 +92,6 @@ class WitnessTable:
     """
 
     def __init__(self, content: str) -> None:
-        import numpy as np
-
         document = tomllib.loads(content)
         entries: dict[str, Any] = document["genres"]
         self.genres = tuple(entries)
@@ -132,24 +123,20 @@ class WitnessTable:
             [next((self.taught.index(name) for name in line if name in self.taught), -1) for line in lines]
         )
 
-    def levels(self, activations: Array, index: Mapping[str, int]) -> Array:
+    def levels(self, activations: DoubleArray, index: Mapping[str, int]) -> DoubleArray:
         """Sum the labels of each witness: (tracks, labels) → (tracks, witnesses)."""
-        import numpy as np
-
         levels = activations[:, [index[each.labels[0]] for each in self.witnesses]]
         for number, each in enumerate(self.witnesses):
             if len(each.labels) > 1:
                 levels[:, number] = activations[:, [index[x] for x in each.labels]].sum(axis=1)
         return np.asarray(levels)
 
-    def log_levels(self, levels: Array) -> Array:
+    def log_levels(self, levels: DoubleArray) -> DoubleArray:
         """The natural log of levels, finite even if nothing is heard."""
-        import numpy as np
-
-        logs: Array = np.log(levels + self._floors)
+        logs: DoubleArray = np.log(levels + self._floors)
         return logs
 
-    def lifts(self, levels: Array, background: Array) -> Array:
+    def lifts(self, levels: DoubleArray, background: DoubleArray) -> DoubleArray:
         """How much louder than usual each witness is, compared with its ear's others; natural logs.
 
         Args:
@@ -161,21 +148,17 @@ class WitnessTable:
             more[:, ear] -= more[:, ear].mean(axis=1, keepdims=True)
         return more
 
-    def music_features(self, activations: Array, index: Mapping[str, int]) -> Array:
+    def music_features(self, activations: DoubleArray, index: Mapping[str, int]) -> DoubleArray:
         """What the music test looks at: (tracks, labels) → (tracks, features), natural logs."""
-        import numpy as np
-
         sums = [activations[:, [index[x] for x in labels]].sum(axis=1) for labels in self.music.values()]
         music = np.clip(sums[0], 1e-3, 1 - 1e-3)
         return np.stack([np.log(music / (1 - music)), *(np.log(each + 1e-2) for each in sums[1:])], 1)
 
-    def evidence(self, lifts: Array) -> Array:
+    def evidence(self, lifts: DoubleArray) -> DoubleArray:
         """What the labels say, in natural logs: (tracks, witnesses) → (tracks, genres)."""
-        import numpy as np
-
         return self.gain * _product(np.clip(lifts, -self.most_lift, self.most_lift), self._weights)
 
-    def posterior(self, lifts: Array, head_lifts: Array, sharpness: float = 1.0) -> Array:
+    def posterior(self, lifts: DoubleArray, head_lifts: DoubleArray, sharpness: float = 1.0) -> DoubleArray:
         """The probability of each genre, given music; not counting the genres below it.
 
         Args:
@@ -186,8 +169,6 @@ class WitnessTable:
         Returns:
             (tracks, genres); each row sums to one.
         """
-        import numpy as np
-
         evidence = self.evidence(lifts) + self.log_prior
         first = np.exp(evidence - evidence.max(axis=1, keepdims=True))
         first /= first.sum(axis=1, keepdims=True)
@@ -200,7 +181,7 @@ class WitnessTable:
         both = np.where(knows, second * share, first) ** sharpness
         return np.asarray(both / both.sum(axis=1, keepdims=True))
 
-    def with_children(self, posterior: Array) -> Array:
+    def with_children(self, posterior: DoubleArray) -> DoubleArray:
         """Add to each genre the probability of those below it: (tracks, genres)."""
         return _product(posterior, self.family.T)
 
@@ -242,7 +223,7 @@ class TwoEars:
         odds = float((features * self._fitted.music[:-1]).sum() + self._fitted.music[-1])
         return 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
 
-    def evidence(self, activations: FloatArray) -> Array:
+    def evidence(self, activations: FloatArray) -> DoubleArray:
         """What the labels say for each genre, without its prior, in natural logs; 0 is usual.
 
         Args:
@@ -251,20 +232,19 @@ class TwoEars:
         Returns:
             (genres,).
         """
-        import numpy as np
-
-        levels = self._hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
-        evidence: Array = self._hearing.evidence(self._hearing.lifts(levels, self._fitted.background))[0]
+        _, lifts = self._levels_and_lifts(activations)
+        evidence: DoubleArray = self._hearing.evidence(lifts)[0]
         return evidence
+
+    def _levels_and_lifts(self, activations: FloatArray) -> tuple[DoubleArray, DoubleArray]:
+        levels = self._hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
+        return levels, self._hearing.lifts(levels, self._fitted.background)
 
     def scores(self, activations: FloatArray, embedding: FloatArray, *, tracks: int = 1) -> Scores:
         """As `Scorer`; a score is the probability that the genre, or one below it, is right."""
-        import numpy as np
-
         hearing = self._hearing
         is_music = self.is_music(activations)
-        levels = hearing.levels(np.clip(activations.astype(float), 0, 1)[None], self._index)
-        lifts = hearing.lifts(levels, self._fitted.background)
+        levels, lifts = self._levels_and_lifts(activations)
         head_lifts = head_odds(self._fitted.head, embedding.astype(float)[None])
         posterior = hearing.posterior(lifts, head_lifts, self._fitted.sharpness * pooled_sharpness(tracks))
         found = is_music * np.clip(hearing.with_children(posterior)[0], 0, 1)
@@ -287,7 +267,7 @@ class _Grounds(Mapping[str, str]):
         lifts: (witnesses,) how much more that is than usual; natural logs.
     """
 
-    def __init__(self, hearing: WitnessTable, usual: Array, levels: Array, lifts: Array) -> None:
+    def __init__(self, hearing: WitnessTable, usual: DoubleArray, levels: DoubleArray, lifts: DoubleArray) -> None:
         self._hearing, self._usual, self._levels, self._lifts = hearing, usual, levels, lifts
 
     def __getitem__(self, genre: str) -> str:
@@ -318,7 +298,7 @@ def pooled_sharpness(tracks: int) -> float:
     return float(min(tracks**_GROWTH, _SHARPEST))
 
 
-def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
+def head_odds(head: tuple[DoubleArray, DoubleArray], embedding: DoubleArray) -> DoubleArray:
     """How much more likely the head finds each genre than it is at large, in log-odds.
 
     Args:
@@ -335,29 +315,18 @@ def head_odds(head: tuple[Array, Array], embedding: Array) -> Array:
     size = len(first) - 1
     if embedding.shape[1] != size + len(second) - 1:
         raise ValueError(f"the embedding has {embedding.shape[1]} values, and not {size + len(second) - 1}")
-    odds: Array = _product(embedding[:, :size], first[:-1]) + first[-1]
-    both: Array = (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
+    odds: DoubleArray = _product(embedding[:, :size], first[:-1]) + first[-1]
+    both: DoubleArray = (odds + _product(embedding[:, size:], second[:-1]) + second[-1]) / 2
     return both
 
 
-def _product(left: Array, right: Array) -> Array:
+def _product(left: DoubleArray, right: DoubleArray) -> DoubleArray:
     """A matrix product; its bits depend neither on the number of threads nor on that of rows."""
-    import numpy as np
-
     return np.stack([(row[:, None] * right).sum(axis=0) for row in left])
 
 
 def _ear(label: str) -> str:
     return "yamnet" if label.startswith("yamnet/") else "musicnn"
-
-
-def about() -> dict[str, Any]:
-    """Say what the committed data was fitted on."""
-    import numpy as np
-
-    with np.load(io.BytesIO(_bytes("npz")), allow_pickle=False) as arrays:
-        told: dict[str, Any] = json.loads(arrays["about"].tobytes())
-    return told
 
 
 def hearing() -> WitnessTable:

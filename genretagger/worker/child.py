@@ -23,7 +23,7 @@ from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
-from typing import BinaryIO, TypeAlias, cast
+from typing import BinaryIO, TypeAlias
 
 from genretagger.addresses import is_object
 from genretagger.errors import (
@@ -39,6 +39,7 @@ from genretagger.errors import (
 from genretagger.files.kinds import Kind, kind_of
 from genretagger.files.objects import Fetched, ObjectFile, take_fetched
 from genretagger.files.replace import access_errors, open_for_reading
+from genretagger.tags.api import WriteOptions
 from genretagger.types import Json, Sound, Stamp, Track, Window
 from genretagger.worker import protocol, shown, wire
 from genretagger.worker.limits import (
@@ -64,51 +65,27 @@ ORPHAN_GRACE_S = 30.0
 
 
 def inspect(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
-    """Read what is known of a file without listening to it."""
+    """Read what is known of a file without listening to it; of an object, as little as possible."""
     from genretagger.audio import listen
     from genretagger.tags import api, credits
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
-        if isinstance(file, ObjectFile):
-            return _object(path, file, request), b""
-        stamp = Stamp.of(os.fstat(file.fileno()))
+        remote = file if isinstance(file, ObjectFile) else None
+        stamp = Stamp.of(os.fstat(file.fileno())) if remote is None else remote.stamp
         kind = _kind(file, path)
         try:
-            duration_s = listen.duration(file, kind)
+            duration_s = listen.duration(file, kind, sparing=remote is not None)
         except (AudioError, UnsupportedFileError):
             duration_s = None  # its tags can be read all the same; who listens to it learns why it cannot be heard
-        payload_hash, gap = api.survey(file, kind)
-        track = Track(
-            path,
-            stamp,
-            kind.name,
-            duration_s,
-            payload_hash,
-            api.read(file, kind, protocol.options_from_json(request["options"])),
-            gap or api.refusal(file, kind),
-            credits.read(file),
-        )
-        if Stamp.of(os.fstat(file.fileno())) != stamp:
+        payload_hash, gap = api.survey(file, kind) if remote is None else (remote.identity(kind.name), None)
+        genres = api.read(file, kind, WriteOptions(**request["options"]), sparing=remote is not None)
+        refusal = gap or (api.refusal(file, kind) if remote is None else None)  # nothing is written to an object
+        track = Track(path, stamp, kind.name, duration_s, payload_hash, genres, refusal, credits.read(file))
+        if remote is not None:
+            remote.see_unchanged()
+        elif Stamp.of(os.fstat(file.fileno())) != stamp:
             raise FileChangedError("the file changed while it was read", hint="It will be read again.")
-    return protocol.track_to_json(track), b""
-
-
-def _object(path: Path, file: ObjectFile, request: Json) -> Json:
-    """The same of an object, of which as little is read as possible; nothing is written to it."""
-    from genretagger.audio import listen
-    from genretagger.tags import api, credits
-
-    opened = cast(BinaryIO, file)  # it has all that readers ask for
-    kind = _kind(opened, path)
-    try:
-        duration_s = listen.duration(opened, kind, sparing=True)
-    except (AudioError, UnsupportedFileError):
-        duration_s = None
-    genres = api.read(opened, kind, protocol.options_from_json(request["options"]), sparing=True)
-    about = credits.read(opened)
-    file.see_unchanged()
-    track = Track(path, file.stamp, kind.name, duration_s, file.identity(kind.name), genres, None, about)
-    return protocol.track_to_json(track)
+    return protocol.without_path(track), b""
 
 
 def credit(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
@@ -142,7 +119,7 @@ def trace(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
     from genretagger.audio import trace as whole
 
     with access_errors(path), open_for_reading(path) as file:  # closing can fail as well
-        traced = whole.trace(
+        traced, body = whole.trace(
             file,
             _kind(file, path),
             protocol.ears_from_text(request["ears"]),
@@ -150,8 +127,7 @@ def trace(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
             most_columns=request["most_columns"],
             fourier=request["fourier"],
         )
-    header = {name: getattr(traced, name) for name in ("starts_s", "kept", "columns", "column_s", "length_s")}
-    return header, traced.body.data
+    return asdict(traced), body.data
 
 
 def _decoded(path: Path, request: Json) -> Sound:
@@ -192,14 +168,14 @@ def write(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
         path,
         root=protocol.path_from_json(request["root"]),
         change=protocol.change_from_json(request["change"]),
-        expected=protocol.stamp_from_json(request["expected"]),
+        expected=Stamp(**request["expected"]),
         payload_hash=request["payload_hash"],
         temporary_name=request["temporary_name"],
-        options=protocol.options_from_json(request["options"]),
+        options=WriteOptions(**request["options"]),
         audio_sample=listen.sample,
         step=_see_parent,
     )
-    return protocol.tag_change_to_json(change), b""
+    return protocol.without_path(change), b""
 
 
 def _see_parent(step: str) -> None:

@@ -19,7 +19,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from genretagger import launch
 from genretagger.addresses import absolute
@@ -36,6 +36,8 @@ from genretagger.worker.limits import Limits, hopeless_limit
 __all__ = ["Limits", "WorkerPool"]
 
 _Result = TypeVar("_Result")
+_Parse: TypeAlias = Callable[[Json, bytearray], _Result]
+"""Makes the result of a child's answer and of the samples or frames behind it."""
 
 WRITE_GRACE_S = 60.0
 """How long a write may go on when the pool closes in a hurry: a few hundred MB on a slow disk."""
@@ -97,14 +99,11 @@ class WorkerPool:
         """
         path = absolute(path)
         request = {"op": "inspect", "options": asdict(options)}
-        return self._submit(path, request, lambda reply: protocol.track_from_json(reply.header["result"], path))
+        return self._submit(path, request, lambda result, _: protocol.track_from_json(result, path))
 
     def credit(self, path: Path) -> Future[Credits]:
         """Read who plays, and on which album; a future that may fail with a `FileError`."""
-        parse: Callable[[Reply], Credits] = lambda reply: protocol.credits_from_json(  # noqa: E731
-            reply.header["result"]
-        )
-        return self._submit(absolute(path), {"op": "credit"}, parse)
+        return self._submit(absolute(path), {"op": "credit"}, lambda result, _: protocol.credits_from_json(result))
 
     def decode(
         self,
@@ -138,7 +137,7 @@ class WorkerPool:
             "window_samples": window_samples,
             "margin_samples": margin_samples,
         }
-        parse = partial(_sound, rate_hz=rate_hz, window_samples=window_samples)
+        parse = partial(protocol.sound_from_json, rate_hz=rate_hz, window_samples=window_samples)
         most_body = 4 * window_samples * _most_windows(count, window_s)
         return self._submit(absolute(path), request, parse, most_body=most_body)
 
@@ -171,14 +170,11 @@ class WorkerPool:
             "length_s": length_s,
             "stage": stage,
             "count": count,
-            "window_s": main.window_s,
-            "rate_hz": main.rate_hz,
-            "window_samples": main.window_samples,
-            "margin_samples": main.margin_samples,
+            **{name: getattr(main, name) for name in ("window_s", "rate_hz", "window_samples", "margin_samples")},
         }
         shapes = [ear.front_end.shape for ear in ears]
         most_body = 4 * sum(map(prod, shapes)) * _most_windows(count, main.window_s)
-        parse = partial(_frames, shapes=shapes)
+        parse = partial(protocol.frames_from_json, shapes=shapes)
         return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def trace(self, path: Path, *, ears: Sequence[Ear], columns: int, fourier: bool = False) -> Future[Trace]:
@@ -206,7 +202,7 @@ class WorkerPool:
         }
         values = sum(prod(ear.front_end.shape) for ear in ears)
         most_body = 4 * (values * most_windows + columns * (shown.front_end.mels + 2))
-        parse = partial(_trace, ears=ears, most_columns=columns, fourier=fourier)
+        parse = partial(protocol.trace_from_json, ears=ears, most_columns=columns, fourier=fourier)
         return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def _told(self, ears: Sequence[Ear]) -> str:
@@ -247,13 +243,10 @@ class WorkerPool:
             "temporary_name": temporary_name,
             "options": asdict(options),
         }
-        parse: Callable[[Reply], TagChange] = lambda reply: protocol.tag_change_from_json(  # noqa: E731
-            reply.header["result"], path
-        )
-        return self._submit(path, request, parse)
+        return self._submit(path, request, lambda result, _: protocol.tag_change_from_json(result, path))
 
     def _submit(
-        self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], *, most_body: int = 0
+        self, path: Path, request: dict[str, Json], parse: _Parse[_Result], *, most_body: int = 0
     ) -> Future[_Result]:
         request["path"] = protocol.path_to_json(path)
         try:
@@ -263,9 +256,7 @@ class WorkerPool:
                 raise
             raise NoWorkersError("the system lets no further thread be started", hint=_START) from error
 
-    def _handle(
-        self, path: Path, request: dict[str, Json], parse: Callable[[Reply], _Result], most_body: int
-    ) -> _Result:
+    def _handle(self, path: Path, request: dict[str, Json], parse: _Parse[_Result], most_body: int) -> _Result:
         """Have one file handled by a child, in a thread that waits for it."""
         child: Child | None = None
         try:
@@ -273,7 +264,7 @@ class WorkerPool:
             self._count(protocol.fetched_from_json(reply.header.get("fetched")))
             if "error" in reply.header:
                 raise protocol.error_from_json(reply.header["error"], path)
-            return parse(reply)
+            return parse(reply.header["result"], reply.body)
         except (wire.ProtocolError, KeyError) as error:
             if child is not None:
                 child.kill(WorkerError("its answer made no sense"))
@@ -373,17 +364,3 @@ class WorkerPool:
 def _most_windows(count: int | None, window_s: float) -> int:
     most = max(1, int(LONGEST_LISTENING_S / window_s))
     return most if count is None else min(count, most)
-
-
-def _frames(reply: Reply, *, shapes: Sequence[tuple[int, ...]]) -> Frames:
-    return protocol.frames_from_json(reply.header["result"], reply.body, shapes=shapes)
-
-
-def _trace(reply: Reply, *, ears: Sequence[Ear], most_columns: int, fourier: bool) -> Trace:
-    return protocol.trace_from_json(
-        reply.header["result"], reply.body, ears=ears, most_columns=most_columns, fourier=fourier
-    )
-
-
-def _sound(reply: Reply, *, rate_hz: int, window_samples: int) -> Sound:
-    return protocol.sound_from_json(reply.header["result"], reply.body, rate_hz=rate_hz, window_samples=window_samples)

@@ -26,18 +26,16 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from genretagger.audio.mel import Ear, FilterBank, FrontEnd, bands_hz, frequencies
+from genretagger.audio.windows import Traced
 from genretagger.errors import FILE_ERRORS, FileError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.strict import UnfitError, read
-from genretagger.tags.api import Change, NewGenres, OldGenres, WriteOptions
-from genretagger.types import Credits, Frames, Json, Picture, Sound, Stamp, TagChange, Trace, Track, Window
+from genretagger.tags.api import Change, NewGenres, OldGenres
+from genretagger.types import Credits, FloatArray, Frames, Json, Picture, Sound, TagChange, Trace, Track, Window
 from genretagger.worker.wire import Buffer, ProtocolError
-
-if TYPE_CHECKING:
-    from genretagger.types import FloatArray
 
 T = TypeVar("T")
 
@@ -52,7 +50,7 @@ def path_from_json(value: Json) -> Path:
     return Path(os.fsdecode(base64.b64decode(value)))
 
 
-def _read(kind: Callable[..., T], value: Json) -> T:
+def checked(kind: Callable[..., T], value: Json) -> T:
     """What the child answered, checked."""
     try:
         return read(kind, value, exact=True)
@@ -60,32 +58,20 @@ def _read(kind: Callable[..., T], value: Json) -> T:
         raise ProtocolError(str(error)) from error
 
 
-def stamp_from_json(value: Json) -> Stamp:
-    """A stamp, from its `asdict`; the child reads what its parent sent, and need not check it."""
-    return Stamp(**value)
-
-
-def track_to_json(track: Track) -> Json:
-    """A track without its path, which the parent knows."""
-    return {
-        **{name: getattr(track, name) for name in _PLAIN},
-        "stamp": asdict(track.stamp),
-        "genres": asdict(track.genres),
-        "refusal": None if track.refusal is None else asdict(track.refusal),
-        "credits": None if track.credits is None else asdict(track.credits),
-    }
-
-
-_PLAIN = ("kind", "duration_s", "payload_hash")
+def without_path(found: Track | TagChange) -> Json:
+    """What is known of a file, or what was written, without the path, which the parent knows."""
+    told = asdict(found)
+    del told["path"]
+    return told
 
 
 def track_from_json(value: Json, path: Path) -> Track:
-    """The reverse.
+    """A track, from what `without_path` gave.
 
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    track = _read(Track, {**_object(value), "path": path})
+    track = checked(Track, {**_object(value), "path": path})
     if track.duration_s is not None and not 0 <= track.duration_s < math.inf:
         raise ProtocolError("an impossible duration")
     return track
@@ -97,21 +83,16 @@ def credits_from_json(value: Json) -> Credits:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    return _read(Credits, value)
-
-
-def tag_change_to_json(change: TagChange) -> Json:
-    """What was written, without the path."""
-    return {name: asdict(getattr(change, name)) for name in ("before", "after", "stamp")}
+    return checked(Credits, value)
 
 
 def tag_change_from_json(value: Json, path: Path) -> TagChange:
-    """The reverse.
+    """What was written, from what `without_path` gave.
 
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    return _read(TagChange, {**_object(value), "path": path})
+    return checked(TagChange, {**_object(value), "path": path})
 
 
 def _object(value: Json) -> dict[str, Json]:
@@ -128,7 +109,7 @@ def fetched_from_json(value: Json) -> Fetched:
     """
     if value is None:
         return Fetched()
-    fetched = _read(Fetched, value)
+    fetched = checked(Fetched, value)
     if fetched.bytes < 0 or fetched.requests < 0:
         raise ProtocolError("impossible numbers")
     return fetched
@@ -168,7 +149,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     """
     import numpy as np
 
-    heard = _read(_SoundHeader, value)
+    heard = checked(_SoundHeader, value)
     windows = _windows(heard.windows)
     if heard.rate_hz != rate_hz or len(body) != 4 * window_samples * len(windows):
         raise ProtocolError("other samples than were asked for")
@@ -240,7 +221,7 @@ def frames_from_json(value: Json, body: bytearray, *, shapes: Sequence[tuple[int
     Raises:
         ProtocolError: it is not what was asked for, or holds no finite numbers.
     """
-    return _frames(_windows(_read(_FramesHeader, value).windows), body, shapes)
+    return _frames(_windows(checked(_FramesHeader, value).windows), body, shapes)
 
 
 def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int, ...]]) -> Frames:
@@ -258,23 +239,12 @@ def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int,
     return Frames(tuple(windows), tuple(parts))
 
 
-@dataclass(frozen=True, slots=True)
-class _TraceHeader:
-    """As `audio.trace.Traced`, without the body."""
-
-    starts_s: list[float]
-    kept: list[int]
-    columns: int
-    column_s: float
-    length_s: float
-
-
 def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_columns: int, fourier: bool) -> Trace:
     """What the child traced.
 
     Args:
         value: the header's part.
-        body: as `audio.trace.Traced` has it.
+        body: as `audio.trace.trace` gives it.
         ears: that were asked for.
         most_columns: that were asked for.
         fourier: as it was asked for.
@@ -284,7 +254,7 @@ def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_c
     """
     import numpy as np
 
-    found = _read(_TraceHeader, value)
+    found = checked(Traced, value)
     shown = frequencies(ears[0]) if fourier else ears[0]
     width = shown.front_end.mels + 2
     numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))
@@ -325,11 +295,6 @@ def change_from_json(value: Json) -> Change:
     return NewGenres(tuple(value["values"])) if "values" in value else OldGenres(value["raw"])
 
 
-def options_from_json(value: Json) -> WriteOptions:
-    """How to write, from its `asdict`."""
-    return WriteOptions(**value)
-
-
 def error_to_json(error: FileError) -> Json:
     """An error by the name of its class."""
     return {"name": type(error).__name__, "cause": error.cause, "hint": error.hint}
@@ -341,7 +306,7 @@ def error_from_json(value: Json, path: Path) -> FileError:
     Raises:
         ProtocolError: something in it is not what it has to be.
     """
-    error = _read(_Error, value)
+    error = checked(_Error, value)
     return FILE_ERRORS.get(error.name, WorkerError)(error.cause, path=path, hint=error.hint)
 
 

@@ -79,7 +79,7 @@ def test_not_all_are_by_one_artist_and_genres_keep_together(many: Store, data_di
         likeness.refresh(many.listings, index)
         found = likeness.Likeness(index).nearest(f"{0:064x}", 8)
     assert len(found) == 8
-    numbers = [int(path[-7:-4]) for _, path, _ in found]
+    numbers = [int(path.stem) for _, path, _ in found]
     assert {number % 3 for number in numbers} == {0}
     artists = [number % 12 for number in numbers]
     assert max(artists.count(artist) for artist in artists) <= 2

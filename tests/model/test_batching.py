@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,6 +110,11 @@ def test_a_future_of_a_future() -> None:
     failed.set_exception(ModelError("no"))
     with pytest.raises(ModelError):
         then(flat(failed), str).result()
+    cancelled: Future[Future[int]] = Future()
+    cancelled.cancel()
+    cancelled.set_running_or_notify_cancel()
+    with pytest.raises(CancelledError):
+        then(flat(cancelled), str).result(timeout=10)
 
 
 def test_the_queue_changes_no_bit(model: InstalledModel) -> None:

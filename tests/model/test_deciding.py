@@ -1,27 +1,34 @@
-"""Decisions are made in a thread of their own."""
+"""A listener makes decisions in a thread of their own."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
-from genretagger.model.deciding import Deciding
+from genretagger.config import load
+from genretagger.model import InstalledModel
+from genretagger.model.listener import Listener
 
 WAIT_S = 60
 
 
 @pytest.fixture
-def deciding() -> Iterator[Deciding]:
-    made = Deciding()
+def listener(model: InstalledModel) -> Iterator[Listener]:
+    made = Listener(load(device="cpu", threads=1), model, lambda _: None)
     yield made
     made.close()
 
 
-def test_it_computes_beside_its_caller_and_in_order(deciding: Deciding) -> None:
+@pytest.fixture
+def deciding(listener: Listener) -> ThreadPoolExecutor:
+    return listener.deciding
+
+
+def test_it_computes_beside_its_caller_and_in_order(deciding: ThreadPoolExecutor) -> None:
     started, order = threading.Event(), list[int]()
 
     def first() -> int:
@@ -39,7 +46,7 @@ def test_it_computes_beside_its_caller_and_in_order(deciding: Deciding) -> None:
     assert order == list(range(20))
 
 
-def test_an_error_goes_to_its_caller_only(deciding: Deciding) -> None:
+def test_an_error_goes_to_its_caller_only(deciding: ThreadPoolExecutor) -> None:
     def fails() -> None:
         raise ValueError("no")
 
@@ -50,7 +57,7 @@ def test_an_error_goes_to_its_caller_only(deciding: Deciding) -> None:
     assert deciding.submit(lambda: 8).result(WAIT_S) == 8
 
 
-def test_what_nobody_waits_for_any_more_is_not_computed(deciding: Deciding) -> None:
+def test_what_nobody_waits_for_any_more_is_not_computed(deciding: ThreadPoolExecutor) -> None:
     started, done = threading.Event(), list[str]()
     first = deciding.submit(lambda: started.wait(WAIT_S))
     given_up, last = deciding.submit(lambda: done.append("given up")), deciding.submit(lambda: done.append("last"))
@@ -61,8 +68,7 @@ def test_what_nobody_waits_for_any_more_is_not_computed(deciding: Deciding) -> N
     assert done == ["last"]
 
 
-def test_closing_finishes_what_runs_and_forgets_what_waits() -> None:
-    deciding = Deciding()
+def test_closing_finishes_what_runs_and_forgets_what_waits(listener: Listener, deciding: ThreadPoolExecutor) -> None:
     runs, goes_on = threading.Event(), threading.Event()
 
     def slow() -> str:
@@ -73,7 +79,7 @@ def test_closing_finishes_what_runs_and_forgets_what_waits() -> None:
     running = deciding.submit(slow)
     assert runs.wait(WAIT_S)
     waiting = deciding.submit(lambda: "never")
-    closing = threading.Thread(target=deciding.close)
+    closing = threading.Thread(target=listener.close)
     closing.start()
     with pytest.raises(CancelledError):
         waiting.result(WAIT_S)

@@ -306,7 +306,7 @@ def test_a_server_that_sends_all_of_it_again_is_known_by_that(shop: Shop, tmp_pa
 
 def entry(shop: Shop, sha256: str) -> CatalogueEntry:
     return CatalogueEntry(
-        "tiny", "for tests", "CC BY-NC-SA 4.0", "", True, 1, Remote(shop.address("/onnx"), sha256),
+        "tiny", "for tests", "CC BY-NC-SA 4.0", 1, "", True, Remote(shop.address("/onnx"), sha256),
         Remote(shop.address("/card")),
     )  # fmt: skip
 

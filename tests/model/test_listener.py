@@ -42,14 +42,14 @@ def frames(models: ModelStore, techno_samples: npt.NDArray[np.float32]) -> Frame
 
 
 def test_a_model_that_rotted_on_the_disk_is_not_listened_with(models: ModelStore, frames: Frames) -> None:
-    assert listener(models).hear(frames) is not None
+    assert listener(models).submit(frames).result() is not None
     onnx = models.get().onnx_path
     content = bytearray(onnx.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)  # the same size, and it still loads
     onnx.write_bytes(content)
     # what it heard would be stored under the sound model's fingerprint, and outlive its repair
     with pytest.raises(ModelError, match=r"damaged.*pull musicnn-yamnet --force"):
-        listener(models).hear(frames)
+        listener(models).submit(frames).result()
 
 
 def test_a_model_that_was_replaced_meanwhile_is_not_listened_with(models: ModelStore, frames: Frames) -> None:
@@ -57,7 +57,7 @@ def test_a_model_that_was_replaced_meanwhile_is_not_listened_with(models: ModelS
     folder = models.get().folder
     models.add(folder / "model.onnx", _other_card(folder), name=early.name, force=True)
     with pytest.raises(ModelError, match="replaced"):
-        early.hear(frames)
+        early.submit(frames).result()
 
 
 def _other_card(folder: Path) -> Path:

@@ -18,7 +18,6 @@ from genretagger.model import ModelStore
 from genretagger.model.card import Card
 from genretagger.model.session import Session
 from genretagger.sentences import sentence
-from genretagger.training import learn as school
 from genretagger.types import Status
 from genretagger.vocabulary.part import KEY
 
@@ -64,9 +63,7 @@ def test_learning_on_a_backbone_without_genres(
     assert said.status is Status.SKIPPED
     assert "train some on it" in sentence(said.reason)
     lessons = training.gathered(data_dir, [known], model="vggish", windows=4)
-    lesson = school.learn(
-        lessons, store.get("vggish"), name="mine", origin=training.ORIGIN, least=3, rules=training.RULES
-    )
+    lesson = training.learned_on(lessons, store.get("vggish"))
     assert lesson.measures is not None
     assert lesson.measures.top1 > 0.5  # random weights turn the mean of a spectrum into something that is not zero
     store.put("mine", lesson.onnx, lesson.card)
@@ -85,7 +82,7 @@ def test_a_backbone_without_an_embedding_cannot_be_learned_on(
     known = training.library(data_dir, tmp_path_factory.getbasetemp(), tmp_path / "known")
     lessons = training.gathered(data_dir, [known], model="plain", windows=1)
     with pytest.raises(ModelError, match="gives no embedding to learn from"):
-        school.learn(lessons, store.get("plain"), name="mine", origin=training.ORIGIN, least=3, rules=training.RULES)
+        training.learned_on(lessons, store.get("plain"))
 
 
 def test_the_learned_outputs_are_what_the_formulas_say(data_dir: Path, store: ModelStore) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 import command_helpers as helpers
 import pytest
 from few import few
-from training_helpers import ARTISTS, GENRES, ORIGIN, RULES, TRACKS, gathered, learned, taught
+from training_helpers import ARTISTS, GENRES, ORIGIN, TRACKS, gathered, learned, learned_on, taught
 
 from genretagger.model import InstalledModel, ModelStore
 from genretagger.model.card import Card
-from genretagger.training import learn as school
 from genretagger.training.judge import judge
 
 Command = Callable[..., Any]
@@ -135,10 +134,8 @@ def _learned_on_one_ear(data_dir: Path, known: Path, one_ear: InstalledModel) ->
     for file in one_ear.folder.iterdir():
         (folder / file.name).hardlink_to(file)
     store = ModelStore(data_dir / "models")
-    lesson = school.learn(
-        gathered(data_dir, [known], model="musicnn", windows=4), store.get("musicnn"),
-        name="mine", origin={**ORIGIN, "paths": [str(known)]}, least=3, rules=RULES,
-    )  # fmt: skip
+    lessons = gathered(data_dir, [known], model="musicnn", windows=4)
+    lesson = learned_on(lessons, store.get("musicnn"), origin={**ORIGIN, "paths": [str(known)]})
     return store.put("mine", lesson.onnx, lesson.card)
 
 

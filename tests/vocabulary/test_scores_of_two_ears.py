@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import csv
+import json
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,13 +21,20 @@ from genretagger.vocabulary.fitted import read_fitted
 from genretagger.vocabulary.learned import scorer
 from genretagger.vocabulary.names import names_genre, vocabulary
 from genretagger.vocabulary.resolve import Rules, decide
-from genretagger.vocabulary.two_ears import MODEL, TwoEars, about, built_in, hearing
+from genretagger.vocabulary.two_ears import MODEL, TwoEars, built_in, hearing
 
 LABELS = model_labels()
 HEARING = hearing()
 DIMENSIONS = 1424
 ACTIVATIONS = arrays.arrays(np.float32, len(LABELS), elements=st.floats(0, 1, width=32))
 EMBEDDINGS = arrays.arrays(np.float32, DIMENSIONS, elements=st.floats(-6, 8, width=32))
+
+
+def about() -> dict[str, Any]:
+    """What the committed data says that it was fitted on."""
+    with resources.files("genretagger.vocabulary").joinpath(f"{MODEL}.npz").open("rb") as file:
+        told: dict[str, Any] = json.loads(np.load(file)["about"].tobytes())
+    return told
 
 
 def two_ears() -> TwoEars:

@@ -43,9 +43,9 @@ def test_a_frame_survives() -> None:
 
 
 def test_values_survive() -> None:
-    assert protocol.track_from_json(across(protocol.track_to_json(TRACK))[0], PATH) == TRACK
+    assert protocol.track_from_json(across(protocol.without_path(TRACK))[0], PATH) == TRACK
     change = TagChange(PATH, GENRES, GenreField((), None, "x"), STAMP)
-    assert protocol.tag_change_from_json(across(protocol.tag_change_to_json(change))[0], PATH) == change
+    assert protocol.tag_change_from_json(across(protocol.without_path(change))[0], PATH) == change
     for wanted in (NewGenres(("A", "B")), NewGenres(()), OldGenres(None), OldGenres({"a": [1]})):
         assert protocol.change_from_json(across(protocol.change_to_json(wanted))[0]) == wanted
 
@@ -124,7 +124,7 @@ def changed(value: Json, path: tuple[Any, ...], new: Json) -> Json:
 )
 def test_odd_tracks_are_refused(path: tuple[Any, ...], new: Json) -> None:
     with pytest.raises(ProtocolError):
-        protocol.track_from_json(changed(protocol.track_to_json(TRACK), path, new), PATH)
+        protocol.track_from_json(changed(protocol.without_path(TRACK), path, new), PATH)
 
 
 @pytest.mark.parametrize(
@@ -185,4 +185,4 @@ def test_ears_survive_bit_for_bit() -> None:
 
 
 def test_stamps_are_plain() -> None:
-    assert protocol.stamp_from_json(asdict(STAMP)) == STAMP
+    assert Stamp(**across(asdict(STAMP))[0]) == STAMP

@@ -15,13 +15,11 @@ All of it happens to the power of the bands, before the logarithm is taken again
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
+import numpy as np
+import torch
 
-    from genretagger.audio.mel import FrontEnd
+from genretagger.audio.mel import FrontEnd
 
 _GAIN_DB = 6.0
 _MIXED, _MIX_SHAPE = 0.5, 0.4
@@ -46,8 +44,6 @@ def augmented(
     Returns:
         Windows and truth of the same shapes; after mixup, truth lies between 0 and 1.
     """
-    import torch
-
     count, frames, bands = windows.shape
     base = 10.0 if front_end.decimal else math.e
     grown = torch.pow(base, windows * front_end.spread + front_end.mean)

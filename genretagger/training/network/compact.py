@@ -10,24 +10,19 @@ expect large colour pictures.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from genretagger.audio.mel import FrontEnd
 from genretagger.model.graph import Graph
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from genretagger.audio.mel import FrontEnd
+from genretagger.types import DoubleArray
 
 WIDTHS = (16, 32, 64, 128)
 _DROPOUT = 0.3
 _EPSILON = 1e-5
-
-Array = Any
 
 
 class Compact(nn.Module):
@@ -67,7 +62,7 @@ class Compact(nn.Module):
         """The weights, each with its learning rate."""
         return [{"params": list(self.parameters()), "lr": rate}]
 
-    def to_onnx(self, slope: npt.NDArray[np.float64], shift: npt.NDArray[np.float64]) -> bytes:
+    def to_onnx(self, slope: DoubleArray, shift: DoubleArray) -> bytes:
         """The network as an ONNX file: input `mel`, output `odds`, batch norms folded.
 
         Args:
@@ -106,11 +101,11 @@ class Compact(nn.Module):
         return graph.serialized("network", {"mel": self.shape}, {"odds": ([odds], len(bias))})
 
 
-def _line(norm: Any) -> tuple[Array, Array]:
+def _line(norm: Any) -> tuple[DoubleArray, DoubleArray]:
     """What a batch norm does once it is trained: scale and offset."""
     scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + _EPSILON)
     return scale, _array(norm.bias) - _array(norm.running_mean) * scale
 
 
-def _array(values: Any) -> Array:
+def _array(values: Any) -> DoubleArray:
     return values.detach().cpu().numpy().astype(np.float64)

@@ -15,21 +15,19 @@ Contents: `TrainableEar`, `first_ear`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from genretagger.errors import ModelError
 from genretagger.model.card import EMBEDDINGS
+from genretagger.model.installed import InstalledModel
 from genretagger.model.merge import parsed
 from genretagger.model.tensors import inputs
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from genretagger.model.installed import InstalledModel
+from genretagger.types import DoubleArray, FloatArray
 
 _DROPOUT = 0.5
 _LAST_FASTER = 10.0
@@ -101,7 +99,7 @@ class TrainableEar(nn.Module):
         ]
 
     def to_onnx(
-        self, slope: npt.NDArray[np.float64], shift: npt.NDArray[np.float64], prefix: str, shared: str
+        self, slope: DoubleArray, shift: DoubleArray, prefix: str, shared: str
     ) -> tuple[list[Any], list[Any], str]:
         """The trained part as nodes and constants, and the name of the log-odds.
 
@@ -194,8 +192,8 @@ def _key(name: str) -> str:
     return name.replace(".", "_")  # PyTorch takes a dot for a path
 
 
-def _array(parameter: torch.Tensor) -> npt.NDArray[np.float32]:
-    values: npt.NDArray[np.float32] = parameter.detach().cpu().numpy()
+def _array(parameter: torch.Tensor) -> FloatArray:
+    values: FloatArray = parameter.detach().cpu().numpy()
     return values
 
 
@@ -235,10 +233,8 @@ def _numbers(values: Any) -> list[int]:
 
 def _conv(node: _Node, value: torch.Tensor, weights: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     pads = node.attributes.get("pads", [0] * (2 * (weights.ndim - 2)))
-    half = len(pads) // 2
-    around = [side for place in reversed(range(half)) for side in (pads[place], pads[half + place])]
     convolve = nn.functional.conv1d if weights.ndim == 3 else nn.functional.conv2d
-    return convolve(nn.functional.pad(value, around), weights, bias)
+    return convolve(_pad(node, value, pads), weights, bias)
 
 
 def _reshape(node: _Node, value: torch.Tensor, shape: Any) -> torch.Tensor:

@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from genretagger.errors import ConfigError, ModelError
 from genretagger.model import two_ears
 from genretagger.model.front_ends import front_ends
+from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.model.merge import with_network
+from genretagger.model.session import Session
 from genretagger.training.calibrate import calibrated, line_of
 from genretagger.training.cloud import familiarity
 from genretagger.training.course import SEED, Course
@@ -41,11 +42,11 @@ from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import TrainableEar, first_ear
 from genretagger.training.network.loop import LearningPlan, Lesson, Stopped, odds_of, run
-from genretagger.training.network.parts import Flags, RunParts, parts_of
+from genretagger.training.network.parts import RunParts, parts_of
 from genretagger.training.network.state import Best, EndedRun, StateFile, TrainingState
 from genretagger.training.network.way import Way
 from genretagger.training.network.windows import WindowFile
-from genretagger.types import Json
+from genretagger.types import DoubleArray, FlagArray, Json
 
 LONG, SHORT = 30, 15
 """Epochs from scratch, and of a network that knows music already."""
@@ -207,7 +208,7 @@ class _School:
         def tell(done: int, loss: float, score: float | None) -> None:
             self.tell(LearningStep(number + 1, len(self.parts), done, epochs, loss, score))
 
-        best, took = run(
+        best = run(
             network,
             self.lesson,
             self.plan,
@@ -221,7 +222,7 @@ class _School:
             tell=tell,
             stop=self.stop,
         )
-        state.ended.append(self._ended(network, part, best, took))
+        state.ended.append(self._ended(network, part, best))
         state.current, state.seconds = None, time.monotonic() - began
         self.kept.save(state)
 
@@ -233,16 +234,16 @@ class _School:
         network = self.network(number).to(self.device)
         best = current.best or Best(current.weights, math.nan, math.nan, current.epoch)
         network.load_state_dict(best.weights)
-        state.ended.append(self._ended(network, part, best, current.epoch))
+        state.ended.append(self._ended(network, part, best))
 
-    def _ended(self, network: Any, part: RunParts, best: Best, took: int) -> EndedRun:
+    def _ended(self, network: Any, part: RunParts, best: Best) -> EndedRun:
         asked = {"test": part.test_on, "choice": part.choose_by}
         odds = {
             name: torch.from_numpy(odds_of(network, self.lesson, rows, self.device))
             for name, rows in asked.items()
             if rows is not None
         }
-        return EndedRun(best, took, odds)
+        return EndedRun(best, odds)
 
     def _epochs(self, state: TrainingState) -> int:
         """How long to learn from everything: as long as was best on average."""
@@ -255,35 +256,30 @@ class _School:
         """Calibrate and measure what was learned, and write it."""
         course = self.course
         tested = [
-            (part, ended) for part, ended in zip(self.parts, state.ended, strict=False) if part.test_on is not None
+            (part.test_on, part, ended)
+            for part, ended in zip(self.parts, state.ended, strict=False)
+            if part.test_on is not None
         ]
         rows = np.zeros(len(course.examples), bool)
         odds = np.zeros(course.truth.shape)
-        for part, ended in tested:
-            if part.test_on is not None:
-                rows |= part.test_on
-                odds[part.test_on] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
+        for own, part, ended in tested:
+            rows |= own
+            odds[own] = _out_of_fold(ended.odds["test"].numpy(), course.truth[part.learn_from])
         ears = two_ears.ears(course.backbone.card)
         near = familiarity(course.values, course.folds, ears)
-        scores = np.zeros(course.truth.shape, np.float32)
-        musical = np.where(course.unmusical[None], 1.0, course.is_music[:, None])
-        for part, ended in tested:
-            own = part.test_on
-            if own is None:
-                continue
+        likely = np.zeros(course.truth.shape)
+        for own, part, ended in tested:
             others = rows & ~own
             if others.any():
-                likely = calibrated(odds[others], course.truth[others], odds[own])
+                likely[own] = calibrated(odds[others], course.truth[others], odds[own])
             elif part.choose_by is not None:  # the only one that was tested: calibrated by what chose the epoch
                 choice = _out_of_fold(ended.odds["choice"].numpy(), course.truth[part.learn_from])
-                likely = calibrated(choice, course.truth[part.choose_by], odds[own])
+                likely[own] = calibrated(choice, course.truth[part.choose_by], odds[own])
             else:
-                likely = calibrated(odds[own], course.truth[own], odds[own])
-            scores[own] = np.minimum(np.minimum(likely, near.known[own, None]), musical[own])
+                likely[own] = calibrated(odds[own], course.truth[own], odds[own])
         slope, shift = line_of(odds[rows], course.truth[rows])
         network, best = self._final(state)
         onnx = self._onnx(network, slope, shift, near.axes, near.origin, max(1, len(ears)))
-        self._check(onnx, course, network, slope, shift, max(1, len(ears)))
         warnings = []
         if interrupted:
             done = f"{len(tested)} of {len(self.parts) - 1} parts of the music"
@@ -298,8 +294,8 @@ class _School:
             "limit": near.limit,
             **({"ears": list(ears), "line": [1.0, 0.0]} if ears else {}),
         }
-        return course.result(
-            scores,
+        result = course.result(
+            near.capped(likely, course.is_music, course.unmusical),
             name=name,
             origin=origin,
             onnx=onnx,
@@ -308,13 +304,16 @@ class _School:
             rows=rows,
             warnings=warnings,
         )
+        self._check(result, network, slope, shift)
+        return result
 
     def _final(self, state: TrainingState) -> tuple[Any, Best]:
         """The network to install: the one that learned from all tracks, or else the best other."""
         if len(state.ended) == len(self.parts):
             number = len(self.parts) - 1
         else:
-            number = max(range(len(state.ended)), key=lambda at: (_finite(state.ended[at].best.score), -at))
+            scores = np.nan_to_num([each.best.score for each in state.ended], nan=-1.0)
+            number = int(scores.argmax())
         network = self.network(number)
         network.load_state_dict(state.ended[number].best.weights)
         network.to("cpu").eval()
@@ -322,36 +321,27 @@ class _School:
 
     def _onnx(self, network: Any, slope: Any, shift: Any, axes: Any, origin: Any, ears: int) -> bytes:
         backbone = self.course.backbone
-        try:
-            content = backbone.onnx_path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"model.onnx cannot be read: {error.strerror}", path=backbone.onnx_path) from error
+        content = read(backbone.onnx_path, MAX_ONNX_BYTES)
         if isinstance(network, TrainableEar):
             part: Any = lambda prefix, shared: network.to_onnx(slope, shift, prefix, shared)  # noqa: E731
         else:
             part = network.to_onnx(slope, shift)
         return with_network(content, backbone.card, part, genres=len(slope), axes=axes, origin=origin, ears=ears)
 
-    def _check(self, onnx: bytes, course: Course, network: Any, slope: Any, shift: Any, ears: int) -> None:
+    def _check(self, result: TrainingResult, network: Any, slope: Any, shift: Any) -> None:
         """Compare the file with the network on windows of the library.
 
         Raises:
             ModelError: they differ.
         """
-        from genretagger.model.session import Session
-
         starts = self.lesson.places[self.lesson.places[:, 1] > self.lesson.places[:, 0], 0][:_CHECKED]
         mel = self.lesson.windows.read(starts).astype(np.float32)
         with torch.inference_mode():
             wanted = network(torch.from_numpy(mel)).numpy() * slope + shift
-        card = course.result(
-            np.zeros(course.truth.shape, np.float32), name="check", origin={}, onnx=onnx,
-            embedding=ears * len(slope) + course.values.shape[1], part={"limit": 1.0},
-        ).card  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.onnx"
-            path.write_bytes(onnx)
-            session = Session.start(path, card, "cpu", 1)
+            path.write_bytes(result.onnx)
+            session = Session.start(path, result.card, "cpu", 1)
             try:
                 more = [np.zeros((len(mel), *shape), np.float32) for shape in session.windows[1:]]
                 said = session.run(mel, *more)[0][:, : len(slope)]
@@ -362,14 +352,10 @@ class _School:
             raise ModelError(f"The exported network differs from the trained one by {error:.1e}", hint="Report it.")
 
 
-def _out_of_fold(odds: npt.NDArray[np.float64], learned: Flags) -> npt.NDArray[np.float64]:
+def _out_of_fold(odds: DoubleArray, learned: FlagArray) -> DoubleArray:
     """The log-odds, infinite if no training track had the genre, or all had it."""
     odds = np.where(learned.any(axis=0), odds, -np.inf)
     return np.where(learned.all(axis=0), np.inf, odds)
-
-
-def _finite(score: float) -> float:
-    return -1.0 if math.isnan(score) else score
 
 
 def estimate(course: Course, plan: LearningPlan) -> int:

@@ -12,20 +12,17 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from genretagger.audio.mel import FrontEnd
 from genretagger.training.network.augment import augmented
-from genretagger.training.network.parts import Flags
 from genretagger.training.network.state import Best, Current
 from genretagger.training.network.windows import WindowFile
-
-if TYPE_CHECKING:
-    from genretagger.audio.mel import FrontEnd
+from genretagger.types import DoubleArray, FlagArray, IndexArray
 
 TellEpoch = Callable[[int, float, float | None], None]
 """Called after each epoch: how many are done, the loss, the held-out score if there is one."""
@@ -49,8 +46,8 @@ class Lesson:
     """
 
     windows: WindowFile
-    places: npt.NDArray[np.int64]
-    truth: Flags
+    places: IndexArray
+    truth: FlagArray
     front_end: FrontEnd
 
 
@@ -92,15 +89,15 @@ def run(
     plan: LearningPlan,
     *,
     number: int,
-    learn_from: Flags,
-    choose_by: Flags | None,
+    learn_from: FlagArray,
+    choose_by: FlagArray | None,
     epochs: int,
     device: torch.device,
     current: Current | None,
     keep: Callable[[Current], None],
     tell: TellEpoch,
     stop: Callable[[], bool],
-) -> tuple[Best, int]:
+) -> Best:
     """Let a network learn.
 
     Args:
@@ -118,7 +115,7 @@ def run(
         stop: says whether to stop.
 
     Returns:
-        The best network, and how many epochs the run took.
+        The best network.
 
     Raises:
         Stopped: `stop` said so.
@@ -133,7 +130,7 @@ def run(
         best, done = current.best, current.epoch
     sampler = _Sampler(lesson, learn_from, plan)
     rates = [group["lr"] for group in network.groups(plan.rate)]
-    while done < epochs and not _is_over(best, done, plan):
+    while done < epochs and (best is None or done - best.epoch < plan.patience):
         loss = _epoch(network, optimizer, sampler, rates, plan, (number, done), device, stop)
         if loss is None:
             raise Stopped(current)
@@ -150,11 +147,7 @@ def run(
     if choose_by is None or best is None:
         best = Best(_copy(network.state_dict()), math.nan, math.nan, done)
     network.load_state_dict(best.weights)
-    return best, done
-
-
-def _is_over(best: Best | None, done: int, plan: LearningPlan) -> bool:
-    return best is not None and done - best.epoch >= plan.patience
+    return best
 
 
 def _epoch(
@@ -178,10 +171,10 @@ def _epoch(
         factor = _rate((at[1] + place / len(batches)) / plan.epochs)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        mel = torch.from_numpy(sampler.read(windows)).to(device).float()
+        mel = torch.from_numpy(sampler.lesson.windows.read(windows)).to(device).float()
         wanted = torch.from_numpy(truth.astype(np.float32)).to(device)
         with torch.no_grad():
-            mel, wanted = augmented(mel, wanted, dice, sampler.front_end)
+            mel, wanted = augmented(mel, wanted, dice, sampler.lesson.front_end)
         optimizer.zero_grad(set_to_none=True)
         with _half(device):
             loss = nn.functional.binary_cross_entropy_with_logits(network(mel).float(), wanted)
@@ -208,32 +201,27 @@ def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
 class _Sampler:
     """Draws windows so that rare genres come as often as common ones."""
 
-    def __init__(self, lesson: Lesson, rows: Flags, plan: LearningPlan) -> None:
-        self._lesson, self._plan = lesson, plan
+    def __init__(self, lesson: Lesson, rows: FlagArray, plan: LearningPlan) -> None:
+        self.lesson, self._plan = lesson, plan
         self._tracks = np.flatnonzero(rows & (lesson.places[:, 1] > lesson.places[:, 0]))
         truth = lesson.truth[self._tracks]
         rarity = 1 / np.maximum(truth.sum(axis=0), 1)
         weights = (truth * rarity).max(axis=1)
         self._weights = weights / weights.sum()
-        self.front_end = lesson.front_end
 
-    def batches(self, dice: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], Flags]]:
+    def batches(self, dice: np.random.Generator) -> Iterator[tuple[IndexArray, FlagArray]]:
         """The windows of an epoch, in batches, with the genres of their tracks."""
         count = int(np.clip(len(self._tracks) * self._plan.each, self._plan.fewest, self._plan.most))
         count -= count % self._plan.batch
         drawn = dice.choice(self._tracks, max(count, self._plan.batch), p=self._weights)
-        first, last = self._lesson.places[drawn].T
+        first, last = self.lesson.places[drawn].T
         numbers = (first + dice.random(len(drawn)) * (last - first)).astype(np.int64)
         for start in range(0, len(drawn), self._plan.batch):
             part = slice(start, start + self._plan.batch)
-            yield numbers[part], self._lesson.truth[drawn[part]]
-
-    def read(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float16]:
-        """The windows themselves."""
-        return self._lesson.windows.read(numbers)
+            yield numbers[part], self.lesson.truth[drawn[part]]
 
 
-def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> npt.NDArray[np.float64]:
+def odds_of(network: Any, lesson: Lesson, rows: FlagArray, device: torch.device) -> DoubleArray:
     """Log-odds of tracks, averaged over their windows: (rows, genres); 0 for a track without."""
     network.eval()
     tracks = np.flatnonzero(rows)
@@ -246,11 +234,11 @@ def odds_of(network: Any, lesson: Lesson, rows: Flags, device: torch.device) -> 
             part = slice(start, start + _AT_ONCE)
             mel = torch.from_numpy(lesson.windows.read(numbers[part])).to(device).float()
             np.add.at(sums, owners[part], network(mel).float().cpu().numpy().astype(np.float64))
-    means: npt.NDArray[np.float64] = sums / np.maximum(places[:, 1] - places[:, 0], 1)[:, None]
+    means: DoubleArray = sums / np.maximum(places[:, 1] - places[:, 0], 1)[:, None]
     return means
 
 
-def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+def _average_precision(odds: DoubleArray, truth: FlagArray) -> float:
     """Mean area under precision by recall, over the genres that some but not all tracks have."""
     found = []
     for said, own in zip(odds.T, truth.T, strict=True):
@@ -260,7 +248,7 @@ def _average_precision(odds: npt.NDArray[np.float64], truth: Flags) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
-def _loss(odds: npt.NDArray[np.float64], truth: Flags) -> float:
+def _loss(odds: DoubleArray, truth: FlagArray) -> float:
     return float((np.logaddexp(0, odds) - odds * truth).mean())
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from genretagger.training.course import Course
-
-Flags = npt.NDArray[np.bool_]
+from genretagger.types import FlagArray
 
 FEW = 1500
 """A library of more tracks is judged by one fifth of it."""
@@ -19,9 +17,9 @@ FEW = 1500
 class RunParts:
     """The tracks of a run: to learn from, to choose the epoch by, and to be tested on."""
 
-    learn_from: Flags
-    choose_by: Flags | None
-    test_on: Flags | None
+    learn_from: FlagArray
+    choose_by: FlagArray | None
+    test_on: FlagArray | None
 
 
 def parts_of(course: Course) -> list[RunParts]:

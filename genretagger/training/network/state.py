@@ -54,13 +54,11 @@ class EndedRun:
 
     Attributes:
         best: its network.
-        epochs: how many it learned for.
         odds: (tracks, genres) of the tracks of the fold that it was tested on, and of those that
             chose the epoch.
     """
 
     best: Best
-    epochs: int
     odds: dict[str, torch.Tensor]
 
 
@@ -119,7 +117,7 @@ class StateFile:
 def _state(kept: dict[str, Any]) -> TrainingState:
     current = kept["current"]
     return TrainingState(
-        ended=[EndedRun(Best(**each["best"]), each["epochs"], each["odds"]) for each in kept["ended"]],
+        ended=[EndedRun(Best(**each["best"]), each["odds"]) for each in kept["ended"]],
         current=None
         if current is None
         else Current(

@@ -15,16 +15,13 @@ import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
+
+import numpy as np
 
 from genretagger.errors import ConfigError
 from genretagger.files.durable import save
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from genretagger.types import FloatArray, HalfArray
+from genretagger.types import FloatArray, HalfArray, IndexArray
 
 MOST_EACH = 16
 """Windows of a track; more of them sound alike."""
@@ -84,8 +81,6 @@ class WindowFile:
     @classmethod
     def found(cls, folder: Path, shape: Sequence[int], key: str) -> Self | None:
         """The file of an interrupted training, if it is complete and of the same key; else None."""
-        import numpy as np
-
         try:
             index = json.loads((folder / _INDEX).read_text("ascii"))
             if index["key"] != key or index["shape"] != list(shape):
@@ -106,8 +101,6 @@ class WindowFile:
         Raises:
             ConfigError: the disk does not take them.
         """
-        import numpy as np
-
         if self._mapped is not None:
             raise ValueError("the file is complete")
         limit = float(np.finfo(np.float16).max)
@@ -129,8 +122,6 @@ class WindowFile:
         Raises:
             ConfigError: the disk does not take it.
         """
-        import numpy as np
-
         index = {"key": key, "shape": self._shape, "places": self._places, "count": self._count}
         try:
             save(self._folder / _INDEX, json.dumps(index).encode("ascii"))
@@ -139,16 +130,12 @@ class WindowFile:
             cause = f"the decoded windows cannot be kept: {error.strerror or error}"
             raise ConfigError(cause, path=self._folder, hint="Free some space") from error
 
-    def places(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+    def places(self, names: Sequence[str]) -> IndexArray:
         """The first window of each track and the end of its last: (tracks, 2); equal if none."""
-        import numpy as np
-
         return np.array([self._places.get(name, (0, 0)) for name in names], np.int64).reshape(-1, 2)
 
-    def read(self, numbers: npt.NDArray[np.int64]) -> HalfArray:
+    def read(self, numbers: IndexArray) -> HalfArray:
         """Some windows, (n, *shape) float16."""
-        import numpy as np
-
         if self._mapped is None:
             raise ValueError("the file is not complete yet")
         return np.stack([self._mapped[number] for number in numbers])
