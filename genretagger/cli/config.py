@@ -21,7 +21,7 @@ from genretagger.places import PREFIX, config_file, config_path
 from genretagger.text import printable
 from genretagger.textfile import decoded, open_binary
 
-app = typer.Typer(
+config = typer.Typer(
     cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
 )
 
@@ -40,7 +40,7 @@ _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@")
 _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 
 
-@app.command()
+@config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
     from genretagger.config import Settings, load
@@ -66,7 +66,7 @@ def show(as_json: AsJson = False) -> None:
             output.say(f"file: {printable(file)}{state}")
 
 
-@app.command()
+@config.command()
 def path() -> None:
     """Print where the configuration file is, or would be."""
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
@@ -75,7 +75,7 @@ def path() -> None:
         output.notice("there is no such file; `genretagger config init` makes it")
 
 
-@app.command()
+@config.command()
 def init(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Replace a file that is there; it is kept as config.toml.old.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
 
-app = typer.Typer(
+models = typer.Typer(
     cls=Commands,
     help="List, fetch, check and remove the models that listen.",
     no_args_is_help=True,
@@ -41,7 +41,7 @@ def _store() -> tuple[ModelStore, str]:
     return ModelStore(settings.models_dir), settings.model
 
 
-@app.command("list")
+@models.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
     from genretagger.model.catalogue import catalogue
@@ -79,7 +79,7 @@ def list_(as_json: AsJson = False) -> None:
     output.say(f"* listens now; `genretagger models info {used}` says more")
 
 
-@app.command()
+@models.command()
 def info(name: Name, as_json: AsJson = False) -> None:
     """Show what a model hears, what input it takes, and where it comes from."""
     store, used = _store()
@@ -145,7 +145,7 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
     return told
 
 
-@app.command()
+@models.command()
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
 ) -> None:
@@ -169,7 +169,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@models.command()
 def pull(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn-yamnet",
     force: Annotated[bool, typer.Option("--force", "-f", help="Install it again even if it is there.")] = False,
@@ -232,7 +232,7 @@ def _agreed(name: str, accept: bool) -> CatalogueEntry | None:
     return entry
 
 
-@app.command()
+@models.command()
 def add(
     onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", parser=existing_file, help="The network, in one file.")],
     card: Annotated[
@@ -298,7 +298,7 @@ def can_be_heard(card: Card) -> None:
             )
 
 
-@app.command()
+@models.command()
 def use(name: Name) -> None:
     """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
     from genretagger.config import load
@@ -315,7 +315,7 @@ def use(name: Name) -> None:
         output.notice(f"but GENRETAGGER_MODEL in the environment says {used}, which wins over the file")
 
 
-@app.command()
+@models.command()
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
     from genretagger.model.store import DEFAULT

@@ -19,14 +19,14 @@ from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.durable import OutputError, saved
 
-app = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
+service = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
 
 NAME = "genretagger.service"
 
 _System = Annotated[bool, typer.Option("--system", help="For the whole system, not for your user; needs root.")]
 
 
-@app.command()
+@service.command()
 def install(
     folders: Annotated[
         list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
@@ -67,7 +67,7 @@ def install(
         output.notice("it runs while you are logged in; `loginctl enable-linger` keeps it running")
 
 
-@app.command()
+@service.command()
 def uninstall(system: _System = False) -> None:
     """Stop the service and remove it; the database and your tags stay."""
     place = unit_path(system=system)
@@ -85,7 +85,7 @@ def uninstall(system: _System = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@service.command()
 def status(system: _System = False) -> None:
     """Show what systemd says of the service; `genretagger status` shows what it does."""
     _need_systemd()
