@@ -63,14 +63,11 @@ class OptionError(ConfigError):
         place: where it was set, for people.
         says: what is wrong with the value.
         is_flag: whether the caller gave it, and no file and no variable.
-        path: the configuration file.
         hint: what the option is.
     """
 
-    def __init__(
-        self, option: str, place: str, says: str, *, is_flag: bool = False, path: Path | None = None, hint: str = ""
-    ) -> None:
-        super().__init__(f"{place}: {says}", path=path, hint=hint)
+    def __init__(self, option: str, place: str, says: str, *, is_flag: bool = False, hint: str = "") -> None:
+        super().__init__(f"{place}: {says}", hint=hint)
         self.option, self.says, self.is_flag = option, says, is_flag
 
 

@@ -25,7 +25,7 @@ HEAVY = ("numpy", "librosa", "onnxruntime", "onnx", "av", "sqlalchemy", "alembic
 
 def commands(group: Any = None, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command with the names that lead to it, groups included."""
-    command = typer.main.get_command(app) if group is None else group
+    command: Any = typer.main.get_command(app) if group is None else group
     yield names, command
     for name in getattr(command, "commands", ()):
         yield from commands(command.get_command(None, name), (*names, name))

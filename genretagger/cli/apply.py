@@ -15,7 +15,7 @@ from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.options import AsJson, DryRun, any_path
 from genretagger.cli.output import say_aside
-from genretagger.cli.rows import in_two_lines
+from genretagger.cli.rows import counted, in_two_lines
 from genretagger.errors import ConfigError
 from genretagger.text import plural, printable
 from genretagger.textfile import open_binary
@@ -77,10 +77,7 @@ def apply(
                 pipeline.finish(run)
     ended = sum(counts.values())
     output.say_aside()
-    output.say_aside(
-        f"{plural(ended, 'file')}: {counts[Status.TAGGED]:,} {'would be ' if dry_run else ''}tagged, "
-        f"{counts[Status.UNCHANGED]:,} unchanged, {counts[Status.SKIPPED]:,} skipped, {counts[Status.FAILED]:,} failed"
-    )
+    output.say_aside(f"{plural(ended, 'file')}: {counted(counts, 'would be tagged' if dry_run else 'tagged')}")
     if stop.done():
         left = plural(total - ended, "file")
         output.say_aside(f"Interrupted with {left} left. What is written is kept; apply it again to go on.")

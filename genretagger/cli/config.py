@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -43,10 +44,12 @@ _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 @config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
-    from genretagger.config import Settings, load
+    from genretagger.config import Settings, file_options, load
 
     settings, file = load(), config_file()
-    in_file = {} if file is None else _options_in(file)
+    in_file: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # it has been loaded before
+        in_file = file_options(file)
     rows = []
     for name, field in Settings.model_fields.items():
         source = "environment" if _in_environment(name) else "file" if name in in_file else "default"
@@ -203,13 +206,3 @@ def _in_environment(name: str) -> bool:
     """Whether the environment sets an option, in any case and not empty, as `Settings` reads it."""
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
-
-
-def _options_in(path: Path) -> set[str]:
-    """The options that a file sets; it has been loaded before, so what cannot be read sets none."""
-    from genretagger.config import file_options
-
-    try:
-        return set(file_options(path))
-    except (OSError, ValueError):
-        return set()

@@ -83,7 +83,7 @@ def timeline_lines(timeline: Timeline) -> Iterator[str]:
         yield _line("over time", "no genre is heard in any part of it")
         return
     columns = np.array_split(np.arange(len(timeline.seconds)), min(_TIME_WIDTH, len(timeline.seconds)))
-    steps = _steps()
+    steps = _drawable("▁▂▃▄▅▆▇█", "0123456789")
     width = max(map(len, names))
     for number, (name, place) in enumerate(zip(names, best, strict=False)):
         marks = []
@@ -111,13 +111,13 @@ def timeline_json(timeline: Timeline) -> Json:
     }
 
 
-def _steps() -> str:
-    steps = "▁▂▃▄▅▆▇█"
+def _drawable(marks: str, plain: str) -> str:
+    """Some marks; the plain ones if standard output cannot show them."""
     try:
-        steps.encode(sys.stdout.encoding or "ascii")
+        marks.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        steps = "0123456789"
-    return steps
+        return plain
+    return marks
 
 
 def _line(head: str, text: str) -> str:
@@ -157,13 +157,9 @@ def when(time: datetime) -> str:
 
 
 def _bar(score: float) -> str:
-    full, empty = "█", "░"
-    try:
-        (full + empty).encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        full, empty = "#", "."
+    marks = _drawable("█░", "#.")
     filled = round(score * _BAR_WIDTH)
-    return full * filled + empty * (_BAR_WIDTH - filled)
+    return marks[0] * filled + marks[1] * (_BAR_WIDTH - filled)
 
 
 def _write(write: StoredWrite, view: View) -> str:

@@ -147,7 +147,7 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
 
 @models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.")] = None,
 ) -> None:
     """Check every byte of the installed models against what was installed."""
     store, _ = _store()
@@ -237,22 +237,16 @@ def add(
     onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", parser=existing_file, help="The network, in one file.")],
     card: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="CARD.json", parser=existing_file, show_default=False, help="Its card. [default: beside it]"
-        ),
+        typer.Argument(metavar="CARD.json", parser=existing_file, help="Its card. [default: beside it]"),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", parser=existing_file, show_default=False, help="Its labels, one a line or a JSON list."
-        ),
+        typer.Option(metavar="FILE", parser=existing_file, help="Its labels, one a line or a JSON list."),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", show_default=False, help="For a head that takes embeddings: the model that gives them."
-        ),
+        typer.Option(metavar="NAME", help="For a head that takes embeddings: the model that gives them."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:

@@ -69,8 +69,6 @@ Paths: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="PATH...", parser=existing_path, help="Music files, or folders to walk.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
-ModelName: TypeAlias = Annotated[
-    str | None, typer.Option("--model", help="Name of the model to listen with.", show_default=False)
-]
+ModelName: TypeAlias = Annotated[str | None, typer.Option("--model", help="Name of the model to listen with.")]
 
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]

@@ -25,7 +25,6 @@ def picture(
             metavar="FILE.png|FILE.svg",
             parser=any_path,
             help="Where to draw it; replaces what is there. [default: NAME.png in the current folder, if that is free]",
-            show_default=False,
         ),
     ] = None,
     fourier: Annotated[

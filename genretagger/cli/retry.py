@@ -17,12 +17,7 @@ from genretagger.text import plural
 def retry(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[PATH...]",
-            parser=any_path,
-            help="Files, or folders for all in them; all by default.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="[PATH...]", parser=any_path, help="Files, or folders for all in them; all by default."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -34,9 +34,7 @@ def install(
     system: _System = False,
     user: Annotated[
         str | None,
-        typer.Option(
-            help="With --system: who it runs as. [default: the owner of the first folder]", show_default=False
-        ),
+        typer.Option(help="With --system: who it runs as. [default: the owner of the first folder]"),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the unit, and change nothing.")] = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from genretagger.database.values import Known
     from genretagger.shelf.index import Index
 
-COUNT = 20
-Count = Annotated[int, typer.Option("--count", "-c", min=1, max=1000, help="How many tracks.")]
-
 
 @dataclass(frozen=True, slots=True)
 class Alike:
@@ -38,7 +35,7 @@ class Alike:
 
 def similar(
     path: Annotated[Path, typer.Argument(metavar="PATH", parser=any_path, help="A track that was listened to.")],
-    count: Count = COUNT,
+    count: Annotated[int, typer.Option("--count", "-c", min=1, max=1000, help="How many tracks.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show the tracks that sound most like one, nearest first, at most two by one artist.

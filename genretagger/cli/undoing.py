@@ -76,9 +76,7 @@ def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
             typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
         ] = None,
         last: Annotated[bool, typer.Option("--last", help="The last run that is left.")] = False,
-        run: Annotated[
-            int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.", show_default=False)
-        ] = None,
+        run: Annotated[int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.")] = None,
         dry_run: DryRun = False,
         force: Annotated[
             bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")

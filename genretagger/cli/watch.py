@@ -19,9 +19,7 @@ def watch(
         list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
     ],
     model: ModelName = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.", show_default=False)
-    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.")] = None,
 ) -> None:
     """Watch folders, and tag new music as soon as it is complete."""
     from genretagger.config import Settings, load

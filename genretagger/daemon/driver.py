@@ -31,8 +31,6 @@ PAUSED = "paused"
 RESUME = "resume"
 """The line that makes an engine try all disks again."""
 
-_LAST_WORDS = 20
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSaid:
@@ -80,7 +78,7 @@ class Driver:
         self.heard_s = time.monotonic()
         self.is_loading = True
         self._stopping = False
-        self._words: list[str] = []
+        self._last_words = ""
         self._process = subprocess.Popen(
             launch.command("daemon.engine", self.claimant.name, *map(str, self.claimant.folders)),
             stdin=subprocess.PIPE,
@@ -96,7 +94,7 @@ class Driver:
             process_group=0,  # Ctrl-C on the keyboard is for the watcher
         )
         self._write(json.dumps(settings.model_dump(mode="json")))
-        self._aside = threading.Thread(target=self._keep_words, args=(self._process.stderr,), daemon=True)
+        self._aside = threading.Thread(target=self._keep_last_words, args=(self._process.stderr,), daemon=True)
         self._aside.start()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
 
@@ -173,10 +171,9 @@ class Driver:
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-        self._tell(EngineEnded(self, status, self._words[-1] if self._words else ""))
+        self._tell(EngineEnded(self, status, self._last_words))
 
-    def _keep_words(self, stream: IO[str]) -> None:
+    def _keep_last_words(self, stream: IO[str]) -> None:
         with contextlib.suppress(OSError, ValueError):
             for line in stream:
-                if line.strip():
-                    self._words = [*self._words[1 - _LAST_WORDS :], line.strip()[:500]]
+                self._last_words = line.strip()[:500] or self._last_words

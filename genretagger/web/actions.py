@@ -51,10 +51,7 @@ def wish_from(value: Json) -> Wish:
     Raises:
         BadRequestError: it is none.
     """
-    number = _number(value, "track")
-    payload_hash = value.get("payload_hash")
-    if not isinstance(payload_hash, str) or len(payload_hash) > _MOST_TEXT:
-        raise BadRequestError("payload_hash is no text")
+    number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
     return Wish(number, payload_hash, _names(value, "before"), _names(value, "genres"))
 
 
@@ -97,7 +94,7 @@ async def undo_track(desk: Desk, value: Json) -> Json:
         newest = next(iter(rewriting.store.writes.get_undoable(under=path)), None)
         if newest is None:
             raise BadRequestError("nothing was written to this track that could be undone")
-        (outcome,) = _undone(desk, rewriting, [newest], {"run": None, "paths": None, "force": False}) or (None,)
+        (outcome,) = _undone(desk, rewriting, [newest]) or (None,)
         desk.caught_up(rewriting, index, [path])
         if outcome is None:
             raise BadRequestError("it was undone meanwhile")
@@ -114,7 +111,7 @@ async def undo_run(desk: Desk, value: Json) -> Json:
         writes = list(rewriting.store.writes.get_undoable(run_id=number))
         if not writes or all(write.kind is WriteKind.UNDO for write in writes):
             raise BadRequestError("nothing is left to undo of this run")
-        outcomes = _undone(desk, rewriting, writes, {"run": number, "paths": None, "force": False})
+        outcomes = _undone(desk, rewriting, writes, number)
         counts = Counter(outcome.status.value for outcome in outcomes)
         desk.caught_up(rewriting, index, [write.path for write in writes])
         return {"undone": counts["tagged"], "skipped": counts["skipped"], "failed": counts["failed"]}
@@ -122,13 +119,15 @@ async def undo_run(desk: Desk, value: Json) -> Json:
     return await desk.write(work)
 
 
-def _undone(desk: Desk, rewriting: Rewriting, writes: list[StoredWrite], asked: Json) -> list[Outcome]:
-    run = rewriting.begin("undo", notes={"asked": asked} if asked["run"] else None)
+def _undone(desk: Desk, rewriting: Rewriting, writes: list[StoredWrite], number: int | None = None) -> list[Outcome]:
+    """Take back some writes, or all that are left of a run."""
+    asked = {"run": number, "paths": None, "force": False}
+    run = rewriting.begin("undo", notes=None if number is None else {"asked": asked})
     outcomes = []
-    for number, outcome in enumerate(rewriting.undo(writes, run, stop=desk.stop)):
+    for done, outcome in enumerate(rewriting.undo(writes, run, stop=desk.stop), 1):
         outcomes.append(outcome)
         if len(writes) > 1:
-            desk.hub.tell("progress", {"what": "undo", "done": number + 1, "of": len(writes)})
+            desk.hub.tell("progress", {"what": "undo", "done": done, "of": len(writes)})
     if all(outcome.status is not Status.FAILED for outcome in outcomes) and not desk.stop.done():
         rewriting.finish(run)
     return outcomes

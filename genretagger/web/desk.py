@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from genretagger.config import Settings, load
 from genretagger.database.store import Store
@@ -29,8 +29,17 @@ from genretagger.web.live import Hub
 from genretagger.worker.pool import Limits
 from genretagger.worker.showing import ShowingPool
 
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 READERS = 3
+
+
+async def shared(tasks: dict[_K, asyncio.Task[_T]], key: _K, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """What a coroutine gives; several that ask for the same key at once wait for the same task."""
+    if key not in tasks:
+        tasks[key] = asyncio.create_task(make())
+        tasks[key].add_done_callback(lambda _: tasks.pop(key, None))
+    return await asyncio.shield(tasks[key])
 
 
 class Books:
@@ -128,11 +137,12 @@ class Desk:
         if self._listening is None:
             stack = ExitStack()
             small = self.settings.model_copy(update={"threads": self.settings.threads or 1, "jobs": 1})
-            notice: Callable[[str], None] = lambda text: self.hub.tell("notice", text)  # noqa: E731
-            progress: Callable[[str, int, int | None], None] = lambda what, done, of: self.hub.tell(  # noqa: E731
-                "progress", {"what": what, "done": done, "of": of}
+            opened = open_pipeline(
+                small,
+                notice=lambda text: self.hub.tell("notice", text),
+                progress=lambda what, done, of: self.hub.tell("progress", {"what": what, "done": done, "of": of}),
             )
-            pipeline = stack.enter_context(open_pipeline(small, notice=notice, progress=progress))
+            pipeline = stack.enter_context(opened)
             self._listening = stack, pipeline
         try:
             return work(self._listening[1])

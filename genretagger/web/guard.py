@@ -10,12 +10,13 @@ comes from our page. Sockets are not served at all.
 from __future__ import annotations
 
 import ipaddress
-import json
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from genretagger.web.password import Door
 
@@ -92,16 +93,15 @@ class Guard:
         sending = _dressed(send)
         headers = _headers(scope)
         if refusal := self._refusal(scope, headers):
-            await _refuse(sending, *refusal)
+            await _refusing(*refusal)(scope, receive, sending)
             return
-        token = _cookie(headers.get("cookie", ""), self.cookie)
+        token = Request(scope).cookies.get(self.cookie, "")
         scope["token"], scope["door"], scope["cookie_name"] = token, self._door, self.cookie
         inside = self._door.password is None or self._door.knows(token)
         if not inside and not scope["path"].startswith(_OPEN):
-            if scope["path"] == "/" and scope["method"] == "GET":
-                await _redirect(sending, "/login")
-            else:
-                await _refuse(sending, 401, "the password is needed")
+            asks = scope["path"] == "/" and scope["method"] == "GET"
+            answer = RedirectResponse("/login", 303) if asks else _refusing(401, "the password is needed")
+            await answer(scope, receive, sending)
             return
         await self._app(scope, _bounded(receive), sending)
 
@@ -177,14 +177,6 @@ def _headers(scope: Scope) -> dict[str, str]:
     return found
 
 
-def _cookie(header: str, name: str) -> str:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
-
-
 def _dressed(send: Send) -> Send:
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
@@ -214,13 +206,5 @@ def _bounded(receive: Receive) -> Receive:
     return receiving
 
 
-async def _refuse(send: Send, status: int, why: str) -> None:
-    body = json.dumps({"error": why}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _redirect(send: Send, where: str) -> None:
-    await send({"type": "http.response.start", "status": 303, "headers": [(b"location", where.encode())]})
-    await send({"type": "http.response.body", "body": b""})
+def _refusing(status: int, why: str) -> Response:
+    return JSONResponse({"error": why}, status)

@@ -35,7 +35,7 @@ _LOOKED = 20
 """Files that are looked at between two looks for changes."""
 
 
-class Keeper:
+class Keeper(threading.Thread):
     """The thread.
 
     Args:
@@ -43,14 +43,10 @@ class Keeper:
     """
 
     def __init__(self, desk: Desk) -> None:
+        super().__init__(name="genretagger-keeper", daemon=True)
         self._desk = desk
         self._end = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._work, name="genretagger-keeper", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End, and with it the child."""
@@ -59,9 +55,10 @@ class Keeper:
         if child is not None:
             with contextlib.suppress(OSError):
                 child.kill()
-        self._thread.join(5)
+        self.join(5)
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """Keep the index until the end."""
         while not self._end.is_set():
             try:
                 with (
