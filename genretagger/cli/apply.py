@@ -85,10 +85,8 @@ def apply(
         output.say_aside("Nothing was written (--dry-run).")
     elif counts[Status.TAGGED]:
         output.say_aside(f"To undo: genretagger undo --run {run.id}")
-    if stop.done():
-        raise typer.Exit(130)
-    if counts[Status.FAILED]:
-        raise typer.Exit(1)
+    if stop.done() or counts[Status.FAILED]:
+        raise typer.Exit(130 if stop.done() else 1)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -124,8 +124,7 @@ def _parts(card: Card) -> list[tuple[str, str]]:
 def _learned_from(card: Card) -> list[tuple[str, str]]:
     """What a model that was learned here was made of, and how good it was."""
     learned = learned_part(card)
-    training = None if learned is None else learned.training
-    if learned is None or training is None:
+    if learned is None or (training := learned.training) is None:
         return []
     told = [
         (

@@ -71,4 +71,7 @@ Paths: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 ModelName: TypeAlias = Annotated[str | None, typer.Option("--model", help="Name of the model to listen with.")]
 
+Folders: TypeAlias = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]

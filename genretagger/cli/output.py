@@ -61,7 +61,7 @@ def say_json(value: Json) -> None:
     UTF-8 becomes Python's surrogate escape, `\udcff` for the byte ff:
     `os.fsencode(json.loads(line)["path"])` gives the exact path.
     """
-    print(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")), flush=True)
+    print(json.dumps(value), flush=True)
 
 
 def quieten() -> None:

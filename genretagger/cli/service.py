@@ -14,7 +14,7 @@ import typer
 import genretagger
 from genretagger.cli import output
 from genretagger.cli.commands import Commands
-from genretagger.cli.options import any_path
+from genretagger.cli.options import Folders
 from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.durable import OutputError, saved
@@ -28,9 +28,7 @@ _System = Annotated[bool, typer.Option("--system", help="For the whole system, n
 
 @service.command()
 def install(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
-    ],
+    folders: Folders,
     system: _System = False,
     user: Annotated[
         str | None,

@@ -47,7 +47,7 @@ def similar(
 
     output.quieten()
     settings = load()
-    with Store.open(settings.database, create=False, read_only=True) as store:
+    with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         for each in nearest(settings, store, path, count):
             track = each.known.track
             genres = track.genres.values if track is not None else ()

@@ -160,7 +160,9 @@ def train(
         installed = store.put(name, lesson.onnx, as_before(lesson.card, card_if_any(store, name)))
         seconds = time.monotonic() - started
         notes = []
-        told = {**summary(lesson, known, installed, seconds), **taught.told}
+        told = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
+        if taught.verdict is not None:
+            told["compared"] = verdict_json(taught.verdict)
         if report is not None:
             title = f"{name}: learned from {len(known.lessons.examples):,} tracks"
             notes = write(report, title, told, lesson.measures, lesson.suspects)
@@ -197,14 +199,6 @@ class _LearnedWays:
     chosen: str
     verdict: Verdict | None
     failures: tuple[FileError, ...]
-
-    @property
-    def told(self) -> dict[str, Json]:
-        """The same as JSON."""
-        more: dict[str, Json] = {"way": self.chosen}
-        if self.verdict is not None:
-            more["compared"] = verdict_json(self.verdict)
-        return more
 
 
 def _learned_ways(

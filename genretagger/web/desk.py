@@ -46,7 +46,7 @@ class Books:
     """What a reading thread has open: the database, and the index."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store = Store.open(settings.database, create=True)
+        self.store = Store.open(settings.database, create=True, libraries=settings.libraries)
         self.index = Index(settings.data_dir)
 
     def close(self) -> None:

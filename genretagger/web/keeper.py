@@ -60,10 +60,12 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         """Keep the index until the end."""
         while not self._end.is_set():
+            settings = self._desk.settings
+            where, libraries = settings.database, settings.libraries
             try:
                 with (
-                    Store.open(self._desk.settings.database, create=False, read_only=True) as store,
-                    Index(self._desk.settings.data_dir) as index,
+                    Store.open(where, create=False, read_only=True, libraries=libraries) as store,
+                    Index(settings.data_dir) as index,
                 ):
                     self._keep(store, index)
             except (GenretaggerError, FileNotFoundError) as error:
@@ -101,7 +103,8 @@ class Keeper(threading.Thread):
     def _in_child(self) -> None:
         """Have a child process bring everything up to date, and pass on its progress."""
         settings = self._desk.settings
-        asked = json.dumps({"database": str(settings.database), "data_dir": str(settings.data_dir)}).encode()
+        libraries = {name: str(folder) for name, folder in settings.libraries.items()}
+        asked = {"database": str(settings.database), "data_dir": str(settings.data_dir), "libraries": libraries}
         with subprocess.Popen(
             launch.command("shelf", warnings=False),
             stdin=subprocess.PIPE,
@@ -114,7 +117,7 @@ class Keeper(threading.Thread):
             if child.stdin is None or child.stdout is None:
                 return
             with contextlib.suppress(OSError):
-                child.stdin.write(asked)
+                child.stdin.write(json.dumps(asked).encode())
                 child.stdin.close()
             for line in child.stdout:
                 with contextlib.suppress(ValueError):
