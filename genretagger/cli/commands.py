@@ -29,7 +29,8 @@ class LoadedWhenNeeded(TyperGroup):
     """A group of commands, each imported on first use: to import all takes a tenth of a second.
 
     A command is a function, or a group, that has the name of its module in `genretagger.cli`. A
-    subclass gives the first sentence of each one's help, in the order of the help.
+    subclass gives the first sentence of each one's help, in the order of the help; for a group it
+    is all of the help.
     """
 
     summaries: Mapping[str, str]
@@ -42,7 +43,7 @@ class LoadedWhenNeeded(TyperGroup):
         """Import a command; None if there is none of this name."""
         del ctx
         if name in self.commands and self.commands[name] is None:
-            self.commands[name] = _loaded(name)
+            self.commands[name] = _loaded(name, self.summaries[name])
         return self.commands.get(name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -52,12 +53,12 @@ class LoadedWhenNeeded(TyperGroup):
             formatter.write_dl(list(self.summaries.items()))
 
 
-def _loaded(name: str) -> Any:
+def _loaded(name: str, summary: str) -> Any:
     found = getattr(import_module(f"genretagger.cli.{name}"), name)
     around = typer.Typer(add_completion=False, rich_markup_mode=None)
     around.callback()(lambda: None)  # makes it a group, however few commands it has
     if isinstance(found, typer.Typer):
-        around.add_typer(found, name=name)
+        around.add_typer(found, name=name, help=summary)
     else:
         around.command(name)(found)
     group: Any = typer.main.get_command(around)

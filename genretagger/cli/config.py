@@ -22,9 +22,7 @@ from genretagger.places import PREFIX, config_file, config_path
 from genretagger.text import printable
 from genretagger.textfile import decoded, open_binary
 
-config = typer.Typer(
-    cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
-)
+config = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 _SECTIONS = {
     "model": "Listening",

@@ -291,8 +291,7 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
             count += 1
             yield known.path, known.track
 
-    for part in to_playlist(there(), folder):
-        sink.write(part)
+    sink.writelines(to_playlist(there(), folder))
     if gone and not count:
         raise GenretaggerError(
             f"none of the {plural(gone, 'file')} is there, so no playlist was made", hint="Is the drive mounted?"

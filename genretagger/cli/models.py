@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
 
-models = typer.Typer(
-    cls=Commands,
-    help="List, fetch, check and remove the models that listen.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+models = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the model is called here; see `models list`.")]
 
 

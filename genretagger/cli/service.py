@@ -19,7 +19,7 @@ from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.durable import OutputError, saved
 
-service = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
+service = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 NAME = "genretagger.service"
 

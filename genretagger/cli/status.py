@@ -83,10 +83,10 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             now = ", looking" if root["looking"] else ""
             found = f"{plural(root['files'], 'file')} when last looked through"
             lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
-        for pause in running["paused"]:
-            lines.append(
-                f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
-            )
+        lines += [
+            f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
+            for pause in running["paused"]
+        ]
         if running["database"]:
             lines.append(f"paused      everything: {printable(running['database'])}; work goes on when that is over")
     lines.append(
@@ -108,8 +108,7 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             lines.append(f"error       {error['at']}{where} {printable(error['cause'])}")
     else:
         lines.append(f"model       {printable(model)}")
-    for job in quarantined[:_SHOWN]:
-        lines.append(f"quarantine  {printable(job.path)}: {printable(job.cause)}")
+    lines += [f"quarantine  {printable(job.path)}: {printable(job.cause)}" for job in quarantined[:_SHOWN]]
     if len(quarantined) > _SHOWN:
         lines.append(f"            … and {len(quarantined) - _SHOWN:,} more; `--json` lists them")
     if quarantined:

@@ -11,19 +11,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genretagger.web.password import Door
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
@@ -32,15 +27,18 @@ POLICY = (
 )
 """Scripts and styles come only from our files; no text becomes a script, wherever it is."""
 
-_HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-)
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+"""Of every answer that has no others of these names."""
+
 _OPEN = ("/api/login", "/static/", "/login", "/favicon.ico")
 """What is answered without a session: the page that asks for the password, and what it needs."""
 
@@ -77,7 +75,7 @@ class Guard:
         door: the password and the sessions.
     """
 
-    def __init__(self, app: App, rules: AccessRules, door: Door) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, door: Door) -> None:
         self._app, self._rules, self._door = app, rules, door
         self.cookie = f"genretagger-{rules.port}"
         """The name of the cookie: cookies do not distinguish the ports of a host."""
@@ -178,13 +176,11 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _dressed(send: Send) -> Send:
-    async def sending(message: MutableMapping[str, Any]) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            there = {name.lower() for name, _ in message.get("headers", ())}
-            ours = [each for each in _HEADERS if each[0] not in there]
-            if b"cache-control" not in there:
-                ours.append((b"cache-control", b"no-store"))
-            message["headers"] = [*message.get("headers", ()), *ours]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return sending
@@ -194,7 +190,7 @@ def _bounded(receive: Receive) -> Receive:
     """Stop reading bodies that are too long."""
     left = MOST_BODY_BYTES
 
-    async def receiving() -> MutableMapping[str, Any]:
+    async def receiving() -> Message:
         nonlocal left
         message = await receive()
         if message["type"] == "http.request":

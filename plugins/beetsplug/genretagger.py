@@ -15,26 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
-from beets.dbcore import types
 from beets.library import Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
 from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_importing import Importing
-from beetsplug._genretagger_models import (
-    ALBUM_GIVEN,
-    ALBUM_KEPT,
-    GIVEN,
-    KEPT,
-    MODEL,
-    SCORE,
-    SOURCE,
-    UNDONE,
-    WRITE,
-    is_ours,
-    needs,
-    rename_album_notes,
-)
+from beetsplug._genretagger_models import ALBUM_TYPES, TRACK_TYPES, is_ours, needs, rename_album_notes
 from beetsplug._genretagger_options import DEFAULTS, ORDERS, add_flags, order_of
 from beetsplug._genretagger_session import LIBRARY_ERRORS, BeetCommand
 from beetsplug._genretagger_tagging import Tagging
@@ -74,16 +60,7 @@ class GenretaggerPlugin(BeetsPlugin):
         self._undoing = Undoing(session, tracks, albums)
         listens, late = self.config["auto"].get(bool), order[0] == "lastgenre"
         self._importing = Importing(session, tracks, albums, scribe, listens=listens, late=late)
-        self.item_types = {
-            SOURCE: types.STRING,
-            SCORE: types.Float(4),
-            MODEL: types.STRING,
-            GIVEN: types.STRING,
-            KEPT: types.STRING,
-            WRITE: types.INTEGER,
-            UNDONE: types.STRING,
-        }
-        self.album_types = {ALBUM_GIVEN: types.STRING, ALBUM_KEPT: types.STRING}
+        self.item_types, self.album_types = TRACK_TYPES, ALBUM_TYPES
         self.early_import_stages = [self._importing.imported]
         self.register_listener("import_begin", self._importing.begun)
         self.register_listener("import_task_files", self._importing.files_in_place)
