@@ -163,8 +163,9 @@ def template() -> str:
         if name in _SECTIONS:
             heading = _SECTIONS[name]
             lines += ["", "", f"# {heading}", f"# {'-' * len(heading)}"]
+        told = field.description or name
         lines.append("")
-        lines += textwrap.wrap(_sentence(field.description or name), 100, initial_indent="# ", subsequent_indent="# ")
+        lines += textwrap.wrap(f"{told[:1].upper()}{told[1:]}.", 100, initial_indent="# ", subsequent_indent="# ")
         lines.append(f"#{name} = {literal(plain(name, field.get_default(call_default_factory=True)))}")
     return "\n".join(lines) + "\n"
 
@@ -194,10 +195,6 @@ def literal(value: Any) -> str:
         pairs = ", ".join(f"{literal(key)} = {literal(part)}" for key, part in value.items())
         return f"{{ {pairs} }}" if pairs else "{}"
     return str(value)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _in_environment(name: str) -> bool:

@@ -62,6 +62,8 @@ class Driver:
         claimant: the name that its jobs are known by, which no other engine has.
         busy: the files that it handles now, and since when.
         is_loading: whether it loads the model or itself, and so may be silent for long.
+        is_stopping: whether it was asked to end.
+        process_id: its process number.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Driver:
         self.busy: dict[Path, float] = {}
         self.heard_s = time.monotonic()
         self.is_loading = True
-        self._stopping = False
+        self.is_stopping = False
         self._last_words = ""
         self._process = subprocess.Popen(
             launch.command("daemon.engine", self.claimant.name, *map(str, self.claimant.folders)),
@@ -93,20 +95,11 @@ class Driver:
             pass_fds=keep_open,
             process_group=0,  # Ctrl-C on the keyboard is for the watcher
         )
+        self.process_id = self._process.pid
         self._write(json.dumps(settings.model_dump(mode="json")))
         self._aside = threading.Thread(target=self._keep_last_words, args=(self._process.stderr,), daemon=True)
         self._aside.start()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-
-    @property
-    def process_id(self) -> int:
-        """Its process number."""
-        return self._process.pid
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stopping
 
     def note(self, said: EngineSaid) -> None:
         """Keep track of what the engine does."""
@@ -132,7 +125,7 @@ class Driver:
 
     def stop(self) -> None:
         """Ask the engine to finish its writes, and to end."""
-        self._stopping = True
+        self.is_stopping = True
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()

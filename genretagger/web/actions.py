@@ -6,7 +6,6 @@ Each works in the writing thread, by the same protocol and with the same history
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 from genretagger.database.values import StoredWrite, WriteKind
@@ -28,33 +27,6 @@ class BadRequestError(GenretaggerError):
     """The page asked for something that makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the owner wants for a track.
-
-    Attributes:
-        number: of the track.
-        payload_hash: the audio that was listened to.
-        before: the genres that were shown.
-        genres: the genres that it shall have.
-    """
-
-    number: int
-    payload_hash: str
-    before: tuple[str, ...]
-    genres: tuple[str, ...]
-
-
-def wish_from(value: Json) -> Wish:
-    """Check a wish that the page sent.
-
-    Raises:
-        BadRequestError: it is none.
-    """
-    number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
-    return Wish(number, payload_hash, _names(value, "before"), _names(value, "genres"))
-
-
 def _number(value: Json, name: str) -> int:
     number = value.get(name) if isinstance(value, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
@@ -70,15 +42,24 @@ def _names(value: Json, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-async def choose(desk: Desk, wish: Wish) -> Json:
-    """Write what the owner chose for a track."""
+async def choose(desk: Desk, value: Json) -> Json:
+    """Write what the owner chose for a track: the genres that it shall have.
+
+    Args:
+        value: also names the audio that was listened to, and the genres that were shown.
+
+    Raises:
+        BadRequestError: it makes no sense.
+    """
+    number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
+    before, genres = _names(value, "before"), _names(value, "genres")
 
     def work(rewriting: Rewriting, index: Index) -> Json:
-        path = _path(rewriting, wish.number)
-        choice = Choice(path, wish.payload_hash, wish.before, wish.genres)
+        path = _path(rewriting, number)
+        choice = Choice(path, payload_hash, before, genres)
         (outcome,) = rewriting.choose([choice], desk.run_of(rewriting))
         if outcome.status in (Status.TAGGED, Status.UNCHANGED):
-            need.settle(index, wish.number)
+            need.settle(index, number)
         desk.caught_up(rewriting, index, [path])
         return _told(outcome)
 

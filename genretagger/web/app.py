@@ -228,8 +228,7 @@ class Page:
         return await self.desk.read(lambda books: pages.get_rows(books.index, numbers))
 
     async def _choose(self, value: Json) -> Json:
-        wish = actions.wish_from(value)
-        told = await actions.choose(self.desk, wish)
+        told = await actions.choose(self.desk, value)
         if told["ok"]:
             self._teacher.corrections += 1
         return {**told, "corrections": self._teacher.corrections}

@@ -49,11 +49,6 @@ class Books:
         self.store = Store.open(settings.database, create=True, libraries=settings.libraries)
         self.index = Index(settings.data_dir)
 
-    def close(self) -> None:
-        """Give both back."""
-        self.store.close()
-        self.index.close()
-
 
 class Desk:
     """All threads that work for the server.
@@ -85,11 +80,9 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
 
     def _reading(self, work: Callable[[Books], _T]) -> _T:
-        books: Books | None = getattr(self._local, "books", None)
-        if books is None:
-            books = Books(self.settings)
-            self._local.books = books
-        return work(books)
+        if not hasattr(self._local, "books"):
+            self._local.books = Books(self.settings)
+        return work(self._local.books)
 
     def likeness(self, books: Books) -> Likeness:
         """All vectors, shared by the reading threads and loaded again when there are more."""

@@ -64,10 +64,10 @@ class GenretaggerPlugin(BeetsPlugin):
         self.early_import_stages = [self._importing.imported]
         self.register_listener("import_begin", self._importing.begun)
         self.register_listener("import_task_files", self._importing.files_in_place)
-        self.register_listener("write", self.before_write)
+        self.register_listener("write", scribe.before_write)
         self.register_listener("after_write", self.after_write)
         self.register_listener("item_moved", self.moved)
-        self.register_listener("cli_exit", self.close)
+        self.register_listener("cli_exit", session.close)
 
     def _set_log_level_and_params(self, base_log_level: int, func: Any) -> Any:
         """Return our functions unchanged.
@@ -138,10 +138,6 @@ class GenretaggerPlugin(BeetsPlugin):
 
         self.register_listener("cli_exit", end)
 
-    def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
-        """Record in the history that beets is about to write genres of ours."""
-        self._scribe.before_write(item, path, tags)
-
     def after_write(self, item: Item, path: bytes, **_: Any) -> None:
         """Record in the history that they were written."""
         with self._importing.guarded():
@@ -151,10 +147,6 @@ class GenretaggerPlugin(BeetsPlugin):
         """Record the move of a file with genres of ours."""
         if is_ours(item):
             self._session.moved(source, destination)
-
-    def close(self, **_: Any) -> None:
-        """End the run and the child processes."""
-        self._session.close()
 
 
 def _about_library(lib: Library, error: Exception) -> str:
