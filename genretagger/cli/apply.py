@@ -13,7 +13,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, DryRun, any_path
+from genretagger.cli.options import AsJson, DryRun, any_path, quiet_settings
 from genretagger.cli.output import say_aside
 from genretagger.cli.rows import counted, in_two_lines
 from genretagger.errors import ConfigError
@@ -40,14 +40,12 @@ def apply(
     Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by
     `genretagger undo`.
     """
-    from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.plan.entry import PlanError
     from genretagger.steps.plan.reading import read
     from genretagger.steps.run import Run
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     counts = dict.fromkeys(Status, 0)
     with _opened(file) as stream:
         stamp = Stamp.of(os.fstat(stream.fileno()))

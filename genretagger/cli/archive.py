@@ -11,7 +11,7 @@ import typer
 
 from genretagger.addresses import address_of, is_address, is_object, path_of
 from genretagger.cli import output
-from genretagger.cli.options import AsJson, any_path, existing_path
+from genretagger.cli.options import AsJson, any_path, existing_path, quiet_settings
 from genretagger.cli.time_left import said
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
@@ -53,10 +53,8 @@ def archive(
     Without --write, no file is changed. What is done is kept: the same command again goes on, also
     after a crash.
     """
-    from genretagger.config import load
 
-    output.quieten()
-    settings = load(database_url=database)
+    settings = quiet_settings(database_url=database)
     if paths == ["status"]:
         _status(settings, as_json=as_json)
         return

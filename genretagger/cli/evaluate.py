@@ -23,7 +23,7 @@ from genretagger.cli.known import (
     tell_failures,
 )
 from genretagger.cli.measures import tell_measures
-from genretagger.cli.options import AsJson, ModelName
+from genretagger.cli.options import AsJson, ModelName, quiet_settings
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
@@ -56,13 +56,11 @@ def evaluate(
     Genres that the model cannot hear are named, and left out of the figures. Genres that
     genretagger itself wrote count for nothing.
     """
-    from genretagger.config import load
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
     from genretagger.training.report import prepare, write
 
-    output.quieten()
-    settings = load(model=model, min_score=min_score)
+    settings = quiet_settings(model=model, min_score=min_score)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
         prepare(report)

@@ -1,14 +1,18 @@
-"""Options that several commands share, and how every command takes a path."""
+"""Options that several commands share, how every command takes a path, and the configuration."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from genretagger.cli.output import quieten
 from genretagger.files.shards import Shard
+
+if TYPE_CHECKING:
+    from genretagger.config import Settings
 
 
 def any_path(text: str | Path) -> Path:
@@ -63,6 +67,14 @@ def share(text: str | Shard) -> Shard:
         return text if isinstance(text, Shard) else Shard.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def quiet_settings(**flags: Any) -> Settings:
+    """Read the configuration, for a command in which libraries shall say nothing; see `load`."""
+    from genretagger.config import load
+
+    quieten()
+    return load(**flags)
 
 
 Paths: TypeAlias = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.daemon.control import ask
 from genretagger.files.discover import whole
 from genretagger.text import plural
@@ -22,11 +22,9 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Let quarantined files be tried again."""
-    from genretagger.config import load
     from genretagger.database.store import Store
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
         released = store.jobs.release(named)

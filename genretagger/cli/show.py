@@ -16,7 +16,7 @@ import typer
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.cli import describe, output
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.cli.view import View
 from genretagger.database.values import AnalysisNote, HearingResult, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.errors import AccessError, FileChangedError, FileError
@@ -46,10 +46,8 @@ def show(
     ] = False,
 ) -> None:
     """Show what is known of tracks, and why they got their genres."""
-    from genretagger.config import load
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     missing = False
     with _Library(settings) as library, _OverTime(settings, wanted=over_time) as times:
         for path in paths:

@@ -13,7 +13,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.describe import joined
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
 from genretagger.text import printable
@@ -42,11 +42,9 @@ def similar(
 
     It compares what the model heard, so only tracks that were listened to count.
     """
-    from genretagger.config import load
     from genretagger.database.store import Store
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         for each in nearest(settings, store, path, count):
             track = each.known.track

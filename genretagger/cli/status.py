@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, quiet_settings
 from genretagger.daemon.control import DENIED, ask
 from genretagger.database.values import JobCounts, JobState, StoredJob
 from genretagger.errors import GenretaggerError
@@ -24,11 +24,9 @@ def status(as_json: AsJson = False) -> None:
     Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may
     ask it.
     """
-    from genretagger.config import load
     from genretagger.database.store import Store
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     running = ask(settings.data_dir, "status")
     if running == DENIED:
         raise GenretaggerError(

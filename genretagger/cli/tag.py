@@ -18,7 +18,7 @@ from genretagger.causes import Reason
 from genretagger.cli import output
 from genretagger.cli.in_order import InOrder
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, ModelName, Paths, any_path, share
+from genretagger.cli.options import AsJson, ModelName, Paths, any_path, quiet_settings, share
 from genretagger.cli.output import say_aside as line
 from genretagger.cli.plan_file import plan_file
 from genretagger.cli.rows import Rows, counted, given
@@ -92,11 +92,9 @@ def tag(
     A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened
     to again. Every write can be undone with `genretagger undo`.
     """
-    from genretagger.config import load
     from genretagger.worker.pool import Limits, WorkerPool
 
-    output.quieten()
-    settings = load(
+    settings = quiet_settings(
         policy=policy,
         model=model,
         windows=windows,

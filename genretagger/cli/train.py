@@ -15,7 +15,7 @@ from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Known, Labels, Names, Report, gathered, source_of, tell_failures
 from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.network import NetworkWish, tell_verdict, train_network, verdict_json
-from genretagger.cli.options import AsJson
+from genretagger.cli.options import AsJson, quiet_settings
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import plural
 from genretagger.training.network.way import Way
@@ -88,15 +88,13 @@ def train(
     is changed. What was heard before is not listened to again. The result is a model: `genretagger
     models use mine` makes it the default.
     """
-    from genretagger.config import load
     from genretagger.model.store import ModelStore
     from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
     from genretagger.training.report import prepare as prepare_report
     from genretagger.training.report import write
 
-    output.quieten()
-    settings = load(model=model)
+    settings = quiet_settings(model=model)
     network = network or compare or begin_with is not None or resume
     store = ModelStore(settings.models_dir)
     before: Card | None = None

@@ -20,7 +20,7 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.describe import when
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, DryRun, any_path
+from genretagger.cli.options import AsJson, DryRun, any_path, quiet_settings
 from genretagger.cli.rows import in_two_lines
 from genretagger.database.values import StoredRun, StoredWrite, WriteState
 from genretagger.errors import ConfigError
@@ -171,14 +171,12 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     Raises:
         ConfigError: nothing, or too much, was asked for.
     """
-    from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.run import Run
 
-    output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
         raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
-    settings = load()
+    settings = quiet_settings()
     counts = dict.fromkeys(Status, 0)
     finished = True
     with interruptible() as stop, open_rewriting(settings, create=False) as pipeline:
