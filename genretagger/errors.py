@@ -63,14 +63,11 @@ class OptionError(ConfigError):
         place: where it was set, for people.
         says: what is wrong with the value.
         is_flag: whether the caller gave it, and no file and no variable.
-        path: the configuration file.
         hint: what the option is.
     """
 
-    def __init__(
-        self, option: str, place: str, says: str, *, is_flag: bool = False, path: Path | None = None, hint: str = ""
-    ) -> None:
-        super().__init__(f"{place}: {says}", path=path, hint=hint)
+    def __init__(self, option: str, place: str, says: str, *, is_flag: bool = False, hint: str = "") -> None:
+        super().__init__(f"{place}: {says}", hint=hint)
         self.option, self.says, self.is_flag = option, says, is_flag
 
 
@@ -97,69 +94,54 @@ class FileError(GenretaggerError):
     retry: ClassVar[bool] = False
     why: ClassVar[Cause] = Cause.FAILED
 
+    def __init_subclass__(cls, *, why: Cause | None = None, retry: bool | None = None) -> None:
+        """Set what differs from the class above."""
+        cls.why = cls.why if why is None else why
+        cls.retry = cls.retry if retry is None else retry
+
     @property
     def reason(self) -> Reason:
         """What happened, as a value."""
         return because(self.why, says=self.cause, hint=self.hint)
 
 
-class UnsupportedFileError(FileError):
+class UnsupportedFileError(FileError, why=Cause.UNSUPPORTED):
     """The content is no audio that genretagger knows, or of a kind that cannot hold a genre."""
 
-    why: ClassVar[Cause] = Cause.UNSUPPORTED
 
-
-class AudioError(FileError):
+class AudioError(FileError, why=Cause.UNDECODABLE):
     """The audio cannot be decoded: damaged, truncated or empty."""
 
-    why: ClassVar[Cause] = Cause.UNDECODABLE
 
-
-class TooShortError(AudioError):
+class TooShortError(AudioError, why=Cause.TOO_SHORT):
     """There is too little audio to hear anything in it; nothing is wrong with the file."""
 
-    why: ClassVar[Cause] = Cause.TOO_SHORT
 
-
-class TagError(FileError):
+class TagError(FileError, why=Cause.TAGS_UNREADABLE):
     """The tags cannot be read."""
 
-    why: ClassVar[Cause] = Cause.TAGS_UNREADABLE
 
-
-class WriteRefusedError(FileError):
+class WriteRefusedError(FileError, why=Cause.WRITE_REFUSED):
     """The write would have endangered the file, so the original was left unchanged."""
 
-    why: ClassVar[Cause] = Cause.WRITE_REFUSED
 
-
-class NotAllowedError(WriteRefusedError):
+class NotAllowedError(WriteRefusedError, why=Cause.NOT_PERMITTED):
     """This user may not write the file, or could not leave it to its owner."""
 
-    why: ClassVar[Cause] = Cause.NOT_PERMITTED
 
-
-class FileChangedError(FileError):
+class FileChangedError(FileError, why=Cause.CHANGED_MEANWHILE, retry=True):
     """Another program changed, replaced or removed the file meanwhile; its version wins."""
 
-    retry: ClassVar[bool] = True
-    why: ClassVar[Cause] = Cause.CHANGED_MEANWHILE
 
-
-class FileBusyError(FileChangedError):
+class FileBusyError(FileChangedError, why=Cause.BUSY):
     """Another program has the file open; what it writes must not go to a file without a name."""
 
-    why: ClassVar[Cause] = Cause.BUSY
 
-
-class AccessError(FileError):
+class AccessError(FileError, why=Cause.NO_ACCESS, retry=True):
     """The system refused: permission, no space, read-only, input/output error."""
 
-    retry: ClassVar[bool] = True
-    why: ClassVar[Cause] = Cause.NO_ACCESS
 
-
-class SystemFaultError(AccessError):
+class SystemFaultError(AccessError, why=Cause.SYSTEM_FAULT):
     """The system failed, as for any other file: a full, read-only or failing disk, no memory.
 
     It says nothing about the file, so nobody stores it with the file or counts it as one of the
@@ -167,50 +149,33 @@ class SystemFaultError(AccessError):
     come from one bad sector, so other files should go on; and a disk can be away for days.
     """
 
-    why: ClassVar[Cause] = Cause.SYSTEM_FAULT
 
-
-class NoSpaceError(SystemFaultError):
+class NoSpaceError(SystemFaultError, why=Cause.NO_SPACE):
     """No space is left on the file system."""
 
-    why: ClassVar[Cause] = Cause.NO_SPACE
 
-
-class ReadOnlyError(SystemFaultError):
+class ReadOnlyError(SystemFaultError, why=Cause.READ_ONLY):
     """The file system is read-only."""
 
-    why: ClassVar[Cause] = Cause.READ_ONLY
 
-
-class WorkerError(FileError):
+class WorkerError(FileError, why=Cause.CRASHED):
     """The child process that handled the file crashed, hung or ran out of its limits."""
 
-    why: ClassVar[Cause] = Cause.CRASHED
 
-
-class WorkerTimeoutError(WorkerError):
+class WorkerTimeoutError(WorkerError, why=Cause.TIMED_OUT):
     """The child process took longer than it may."""
 
-    why: ClassVar[Cause] = Cause.TIMED_OUT
 
-
-class WorkerMemoryError(WorkerError):
+class WorkerMemoryError(WorkerError, why=Cause.OUT_OF_MEMORY):
     """The child process needed more memory than it may have."""
 
-    why: ClassVar[Cause] = Cause.OUT_OF_MEMORY
 
-
-class BugError(WorkerError):
+class BugError(WorkerError, why=Cause.BUG):
     """Our own code failed at this file, in a child process or outside of one."""
 
-    why: ClassVar[Cause] = Cause.BUG
 
-
-class WorkerLostError(WorkerError):
+class WorkerLostError(WorkerError, why=Cause.KILLED, retry=True):
     """Something killed the child process; the file may be to blame if memory ran out."""
-
-    retry: ClassVar[bool] = True
-    why: ClassVar[Cause] = Cause.KILLED
 
 
 def _family(kind: type[FileError]) -> list[type[FileError]]:

@@ -56,8 +56,9 @@ _Figures = Mapping[str, Any]
 _Words = Callable[[_Figures], Sentence]
 
 
-def _fixed(start: str, what: str, rest: str = "") -> _Words:
-    return lambda _: Sentence(start, what, rest)
+def _told(*texts: str) -> _Words:
+    """The parts of a sentence, with names in braces for its figures."""
+    return lambda figures: Sentence(*(text.format_map(figures) for text in texts))
 
 
 def _chosen(figures: _Figures) -> Sentence:
@@ -90,40 +91,7 @@ def _not_confident(figures: _Figures) -> Sentence:
 
 
 def _too_short(figures: _Figures) -> Sentence:
-    if "says" in figures:
-        return _failure(figures)
-    return Sentence("it is ", f"shorter than {figures['least_s']:g} s")
-
-
-def _not_writable(figures: _Figures) -> Sentence:
-    return Sentence("", str(figures["says"]), f": {figures['do']}")
-
-
-def _hard_linked(figures: _Figures) -> Sentence:
-    return Sentence(
-        "it is ", "hard-linked", f": it has {figures['names']} names, and hard_links = true would part them"
-    )
-
-
-def _outside(figures: _Figures) -> Sentence:
-    return Sentence(
-        "it lies ", "outside the folder", f": outside_links = true allows to write to {figures['real_path']}"
-    )
-
-
-def _unfinished(figures: _Figures) -> Sentence:
-    return Sentence("it is ", "not complete", f": {figures['beside']} says that its download is not finished")
-
-
-def _incomplete(figures: _Figures) -> Sentence:
-    rest = f" ({figures['zeros']:,} bytes); let its download finish, or fetch it again"
-    return Sentence("it is ", "not complete: zeros lie where sound should be", rest)
-
-
-def _would_lose(figures: _Figures) -> Sentence:
-    return Sentence(
-        "it ", f"would lose the genre {figures['genre']}", ", which the option protect keeps: add it to the plan"
-    )
+    return _failure(figures) if "says" in figures else Sentence("it is ", f"shorter than {figures['least_s']:g} s")
 
 
 def _changed_since_write(figures: _Figures) -> Sentence:
@@ -133,10 +101,6 @@ def _changed_since_write(figures: _Figures) -> Sentence:
 
 def _done_meanwhile(figures: _Figures) -> Sentence:
     return Sentence("", f"another genretagger {'put it back' if figures['redo'] else 'undid it'} meanwhile")
-
-
-def _of_write(what: str) -> _Words:
-    return lambda figures: Sentence("", f"{what} of write {figures['write']}")
 
 
 def _not_written(figures: _Figures) -> Sentence:
@@ -158,65 +122,63 @@ def _failure(figures: _Figures) -> Sentence:
     return Sentence("", str(figures["says"]), rest)
 
 
-def _words(figures: _Figures) -> Sentence:
-    return Sentence("", str(figures["words"]))
-
-
 _FORCE = "; --force tags it again"
 SENTENCES: Mapping[Cause, _Words] = {
     **dict.fromkeys((kind.why for kind in FILE_ERRORS.values()), _failure),
     Cause.CHOSEN: _chosen,
-    Cause.SILENT: _fixed("", "nothing but silence or steady noise"),
+    Cause.SILENT: _told("", "nothing but silence or steady noise"),
     Cause.NOT_MUSIC: lambda figures: Sentence("it ", "does not sound like music", _nearest(figures)),
     Cause.UNLIKE_LEARNED: lambda figures: Sentence(
         "it ", "resembles none of the tracks that were learned from", _nearest(figures)
     ),
     Cause.NOT_CONFIDENT: _not_confident,
-    Cause.NONE_ALLOWED: _fixed("", "no genre that the model can hear is allowed"),
-    Cause.NO_GENRES_IN_MODEL: lambda figures: Sentence(
-        "", f"{figures['model']} gives no genres by itself", ": train some on it"
-    ),
-    Cause.NOTHING_HEARD: _fixed("", "nothing was heard in any of its tracks"),
+    Cause.NONE_ALLOWED: _told("", "no genre that the model can hear is allowed"),
+    Cause.NO_GENRES_IN_MODEL: _told("", "{model} gives no genres by itself", ": train some on it"),
+    Cause.NOTHING_HEARD: _told("", "nothing was heard in any of its tracks"),
     Cause.HAS_GENRE: _has_genre,
-    Cause.HAS_THESE: _fixed("it ", "has these genres already"),
-    Cause.UNDONE: _fixed("", "its genre was undone", _FORCE),
-    Cause.CHOSEN_BY_OWNER: _fixed("", "you chose its genre", _FORCE),
-    Cause.CHANGED_BY_OWNER: _fixed("", "its genre was changed after genretagger wrote it, so it is yours", _FORCE),
-    Cause.HANDLED_BEFORE: _fixed("it ", "was handled before", ", and its tags were edited by another program since"),
+    Cause.HAS_THESE: _told("it ", "has these genres already"),
+    Cause.UNDONE: _told("", "its genre was undone", _FORCE),
+    Cause.CHOSEN_BY_OWNER: _told("", "you chose its genre", _FORCE),
+    Cause.CHANGED_BY_OWNER: _told("", "its genre was changed after genretagger wrote it, so it is yours", _FORCE),
+    Cause.HANDLED_BEFORE: _told("it ", "was handled before", ", and its tags were edited by another program since"),
     Cause.TOO_SHORT: _too_short,
-    Cause.UNFINISHED: _unfinished,
-    Cause.INCOMPLETE: _incomplete,
+    Cause.UNFINISHED: _told("it is ", "not complete", ": {beside} says that its download is not finished"),
+    Cause.INCOMPLETE: _told(
+        "it is ",
+        "not complete: zeros lie where sound should be",
+        " ({zeros:,} bytes); let its download finish, or fetch it again",
+    ),
     Cause.CONTAINER: _failure,
-    Cause.HARD_LINKED: _hard_linked,
-    Cause.OUTSIDE: _outside,
-    Cause.NOT_WRITABLE: _not_writable,
-    Cause.BAD_NAMES: lambda figures: Sentence("", "its genres cannot be written", f": {figures['fault']}"),
-    Cause.DEAD_LINK: _fixed("", "the symbolic link leads nowhere"),
-    Cause.LINK_CIRCLE: _fixed("", "the symbolic links lead in a circle"),
-    Cause.NO_REGULAR_FILE: _fixed("it is ", "no file but a FIFO, a socket or a device"),
-    Cause.PLANNED: _words,
-    Cause.EDITED_PLAN: _fixed("", "chosen by you in a plan"),
-    Cause.WOULD_LOSE: _would_lose,
-    Cause.OTHER_THAN_PLANNED: _fixed(
+    Cause.HARD_LINKED: _told("it is ", "hard-linked", ": it has {names} names, and hard_links = true would part them"),
+    Cause.OUTSIDE: _told("it lies ", "outside the folder", ": outside_links = true allows to write to {real_path}"),
+    Cause.NOT_WRITABLE: _told("", "{says}", ": {do}"),
+    Cause.BAD_NAMES: _told("", "its genres cannot be written", ": {fault}"),
+    Cause.DEAD_LINK: _told("", "the symbolic link leads nowhere"),
+    Cause.LINK_CIRCLE: _told("", "the symbolic links lead in a circle"),
+    Cause.NO_REGULAR_FILE: _told("it is ", "no file but a FIFO, a socket or a device"),
+    Cause.PLANNED: _told("", "{words}"),
+    Cause.EDITED_PLAN: _told("", "chosen by you in a plan"),
+    Cause.WOULD_LOSE: _told(
+        "it ", "would lose the genre {genre}", ", which the option protect keeps: add it to the plan"
+    ),
+    Cause.OTHER_THAN_PLANNED: _told(
         "", "another recording lies there than when the plan was made", ". Make a new plan"
     ),
-    Cause.GENRE_CHANGED_SINCE_PLAN: _fixed("", "its genre was changed since the plan was made", ". Make a new plan"),
-    Cause.CHANGED_SINCE_PLAN: _fixed("it ", "was changed since the plan was made", ". Make a new plan"),
-    Cause.CHOSEN_LISTENING: _fixed("", "chosen by you while listening"),
-    Cause.CHANGED_BY_ANOTHER: _fixed(
-        "", "its genre was changed meanwhile", ", in another window or by another program"
-    ),
-    Cause.UNDO: _of_write("undo"),
-    Cause.REDO: _of_write("redo"),
-    Cause.OTHER_RECORDING: _fixed("", "another recording lies there now"),
+    Cause.GENRE_CHANGED_SINCE_PLAN: _told("", "its genre was changed since the plan was made", ". Make a new plan"),
+    Cause.CHANGED_SINCE_PLAN: _told("it ", "was changed since the plan was made", ". Make a new plan"),
+    Cause.CHOSEN_LISTENING: _told("", "chosen by you while listening"),
+    Cause.CHANGED_BY_ANOTHER: _told("", "its genre was changed meanwhile", ", in another window or by another program"),
+    Cause.UNDO: _told("", "undo of write {write}"),
+    Cause.REDO: _told("", "redo of write {write}"),
+    Cause.OTHER_RECORDING: _told("", "another recording lies there now"),
     Cause.CHANGED_SINCE_WRITE: _changed_since_write,
     Cause.DONE_MEANWHILE: _done_meanwhile,
-    Cause.ADOPTED: _fixed("", "adopted: it has the genres that the model chooses, and its record was lost"),
+    Cause.ADOPTED: _told("", "adopted: it has the genres that the model chooses, and its record was lost"),
     Cause.NOT_WRITTEN: _not_written,
-    Cause.NOT_LISTENED_TO: _fixed("", "not listened to yet", "; `genretagger tag` does"),
-    Cause.GONE: _fixed("", "the file is gone", "; this is what was known of it"),
-    Cause.IN_LIBRARY: _fixed("", "it stood in beets' library"),
-    Cause.IN_USE: _fixed("", "somebody is at it"),
-    Cause.RECORDED: _words,
+    Cause.NOT_LISTENED_TO: _told("", "not listened to yet", "; `genretagger tag` does"),
+    Cause.GONE: _told("", "the file is gone", "; this is what was known of it"),
+    Cause.IN_LIBRARY: _told("", "it stood in beets' library"),
+    Cause.IN_USE: _told("", "somebody is at it"),
+    Cause.RECORDED: _told("", "{words}"),
 }
 """Every cause in words; a test sees to it that none is missing."""

@@ -8,7 +8,7 @@ audio before.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,7 @@ class Trail:
 
     def steps(self, genres: tuple[str, ...]) -> list[StoredWrite]:
         """Our writes in effect that led to a file's genres, newest first, back to another's."""
-        return list(self._steps(genres))
-
-    def _steps(self, genres: tuple[str, ...]) -> Iterator[StoredWrite]:
+        found: list[StoredWrite] = []
         undos: set[int] = set()
         for write in self.writes:
             # the undo of an undo is a write again
@@ -71,9 +69,10 @@ class Trail:
             if write.state is WriteState.UNDONE or write.id in undos:
                 continue
             if not write.model or spelt(write.after.values) != spelt(genres):
-                return
-            yield write
+                break
+            found.append(write)
             genres = write.before.values
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +93,7 @@ class WayBack:
     def noted(self) -> dict[str, Any]:
         """The fields for the entry in the history."""
         reason = because(Cause.UNDO, write=self.step.id)
-        if self.marks:
-            return {"model": "", "reason": reason, "undo_of": self.step.id}
-        return {"model": "", "reason": reason}
+        return {"model": "", "reason": reason, "undo_of": self.step.id if self.marks else None}
 
 
 def spelt(genres: Sequence[str]) -> tuple[str, ...]:

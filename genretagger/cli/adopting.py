@@ -17,6 +17,7 @@ from genretagger.causes import Cause, because
 from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import tell_failures
+from genretagger.cli.options import quiet_settings
 from genretagger.errors import ConfigError, FileError
 from genretagger.files.discover import find
 from genretagger.text import plural, printable
@@ -31,13 +32,11 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
             used.
         typer.Exit: interrupted, or files failed.
     """
-    from genretagger.config import load
     from genretagger.pipeline import open_pipeline
 
-    output.quieten()
     if not paths:
         raise ConfigError("--adopt needs files or folders", hint="Name the folders of your music")
-    settings = load()
+    settings = quiet_settings()
     if settings.policy is not Policy.KEEP:
         raise ConfigError(
             f'the policy is "{settings.policy}", under which nobody knows what a file had before',

@@ -13,9 +13,9 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, DryRun, any_path
+from genretagger.cli.options import AsJson, DryRun, any_path, quiet_settings
 from genretagger.cli.output import say_aside
-from genretagger.cli.rows import in_two_lines
+from genretagger.cli.rows import counted, in_two_lines
 from genretagger.errors import ConfigError
 from genretagger.text import plural, printable
 from genretagger.textfile import open_binary
@@ -40,14 +40,12 @@ def apply(
     Lines of the plan may be deleted, and its genres ("after") edited. Every write can be undone by
     `genretagger undo`.
     """
-    from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.plan.entry import PlanError
     from genretagger.steps.plan.reading import read
     from genretagger.steps.run import Run
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     counts = dict.fromkeys(Status, 0)
     with _opened(file) as stream:
         stamp = Stamp.of(os.fstat(stream.fileno()))
@@ -77,10 +75,7 @@ def apply(
                 pipeline.finish(run)
     ended = sum(counts.values())
     output.say_aside()
-    output.say_aside(
-        f"{plural(ended, 'file')}: {counts[Status.TAGGED]:,} {'would be ' if dry_run else ''}tagged, "
-        f"{counts[Status.UNCHANGED]:,} unchanged, {counts[Status.SKIPPED]:,} skipped, {counts[Status.FAILED]:,} failed"
-    )
+    output.say_aside(f"{plural(ended, 'file')}: {counted(counts, 'would be tagged' if dry_run else 'tagged')}")
     if stop.done():
         left = plural(total - ended, "file")
         output.say_aside(f"Interrupted with {left} left. What is written is kept; apply it again to go on.")
@@ -88,10 +83,8 @@ def apply(
         output.say_aside("Nothing was written (--dry-run).")
     elif counts[Status.TAGGED]:
         output.say_aside(f"To undo: genretagger undo --run {run.id}")
-    if stop.done():
-        raise typer.Exit(130)
-    if counts[Status.FAILED]:
-        raise typer.Exit(1)
+    if stop.done() or counts[Status.FAILED]:
+        raise typer.Exit(130 if stop.done() else 1)
 
 
 def _opened(path: Path) -> BinaryIO:

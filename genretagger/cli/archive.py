@@ -11,12 +11,11 @@ import typer
 
 from genretagger.addresses import address_of, is_address, is_object, path_of
 from genretagger.cli import output
-from genretagger.cli.options import AsJson, any_path, existing_path
+from genretagger.cli.options import AsJson, any_path, existing_path, quiet_settings
 from genretagger.cli.time_left import said
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
 from genretagger.text import plural, printable
-from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.archive.driver import Done
@@ -37,17 +36,13 @@ def archive(
     ray: Annotated[
         str, typer.Option("--ray", metavar="ADDRESS|local", help="Address of a Ray cluster, or local for one here.")
     ] = "local",
-    database: Annotated[
-        str | None, typer.Option(metavar="URL", help="postgresql://… [default: database_url]", show_default=False)
-    ] = None,
+    database: Annotated[str | None, typer.Option(metavar="URL", help="postgresql://… [default: database_url]")] = None,
     parquet: Annotated[
         Path | None, typer.Option(metavar="DIR", parser=any_path, help="Also write the results there, as Parquet.")
     ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the genres into the files.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Look again at folders that are done.")] = False,
-    metrics: Annotated[
-        str | None, typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus.", show_default=False)
-    ] = None,
+    metrics: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus.")] = None,
     resource: Annotated[
         str, typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; all do if not given.")
     ] = "",
@@ -58,28 +53,11 @@ def archive(
     Without --write, no file is changed. What is done is kept: the same command again goes on, also
     after a crash.
     """
-    from genretagger.config import load
 
-    output.quieten()
-    settings = load(database_url=database)
+    settings = quiet_settings(database_url=database)
     if paths == ["status"]:
         _status(settings, as_json=as_json)
         return
-    _run(settings, paths, ray, parquet, write, again, metrics, resource, as_json=as_json)
-
-
-def _run(
-    settings: Settings,
-    paths: list[str],
-    ray: str,
-    parquet: Path | None,
-    write: bool,
-    again: bool,
-    metrics: str | None,
-    resource: str,
-    *,
-    as_json: bool,
-) -> None:
     from genretagger.archive.driver import ArchivePlan, run
     from genretagger.archive.metrics import place, served
     from genretagger.archive.table import write as write_table
@@ -106,12 +84,10 @@ def _run(
         reached, failed = store.units.get_progress(), store.units.get_failed(_SHOWN)
         fetched = store.units.get_fetched()
     if as_json:
-        output.say_json(
-            {**asdict(done), "parquet_rows": rows, "progress": _progress_json(reached), "fetched_bytes": fetched}
-        )
+        output.say_json({**asdict(done), "parquet_rows": rows, "progress": asdict(reached), "fetched_bytes": fetched})
     else:
         output.say_aside(f"{plural(done.files, 'file')} in {plural(done.units, 'folder')} by this run. In all:")
-        for line in (*_lines(reached), *_fetched_lines(fetched)):
+        for line in _lines(reached, fetched):
             output.say_aside(line)
         for failure in done.failures[:_SHOWN]:
             output.say_aside(f"  not listed: {printable(failure)}")
@@ -144,7 +120,7 @@ def _status(settings: Settings, *, as_json: bool) -> None:
     if as_json:
         output.say_json(
             {
-                **_progress_json(progress),
+                **asdict(progress),
                 "stages": [asdict(rate) for rate in rates],
                 "failures": failures,
                 "failed_folders": [{"path": address_of(folder), "cause": cause} for folder, cause in failed],
@@ -153,7 +129,7 @@ def _status(settings: Settings, *, as_json: bool) -> None:
             }
         )
         return
-    for line in (*_lines(progress), *_fetched_lines(fetched)):
+    for line in _lines(progress, fetched):
         output.say(line)
     for rate in rates:
         pace = (
@@ -169,10 +145,6 @@ def _status(settings: Settings, *, as_json: bool) -> None:
         output.say(f"time left   {said(left)}")
 
 
-def _fetched_lines(fetched_bytes: int) -> list[str]:
-    return [f"fetched     {fetched_bytes / 1e6:,.1f} MB from object storage"] if fetched_bytes else []
-
-
 def _left_s(progress: ArchiveProgress, rates: list[Rate]) -> float | None:
     """Seconds left at the pace of the last minutes; None if nothing is left or no pace is known."""
     from genretagger.database.units import UnitState
@@ -182,15 +154,7 @@ def _left_s(progress: ArchiveProgress, rates: list[Rate]) -> float | None:
     return left / pace if left and pace else None
 
 
-def _progress_json(progress: ArchiveProgress) -> dict[str, Json]:
-    counts = {name: getattr(progress, name) for name in ("tagged", "unchanged", "skipped", "failed")}
-    by_state = {
-        name: {str(state): count for state, count in getattr(progress, name).items()} for name in ("units", "files")
-    }
-    return {**by_state, **counts}
-
-
-def _lines(progress: ArchiveProgress) -> list[str]:
+def _lines(progress: ArchiveProgress, fetched_bytes: int) -> list[str]:
     from genretagger.database.units import UnitState as State
 
     files, units = progress.files, progress.units
@@ -202,4 +166,5 @@ def _lines(progress: ArchiveProgress) -> list[str]:
         f"files       {files[State.DONE]:,} of {whole_files:,} done{share}",
         f"outcomes    {progress.tagged:,} tagged, {progress.unchanged:,} unchanged, {progress.skipped:,} skipped, "
         f"{progress.failed:,} failed",
+        *([f"fetched     {fetched_bytes / 1e6:,.1f} MB from object storage"] if fetched_bytes else []),
     ]

@@ -27,13 +27,11 @@ def card_of(store: ModelStore, name: str) -> Card:
     try:
         return store.get(name).card
     except ModelError:
-        try:
+        with contextlib.suppress(ModelError):
             card = Card.load(store.folder / name / CARD)
-        except ModelError:
-            card = None
-        if card is None or not card.says_learned:
-            raise
-        return card
+            if card.says_learned:
+                return card
+        raise
 
 
 def learned(name: str, card: Card) -> tuple[LearnedPart, Training]:

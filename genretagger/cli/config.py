@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,9 +22,7 @@ from genretagger.places import PREFIX, config_file, config_path
 from genretagger.text import printable
 from genretagger.textfile import decoded, open_binary
 
-app = typer.Typer(
-    cls=Commands, help="Show the options, or make a file to set them in.", no_args_is_help=True, rich_markup_mode=None
-)
+config = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 _SECTIONS = {
     "model": "Listening",
@@ -40,13 +39,15 @@ _PASSWORD = re.compile(r"(?<=://)([^:/@\s]*):.*@")
 _PASSWORD_IN_QUERY = re.compile(r"(?<=[?&])(\w*password=)[^&]*", re.IGNORECASE)
 
 
-@app.command()
+@config.command()
 def show(as_json: AsJson = False) -> None:
     """Show every option, its value, and where that comes from: default, file or environment."""
-    from genretagger.config import Settings, load
+    from genretagger.config import Settings, file_options, load
 
     settings, file = load(), config_file()
-    in_file = {} if file is None else _options_in(file)
+    in_file: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):  # it has been loaded before
+        in_file = file_options(file)
     rows = []
     for name, field in Settings.model_fields.items():
         source = "environment" if _in_environment(name) else "file" if name in in_file else "default"
@@ -66,7 +67,7 @@ def show(as_json: AsJson = False) -> None:
             output.say(f"file: {printable(file)}{state}")
 
 
-@app.command()
+@config.command()
 def path() -> None:
     """Print where the configuration file is, or would be."""
     # Bytes, so that `$EDITOR "$(genretagger config path)"` finds the file whatever its name holds.
@@ -75,7 +76,7 @@ def path() -> None:
         output.notice("there is no such file; `genretagger config init` makes it")
 
 
-@app.command()
+@config.command()
 def init(
     force: Annotated[
         bool, typer.Option("--force", "-f", help="Replace a file that is there; it is kept as config.toml.old.")
@@ -162,8 +163,9 @@ def template() -> str:
         if name in _SECTIONS:
             heading = _SECTIONS[name]
             lines += ["", "", f"# {heading}", f"# {'-' * len(heading)}"]
+        told = field.description or name
         lines.append("")
-        lines += textwrap.wrap(_sentence(field.description or name), 100, initial_indent="# ", subsequent_indent="# ")
+        lines += textwrap.wrap(f"{told[:1].upper()}{told[1:]}.", 100, initial_indent="# ", subsequent_indent="# ")
         lines.append(f"#{name} = {literal(plain(name, field.get_default(call_default_factory=True)))}")
     return "\n".join(lines) + "\n"
 
@@ -195,21 +197,7 @@ def literal(value: Any) -> str:
     return str(value)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
 def _in_environment(name: str) -> bool:
     """Whether the environment sets an option, in any case and not empty, as `Settings` reads it."""
     wanted = f"{PREFIX}{name}".upper()
     return any(variable.upper() == wanted and value for variable, value in os.environ.items())
-
-
-def _options_in(path: Path) -> set[str]:
-    """The options that a file sets; it has been loaded before, so what cannot be read sets none."""
-    from genretagger.config import file_options
-
-    try:
-        return set(file_options(path))
-    except (OSError, ValueError):
-        return set()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genretagger.cli.view import View
     from genretagger.database.lines import WriteLine
     from genretagger.database.values import StoredWrite
-    from genretagger.types import Credits, Timeline, Track
+    from genretagger.types import Credits, Timeline
 
 _SCORES_SHOWN = 5
 _BAR_WIDTH = 20
@@ -26,16 +26,6 @@ _TIME_WIDTH = 60
 _SEEN = 0.05
 """A genre gets no row over time if its score is always below this."""
 _NONE = "(none)"
-
-
-def track_json(track: Track | None) -> dict[str, Json]:
-    """The artist, album and title ("" if the tags lack them), the container and the length."""
-    credits = track.credits if track is not None else None
-    return {
-        **{name: getattr(credits, name, "") for name in ("artist", "album", "title")},
-        "kind": track.kind if track is not None else None,
-        "duration_s": duration(track.duration_s) if track is not None else None,
-    }
 
 
 def duration(duration_s: float | None) -> float | None:
@@ -83,7 +73,7 @@ def timeline_lines(timeline: Timeline) -> Iterator[str]:
         yield _line("over time", "no genre is heard in any part of it")
         return
     columns = np.array_split(np.arange(len(timeline.seconds)), min(_TIME_WIDTH, len(timeline.seconds)))
-    steps = _steps()
+    steps = _drawable("▁▂▃▄▅▆▇█", "0123456789")
     width = max(map(len, names))
     for number, (name, place) in enumerate(zip(names, best, strict=False)):
         marks = []
@@ -111,13 +101,13 @@ def timeline_json(timeline: Timeline) -> Json:
     }
 
 
-def _steps() -> str:
-    steps = "▁▂▃▄▅▆▇█"
+def _drawable(marks: str, plain: str) -> str:
+    """Some marks; the plain ones if standard output cannot show them."""
     try:
-        steps.encode(sys.stdout.encoding or "ascii")
+        marks.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        steps = "0123456789"
-    return steps
+        return plain
+    return marks
 
 
 def _line(head: str, text: str) -> str:
@@ -157,13 +147,9 @@ def when(time: datetime) -> str:
 
 
 def _bar(score: float) -> str:
-    full, empty = "█", "░"
-    try:
-        (full + empty).encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        full, empty = "#", "."
+    marks = _drawable("█░", "#.")
     filled = round(score * _BAR_WIDTH)
-    return full * filled + empty * (_BAR_WIDTH - filled)
+    return marks[0] * filled + marks[1] * (_BAR_WIDTH - filled)
 
 
 def _write(write: StoredWrite, view: View) -> str:
@@ -194,11 +180,14 @@ def _end(write: StoredWrite | WriteLine) -> str:
 def as_json(view: View) -> Json:
     """Give a file as one object, with the keys of `genretagger tag --json` and more."""
     now, decided, heard = view.now, view.decided, view.analysis
+    credits = now.credits if now is not None else None
     genres = list(now.genres.values) if now is not None else []
     before = list(view.writes[0].before.values) if view.status is Status.TAGGED else genres
     return {
         "path": os.fspath(view.path),
-        **track_json(now),
+        **{name: getattr(credits, name, "") for name in ("artist", "album", "title")},
+        "kind": now.kind if now is not None else None,
+        "duration_s": duration(now.duration_s) if now is not None else None,
         "status": view.status.value,
         "genres_before": before,
         "genres": genres,

@@ -40,13 +40,11 @@ def doctor(
     Nothing is written, made or downloaded, except with --restore, or --adopt and --yes. Exit status
     1 if something is broken; warnings alone are 0.
     """
+    if restore and adopt:
+        raise ConfigError("--restore and --adopt contradict each other", hint="Leave out one of the two")
     if restore or adopt:
-        if restore and adopt:
-            raise ConfigError("--restore and --adopt contradict each other", hint="Leave out one of the two")
-        if restore:
-            put_back(paths or [], yes=yes, as_json=as_json)
-        else:
-            adopt_unrecorded(paths or [], yes=yes, as_json=as_json)
+        work = put_back if restore else adopt_unrecorded
+        work(paths or [], yes=yes, as_json=as_json)
         return
     if yes:
         raise ConfigError("--yes goes with --restore or --adopt")
@@ -64,9 +62,6 @@ def doctor(
     bad, warned = counts[Health.BAD], counts[Health.WARN]
     if not as_json:
         output.say()
-        if bad or warned:
-            output.say(f"{bad:,} broken, {plural(warned, 'warning')}")
-        else:
-            output.say("All is well.")
+        output.say(f"{bad:,} broken, {plural(warned, 'warning')}" if bad or warned else "All is well.")
     if bad:
         raise typer.Exit(1)

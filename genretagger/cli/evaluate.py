@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,19 +16,21 @@ from genretagger.cli.known import (
     Labels,
     Names,
     Report,
-    gather,
+    digits,
+    gathered,
     percent,
     source_of,
     tell_failures,
 )
 from genretagger.cli.measures import tell_measures
-from genretagger.cli.options import AsJson, ModelName
+from genretagger.cli.options import AsJson, ModelName, quiet_settings
 from genretagger.text import plural, printable
 from genretagger.types import Json
 
 if TYPE_CHECKING:
+    from genretagger.config import Settings
     from genretagger.model.installed import InstalledModel
-    from genretagger.pipeline import Pipeline
+    from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.judge import Evaluation
 
 
@@ -41,11 +42,11 @@ def evaluate(
     map_file: Names = None,
     min_score: Annotated[
         float | None,
-        typer.Option(help="Least score of a genre that counts as given. [default: 0.5]", show_default=False),
+        typer.Option(help="Least score of a genre that counts as given. [default: 0.5]"),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Another model, to show side by side.", show_default=False),
+        typer.Option(metavar="NAME", help="Another model, to show side by side."),
     ] = None,
     report: Report = None,
     as_json: AsJson = False,
@@ -55,44 +56,27 @@ def evaluate(
     Genres that the model cannot hear are named, and left out of the figures. Genres that
     genretagger itself wrote count for nothing.
     """
-    from genretagger.config import load
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
-    from genretagger.training.report import prepare
+    from genretagger.training.report import prepare, write
 
-    output.quieten()
-    settings = load(model=model, min_score=min_score)
+    settings = quiet_settings(model=model, min_score=min_score)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
         prepare(report)
-    ended: list[Gathered] = []
     started = time.monotonic()
-    other: list[tuple[str, Evaluation]] = []
+    other: Evaluation | None = None
     if against is not None:
-        ModelStore(settings.models_dir).get(against)  # before minutes of listening
         beside = settings.model_copy(update={"model": against})
-
-        def judge_other(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
-            from genretagger.training.judge import judge as judged
-
-            tell("measuring", 0, None)
-            installed = ModelStore(beside.models_dir).get(against)
-            verdict = judged(known.lessons, pipeline.listener.genres, installed.card, beside.aliases)
-            other.append((against, verdict))
-
-        gather(beside, paths or [], source, names, judge_other, shown=not as_json)
-
-    def judge(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
-        from genretagger.training.judge import judge as judged
-        from genretagger.training.report import write
-
-        ended.append(known)
-        tell("measuring", 0, None)
+        ModelStore(settings.models_dir).get(against)  # before minutes of listening
+        with gathered(beside, paths or (), source, names, shown=not as_json) as (pipeline, known, tell):
+            other = _judged(beside, pipeline, known, tell)
+    with gathered(settings, paths or (), source, names, shown=not as_json) as (pipeline, known, tell):
+        verdict = _judged(settings, pipeline, known, tell)
         installed = ModelStore(settings.models_dir).get(settings.model)
-        verdict = judged(known.lessons, pipeline.listener.genres, installed.card, settings.aliases)
         summary = _summary(verdict, known, installed, settings.min_score, time.monotonic() - started)
-        for name, found in other:
-            summary["against"] = {"model": name, **_figures(found)}
+        if other is not None:
+            summary["against"] = {"model": against, **_figures(other)}
         notes = []
         if report is not None:
             title = f"{installed.name} on {verdict.measures.tracks:,} tracks"
@@ -101,15 +85,23 @@ def evaluate(
             output.say_json(summary)
         else:
             _tell(verdict, known, installed.name, settings.min_score)
-            for name, found in other:
-                _tell_both((installed.name, verdict), (name, found))
+            if against is not None and other is not None:
+                _tell_both((installed.name, verdict), (against, other))
             if report is not None:
                 output.say(f"The report is {report / 'index.html'}.")
         for note in notes:
             output.notice(note)
+    tell_failures(known.failures)
 
-    gather(settings, paths or [], source, names, judge, shown=not as_json)
-    tell_failures(ended[0].failures if ended else ())
+
+def _judged(settings: Settings, pipeline: Pipeline, known: Gathered, tell: Progress) -> Evaluation:
+    """How right the model of some settings is."""
+    from genretagger.model.store import ModelStore
+    from genretagger.training.judge import judge
+
+    tell("measuring", 0, None)
+    card = ModelStore(settings.models_dir).get(settings.model).card
+    return judge(known.lessons, pipeline.listener.genres, card, settings.aliases)
 
 
 def _summary(verdict: Evaluation, known: Gathered, model: InstalledModel, least: float, seconds: float) -> Json:
@@ -149,19 +141,15 @@ def _tell_both(*models: tuple[str, Evaluation]) -> None:
         ("best guess right", *(percent(one.top1) for one in measures)),
         ("get a genre", *(percent(one.coverage) for one in measures)),
         ("of those right", *(percent(one.right) for one in measures)),
-        ("F1, macro", *(_digits(one.macro[2]) for one in measures)),
+        ("F1, macro", *(digits(one.macro[2]) for one in measures)),
         ("calibration error", *(f"{one.calibration_error:.3f}" for one in measures)),
-        *((f"F1 of {genre}", *(_digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
+        *((f"F1 of {genre}", *(digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
     ]
     output.say()
     output.table(("", *(name for name, _ in models)), rows)
     for name, verdict in models:
         if verdict.deaf_to:
             output.say(f"{printable(name)} does not know: {', '.join(map(printable, verdict.deaf_to))}")
-
-
-def _digits(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None:

@@ -69,9 +69,7 @@ def export(
         list[Path] | None,
         typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
     ] = None,
-    format_: Annotated[
-        Format | None, typer.Option("--format", help="[default: as --output ends, else csv]", show_default=False)
-    ] = None,
+    format_: Annotated[Format | None, typer.Option("--format", help="[default: as --output ends, else csv]")] = None,
     target: Annotated[
         Path | None,
         typer.Option(
@@ -227,8 +225,9 @@ def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int
     """Write a table; `safe` for a terminal, which hostile names must not repaint."""
     shown = printable if safe else _utf8
 
-    def cell(text: str) -> str:
-        return quoted(shown(text)) if text else text
+    def cell(value: Json) -> Json:
+        text = "; ".join(value) if isinstance(value, tuple) else value
+        return quoted(shown(text)) if isinstance(text, str) and text else text
 
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -236,25 +235,8 @@ def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int
     count = 0
     for line in lines:
         count += 1
-        writer.writerow(
-            (
-                cell(line.path),
-                cell(line.artist),
-                cell(line.album),
-                cell(line.title),
-                cell("; ".join(line.genres)),
-                cell("; ".join(line.decided)),
-                None if line.score is None else round(line.score, 4),
-                cell(line.reason),
-                cell(line.model),
-                cell(line.sampling),
-                cell(line.kind or ""),
-                duration(line.duration_s),
-                None if line.decided_at is None else moment(line.decided_at),
-                None if line.seen_at is None else moment(line.seen_at),
-                cell(line.failure or ""),
-            )
-        )
+        known = {**_facts(line), "score": None if line.score is None else round(line.score, 4)}
+        writer.writerow([cell(known[column]) for column in _COLUMNS])
         if buffer.tell() > 1 << 16:
             sink.write(buffer.getvalue().encode("utf-8"))
             buffer.seek(0)
@@ -272,30 +254,17 @@ def _write_json(lines: Iterable[TrackLine], sink: BinaryIO) -> int:
     count = 0
     for line in lines:
         count += 1
-        sink.write(json.dumps(facts(line), ensure_ascii=True).encode("ascii") + b"\n")
+        sink.write(json.dumps(_facts(line), ensure_ascii=True).encode("ascii") + b"\n")
     return count
 
 
-def facts(line: TrackLine) -> Json:
+def _facts(line: TrackLine) -> Json:
     """What is known of a path, as one JSON object."""
-    return {
-        "path": line.path,
-        "artist": line.artist,
-        "album": line.album,
-        "title": line.title,
-        "kind": line.kind,
-        "duration_s": duration(line.duration_s),
-        "genres": list(line.genres),
-        "decided": list(line.decided),
-        "scores": rounded(line.scores),
-        "cause": line.cause,
-        "reason": line.reason,
-        "model": line.model,
-        "sampling": line.sampling,
-        "decided_at": None if line.decided_at is None else moment(line.decided_at),
-        "seen_at": None if line.seen_at is None else moment(line.seen_at),
-        "failure": line.failure,
-    }
+    known = line._asdict()
+    del known["score"]  # the best of the scores
+    for name in ("decided_at", "seen_at"):
+        known[name] = None if known[name] is None else moment(known[name])
+    return {**known, "duration_s": duration(line.duration_s), "scores": rounded(line.scores)}
 
 
 def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> int:
@@ -322,8 +291,7 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
             count += 1
             yield known.path, known.track
 
-    for part in to_playlist(there(), folder):
-        sink.write(part)
+    sink.writelines(to_playlist(there(), folder))
     if gone and not count:
         raise GenretaggerError(
             f"none of the {plural(gone, 'file')} is there, so no playlist was made", hint="Is the drive mounted?"

@@ -31,9 +31,7 @@ def history(
             metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what lies in these folders."
         ),
     ] = None,
-    run: Annotated[
-        int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.", show_default=False)
-    ] = None,
+    run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what was written to your files, newest first, run by run.

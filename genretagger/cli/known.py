@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from genretagger.types import Heard
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.pipeline import Pipeline
+    from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.examples import Lessons
     from genretagger.training.labels import LabelSource, NameMap
 
@@ -29,7 +29,6 @@ Known: TypeAlias = Annotated[
     typer.Argument(
         metavar="PATH",
         parser=existing_path,
-        show_default=False,
         help="Music with known genres; may be left out if an option says where it is.",
     ),
 ]
@@ -38,7 +37,6 @@ Labels: TypeAlias = Annotated[
     typer.Option(
         metavar="tags|folder|FILE.csv",
         help="Where known genres are: in tags, folders' names, or a table of the columns path,genres. [default: tags]",
-        show_default=False,
     ),
 ]
 Beets: TypeAlias = Annotated[bool, typer.Option("--beets", help="Take the known genres from beets' library.")]
@@ -49,14 +47,11 @@ Names: TypeAlias = Annotated[
         metavar="FILE",
         parser=existing_file,
         help='TOML file with your names: "Deep House" = "House"; "" leaves a label out.',
-        show_default=False,
     ),
 ]
 Report: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR", parser=any_path, help="Write a report there: HTML, JSON, pictures.", show_default=False
-    ),
+    typer.Option(metavar="DIR", parser=any_path, help="Write a report there: HTML, JSON, pictures."),
 ]
 
 
@@ -97,23 +92,25 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> LabelSo
     )
 
 
-def gather(
+@contextmanager
+def gathered(
     settings: Settings,
-    paths: list[Path],
+    paths: Sequence[Path],
     source: LabelSource,
     names: NameMap,
-    then: Callable[[Pipeline, Gathered, Callable[[str, int, int | None], None]], None],
     *,
     shown: bool,
     lines: bool = False,
-) -> None:
-    """Listen to the tracks with known genres, and hand them on while the pipeline is open.
+) -> Iterator[tuple[Pipeline, Gathered, Progress]]:
+    """Listen to the tracks with known genres.
 
     Args:
         paths: files and folders; none for all that the source knows.
-        then: called with the pipeline, the tracks, and a callback for progress.
         shown: on a terminal.
         lines: as JSON, for a program.
+
+    Yields:
+        The pipeline, which is open in the block; the tracks; and a callback for progress.
 
     Raises:
         typer.Exit: interrupted.
@@ -151,7 +148,7 @@ def gather(
             if stop.done():
                 output.notice("interrupted; what was heard is kept")
                 raise typer.Exit(130)
-            then(pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update)
+            yield pipeline, Gathered(collect(heard, files, source, names), tuple(failures), source), bar.update
 
 
 @contextmanager
@@ -190,3 +187,8 @@ def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
 def percent(share: float | None) -> str:
     """A share for people."""
     return "-" if share is None else f"{100 * share:.0f} %"
+
+
+def digits(value: float | None) -> str:
+    """A measure for people, with two digits."""
+    return "-" if value is None else f"{value:.2f}"

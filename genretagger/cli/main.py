@@ -14,56 +14,40 @@ from typing import Annotated, Any
 import typer
 
 from genretagger import __version__
-from genretagger.cli.commands import CommandPlace, LoadedWhenNeeded
+from genretagger.cli.commands import LoadedWhenNeeded
 from genretagger.daemon import early
 from genretagger.errors import GenretaggerError
 from genretagger.text import printable
 
 COMMANDS = {
-    "tag": CommandPlace("Listen to music and write the genre into the files that have none.", "tag", "tag"),
-    "show": CommandPlace("Show what is known of tracks, and why they got their genres.", "show", "show"),
-    "similar": CommandPlace(
-        "Show the tracks that sound most like one, nearest first, at most two by one artist.", "similar", "similar"
-    ),
-    "picture": CommandPlace(
-        "Draw what the network sees of a track, and the genres that it hears over time.", "picture", "picture"
-    ),
-    "watch": CommandPlace("Watch folders, and tag new music as soon as it is complete.", "watch", "watch"),
-    "status": CommandPlace(
-        "Show the queue, what is being done, the last errors, and whether the service is well.", "status", "status"
-    ),
-    "retry": CommandPlace("Let quarantined files be tried again.", "status", "retry"),
-    "apply": CommandPlace(
-        "Write the genres of a plan into the files that are still as they were when it was made.", "apply", "apply"
-    ),
-    "archive": CommandPlace(
-        "Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.", "archive", "archive"
-    ),
-    "undo": CommandPlace("Put back the genres that files had before genretagger wrote them.", "undo", "undo"),
-    "redo": CommandPlace("Put back the genres that `genretagger undo` took away.", "redo", "redo"),
-    "history": CommandPlace("Show what was written to your files, newest first, run by run.", "history", "history"),
-    "export": CommandPlace(
-        "Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).",
-        "export",
-        "export",
-    ),
-    "train": CommandPlace(
-        "Learn your own genres from tracks that have some, and say how well they are heard.", "train", "train"
-    ),
-    "evaluate": CommandPlace("Say how right a model is, on music with known genres.", "evaluate", "evaluate"),
-    "serve": CommandPlace("Show your library in a browser: look, listen, and correct.", "serve", "serve"),
-    "doctor": CommandPlace("Look for what is wrong with the set-up, and say how to fix it.", "doctor", "doctor"),
-    "service": CommandPlace("Have systemd run the service.", "service", "app"),
-    "models": CommandPlace("List, fetch, check and remove the models that listen.", "models", "app"),
-    "config": CommandPlace("Show the options, or make a file to set them in.", "config", "app"),
+    "tag": "Listen to music and write the genre into the files that have none.",
+    "show": "Show what is known of tracks, and why they got their genres.",
+    "similar": "Show the tracks that sound most like one, nearest first, at most two by one artist.",
+    "picture": "Draw what the network sees of a track, and the genres that it hears over time.",
+    "watch": "Watch folders, and tag new music as soon as it is complete.",
+    "status": "Show the queue, what is being done, the last errors, and whether the service is well.",
+    "retry": "Let quarantined files be tried again.",
+    "apply": "Write the genres of a plan into the files that are still as they were when it was made.",
+    "archive": "Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.",
+    "undo": "Put back the genres that files had before genretagger wrote them.",
+    "redo": "Put back the genres that `genretagger undo` took away.",
+    "history": "Show what was written to your files, newest first, run by run.",
+    "export": "Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).",
+    "train": "Learn your own genres from tracks that have some, and say how well they are heard.",
+    "evaluate": "Say how right a model is, on music with known genres.",
+    "serve": "Show your library in a browser: look, listen, and correct.",
+    "doctor": "Look for what is wrong with the set-up, and say how to fix it.",
+    "service": "Have systemd run the service.",
+    "models": "List, fetch, check and remove the models that listen.",
+    "config": "Show the options, or make a file to set them in.",
 }
-"""Every command. The sentences are here as well, so that `--help` loads none of them."""
+"""The first sentence of each command's help, here as well, so that `--help` loads no command."""
 
 
 class _AllCommands(LoadedWhenNeeded):
     """All commands; if a file's name was taken for an option, the error says how to name it."""
 
-    places = COMMANDS
+    summaries = COMMANDS
 
     def invoke(self, ctx: Any) -> Any:
         """As any group does."""

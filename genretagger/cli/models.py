@@ -23,12 +23,7 @@ if TYPE_CHECKING:
     from genretagger.model.installed import InstalledModel
     from genretagger.model.store import ModelStore
 
-app = typer.Typer(
-    cls=Commands,
-    help="List, fetch, check and remove the models that listen.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+models = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the model is called here; see `models list`.")]
 
 
@@ -41,7 +36,7 @@ def _store() -> tuple[ModelStore, str]:
     return ModelStore(settings.models_dir), settings.model
 
 
-@app.command("list")
+@models.command("list")
 def list_(as_json: AsJson = False) -> None:
     """List the models that are installed, and those that can be pulled."""
     from genretagger.model.catalogue import catalogue
@@ -79,7 +74,7 @@ def list_(as_json: AsJson = False) -> None:
     output.say(f"* listens now; `genretagger models info {used}` says more")
 
 
-@app.command()
+@models.command()
 def info(name: Name, as_json: AsJson = False) -> None:
     """Show what a model hears, what input it takes, and where it comes from."""
     store, used = _store()
@@ -124,8 +119,7 @@ def _parts(card: Card) -> list[tuple[str, str]]:
 def _learned_from(card: Card) -> list[tuple[str, str]]:
     """What a model that was learned here was made of, and how good it was."""
     learned = learned_part(card)
-    training = None if learned is None else learned.training
-    if learned is None or training is None:
+    if learned is None or (training := learned.training) is None:
         return []
     told = [
         (
@@ -145,9 +139,9 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
     return told
 
 
-@app.command()
+@models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.", show_default=False)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this model.")] = None,
 ) -> None:
     """Check every byte of the installed models against what was installed."""
     store, _ = _store()
@@ -169,7 +163,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@models.command()
 def pull(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which model; see `models list`.")] = "musicnn-yamnet",
     force: Annotated[bool, typer.Option("--force", "-f", help="Install it again even if it is there.")] = False,
@@ -232,27 +226,21 @@ def _agreed(name: str, accept: bool) -> CatalogueEntry | None:
     return entry
 
 
-@app.command()
+@models.command()
 def add(
     onnx: Annotated[Path, typer.Argument(metavar="MODEL.onnx", parser=existing_file, help="The network, in one file.")],
     card: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="CARD.json", parser=existing_file, show_default=False, help="Its card. [default: beside it]"
-        ),
+        typer.Argument(metavar="CARD.json", parser=existing_file, help="Its card. [default: beside it]"),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. [default: the file's name]")] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", parser=existing_file, show_default=False, help="Its labels, one a line or a JSON list."
-        ),
+        typer.Option(metavar="FILE", parser=existing_file, help="Its labels, one a line or a JSON list."),
     ] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", show_default=False, help="For a head that takes embeddings: the model that gives them."
-        ),
+        typer.Option(metavar="NAME", help="For a head that takes embeddings: the model that gives them."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace a model of that name.")] = False,
 ) -> None:
@@ -298,7 +286,7 @@ def can_be_heard(card: Card) -> None:
             )
 
 
-@app.command()
+@models.command()
 def use(name: Name) -> None:
     """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
     from genretagger.config import load
@@ -315,7 +303,7 @@ def use(name: Name) -> None:
         output.notice(f"but GENRETAGGER_MODEL in the environment says {used}, which wins over the file")
 
 
-@app.command()
+@models.command()
 def remove(name: Name) -> None:
     """Remove a model from this machine; what it heard stays in the database."""
     from genretagger.model.store import DEFAULT

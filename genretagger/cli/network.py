@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genretagger.cli import output
-from genretagger.cli.known import percent
+from genretagger.cli.known import digits, percent
 from genretagger.errors import ConfigError, FileError
-from genretagger.text import plural, printable
+from genretagger.text import printable
 from genretagger.training.network.way import Way
 from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
-    from genretagger.pipeline import Pipeline
+    from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
     from genretagger.training.lesson import TrainingResult
     from genretagger.training.network.windows import WindowFile
-
-TellProgress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,7 @@ def train_network(
     name: str,
     origin: Mapping[str, Json],
     stop: Future[None],
-    tell: TellProgress,
-    notice: Callable[[str], None],
+    tell: Progress,
     keep: bool = False,
 ) -> tuple[TrainingResult, tuple[FileError, ...]]:
     """Train one network.
@@ -68,7 +65,6 @@ def train_network(
         origin: for its card.
         stop: done if the owner interrupts.
         tell: shows the progress.
-        notice: prints a line about each part of the training.
         keep: leave the decoded windows for the next way of learning.
 
     Returns:
@@ -102,7 +98,7 @@ def train_network(
         text = f"part {step.run} of {step.runs}, epoch {step.epoch}: loss {step.loss:.3f}{held}"
         tell(text, (step.run - 1) * plan.epochs + step.epoch, most)
         if step.epoch == step.epochs or step.epoch % 10 == 0:
-            notice(f"{text} ({time.monotonic() - began:.0f} s)")
+            output.notice(f"{text} ({time.monotonic() - began:.0f} s)")
 
     key = school.key_of(course, wish.way, plan, each)
     try:
@@ -124,7 +120,7 @@ def train_network(
         windows.close()
     if stop.done():
         size = sum(file.stat().st_size for file in folder.iterdir()) // 10**6
-        notice(f"`--resume` goes on from here; until then, {folder} keeps {size:,} MB")
+        output.notice(f"`--resume` goes on from here; until then, {folder} keeps {size:,} MB")
     elif not keep:
         clear(folder)
     return result, failures
@@ -137,7 +133,7 @@ def _windows(
     shape: Sequence[int],
     each: int,
     stop: Future[None],
-    tell: TellProgress,
+    tell: Progress,
 ) -> tuple[WindowFile | None, tuple[FileError, ...]]:
     """The windows of all tracks, kept from before or decoded now; None if interrupted."""
     from genretagger.training.network.windows import WindowFile, key_of
@@ -173,7 +169,7 @@ def tell_verdict(verdict: Verdict) -> None:
             percent(each.top1),
             percent(each.coverage),
             percent(each.right),
-            "-" if each.f1 is None else f"{each.f1:.2f}",
+            digits(each.f1),
             f"{each.seconds:.0f} s",
         )
         for each in verdict.ways
@@ -201,11 +197,3 @@ def verdict_json(verdict: Verdict) -> Json:
             for each in verdict.ways
         ],
     }
-
-
-def advice(tracks: int) -> str:
-    """What `train` says of the other ways, if only the regression was tried."""
-    return (
-        f"A network may suit {plural(tracks, 'track')} better: `genretagger train --network --compare` "
-        "measures all ways on the same tracks."
-    )

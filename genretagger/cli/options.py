@@ -1,14 +1,18 @@
-"""Options that several commands share, and how every command takes a path."""
+"""Options that several commands share, how every command takes a path, and the configuration."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from genretagger.cli.output import quieten
 from genretagger.files.shards import Shard
+
+if TYPE_CHECKING:
+    from genretagger.config import Settings
 
 
 def any_path(text: str | Path) -> Path:
@@ -65,12 +69,21 @@ def share(text: str | Shard) -> Shard:
         raise typer.BadParameter(str(error)) from error
 
 
+def quiet_settings(**flags: Any) -> Settings:
+    """Read the configuration, for a command in which libraries shall say nothing; see `load`."""
+    from genretagger.config import load
+
+    quieten()
+    return load(**flags)
+
+
 Paths: TypeAlias = Annotated[
     list[Path], typer.Argument(metavar="PATH...", parser=existing_path, help="Music files, or folders to walk.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
-ModelName: TypeAlias = Annotated[
-    str | None, typer.Option("--model", help="Name of the model to listen with.", show_default=False)
-]
+ModelName: TypeAlias = Annotated[str | None, typer.Option("--model", help="Name of the model to listen with.")]
 
+Folders: TypeAlias = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
+]
 DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be done.")]

@@ -61,7 +61,7 @@ def say_json(value: Json) -> None:
     UTF-8 becomes Python's surrogate escape, `\udcff` for the byte ff:
     `os.fsencode(json.loads(line)["path"])` gives the exact path.
     """
-    print(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")), flush=True)
+    print(json.dumps(value), flush=True)
 
 
 def quieten() -> None:
@@ -123,31 +123,20 @@ class Bar:
 
     def __enter__(self) -> Self:
         if self._shown:
+            from rich import progress
             from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                DownloadColumn,
-                MofNCompleteColumn,
-                Progress,
-                ProgressColumn,
-                TextColumn,
-                TimeRemainingColumn,
-            )
             from rich.table import Column
 
-            name = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
-            columns: tuple[ProgressColumn, ...]
+            wide = Column(ratio=1, no_wrap=True)
+            figures: tuple[progress.ProgressColumn, ...]
             if self._unit == "bytes":
-                columns = (name, BarColumn(bar_width=24), DownloadColumn(), TimeRemainingColumn())
+                figures = (progress.DownloadColumn(), progress.TimeRemainingColumn())
             else:
-                columns = (
-                    name,
-                    BarColumn(bar_width=24),
-                    MofNCompleteColumn(),
-                    TextColumn("{task.fields[note]}", markup=False),
-                )
-            self._progress = Progress(
-                *columns,
+                figures = (progress.MofNCompleteColumn(), progress.TextColumn("{task.fields[note]}", markup=False))
+            self._progress = progress.Progress(
+                progress.TextColumn("{task.description}", markup=False, table_column=wide),
+                progress.BarColumn(bar_width=24),
+                *figures,
                 console=Console(stderr=True),
                 expand=True,
                 transient=True,

@@ -9,7 +9,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.drawing import Theme, draw, see_matplotlib
-from genretagger.cli.options import ModelName, any_path, existing_file
+from genretagger.cli.options import ModelName, any_path, existing_file, quiet_settings
 from genretagger.errors import ConfigError
 
 _KINDS = (".png", ".svg")
@@ -25,7 +25,6 @@ def picture(
             metavar="FILE.png|FILE.svg",
             parser=any_path,
             help="Where to draw it; replaces what is there. [default: NAME.png in the current folder, if that is free]",
-            show_default=False,
         ),
     ] = None,
     fourier: Annotated[
@@ -39,11 +38,9 @@ def picture(
     All of the track is heard. Nothing of that is stored, and the music file is not changed. Needs
     matplotlib, the extra `report`.
     """
-    from genretagger.config import load
     from genretagger.files.durable import saved
     from genretagger.pipeline import open_pipeline
 
-    output.quieten()
     see_matplotlib()
     target = to or Path(f"{file.stem}.png")
     if target.suffix.lower() not in _KINDS:
@@ -52,7 +49,7 @@ def picture(
         )
     if to is None and target.exists():
         raise ConfigError("there is such a file already", path=target, hint="Name a place for the picture with -o")
-    settings = load(model=model)
+    settings = quiet_settings(model=model)
     with output.Bar("tracks") as bar:
         bar.update(file.name, 0, None)
         with open_pipeline(settings, notice=bar.notice, progress=bar.update) as pipeline:

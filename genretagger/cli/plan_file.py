@@ -24,9 +24,6 @@ class PlanFile:
 
     Args:
         table: make a table for a spreadsheet, not JSON lines.
-
-    Attributes:
-        count: how many files are in it so far.
     """
 
     def __init__(self, sink: BinaryIO, files: Sequence[Found], *, table: bool) -> None:
@@ -34,7 +31,6 @@ class PlanFile:
             from genretagger.steps.plan.table import header, to_line
         else:
             from genretagger.steps.plan.jsonl import header, to_line
-        self.count = 0
         self._to_line = to_line
         self._sink = sink
         self._lines: dict[Path, bytes] = {}
@@ -44,7 +40,6 @@ class PlanFile:
     def add(self, planned: Planned) -> None:
         """Put a file's change into the plan."""
         self._lines[planned.path] = self._to_line(planned)
-        self.count += 1
 
     def end(self, path: Path) -> None:
         """Note that a file is done with, planned or not."""

@@ -11,6 +11,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.describe import when
+from genretagger.cli.options import quiet_settings
 from genretagger.errors import ConfigError
 from genretagger.text import printable
 
@@ -27,12 +28,10 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
     Raises:
         GenretaggerError: there is no such backup, it is damaged, or somebody uses the database.
     """
-    from genretagger.config import load
     from genretagger.daemon import lock
     from genretagger.database import backups
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     database = settings.database_file
     if database is None:
         raise ConfigError("only an SQLite database has backups here", hint="Use the backups of your database server")

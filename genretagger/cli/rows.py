@@ -40,7 +40,6 @@ class Rows:
 
     Args:
         roots: what was named on the command line.
-        done: the word for a file that was changed, and for one that would be.
         terminal: whether standard output is a terminal; found out if it is not given.
         width: characters of a line on a terminal; found out if it is not given.
     """
@@ -50,13 +49,11 @@ class Rows:
         roots: Sequence[Path],
         *,
         verbose: bool = False,
-        done: tuple[str, str] = ("tagged", "would tag"),
         terminal: bool | None = None,
         width: int | None = None,
     ) -> None:
         self._roots = [whole(root) for root in roots]
         self._verbose = verbose
-        self._done, self._would = done
         self._terminal = sys.stdout.isatty() if terminal is None else terminal
         self._width = max(_LEAST_WIDTH, width or shutil.get_terminal_size((80, 24)).columns)
         self._folder: Path | None = None
@@ -72,7 +69,7 @@ class Rows:
             if self._folder is not None:
                 yield Text()
             self._folder = outcome.path.parent
-            heading = Text(self._heading(outcome.path.parent), "bold")
+            heading = Text(self._shown(outcome.path.parent).rstrip("/") + "/", "bold")
             heading.truncate(self._width, overflow="ellipsis")
             yield heading
         yield self._line(outcome)
@@ -121,26 +118,14 @@ class Rows:
 
     def _state(self, outcome: Outcome) -> str:
         if outcome.status is Status.TAGGED:
-            return self._would if outcome.dry_run else self._done
+            return "would tag" if outcome.dry_run else "tagged"
         return outcome.status.value
 
-    def _root(self, path: Path) -> Path | None:
-        return next((root for root in self._roots if path.is_relative_to(root)), None)
-
-    def _heading(self, folder: Path) -> str:
-        root = self._root(folder)
-        if root is None or folder == root:
-            return printable(folder).rstrip("/") + "/"
-        return self._from(folder, root) + "/"
-
     def _shown(self, path: Path) -> str:
-        root = self._root(path)
-        if root is None or root == path:
-            return printable(path)
-        return self._from(path, root)
-
-    def _from(self, path: Path, root: Path) -> str:
         """A path relative to the named folder, with that folder's name if several were named."""
+        root = next((root for root in self._roots if path.is_relative_to(root)), path)
+        if root == path:
+            return printable(path)
         return relative(path, root.parent if len(self._roots) > 1 else root)
 
 
@@ -155,6 +140,11 @@ def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: s
     state = (would if outcome.dry_run else done) if changed else outcome.status.value
     line = f"{state:<10} {printable(', '.join(genres)):<{_GENRES_WIDTH}} {printable(outcome.path)}"
     return line if changed else f"{line}\n{'':<11}{printable(sentence(outcome.reason))}"
+
+
+def counted(counts: Mapping[Status, int], tagged: str) -> str:
+    """How many files ended in which way; `tagged` is the word for those that were changed."""
+    return ", ".join(f"{counts[each]:,} {tagged if each is Status.TAGGED else each.value}" for each in Status)
 
 
 def given(counts: Iterable[tuple[str, int]]) -> Iterator[str]:

@@ -26,12 +26,9 @@ def serve(
             metavar="FILE",
             parser=any_path,
             help="File with the password, or its hash. [default: the variable GENRETAGGER_PAGE_PASSWORD]",
-            show_default=False,
         ),
     ] = None,
-    name: Annotated[
-        list[str] | None, typer.Option(help="Another name that browsers use for this machine.", show_default=False)
-    ] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Another name that browsers use for this machine.")] = None,
     hash_password: Annotated[
         bool, typer.Option("--hash-password", help="Read a password, print its hash for --password-file, and end.")
     ] = False,

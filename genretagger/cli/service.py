@@ -14,29 +14,25 @@ import typer
 import genretagger
 from genretagger.cli import output
 from genretagger.cli.commands import Commands
-from genretagger.cli.options import any_path
+from genretagger.cli.options import Folders
 from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError, GenretaggerError
 from genretagger.files.durable import OutputError, saved
 
-app = typer.Typer(cls=Commands, help="Have systemd run the service.", no_args_is_help=True, rich_markup_mode=None)
+service = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 
 NAME = "genretagger.service"
 
 _System = Annotated[bool, typer.Option("--system", help="For the whole system, not for your user; needs root.")]
 
 
-@app.command()
+@service.command()
 def install(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
-    ],
+    folders: Folders,
     system: _System = False,
     user: Annotated[
         str | None,
-        typer.Option(
-            help="With --system: who it runs as. [default: the owner of the first folder]", show_default=False
-        ),
+        typer.Option(help="With --system: who it runs as. [default: the owner of the first folder]"),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Print the unit, and change nothing.")] = False,
     start: Annotated[bool, typer.Option("--start/--no-start", help="Start it now.")] = True,
@@ -67,7 +63,7 @@ def install(
         output.notice("it runs while you are logged in; `loginctl enable-linger` keeps it running")
 
 
-@app.command()
+@service.command()
 def uninstall(system: _System = False) -> None:
     """Stop the service and remove it; the database and your tags stay."""
     place = unit_path(system=system)
@@ -85,7 +81,7 @@ def uninstall(system: _System = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@service.command()
 def status(system: _System = False) -> None:
     """Show what systemd says of the service; `genretagger status` shows what it does."""
     _need_systemd()

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.cli import describe, output
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.cli.view import View
 from genretagger.database.values import AnalysisNote, HearingResult, Known, StoredDecision, StoredWrite, WriteState
 from genretagger.errors import AccessError, FileChangedError, FileError
@@ -45,10 +46,8 @@ def show(
     ] = False,
 ) -> None:
     """Show what is known of tracks, and why they got their genres."""
-    from genretagger.config import load
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     missing = False
     with _Library(settings) as library, _OverTime(settings, wanted=over_time) as times:
         for path in paths:
@@ -75,28 +74,23 @@ def show(
         raise typer.Exit(1)
 
 
-class _OverTime:
-    """Listens to whole tracks, if asked for; the model loads on first use. A context manager."""
+class _OverTime(ExitStack):
+    """Listens to whole tracks, if asked for; the model loads on first use."""
 
     def __init__(self, settings: Settings, *, wanted: bool) -> None:
+        super().__init__()
         self._settings, self._wanted = settings, wanted
-        self._stack = ExitStack()
-        self._pipeline: Pipeline | None = None
 
-    def __enter__(self) -> Self:
-        return self
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        from genretagger.pipeline import open_pipeline
 
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+        return self.enter_context(open_pipeline(self._settings, notice=output.notice))
 
     def of(self, view: View) -> Timeline | None:
         """The genres of a file over time; None if nobody asked, or after reporting a failure."""
         if not self._wanted or view.now is None:
             return None
-        from genretagger.pipeline import open_pipeline
-
-        if self._pipeline is None:
-            self._pipeline = self._stack.enter_context(open_pipeline(self._settings, notice=output.notice))
         try:
             return self._pipeline.timeline(view.path)
         except FileError as error:
@@ -104,28 +98,36 @@ class _OverTime:
             return None
 
 
-class _Library:
-    """The files, the database and the reading child, each opened when needed. A context manager."""
+class _Library(ExitStack):
+    """The files, the database and the reading child, each opened when needed."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__()
         self._settings = settings
-        self._stack = ExitStack()
-        self._store: Store | None = None
-        self._workers: WorkerPool | None = None
-        self._models: list[InstalledModel] | None = None
 
-    def __enter__(self) -> Self:
+    @cached_property
+    def _store(self) -> Store | None:
+        """The database; without one, a file still says something for itself."""
         from genretagger.database.store import Store
 
-        if self._settings.has_database:  # without one, a file still says something for itself
-            store = Store.open(
-                self._settings.database, create=False, read_only=True, libraries=self._settings.libraries
-            )
-            self._store = self._stack.enter_context(store)
-        return self
+        if not self._settings.has_database:
+            return None
+        where, libraries = self._settings.database, self._settings.libraries
+        return self.enter_context(Store.open(where, create=False, read_only=True, libraries=libraries))
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    @cached_property
+    def _workers(self) -> WorkerPool:
+        from genretagger.worker.pool import Limits, WorkerPool
+
+        return self.enter_context(WorkerPool(1, Limits.of(self._settings)))
+
+    @cached_property
+    def _models(self) -> list[InstalledModel]:
+        """The installed models, the one in use first."""
+        from genretagger.model.store import ModelStore
+
+        models = ModelStore(self._settings.models_dir).installed()
+        return sorted(models, key=lambda model: model.name != self._settings.model)
 
     def views(self, path: Path) -> Iterator[View]:
         """Look at a file, or at the known files of a folder; yields nothing if nothing is there."""
@@ -147,7 +149,10 @@ class _Library:
             analyses, decisions, writes = self._by_audio(now, writes)
         decided = decisions[0] if decisions else None
         analysis = _heard_for(decided, analyses)
-        status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
+        try:
+            status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
+        except FileError as changed:  # at this moment
+            status, reason = Status.FAILED, changed.reason
         return View(path, now, error, analysis, decided, writes, status, reason)
 
     def _read(self, path: Path, known: Known) -> tuple[Track | None, FileError | None]:
@@ -159,35 +164,23 @@ class _Library:
             failure = self._store.tracks.get_failure(path, stamp) if self._store is not None else None
             if known.track is None or known.track.stamp != stamp or known.track.credits is None:
                 options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
-                now: Track | None = self._pool().inspect(path, options=options).result()
+                now: Track | None = self._workers.inspect(path, options=options).result()
             else:
                 now = known.track
         except FileError as error:
             return None, error
         return now, None if failure is None else failure.error
 
-    def _pool(self) -> WorkerPool:
-        from genretagger.worker.pool import Limits, WorkerPool
-
-        if self._workers is None:
-            limits = Limits.of(self._settings)
-            self._workers = self._stack.enter_context(WorkerPool(1, limits))
-        return self._workers
-
     def _by_audio(
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
         """Find what the installed models heard in this audio, wherever it lay then."""
-        from genretagger.model.store import ModelStore
-
         store = self._store
         if store is None:
             return (), (), writes
-        if self._models is None:
-            self._models = ModelStore(self._settings.models_dir).installed()
         notes: list[AnalysisNote] = []
         decisions: list[StoredDecision] = []
-        for model in sorted(self._models, key=lambda model: model.name != self._settings.model):
+        for model in self._models:
             decided = store.decisions.get(now.payload_hash, model.sha256)
             if decided is None:
                 continue
@@ -209,37 +202,20 @@ class _Library:
         decided: StoredDecision | None,
         writes: tuple[StoredWrite, ...],
     ) -> tuple[Status, Reason]:
-        """Say what the state of a file is, and why."""
-        if now is None or error is not None:
-            if isinstance(error, FileChangedError) and not file.path.exists():
-                return Status.FAILED, because(Cause.GONE)
-            if error is None:
-                return Status.FAILED, because(Cause.NO_ACCESS, says="it cannot be read")
-            return Status.FAILED, because(error.why, **error.reason.figures, retry=error.retry)
-        try:
-            return self._explain_readable(file, now, analysis, decided, writes)
-        except FileError as changed:  # at this moment
-            return Status.FAILED, changed.reason
-
-    def _explain_readable(
-        self,
-        file: Found,
-        now: Track,
-        analysis: AnalysisNote | None,
-        decided: StoredDecision | None,
-        writes: tuple[StoredWrite, ...],
-    ) -> tuple[Status, Reason]:
-        """Say what the state of a readable file is, in the order in which `tag` looks at it."""
+        """Say what the state of a file is, and why, in the order in which `tag` looks at it."""
         from genretagger.steps.refusal import Refusals
 
+        if error is not None:
+            if isinstance(error, FileChangedError) and not file.path.exists():
+                return Status.FAILED, because(Cause.GONE)
+            return Status.FAILED, because(error.why, **error.reason.figures, retry=error.retry)
+        assert now is not None  # what cannot be read has an error
         if write := _standing(now, writes):
             return Status.TAGGED, write.reason
         decision = decided.decision if decided is not None else None
         if owned := self._owned(now):
             if owned.cause is Cause.HAS_GENRE:
-                owned = (
-                    because(owned.cause, decision=decision.reason) if decision else because(owned.cause, heard=False)
-                )
+                owned = because(owned.cause, **({"decision": decision.reason} if decision else {"heard": False}))
             return Status.UNCHANGED, owned
         if unfit := Refusals(self._settings).unfit(file, now):
             return Status.SKIPPED, unfit

@@ -13,7 +13,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.describe import joined
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
 from genretagger.text import printable
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from genretagger.database.store import Store
     from genretagger.database.values import Known
     from genretagger.shelf.index import Index
-
-COUNT = 20
-Count = Annotated[int, typer.Option("--count", "-c", min=1, max=1000, help="How many tracks.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +35,17 @@ class Alike:
 
 def similar(
     path: Annotated[Path, typer.Argument(metavar="PATH", parser=any_path, help="A track that was listened to.")],
-    count: Count = COUNT,
+    count: Annotated[int, typer.Option("--count", "-c", min=1, max=1000, help="How many tracks.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show the tracks that sound most like one, nearest first, at most two by one artist.
 
     It compares what the model heard, so only tracks that were listened to count.
     """
-    from genretagger.config import load
     from genretagger.database.store import Store
 
-    output.quieten()
-    settings = load()
-    with Store.open(settings.database, create=False, read_only=True) as store:
+    settings = quiet_settings()
+    with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         for each in nearest(settings, store, path, count):
             track = each.known.track
             genres = track.genres.values if track is not None else ()

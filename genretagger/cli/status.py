@@ -1,19 +1,17 @@
-"""`genretagger status` and `genretagger retry`: the service's state, and files it set aside."""
+"""`genretagger status`: what the service does, and which files it set aside."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.options import AsJson, any_path
+from genretagger.cli.options import AsJson, quiet_settings
 from genretagger.daemon.control import DENIED, ask
 from genretagger.database.values import JobCounts, JobState, StoredJob
 from genretagger.errors import GenretaggerError
-from genretagger.files.discover import whole
 from genretagger.text import moment, plural, printable
 from genretagger.types import Json
 
@@ -26,11 +24,9 @@ def status(as_json: AsJson = False) -> None:
     Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may
     ask it.
     """
-    from genretagger.config import load
     from genretagger.database.store import Store
 
-    output.quieten()
-    settings = load()
+    settings = quiet_settings()
     running = ask(settings.data_dir, "status")
     if running == DENIED:
         raise GenretaggerError(
@@ -85,10 +81,10 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             now = ", looking" if root["looking"] else ""
             found = f"{plural(root['files'], 'file')} when last looked through"
             lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
-        for pause in running["paused"]:
-            lines.append(
-                f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
-            )
+        lines += [
+            f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
+            for pause in running["paused"]
+        ]
         if running["database"]:
             lines.append(f"paused      everything: {printable(running['database'])}; work goes on when that is over")
     lines.append(
@@ -110,8 +106,7 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
             lines.append(f"error       {error['at']}{where} {printable(error['cause'])}")
     else:
         lines.append(f"model       {printable(model)}")
-    for job in quarantined[:_SHOWN]:
-        lines.append(f"quarantine  {printable(job.path)}: {printable(job.cause)}")
+    lines += [f"quarantine  {printable(job.path)}: {printable(job.cause)}" for job in quarantined[:_SHOWN]]
     if len(quarantined) > _SHOWN:
         lines.append(f"            … and {len(quarantined) - _SHOWN:,} more; `--json` lists them")
     if quarantined:
@@ -126,37 +121,3 @@ def _duration(seconds: float) -> str:
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
-
-
-def retry(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[PATH...]",
-            parser=any_path,
-            help="Files, or folders for all in them; all by default.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Let quarantined files be tried again."""
-    from genretagger.config import load
-    from genretagger.database.store import Store
-
-    output.quieten()
-    settings = load()
-    named = [whole(path) for path in paths or ()]
-    with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
-        released = store.jobs.release(named)
-    running = ask(settings.data_dir, "wake") is not None
-    if as_json:
-        for path in released:
-            output.say_json({"path": str(path)})
-    else:
-        then = "" if running or not released else ", when the service runs"
-        output.say(
-            f"{plural(len(released), 'file')} will be tried again{then}" if released else "nothing is quarantined"
-        )
-    if named and not released:
-        raise typer.Exit(1)

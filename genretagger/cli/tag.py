@@ -18,10 +18,10 @@ from genretagger.causes import Reason
 from genretagger.cli import output
 from genretagger.cli.in_order import InOrder
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, ModelName, Paths, any_path, share
+from genretagger.cli.options import AsJson, ModelName, Paths, any_path, quiet_settings, share
 from genretagger.cli.output import say_aside as line
 from genretagger.cli.plan_file import plan_file
-from genretagger.cli.rows import Rows, given
+from genretagger.cli.rows import Rows, counted, given
 from genretagger.errors import FileError
 from genretagger.files.discover import Found, find
 from genretagger.files.shards import Shard
@@ -42,18 +42,16 @@ def tag(
     as_json: AsJson = False,
     policy: Annotated[
         Policy | None,
-        typer.Option(help="What happens to genres that a file already has. [default: keep]", show_default=False),
+        typer.Option(help="What happens to genres that a file already has. [default: keep]"),
     ] = None,
     model: ModelName = None,
     windows: Annotated[
         str | None,
-        typer.Option(help='Stretches of 3 s to listen to, "all" or "auto". [default: 16]', show_default=False),
+        typer.Option(help='Stretches of 3 s to listen to, "all" or "auto". [default: 16]'),
     ] = None,
     album: Annotated[
         Albums | None,
-        typer.Option(
-            help="Tracks of one album by one artist: decide together or one by one. [default: pool]", show_default=False
-        ),
+        typer.Option(help="Tracks of one album by one artist: decide together or one by one. [default: pool]"),
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores]")] = None,
     device: Annotated[
@@ -83,7 +81,6 @@ def tag(
             metavar="N/COUNT",
             parser=share,
             help="Only this share of the albums, for several machines: 3/16 is the third of sixteen.",
-            show_default=False,
         ),
     ] = None,
     verbose: Annotated[
@@ -95,11 +92,9 @@ def tag(
     A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened
     to again. Every write can be undone with `genretagger undo`.
     """
-    from genretagger.config import load
     from genretagger.worker.pool import Limits, WorkerPool
 
-    output.quieten()
-    settings = load(
+    settings = quiet_settings(
         policy=policy,
         model=model,
         windows=windows,
@@ -239,11 +234,7 @@ class _Summary:
             if len(self._genres) > _GENRES_SHOWN:
                 line(f"  … and {plural(len(self._genres) - _GENRES_SHOWN, 'other')}")
             line()
-        line(
-            f"{plural(self.total, 'file')} in {seconds:.1f} s: {self._counts[Status.TAGGED]:,} {self._tagged}, "
-            f"{self._counts[Status.UNCHANGED]:,} unchanged, {self._counts[Status.SKIPPED]:,} skipped, "
-            f"{self._counts[Status.FAILED]:,} failed"
-        )
+        line(f"{plural(self.total, 'file')} in {seconds:.1f} s: {counted(self._counts, self._tagged)}")
         for reason, count in self._skipped.most_common():
             line(f"  skipped {count:,}: {printable(reason)}")
         for outcome in self.failed[:_FAILURES_SHOWN]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,18 +12,19 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.known import Beets, Gathered, Known, Labels, Names, Report, gather, source_of, tell_failures
+from genretagger.cli.known import Beets, Known, Labels, Names, Report, gathered, source_of, tell_failures
 from genretagger.cli.lesson import summary, tell_lesson
-from genretagger.cli.network import NetworkWish, advice, tell_verdict, train_network, verdict_json
-from genretagger.cli.options import AsJson
+from genretagger.cli.network import NetworkWish, tell_verdict, train_network, verdict_json
+from genretagger.cli.options import AsJson, quiet_settings
 from genretagger.errors import ConfigError, FileError
+from genretagger.text import plural
 from genretagger.training.network.way import Way
 from genretagger.types import Json
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.model.card import Card
-    from genretagger.pipeline import Pipeline
+    from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
     from genretagger.training.lesson import TrainingResult
@@ -37,27 +37,21 @@ _MANY = 300
 
 def train(
     paths: Known = None,
-    name: Annotated[
-        str | None, typer.Option(help="What to call the model. [default: mine]", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the model. [default: mine]")] = None,
     update: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Learn this model again, and say what became better or worse.", show_default=False
-        ),
+        typer.Option(metavar="NAME", help="Learn this model again, and say what became better or worse."),
     ] = None,
     labels: Labels = None,
     beets: Beets = False,
     map_file: Names = None,
     min_tracks: Annotated[
         int | None,
-        typer.Option(
-            min=2, help="Tracks that a genre needs; rarer ones are left out. [default: 5]", show_default=False
-        ),
+        typer.Option(min=2, help="Tracks that a genre needs; rarer ones are left out. [default: 5]"),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="The model that listens. [default: the one in use]", show_default=False),
+        typer.Option("--model", help="The model that listens. [default: the one in use]"),
     ] = None,
     network: Annotated[
         bool, typer.Option("--network", help="Train a convolutional network on spectrograms; needs PyTorch.")
@@ -67,7 +61,6 @@ def train(
         typer.Option(
             "--from",
             help="What the network begins with: nothing, or the first ear of the default model. [default: musicnn]",
-            show_default=False,
         ),
     ] = None,
     compare: Annotated[
@@ -78,12 +71,7 @@ def train(
     ] = False,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            max=1000,
-            help="The most epochs of a network. [default: 15 from musicnn, 30 from scratch]",
-            show_default=False,
-        ),
+        typer.Option(min=1, max=1000, help="The most epochs of a network. [default: 15 from musicnn, 30 from scratch]"),
     ] = None,
     cache_mb: Annotated[
         int, typer.Option("--cache-mb", min=1, help="The most megabytes that decoded windows may take on the disk.")
@@ -100,14 +88,13 @@ def train(
     is changed. What was heard before is not listened to again. The result is a model: `genretagger
     models use mine` makes it the default.
     """
-    from genretagger.config import load
     from genretagger.model.store import ModelStore
     from genretagger.training.head import prepare
     from genretagger.training.labels import NameMap
     from genretagger.training.report import prepare as prepare_report
+    from genretagger.training.report import write
 
-    output.quieten()
-    settings = load(model=model)
+    settings = quiet_settings(model=model)
     network = network or compare or begin_with is not None or resume
     store = ModelStore(settings.models_dir)
     before: Card | None = None
@@ -143,11 +130,11 @@ def train(
         )
     if report is not None:
         prepare_report(report)
-    failures: list[Gathered] = []
     ready = prepare()
     wish = NetworkWish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
-
-    def learn(pipeline: Pipeline, known: Gathered, tell: Callable[[str, int, int | None], None]) -> None:
+    listening = settings.model_copy(update={"model": backbone})
+    hearing = gathered(listening, paths or (), source, names, shown=not as_json, lines=lines)
+    with hearing as (pipeline, known, tell):
         from genretagger.training.course import Course
         from genretagger.training.measures import ChoiceRules
         from genretagger.training.memory import as_before
@@ -155,7 +142,7 @@ def train(
         ready.join()
         started = time.monotonic()
         least = min_tracks or _LEAST
-        origin: dict[str, Json] = {
+        asked: dict[str, Json] = {
             "source": source.name,
             "labels": str(Path(labels).absolute()) if labels and Path(labels).is_file() else labels,
             "beets": beets,
@@ -166,39 +153,33 @@ def train(
         rules = ChoiceRules(settings.min_score, settings.share_of_top, settings.max_genres)
         course = Course.of(known.lessons, store.get(backbone), least=least, rules=rules, before=before)
         ways = list(Way) if compare else [begin_with or Way.MUSICNN] if network else []
-        learned = _learned_ways(pipeline, course, ways, wish, settings, name, origin, tell, both=compare or not ways)
-        failures.append(replace(known, failures=(*known.failures, *learned.failures)))
-        lesson = learned.results[learned.chosen]
+        taught = _learned_ways(pipeline, course, ways, wish, settings, name, asked, tell, both=compare or not ways)
+        lesson = taught.results[taught.chosen]
         installed = store.put(name, lesson.onnx, as_before(lesson.card, card_if_any(store, name)))
         seconds = time.monotonic() - started
         notes = []
-        told = {**summary(lesson, known, installed, seconds), **learned.told}
+        told = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
+        if taught.verdict is not None:
+            told["compared"] = verdict_json(taught.verdict)
         if report is not None:
-            from genretagger.training.report import write
-
-            notes = write(
-                report,
-                f"{name}: learned from {len(known.lessons.examples):,} tracks",
-                told,
-                lesson.measures,
-                lesson.suspects,
-            )
+            title = f"{name}: learned from {len(known.lessons.examples):,} tracks"
+            notes = write(report, title, told, lesson.measures, lesson.suspects)
         if as_json:
             output.say_json(told)
         else:
             tell_lesson(lesson, known, name, seconds, compare=update is not None)
-            if learned.verdict is not None:
-                tell_verdict(learned.verdict)
+            if taught.verdict is not None:
+                tell_verdict(taught.verdict)
             elif not ways and len(course.examples) >= _MANY:
-                output.say(advice(len(course.examples)))
+                output.say(
+                    f"A network may suit {plural(len(course.examples), 'track')} better: "
+                    "`genretagger train --network --compare` measures all ways on the same tracks."
+                )
             if report is not None:
                 output.say(f"The report is {report / 'index.html'}.")
         for note in notes:
             output.notice(note)
-
-    listening = settings.model_copy(update={"model": backbone})
-    gather(listening, paths or [], source, names, learn, shown=not as_json, lines=lines)
-    tell_failures(failures[0].failures if failures else ())
+    tell_failures((*known.failures, *taught.failures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +198,6 @@ class _LearnedWays:
     verdict: Verdict | None
     failures: tuple[FileError, ...]
 
-    @property
-    def told(self) -> dict[str, Json]:
-        """The same as JSON."""
-        more: dict[str, Json] = {"way": self.chosen}
-        if self.verdict is not None:
-            more["compared"] = verdict_json(self.verdict)
-        return more
-
 
 def _learned_ways(
     pipeline: Pipeline,
@@ -234,7 +207,7 @@ def _learned_ways(
     settings: Settings,
     name: str,
     origin: dict[str, Json],
-    tell: Callable[[str, int, int | None], None],
+    tell: Progress,
     *,
     both: bool,
 ) -> _LearnedWays:
@@ -267,7 +240,7 @@ def _learned_ways(
             try:
                 results[way], failed = train_network(
                     pipeline, course, replace(wish, way=way), settings=settings, name=name, origin=origin, stop=stop,
-                    tell=tell, notice=output.notice, keep=way != ways[-1],
+                    tell=tell, keep=way != ways[-1],
                 )  # fmt: skip
             except NothingLearnedError:
                 break

@@ -20,7 +20,7 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.describe import when
 from genretagger.cli.interrupt import interruptible
-from genretagger.cli.options import AsJson, DryRun, any_path
+from genretagger.cli.options import AsJson, DryRun, any_path, quiet_settings
 from genretagger.cli.rows import in_two_lines
 from genretagger.database.values import StoredRun, StoredWrite, WriteState
 from genretagger.errors import ConfigError
@@ -76,9 +76,7 @@ def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
             typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
         ] = None,
         last: Annotated[bool, typer.Option("--last", help="The last run that is left.")] = False,
-        run: Annotated[
-            int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.", show_default=False)
-        ] = None,
+        run: Annotated[int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.")] = None,
         dry_run: DryRun = False,
         force: Annotated[
             bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
@@ -173,14 +171,12 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     Raises:
         ConfigError: nothing, or too much, was asked for.
     """
-    from genretagger.config import load
     from genretagger.pipeline import open_rewriting
     from genretagger.steps.run import Run
 
-    output.quieten()
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
         raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
-    settings = load()
+    settings = quiet_settings()
     counts = dict.fromkeys(Status, 0)
     finished = True
     with interruptible() as stop, open_rewriting(settings, create=False) as pipeline:

@@ -8,20 +8,16 @@ from typing import Annotated
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.options import ModelName, any_path
+from genretagger.cli.options import Folders, ModelName
 from genretagger.errors import ConfigError
 from genretagger.files.discover import whole
 from genretagger.files.replace import inside
 
 
 def watch(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", parser=any_path, help="Folders of music to watch.")
-    ],
+    folders: Folders,
     model: ModelName = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.", show_default=False)
-    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="Where the model runs, such as cpu or cuda.")] = None,
 ) -> None:
     """Watch folders, and tag new music as soon as it is complete."""
     from genretagger.config import Settings, load

@@ -31,8 +31,6 @@ PAUSED = "paused"
 RESUME = "resume"
 """The line that makes an engine try all disks again."""
 
-_LAST_WORDS = 20
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSaid:
@@ -64,6 +62,8 @@ class Driver:
         claimant: the name that its jobs are known by, which no other engine has.
         busy: the files that it handles now, and since when.
         is_loading: whether it loads the model or itself, and so may be silent for long.
+        is_stopping: whether it was asked to end.
+        process_id: its process number.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Driver:
         self.busy: dict[Path, float] = {}
         self.heard_s = time.monotonic()
         self.is_loading = True
-        self._stopping = False
-        self._words: list[str] = []
+        self.is_stopping = False
+        self._last_words = ""
         self._process = subprocess.Popen(
             launch.command("daemon.engine", self.claimant.name, *map(str, self.claimant.folders)),
             stdin=subprocess.PIPE,
@@ -95,20 +95,11 @@ class Driver:
             pass_fds=keep_open,
             process_group=0,  # Ctrl-C on the keyboard is for the watcher
         )
+        self.process_id = self._process.pid
         self._write(json.dumps(settings.model_dump(mode="json")))
-        self._aside = threading.Thread(target=self._keep_words, args=(self._process.stderr,), daemon=True)
+        self._aside = threading.Thread(target=self._keep_last_words, args=(self._process.stderr,), daemon=True)
         self._aside.start()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
-
-    @property
-    def process_id(self) -> int:
-        """Its process number."""
-        return self._process.pid
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it was asked to end."""
-        return self._stopping
 
     def note(self, said: EngineSaid) -> None:
         """Keep track of what the engine does."""
@@ -134,7 +125,7 @@ class Driver:
 
     def stop(self) -> None:
         """Ask the engine to finish its writes, and to end."""
-        self._stopping = True
+        self.is_stopping = True
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -173,10 +164,9 @@ class Driver:
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
-        self._tell(EngineEnded(self, status, self._words[-1] if self._words else ""))
+        self._tell(EngineEnded(self, status, self._last_words))
 
-    def _keep_words(self, stream: IO[str]) -> None:
+    def _keep_last_words(self, stream: IO[str]) -> None:
         with contextlib.suppress(OSError, ValueError):
             for line in stream:
-                if line.strip():
-                    self._words = [*self._words[1 - _LAST_WORDS :], line.strip()[:500]]
+                self._last_words = line.strip()[:500] or self._last_words

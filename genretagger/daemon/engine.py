@@ -276,7 +276,7 @@ def main() -> None:
             raise DatabaseError("the database is gone", path=settings.database_file, hint="Put its folder back")
         with open_workers(settings) as workers:
             workers.warm_up(1)  # it loads its libraries while the model and the database are opened
-            with open_pipeline(settings, notice=_notice, progress=_progress, workers=workers) as pipeline:
+            with open_pipeline(settings, notice=lambda text: say("notice", text=text), workers=workers) as pipeline:
                 pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
                 say("ready", model=settings.model)
                 Engine(settings, claimant, pipeline, pipeline.store, stop, wake, resume).run()
@@ -298,14 +298,6 @@ def _beat() -> None:
     while True:
         time.sleep(BEAT_S)
         say("beat")
-
-
-def _notice(text: str) -> None:
-    say("notice", text=text)
-
-
-def _progress(_: str, __: int, ___: int | None) -> None:
-    """The watcher has no bar to show."""
 
 
 def give_way() -> None:

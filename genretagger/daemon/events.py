@@ -19,7 +19,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import IO
 
 from genretagger.text import printable
 from genretagger.types import Json
@@ -37,15 +36,11 @@ class Events:
 
     Args:
         form: "text" or "json".
-        stream: written to at once, by the caller; without one, a thread writes to standard error.
         journal: whether systemd's journal reads it.
     """
 
-    def __init__(
-        self, level: str = "info", form: str = "text", stream: IO[str] | None = None, journal: bool | None = None
-    ) -> None:
-        self._stream = stream
-        self._log = None if stream is not None else _Log(self._lost)
+    def __init__(self, level: str = "info", form: str = "text", journal: bool | None = None) -> None:
+        self._log = _Log(self._lost)
         self._journal = _in_journal() if journal is None else journal
         self.configure(level, form)
 
@@ -72,21 +67,11 @@ class Events:
 
     def close(self, within_s: float = 1.0) -> None:
         """Give the waiting lines a moment to be written; perhaps no program reads them."""
-        if self._log is not None:
-            self._log.drain(within_s)
+        self._log.drain(within_s)
 
     def _say(self, level: str, event: str, details: dict[str, Json]) -> None:
-        if LEVELS.index(level) < self._least:
-            return
-        if self._log is not None:
+        if LEVELS.index(level) >= self._least:
             self._log.put(self._line(level, event, details))
-            return
-        try:
-            assert self._stream is not None
-            self._stream.write(self._line(level, event, details))
-            self._stream.flush()
-        except (OSError, ValueError):
-            return  # a closed terminal or a full disk must not end the service
 
     def _lost(self, count: int) -> str:
         details: dict[str, Json] = {"count": count, "cause": "no program read the log in time"}

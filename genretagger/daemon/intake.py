@@ -6,12 +6,14 @@ watcher from noticing changes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -149,7 +151,7 @@ IntakeOrder = Arrived | Look | Gone | GiveBack | Configure | Outside | CountQueu
 Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
-class Intake:
+class Intake(threading.Thread):
     """The thread, and how to give it orders.
 
     Args:
@@ -157,17 +159,13 @@ class Intake:
     """
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
+        super().__init__(name="genretagger-intake", daemon=True)
         self._settings, self._service, self._tell = settings, service, tell
         self._orders: SimpleQueue[IntakeOrder | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outside: tuple[Path, ...] = ()
         self._known = 0
         self._busy_since_s: float | None = None
-        self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     def ask(self, order: IntakeOrder) -> None:
         """Add an order; orders are handled one after the other."""
@@ -177,24 +175,20 @@ class Intake:
         """End, if needed in the middle of a scan."""
         self._stopping.set()
         self._orders.put(None)
-        self._thread.join(timeout_s)
+        self.join(timeout_s)
 
     @property
     def waiting(self) -> int:
         """How many orders wait."""
         return self._orders.qsize()
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
-
     def busy_s(self) -> float:
         """How long it has worked on its current orders; 0 if it waits."""
         since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Handle orders until the end."""
         try:
             with Store.open(self._settings.database, create=False, libraries=self._settings.libraries) as store:
                 while (orders := self._next()) is not None:
@@ -211,16 +205,13 @@ class Intake:
     def _next(self) -> list[IntakeOrder] | None:
         """Wait for an order, and take all others that wait already; None at the end."""
         orders: list[IntakeOrder] = []
-        order = self._orders.get()
-        while order is not None:
-            orders.append(order)
-            if len(orders) >= _BATCH:
-                return orders
-            try:
-                order = self._orders.get_nowait()
-            except Empty:
-                return orders
-        return None
+        with contextlib.suppress(Empty):
+            while (order := self._orders.get(block=not orders)) is not None:
+                orders.append(order)
+                if len(orders) >= _BATCH:
+                    return orders
+            return None
+        return orders
 
     def _handle(self, store: Store, orders: list[IntakeOrder]) -> None:
         arrived = [order for order in orders if isinstance(order, Arrived)]
@@ -318,14 +309,9 @@ class Intake:
 
 def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
     """The files of one album's folder together; a larger folder comes in parts of `MOST_FILES`."""
-    beside: list[Unhandled] = []
-    for each in files:
-        if beside and (home(each.path) != home(beside[0].path) or len(beside) >= MOST_FILES):
-            yield beside
-            beside = []
-        beside.append(each)
-    if beside:
-        yield beside
+    for _, beside in groupby(files, key=lambda each: home(each.path)):
+        while part := list(islice(beside, MOST_FILES)):
+            yield part
 
 
 def explain(error: Exception) -> str:

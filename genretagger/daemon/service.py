@@ -114,7 +114,8 @@ class Service:
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._on_signal)
-        self._reloading |= early.was_asked_to_reload()
+        if early.was_asked_to_reload():  # `|=` would forget a SIGHUP that comes in the middle of it
+            self._reloading = True
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
@@ -352,7 +353,7 @@ class Service:
 
         If the database cannot be used, we try again; a restart by the manager would not help.
         """
-        intake_is_alive = self._intake.is_alive or self._intake_at_s is not None
+        intake_is_alive = self._intake.is_alive() or self._intake_at_s is not None
         return intake_is_alive and self._intake.busy_s() <= _LONGEST_LOOK_S and self._work.is_alive
 
     @property
@@ -361,7 +362,7 @@ class Service:
         # checked now, because it may have gone a moment ago
         if fault := self._storage.fault(troubled=self._is_troubled):
             self._storage_at_s = 0.0
-        works = self._intake.is_alive and not self._intake_failures and not self._work.is_failing
+        works = self._intake.is_alive() and not self._intake_failures and not self._work.is_failing
         waits = self._roots.any_away or fault or self._work.pauses
         return self._is_alive and works and not waits
 

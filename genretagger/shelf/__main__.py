@@ -13,13 +13,15 @@ from genretagger.shelf.index import Index
 
 
 def main() -> None:
-    """Read from standard input which database, and where its data folder is."""
+    """Read from standard input which database, and where its data folder and its libraries are."""
     asked = json.loads(sys.stdin.read())
     address = asked["database"]
     database: str | Path = address if "://" in address else Path(address)
     if hasattr(os, "nice"):
         os.nice(10)
-    with Store.open(database, create=False, read_only=True) as store, Index(Path(asked["data_dir"])) as index:
+    libraries = {name: Path(folder) for name, folder in asked["libraries"].items()}
+    opened = Store.open(database, create=False, read_only=True, libraries=libraries)
+    with opened as store, Index(Path(asked["data_dir"])) as index:
         filling.refresh(store, index, progress=lambda done, of: _tell("reading the library", done, of))
         likeness.refresh(store.listings, index, progress=lambda done, of: _tell("comparing tracks", done, of))
         need.refresh(index)

@@ -9,6 +9,7 @@
     actions.py    what changes something: choices, undo, training
     media.py      sound, covers and playlists
     timelines.py  the genres of a track over time, kept as files
+    room.py       makes room for what is kept as files
     live.py       the stream of events that all open pages hear
     service.py    follows the state of a running service
     teaching.py   training, in its own process

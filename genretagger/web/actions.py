@@ -6,7 +6,6 @@ Each works in the writing thread, by the same protocol and with the same history
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 from genretagger.database.values import StoredWrite, WriteKind
@@ -28,36 +27,6 @@ class BadRequestError(GenretaggerError):
     """The page asked for something that makes no sense."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the owner wants for a track.
-
-    Attributes:
-        number: of the track.
-        payload_hash: the audio that was listened to.
-        before: the genres that were shown.
-        genres: the genres that it shall have.
-    """
-
-    number: int
-    payload_hash: str
-    before: tuple[str, ...]
-    genres: tuple[str, ...]
-
-
-def wish_from(value: Json) -> Wish:
-    """Check a wish that the page sent.
-
-    Raises:
-        BadRequestError: it is none.
-    """
-    number = _number(value, "track")
-    payload_hash = value.get("payload_hash")
-    if not isinstance(payload_hash, str) or len(payload_hash) > _MOST_TEXT:
-        raise BadRequestError("payload_hash is no text")
-    return Wish(number, payload_hash, _names(value, "before"), _names(value, "genres"))
-
-
 def _number(value: Json, name: str) -> int:
     number = value.get(name) if isinstance(value, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
@@ -73,15 +42,24 @@ def _names(value: Json, name: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-async def choose(desk: Desk, wish: Wish) -> Json:
-    """Write what the owner chose for a track."""
+async def choose(desk: Desk, value: Json) -> Json:
+    """Write what the owner chose for a track: the genres that it shall have.
+
+    Args:
+        value: also names the audio that was listened to, and the genres that were shown.
+
+    Raises:
+        BadRequestError: it makes no sense.
+    """
+    number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
+    before, genres = _names(value, "before"), _names(value, "genres")
 
     def work(rewriting: Rewriting, index: Index) -> Json:
-        path = _path(rewriting, wish.number)
-        choice = Choice(path, wish.payload_hash, wish.before, wish.genres)
+        path = _path(rewriting, number)
+        choice = Choice(path, payload_hash, before, genres)
         (outcome,) = rewriting.choose([choice], desk.run_of(rewriting))
         if outcome.status in (Status.TAGGED, Status.UNCHANGED):
-            need.settle(index, wish.number)
+            need.settle(index, number)
         desk.caught_up(rewriting, index, [path])
         return _told(outcome)
 
@@ -97,7 +75,7 @@ async def undo_track(desk: Desk, value: Json) -> Json:
         newest = next(iter(rewriting.store.writes.get_undoable(under=path)), None)
         if newest is None:
             raise BadRequestError("nothing was written to this track that could be undone")
-        (outcome,) = _undone(desk, rewriting, [newest], {"run": None, "paths": None, "force": False}) or (None,)
+        (outcome,) = _undone(desk, rewriting, [newest]) or (None,)
         desk.caught_up(rewriting, index, [path])
         if outcome is None:
             raise BadRequestError("it was undone meanwhile")
@@ -114,7 +92,7 @@ async def undo_run(desk: Desk, value: Json) -> Json:
         writes = list(rewriting.store.writes.get_undoable(run_id=number))
         if not writes or all(write.kind is WriteKind.UNDO for write in writes):
             raise BadRequestError("nothing is left to undo of this run")
-        outcomes = _undone(desk, rewriting, writes, {"run": number, "paths": None, "force": False})
+        outcomes = _undone(desk, rewriting, writes, number)
         counts = Counter(outcome.status.value for outcome in outcomes)
         desk.caught_up(rewriting, index, [write.path for write in writes])
         return {"undone": counts["tagged"], "skipped": counts["skipped"], "failed": counts["failed"]}
@@ -122,13 +100,15 @@ async def undo_run(desk: Desk, value: Json) -> Json:
     return await desk.write(work)
 
 
-def _undone(desk: Desk, rewriting: Rewriting, writes: list[StoredWrite], asked: Json) -> list[Outcome]:
-    run = rewriting.begin("undo", notes={"asked": asked} if asked["run"] else None)
+def _undone(desk: Desk, rewriting: Rewriting, writes: list[StoredWrite], number: int | None = None) -> list[Outcome]:
+    """Take back some writes, or all that are left of a run."""
+    asked = {"run": number, "paths": None, "force": False}
+    run = rewriting.begin("undo", notes=None if number is None else {"asked": asked})
     outcomes = []
-    for number, outcome in enumerate(rewriting.undo(writes, run, stop=desk.stop)):
+    for done, outcome in enumerate(rewriting.undo(writes, run, stop=desk.stop), 1):
         outcomes.append(outcome)
         if len(writes) > 1:
-            desk.hub.tell("progress", {"what": "undo", "done": number + 1, "of": len(writes)})
+            desk.hub.tell("progress", {"what": "undo", "done": done, "of": len(writes)})
     if all(outcome.status is not Status.FAILED for outcome in outcomes) and not desk.stop.done():
         rewriting.finish(run)
     return outcomes

@@ -23,14 +23,14 @@ from genretagger.text import printable
 from genretagger.types import Json
 from genretagger.web import actions, views
 from genretagger.web.actions import BadRequestError
-from genretagger.web.desk import Books, Desk
+from genretagger.web.desk import Books, Desk, shared
 from genretagger.web.guard import AccessRules, Guard
 from genretagger.web.keeper import Keeper
 from genretagger.web.media import Media, number_of
 from genretagger.web.password import SESSION_S, Door
 from genretagger.web.service import Follower
 from genretagger.web.teaching import Teacher
-from genretagger.web.timelines import Timelines
+from genretagger.web.timelines import COLUMNS, Timelines
 
 STATIC = Path(__file__).parent / "static"
 MOST_PLAYLIST = 5000
@@ -59,28 +59,28 @@ class Page:
 
     def app(self) -> Guard:
         """What uvicorn runs."""
-        get, post = ["GET"], ["POST"]
+        post = ["POST"]
         routes = [
-            Route("/", self._index, methods=get),
-            Route("/login", self._login_page, methods=get),
-            Route("/favicon.ico", self._icon, methods=get),
-            Route("/static/{name}", self._static, methods=get),
+            Route("/", self._index),
+            Route("/login", self._login_page),
+            Route("/favicon.ico", self._icon),
+            Route("/static/{name}", self._static),
             Route("/api/login", self._login, methods=post),
             Route("/api/logout", self._logout, methods=post),
-            Route("/api/state", self._state, methods=get),
-            Route("/api/events", self._events, methods=get),
-            Route("/api/overview", self._reader(lambda books, _: views.overview(books)), methods=get),
-            Route("/api/tracks", self._reader(_tracks), methods=get),
-            Route("/api/albums", self._reader(_albums), methods=get),
-            Route("/api/genres", self._reader(lambda books, _: views.genre_names(books)), methods=get),
-            Route("/api/map", self._reader(self._map), methods=get),
-            Route("/api/needs/{why}", self._reader(_needs), methods=get),
-            Route("/api/track/{number:int}", self._reader(_track), methods=get),
-            Route("/api/track/{number:int}/similar", self._reader(self._similar), methods=get),
-            Route("/api/track/{number:int}/timeline", self._timeline, methods=get),
-            Route("/api/teaching", self._reader(lambda books, _: self._teacher.state(books)), methods=get),
-            Route("/audio/{number:int}", self._media.audio, methods=["GET", "HEAD"]),
-            Route("/cover/{number:int}", self._media.cover, methods=get),
+            Route("/api/state", self._state),
+            Route("/api/events", self._events),
+            Route("/api/overview", self._reader(lambda books, _: views.overview(books))),
+            Route("/api/tracks", self._reader(_tracks)),
+            Route("/api/albums", self._reader(_albums)),
+            Route("/api/genres", self._reader(lambda books, _: views.genre_names(books))),
+            Route("/api/map", self._reader(self._map)),
+            Route("/api/needs/{why}", self._reader(_needs)),
+            Route("/api/track/{number:int}", self._reader(_track)),
+            Route("/api/track/{number:int}/similar", self._reader(self._similar)),
+            Route("/api/track/{number:int}/timeline", self._timeline),
+            Route("/api/teaching", self._reader(lambda books, _: self._teacher.state(books))),
+            Route("/audio/{number:int}", self._media.audio),
+            Route("/cover/{number:int}", self._media.cover),
             Route("/api/rows", self._poster(self._rows), methods=post),
             Route("/api/choose", self._poster(self._choose), methods=post),
             Route("/api/undo", self._poster(self._undo), methods=post),
@@ -208,16 +208,11 @@ class Page:
         model = self.desk.settings.model
         data = await asyncio.to_thread(self._timelines.get, payload_hash, model)
         if data is None:
-            task = self._listening.get(number)
-            if task is None:
-                task = asyncio.create_task(self._listen(path, payload_hash, model))
-                self._listening[number] = task
-                task.add_done_callback(lambda _: self._listening.pop(number, None))
-            data = await asyncio.shield(task)
+            data = await shared(self._listening, number, lambda: self._listen(path, payload_hash, model))
         return Response(data, media_type="application/json")
 
     async def _listen(self, path: Path, payload_hash: str, model: str) -> bytes:
-        timeline = await self.desk.listen(lambda pipeline: pipeline.timeline(path, columns=1200))
+        timeline = await self.desk.listen(lambda pipeline: pipeline.timeline(path, columns=COLUMNS))
         return await asyncio.to_thread(self._timelines.put, payload_hash, model, timeline)
 
     # Changing
@@ -233,8 +228,7 @@ class Page:
         return await self.desk.read(lambda books: pages.get_rows(books.index, numbers))
 
     async def _choose(self, value: Json) -> Json:
-        wish = actions.wish_from(value)
-        told = await actions.choose(self.desk, wish)
+        told = await actions.choose(self.desk, value)
         if told["ok"]:
             self._teacher.corrections += 1
         return {**told, "corrections": self._teacher.corrections}

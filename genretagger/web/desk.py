@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from genretagger.config import Settings, load
 from genretagger.database.store import Store
@@ -29,21 +29,25 @@ from genretagger.web.live import Hub
 from genretagger.worker.pool import Limits
 from genretagger.worker.showing import ShowingPool
 
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 READERS = 3
+
+
+async def shared(tasks: dict[_K, asyncio.Task[_T]], key: _K, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+    """What a coroutine gives; several that ask for the same key at once wait for the same task."""
+    if key not in tasks:
+        tasks[key] = asyncio.create_task(make())
+        tasks[key].add_done_callback(lambda _: tasks.pop(key, None))
+    return await asyncio.shield(tasks[key])
 
 
 class Books:
     """What a reading thread has open: the database, and the index."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store = Store.open(settings.database, create=True)
+        self.store = Store.open(settings.database, create=True, libraries=settings.libraries)
         self.index = Index(settings.data_dir)
-
-    def close(self) -> None:
-        """Give both back."""
-        self.store.close()
-        self.index.close()
 
 
 class Desk:
@@ -76,11 +80,9 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, work)
 
     def _reading(self, work: Callable[[Books], _T]) -> _T:
-        books: Books | None = getattr(self._local, "books", None)
-        if books is None:
-            books = Books(self.settings)
-            self._local.books = books
-        return work(books)
+        if not hasattr(self._local, "books"):
+            self._local.books = Books(self.settings)
+        return work(self._local.books)
 
     def likeness(self, books: Books) -> Likeness:
         """All vectors, shared by the reading threads and loaded again when there are more."""
@@ -128,11 +130,12 @@ class Desk:
         if self._listening is None:
             stack = ExitStack()
             small = self.settings.model_copy(update={"threads": self.settings.threads or 1, "jobs": 1})
-            notice: Callable[[str], None] = lambda text: self.hub.tell("notice", text)  # noqa: E731
-            progress: Callable[[str, int, int | None], None] = lambda what, done, of: self.hub.tell(  # noqa: E731
-                "progress", {"what": what, "done": done, "of": of}
+            opened = open_pipeline(
+                small,
+                notice=lambda text: self.hub.tell("notice", text),
+                progress=lambda what, done, of: self.hub.tell("progress", {"what": what, "done": done, "of": of}),
             )
-            pipeline = stack.enter_context(open_pipeline(small, notice=notice, progress=progress))
+            pipeline = stack.enter_context(opened)
             self._listening = stack, pipeline
         try:
             return work(self._listening[1])

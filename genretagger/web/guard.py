@@ -10,19 +10,15 @@ comes from our page. Sockets are not served at all.
 from __future__ import annotations
 
 import ipaddress
-import json
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genretagger.web.password import Door
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self'; "
@@ -31,15 +27,18 @@ POLICY = (
 )
 """Scripts and styles come only from our files; no text becomes a script, wherever it is."""
 
-_HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
-)
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+"""Of every answer that has no others of these names."""
+
 _OPEN = ("/api/login", "/static/", "/login", "/favicon.ico")
 """What is answered without a session: the page that asks for the password, and what it needs."""
 
@@ -76,7 +75,7 @@ class Guard:
         door: the password and the sessions.
     """
 
-    def __init__(self, app: App, rules: AccessRules, door: Door) -> None:
+    def __init__(self, app: ASGIApp, rules: AccessRules, door: Door) -> None:
         self._app, self._rules, self._door = app, rules, door
         self.cookie = f"genretagger-{rules.port}"
         """The name of the cookie: cookies do not distinguish the ports of a host."""
@@ -92,16 +91,15 @@ class Guard:
         sending = _dressed(send)
         headers = _headers(scope)
         if refusal := self._refusal(scope, headers):
-            await _refuse(sending, *refusal)
+            await _refusing(*refusal)(scope, receive, sending)
             return
-        token = _cookie(headers.get("cookie", ""), self.cookie)
+        token = Request(scope).cookies.get(self.cookie, "")
         scope["token"], scope["door"], scope["cookie_name"] = token, self._door, self.cookie
         inside = self._door.password is None or self._door.knows(token)
         if not inside and not scope["path"].startswith(_OPEN):
-            if scope["path"] == "/" and scope["method"] == "GET":
-                await _redirect(sending, "/login")
-            else:
-                await _refuse(sending, 401, "the password is needed")
+            asks = scope["path"] == "/" and scope["method"] == "GET"
+            answer = RedirectResponse("/login", 303) if asks else _refusing(401, "the password is needed")
+            await answer(scope, receive, sending)
             return
         await self._app(scope, _bounded(receive), sending)
 
@@ -177,22 +175,12 @@ def _headers(scope: Scope) -> dict[str, str]:
     return found
 
 
-def _cookie(header: str, name: str) -> str:
-    try:
-        found = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return "" if found is None else found.value
-
-
 def _dressed(send: Send) -> Send:
-    async def sending(message: MutableMapping[str, Any]) -> None:
+    async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            there = {name.lower() for name, _ in message.get("headers", ())}
-            ours = [each for each in _HEADERS if each[0] not in there]
-            if b"cache-control" not in there:
-                ours.append((b"cache-control", b"no-store"))
-            message["headers"] = [*message.get("headers", ()), *ours]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return sending
@@ -202,7 +190,7 @@ def _bounded(receive: Receive) -> Receive:
     """Stop reading bodies that are too long."""
     left = MOST_BODY_BYTES
 
-    async def receiving() -> MutableMapping[str, Any]:
+    async def receiving() -> Message:
         nonlocal left
         message = await receive()
         if message["type"] == "http.request":
@@ -214,13 +202,5 @@ def _bounded(receive: Receive) -> Receive:
     return receiving
 
 
-async def _refuse(send: Send, status: int, why: str) -> None:
-    body = json.dumps({"error": why}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _redirect(send: Send, where: str) -> None:
-    await send({"type": "http.response.start", "status": 303, "headers": [(b"location", where.encode())]})
-    await send({"type": "http.response.body", "body": b""})
+def _refusing(status: int, why: str) -> Response:
+    return JSONResponse({"error": why}, status)

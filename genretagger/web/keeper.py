@@ -35,7 +35,7 @@ _LOOKED = 20
 """Files that are looked at between two looks for changes."""
 
 
-class Keeper:
+class Keeper(threading.Thread):
     """The thread.
 
     Args:
@@ -43,14 +43,10 @@ class Keeper:
     """
 
     def __init__(self, desk: Desk) -> None:
+        super().__init__(name="genretagger-keeper", daemon=True)
         self._desk = desk
         self._end = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._work, name="genretagger-keeper", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End, and with it the child."""
@@ -59,14 +55,17 @@ class Keeper:
         if child is not None:
             with contextlib.suppress(OSError):
                 child.kill()
-        self._thread.join(5)
+        self.join(5)
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """Keep the index until the end."""
         while not self._end.is_set():
+            settings = self._desk.settings
+            where, libraries = settings.database, settings.libraries
             try:
                 with (
-                    Store.open(self._desk.settings.database, create=False, read_only=True) as store,
-                    Index(self._desk.settings.data_dir) as index,
+                    Store.open(where, create=False, read_only=True, libraries=libraries) as store,
+                    Index(settings.data_dir) as index,
                 ):
                     self._keep(store, index)
             except (GenretaggerError, FileNotFoundError) as error:
@@ -104,7 +103,8 @@ class Keeper:
     def _in_child(self) -> None:
         """Have a child process bring everything up to date, and pass on its progress."""
         settings = self._desk.settings
-        asked = json.dumps({"database": str(settings.database), "data_dir": str(settings.data_dir)}).encode()
+        libraries = {name: str(folder) for name, folder in settings.libraries.items()}
+        asked = {"database": str(settings.database), "data_dir": str(settings.data_dir), "libraries": libraries}
         with subprocess.Popen(
             launch.command("shelf", warnings=False),
             stdin=subprocess.PIPE,
@@ -117,7 +117,7 @@ class Keeper:
             if child.stdin is None or child.stdout is None:
                 return
             with contextlib.suppress(OSError):
-                child.stdin.write(asked)
+                child.stdin.write(json.dumps(asked).encode())
                 child.stdin.close()
             for line in child.stdout:
                 with contextlib.suppress(ValueError):

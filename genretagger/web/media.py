@@ -20,7 +20,8 @@ from starlette.responses import Response, StreamingResponse
 from genretagger.errors import AccessError, FileChangedError, FileError
 from genretagger.files.replace import open_for_reading, stamp_of
 from genretagger.shelf.index import FOLDER
-from genretagger.web.desk import Desk
+from genretagger.web.desk import Desk, shared
+from genretagger.web.room import make_room
 
 MOST_BYTES = 2 << 30
 """What was made into FLAC is kept up to this; the oldest goes first."""
@@ -76,37 +77,19 @@ class Media:
         name = hashlib.sha256(os.fsencode(path) + repr(stamp).encode()).hexdigest()[:40]
         target = self._folder / f"{name}.flac"
         if not target.exists():
-            task = self._making.get(target)
-            if task is None:
-                task = asyncio.create_task(self._make(path, target))
-                self._making[target] = task
-                task.add_done_callback(lambda _: self._making.pop(target, None))
-            await asyncio.shield(task)
+            await shared(self._making, target, lambda: self._make(path, target))
         else:
             os.utime(target)
         return target
 
     async def _make(self, path: Path, target: Path) -> None:
-        await asyncio.to_thread(self._make_room)
+        await asyncio.to_thread(make_room, self._folder, MOST_BYTES)
         temporary = target.with_suffix(".part")
         try:
             await asyncio.wrap_future(self._desk.showing.transcode(path, temporary))
             temporary.rename(target)
         finally:
             temporary.unlink(missing_ok=True)
-
-    def _make_room(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files = []
-        for each in os.scandir(self._folder):
-            with contextlib.suppress(OSError):
-                files.append((each.stat().st_mtime, each.stat().st_size, each.path))
-        total = sum(size for _, size, _ in files)
-        for _, size, name in sorted(files):
-            if total <= MOST_BYTES:
-                return
-            Path(name).unlink(missing_ok=True)
-            total -= size
 
     async def cover(self, request: Request) -> Response:
         """The picture of a track: the one in its tags, or else one that lies beside it."""

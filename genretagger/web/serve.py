@@ -52,7 +52,7 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
             f"{options.host} can be reached by other machines, so a password is needed",
             hint=f"Set {VARIABLE}, or name a file that holds it: --password-file FILE",
         )
-    Store.open(settings.database, create=True).close()
+    Store.open(settings.database, create=True, libraries=settings.libraries).close()
     Index(settings.data_dir).close()  # so that a fault of its place is reported now
     listening = _listen(options.host, options.port)
     with listening:

@@ -14,7 +14,7 @@ _AGAIN_S = 3.0
 _SHOWN = 10
 
 
-class Follower:
+class Follower(threading.Thread):
     """A thread that follows the service of a data folder, whether it runs or not.
 
     Args:
@@ -23,19 +23,16 @@ class Follower:
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:
+        super().__init__(name="genretagger-follower", daemon=True)
         self._settings, self._hub = settings, hub
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="genretagger-follower", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """End soon."""
         self._end.set()
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """Follow until the end."""
         while not self._end.is_set():
             for state in follow(self._settings.data_dir, self._end):
                 self._hub.tell("service", _shown(state), keep=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from genretagger.files.durable import save
 from genretagger.types import FloatArray, Json, Timeline
+from genretagger.web.room import make_room
 
 MOST_BYTES = 512 << 20
 COLUMNS = 1200
@@ -49,23 +50,13 @@ class Timelines:
         """Keep one, and give it as it is sent."""
         data = json.dumps(to_json(timeline), separators=(",", ":")).encode()
         with contextlib.suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._make_room(len(data))
+            make_room(self._folder, MOST_BYTES - len(data))
             save(self._file(payload_hash, model), data, mode=0o600)
         return data
 
     def _file(self, payload_hash: str, model: str) -> Path:
         name = hashlib.sha256(f"{_VERSION} {payload_hash} {model}".encode()).hexdigest()[:40]
         return self._folder / f"{name}.json"
-
-    def _make_room(self, count: int) -> None:
-        files = sorted(((each.stat(), each.path) for each in os.scandir(self._folder)), key=lambda f: f[0].st_mtime)
-        total = sum(stat.st_size for stat, _ in files) + count
-        for stat, path in files:
-            if total <= MOST_BYTES:
-                return
-            Path(path).unlink(missing_ok=True)
-            total -= stat.st_size
 
 
 def to_json(timeline: Timeline) -> Json:

@@ -22,18 +22,9 @@ _MOST_POINTS = 20_000
 
 def overview(books: Books) -> Json:
     """Counts, the last runs, and what needs an ear."""
-    runs = [_run(run) for run in islice(_with_writes(books), _RUNS)]
+    wrote = (run for run in islice(books.store.runs.get_all(), 300) if any(run.writes.values()))
+    runs = [_run(run) for run in islice(wrote, _RUNS)]
     return {**pages.overview(books.index), "needs": need.counts(books.index), "runs": runs}
-
-
-def _with_writes(books: Books) -> list[StoredRun]:
-    found = []
-    for run in islice(books.store.runs.get_all(), 300):
-        if any(run.writes.values()):
-            found.append(run)
-            if len(found) == _RUNS:
-                break
-    return found
 
 
 def _run(run: StoredRun) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
@@ -29,32 +30,23 @@ if TYPE_CHECKING:
     from beets.importer import ImportSession, ImportTask
 
 
+@dataclass(eq=False)
 class Importing:
     """The plugin's work while beets imports.
 
-    Args:
+    Attributes:
         listens: whether to infer genres; if not, only the old genres of files that are imported
             again are kept.
         late: whether to wait until all other plugins are done.
     """
 
-    def __init__(
-        self,
-        session: BeetCommand,
-        tracks: BeetsTracks,
-        albums: BeetsAlbums,
-        scribe: Scribe,
-        *,
-        listens: bool,
-        late: bool,
-    ) -> None:
-        self._session = session
-        self._tracks = tracks
-        self._albums = albums
-        self._scribe = scribe
-        self._listens = listens
-        self._late = late
-        self._deaf = False
+    _session: BeetCommand
+    _tracks: BeetsTracks
+    _albums: BeetsAlbums
+    _scribe: Scribe
+    listens: bool
+    late: bool
+    _deaf: bool = False
 
     def begun(self, session: ImportSession, **_: Any) -> None:
         """Prepare the library before anything is imported."""
@@ -67,7 +59,7 @@ class Importing:
         with self.guarded():
             self._keep_what_was_known(task)
         with self.guarded():
-            if self._listens and not self._late:
+            if self.listens and not self.late:
                 self._hear(task)
 
     def files_in_place(self, task: ImportTask, **_: Any) -> None:
@@ -76,7 +68,7 @@ class Importing:
         beets writes the tags of matches only, and it writes them before we infer if we come last.
         """
         with self.guarded():
-            if self._listens and self._late:
+            if self.listens and self.late:
                 self._hear(task)
         with self.guarded():
             for item in task.imported_items():

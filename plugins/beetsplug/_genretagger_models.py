@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import beets
+from beets.dbcore import types
 from beets.library import Album, Item
 
 from genretagger.causes import Reason
@@ -63,8 +64,16 @@ ALBUM_GIVEN = "genretagger_album_genres"
 ALBUM_KEPT = "genretagger_album_kept"
 """For an album, the same as `KEPT` for a track."""
 
-_TRACK_FIELDS = (SOURCE, SCORE, MODEL, GIVEN, KEPT, WRITE, UNDONE)
 _ALBUM_FIELDS = (ALBUM_GIVEN, ALBUM_KEPT)
+ALBUM_TYPES = dict.fromkeys(_ALBUM_FIELDS, types.STRING)
+"""Our fields of an album, with beets' type of each."""
+
+TRACK_TYPES = {
+    **dict.fromkeys((SOURCE, MODEL, GIVEN, KEPT, UNDONE), types.STRING),
+    **{SCORE: types.Float(4), WRITE: types.INTEGER},
+}
+"""The same for a track."""
+
 _SEPARATOR = "; "
 _ID3 = {"MP3", "AIFF", "WAVE", "WAV", "DSF"}
 
@@ -116,7 +125,7 @@ def give(model: Item | Album, kept: Sequence[str], given: Sequence[str]) -> None
         given: those that we add to them.
     """
     model.genres = [*kept, *given]
-    _drop(model, *_TRACK_FIELDS, *_ALBUM_FIELDS)
+    _drop(model, *TRACK_TYPES, *ALBUM_TYPES)
     if given:
         of_given, of_kept = (GIVEN, KEPT) if isinstance(model, Item) else _ALBUM_FIELDS
         model[of_given] = joined(given)
@@ -150,7 +159,7 @@ def is_noted(item: Item) -> bool:
 
 def forget(item: Item) -> None:
     """Drop the notes about genres that are no longer ours."""
-    if _drop(item, *_TRACK_FIELDS, *_ALBUM_FIELDS):
+    if _drop(item, *TRACK_TYPES, *ALBUM_TYPES):
         item.store()
 
 

@@ -108,7 +108,7 @@ class BeetCommand:
             finally:
                 self._bar = None
 
-    def close(self) -> None:
+    def close(self, **_: Any) -> None:
         """End the run and the child processes."""
         if self._ears is not None:
             self.before_close()

@@ -70,7 +70,7 @@ class Scribe:
             if not done:
                 raise FileError("beets could not write the file, see above", path=path)
 
-    def before_write(self, item: Item, path: bytes, tags: dict[str, Any]) -> None:
+    def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
         """Announce a write that beets is about to make; if that fails, the genre is left out of it.
 
         The genre is also left out if the path is a link to a file elsewhere, or one of several

@@ -15,26 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from beets import ui
-from beets.dbcore import types
 from beets.library import Item
 from beets.plugins import BeetsPlugin
 from beets.util import displayable_path
 from beetsplug._genretagger_albums import BeetsAlbums
 from beetsplug._genretagger_importing import Importing
-from beetsplug._genretagger_models import (
-    ALBUM_GIVEN,
-    ALBUM_KEPT,
-    GIVEN,
-    KEPT,
-    MODEL,
-    SCORE,
-    SOURCE,
-    UNDONE,
-    WRITE,
-    is_ours,
-    needs,
-    rename_album_notes,
-)
+from beetsplug._genretagger_models import ALBUM_TYPES, TRACK_TYPES, is_ours, needs, rename_album_notes
 from beetsplug._genretagger_options import DEFAULTS, ORDERS, add_flags, order_of
 from beetsplug._genretagger_session import LIBRARY_ERRORS, BeetCommand
 from beetsplug._genretagger_tagging import Tagging
@@ -74,23 +60,14 @@ class GenretaggerPlugin(BeetsPlugin):
         self._undoing = Undoing(session, tracks, albums)
         listens, late = self.config["auto"].get(bool), order[0] == "lastgenre"
         self._importing = Importing(session, tracks, albums, scribe, listens=listens, late=late)
-        self.item_types = {
-            SOURCE: types.STRING,
-            SCORE: types.Float(4),
-            MODEL: types.STRING,
-            GIVEN: types.STRING,
-            KEPT: types.STRING,
-            WRITE: types.INTEGER,
-            UNDONE: types.STRING,
-        }
-        self.album_types = {ALBUM_GIVEN: types.STRING, ALBUM_KEPT: types.STRING}
+        self.item_types, self.album_types = TRACK_TYPES, ALBUM_TYPES
         self.early_import_stages = [self._importing.imported]
         self.register_listener("import_begin", self._importing.begun)
         self.register_listener("import_task_files", self._importing.files_in_place)
-        self.register_listener("write", self.before_write)
+        self.register_listener("write", scribe.before_write)
         self.register_listener("after_write", self.after_write)
         self.register_listener("item_moved", self.moved)
-        self.register_listener("cli_exit", self.close)
+        self.register_listener("cli_exit", session.close)
 
     def _set_log_level_and_params(self, base_log_level: int, func: Any) -> Any:
         """Return our functions unchanged.
@@ -161,10 +138,6 @@ class GenretaggerPlugin(BeetsPlugin):
 
         self.register_listener("cli_exit", end)
 
-    def before_write(self, item: Item, path: bytes, tags: dict[str, Any], **_: Any) -> None:
-        """Record in the history that beets is about to write genres of ours."""
-        self._scribe.before_write(item, path, tags)
-
     def after_write(self, item: Item, path: bytes, **_: Any) -> None:
         """Record in the history that they were written."""
         with self._importing.guarded():
@@ -174,10 +147,6 @@ class GenretaggerPlugin(BeetsPlugin):
         """Record the move of a file with genres of ours."""
         if is_ours(item):
             self._session.moved(source, destination)
-
-    def close(self, **_: Any) -> None:
-        """End the run and the child processes."""
-        self._session.close()
 
 
 def _about_library(lib: Library, error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,18 @@ def test_the_nearest_come_first(
     lines = [line for line in playlist.read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "a.flac"
     assert "b.mp3" in lines
+
+
+def test_a_track_in_a_library_with_a_name_is_found(
+    heard: Path, music: Path, techno_samples: npt.NDArray[np.float32], genretagger: Callable[..., Ended]
+) -> None:
+    for number, name in enumerate(("a.flac", "b.flac")):
+        make(music / name, "flac", samples=techno_samples[: (11 - number) * 44100], artist=name)
+    named = json.dumps({"albums": str(music)})
+    assert genretagger("tag", "--dry-run", music, GENRETAGGER_LIBRARIES=named).status == 0
+    found = genretagger("similar", music / "a.flac", "--json", GENRETAGGER_LIBRARIES=named)
+    assert found.status == 0, found.err
+    assert str(music / "b.flac") in [each["path"] for each in found.lines]
 
 
 def test_what_nobody_listened_to_is_told(heard: Path, music: Path, genretagger: Callable[..., Ended]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import re
 import subprocess
@@ -18,56 +16,64 @@ from genretagger.daemon.events import MOST_LINES, Events
 ODD = Path('/music/two\nlines \x1b[31m \u202e \udcff "q" a=b.mp3')
 
 
-def logged(level: str = "info", form: str = "text", journal: bool = False) -> tuple[Events, io.StringIO]:
-    stream = io.StringIO()
-    return Events(level, form, stream, journal), stream
+def logged(events: Events, capfd: pytest.CaptureFixture[str]) -> str:
+    """What some events have written to standard error."""
+    events.close(10)
+    return capfd.readouterr().err
 
 
-def test_a_line_for_people() -> None:
-    events, stream = logged()
+def test_a_line_for_people(capfd: pytest.CaptureFixture[str]) -> None:
+    events = Events(journal=False)
     events.info("tagged", path=Path("/music/a b.mp3"), genres=["Jazz", "Bop"], seconds=2.9812, files=12, plain="x")
     assert re.fullmatch(
         r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} info tagged path="/music/a b\.mp3" genres="Jazz, Bop" '
         r"seconds=2\.98 files=12 plain=x\n",
-        stream.getvalue(),
+        logged(events, capfd),
     )
 
 
-def test_a_name_cannot_forge_a_line_nor_a_field() -> None:
-    events, stream = logged(journal=True)
+def test_a_name_cannot_forge_a_line_nor_a_field(capfd: pytest.CaptureFixture[str]) -> None:
+    events = Events(journal=True)
     events.warning("failed", path=ODD, cause="none")
-    line = stream.getvalue()
+    line = logged(events, capfd)
     assert line.count("\n") == 1
     assert line.isascii()
     assert line == '<4>failed path="/music/two\\nlines \\x1b[31m \\u202e \\xff \\"q\\" a=b.mp3" cause=none\n'
 
 
-def test_a_line_for_programs_gives_the_exact_path() -> None:
-    events, stream = logged(form="json")
+def test_a_line_for_programs_gives_the_exact_path(capfd: pytest.CaptureFixture[str]) -> None:
+    events = Events(form="json", journal=False)
     events.error("failed", path=ODD, numbers=[1, 2])
-    line = json.loads(stream.getvalue())
+    text = logged(events, capfd)
+    line = json.loads(text)
     assert Path(line.pop("path")) == ODD
     assert line.pop("at")
     assert line == {"level": "error", "event": "failed", "numbers": [1, 2]}
-    assert stream.getvalue().isascii()
+    assert text.isascii()
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_levels(level: str, lines: int) -> None:
-    events, stream = logged(level)
+def test_levels(level: str, lines: int, capfd: pytest.CaptureFixture[str]) -> None:
+    events = Events(level, journal=False)
     for say in (events.debug, events.info, events.warning, events.error):
         say("event")
-    assert stream.getvalue().count("\n") == lines
+    assert logged(events, capfd).count("\n") == lines
 
 
-def test_a_log_that_cannot_be_written_stops_nothing() -> None:
-    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - closing it fails as well
-    Events(stream=full).error("event")
-    with contextlib.suppress(OSError):
-        full.close()
-    stream = io.StringIO()
-    stream.close()
-    Events(stream=stream).error("event")
+@pytest.mark.parametrize("place", ["2>/dev/full", "2>&-"])
+def test_a_log_that_cannot_be_written_stops_nothing(place: str) -> None:
+    script = """
+        from genretagger.daemon.events import Events
+        events = Events(journal=False)
+        events.error("event")
+        events.close(60)
+        events.error("another event")
+        events.close(60)
+        print("done")
+    """
+    command = ["sh", "-c", f'exec "$@" {place}', "sh", sys.executable, "-c", textwrap.dedent(script)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "done\n"
 
 
 def test_nobody_waits_for_a_log_that_nobody_reads() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 from collections.abc import Iterator
@@ -145,7 +144,9 @@ def test_a_folder_that_is_deeper_than_python_may_call(store: Store, tmp_path: Pa
     subprocess.run(["rm", "-r", deep], check=True)  # pytest would call itself as deeply
 
 
-def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) -> None:
+def test_paths_that_are_too_long_cost_one_warning(
+    store: Store, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A folder with a path that the system accepts, and in it files and folders with longer."""
     failed: list[OSError] = []
     folder, depth = tmp_path / "music", 0
@@ -167,12 +168,14 @@ def test_paths_that_are_too_long_cost_one_warning(store: Store, tmp_path: Path) 
         os.close(descriptor)
     scan = Scan(tmp_path, store.tracks.get_seen_below(tmp_path), rules_key="rules", failed=failed.append)
     assert [found.path.name for found in scan.unhandled()] == ["short.flac"]
-    stream = io.StringIO()
-    account = Account(Events(stream=stream))
+    events = Events()
+    account = Account(events)
     for error in failed:
         account.unreadable(error)
-    assert stream.getvalue().count("folder cannot be read") == 1
-    assert "too long" in stream.getvalue()
+    events.close(10)
+    told = capfd.readouterr().err
+    assert told.count("folder cannot be read") == 1
+    assert "too long" in told
 
 
 @pytest.mark.parametrize(

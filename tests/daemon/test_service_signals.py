@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -30,7 +31,11 @@ ENDS_WITHIN_S = 10.0
 
 @contextlib.contextmanager
 def watching(
-    music: Path, data_dir: Path, stderr: IO[bytes] | int, **environment: str
+    music: Path,
+    data_dir: Path,
+    stderr: IO[bytes] | int,
+    start: Sequence[str] = ("-m", "genretagger"),
+    **environment: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     variables = {
         "GENRETAGGER_DATA_DIR": str(data_dir),
@@ -39,7 +44,7 @@ def watching(
         "GENRETAGGER_JOBS": "1",
         **environment,
     }
-    command = [sys.executable, "-m", "genretagger", "watch", str(music)]
+    command = [sys.executable, *start, "watch", str(music)]
     environment = {**os.environ, **variables}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr) as process:
         try:
@@ -99,6 +104,26 @@ def test_a_hang_up_in_the_first_moment_does_not_kill(heard: Path, music: Path, s
         until(lambda: helpers.genres_of(music / "1.flac"))
         process.terminate()
         assert b"stopped" in process.stderr.read()
+        assert process.wait(ENDS_WITHIN_S) == 0
+
+
+def test_a_hang_up_while_the_service_takes_over_the_signals_is_not_lost(heard: Path, music: Path) -> None:
+    script = """
+        import os, signal
+        from genretagger import __main__
+        from genretagger.daemon import early
+        def asked():
+            os.kill(os.getpid(), signal.SIGHUP)
+            return False
+        early.was_asked_to_reload = asked
+        __main__.main()
+    """
+    start = ("-c", textwrap.dedent(script))
+    with watching(music, heard, subprocess.PIPE, start, GENRETAGGER_LOG_FORMAT="text") as process:
+        assert process.stderr is not None
+        assert any(b"configuration loaded" in line for line in process.stderr)
+        process.terminate()
+        process.stderr.read()
         assert process.wait(ENDS_WITHIN_S) == 0
 
 

@@ -243,6 +243,21 @@ def test_a_file_that_is_gone_costs_one_answer(page: Server, library: Path) -> No
     assert page.ask(f"/audio/{row(page, 'Beta')['id']}").status == 200
 
 
+def test_tracks_of_a_library_with_a_name_are_shown_and_played(
+    heard: Path, make_techno: Callable[..., Path], music: Path
+) -> None:
+    song = make_techno(music / "a.flac", title="Alpha", artist="One")
+    tag(settings_of(heard).model_copy(update={"libraries": {"albums": music}}), music)
+    with serving(heard, GENRETAGGER_LIBRARIES=json.dumps({"albums": str(music)})) as running:
+        running.until(lambda: names(running), lambda found: "Alpha" in found)
+        number = row(running, "Alpha")["id"]
+        track = running.ask(f"/api/track/{number}").json
+        assert (track["path"], track["there"]) == (str(song), True)
+        assert running.ask(f"/audio/{number}").status == 200
+        assert running.post("/api/choose", wish(running, "Alpha", "Jazz")).json["ok"]
+        assert row(running, "Alpha")["genres"] == ["Jazz"]
+
+
 def test_covers_come_from_tags_or_from_beside(page: Server, library: Path) -> None:
     tags = tagged(library / "a.flac")
     picture = pictured()
