@@ -124,7 +124,9 @@ class Claims(Repository):
         return wanted.where(JOBS.c.id.not_in(odd)) if odd else wanted
 
     def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
-        """Note that a file was handled to its end. If somebody else has its job by now, that stays.
+        """Note that a file was handled to its end, which is true whoever has its job by now.
+
+        The job goes if the claimant has it; if somebody else does, it stays.
 
         Args:
             claimant: the process that claimed it.
