@@ -236,7 +236,7 @@ def _passes(
     vain = 0
     while True:
         units.give_back_lost()
-        waiting = units.count_waiting(most=TICKETS, **where)
+        waiting = units.get_waiting_count(most=TICKETS, **where)
         if waiting:
             before, done.passes = done.units, done.passes + 1
             error = _pass(plan, order, waiting, done, progress)

@@ -122,7 +122,7 @@ class Stage:
     def _count(self, tracks: int, started_s: float) -> None:
         if tracks:
             fetched, seconds = self._pipeline.take_fetched(), time.monotonic() - started_s
-            self._units.count_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
+            self._units.save_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
 
 
 class ListeningStage(Stage):
@@ -166,7 +166,7 @@ class ListeningStage(Stage):
         except GenretaggerError as error:
             self._units.fail(unit.id, self._order.owner, error.message)
             return
-        self._units.want(unit.id, self._order.owner, wanted)
+        self._units.save_wanted(unit.id, self._order.owner, wanted)
         self._count(read, started)
         yield _columns([*rows, (unit.id, "", "", b"")])
 

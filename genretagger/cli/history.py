@@ -46,7 +46,7 @@ def history(
     last_run = 0
     with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         if run is not None and not (
-            0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.took_place(run_id=run))
+            0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.has_taken_place(run_id=run))
         ):
             raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
         if as_json:

@@ -27,7 +27,7 @@ def retry(
     settings = quiet_settings()
     named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
-        released = store.jobs.release(named)
+        released = store.jobs.retry(named)
     running = ask(settings.data_dir, "wake") is not None
     if as_json:
         for path in released:

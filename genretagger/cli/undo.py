@@ -20,19 +20,19 @@ def _chosen(undos: Undos, request: UndoRequest) -> Iterable[StoredWrite]:
         ConfigError: nothing was ever written there.
     """
     for path in request.paths:
-        if not undos.took_place(under=path):
+        if not undos.has_taken_place(under=path):
             raise ConfigError("nothing was written there that could be undone", path=path)
     if request.paths:
         return request.newest(lambda path: undos.get_undoable(under=path))
     if request.last:
         newest = request.name_last(undos.get_last_run)
         if newest is None:
-            if not undos.took_place():
+            if not undos.has_taken_place():
                 raise ConfigError("there is nothing to undo")
             return []
         return undos.get_undoable(run_id=newest)
     run = request.run
-    if not undos.took_place(run_id=run):
+    if not undos.has_taken_place(run_id=run):
         raise ConfigError(f"run {run} has written nothing", hint="`genretagger history` lists the runs")
     if all(write.kind is WriteKind.UNDO for write in undos.get_all(run_id=run)):
         hint = f"`genretagger redo --run {run}` puts back what it took back"

@@ -216,7 +216,8 @@ class Access:
 class Repository:
     """What is known of one noun; several repositories share one access.
 
-    `get_…` reads, `save_…` writes; other verbs change the state of a row.
+    `get_…` reads, `is_…` and `has_…` answer yes or no, `save_…` writes; other verbs change the
+    state of rows.
     """
 
     def __init__(self, access: Access) -> None:

@@ -112,7 +112,7 @@ class Jobs(Claims):
                     delete(JOBS).where(JOBS.c.state == JobState.WAITING.value, _droppable(service), some)
                 )
 
-    def release(self, paths: Sequence[Path] = ()) -> list[Path]:
+    def retry(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.
 
         Args:

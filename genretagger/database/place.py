@@ -90,7 +90,7 @@ def write_note(database: Path, note: Note) -> None:
         save(note_of(database), text.encode("ascii"), mode=0o600)
 
 
-def count_on(database: Path, *, runs: int, writes: int) -> None:
+def save_newest(database: Path, *, runs: int, writes: int) -> None:
     """Note that the database has grown: in place and without a sync, as each write calls this."""
     with contextlib.suppress(OSError):
         descriptor = os.open(note_of(database), os.O_WRONLY)

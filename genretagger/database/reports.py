@@ -119,7 +119,7 @@ class Reports(Repository):
                 writes={known: count for state, count in states if (known := word(WriteState, state)) is not None},
             )
 
-    def check_integrity(self) -> list[str]:
+    def get_faults(self) -> list[str]:
         """What SQLite finds wrong inside its file; empty if nothing, and for other engines."""
         if not self._access.is_sqlite:
             return []
@@ -129,7 +129,7 @@ class Reports(Repository):
         faults = [] if found == ["ok"] else found
         return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
 
-    def count_unrecorded(self) -> int:
+    def get_unrecorded_count(self) -> int:
         """How many tracks carry exactly the genres decided for them although no write is known."""
         known = select(WRITES.c.id).where(WRITES.c.payload_hash == TRACKS.c.payload_hash).exists()
         same = (

@@ -94,7 +94,7 @@ class Writes(Repository):
         }
         with self._access.write() as connection:
             write_id: int = connection.execute(insert(WRITES).values(**row).returning(WRITES.c.id)).scalar_one()
-        self._runs.count_on(write=write_id)
+        self._runs.save_newest(write=write_id)
         return write_id
 
     def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: Reason) -> int:

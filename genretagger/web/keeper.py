@@ -78,7 +78,7 @@ class Keeper(threading.Thread):
         lists_at_s = look_at_s = 0.0
         changed = True
         while not self._end.is_set():
-            now = store.listings.version()
+            now = store.listings.get_version()
             if now != version and time.monotonic() >= look_at_s:
                 version = now
                 began_s = time.monotonic()

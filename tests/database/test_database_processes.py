@@ -55,7 +55,7 @@ def test_processes_share_a_database_that_was_not_there(vacant: Place) -> None:
                 known = store.tracks.get(Path(f"/music/{name}/{number}"), stamp(number))
                 assert known is not None
                 assert known.genres == ROCK
-        assert store.reports.check_integrity() == []
+        assert store.reports.get_faults() == []
 
 
 WORK = """
@@ -93,7 +93,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(place: Place, acknowledged: 
     rest, _ = process.communicate()
     last = max([last, *(int(line) for line in rest.split())])
     with place.open() as store:
-        assert store.reports.check_integrity() == []
+        assert store.reports.get_faults() == []
         for number in range(last + 1):
             assert store.tracks.get(Path(f"/music/{number}"), stamp(6)) is not None
             assert store.analyses.get(str(number), "f" * 64, "16") is not None

@@ -66,7 +66,7 @@ def test_a_file_that_somebody_claims_meanwhile_stays_theirs(
     adding = threading.Thread(target=add)
     with place.open() as other, other.group():
         if aside:
-            other.jobs.release()
+            other.jobs.retry()
         assert claim(other, who=OTHER) == "song"
         adding.start()
         while not place.execute("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):

@@ -93,7 +93,7 @@ def database(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
                 f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
                 "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
             )
-        faults = store.reports.check_integrity()
+        faults = store.reports.get_faults()
         if faults and store.path is not None:
             found = f"{plural(len(faults), 'fault')} in the database: {faults[0]}"
             yield bad("integrity", found, f"{what_is_lost(store.path)}")
@@ -147,7 +147,7 @@ def _losses(store: Store) -> Iterator[Finding]:
         "`genretagger doctor --adopt PATH` lists the files with genres that may be ours; with --yes they can be undone"
     )
     note = read_note(store.path) if store.path is not None else None
-    unrecorded = store.reports.count_unrecorded()
+    unrecorded = store.reports.get_unrecorded_count()
     if note is not None and (note.lost or note.behind(*store.runs.get_newest_numbers())):
         yield warn("records", "the newest entries of the database were lost: files may carry genres of ours", adopt)
     elif unrecorded:
