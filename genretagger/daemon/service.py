@@ -114,8 +114,7 @@ class Service:
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._on_signal)
-        if early.was_asked_to_reload():  # `|=` would forget a SIGHUP that comes in the middle of it
-            self._reloading = True
+        self._reloading = early.was_asked_to_reload() or self._reloading  # in this order: a SIGHUP may come between
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
