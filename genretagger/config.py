@@ -18,7 +18,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,7 +93,8 @@ class Settings(BaseModel):
         options: come before the environment, which comes before the configuration file.
 
     Raises:
-        ConfigError: by `load`, for anything that cannot be used.
+        ConfigError: an unknown option or variable, a value out of range, a file that cannot be
+            read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -182,7 +184,11 @@ class Settings(BaseModel):
     )
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**_from_outside(options))
+        path = config_file()
+        _see_readable(path)
+        _check_environment()
+        with _explained(path, options):
+            super().__init__(**_from_outside(path, options))
 
     def recorded(self) -> dict[str, Any]:
         """The part of a run's settings that is kept: no places, which may contain a password."""
@@ -234,14 +240,14 @@ def restored(values: dict[str, Any]) -> Settings:
     return _Restored(**values)
 
 
-def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
+def _from_outside(path: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """Add what the environment and the file set; aliases and libraries of both count.
 
     Raises:
         ConfigError: a table in the environment is not JSON.
         OSError, ValueError: see `file_options`.
     """
-    from_file, from_environment = file_options(config_file()), _environment_options()
+    from_file, from_environment = file_options(path), _environment_options()
     both = {**from_file, **from_environment}
     for table in _TABLES:
         if all(isinstance(source.get(table), dict) for source in (from_file, from_environment)):
@@ -293,7 +299,17 @@ def load(**flags: Any) -> Settings:
     Raises:
         ConfigError: an unknown option, a value out of range, a file that cannot be read.
     """
-    path = config_file()
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except OptionError as error:
+        if not error.is_flag:
+            raise
+        flag = f"--{error.option.replace('_', '-')}"
+        raise OptionError(error.option, flag, error.says, is_flag=True, hint=error.hint) from error.__cause__
+
+
+def _see_readable(path: Path | None) -> None:
+    """Refuse a configuration file that is a folder, or that was named and does not exist."""
     try:
         named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
         is_folder = path is not None and path.is_dir()
@@ -307,11 +323,15 @@ def load(**flags: Any) -> Settings:
             path=path,
             hint="Create it with `genretagger config init`, or unset the variable",
         )
-    _check_environment()
+
+
+@contextmanager
+def _explained(path: Path | None, options: Mapping[str, Any]) -> Iterator[None]:
+    """Translate what a configuration file or a value may raise into ConfigError."""
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        yield
     except ValidationError as error:
-        raise _explain(error, path or Path(os.devnull), flags) from error
+        raise _explain(error, path or Path(os.devnull), options) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error))) from error
     except UnicodeDecodeError as error:
@@ -336,16 +356,16 @@ def _did_you_mean(name: str, valid: set[str]) -> str:
     return f"Did you mean {by_ending[close[0]]}?" if close else f"Valid are: {', '.join(sorted(valid))}"
 
 
-def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> ConfigError:
+def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> ConfigError:
     """Name the option, where it was set, what is wrong with it and what is valid."""
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return ConfigError(
-            f"unknown option {option} in {path}", path=path, hint=_did_you_mean(option, set(Settings.model_fields))
-        )
-    if flags.get(option) is not None:
-        place = f"--{option.replace('_', '-')}"
+        where, place_of = ("", None) if option in given else (f" in {path}", path)
+        hint = _did_you_mean(option, set(Settings.model_fields))
+        return ConfigError(f"unknown option {option}{where}", path=place_of, hint=hint)
+    if option in given:
+        place = option
     elif f"{PREFIX}{option.upper()}" in os.environ:
         place = f"{PREFIX}{option.upper()}"
     else:
@@ -354,8 +374,7 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     hint = f"It is: {field.description}" if field is not None else ""
     shown = json.dumps(first["input"], ensure_ascii=False, default=str)
     got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
-    is_flag = flags.get(option) is not None
-    return OptionError(option, place, f"{_said(first)}{got}", is_flag=is_flag, hint=hint)
+    return OptionError(option, place, f"{_said(first)}{got}", is_flag=option in given, hint=hint)
 
 
 def _said(fault: Mapping[str, Any]) -> str:
