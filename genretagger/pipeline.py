@@ -50,7 +50,7 @@ from genretagger.tags.api import fault_of_names
 from genretagger.types import Albums, Decision, Frames, Outcome, Stamp, Status, Track
 from genretagger.vocabulary.names import vocabulary
 from genretagger.vocabulary.resolve import merged
-from genretagger.worker.pool import Limits, WorkerPool
+from genretagger.worker.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -320,16 +320,11 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
     """
     with (
         Store.open(settings.database, create=create, libraries=settings.libraries) as store,
-        open_workers(settings) as workers,
+        WorkerPool.of(settings) as workers,
     ):
         rewriting = Rewriting(settings, store, workers)
         rewriting.recover()
         yield rewriting
-
-
-def open_workers(settings: Settings, count: int | None = None) -> WorkerPool:
-    """The child processes, within the limits of the settings; as many as these say, or `count`."""
-    return WorkerPool(count or settings.worker_count, Limits.of(settings))
 
 
 @contextmanager
@@ -354,7 +349,7 @@ def open_pipeline(
     with ExitStack() as stack:
         model = _installed(settings, notice, progress)
         store = stack.enter_context(Store.open(settings.database, libraries=settings.libraries))
-        workers = workers or stack.enter_context(open_workers(settings))
+        workers = workers or stack.enter_context(WorkerPool.of(settings))
         listener = Listener(settings, model, notice)
         stack.callback(listener.close)
         pipeline = Pipeline(settings, store, workers, listener)

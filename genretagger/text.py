@@ -62,6 +62,13 @@ def moment(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
+def clock(seconds: float) -> str:
+    """A length of time as players show it, in whole seconds: `4:05`, `1:02:03`."""
+    minutes, whole_s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_s:02}" if hours else f"{minutes}:{whole_s:02}"
+
+
 def plural(count: int, noun: str) -> str:
     """Count things: `1 file`, `2 files`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

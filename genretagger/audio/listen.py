@@ -21,6 +21,7 @@ from genretagger.audio.reader import Reader, Stretch
 from genretagger.audio.windows import start_of
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.files.kinds import Kind
+from genretagger.text import clock
 from genretagger.types import FloatArray, Sound, Window
 
 SHORTEST_S = 0.3
@@ -219,16 +220,10 @@ def _see_whole(reader: Reader, length_s: float) -> None:
         AudioError: it is less than the file declares; `TooShortError` if it is too little.
     """
     if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
-        said = f"truncated: it should last {_clock(reader.declared_s)}, the audio ends at {_clock(length_s)}"
+        said = f"truncated: it should last {clock(reader.declared_s)}, the audio ends at {clock(length_s)}"
         raise AudioError(said, hint=_AGAIN)
     if not _usable(length_s):
         raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _Cutter:

@@ -117,9 +117,9 @@ class _Library(ExitStack):
 
     @cached_property
     def _workers(self) -> WorkerPool:
-        from genretagger.worker.pool import Limits, WorkerPool
+        from genretagger.worker.pool import WorkerPool
 
-        return self.enter_context(WorkerPool(1, Limits.of(self._settings)))
+        return self.enter_context(WorkerPool.of(self._settings, 1))
 
     @cached_property
     def _models(self) -> list[InstalledModel]:

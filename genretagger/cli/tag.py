@@ -92,7 +92,7 @@ def tag(
     A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened
     to again. Every write can be undone with `genretagger undo`.
     """
-    from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.worker.pool import WorkerPool
 
     settings = quiet_settings(
         policy=policy,
@@ -114,7 +114,7 @@ def tag(
 
     with (
         output.Bar("tracks", shown=not as_json) as bar,
-        WorkerPool(settings.worker_count, Limits.of(settings)) as workers,
+        WorkerPool.of(settings) as workers,
     ):
         bar.update("looking for music", 0, None)
         found = find(

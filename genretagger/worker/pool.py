@@ -19,12 +19,13 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from genretagger import launch
 from genretagger.addresses import absolute
 from genretagger.audio.mel import Ear, frequencies
 from genretagger.audio.windows import LONGEST_LISTENING_S
+from genretagger.config import Settings
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.tags.api import Change, WriteOptions
@@ -73,6 +74,11 @@ class WorkerPool:
         self._closing = False
         self._fetched = Fetched()
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as they are sent to a child
+
+    @classmethod
+    def of(cls, settings: Settings, jobs: int | None = None) -> Self:
+        """Child processes within the limits of the settings; as many as these say, or `jobs`."""
+        return cls(jobs or settings.worker_count, Limits.of(settings))
 
     def warm_up(self, most: int) -> None:
         """Start children ahead of requests: they load their libraries while the caller goes on.
