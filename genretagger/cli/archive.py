@@ -58,7 +58,7 @@ def archive(
     if paths == ["status"]:
         _status(settings, as_json=as_json)
         return
-    from genretagger.archive.driver import ArchivePlan, run
+    from genretagger.archive.driver import ArchiveOptions, run
     from genretagger.archive.metrics import place, served
     from genretagger.archive.table import write as write_table
     from genretagger.database.store import Store
@@ -67,14 +67,14 @@ def archive(
     for root in roots:
         if not is_object(root) and not root.is_dir():
             raise ConfigError("archive takes folders", path=root, hint="genretagger tag takes single files")
-    plan = ArchivePlan(settings, roots, address=ray, write=write, again=again, resource=resource)
+    options = ArchiveOptions(settings, roots, address=ray, write=write, again=again, resource=resource)
     serving = served(settings, place(metrics)) if metrics else nullcontext()
     with serving, output.Bar("folders", shown=not as_json) as bar:
 
         def progress(done: Done) -> None:
             bar.update(f"{done.files:,} files", done.units, None)
 
-        done = run(plan, notice=bar.notice, progress=progress)
+        done = run(options, notice=bar.notice, progress=progress)
         rows = None
         if parquet is not None:
             bar.update("writing Parquet", done.units, None)

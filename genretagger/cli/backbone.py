@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genretagger.cli.lesson import learned_part
+from genretagger.cli.trained import learned_part
 from genretagger.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.commands import Commands
 from genretagger.cli.config import change
-from genretagger.cli.lesson import learned_part
 from genretagger.cli.options import AsJson, existing_file
+from genretagger.cli.trained import learned_part
 from genretagger.errors import ModelError
 from genretagger.text import printable
 from genretagger.types import Json

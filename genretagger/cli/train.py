@@ -13,9 +13,9 @@ from genretagger.cli import output
 from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Known, Labels, Names, Report, gathered, source_of, tell_failures
-from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.network import NetworkWish, tell_verdict, train_network, verdict_json
 from genretagger.cli.options import AsJson, quiet_settings
+from genretagger.cli.trained import summary, tell_result
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import plural
 from genretagger.training.network.way import Way
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
-    from genretagger.training.lesson import TrainingResult
+    from genretagger.training.result import TrainingResult
 
 _LEAST = 5
 _NAME = "mine"
@@ -167,7 +167,7 @@ def train(
         if as_json:
             output.say_json(told)
         else:
-            tell_lesson(lesson, known, name, seconds, compare=update is not None)
+            tell_result(lesson, known, name, seconds, compare=update is not None)
             if taught.verdict is not None:
                 tell_verdict(taught.verdict)
             elif not ways and len(course.examples) >= _MANY:

@@ -21,9 +21,9 @@ from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent
-from genretagger.training.lesson import TrainingResult
 from genretagger.training.measures import ChoiceRules, Measures, choose, measure
 from genretagger.training.memory import remembered, to_remember
+from genretagger.training.result import TrainingResult
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray, Json
 from genretagger.vocabulary.opinion import known_by_name, opinion
 from genretagger.vocabulary.part import KEY, Folds

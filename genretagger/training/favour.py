@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genretagger.training.lesson import TrainingResult
+from genretagger.training.result import TrainingResult
 
 REGRESSION, MUSICNN, SCRATCH = "regression", "musicnn", "scratch"
 TITLES = {REGRESSION: "regression", MUSICNN: "network (from musicnn)", SCRATCH: "network (from scratch)"}

@@ -8,8 +8,8 @@ import numpy as np
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, Suspect
 from genretagger.training.measures import ChoiceRules, Judged, choose, f1
+from genretagger.training.result import Change, Suspect
 from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
 

@@ -22,8 +22,8 @@ import numpy as np
 from genretagger.errors import ConfigError
 from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
-from genretagger.training.lesson import Suspect
 from genretagger.training.measures import NOTHING, Measures
+from genretagger.training.result import Suspect
 from genretagger.types import Json
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"

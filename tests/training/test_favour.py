@@ -15,9 +15,9 @@ from training_helpers import taught
 
 from genretagger.errors import ConfigError
 from genretagger.training.favour import verdict
-from genretagger.training.lesson import TrainingResult
 from genretagger.training.measures import Judged, measure
 from genretagger.training.network.windows import WindowFile, clear, count_each
+from genretagger.training.result import TrainingResult
 
 Command = Callable[..., Any]
 

@@ -16,9 +16,9 @@ import pytest
 from genretagger.causes import recorded
 from genretagger.errors import ConfigError
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Suspect
 from genretagger.training.measures import ChoiceRules, Judged, choose, measure
 from genretagger.training.report import write
+from genretagger.training.result import Suspect
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 
 NAMES = ("<script>alert(1)</script>", "$\\frac", "北京 & Co")

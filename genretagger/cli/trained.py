@@ -14,7 +14,7 @@ from genretagger.types import Json
 if TYPE_CHECKING:
     from genretagger.model.card import Card
     from genretagger.model.installed import InstalledModel
-    from genretagger.training.lesson import TrainingResult
+    from genretagger.training.result import TrainingResult
     from genretagger.vocabulary.part import LearnedPart
 
 _SUSPECTS_SHOWN = 20
@@ -70,7 +70,7 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
     }
 
 
-def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
+def tell_result(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
     """Print what was learned, for people."""
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
