@@ -50,7 +50,7 @@ def learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     return part, training
 
 
-def places(origin: Training) -> list[Path]:
+def music_places(origin: Training) -> list[Path]:
     """Where the music was that a model was learned from.
 
     Raises:

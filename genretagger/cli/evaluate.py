@@ -16,11 +16,11 @@ from genretagger.cli.known import (
     Labels,
     Names,
     Report,
-    digits,
     gathered,
     percent,
     source_of,
     tell_failures,
+    two_digits,
 )
 from genretagger.cli.measures import tell_measures
 from genretagger.cli.options import AsJson, ModelName, quiet_settings
@@ -58,12 +58,12 @@ def evaluate(
     """
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
-    from genretagger.training.report import prepare, write
+    from genretagger.training.report import see_writable, write
 
     settings = quiet_settings(model=model, min_score=min_score)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
-        prepare(report)
+        see_writable(report)
     started = time.monotonic()
     other: Evaluation | None = None
     if against is not None:
@@ -141,9 +141,9 @@ def _tell_both(*models: tuple[str, Evaluation]) -> None:
         ("best guess right", *(percent(one.top1) for one in measures)),
         ("get a genre", *(percent(one.coverage) for one in measures)),
         ("of those right", *(percent(one.right) for one in measures)),
-        ("F1, macro", *(digits(one.macro[2]) for one in measures)),
+        ("F1, macro", *(two_digits(one.macro[2]) for one in measures)),
         ("calibration error", *(f"{one.calibration_error:.3f}" for one in measures)),
-        *((f"F1 of {genre}", *(digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
+        *((f"F1 of {genre}", *(two_digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
     ]
     output.say()
     output.table(("", *(name for name, _ in models)), rows)

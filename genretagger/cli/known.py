@@ -189,6 +189,6 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
-def digits(value: float | None) -> str:
+def two_digits(value: float | None) -> str:
     """A measure for people, with two digits."""
     return "-" if value is None else f"{value:.2f}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genretagger.cli import output
-from genretagger.cli.known import digits, percent
+from genretagger.cli.known import percent, two_digits
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import printable
 from genretagger.training.network.way import Way
@@ -169,7 +169,7 @@ def tell_verdict(verdict: Verdict) -> None:
             percent(each.top1),
             percent(each.coverage),
             percent(each.right),
-            digits(each.f1),
+            two_digits(each.f1),
             f"{each.seconds:.0f} s",
         )
         for each in verdict.ways

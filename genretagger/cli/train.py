@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
+from genretagger.cli.backbone import (
+    backbone_of,
+    card_if_any,
+    card_of,
+    learned,
+    music_places,
+    see_may_be_called,
+    successor,
+)
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Known, Labels, Names, Report, gathered, source_of, tell_failures
 from genretagger.cli.network import NetworkWish, tell_verdict, train_network, verdict_json
@@ -89,10 +97,9 @@ def train(
     models use mine` makes it the default.
     """
     from genretagger.model.store import ModelStore
-    from genretagger.training.head import prepare
+    from genretagger.training.head import import_ahead
     from genretagger.training.labels import NameMap
-    from genretagger.training.report import prepare as prepare_report
-    from genretagger.training.report import write
+    from genretagger.training.report import see_writable, write
 
     settings = quiet_settings(model=model)
     network = network or compare or begin_with is not None or resume
@@ -109,7 +116,7 @@ def train(
         listens = successor(earlier.backbone.name)
         if labels is None and not beets:
             labels, beets = origin.labels, origin.beets
-        paths = paths or places(origin)
+        paths = paths or music_places(origin)
         map_file = map_file or (Path(origin.map) if origin.map else None)
         min_tracks = min_tracks or origin.min_tracks
         if earlier.network is not None:
@@ -129,8 +136,8 @@ def train(
             "its tracks are heard again unless they were heard with that"
         )
     if report is not None:
-        prepare_report(report)
-    ready = prepare()
+        see_writable(report)
+    ready = import_ahead()
     wish = NetworkWish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
     listening = settings.model_copy(update={"model": backbone})
     hearing = gathered(listening, paths or (), source, names, shown=not as_json, lines=lines)

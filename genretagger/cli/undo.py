@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from genretagger.cli.undoing import UndoRequest, Words, command
+from genretagger.cli.undoing import UndoRequest, Words, undo_command
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
@@ -40,7 +40,7 @@ def _chosen(undos: Undos, request: UndoRequest) -> Iterable[StoredWrite]:
     return undos.get_undoable(run_id=run)
 
 
-undo = command(
+undo = undo_command(
     Words("undo", done="undone", nothing="nothing is left to undo"),
     _chosen,
     """Put back the genres that files had before genretagger wrote them.

@@ -67,7 +67,7 @@ Choose = Callable[["Undos", "UndoRequest"], Iterable["StoredWrite"]]
 """Gives the writes to take back, newest first; raises ConfigError if there never were any."""
 
 
-def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
+def undo_command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
     """Make `undo` or `redo`, which take the same options; `text` is the help."""
 
     def chosen(

@@ -28,7 +28,7 @@ _RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu\d+)?\s*(?:~=|==|>=)\s*(\d+)")
 _LONGEST = 200
 
 
-def explain(error: Exception) -> str:
+def readable(error: Exception) -> str:
     """ONNX Runtime's message in one line, without addresses, functions, templates or full stop."""
     text = str(error)
     if "bad_alloc" in text or isinstance(error, MemoryError):

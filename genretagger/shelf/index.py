@@ -221,6 +221,6 @@ def _key(text: str) -> str:
     return text.casefold().removeprefix("the ") or "\U0010ffff"
 
 
-def path_of(row: sqlite3.Row) -> Path:
+def row_path(row: sqlite3.Row) -> Path:
     """The path of a row."""
     return Path(os.fsdecode(row["path"]))

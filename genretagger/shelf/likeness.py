@@ -26,7 +26,7 @@ import numpy as np
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.filling import Counted
-from genretagger.shelf.index import Index, path_of
+from genretagger.shelf.index import Index, row_path
 from genretagger.types import FloatArray
 
 DIMENSIONS = 64
@@ -224,7 +224,7 @@ class Likeness:
                 row = rows.get(position)
                 if row is None or not is_one_of_few(row, by_artist):
                     continue
-                chosen.append((row["id"], path_of(row), round(max(0.0, float(alike[position])), 4)))
+                chosen.append((row["id"], row_path(row), round(max(0.0, float(alike[position])), 4)))
                 if len(chosen) == count:
                     return chosen
         return chosen

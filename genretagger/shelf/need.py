@@ -72,7 +72,7 @@ def counts(index: Index) -> dict[str, int]:
     return {why: found.get(why, 0) for why in WHYS}
 
 
-def settle(index: Index, number: int) -> None:
+def drop(index: Index, number: int) -> None:
     """Take a track off all lists: its owner has decided."""
     with index.writing() as connection:
         connection.execute("DELETE FROM needs WHERE row = ?", (number,))

@@ -101,7 +101,7 @@ class Hidden:
             pictures = carried.pictures_of_apev2(self._items, self._tag)
             id3v1_seen = id3v1_seen or bool(fields) or not self._items
         if id3v1_seen:
-            fields = carried.merged(fields, carried.of_id3v1(self._id3v1))
+            fields = carried.with_id3v1(fields, carried.of_id3v1(self._id3v1))
         if fields and self._others_have_text:
             raise CarryError("the first of its ID3v2 tags is empty, and players read what lies behind it")
         return [*carried.frames(fields, self._tag), *pictures]

@@ -21,7 +21,7 @@ from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent
-from genretagger.training.measures import ChoiceRules, Measures, choose, measure
+from genretagger.training.measures import ChoiceRules, Measures, choose_genres, measure
 from genretagger.training.memory import remembered, to_remember
 from genretagger.training.result import TrainingResult
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray, Json
@@ -155,7 +155,7 @@ class Course:
         truth, said = self.truth[rows], scores[rows]
         judged = held_out.judged(self.genres, truth, said, self.unmeasured, rules) if len(asked) else None
         measures = None if judged is None else measure(judged)
-        chosen = choose(said, rules)
+        chosen = choose_genres(said, rules)
         backbone, counts = self.backbone, self.counts
         learned: dict[str, Json] = {
             "genres": list(self.genres),

@@ -22,8 +22,8 @@ from threading import Thread
 
 import numpy as np
 
-from genretagger.training.calibrate import line_of, lines_of_few, on_lines, sigmoid, with_opinion
-from genretagger.training.cloud import Familiarity, familiarity, places, standard
+from genretagger.training.calibrate import line_of, lines_of_few, on_lines, sigmoids, with_opinion
+from genretagger.training.cloud import Familiarity, ear_places, familiarity, standard
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import LEAST_LIKELY
 
@@ -101,7 +101,7 @@ class _Calibrated:
     likely: DoubleArray
 
 
-def prepare() -> Thread:
+def import_ahead() -> Thread:
     """Import in a thread what fitting needs (two seconds), while other work goes on."""
     thread = Thread(target=lambda: import_module("sklearn.linear_model"), daemon=True)
     thread.start()
@@ -142,7 +142,7 @@ def train(
 
     values = embeddings.astype(np.float64)
     present = sorted(set(folds.tolist()))
-    parts = places(values.shape[1], ears)
+    parts = ear_places(values.shape[1], ears)
     opinion = np.zeros(truth.shape) if opinion is None or not ears else opinion
     total, done = len(parts) * (len(present) + 1) * truth.shape[1], 0
 
@@ -198,7 +198,7 @@ def _calibrated(ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray,
     asked = asked[:: max(1, -(-len(asked) * truth.shape[1] // _MOST_PAIRS))]
     usable = finite[asked]
     slope, shift, weight = with_opinion(odds[asked][usable], opinion[asked][usable], truth[asked][usable])
-    likely = np.where(finite, sigmoid(odds * slope + shift + weight * opinion), mean)
+    likely = np.where(finite, sigmoids(odds * slope + shift + weight * opinion), mean)
     return _Calibrated(lines, (slope, shift), weight, likely)
 
 

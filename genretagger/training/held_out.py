@@ -8,7 +8,7 @@ import numpy as np
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.measures import ChoiceRules, Judged, choose, f1
+from genretagger.training.measures import ChoiceRules, Judged, choose_genres, f1
 from genretagger.training.result import Change, Suspect
 from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
@@ -34,7 +34,7 @@ def judged(
     if not columns or not rows.any():
         return None
     kept = scores[rows][:, columns]
-    chosen = choose(kept, rules)
+    chosen = choose_genres(kept, rules)
     return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
 
 

@@ -4,7 +4,7 @@ Conventions: n tracks, k genres. `truth` holds the genres that a track has, `sco
 is, `chosen` the ones that would be written. A perfect prediction has 1.0 everywhere. If the
 denominator of a ratio is 0, the ratio is None, never 0 or 1.
 
-Contents: `Judged`, `choose`, `measure`, `Measures`, `f1`, `digits`.
+Contents: `Judged`, `choose_genres`, `measure`, `Measures`, `f1`, `digits`.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _told(value: Any) -> Json:
     return digits(value) if isinstance(value, float) else value
 
 
-def choose(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
+def choose_genres(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
     """Choose genres as `vocabulary.resolve.decide` does.
 
     Args:

@@ -76,7 +76,7 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
     return notes
 
 
-def prepare(folder: Path) -> None:
+def see_writable(folder: Path) -> None:
     """Check that a report can be written, before an hour of decoding and inference.
 
     Raises:

@@ -59,7 +59,7 @@ async def choose(desk: Desk, value: Json) -> Json:
         choice = Choice(path, payload_hash, before, genres)
         (outcome,) = rewriting.choose([choice], desk.run_of(rewriting))
         if outcome.status in (Status.TAGGED, Status.UNCHANGED):
-            need.settle(index, number)
+            need.drop(index, number)
         desk.caught_up(rewriting, index, [path])
         return _told(outcome)
 

@@ -144,7 +144,7 @@ class Guard:
         return address.is_loopback or not self._rules.loopback
 
 
-def own_names() -> frozenset[str]:
+def host_names() -> frozenset[str]:
     """The names of this machine."""
     try:
         name = socket.gethostname().lower()

@@ -20,7 +20,7 @@ from genretagger.database.store import Store
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.shelf import filling
-from genretagger.shelf.index import Index, path_of
+from genretagger.shelf.index import Index, row_path
 from genretagger.text import printable
 from genretagger.web.desk import Desk
 
@@ -136,7 +136,7 @@ class Keeper(threading.Thread):
         for row in rows:
             if self._end.is_set():
                 return 0
-            self._look_at(index, row["id"], path_of(row))
+            self._look_at(index, row["id"], row_path(row))
         self._desk.hub.tell("changed", {"looked": True})
         return len(rows)
 

@@ -66,14 +66,14 @@ def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
 
 def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Which providers are there, and is the device that was asked for among them?"""
-    from genretagger.model.providers import PROVIDERS, available_providers, choose
+    from genretagger.model.providers import PROVIDERS, available_providers, choose_provider
 
     try:
         offered = available_providers()
     except ImportError as error:
         yield bad("device", f"ONNX Runtime cannot be loaded: {error}", "pip install --force-reinstall onnxruntime")
         return
-    provider, warning = choose(settings.device, offered)
+    provider, warning = choose_provider(settings.device, offered)
     names = ", ".join(each.device for each in PROVIDERS if each.name in offered)
     found = f"ONNX Runtime offers {names}; device = {settings.device} takes {provider.device}"
     if warning:

@@ -35,7 +35,7 @@ def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]
     if not existing.is_dir():
         yield bad(name, f"{existing} is a file", f"Move it away, {_ELSEWHERE}")
         return
-    if not may_write(existing):
+    if not may_make_files(existing):
         whose = "it" if existing == folder else f"its parent {existing}"
         yield bad(name, f"{folder}: {whose} may not be written by this user", f"Check who owns it, {_ELSEWHERE}")
         return
@@ -54,7 +54,7 @@ def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]
         yield ok(name, found)
 
 
-def may_write(folder: Path) -> bool:
+def may_make_files(folder: Path) -> bool:
     """Whether this user may make files in a folder, without trying."""
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
 
