@@ -327,9 +327,9 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
         yield rewriting
 
 
-def open_workers(settings: Settings, count: int | None = None) -> WorkerPool:
-    """The child processes, within the limits of the settings; as many as these say, or `count`."""
-    return WorkerPool(count or settings.worker_count, Limits.of(settings))
+def open_workers(settings: Settings) -> WorkerPool:
+    """The child processes: as many as the settings say, within their limits."""
+    return WorkerPool(settings.worker_count, Limits.of(settings))
 
 
 @contextmanager

@@ -204,7 +204,8 @@ def test_a_write_at_work_elsewhere_is_left_alone_and_one_left_behind_is_found(pl
     assert child.stdout is not None
     number = int(child.stdout.readline())
     assert store.writes.get_pending() == []
-    assert [write.id for write in store.writes.get_pending(include_running=True)] == [number]
+    assert [write.id for write in store.writes.get_pending(command="tag")] == [number]
+    assert store.writes.get_pending(command="undo") == []
     child.send_signal(signal.SIGKILL)
     child.communicate()
     assert [write.id for write in store.writes.get_pending()] == [number]
