@@ -134,7 +134,8 @@ def read_all(store: Store) -> None:
     list(store.writes.get_redoable())
     assert store.writes.get_last_undo() is None
     assert store.writes.has_taken_place()
-    store.writes.get_pending(include_running=True)
+    store.writes.get_pending()
+    store.writes.get_pending(command="tag")
     for path, payload in zip(PATHS, HASHES, strict=True):
         store.writes.get_last(path, payload)
         store.writes.get_history(path, payload)
