@@ -370,7 +370,7 @@ def _said(fault: Mapping[str, Any]) -> str:
 
 def _toml_hint(said: str) -> str:
     if any(word in said for word in ("overwrite", "twice", "Duplicate")):
-        return "Something stands there twice: take one of the two away"
+        return "A name is defined twice: remove one of the two"
     if "Invalid value" in said:
         return "Texts need quotation marks"
     if "'\\'" in said:

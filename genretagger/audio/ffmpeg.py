@@ -361,7 +361,7 @@ def _translated(source: Source) -> Iterator[None]:
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError) as error:
         raise UnsupportedFileError("this FFmpeg has no decoder for it", hint="Update PyAV (`av`).") from error
     except av.error.PatchWelcomeError as error:  # such as Vorbis streams of two rates, joined
-        raise UnsupportedFileError("it is of a form that FFmpeg does not decode yet") from error
+        raise UnsupportedFileError("FFmpeg cannot decode this variant yet") from error
     except av.error.MemoryError as error:
         raise MemoryError("FFmpeg") from error
     except (av.error.FFmpegError, EOFError) as error:

@@ -81,9 +81,7 @@ def export(
     ] = None,
     similar_to: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PATH", parser=any_path, help="Only tracks that sound like this one, nearest first, behind it."
-        ),
+        typer.Option(metavar="PATH", parser=any_path, help="Only this track first, then the most similar ones."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="With --similar-to: how many tracks.")] = 20,
     min_score: Annotated[

@@ -195,15 +195,15 @@ def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
         if before is not None:
             with saved(place) as file:
                 file.write(before)
-            told = f"{place} is as it was"
+            outcome = f"{place} is as it was"
         else:
             _failure("disable", "--now", NAME, system=system)
             _remove(place)
-            told = f"{place} was taken away again"
+            outcome = f"{place} was taken away again"
     except (OSError, OutputError):
         return f"{place} was written and cannot be taken back: remove it yourself"
     _failure("daemon-reload", system=system)
-    return told
+    return outcome
 
 
 def _command(system: bool) -> list[str]:

@@ -161,7 +161,7 @@ def _prepare_to_write(connection: Connection, busy_timeout_s: float) -> float:
 def _begin_to_write(connection: Connection, slice_s: float, busy_timeout_s: float) -> None:
     """Begin a transaction that writes, and wait for others until the time is up.
 
-    SQLite's own waiting is deaf to signals, so it is done in slices.
+    SQLite does not react to signals while it waits, so this waits in slices.
     """
     deadline_s = time.monotonic() + busy_timeout_s - slice_s / 2
     while True:

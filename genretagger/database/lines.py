@@ -39,7 +39,7 @@ _MANY = 20
 
 
 class TrackLine(NamedTuple):
-    """What a table says of a file; empty where nothing is known.
+    """What a table says of a file; fields of which nothing is known are empty.
 
     Attributes:
         path: as text, with surrogate escapes for bytes that are no UTF-8.

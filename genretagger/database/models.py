@@ -69,8 +69,8 @@ TRACKS = Table(
 )
 """What lies at a path, or why it could not be read.
 
-The stamp (size to links) belongs to everything else in the row; it is empty where the file could
-not even be asked. `payload_hash` and its neighbours are empty where reading the file failed.
+The stamp (size to links) belongs to everything else in the row; it is empty if `stat` failed.
+`payload_hash` and its neighbours are empty if reading the file failed.
 `failure` is the cause in words, `failure_class` the name of the error's class, `failure_retry`
 whether to try the same file again. `handled` is the key of the rules by which the file was handled
 to its end, `handled_as` the cause of how it ended.

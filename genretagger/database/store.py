@@ -253,7 +253,7 @@ def _refuse_emptied(path: Path) -> None:
     """
     if path.is_file() and path.stat().st_size == 0 and was_there(path):
         raise DatabaseError(
-            "the database is an empty file, and there was one before", path=path, hint=what_is_lost(path)
+            "the database is an empty file although it held data before", path=path, hint=what_is_lost(path)
         )
 
 
@@ -261,7 +261,7 @@ def _make(path: Path, *, busy_timeout_s: float) -> None:
     """Make a new database under another name and rename it when it is whole: nobody sees it empty.
 
     Raises:
-        DatabaseError: the log of an earlier one lies there, which SQLite would remove.
+        DatabaseError: there is the log of an earlier one, which SQLite would remove.
     """
     if any(Path(f"{path}-wal") == each for each in backups_and_logs(path)):
         cause = "the database is gone, and its log (-wal) is left"
@@ -308,7 +308,7 @@ def _bring_up_to_date(engine: Engine, *, path: Path | None, read_only: bool) -> 
     if revision == SCHEMA_REVISION and (stated or read_only):
         return
     if revision is None and path is not None and path.stat().st_size and backups_and_logs(path):
-        raise DatabaseError("the database is empty, and was not before", path=path, hint=what_is_lost(path))
+        raise DatabaseError("the database is empty although it held data before", path=path, hint=what_is_lost(path))
     if not read_only:
         upgrade(engine, path=path)
         return

@@ -212,7 +212,7 @@ class Known:
         analyses: who listened to it and how, newest first.
         decisions: what was chosen, newest first.
         writes: what was written to this path or to the same audio elsewhere, newest first.
-        seen_at: when it was last looked at; None where only writes are left of it.
+        seen_at: when it was last looked at; None if only writes are left of it.
     """
 
     path: Path

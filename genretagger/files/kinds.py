@@ -34,7 +34,7 @@ class Kind:
         name: short and stable; it is stored in the database.
         demuxer: the FFmpeg demuxer to force when the file is decoded.
         tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None
-            where it has none.
+            if it has none.
     """
 
     name: str

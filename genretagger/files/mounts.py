@@ -32,7 +32,8 @@ _SHARED_NUMBERS = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
 """NFS, SMB, CIFS, SMB 2, as `statfs` numbers them: of the kinds with leases, the remote ones."""
 
 _WITH_OWNERS = {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630, 0x2FC12FC1, 0xCA451A4E}
-"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: makers of files cannot give them away."""
+"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: users cannot change the owner
+of their files."""
 
 
 def is_network(kind: str) -> bool:

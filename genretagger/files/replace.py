@@ -2,8 +2,8 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
 durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
-the name holds the old bytes or the new ones; all that can be left over is one temporary; the
-caller chose its name and recorded it before. The steps from the copy on are in `swap.py`.
+the name holds the old bytes or the new ones. At most one temporary file can be left over; its name
+was recorded beforehand. The steps from the copy on are in `swap.py`.
 
 Decisions:
 
@@ -64,9 +64,9 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EDQUOT: ("the disk quota is used up", "Free some space: a write needs room for one copy."),
     errno.EFBIG: ("the file would be larger than this process may write", "Raise the limit on file sizes."),
     errno.EROFS: ("the file system is read-only", "Mount it for writing."),
-    errno.EACCES: ("permission denied", "Give this user the right to read the file and to write in its folder."),
+    errno.EACCES: ("permission denied", "Allow this user to read the file and to write in its folder."),
     errno.EPERM: ("not permitted", "Look at the file's owner and flags (chattr)."),
-    errno.EIO: ("the device reports an input/output error", "Look at the disk: it may be failing."),
+    errno.EIO: ("the device reports an input/output error", "Check the disk for errors: it may be failing."),
     errno.ELOOP: ("the symbolic links lead in a circle", "Remove them, or point them at a file."),
     errno.EAGAIN: ("another program holds a lease on the file", "It will be tried again."),
     errno.EMFILE: ("too many files are open", "Raise the limit on open files (`ulimit -n`)."),
@@ -323,7 +323,7 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         raise WriteRefusedError(
             f"the file has {found.st_nlink} names (hard links)",
             path=path,
-            hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
+            hint="With hard_links = true, genretagger would write a separate copy; torrents keep seeding the old one.",
         )
     if reason := unwritable(path):
         hint = str(reason.figures["do"])

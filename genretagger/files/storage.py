@@ -195,7 +195,7 @@ def details(path: Path) -> Details:
     size, seconds = info.get("size"), next((info[name] for name in _TIMES if info.get(name)), None)
     if not isinstance(size, int):
         raise UnsupportedFileError(
-            "the storage does not tell its size", path=path, hint="It must be able to give parts of objects."
+            "the storage does not report its size", path=path, hint="It must report sizes and support range requests."
         )
     mtime_s = _seconds(seconds)
     token = str(next((info[name] for name in _TOKENS if info.get(name)), ""))

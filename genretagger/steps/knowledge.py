@@ -251,7 +251,7 @@ class Knowledge:
         return frames
 
     def _forget(self, payload_hash: str) -> None:
-        """What is stored of a track is about to be replaced."""
+        """Drop the cached analysis of a track before it is replaced."""
         self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _keep_silent(self, track: Track, started: float) -> None:

@@ -73,7 +73,7 @@ _FLOOR = 1e-4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """What one track of an album has to say.
+    """What the model found in one track of an album.
 
     Attributes:
         scores: of the track by itself.

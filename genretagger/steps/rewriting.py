@@ -119,4 +119,4 @@ class Rewriting:
         width = width or 2 * self._settings.worker_count + 1
         yield from interleave(flows, width=width, stop=stop, together=self.store.group)
         if stop.done():
-            self._workers.close(finish=False)  # what they still read or decode, nobody waits for
+            self._workers.close(finish=False)  # nobody waits for what they still read or decode

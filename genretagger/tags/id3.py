@@ -129,7 +129,7 @@ class Id3Tag:
             # save
             fault = fault or "the padding of the ID3 tag is not empty: its size may be overstated and cover audio"
         if fault is None and any(is_genre(frame) and text_of(version, frame) is None for frame in frames):
-            fault = "the genre in the ID3 tag is encrypted, damaged or absurdly long"
+            fault = "the genre in the ID3 tag is encrypted, damaged or too long"
         return cls(version, tuple(frames), room, flags, revision, extended, protected, len(body), plain_sizes, fault)
 
     @property

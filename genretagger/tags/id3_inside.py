@@ -129,7 +129,7 @@ class Id3Inside(Family, abc.ABC):
         tag, _ = _tag(file, found)
         fault = found.fault or tag.fault
         if fault is None and tag.room and not tag.frames and tails.id3v1(file):
-            return "an ID3v1 tag lies behind an ID3 tag that is empty, and a genre would hide it from some programs"
+            return "an ID3v1 tag follows an ID3 tag that is empty, and a genre would hide it from some programs"
         if fault is None and not tag.frames:
             try:
                 self.carried(file, found, tag)

@@ -21,9 +21,9 @@ Labels that speak *against* a genre lower it if they are above their own level.
 
 Last, all scores are scaled by how much the track sounds like music at all, from two measures: how
 much is *playing* (the labels of instruments, beats and the like, against their usual level), and
-how much the network has to *say* of the track (the Kullback-Leibler divergence of its activations
-from the usual levels, in nats: of speech or a dog it says what it says of anything). Music begins
-where the first, times a power of the second, reaches a threshold.
+how far the activations differ from the background levels (their Kullback-Leibler divergence, in
+nats; for speech or a barking dog they hardly differ). A track counts as music if the first, times a
+power of the second, reaches a threshold.
 """
 
 from __future__ import annotations

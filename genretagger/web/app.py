@@ -133,8 +133,8 @@ class Page:
             return JSONResponse({"ok": True})
         address = request.client.host if request.client else ""
         if (wait_s := self.door.wait_s(address)) > 0:
-            told = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
-            return JSONResponse(told, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
+            refusal = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
+            return JSONResponse(refusal, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
         password = actions.text_from(await _json(request), "password")
         self.door.begin_try(address)
         async with self._trying:  # each try takes 16 MB and a core
@@ -228,10 +228,10 @@ class Page:
         return await self.desk.read(lambda books: pages.get_rows(books.index, numbers))
 
     async def _choose(self, value: Json) -> Json:
-        told = await actions.choose(self.desk, value)
-        if told["ok"]:
+        answer = await actions.choose(self.desk, value)
+        if answer["ok"]:
             self._teacher.corrections += 1
-        return {**told, "corrections": self._teacher.corrections}
+        return {**answer, "corrections": self._teacher.corrections}
 
     async def _undo(self, value: Json) -> Json:
         return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(

@@ -144,7 +144,7 @@ def _set_both(number: int, limit: int) -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Leave it to the parent when to stop: finish a write in progress; a closed pipe ends us.
+    """Ignore stop signals; the child finishes a write and ends when its pipe closes.
 
     Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at
     once.

@@ -267,10 +267,10 @@ class WorkerPool:
             return parse(reply.header["result"], reply.body)
         except (wire.ProtocolError, KeyError) as error:
             if child is not None:
-                child.kill(WorkerError("its answer made no sense"))
+                child.kill(WorkerError("it sent an invalid answer"))
                 child.retired = True
             raise WorkerError(
-                f"the child process went astray: {error}", path=path, hint="The file may be hostile."
+                f"the child process sent an invalid answer: {error}", path=path, hint="The file may be hostile."
             ) from error
         except FileError as error:
             error.path = path

@@ -60,9 +60,9 @@ def checked(kind: Callable[..., T], value: Json) -> T:
 
 def without_path(found: Track | TagChange) -> Json:
     """What is known of a file, or what was written, without the path, which the parent knows."""
-    told = asdict(found)
-    del told["path"]
-    return told
+    fields = asdict(found)
+    del fields["path"]
+    return fields
 
 
 def track_from_json(value: Json, path: Path) -> Track:
@@ -152,7 +152,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     heard = checked(_SoundHeader, value)
     windows = _windows(heard.windows)
     if heard.rate_hz != rate_hz or len(body) != 4 * window_samples * len(windows):
-        raise ProtocolError("other samples than were asked for")
+        raise ProtocolError("it sent samples that were not requested")
     samples: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), window_samples)
     _see_finite(samples)
     return Sound(samples, rate_hz, windows)
@@ -174,13 +174,13 @@ def _see_finite(values: FloatArray) -> None:
 
 def ears_to_text(ears: Sequence[Ear]) -> str:
     """How a model hears; 10 kB an ear, since a filter bank is mostly zeros."""
-    told = []
+    packed_ears = []
     for ear in ears:
         front_end = asdict(ear.front_end)
         del front_end["variants"]  # the child needs only the one that was chosen
         bank = {name: _packed(getattr(ear.bank, name).tobytes()) for name in ("window", "filters")}
-        told.append({"front_end": front_end, **bank})
-    return json.dumps(told)
+        packed_ears.append({"front_end": front_end, **bank})
+    return json.dumps(packed_ears)
 
 
 @lru_cache(maxsize=4)

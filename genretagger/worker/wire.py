@@ -68,7 +68,7 @@ def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: 
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a frame without a readable header") from error
     if not isinstance(header, dict):
-        raise ProtocolError("a frame with an odd header")
+        raise ProtocolError("a frame with an invalid header")
     return header, _received(stream, body_length)
 
 

@@ -163,7 +163,7 @@ def test_what_changed_since_is_left_alone(genretagger: Command, plan: Path, musi
         "a.flac": ("failed", "its genre was changed since the plan was made. Make a new plan"),
         "b.flac": ("failed", "it was changed since the plan was made. Make a new plan"),
         "c.flac": ("failed", "the file is gone. It was moved or deleted meanwhile."),
-        ODD: ("failed", "another recording lies there than when the plan was made. Make a new plan"),
+        ODD: ("failed", "the file holds another recording than when the plan was made. Make a new plan"),
     }
     assert helpers.snapshot(music).keys() == before.keys()
     assert [content for *_, content in helpers.snapshot(music).values()] == [content for *_, content in before.values()]
@@ -312,7 +312,7 @@ def test_a_plan_that_is_there_is_not_replaced(genretagger: Command, plan: Path, 
     assert plan.read_bytes() == before
     ended = genretagger("tag", "--plan", music / "new.mp3", music)
     assert ended.status == 2
-    assert "the name of a music file" in ended.err
+    assert "would overwrite a music file" in ended.err
 
 
 def planned(number: int) -> Planned:

@@ -77,7 +77,7 @@ def test_every_name_comes_back(parts: list[bytes]) -> None:
         pytest.param(b"\xff\n", "neither UTF-8 nor UTF-16", id="bytes"),
         pytest.param(b"[" * 200_000 + b"\n", "nested too deeply", id="deep"),
         pytest.param(b'{"a": 1, "a": 2}\n', "twice", id="field-twice"),
-        pytest.param(b'{"a": ' + b"9" * 100_000 + b"}\n", "absurdly long", id="number"),
+        pytest.param(b'{"a": ' + b"9" * 100_000 + b"}\n", "too long", id="number"),
         pytest.param(changed(after=...), "the field after is missing", id="missing"),
         pytest.param(changed(aftr=["x"]), "unknown field 'aftr'", id="unknown"),
         pytest.param(changed(path="song.mp3"), "path is not an absolute path", id="relative"),

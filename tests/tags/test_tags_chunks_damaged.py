@@ -41,13 +41,13 @@ WAV_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a chunk behind": (lambda d: d + chunk(b"id3 ", TAG), "chunks behind its end"),
     "an unknown chunk behind": (lambda d: d + chunk(b"tune", b"1234"), "chunks behind its end"),
     "junk inside": (lambda d: sized(d + bytes(40), 4, len(d) + 32), "no chunk|as long as"),
-    "ID3 in front": (lambda d: TAG + d, "in front"),
+    "ID3 in front": (lambda d: TAG + d, "an ID3 tag precedes"),
     "two tags": (lambda d: wav(*chunks_of(d), (b"id3 ", TAG), (b"ID3 ", TAG)), "several"),
     "two data": (lambda d: wav(*chunks_of(d), (b"data", b"1234")), "several"),
     "no data": (lambda d: wav(*[c for c in chunks_of(d) if c[0] != b"data"]), "no data chunk"),
     "no fmt": (lambda d: wav(*[c for c in chunks_of(d) if c[0] != b"fmt "]), "no fmt chunk"),
-    "a fmt of 100 kB": (lambda d: wav((b"fmt ", chunks_of(d)[0][1] + bytes(100_000)), *chunks_of(d)[1:]), "absurdly"),
-    "5000 chunks": (lambda d: wav(*chunks_of(d), *[(b"JUNK", b"")] * 5000), "absurdly many"),
+    "a fmt of 100 kB": (lambda d: wav((b"fmt ", chunks_of(d)[0][1] + bytes(100_000)), *chunks_of(d)[1:]), "too long"),
+    "5000 chunks": (lambda d: wav(*chunks_of(d), *[(b"JUNK", b"")] * 5000), "too many"),
     "LIST without type": (lambda d: wav((b"LIST", b""), *chunks_of(d)), "WAVE|fmt|chunk"),
 }
 
@@ -113,9 +113,9 @@ DSF_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut off, and refused": (lambda d: sized(d[:-1000], 12, len(d) - 1000, "<Q"), "cut off"),
     "more samples than bytes": (lambda d: sized(d, 84, 1 << 60, "<Q"), "cut off"),
     "no samples": (lambda d: sized(d, 84, 0, "<Q"), "do not follow"),
-    "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "behind the end"),
-    "no length": (lambda d: sized(d, 12, 0, "<Q"), "behind the end"),
-    "junk behind": (lambda d: sized(d, 12, len(d) + 9, "<Q") + b"something", "behind"),
+    "a wrong length": (lambda d: sized(d, 12, len(d) - 1, "<Q"), "follow the end"),
+    "no length": (lambda d: sized(d, 12, 0, "<Q"), "follow the end"),
+    "junk behind": (lambda d: sized(d, 12, len(d) + 9, "<Q") + b"something", "follow the end"),
     "the tag inside the audio": (lambda d: sized(d, 20, 2000, "<Q"), "wrong place"),
     "the tag beyond the end": (lambda d: sized(d, 20, len(d), "<Q"), "wrong place"),
     "no tag there": (lambda d: sized(sized(d, 12, len(d) + 9, "<Q"), 20, len(d), "<Q") + b"something", "no ID3 tag"),
@@ -124,7 +124,7 @@ DSF_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "followed",
     ),
     "another chunk first": (lambda d: d[:28] + b"fmtx" + d[32:], "do not follow"),
-    "ID3 in front": (lambda d: TAG + d, "in front"),
+    "ID3 in front": (lambda d: TAG + d, "an ID3 tag precedes"),
 }
 
 

@@ -297,7 +297,7 @@ def test_a_bomb_costs_nothing(tmp_path: Path, audio: bytes) -> None:
     assert put(path, "Jazz").after.values == ("Jazz",)
     path = song(tmp_path, id3(4, frame("TCON", bomb, 4, 0x0009)), audio)
     assert field_of(path).values == ()
-    with pytest.raises(WriteRefusedError, match="absurdly long"):
+    with pytest.raises(WriteRefusedError, match="too long"):
         put(path, "Jazz")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 60_000, f"{grown} kB"

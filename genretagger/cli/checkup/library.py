@@ -114,13 +114,13 @@ def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
         (
             tally.closed_folders,
             "folder that cannot be read|folders that cannot be read",
-            "Give this user the right to read",
+            "Allow this user to read them",
         ),
-        (tally.unreadable, "file that cannot be read|files that cannot be read", "Give this user the right to read"),
+        (tally.unreadable, "file that cannot be read|files that cannot be read", "Allow this user to read them"),
         (
             tally.read_only,
             "file or folder that cannot be written|files or folders that cannot be written",
-            "Give this user the right to write (chmod u+w), in the folder as well: a write is a rename",
+            "Allow this user to write them (chmod u+w), and to write in the folder: a write is a rename",
         ),
         (
             tally.foreign,

@@ -58,7 +58,7 @@ def parsed(text: str) -> Json:
     """The JSON value of a line.
 
     Raises:
-        LineError: it is none, or one that only means harm.
+        LineError: it is none, or one made to exhaust memory.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)
@@ -71,7 +71,7 @@ def parsed(text: str) -> Json:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise LineError("a field stands there twice")
+        raise LineError("a field is given twice")
     return value
 
 
@@ -81,5 +81,5 @@ def _no_number(text: str) -> NoReturn:
 
 def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise LineError("a number is absurdly long")
+        raise LineError("a number is too long")
     return int(text)
