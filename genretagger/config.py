@@ -171,7 +171,7 @@ class Settings(BaseModel):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(lasting)] = Field(
-        default_factory=default_data_dir, description="where the database and the models lie"
+        default_factory=default_data_dir, description="where the database and the models are"
     )
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
@@ -196,12 +196,12 @@ class Settings(BaseModel):
 
     @property
     def models_dir(self) -> Path:
-        """Where the models lie, one folder each."""
+        """Where the models are, one folder each."""
         return self.data_dir / "models"
 
     @property
     def database_file(self) -> Path | None:
-        """The file that the database lies in; None if it is one of another engine than SQLite."""
+        """The file that the database is in; None if it is one of another engine than SQLite."""
         if isinstance(self.database, Path):
             return self.database
         return file_of(self.database)

@@ -243,7 +243,7 @@ class Pipeline(Hearing):
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
-        """The genres that the file shall have, by the policy."""
+        """The genres that the file will have, by the policy."""
         rules = self._settings
         return merged(track.genres.values, decision.genres, rules.policy, rules.protect, vocabulary())
 

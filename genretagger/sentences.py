@@ -95,7 +95,7 @@ def _too_short(figures: _Figures) -> Sentence:
 
 
 def _changed_since_write(figures: _Figures) -> Sentence:
-    does = "puts it back all the same" if figures["redo"] else "undoes it too"
+    does = "puts it back anyway" if figures["redo"] else "undoes it too"
     return Sentence("", "its genre was changed since", f": --force {does}")
 
 

@@ -53,7 +53,7 @@ def _show(character: str) -> str:
 
 
 def relative(path: Path, root: Path) -> str:
-    """Show a path from its root, or whole if it lies elsewhere."""
+    """Show a path from its root, or whole if it is elsewhere."""
     return printable(path.relative_to(root) if path.is_relative_to(root) else path)
 
 

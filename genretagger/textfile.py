@@ -1,6 +1,6 @@
 """Text files that people write: configurations, tables, maps, plans, lists of labels.
 
-Editors save them in several ways, and anything may lie at the path that was named. So a file is
+Editors save them in several ways, and anything may be at the path that was named. So a file is
 opened without waiting for it (a FIFO would block), must be a regular one (`/dev/zero` never ends),
 has a limit, and is decoded by its byte order mark: UTF-8 with or without one, or UTF-16 as editors
 on Windows write it.

@@ -86,7 +86,7 @@ def served(settings: Settings, where: tuple[str, int]) -> Iterator[int]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing: scrapes would fill the log."""
 
     try:
         server = ThreadingHTTPServer(where, Handler)

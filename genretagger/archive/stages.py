@@ -280,7 +280,7 @@ def packed(unheard: Unheard) -> tuple[str, bytes]:
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
-    """The reverse."""
+    """Make frames of what `packed` gave."""
     said = json.loads(header)
     return frames_from_json(said["windows"], bytearray(mels), shapes=said["shapes"])
 

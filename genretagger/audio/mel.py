@@ -91,7 +91,8 @@ class FrontEnd:
 
     @property
     def window_s(self) -> float:
-        """Seconds from a window's first frame to that of the next, if windows lay end to end."""
+        """Seconds from a window's first frame to that of the next, if windows followed each other
+        without gaps."""
         return self.patches * self.window_frames * self.hop_length / self.rate_hz
 
     @property

@@ -67,7 +67,7 @@ _BY_SUFFIX = {
 def export(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
+        typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what is in these folders."),
     ] = None,
     format_: Annotated[Format | None, typer.Option("--format", help="[default: as --output ends, else csv]")] = None,
     target: Annotated[
@@ -270,7 +270,7 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
 
     Args:
         rows: tracks in the order to play them; what could not be read is left out.
-        folder: where the playlist will lie; None gives whole paths.
+        folder: where the playlist will be; None gives whole paths.
 
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better

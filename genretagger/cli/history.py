@@ -28,7 +28,7 @@ def history(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what lies in these folders."
+            metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what is in these folders."
         ),
     ] = None,
     run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.")] = None,
@@ -61,7 +61,9 @@ def history(
                 if line.run_id != last_run:
                     shown_run, last_run = store.runs.get(line.run_id), line.run_id
                     output.say(
-                        _head(shown_run) if shown_run is not None else f"run {last_run}: its row in the database is odd"
+                        _head(shown_run)
+                        if shown_run is not None
+                        else f"run {last_run}: its row in the database is invalid"
                     )
                 output.say("\n".join(_lines(line)))
     if not last_run:

@@ -185,7 +185,7 @@ def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
 
 
 def percent(share: float | None) -> str:
-    """A share for people."""
+    """A share as per cent, for people."""
     return "-" if share is None else f"{100 * share:.0f} %"
 
 

@@ -265,8 +265,8 @@ def can_be_heard(card: Card) -> None:
     """Refuse a model if no front end makes its windows, or if its output is unknown here.
 
     Raises:
-        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes
-            no sense.
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger is
+            invalid.
     """
     from genretagger.model.card import EMBEDDINGS
     from genretagger.model.front_ends import front_ends

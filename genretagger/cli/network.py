@@ -180,7 +180,7 @@ def tell_verdict(verdict: Verdict) -> None:
 
 
 def verdict_json(verdict: Verdict) -> Json:
-    """The same as JSON."""
+    """The verdict as JSON."""
     return {
         "favoured": verdict.favoured,
         "reason": verdict.reason,

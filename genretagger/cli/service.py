@@ -144,7 +144,7 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
 
 
 def units_folder() -> Path:
-    """Where the templates lie: inside the installed package, or beside it in a checkout."""
+    """Where the templates are: inside the installed package, or beside it in a checkout."""
     package = Path(genretagger.__file__).parent
     for folder in (package / "systemd", package.parent / "systemd"):
         if (folder / NAME).is_file():

@@ -174,7 +174,7 @@ class _Library(ExitStack):
     def _by_audio(
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
-        """Find what the installed models heard in this audio, wherever it lay then."""
+        """Find what the installed models heard in this audio, wherever it was then."""
         store = self._store
         if store is None:
             return (), (), writes

@@ -4,7 +4,7 @@ A client that says `follow` gets the state as a line of JSON now and whenever it
 of the two ends. The service keeps nothing for a follower: one that does not keep up is
 disconnected.
 
-On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and
+On Linux it is in the abstract namespace, named after the data folder: no file is left over, and
 no path is too long. On other systems it is a file in the data folder. Only the same user, and root,
 get an answer.
 """
@@ -34,7 +34,7 @@ MOST_FOLLOWERS = 8
 
 _ANSWER_S = 5.0
 _LOOK_S = 0.5
-"""How often a follower looks whether it shall end."""
+"""How often a follower looks whether to end."""
 
 _REPLY_S = 4.0
 """How long the service waits for its own loop, so that the command gets an answer in time."""
@@ -110,7 +110,7 @@ class Control:
         threading.Thread(target=self._serve, name="genretagger-control", daemon=True).start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering and close the socket."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -59,7 +59,7 @@ def take_over(database: str | Path, service: Claimant, libraries: Mapping[str, P
     Args:
         database: its file or address; created if it is missing.
         service: this service, which is the only one of this name.
-        libraries: where those with a name lie.
+        libraries: the places of those with a name.
 
     Raises:
         DatabaseError: it cannot be opened.

@@ -37,7 +37,7 @@ _log = logging.getLogger("genretagger.database")
 
 _NOTHING: Mapping[str, Any] = {}
 _MOST_NAMED = 20
-"""How many odd rows are named; `doctor` counts them all."""
+"""How many invalid rows are named; `doctor` counts them all."""
 
 
 class Access:

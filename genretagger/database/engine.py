@@ -216,7 +216,7 @@ def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
                 return mode
             except sqlite3.OperationalError as error:
                 # SQLite heeds its own timeout in some of these cases only. A lock that stays means
-                # that another program works with the file as it is, and so shall we; so it is with
+                # that another program works with the file as it is, and so will we; so it is with
                 # a log that is refused.
                 busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
                 if not busy or time.monotonic() > deadline:

@@ -29,7 +29,7 @@ _ROWS = 1000
 
 
 class Libraries:
-    """Where the libraries lie on this machine.
+    """Where the libraries are on this machine.
 
     Args:
         mounts: for each name the absolute folder.

@@ -1,9 +1,9 @@
 """Long listings: a line for each file or write of a whole library.
 
 `Reports` and `Writes` convert and check each value by itself, and make a typed value of each row. A
-library has millions of values, so listings look at all types of a row together, and only then at
-what a type does not tell. What is unusual (an undo, an odd value, a file that failed) is read again
-by the careful way, so both give the same lines.
+library has millions of values, so listings check the types of a whole row at once, and then only
+what types cannot tell. Unusual rows (an undo, an invalid value, a file that failed) are read again
+one by one, so both ways give the same lines.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class Lines(Repository):
         """A line for each file, in the order of the bytes of their paths, a page at a time.
 
         Args:
-            under: only this path and what lies below it, by whole parts.
+            under: only this path and what is below it, by whole parts.
             scores: whether to give the scores of all genres.
         """
         place = type_coerce(TRACKS.c.path, NullType())

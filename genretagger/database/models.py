@@ -1,7 +1,7 @@
 """The tables, for SQLAlchemy; the migrations build the same ones, and a test compares the two.
 
 A track's identity is the hash of its audio (`payload_hash`): what was heard and decided belongs to
-that, and survives a rename, a copy or a new tag. A row of `tracks` says what lies at a path at
+that, and survives a rename, a copy or a new tag. A row of `tracks` says what is at a path at
 present. Nothing but plain types is used, so that other engines than SQLite can hold the same
 tables.
 
@@ -67,7 +67,7 @@ TRACKS = Table(
     Column("handled_as", SafeText),
     Index("ix_tracks_failure_class", "failure_class"),
 )
-"""What lies at a path, or why it could not be read.
+"""What is at a path, or why it could not be read.
 
 The stamp (size to links) belongs to everything else in the row; it is empty if `stat` failed.
 `payload_hash` and its neighbours are empty if reading the file failed.

@@ -107,7 +107,7 @@ class Store:
             create: make the file and its folder if they are missing.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
-            libraries: named folders of music, and where they lie on this machine; see
+            libraries: named folders of music, and where they are on this machine; see
                 `libraries.Libraries`.
 
         Raises:
@@ -289,7 +289,7 @@ def _open_file_to_read(path: Path, *, busy_timeout_s: float) -> Engine:
         _bring_up_to_date(engine, path=path, read_only=True)
     except DBAPIError:
         # Reading a file with a log needs side files, which a folder that may not be written
-        # refuses. Without a log beside it nobody has it open, and it can be read as it lies.
+        # refuses. Without a log beside it nobody has it open, and it can be read as it is.
         if Path(f"{path}-wal").exists():
             raise
         engine = sqlite_engine(path, Mode.FROZEN, busy_timeout_s=busy_timeout_s)

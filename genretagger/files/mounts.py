@@ -37,15 +37,15 @@ of their files."""
 
 
 def is_network(kind: str) -> bool:
-    """Whether a kind of file system, as the table of mounts names it, lies on another machine."""
+    """Whether a kind of file system, as the table of mounts names it, is on another machine."""
     return kind in _SHARED or kind.removeprefix("fuse.") in _SHARED_FUSE
 
 
 def is_blind(kind: str) -> bool:
     """Whether the kernel may not announce changes on a kind of file system.
 
-    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it
-    lies.
+    That goes for all of FUSE: the file system behind it may change without the kernel, on this
+    machine or another.
     """
     return is_network(kind) or (kind.startswith("fuse") and kind not in _LOCAL_FUSE)
 
@@ -59,7 +59,7 @@ class _Mount(NamedTuple):
 
 
 def on_network(folder: Path, *, table: Path = TABLE) -> bool:
-    """Whether a folder lies on a network file system; False if the system does not say."""
+    """Whether a folder is on a network file system; False if the system does not say."""
     return is_network(file_system(folder, table=table))
 
 
@@ -83,7 +83,7 @@ def mounts_below(root: Path, *, table: Path = TABLE) -> frozenset[tuple[str, str
 
 
 def _mount_at(path: Path, table: Path) -> _Mount | None:
-    """The mount that a path lies on: the innermost, or the last of several on the same place."""
+    """The mount that a path is on: the innermost, or the last of several on the same place."""
     real = os.path.realpath(path)
     above = [each for each in _mounts(table) if _holds(each.place, real)]
     return max(reversed(above), key=lambda each: len(each.place), default=None)

@@ -106,7 +106,7 @@ def access_errors(path: Path | None) -> Iterator[None]:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether a path lies in a folder, or is it, once all symbolic links are followed.
+    """Whether a path is in a folder, or is it, once all symbolic links are followed.
 
     Compared by parts: `/music/liveset` is not inside `/music/live`.
     """
@@ -223,7 +223,7 @@ def remove_left_over(folder: Path, name: str) -> bool:
     """Remove the copy that a killed write left.
 
     Args:
-        folder: where the music file of that write lies, its symbolic links followed.
+        folder: the folder of that write's music file, its symbolic links followed.
         name: as `new_temporary_name` gave it.
 
     Returns:
@@ -269,7 +269,7 @@ def replace(
 
     Args:
         path: the file; a symbolic link stays one, and what it points to is replaced.
-        root: the folder that the file must lie in.
+        root: the folder that the file must be in.
         edit: changes the copy, open for reading and writing.
         check: compares the original with the edited copy, both open; raises if it finds a fault.
         expected: the stamp that the file had when the change was decided.
@@ -294,7 +294,7 @@ def replace(
         target = Path(os.path.realpath(path, strict=True))
         if not allow_outside and not inside(target, root):
             raise WriteRefusedError(
-                "the file lies outside the library",
+                "the file is outside the library",
                 path=path,
                 hint=f"Its real place is {str(target)!r}. Add that folder, or allow links that lead outside.",
             )

@@ -50,11 +50,11 @@ class Details(NamedTuple):
     """What a storage says of an object."""
 
     stamp: Stamp
-    token: str  # names the content, wherever it lies if the storage gives an MD5
+    token: str  # names the content, wherever it is if the storage gives an MD5
 
 
 class StoredEntry(NamedTuple):
-    """What lies directly below a prefix, by its name as the storage has it."""
+    """What is directly below a prefix, by its name as the storage has it."""
 
     path: Path
     name: str
@@ -77,7 +77,7 @@ def see_readable(address: str) -> None:
 
 
 def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> Iterator[StoredEntry]:
-    """List what lies directly below a prefix, in the order of the names' bytes.
+    """List what is directly below a prefix, in the order of the names' bytes.
 
     Args:
         folder: the prefix.

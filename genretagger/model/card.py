@@ -218,7 +218,7 @@ class Card:
         """What genretagger itself wrote into the card; None if it wrote nothing.
 
         Raises:
-            ModelError: that part makes no sense.
+            ModelError: that part is invalid.
         """
         return part_of(self.document)
 

@@ -193,7 +193,7 @@ class _Patience:
         self._until_s = time.monotonic() + PIECE_WITHIN_S
 
     def over(self) -> None:
-        """Wait no longer."""
+        """Stop the timer."""
         self._over.set()
         self._thread.join()
 

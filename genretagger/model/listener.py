@@ -103,7 +103,7 @@ class Listener:
         """What to ask a child process for.
 
         Raises:
-            ModelError: the filter banks that lie with the model are damaged.
+            ModelError: the filter banks beside the model are damaged.
         """
         if not self._ears:
             self._ears = ears_of(self._model)

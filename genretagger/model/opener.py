@@ -48,11 +48,11 @@ class Speed:
             raise ConnectionError(self.complaint) from error
 
     def connected(self, connection: socket.socket) -> None:
-        """Know what to cut."""
+        """Note the connection, so that it can be closed if it is too slow."""
         self._sockets.append(connection)
 
     def arrived(self, count: int) -> None:
-        """Count what came."""
+        """Count the bytes that arrived."""
         self._bytes += count
 
     def _watch(self) -> None:

@@ -72,7 +72,7 @@ class ModelStore:
         Args:
             name: one of `PULLABLE`.
             source: the publisher's wheel, with the others that the model needs beside it, or ONNX
-                file with its card beside it, if it lies on this machine already.
+                file with its card beside it, if it is on this machine already.
             entry: what to fetch instead of what the catalogue says.
             fits: as of `add`.
             progress: called with each stage: "waiting" (for another process), "fetching",
@@ -175,7 +175,7 @@ class ModelStore:
                 raise ModelError(
                     "The model has no card beside it",
                     path=onnx_path,
-                    hint=f"It is looked for as {beside.name} and {CARD}; one that lies elsewhere is named behind it: "
+                    hint=f"It is looked for as {beside.name} and {CARD}; one that is elsewhere is named behind it: "
                     f"`genretagger models add {onnx_path.name} CARD.json`.",
                 )
         if name is None:

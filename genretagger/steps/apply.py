@@ -1,7 +1,7 @@
 """Writing what a plan says, if the files are unchanged since it was made.
 
-Each write goes by the same protocol as those of `tag`, is recorded and can be undone. It needs no
-model.
+Each write follows the same protocol as those of `tag`, is recorded and can be undone. No model is
+needed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _difference(planned: Planned, track: Track) -> Cause | None:
 
 
 def _touched(stamp: Stamp) -> tuple[int, int, int]:
-    """What of a stamp says that somebody touched the file.
+    """The part of a stamp that changes only if somebody touches the file.
 
     Devices, and inodes on some file systems, get new numbers when a disk is mounted again, and a
     plan may be reviewed for days. A new name for the file (a hard link) changes its ctime as well.

@@ -43,7 +43,7 @@ class Rewriting:
         self.writer = Writer(settings, store, workers)
 
     def recover(self) -> None:
-        """Settle the writes that a kill interrupted: what is in the file decides."""
+        """Settle the writes that a kill interrupted, by what is in the files."""
         self.writer.recover()
 
     def begin(

@@ -1,10 +1,10 @@
 """Deciding on the tracks of an album together, from what the database knows of all of them.
 
 Evidence is what the present model said of the album's files, those of this run and those that were
-heard before; no track is analysed only to help another. The members (see `pool`) get one
-decision, made from the mean over all of them; each outlier gets its own. Decisions are stored with
-a key that names the evidence: when a track is added, they are made again if somebody needs them. A
-file that has the genres that we wrote keeps its decision, so it is not written again.
+heard before; no track is analysed only to help another. The members (see `pool`) get one decision,
+made from the mean over all of them; each outlier gets its own. Decisions are stored with a key that
+names the evidence: when a track is added, they are made again the next time they are needed. A file
+that has the genres that we wrote keeps its decision, so it is not written again.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ class Ape:
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """Feed what lies between the tags in front and the tags at the end."""
+        """Feed what is between the tags in front and the tags at the end."""
         start = id3v2_end(file, 0)
         feed(file, start, tails.tails_start(file, start), sink)
 

@@ -36,7 +36,7 @@ _BLOCKS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Where the metadata lies.
+    """Where the metadata is.
 
     Attributes:
         start: of the first block's header, behind "fLaC".

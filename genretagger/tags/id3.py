@@ -1,4 +1,4 @@
-"""The ID3v2 tag as a list of frames, each kept as its bytes; independent of where the tag lies.
+"""The ID3v2 tag as a list of frames, each kept as its bytes; independent of where the tag is.
 
 MP3 has it in front, AIFF, WAV and DSF in a chunk. `Id3Tag.parse` takes the bytes of a whole tag,
 and `render` returns them with other genre frames. No other frame is decoded, decompressed or
@@ -103,7 +103,7 @@ class Id3Tag:
         """
         room = id3v2_size(data[:10])
         if not room:
-            raise damaged("the ID3 header makes no sense")
+            raise damaged("the ID3 header is invalid")
         version, revision, flags = data[3], data[4], data[5]
         if version not in (2, 3, 4):
             return cls(room=room, fault=f"ID3v2.{version} is not known")

@@ -1,6 +1,6 @@
 """ID3v2 inside another container: AIFF, WAV and DSF hold a whole ID3v2 tag in one place.
 
-The tag is edited as in MP3; see `id3.py`. The containers differ in where the tag lies, what is
+The tag is edited as in MP3; see `id3.py`. The containers differ in where the tag is, what is
 audio, and how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets
 one of ID3v2.4. A tag that would be empty is removed with its chunk, so that an undo restores the
 file as it was. A new tag takes over the fields that it would hide (`carried`). If the file had an

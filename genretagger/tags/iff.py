@@ -149,7 +149,7 @@ class _Iff(Id3Inside):
         head = file.read(_HEAD)
         fits = len(head) == _HEAD and behind + _HEAD + int.from_bytes(head[4:], self.order) <= size
         is_chunk = head[:4] in _KNOWN or (fits and all(32 <= byte < 127 for byte in head[:4]))
-        return f"the {self.human} file has chunks behind its end" if is_chunk else None
+        return f"the {self.human} file has chunks after its end" if is_chunk else None
 
     def _fault_of_chunks(self, chunks: list[_Chunk]) -> str | None:
         for name in (self.format, self.samples):

@@ -224,7 +224,7 @@ def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
 
 
 def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None:
-    """Feed an index of fragments, with each place relative to the atom that it lies in."""
+    """Feed an index of fragments, with each place relative to the atom that it is in."""
     data = bytearray(content_of(file, atom))
     starts = [one.start for one in top]
     for position, length, target in fragment_places(file, [atom]):

@@ -65,7 +65,7 @@ class Ogg:
     """The family of Ogg, for one codec; see `Container`.
 
     Args:
-        codec: how the audio lies in it.
+        codec: of the audio in it.
         separator: between the genres of an ID3v2.3 tag in front.
     """
 

@@ -75,7 +75,7 @@ class Comments:
         return b"".join((*parts, self.rest))
 
     def field(self) -> GenreField:
-        """The genre."""
+        """The genre field that these comments hold."""
         values = [entry.partition(b"=")[2].decode("utf-8", "replace") for entry in self.entries if is_genre(entry)]
         return GenreField(meant(values), taken(FORM, self.entries, is_genre), FORM)
 

@@ -239,7 +239,7 @@ def _folds(examples: Sequence[Example], ties: Mapping[str, int], warnings: list[
         warnings.append(f"{count:,} of {len(examples):,} tracks are tied together by shared artists and albums")
     genres, parts = [each.genres for each in examples], min(split.FOLDS, len(set(groups)))
     folds = split.dealt(groups, genres, known, parts)
-    # all remaining tracks lie in one fold, so no track would be left to learn from
+    # all remaining tracks are in one fold, so no track would be left to learn from
     if len(set(folds)) < 2:
         folds = split.dealt(groups, genres, {}, parts)
     return found, np.array(folds)

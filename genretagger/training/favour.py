@@ -47,7 +47,7 @@ class WayFigures:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """What to call the way, for people."""
         return TITLES[self.way]
 
 

@@ -121,7 +121,7 @@ def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[
 def merged(
     before: Sequence[str], chosen: Sequence[str], policy: Policy, protect: Sequence[str], vocabulary: Vocabulary
 ) -> tuple[str, ...]:
-    """Say which genres a file shall have: those that stay (all, or protected), then the chosen.
+    """Say which genres a file will have: those that stay (all, or protected), then the chosen.
 
     Args:
         before: the genres that it has.

@@ -24,7 +24,7 @@ _MOST_TEXT = 400
 
 
 class BadRequestError(GenretaggerError):
-    """The page asked for something that makes no sense."""
+    """The page sent an invalid request."""
 
 
 def _number(value: Json, name: str) -> int:
@@ -43,13 +43,13 @@ def _names(value: Json, name: str) -> tuple[str, ...]:
 
 
 async def choose(desk: Desk, value: Json) -> Json:
-    """Write what the owner chose for a track: the genres that it shall have.
+    """Write what the owner chose for a track: the genres that it will have.
 
     Args:
         value: also names the audio that was listened to, and the genres that were shown.
 
     Raises:
-        BadRequestError: it makes no sense.
+        BadRequestError: it is invalid.
     """
     number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
     before, genres = _names(value, "before"), _names(value, "genres")

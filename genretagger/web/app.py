@@ -58,7 +58,7 @@ class Page:
         self._mapped: tuple[Json, Json] | None = None
 
     def app(self) -> Guard:
-        """What uvicorn runs."""
+        """The ASGI application, which uvicorn runs."""
         post = ["POST"]
         routes = [
             Route("/", self._index),
@@ -352,5 +352,5 @@ _HANDLERS: Any = {GenretaggerError: _tell_error, Exception: _tell_bug}
 
 
 def make(desk: Desk, rules: AccessRules, door: Door) -> Guard:
-    """The whole application."""
+    """Make the whole application."""
     return Page(desk, rules, door).app()

@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 _LAST_WORDS_BYTES = 8192
 _EXIT_S = 5.0
 _START_S = 120.0
-"""Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
+"""Starting takes half a second, or a minute from a sleeping disk. No file is to blame."""
 _MORE_TIME = "Raise time_limit_s and tag it with --force."
 _SYSTEM = "It will be tried again; see the system log."
 _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
 
 
 class NotBegun(Exception):  # noqa: N818 - it says what to do: ask another child
-    """The child died before it touched the file, which is not to blame. Holds its last words."""
+    """The child died before it touched the file: the file is not at fault. Holds its last words."""
 
 
 class Reply(NamedTuple):
@@ -78,8 +78,9 @@ class Child:
         """Have a file handled.
 
         Raises:
-            NotBegun: it died before it began.
-            WorkerError: it died meanwhile, took too long, was killed, or answered nonsense.
+            NotBegun: the child died before it began.
+            WorkerError: the child died meanwhile, took too long, was killed, or sent an invalid
+                answer.
             SystemFaultError: the pipe between us failed.
         """
         try:
@@ -193,7 +194,7 @@ class Child:
 
     @property
     def process_id(self) -> int | None:
-        """Its number, while it lives."""
+        """The process number of the child while it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -218,7 +219,7 @@ class Child:
             _log.debug("the child process %d said: %s", process.pid, self.last_words())
 
     def _epitaph(self) -> FileError:
-        """Why it died."""
+        """The error that says why the child died."""
         status: Any = self._process.returncode if self._process is not None else None
         if self._killed is not None:
             return self._killed

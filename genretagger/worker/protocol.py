@@ -1,4 +1,4 @@
-"""What parent and child tell each other, as JSON and raw samples; `wire` sends it.
+"""The messages between parent and child, as JSON and raw samples; `wire` sends them.
 
 A front end travels with its filter bank, as data, so that a child needs neither librosa nor the
 models folder.
@@ -11,7 +11,7 @@ models folder.
 
 The parent checks every value of an answer (`strict.read`), and raises `ProtocolError` if one is
 wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of their bytes;
-odd bytes in other texts survive as JSON's escaped surrogates.
+bytes of other texts that are no UTF-8 survive as JSON's escaped surrogates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def path_to_json(path: Path) -> str:
 
 
 def path_from_json(value: Json) -> Path:
-    """The reverse; the child reads what its parent sent, and need not check it."""
+    """A path from JSON. The child trusts what its parent sent and does not check it."""
     return Path(os.fsdecode(base64.b64decode(value)))
 
 
@@ -69,7 +69,7 @@ def track_from_json(value: Json, path: Path) -> Track:
     """A track, from what `without_path` gave.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     track = checked(Track, {**_object(value), "path": path})
     if track.duration_s is not None and not 0 <= track.duration_s < math.inf:
@@ -81,7 +81,7 @@ def credits_from_json(value: Json) -> Credits:
     """Credits, from their `asdict`.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     return checked(Credits, value)
 
@@ -90,7 +90,7 @@ def tag_change_from_json(value: Json, path: Path) -> TagChange:
     """What was written, from what `without_path` gave.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     return checked(TagChange, {**_object(value), "path": path})
 
@@ -105,7 +105,7 @@ def fetched_from_json(value: Json) -> Fetched:
     """What a child has read of objects.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     if value is None:
         return Fetched()
@@ -160,7 +160,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
 
 def _windows(pairs: Sequence[tuple[float, float]]) -> tuple[Window, ...]:
     if not all(0 <= time_s < math.inf for pair in pairs for time_s in pair):
-        raise ProtocolError("an odd window")
+        raise ProtocolError("an invalid window")
     return tuple(Window(*pair) for pair in pairs)
 
 
@@ -173,7 +173,7 @@ def _see_finite(values: FloatArray) -> None:
 
 
 def ears_to_text(ears: Sequence[Ear]) -> str:
-    """How a model hears; 10 kB an ear, since a filter bank is mostly zeros."""
+    """A model's front ends as text: 10 kB each, since a filter bank is mostly zeros."""
     packed_ears = []
     for ear in ears:
         front_end = asdict(ear.front_end)
@@ -185,7 +185,7 @@ def ears_to_text(ears: Sequence[Ear]) -> str:
 
 @lru_cache(maxsize=4)
 def ears_from_text(text: str) -> tuple[Ear, ...]:
-    """The reverse, for the child, which trusts its parent."""
+    """Front ends from `ears_to_text`, in the child, which trusts its parent."""
     import numpy as np
 
     ears = []
@@ -286,7 +286,7 @@ def _decibels(power: FloatArray) -> FloatArray:
 
 
 def change_to_json(change: Change) -> Json:
-    """What to write."""
+    """A change of tags as JSON."""
     return {"raw": change.raw} if isinstance(change, OldGenres) else {"values": list(change.values)}
 
 
@@ -301,10 +301,10 @@ def error_to_json(error: FileError) -> Json:
 
 
 def error_from_json(value: Json, path: Path) -> FileError:
-    """The reverse; a class that is none of ours becomes a `WorkerError`.
+    """An error from `error_to_json`; an unknown class becomes a `WorkerError`.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     error = checked(_Error, value)
     return FILE_ERRORS.get(error.name, WorkerError)(error.cause, path=path, hint=error.hint)

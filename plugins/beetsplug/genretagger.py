@@ -41,7 +41,7 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class GenretaggerPlugin(BeetsPlugin):
-    """The plugin."""
+    """The beets plugin: the command `genretag`, and genres at import."""
 
     def __init__(self) -> None:
         super().__init__("genretagger")

@@ -31,7 +31,7 @@ def to_line(planned: Planned) -> bytes:
 
 
 def line(value: Json) -> bytes:
-    """One value on one line."""
+    """One value as a line of JSON."""
     return json.dumps(value, ensure_ascii=True).encode("ascii") + b"\n"
 
 
