@@ -271,7 +271,7 @@ def file_options(path: Path | None) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`,
+        ValueError: it is not a text file, or not TOML (`UnicodeDecodeError`,
             `tomllib.TOMLDecodeError`).
     """
     if path is None:

@@ -251,10 +251,9 @@ class Pipeline(Hearing):
         """Record why a file, or a folder, could not be handled.
 
         Args:
-            path: the file or folder; a folder is no track, so its failure is reported and not kept.
-            error: what happened.
-            run: the run that met it.
-            stamp: what `stat` said before the attempt: a file that was completed since is another
+            path: the file or folder; a folder is not a track, so its failure is reported and not
+            kept. error: what happened. run: the run that met it. stamp: what `stat` said before the
+            attempt: a file that was completed since is another
                 one.
         """
         # what the system failed at says nothing about the file, which is tried again as if nothing

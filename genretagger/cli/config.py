@@ -119,7 +119,7 @@ def change(option: str, value: str) -> Path:
         The file, which is made if there is none.
 
     Raises:
-        ConfigError: the file is no TOML, or cannot be read.
+        ConfigError: the file is not TOML, or cannot be read.
         OutputError: it cannot be written.
     """
     import tomlkit

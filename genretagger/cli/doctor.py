@@ -49,7 +49,7 @@ def doctor(
         work(paths or [], yes=yes, as_json=as_json)
         return
     if yes:
-        raise ConfigError("--yes goes with --restore or --adopt")
+        raise ConfigError("--yes needs --restore or --adopt")
     from genretagger.cli.checkup import Health, examine
 
     counts = dict.fromkeys(Health, 0)

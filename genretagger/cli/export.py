@@ -6,7 +6,7 @@ Rows are read a page at a time and written as they come: 100,000 tracks take no 
 - **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])`
   gives the exact path.
 - **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a
-  path that is no UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
+  path that is not UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
   (`=cmd()` is a fine genre for a hostile file) gets an apostrophe in front, which spreadsheets take
   for "this is text".
 - **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to
@@ -130,7 +130,7 @@ def export(
     if target is not None:
         output.notice(f"{plural(count, 'track')} in {target}")
     elif not count:
-        output.notice("nothing that is known fits")
+        output.notice("no known track matches")
 
 
 def _format_of(target: Path | None) -> Format:
@@ -244,7 +244,7 @@ def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int
 
 
 def _utf8(text: str) -> str:
-    r"""Show bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
+    r"""Show bytes that are not UTF-8 as `\xff`; everything else stays as it is."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

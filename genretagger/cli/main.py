@@ -26,7 +26,7 @@ COMMANDS = {
     "picture": "Draw what the network sees of a track, and the genres that it hears over time.",
     "watch": "Watch folders, and tag new music as soon as it is complete.",
     "status": "Show the queue, what is being done, the last errors, and whether the service is healthy.",
-    "retry": "Let quarantined files be tried again.",
+    "retry": "Try quarantined files again.",
     "apply": "Write the genres of a plan into the files that are still as they were when it was made.",
     "archive": "Listen to an archive with many machines, by Ray and PostgreSQL, or show its progress.",
     "undo": "Put back the genres that files had before genretagger wrote them.",
@@ -153,5 +153,5 @@ def _of_the_surroundings(error: OSError) -> GenretaggerError:
         return GenretaggerError("the current folder is gone", hint="Change to one that exists, or name whole paths")
     where = f"{error.filename}: " if error.filename is not None else ""
     return GenretaggerError(
-        f"{where}{error.strerror or error}", hint="Look at where the output goes, and at the free space"
+        f"{where}{error.strerror or error}", hint="Check the place that the output goes to, and the free space"
     )

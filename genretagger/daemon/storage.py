@@ -48,7 +48,7 @@ class Storage:
             found = self._file.stat()
         except OSError:
             return None
-        # an empty file is no database
+        # an empty file is not a database
         return (found.st_dev, found.st_ino) if found.st_size else None
 
 

@@ -176,7 +176,7 @@ def damage_of(file: Path) -> str:
             if found != ["ok"]:
                 return found[0] if found else "it cannot be checked"
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            return "" if {"tracks", "writes", "runs"} <= tables else "it is no database of genretagger"
+            return "" if {"tracks", "writes", "runs"} <= tables else "it is not a database of genretagger"
     except sqlite3.Error as error:
         return str(error)
 

@@ -1,11 +1,11 @@
 """Column types: what Python holds, and the plain value that a database engine stores for it.
 
-File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes,
-which no engine takes as text. Everything else that is text may quote such a name, so it is made
-harmless on its way in.
+File names are bytes, not text: a name that is not valid UTF-8 reaches Python with surrogate
+escapes, which no engine takes as text. Everything else that is text may quote such a name, so it is
+made harmless on its way in.
 
-SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is
-given as `Odd`, and `rules.py` says which rows hold one.
+SQLite lets any column hold anything. Reading a value never fails: what is not a value of its column
+is given as `Odd`, and `rules.py` says which rows hold one.
 """
 
 from __future__ import annotations

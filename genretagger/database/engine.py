@@ -123,7 +123,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
 
 
 def _decoded(text: bytes) -> str | bytes:
-    """Text of a column; its bytes if it is no UTF-8: the driver would fail for all rows instead."""
+    """Text of a column; its bytes if it is not UTF-8, for which the driver would fail all rows."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -187,7 +187,7 @@ def other_engine(url: str) -> Engine:
             address = address.set(drivername="postgresql+psycopg")
         return create_engine(address, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError) as error:
-        cause = "`database_url` is no address of a database"  # not quoted: it may hold a password
+        cause = "`database_url` is not an address of a database"  # not quoted: it may hold a password
         raise DatabaseError(cause, hint="it looks like postgresql://user@host/name") from error
     except ModuleNotFoundError as error:
         cause = f"`database_url` needs the Python package {error.name}"

@@ -42,7 +42,7 @@ class TrackLine(NamedTuple):
     """What a table says of a file; fields of which nothing is known are empty.
 
     Attributes:
-        path: as text, with surrogate escapes for bytes that are no UTF-8.
+        path: as text, with surrogate escapes for bytes that are not UTF-8.
         genres: those in the file.
         decided: those that were decided for its audio last.
         scores: of all genres, best first; empty if they were not asked for.
@@ -100,7 +100,7 @@ class WriteLine(NamedTuple):
     """What a history says of a write; see `values.StoredWrite` for the rest.
 
     Attributes:
-        path: as text, with surrogate escapes for bytes that are no UTF-8.
+        path: as text, with surrogate escapes for bytes that are not UTF-8.
         before, after: the genres before and after it.
         reason: why it was written, in the words of that time.
     """
@@ -289,7 +289,7 @@ def _fits_track(types: tuple[type, ...]) -> bool:
 
 @lru_cache(maxsize=64)
 def _fits_write(types: tuple[type, ...]) -> bool:
-    """Whether values of these types are what a write has that is no undo."""
+    """Whether values of these types are what a write has that is not an undo."""
     return all(kind in allowed for kind, allowed in zip(types, _WRITE_TYPES, strict=True))
 
 

@@ -217,7 +217,7 @@ UNITS = Table(
     Index("ix_units_state", "state", "id"),
     Index("ix_units_root", "root", "state", "files"),
 )
-"""A unit that `archive` hands out: an album's folder, or a part of a folder that is no album.
+"""A unit that `archive` hands out: an album's folder, or a part of a folder that is not an album.
 
 `names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting",
 "working", "done" or "failed" (units.UnitState). While somebody works on it, `owner` is the run that

@@ -210,7 +210,7 @@ def _split(database: str | Path) -> tuple[Path | None, str]:
     try:
         url = make_url(database)
     except ArgumentError as error:
-        cause = "`database_url` is no address of a database"
+        cause = "`database_url` is not an address of a database"
         raise DatabaseError(cause, hint="it looks like sqlite:////folder/library.sqlite3") from error
     if url.get_backend_name() != "sqlite":
         return None, database

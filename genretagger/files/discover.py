@@ -5,7 +5,7 @@ really is music. Folders are walked in the order of their names, so that two run
 the same order.
 
 A walk passes over names that lead to no regular file: links that lead nowhere (a git-annex library
-has thousands), FIFOs, sockets, devices. Nobody named them, so they are no failure.
+has thousands), FIFOs, sockets, devices. Nobody named them, so they are not failures.
 """
 
 from __future__ import annotations

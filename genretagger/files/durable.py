@@ -30,7 +30,7 @@ class OutputError(GenretaggerError):
 def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a new file that replaces the old one if the block succeeds, and vanishes otherwise.
 
-    What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
+    What is not a regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
 
     Args:
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.

@@ -1,4 +1,4 @@
-"""Storages that are no file systems, as `s3://bucket/key` names one: asked what they hold.
+"""Storages that are not file systems, as `s3://bucket/key` names one: asked what they hold.
 
 The only file that knows fsspec. Options of a storage come from the environment and fsspec's own
 configuration, as `AWS_ENDPOINT_URL` or `FSSPEC_S3_ANON`. A path of an object is as `addresses`

@@ -107,7 +107,7 @@ class Card:
         """Check the text of a card.
 
         Raises:
-            ModelError: it is no JSON, or no card.
+            ModelError: it is not JSON, or no card.
         """
         try:
             document = json.loads(content)

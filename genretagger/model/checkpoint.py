@@ -177,7 +177,7 @@ def _message(content: bytes) -> Iterator[tuple[int, bytes | int]]:
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
-            raise _damaged("an entry of its index is no protobuf message")
+            raise _damaged("an entry of its index is not a protobuf message")
         if at + size > len(content):
             raise _damaged("an entry of its index is truncated")
         yield tag >> 3, content[at : at + size]

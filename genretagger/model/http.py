@@ -80,7 +80,7 @@ def fetch(
             wrong += 1
             if wrong == 2:
                 raise ModelError(
-                    "The file is another one than expected: its SHA-256 differs",
+                    "This is not the expected file: its SHA-256 differs",
                     hint=f"It came from {address}; the publisher may have replaced it, "
                     "or the connection may be tampered with.",
                 ) from error
@@ -88,7 +88,7 @@ def fetch(
             error.close()
             if error.code in _GONE:
                 raise ModelError(
-                    f"There is no such file any more ({error.code}): {address}",
+                    f"The file no longer exists ({error.code}): {address}",
                     hint="Fetch it from its publisher, and use `genretagger models add`.",
                 ) from error
             if error.code in _HOPELESS or attempt == ATTEMPTS - 1:
@@ -142,7 +142,7 @@ def _receive(
         goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status == 206 and not goes_on:
             _forget(kept)
-            raise ConnectionError("the server sent another part than was asked for")
+            raise ConnectionError("the server sent a part that was not requested")
         start = have if goes_on else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length and length.isdigit() else None

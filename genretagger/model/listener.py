@@ -91,7 +91,7 @@ class Listener:
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
                 if key(vocabulary().canonical(name) or name) not in known:
-                    notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
+                    notice(f"{option}: {name!r} is not a genre that {self.name} or the vocabulary knows")
 
     @property
     def genres(self) -> Sequence[str]:

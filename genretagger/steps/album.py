@@ -5,7 +5,7 @@ artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they
 is the album artist if the tags name one. Otherwise more than half of the files with that album must
 be by the same artist, and the others are left out. "Various Artists", an album artist who plays on
 less than half of the tracks, a file without an album, and "Unknown Album" make no album. A folder
-with more than `MOST_FILES` files is no album, whatever its tags say.
+with more than `MOST_FILES` files is not an album, whatever its tags say.
 """
 
 from __future__ import annotations

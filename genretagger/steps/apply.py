@@ -42,7 +42,7 @@ def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) 
     if reason := writer.refusals.of(file, track) or _loss(planned, protect):
         return Outcome(planned.path, Status.SKIPPED, reason, now, now)
     see_free(planned.path)
-    # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
+    # What its owner chose is not a model's doing: it is recorded as theirs, and `tag` leaves it
     # alone from then on.
     model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
     if planned.edited:

@@ -65,7 +65,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
 def chooser(undos: Undos, undo: StoredWrite) -> str:
     """Name the model that chose the genres which an undo took away.
 
-    Empty if their owner chose them, or if the write is no undo.
+    Empty if their owner chose them, or if the write is not an undo.
     """
     if undo.kind is not WriteKind.UNDO:
         return ""

@@ -15,8 +15,8 @@ NUL. They are not split at "/", which 2.3 allows between values and people write
 "Singer/Songwriter").
 
 References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version; a number without a
-meaning ("255", "(999)") is no genre. A TXXX with the description "genre" counts as a genre frame:
-FFmpeg and TagLib show it as one.
+meaning ("255", "(999)") is not a genre. A TXXX with the description "genre" counts as a genre
+frame: FFmpeg and TagLib show it as one.
 
 The extended header (a checksum of the frames, and sizes) and a footer are not written back: they
 would be wrong. The unsynchronisation of a whole tag of 2.2 or 2.3 is not either: FFmpeg and tinytag

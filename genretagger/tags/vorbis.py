@@ -88,7 +88,7 @@ class Comments:
     def with_raw(self, raw: Json) -> Comments:
         """The same comments with the genre comments that `field` gave at an earlier time."""
         if raw is not None and raw.get("form") != FORM:
-            raise damaged("the stored genre field is no Vorbis comment")
+            raise damaged("the stored genre field is not a Vorbis comment")
         return replace(self, entries=tuple(restored(self.entries, is_genre, raw)))
 
     @property

@@ -159,7 +159,7 @@ class Calibration:
         known = set(self.labels)
         for label in named | ({*self.music.playing, *self.music.saying} if self.music else set()):
             if label not in known or not 0 < self.usual.get(label, 0) < 1:
-                raise ValueError(f"{label!r} is no label of the model, or has no usual level")
+                raise ValueError(f"{label!r} is not a label of the model, or has no usual level")
 
     def is_music(self, activations: FloatArray) -> float:
         """How much a track sounds like music, 0 to 1; 1 if that is not known.

@@ -140,7 +140,7 @@ class Page:
         async with self._trying:  # each try takes 16 MB and a core
             fits = await asyncio.to_thread(self.door.password.fits, password)
         if not fits:
-            return JSONResponse({"error": "that is not the password"}, status_code=403)
+            return JSONResponse({"error": "wrong password"}, status_code=403)
         response = JSONResponse({"ok": True})
         response.set_cookie(
             request.scope["cookie_name"],
@@ -333,7 +333,7 @@ async def _json(request: Request) -> Any:
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise BadRequestError("the request is no JSON") from error
+        raise BadRequestError("the request is not JSON") from error
     except ClientDisconnect as error:
         raise BadRequestError("the request is too long") from error
 

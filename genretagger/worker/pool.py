@@ -254,7 +254,7 @@ class WorkerPool:
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise
-            raise NoWorkersError("the system lets no further thread be started", hint=_START) from error
+            raise NoWorkersError("the system does not allow another thread", hint=_START) from error
 
     def _handle(self, path: Path, request: dict[str, Json], parse: _Parse[_Result], most_body: int) -> _Result:
         """Have one file handled by a child, in a thread that waits for it."""

@@ -11,7 +11,7 @@ models folder.
 
 The parent checks every value of an answer (`strict.read`), and raises `ProtocolError` if one is
 wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of their bytes;
-bytes of other texts that are no UTF-8 survive as JSON's escaped surrogates.
+bytes of other texts that are not UTF-8 survive as JSON's escaped surrogates.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def tag_change_from_json(value: Json, path: Path) -> TagChange:
 
 def _object(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
-        raise ProtocolError("no JSON object")
+        raise ProtocolError("not a JSON object")
     return value
 
 
@@ -169,7 +169,7 @@ def _see_finite(values: FloatArray) -> None:
 
     # a sum is finite only if all are, and needs no second array
     if not np.isfinite(values.sum(dtype=np.float64)):
-        raise ProtocolError("values that are no numbers")
+        raise ProtocolError("values that are not numbers")
 
 
 def ears_to_text(ears: Sequence[Ear]) -> str:
@@ -229,7 +229,7 @@ def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int,
 
     sizes = [math.prod(shape) for shape in shapes]
     if len(body) != 4 * sum(sizes) * len(windows):
-        raise ProtocolError("other frames than were asked for")
+        raise ProtocolError("frames that were not requested")
     rows: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), sum(sizes))
     _see_finite(rows)
     parts, before = [], 0
@@ -259,7 +259,7 @@ def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_c
     width = shown.front_end.mels + 2
     numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))
     if not numbers_fit or not 0 < found.columns <= most_columns or len(body) < 4 * most_columns * width:
-        raise ProtocolError("another trace than was asked for")
+        raise ProtocolError("a trace that was not requested")
     if not all(0 < each < math.inf for each in (found.column_s, found.length_s)):
         raise ProtocolError("an impossible length")
     columns = np.frombuffer(body, np.float32, count=most_columns * width).reshape(most_columns, width)[: found.columns]

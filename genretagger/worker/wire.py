@@ -57,11 +57,11 @@ def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: 
 
     Raises:
         EOFError: the other side is gone, between two frames or within one.
-        ProtocolError: this is no frame, or one that is too long.
+        ProtocolError: this is not a frame, or one that is too long.
     """
     mark, header_length, body_length = _LENGTHS.unpack(_received(stream, _LENGTHS.size))
     if mark != _MARK or header_length > most_header or body_length > most_body:
-        raise ProtocolError("no frame, or one that is too long")
+        raise ProtocolError("not a frame, or one that is too long")
     text = _received(stream, header_length)
     try:
         header = json.loads(text)

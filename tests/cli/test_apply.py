@@ -283,7 +283,7 @@ def test_a_file_and_a_link_to_it_are_written_once(genretagger: Command, plan: Pa
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    few([(None, "No such file"), (b"", "no plan of genretagger"), (b'{"genretagger_plan": 9}\n', "version 9")], 1),
+    few([(None, "No such file"), (b"", "not a plan of genretagger"), (b'{"genretagger_plan": 9}\n', "version 9")], 1),
     ids=["missing", "empty", "newer"],
 )
 def test_no_plan(genretagger: Command, tmp_path: Path, content: bytes | None, said: str) -> None:

@@ -53,7 +53,7 @@ WAV_FAULTS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 TAG_FAULTS: dict[str, tuple[bytes, str]] = {
     "no tag": (b"What is this?", "no ID3 tag"),
-    "broken header": (b"ID3\x04\x00\x00\xff\xff\xff\xff" + bytes(20), "no sense"),
+    "broken header": (b"ID3\x04\x00\x00\xff\xff\xff\xff" + bytes(20), "is invalid"),
     "longer than its place": (id3(4, frame("TCON", b"\x03Rock", 4), padding=30)[:-20], "longer than its place"),
     "followed by more": (TAG + b"\x00\x00more", "followed"),
     "not empty": (id3(4, frame("TCON", b"\x03Rock", 4), b"\x00\x00\x07\x00"), "padding"),

@@ -221,7 +221,7 @@ def test_a_header_that_overstates_its_size_is_refused(tmp_path: Path, audio: byt
     [
         pytest.param(b"ID3\x05\x00\x00\x00\x00\x00\x00", "not known", id="version 5"),
         pytest.param(b"ID3\x02\x00\x40\x00\x00\x00\x00", "compressed", id="compressed 2.2"),
-        pytest.param(b"ID3\x04\x00\x00\x80\x00\x00\x00", "no sense", id="size not synchsafe"),
+        pytest.param(b"ID3\x04\x00\x00\x80\x00\x00\x00", "is invalid", id="size not synchsafe"),
         pytest.param(id3(4, frame("TCON", b"secret", 4, 0x0004)), "encrypted", id="encrypted genre"),
         pytest.param(id3(4, frame("TCON", b"\x09?", 4)), "damaged", id="unknown encoding"),
     ],

@@ -107,7 +107,7 @@ def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
     seen = "" if tally.looked_at == tally.music else f"; of the first {tally.looked_at:,}"
     yield ok(name, f"{plural(tally.music, 'music file')} in {plural(tally.folders, 'folder')}")
     if tally.odd:
-        yield ok(name, f"{plural(tally.odd, 'name')} passed over: links that lead nowhere, FIFOs, devices")
+        yield ok(name, f"{plural(tally.odd, 'name')} skipped: links that lead nowhere, FIFOs, devices")
     if mounted_read_only(path):
         yield bad(name, "its file system is mounted read-only", f"sudo mount -o remount,rw {_mount_point(path)}")
     for things, what, fix in (

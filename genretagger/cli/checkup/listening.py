@@ -17,7 +17,7 @@ _GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
 
 
 def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
-    """Is the model installed, and every byte of it as it was?"""
+    """Is the model installed, and unchanged since?"""
     from genretagger.model.store import DEFAULT, ModelStore
 
     store = ModelStore(settings.models_dir)
@@ -30,7 +30,7 @@ def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     except ModelError as error:
         yield bad("model", error.cause, error.hint)
         return
-    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, unchanged since it was installed")
 
 
 def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:

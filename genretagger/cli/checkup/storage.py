@@ -40,7 +40,7 @@ def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]
         yield bad(name, f"{folder}: you may not write to {subject}", f"Check who owns it, {_ELSEWHERE}")
         return
     free_bytes = shutil.disk_usage(existing).free
-    made = "" if existing == folder else " (not made yet)"
+    made = "" if existing == folder else " (does not exist yet)"
     found = f"{folder}{made}, {free_bytes / 1e9:,.1f} GB free"
     if free_bytes < TOO_LITTLE_BYTES:
         yield bad(name, found, f"Free some space, {_ELSEWHERE}")
@@ -109,9 +109,9 @@ _COSTS = {
     "tracks": ("what is known of the file is not shown", "The next `genretagger tag` or `show` reads the file again"),
     "analyses": ("what was heard is not used", "The next `genretagger tag` listens again"),
     "decisions": ("the decision is not used", "The next `genretagger tag` decides again"),
-    "runs": ("`undo --last` passes the run over, and `history` does not describe it", ""),
+    "runs": ("`undo --last` skips the run, and `history` does not describe it", ""),
     "writes": ("the write is not shown and cannot be undone", ""),
-    "jobs": ("the service leaves the file out", "It takes it up when it finds it again"),
+    "jobs": ("the service leaves the file out", "The service adds it again when it next finds the file"),
 }
 """What an invalid row costs, by its table, and how to fix that; "" if only a backup has the row."""
 
@@ -122,7 +122,7 @@ def _none_yet(where: Path) -> Finding:
     from genretagger.database.place import backups_and_logs, what_is_lost
 
     if backups_and_logs(where):
-        return bad("database", f"{where}: it is gone, and there was one before", what_is_lost(where))
+        return bad("database", f"{where}: it is gone, although there was one before", what_is_lost(where))
     return ok("database", "none yet; `genretagger tag` makes it")
 
 

@@ -115,7 +115,7 @@ def from_json(value: Json) -> Planned:
     """
     names = [field.name for field in fields(Planned)]
     if not isinstance(value, dict):
-        raise LineError("it is no JSON object")
+        raise LineError("it is not a JSON object")
     if missing := [name for name in names if name not in value]:
         raise LineError(f"the field {missing[0]} is missing")
     if unknown := [name for name in value if name not in names]:
@@ -182,7 +182,7 @@ def _path(value: str, name: str) -> Path:
     try:
         path = Path(os.fsdecode(os.fsencode(text)))
     except UnicodeEncodeError as error:
-        raise LineError(f"{name} holds half a character") from error
+        raise LineError(f"{name} holds an incomplete character") from error
     if "\x00" in text or not path.is_absolute() or ".." in path.parts:
         raise LineError(f"{name} is not an absolute path")
     return path

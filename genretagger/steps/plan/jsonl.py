@@ -63,7 +63,7 @@ def parsed(text: str) -> Json:
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)
     except json.JSONDecodeError as error:
-        raise LineError(f"it is no JSON object ({error.msg}, column {error.colno})") from error
+        raise LineError(f"it is not a JSON object ({error.msg}, column {error.colno})") from error
     except RecursionError as error:
         raise LineError("it is nested too deeply") from error
 
@@ -76,7 +76,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise LineError(f"{text} is no number")
+    raise LineError(f"{text} is not a number")
 
 
 def _whole(text: str) -> int:

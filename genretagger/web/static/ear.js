@@ -9,7 +9,7 @@ const LISTS = {
   unsure: ["Unsure", "The model is not sure enough of any genre. Those nearest to being sure come first."],
   outlier: ["Unlike its album", "On an album by one artist, these sound much less like the others than the others sound like each other."],
   mislabelled: ["Mislabelled?", "Your genre has a low score, and another one has a high score."],
-  lesson: ["Worth teaching", "The model is undecided (best score near 0.5), many tracks sound like these, and none that you taught does. At most two by one artist."],
+  lesson: ["Worth teaching", "The model is undecided (best score near 0.5), many tracks sound like these, and none with a genre of yours does. At most two by one artist."],
 };
 const OFFER_AFTER = 5;
 
