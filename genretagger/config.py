@@ -173,7 +173,7 @@ class Settings(BaseModel):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(lasting)] = Field(
-        default_factory=default_data_dir, description="where the database and the models lie"
+        default_factory=default_data_dir, description="where the database and the models are"
     )
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
@@ -202,12 +202,12 @@ class Settings(BaseModel):
 
     @property
     def models_dir(self) -> Path:
-        """Where the models lie, one folder each."""
+        """Where the models are, one folder each."""
         return self.data_dir / "models"
 
     @property
     def database_file(self) -> Path | None:
-        """The file that the database lies in; None if it is one of another engine than SQLite."""
+        """The file that the database is in; None if it is one of another engine than SQLite."""
         if isinstance(self.database, Path):
             return self.database
         return file_of(self.database)
@@ -277,7 +277,7 @@ def file_options(path: Path | None) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`,
+        ValueError: it is not a text file, or not TOML (`UnicodeDecodeError`,
             `tomllib.TOMLDecodeError`).
     """
     if path is None:
@@ -389,7 +389,7 @@ def _said(fault: Mapping[str, Any]) -> str:
 
 def _toml_hint(said: str) -> str:
     if any(word in said for word in ("overwrite", "twice", "Duplicate")):
-        return "Something stands there twice: take one of the two away"
+        return "A name is defined twice: remove one of the two"
     if "Invalid value" in said:
         return "Texts need quotation marks"
     if "'\\'" in said:

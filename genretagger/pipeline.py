@@ -243,7 +243,7 @@ class Pipeline(Hearing):
         return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
 
     def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
-        """The genres that the file shall have, by the policy."""
+        """The genres that the file will have, by the policy."""
         rules = self._settings
         return merged(track.genres.values, decision.genres, rules.policy, rules.protect, vocabulary())
 
@@ -251,10 +251,9 @@ class Pipeline(Hearing):
         """Record why a file, or a folder, could not be handled.
 
         Args:
-            path: the file or folder; a folder is no track, so its failure is reported and not kept.
-            error: what happened.
-            run: the run that met it.
-            stamp: what `stat` said before the attempt: a file that was completed since is another
+            path: the file or folder; a folder is not a track, so its failure is reported and not
+            kept. error: what happened. run: the run that met it. stamp: what `stat` said before the
+            attempt: a file that was completed since is another
                 one.
         """
         # what the system failed at says nothing about the file, which is tried again as if nothing

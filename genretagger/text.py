@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
 
-    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
+    A byte that is not UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
     others as `\u202e`. An object is shown by its address.
     """
     text = address_of(value)
@@ -53,7 +53,7 @@ def _show(character: str) -> str:
 
 
 def relative(path: Path, root: Path) -> str:
-    """Show a path from its root, or whole if it lies elsewhere."""
+    """Show a path from its root, or whole if it is elsewhere."""
     return printable(path.relative_to(root) if path.is_relative_to(root) else path)
 
 

@@ -216,9 +216,9 @@ def test_broken_toml(config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ('model = "a"\nmodel = "b"\n', "stands there twice"),
-        ("aliases = { a = 'b', a = 'c' }\n", "stands there twice"),
-        ("[aliases]\n[aliases]\n", "stands there twice"),
+        ('model = "a"\nmodel = "b"\n', "defined twice"),
+        ("aliases = { a = 'b', a = 'c' }\n", "defined twice"),
+        ("[aliases]\n[aliases]\n", "defined twice"),
         ('data_dir = "C:\\data"\n', "backslash"),
         ('allow = ["Pop"\n', "not closed"),
         ("model: musicnn\n", "Correct that line"),

@@ -1,7 +1,7 @@
 """The driver: lists, hands out tickets in passes until nothing waits, and keeps the claims alive.
 
-Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the
-units that somebody died over wait again, and the next pass takes them. If the driver dies, its
+Ray Data runs the stages. If a worker dies, the database still shows what is done: after each pass,
+the units whose worker died wait again, and the next pass takes them. If the driver dies, its
 claims end after `LEASE_S`, and the same command goes on. Several drivers may work on one archive,
 if their settings are the same.
 """

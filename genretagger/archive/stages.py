@@ -236,8 +236,8 @@ class FinishingStage(Stage):
             cause, is_last = f"{printable(fault.path or unit.folder)}: {fault}", unit.attempts >= _STORAGE_ATTEMPTS
             self._units.fail(unit.id, self._order.owner, cause, is_last=is_last)
             return None
-        told = {status.value: counts[status] for status in Status}
-        return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
+        ended = {status.value: counts[status] for status in Status}
+        return len(files) if self._units.finish(unit.id, self._order.owner, self._node, ended) else None
 
 
 def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
@@ -274,15 +274,15 @@ def packed(unheard: Unheard) -> tuple[str, bytes]:
     frames = unheard.frames
     shapes = [mels.shape[1:] for mels in frames.mels]
     parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
-    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), np.concatenate(
+    return json.dumps({"shapes": shapes, "windows": frames_to_json(frames.windows)}), np.concatenate(
         parts, axis=1
     ).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
-    """The reverse."""
+    """Make frames of what `packed` gave."""
     said = json.loads(header)
-    return frames_from_json(said["told"], bytearray(mels), shapes=said["shapes"])
+    return frames_from_json(said["windows"], bytearray(mels), shapes=said["shapes"])
 
 
 def _columns(rows: list[tuple[int, str, str, bytes]]) -> dict[str, list[Any]]:

@@ -100,7 +100,7 @@ def decode(
 def stream(
     file: BinaryIO, kind: Kind, *, window_s: float, rate_hz: int, window_samples: int, margin_samples: int
 ) -> Iterator[Stretch]:
-    """Decode a whole track once, from its start to its end, in windows that lie end to end.
+    """Decode a whole track once, from its start to its end, in consecutive windows.
 
     Only one window is in memory at a time, so the length of the track does not matter.
 
@@ -110,7 +110,7 @@ def stream(
         window_s: seconds from one window to the next.
         rate_hz: the sample rate of the model's input.
         window_samples: length of a window, margins included.
-        margin_samples: samples of it that lie before its start.
+        margin_samples: samples of it that are before its start.
 
     Yields:
         For each window the samples that were decoded: `margin_samples` before its start (zeros

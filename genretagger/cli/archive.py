@@ -44,11 +44,12 @@ def archive(
     again: Annotated[bool, typer.Option("--again", help="Look again at folders that are done.")] = False,
     metrics: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus.")] = None,
     resource: Annotated[
-        str, typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; all do if not given.")
+        str,
+        typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; by default all nodes."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.
+    """Listen to an archive with many machines, by Ray and PostgreSQL, or show its progress.
 
     Without --write, no file is changed. What is done is kept: the same command again goes on, also
     after a crash.

@@ -96,7 +96,7 @@ def see_may_be_called(store: ModelStore, name: str, backbone: str) -> None:
 
     Raises:
         ConfigError: the name is taken.
-        ModelError: it is no name for a model.
+        ModelError: it is not a name for a model.
     """
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD, PULLABLE

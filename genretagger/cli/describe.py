@@ -154,8 +154,8 @@ def _write(write: StoredWrite, view: View) -> str:
     change = f"{joined(write.before.values)} → {joined(write.after.values)}"
     elsewhere = f", at {write.path}" if write.path != view.path else ""
     state = "" if write.state.value == "done" else write.state.value
-    told = "".join(f", {each}" for each in (_what(write), _end(write) or state) if each)
-    return f"{when(write.started_at)} run {write.run_id}: {change}{told}{elsewhere}"
+    details = "".join(f", {each}" for each in (_what(write), _end(write) or state) if each)
+    return f"{when(write.started_at)} run {write.run_id}: {change}{details}{elsewhere}"
 
 
 def state(write: StoredWrite | WriteLine) -> str:

@@ -1,4 +1,4 @@
-"""`genretagger evaluate`: how right a model is, against known genres."""
+"""`genretagger evaluate`: how often a model is right, on music with known genres."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def evaluate(
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how right a model is, on music with known genres. No music file is changed.
+    """Measure how often a model is right, on music with known genres. No music file is changed.
 
     Genres that the model cannot hear are named, and left out of the figures. Genres that
     genretagger itself wrote count for nothing.
@@ -178,7 +178,7 @@ def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None
         )
     if verdict.deaf_to:
         names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
-        output.say(f"Cannot be heard by this model, and left out: {names}")
+        output.say(f"Left out, since this model cannot give them: {names}")
         if verdict.deaf_tracks:
             others = plural(verdict.deaf_tracks, "track")
             output.say(f"Of {others} with no other genre, {verdict.deaf_given:,} get a wrong one.")
@@ -188,5 +188,5 @@ def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None
     if verdict.learned_from or verdict.learned_artists:
         output.say(
             f"Note: the model learned from {verdict.learned_from:,} of these tracks, and from artists or albums of "
-            f"{verdict.learned_artists:,} of them: the figures flatter it."
+            f"{verdict.learned_artists:,} of them, so the figures are too good."
         )

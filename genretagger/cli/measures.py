@@ -14,7 +14,7 @@ _MOST_ROWS = 60
 
 
 def tell_measures(measures: Measures) -> None:
-    """Print them."""
+    """Print the measures of each genre, and the averages."""
     rows: list[tuple[str, ...]] = [
         (each.genre, str(each.tracks), two_digits(each.precision), two_digits(each.recall), two_digits(each.f1))
         for each in measures.genres

@@ -93,7 +93,7 @@ def train_network(
     school.see_enough(windows, course, [str(error) for error in failures])
     most, began = school.estimate(course, hyper), time.monotonic()
 
-    def told(step: school.LearningStep) -> None:
+    def report_step(step: school.LearningStep) -> None:
         held = "" if step.score is None else f", held out {step.score:.2f}"
         text = f"part {step.run} of {step.runs}, epoch {step.epoch}: loss {step.loss:.3f}{held}"
         tell(text, (step.run - 1) * hyper.epochs + step.epoch, most)
@@ -113,7 +113,7 @@ def train_network(
             resume=wish.resume,
             device=settings.device,
             threads=settings.threads,
-            tell=told,
+            tell=report_step,
             stop=stop.done,
         )
     finally:
@@ -180,7 +180,7 @@ def tell_verdict(verdict: Verdict) -> None:
 
 
 def verdict_json(verdict: Verdict) -> Json:
-    """The same as JSON."""
+    """The verdict as JSON."""
     return {
         "favoured": verdict.favoured,
         "reason": verdict.reason,

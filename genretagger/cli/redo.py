@@ -43,7 +43,7 @@ redo = undo_command(
     _chosen,
     """Put back the genres that `genretagger undo` took away.
 
-    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can
-    be undone.
+    If somebody changed the genre since, it stays. If you run it again, it goes
+    one step further. A redo can be undone.
     """,
 )

@@ -21,7 +21,7 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let quarantined files be tried again."""
+    """Try quarantined files again."""
     from genretagger.database.store import Store
 
     settings = quiet_settings()

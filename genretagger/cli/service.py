@@ -144,7 +144,7 @@ def unit_word(path: Path, *, in_command: bool = False) -> str:
 
 
 def units_folder() -> Path:
-    """Where the templates lie: inside the installed package, or beside it in a checkout."""
+    """Where the templates are: inside the installed package, or beside it in a checkout."""
     package = Path(genretagger.__file__).parent
     for folder in (package / "systemd", package.parent / "systemd"):
         if (folder / NAME).is_file():
@@ -195,15 +195,15 @@ def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
         if before is not None:
             with saved(place) as file:
                 file.write(before)
-            told = f"{place} is as it was"
+            outcome = f"{place} is as it was"
         else:
             _failure("disable", "--now", NAME, system=system)
             _remove(place)
-            told = f"{place} was taken away again"
+            outcome = f"{place} was taken away again"
     except (OSError, OutputError):
         return f"{place} was written and cannot be taken back: remove it yourself"
     _failure("daemon-reload", system=system)
-    return told
+    return outcome
 
 
 def _command(system: bool) -> list[str]:

@@ -53,7 +53,9 @@ def tag(
         Albums | None,
         typer.Option(help="Tracks of one album by one artist: decide together or one by one. [default: pool]"),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores]")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="How many files to decode at once. [default: cores]")
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda, tensorrt, rocm, migraphx, openvino, coreml or directml. [default: auto]"),

@@ -90,7 +90,7 @@ def train(
         bool, typer.Option("--progress", hidden=True, help="Progress as JSON lines on standard error.")
     ] = False,
 ) -> None:
-    """Learn your own genres from tracks that have some, and say how well they are heard.
+    """Learn your own genres from tracks that have some, and measure the result.
 
     What genretagger itself wrote is never learned from, unless you changed it since. No music file
     is changed. What was heard before is not listened to again. The result is a model: `genretagger
@@ -165,14 +165,14 @@ def train(
         installed = store.put(name, lesson.onnx, as_before(lesson.card, card_if_any(store, name)))
         seconds = time.monotonic() - started
         notes = []
-        told = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
+        answer = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
         if taught.verdict is not None:
-            told["compared"] = verdict_json(taught.verdict)
+            answer["compared"] = verdict_json(taught.verdict)
         if report is not None:
             title = f"{name}: learned from {len(known.lessons.examples):,} tracks"
-            notes = write(report, title, told, lesson.measures, lesson.suspects)
+            notes = write(report, title, answer, lesson.measures, lesson.suspects)
         if as_json:
-            output.say_json(told)
+            output.say_json(answer)
         else:
             tell_result(lesson, known, name, seconds, compare=update is not None)
             if taught.verdict is not None:

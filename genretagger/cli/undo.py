@@ -36,7 +36,7 @@ def _chosen(undos: Undos, request: UndoRequest) -> Iterable[StoredWrite]:
         raise ConfigError(f"run {run} has written nothing", hint="`genretagger history` lists the runs")
     if all(write.kind is WriteKind.UNDO for write in undos.get_all(run_id=run)):
         hint = f"`genretagger redo --run {run}` puts back what it took back"
-        raise ConfigError(f"run {run} is an undo, which is not undone", hint=hint)
+        raise ConfigError(f"run {run} is an undo; use redo to reverse it", hint=hint)
     return undos.get_undoable(run_id=run)
 
 
@@ -45,7 +45,7 @@ undo = undo_command(
     _chosen,
     """Put back the genres that files had before genretagger wrote them.
 
-    If somebody changed the genre since, it stays. Run again, it goes one step further back; what it
-    took back can be put back with `genretagger redo`.
+    If somebody changed the genre since, it stays. If you run it again, it goes
+    one step further back. `genretagger redo` reverses an undo.
     """,
 )

@@ -60,7 +60,7 @@ class Changed:
     """A change of a file, or of a folder with all that is in it.
 
     Attributes:
-        root: the watched folder that it lies in.
+        root: the watched folder that it is in.
         is_folder: whether it is a folder.
         source: the path that it was moved from, if it was moved inside of the watched folder.
     """

@@ -90,7 +90,7 @@ class Listings(Repository):
             return {row[0] for wanted in (decided, written) for row in connection.execute(wanted)}
 
     def get_paths(self, hashes: set[str]) -> list[Path]:
-        """Where some audio lies."""
+        """The paths of files whose audio has one of these payload hashes."""
         paths: list[Path] = []
         ordered = sorted(hashes)
         for start in range(0, len(ordered), BATCH):

@@ -77,7 +77,7 @@ class Runs(Repository):
             yield from page
 
     def get(self, run_id: int) -> StoredRun | None:
-        """One run by its number; None if there is no such run, or its row is odd."""
+        """One run by its number; None if there is no such run, or its row is invalid."""
         with self._access.read() as connection:
             page = self._stored_runs(connection, connection.execute(select(RUNS).where(RUNS.c.id == run_id)).all())
         return page[0] if page else None

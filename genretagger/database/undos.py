@@ -26,7 +26,7 @@ class Undos(Writes):
     """Questions of `undo` and `redo`. All give writes newest first, the order to take them in."""
 
     def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
-        """Writes in effect: they took place, were not undone, and are no undo themselves.
+        """Writes in effect: they took place, were not undone, and are not undos themselves.
 
         Args:
             run_id: only of this run.

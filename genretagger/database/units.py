@@ -95,7 +95,7 @@ class ArchiveProgress:
 
     Attributes:
         units: how many are in each state.
-        files: how many files lie in the units of each state.
+        files: how many files are in the units of each state.
         tagged, unchanged, skipped, failed: what became of the files of units that are done.
     """
 

@@ -86,7 +86,7 @@ DEVICES = ("auto", *sorted(provider.device for provider in PROVIDERS))
 def available_providers() -> tuple[str, ...]:
     """Names of the execution providers that the installed ONNX Runtime offers, best first.
 
-    Offering is no promise: a driver may be missing, which shows when a session starts.
+    Offering is not a promise: a driver may be missing, which shows when a session starts.
     """
     offered = set(onnxruntime().get_available_providers())
     return tuple(provider.name for provider in PROVIDERS if provider.name in offered)

@@ -218,7 +218,7 @@ class Session:
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
             )
         if not np.isfinite(activations).all():
-            raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
+            raise ModelError("The model gave values that are not numbers", hint=_OTHER_MODEL)
         return activations, embeddings
 
     def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:

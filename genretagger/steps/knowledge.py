@@ -1,8 +1,8 @@
 """What is known of a file: from the database, or by reading, listening and deciding now.
 
-Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track
-with a known payload hash is not listened to, a decision by unchanged rules is not made again. What
-is found out is stored at once.
+Work whose result is in the database is not repeated: a file with an unchanged stamp is not opened,
+a track with a known payload hash is not listened to, a decision by unchanged rules is not made
+again. New results are stored at once.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Knowledge:
         self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, force: bool) -> Flow[Track]:
-        """Read what a file is, unless the database knows and nobody touched the file since.
+        """Read a file, unless the database knows it and nobody touched it since.
 
         Args:
             path: the file.
-            force: read it, whatever the database knows.
+            force: read it even if the database knows it.
 
         Raises:
             FileError: it cannot be read; or it could not, and is still the same.
@@ -118,7 +118,7 @@ class Knowledge:
 
         Args:
             path: the file.
-            worth: called with a track that nobody listened to yet; returns whether to.
+            worth: called with a track that was not heard yet; returns whether to listen to it.
 
         Raises:
             FileError: it cannot be read or heard.
@@ -169,12 +169,12 @@ class Knowledge:
         return analysis
 
     def heard(self, track: Track) -> StoredAnalysis | None:
-        """Give what the present model, or its backbone, heard in a track before; never listen."""
+        """The stored activations of the present model or its backbone; never listens."""
         where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
         return self._stored(where) or self._derived(track)
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
-        """What the present model said; None if nothing yet, or the stored values cannot be its."""
+        """The present model's stored activations; None if there are none or they do not fit it."""
         recent = self._recent.get(where)
         if recent is not None:
             return recent
@@ -186,7 +186,7 @@ class Knowledge:
         return stored
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
-        """What a learned model says of a track that its backbone heard already."""
+        """A learned model's activations, derived from what its backbone heard already."""
         below = self.listener.backbone
         heard = self._store.analyses.get(track.payload_hash, below, self.listener.sampling) if below else None
         if heard is None or heard.activations is None:
@@ -199,7 +199,7 @@ class Knowledge:
         return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _listen(self, track: Track) -> Flow[None]:
-        """Have the track decoded into mel windows, run the model, and store what it said."""
+        """Have the track decoded into mel windows, run the model, and store its activations."""
         started = time.monotonic()
         self.listener.prepare()
         said: Said | None = None
@@ -219,7 +219,7 @@ class Knowledge:
             self.keep_heard(track.payload_hash, packed, seconds=time.monotonic() - started)
 
     def keep_heard(self, payload_hash: str, heard: Activations | Packed, *, seconds: float) -> None:
-        """Store what the present model said of a track."""
+        """Store the present model's activations of a track."""
         self._forget(payload_hash)
         self._store.analyses.save(payload_hash, self.model_id, self.listener.sampling, heard, seconds=seconds)
 
@@ -237,7 +237,7 @@ class Knowledge:
         return None
 
     def _frames(self, track: Track, stage: int | None, started: float) -> Flow[Frames]:
-        """The mel windows of one stage; that it cannot be decoded is stored."""
+        """The mel windows of one stage; a failure to decode is stored."""
         try:
             length_s, request = track.duration_s, self.listener.request
             frames: Frames = yield Step(self._workers.hear(track.path, length_s=length_s, stage=stage, **request))
@@ -251,7 +251,7 @@ class Knowledge:
         return frames
 
     def _forget(self, payload_hash: str) -> None:
-        """What is stored of a track is about to be replaced."""
+        """Drop the cached analysis of a track before it is replaced."""
         self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _keep_silent(self, track: Track, started: float) -> None:
@@ -261,5 +261,5 @@ class Knowledge:
 
 
 def _packed(said: Said) -> tuple[Said, Packed]:
-    """What was said, and the same as it is stored; made in the thread of the model."""
+    """Activations, and their stored form; made in the thread of the model."""
     return said, pack(said.activations)

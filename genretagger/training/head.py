@@ -48,11 +48,11 @@ class Head:
 
     Attributes:
         weights: (d, e * k) float32; the embedding times this, plus `bias`, is the calibrated
-            log-odds of all genres by the first ear, then by the next. Zero where the dimension is
+            log-odds of all genres by the first ear, then by the next. Zero if the dimension is
             another ear's.
         bias: (e * k,) float32.
         axes: (d, d) float32; the embedding times this, plus `origin`, is the coordinates. Zero
-            where the dimension is another ear's.
+            if the dimension is another ear's.
         origin: (d,) float32.
         limit: beyond which a track is out of distribution; see `vocabulary.learned`. With several
             ears it is 1, and the coordinates of each are in units of its own limit.
@@ -130,7 +130,7 @@ def train(
         unmusical: (k,) bool: genres that need not sound like music.
         seed: of the solver.
         ears: how many values of the embedding are each ear's, in order; none if it is all one.
-        opinion: (n, k) what the backbone thinks of each track and genre; 0 where it has no opinion.
+        opinion: (n, k) what the backbone thinks of each track and genre; 0 if it has no opinion.
             None for none at all, and always for one ear.
         progress: gets the number of fits that are done, and of all; None for no reports.
 

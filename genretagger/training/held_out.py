@@ -21,7 +21,7 @@ mistakes; docs/data.md has the results on others.
 
 
 def unmeasured(genres: Sequence[str], truth: FlagArray, folds: IndexArray) -> tuple[str, ...]:
-    """Genres that lie in one fold, so that no model without them in training can be tested."""
+    """Genres that are in one fold, so that no model without them in training can be tested."""
     return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
 
 

@@ -135,17 +135,17 @@ class Measures:
             "columns": [*(each.genre for each in self.genres), NOTHING],
             "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
         }
-        return {**_told(self), "confusion": confusion}
+        return {**_as_json(self), "confusion": confusion}
 
 
-def _told(value: Any) -> Json:
+def _as_json(value: Any) -> Json:
     """A value of the measures as JSON, with four digits."""
     if is_dataclass(value):
-        return {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: _as_json(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Averages):
-        return {name: _told(each) for name, each in value._asdict().items()}
+        return {name: _as_json(each) for name, each in value._asdict().items()}
     if isinstance(value, tuple):
-        return [_told(each) for each in value]
+        return [_as_json(each) for each in value]
     return digits(value) if isinstance(value, float) else value
 
 

@@ -24,13 +24,13 @@ _MOST_TEXT = 400
 
 
 class BadRequestError(GenretaggerError):
-    """The page asked for something that makes no sense."""
+    """The page sent an invalid request."""
 
 
 def _number(value: Json, name: str) -> int:
     number = value.get(name) if isinstance(value, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
-        raise BadRequestError(f"{name} is no number")
+        raise BadRequestError(f"{name} is not a number")
     return number
 
 
@@ -38,18 +38,18 @@ def _names(value: Json, name: str) -> tuple[str, ...]:
     names = value.get(name)
     good = isinstance(names, list) and len(names) <= (MOST_GENRES if name == "genres" else 1000)
     if not good or not all(isinstance(each, str) and len(each) <= 10_000 for each in names):
-        raise BadRequestError(f"{name} is no list of at most {MOST_GENRES} names")
+        raise BadRequestError(f"{name} is not a list of at most {MOST_GENRES} names")
     return tuple(names)
 
 
 async def choose(desk: Desk, value: Json) -> Json:
-    """Write what the owner chose for a track: the genres that it shall have.
+    """Write what the owner chose for a track: the genres that it will have.
 
     Args:
         value: also names the audio that was listened to, and the genres that were shown.
 
     Raises:
-        BadRequestError: it makes no sense.
+        BadRequestError: it is invalid.
     """
     number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
     before, genres = _names(value, "before"), _names(value, "genres")
@@ -138,7 +138,7 @@ def text_from(value: Json, name: str) -> str:
     """
     text = value.get(name) if isinstance(value, dict) else None
     if not isinstance(text, str) or len(text) > _MOST_TEXT:
-        raise BadRequestError(f"{name} is no text")
+        raise BadRequestError(f"{name} is not a text")
     return text
 
 
@@ -150,5 +150,5 @@ def numbers_from(value: Json, name: str, most: int) -> list[int]:
     """
     numbers = value.get(name) if isinstance(value, dict) else None
     if not isinstance(numbers, list) or len(numbers) > most or not all(type(each) is int for each in numbers):
-        raise BadRequestError(f"{name} is no list of at most {most} numbers")
+        raise BadRequestError(f"{name} is not a list of at most {most} numbers")
     return numbers

@@ -58,7 +58,7 @@ class Page:
         self._mapped: tuple[Json, Json] | None = None
 
     def app(self) -> Guard:
-        """What uvicorn runs."""
+        """The ASGI application, which uvicorn runs."""
         post = ["POST"]
         routes = [
             Route("/", self._index),
@@ -133,14 +133,14 @@ class Page:
             return JSONResponse({"ok": True})
         address = request.client.host if request.client else ""
         if (wait_s := self.door.wait_s(address)) > 0:
-            told = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
-            return JSONResponse(told, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
+            refusal = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
+            return JSONResponse(refusal, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
         password = actions.text_from(await _json(request), "password")
         self.door.begin_try(address)
         async with self._trying:  # each try takes 16 MB and a core
             fits = await asyncio.to_thread(self.door.password.fits, password)
         if not fits:
-            return JSONResponse({"error": "that is not the password"}, status_code=403)
+            return JSONResponse({"error": "wrong password"}, status_code=403)
         response = JSONResponse({"ok": True})
         response.set_cookie(
             request.scope["cookie_name"],
@@ -228,10 +228,10 @@ class Page:
         return await self.desk.read(lambda books: pages.get_rows(books.index, numbers))
 
     async def _choose(self, value: Json) -> Json:
-        told = await actions.choose(self.desk, value)
-        if told["ok"]:
+        answer = await actions.choose(self.desk, value)
+        if answer["ok"]:
             self._teacher.corrections += 1
-        return {**told, "corrections": self._teacher.corrections}
+        return {**answer, "corrections": self._teacher.corrections}
 
     async def _undo(self, value: Json) -> Json:
         return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(
@@ -333,7 +333,7 @@ async def _json(request: Request) -> Any:
     try:
         return json.loads(await request.body())
     except (ValueError, RecursionError) as error:
-        raise BadRequestError("the request is no JSON") from error
+        raise BadRequestError("the request is not JSON") from error
     except ClientDisconnect as error:
         raise BadRequestError("the request is too long") from error
 
@@ -352,5 +352,5 @@ _HANDLERS: Any = {GenretaggerError: _tell_error, Exception: _tell_bug}
 
 
 def make(desk: Desk, rules: AccessRules, door: Door) -> Guard:
-    """The whole application."""
+    """Make the whole application."""
     return Page(desk, rules, door).app()

@@ -149,18 +149,18 @@ class Teacher:
 def _result(said: bytes) -> Json:
     """What is shown of a training's result; None if there is none."""
     with contextlib.suppress(ValueError, IndexError, KeyError, TypeError):
-        told = json.loads(said.splitlines()[-1])
+        lesson = json.loads(said.splitlines()[-1])
         return {
-            "model": printable(told["model"]),
-            "tracks": told["tracks"],
-            "genres": [[printable(name), count] for name, count in list(told["genres"].items())[:60]],
+            "model": printable(lesson["model"]),
+            "tracks": lesson["tracks"],
+            "genres": [[printable(name), count] for name, count in list(lesson["genres"].items())[:60]],
             "changes": [
                 {**change, "genre": printable(change["genre"])}
-                for change in told["changes"]
+                for change in lesson["changes"]
                 if change["f1_before"] is not None and change["f1"] is not None
             ],
-            "warnings": [printable(text) for text in told["warnings"]],
-            "seconds": told["seconds"],
+            "warnings": [printable(text) for text in lesson["warnings"]],
+            "seconds": lesson["seconds"],
         }
     return None
 

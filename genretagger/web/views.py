@@ -82,18 +82,18 @@ def _why(known: Known) -> str:
     """Why this genre, in words: by the write in effect, or else by the decision."""
     last = known.writes[0] if known.writes else None
     now = known.track.genres.values if known.track is not None else ()
-    told = []
+    parts = []
     if last is not None and last.stands and not last.is_undone and last.after.values == now:
-        told.append(printable(sentence(last.reason)))
+        parts.append(printable(sentence(last.reason)))
     elif last is not None and last.is_undone and not now:
-        told.append("its genre was undone, so it is left alone")
+        parts.append("you undid its genre, so it is left alone")
     if known.decisions:
         words = printable(sentence(known.decisions[0].decision.reason))
-        if words not in told:
-            told.append(f"heard: {words}" if told or now else words)
-    elif not told:
-        told.append("nobody has listened to it yet")
-    return ". ".join(told)
+        if words not in parts:
+            parts.append(f"heard: {words}" if parts or now else words)
+    elif not parts:
+        parts.append("genretagger has not listened to it yet")
+    return ". ".join(parts)
 
 
 def _write(write: StoredWrite) -> Json:

@@ -213,7 +213,7 @@ def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:
         [
             (["watch"], "Missing argument"),
             (["watch", "nowhere/at/all"], "there is no such folder"),
-            (["watch", "pyproject.toml"], "that is no folder"),
+            (["watch", "pyproject.toml"], "that is not a folder"),
             (["service", "install"], "Missing argument"),
         ],
         1,

@@ -222,7 +222,7 @@ def test_a_header_that_overstates_its_size_is_refused(tmp_path: Path, audio: byt
     [
         pytest.param(b"ID3\x05\x00\x00\x00\x00\x00\x00", "not known", id="version 5"),
         pytest.param(b"ID3\x02\x00\x40\x00\x00\x00\x00", "compressed", id="compressed 2.2"),
-        pytest.param(b"ID3\x04\x00\x00\x80\x00\x00\x00", "no sense", id="size not synchsafe"),
+        pytest.param(b"ID3\x04\x00\x00\x80\x00\x00\x00", "is invalid", id="size not synchsafe"),
         pytest.param(id3(4, frame("TCON", b"secret", 4, 0x0004)), "encrypted", id="encrypted genre"),
         pytest.param(id3(4, frame("TCON", b"\x09?", 4)), "damaged", id="unknown encoding"),
     ],
@@ -298,7 +298,7 @@ def test_a_bomb_costs_nothing(tmp_path: Path, audio: bytes) -> None:
     assert put(path, "Jazz").after.values == ("Jazz",)
     path = song(tmp_path, id3(4, frame("TCON", bomb, 4, 0x0009)), audio)
     assert field_of(path).values == ()
-    with pytest.raises(WriteRefusedError, match="absurdly long"):
+    with pytest.raises(WriteRefusedError, match="too long"):
         put(path, "Jazz")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 60_000, f"{grown} kB"

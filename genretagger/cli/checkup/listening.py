@@ -17,7 +17,7 @@ _GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
 
 
 def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
-    """Is the model installed, and every byte of it as it was?"""
+    """Is the model installed, and unchanged since?"""
     from genretagger.model.store import DEFAULT, ModelStore
 
     store = ModelStore(settings.models_dir)
@@ -30,7 +30,7 @@ def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     except ModelError as error:
         yield bad("model", error.cause, error.hint)
         return
-    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, unchanged since it was installed")
 
 
 def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
@@ -81,7 +81,7 @@ def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
         fix = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
         yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", fix)
     elif "cuda" not in names and _installed("onnxruntime-gpu"):
-        found = "onnxruntime-gpu is installed, but another onnxruntime lies over it, which cannot use a GPU"
+        found = "onnxruntime-gpu is installed, but another onnxruntime, which cannot use a GPU, was installed over it"
         yield warn("device", found, _GPU_PACKAGE)
     elif provider.device == "cpu" and Path("/dev/nvidia0").exists():
         fix = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"

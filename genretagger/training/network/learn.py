@@ -94,7 +94,7 @@ def hyperparameters_of(way: Way, epochs: int | None) -> Hyperparameters:
 
 def key_of(course: Course, way: Way, hyper: Hyperparameters, each: int) -> str:
     """Names a training: another key means that what was kept belongs to another one."""
-    told: list[Json] = [
+    ingredients: list[Json] = [
         _FORMAT,
         way.value,
         asdict(hyper),
@@ -105,7 +105,7 @@ def key_of(course: Course, way: Way, hyper: Hyperparameters, each: int) -> str:
         course.folds.tolist(),
         hashlib.sha256(course.truth.tobytes()).hexdigest(),
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()
 
 
 def learn(
