@@ -236,8 +236,15 @@ class _Restored(Settings):
 
 
 def restored(values: dict[str, Any]) -> Settings:
-    """The settings of another process, from what `model_dump(mode="json")` gave there."""
-    return _Restored(**values)
+    """The settings of another process, from what `model_dump(mode="json")` gave there.
+
+    Raises:
+        ValueError: they are anything else, such as a text in place of a number.
+    """
+    settings = _Restored(**values)
+    if json.dumps(settings.model_dump(mode="json"), sort_keys=True) != json.dumps(values, sort_keys=True):
+        raise ValueError("these are not the settings of another process")
+    return settings
 
 
 def _from_outside(path: Path | None, options: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -128,6 +129,20 @@ def test_decoded_windows_are_kept_within_a_bound(tmp_path: Path) -> None:
     (tmp_path / "windows.f16").write_bytes(b"short")
     assert WindowFile.found(tmp_path, (2, 3), "key") is None
     clear(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("count", "5"), ("count", True), ("places", {"a": [0, 6]}), ("places", {"a": [2, 1]}), ("key", None)],
+)
+def test_a_damaged_index_of_windows_is_not_used(tmp_path: Path, field: str, value: object) -> None:
+    file = WindowFile(tmp_path, (2, 3))
+    file.add("a", np.zeros((5, 2, 3), np.float32))
+    file.finish("key")
+    file.close()
+    index = tmp_path / "windows.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), field: value}))
+    assert WindowFile.found(tmp_path, (2, 3), "key") is None
 
 
 @pytest.mark.slow
