@@ -271,7 +271,7 @@ def node_name() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
+class _UnheardHeader:
     """The header of frames: the shape of each ear's windows, and what `frames_from_json` reads."""
 
     shapes: tuple[tuple[int, ...], ...]
@@ -283,13 +283,13 @@ def packed(unheard: Unheard) -> tuple[str, bytes]:
     frames = unheard.frames
     shapes = [mels.shape[1:] for mels in frames.mels]
     parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
-    header = _Packed(tuple(shapes), frames_to_json(frames.windows))
+    header = _UnheardHeader(tuple(shapes), frames_to_json(frames.windows))
     return json.dumps(asdict(header)), np.concatenate(parts, axis=1).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
     """Make frames of what `packed` gave."""
-    known = read(_Packed, json.loads(header))
+    known = read(_UnheardHeader, json.loads(header))
     return frames_from_json(known.windows, bytearray(mels), shapes=known.shapes)
 
 
