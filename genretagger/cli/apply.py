@@ -132,7 +132,7 @@ def _summarise(plan: Iterable[Planned]) -> int:
 
 
 def _agreed(total: int) -> bool:
-    """Ask the person in front of the terminal.
+    """Ask on the terminal whether to write.
 
     Raises:
         ConfigError: there is no terminal on which to ask.

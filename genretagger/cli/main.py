@@ -1,6 +1,6 @@
-"""The `genretagger` command: its sub-commands, and what becomes of errors.
+"""The `genretagger` command: its sub-commands, and how errors are shown.
 
-Exit status: 0 all well, 1 some files failed, 2 wrong use or configuration, 130 interrupted.
+Exit status: 0 success, 1 some files failed, 2 wrong use or configuration, 130 interrupted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an edited copy takes the place of a file: `files.replace`, from the copy to the swap.
+"""Puts an edited copy in place of a file: the steps of `files.replace` from the copy to the swap.
 
 - The swap exchanges the two names if the system can, so that an edit made after the last look is
   found in the temporary and put back; elsewhere it is a plain rename, with a gap of some

@@ -1,4 +1,4 @@
-"""What only some systems have, each behind one small function with a fall-back.
+"""Features that only some systems have, each behind one small function with a fallback.
 
 - `Folder`: names looked up in an open folder, so that a folder moved away meanwhile cannot redirect
   a write. Elsewhere (Windows): full paths.

@@ -38,7 +38,7 @@ _SAMPLE = 8000
 
 _FEW = 3
 _NO_MIDDLE = 50
-"""Vectors are seen from the middle of all tracks only if there are at least so many of them."""
+"""The mean of all tracks is subtracted only if there are at least so many."""
 _MOST_OF_ARTIST = 2
 _LOOKED_AT = 400
 _AT_ONCE = 1000
@@ -75,7 +75,7 @@ def is_behind(listings: Listings, index: Index) -> bool:
 
 
 def _sound(index: Index, note: dict[str, object]) -> bool:
-    """Whether the vectors are there as they were noted."""
+    """Whether the stored vectors are complete, by the notes about them."""
     try:
         size = _vectors_file(index).stat().st_size
         return bool(note) and size >= _WIDTH * int(str(note["count"])) and _axes_file(index).exists()
@@ -84,7 +84,7 @@ def _sound(index: Index, note: dict[str, object]) -> bool:
 
 
 def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int:
-    """How many embeddings are new, as far as it matters."""
+    """How many embeddings are new, counted only up to the number that matters."""
     return sum(1 for _ in islice(listings.get_embeddings(ear, after=after), most + 2))
 
 
@@ -182,7 +182,7 @@ class Likeness:
         return other
 
     def position(self, payload_hash: str) -> int | None:
-        """Where the vector of some audio stands; None if nobody listened to it."""
+        """The position of some audio's vector; None if the audio was not analysed."""
         row = self._index.connection.execute(
             "SELECT position FROM vectors WHERE payload_hash = ?", (payload_hash,)
         ).fetchone()

@@ -36,14 +36,14 @@ APART: Mapping[str, tuple[Check, ...]] = MappingProxyType(
 """Checks by group, each in its own process."""
 
 LAST = "listening"
-"""Waits for the others, as it takes the time."""
+"""Runs after the others, because it measures time."""
 
 TIME_LIMIT_S = 20.0
 """A check that takes longer hangs (a dead server, a driver). All take 3 s on a sound machine."""
 
 
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Look at everything.
+    """Run all checks.
 
     Yields:
         What was found, always in the same order.
