@@ -53,7 +53,7 @@ def apply(
         if not (total and (dry_run or yes or _agreed(total))):
             output.notice("nothing was written")
             return
-        if Stamp.of(os.fstat(stream.fileno())) != stamp:  # saved from an editor while the question stood there
+        if Stamp.of(os.fstat(stream.fileno())) != stamp:  # an editor saved it while we asked
             raise PlanError("the plan was changed meanwhile, so nothing was written", path=file, hint="Apply it again")
         stream.seek(0)
         with (

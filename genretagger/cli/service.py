@@ -52,7 +52,7 @@ def install(
         _systemctl("daemon-reload", system=system)
         _systemctl("enable", *(["--now"] if start else []), NAME, system=system)
         if start:
-            _systemctl("restart", NAME, system=system)  # one that ran already has the folders of before
+            _systemctl("restart", NAME, system=system)  # a service that ran already still has the old folders
     except GenretaggerError as error:
         raise GenretaggerError(
             f"{error.cause}; {_taken_back(place, before, system=system)}", hint=error.hint

@@ -145,7 +145,7 @@ class _Library(ExitStack):
         now, error = self._read(path, known)
         analyses, decisions, writes = known.analyses, known.decisions, known.writes
         moved = known.track is None or (now is not None and known.track.payload_hash != now.payload_hash)
-        if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
+        if now is not None and moved:  # the audio may be known from another path, or it has changed
             analyses, decisions, writes = self._by_audio(now, writes)
         decided = decisions[0] if decisions else None
         analysis = _heard_for(decided, analyses)

@@ -198,7 +198,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             else:
                 genres = (outcome.genres or ("(none)",)) if outcome.status is Status.TAGGED else ()
                 output.say(in_two_lines(outcome, genres, done=words.done, would=f"would {words.command}"))
-        if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
+        if finished and not stop.done() and not dry_run:  # otherwise the same command continues with the rest
             pipeline.finish(run)
     verb = f"would be {words.done}" if dry_run else words.done
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]

@@ -44,7 +44,7 @@ def is_handled(handled: Handled, rules_key: str, path: Path | bytes) -> bool:
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    if handled.key != rules_key or handled.cause is not Cause.NOT_WRITABLE:  # as almost every file
+    if handled.key != rules_key or handled.cause is not Cause.NOT_WRITABLE:  # true of almost every file
         return handled.key == rules_key
     return unwritable(Path(os.fsdecode(path))) is not None
 

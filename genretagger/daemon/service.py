@@ -140,7 +140,7 @@ class Service:
     def _control(self) -> Control | None:
         try:
             return Control(self._settings.data_dir, self._questions.ask)
-        # another program has the address: no reason to leave music without genres
+        # another program has the address; tagging does not depend on it
         except OSError as error:
             self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
             return None

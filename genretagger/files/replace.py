@@ -237,8 +237,8 @@ def remove_left_over(folder: Path, name: str) -> bool:
         raise WriteRefusedError("not the name of a temporary file", path=folder / name)
     try:
         with access_errors(folder / name):
-            # a read-only file system also refuses to remove what is not there, a closed folder to
-            # be opened
+            # on a read-only file system even the removal of a missing file fails, and a closed
+            # folder cannot be opened
             os.lstat(folder / name)
             with Folder(folder) as opened:
                 opened.unlink(name)

@@ -101,7 +101,7 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
             sample[place] = row
     matrix = np.stack(sample) if sample else np.zeros((0, DIMENSIONS), np.float32)
     fitted = len(matrix)
-    # Seen from the middle of a few tracks, even two of one kind are in opposite directions.
+    # Relative to the mean of a few tracks, even two similar ones point in opposite directions.
     mean = matrix.mean(axis=0) if fitted >= _NO_MIDDLE else np.zeros(matrix.shape[1], np.float32)
     spread = np.sqrt(np.mean((matrix - mean) ** 2, axis=0)) if fitted else np.ones(matrix.shape[1], np.float32)
     scale = 1 / np.maximum(spread, 1e-6)

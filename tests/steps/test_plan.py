@@ -99,7 +99,7 @@ def test_every_name_comes_back(parts: list[bytes]) -> None:
         pytest.param(changed(before=["Pop"]), "before is not a genre field", id="before"),
         pytest.param(changed(stamp={"size_bytes": 1}), "stamp is not made of whole numbers", id="stamp"),
         pytest.param(changed(scores={"Techno": 2}), "a score is not a number from 0 to 1", id="score"),
-        pytest.param(changed(scores={"Techno": float("nan")}), "NaN is no number", id="nan"),
+        pytest.param(changed(scores={"Techno": float("nan")}), "NaN is not a number", id="nan"),
         pytest.param(changed(scores={"Techno": True}), "a score is not a number", id="score-true"),
         pytest.param(changed(reason="x" * 100_001), "reason is not a text of at most 100,000", id="reason"),
         pytest.param(changed(), "it names the same file as line 2", id="same-file"),

@@ -98,7 +98,7 @@ _CRASH = "Install genretagger again in a fresh virtual environment; if that does
 
 def answer(group: str, paths: Sequence[str]) -> None:
     """Carry out one group, in its child process, and print the findings as JSON lines."""
-    # Native libraries print where they like; what the parent reads gets a descriptor of its own.
+    # Native libraries print to standard output, so what the parent reads gets its own descriptor.
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
         os.dup2(2, 1)
         for finding in _carry_out(APART[group], [Path(path) for path in paths]):
