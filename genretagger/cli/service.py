@@ -136,7 +136,7 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
     text = os.fspath(path)
     if any(not mark.isprintable() for mark in text):
         raise ConfigError(
-            "this name cannot stand in a unit of systemd", path=path, hint="Name the folder above it, or rename it"
+            "a systemd unit cannot contain this name", path=path, hint="Name the folder above it, or rename it"
         )
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     text = text.replace("$", "$$") if in_command else text
