@@ -50,13 +50,8 @@ def learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     return part, training
 
 
-<<<<<<< HEAD
-def music_places(origin: Training) -> list[Path]:
-    """Where the music was that a model was learned from.
-=======
 def music_places(origin: Training) -> list[Path]:
     """The places of the music that a model was learned from.
->>>>>>> words
 
     Raises:
         ConfigError: it is gone.
