@@ -107,7 +107,7 @@ class Course:
         unmeasured = held_out.unmeasured(genres, truth, folds)
         if unmeasured:
             warnings.append(
-                f"{_listed(unmeasured)}: all of its tracks come from one artist, album or folder, "
+                f"{_listed(unmeasured)}: all tracks of such a genre come from one artist, album or folder, "
                 "so its quality cannot be measured"
             )
         music = built_in(backbone.name, backbone.card.classes)

@@ -77,7 +77,7 @@ def verdict(results: Mapping[str, TrainingResult], seconds: Mapping[str, float])
         worse = sum(one[track] and not other[track] for track in shared)
         sure = better - worse - 1 > _SURE * math.sqrt(better + worse)
         said = f"of {len(shared):,} held-out tracks, the {TITLES[way]} is right on {better} where the "
-        said += f"{TITLES[favoured]} is wrong; the {TITLES[favoured]} on {worse} where it is wrong"
+        said += f"{TITLES[favoured]} is wrong, the {TITLES[favoured]} on {worse} where the {TITLES[way]} is wrong"
         if not shared or better + worse == 0:
             findings.append(
                 f"the {TITLES[way]} is right on the same tracks as the {TITLES[favoured]}, which costs less"

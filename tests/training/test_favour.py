@@ -44,10 +44,8 @@ def test_a_costly_way_must_be_better_than_chance_explains(result: TrainingResult
     little = judged(result, [True] * 49 + [False] * 48 + [True] * 3)
     found = verdict({"regression": half, "musicnn": little, "scratch": much}, seconds)
     assert found.favoured == "scratch"
-    assert (
-        "is right on 40 where the regression is wrong; the regression on 0 where it is wrong: more than chance"
-        in found.reason
-    )
+    assert "is right on 40 where the regression is wrong, the regression on 0 where" in found.reason
+    assert "more than chance" in found.reason
     assert "not enough to pay for" in found.reason
     assert [each.top1 for each in found.ways] == [0.5, 0.52, 0.9]
     found = verdict({"regression": half, "musicnn": little}, seconds)
