@@ -298,9 +298,13 @@ def load(**flags: Any) -> Settings:
         named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
         is_folder = path is not None and path.is_dir()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
+        ) from error
     if is_folder:
-        raise ConfigError(f"{path} is a folder, no configuration file", path=path, hint="Name the file in it")
+        raise ConfigError(
+            f"{path} is a folder, no configuration file", path=path, hint="Name the file in it", named=True
+        )
     if named_but_missing:
         raise ConfigError(
             f"{PREFIX}CONFIG names a file that does not exist",
@@ -313,14 +317,20 @@ def load(**flags: Any) -> Settings:
     except ValidationError as error:
         raise _explain(error, path or Path(os.devnull), flags) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error))) from error
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error)), named=True
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8") from error
+        raise ConfigError(
+            f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8", named=True
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
+        ) from error
     except ValueError as error:
-        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE) from error
+        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE, named=True) from error
 
 
 def _check_environment() -> None:
@@ -342,7 +352,10 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         return ConfigError(
-            f"unknown option {option} in {path}", path=path, hint=_did_you_mean(option, set(Settings.model_fields))
+            f"unknown option {option} in {path}",
+            path=path,
+            hint=_did_you_mean(option, set(Settings.model_fields)),
+            named=True,
         )
     if flags.get(option) is not None:
         place = f"--{option.replace('_', '-')}"

@@ -48,7 +48,7 @@ def parts(reason: Reason) -> Sentence:
     try:
         told = SENTENCES[reason.cause](reason.figures)
         return told._replace(rest=told.rest + _album(reason.figures)) if "album" in reason.figures else told
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return Sentence("", reason.cause.value.replace("_", " "))
 
 

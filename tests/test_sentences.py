@@ -124,12 +124,17 @@ def _looks_into_sentences(tree: ast.AST) -> Iterator[int]:
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
         return name in _SENTENCES
 
+    def parts(node: ast.expr) -> list[ast.expr]:
+        return node.elts if isinstance(node, ast.Tuple) else [node]
+
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _LOOKS and is_sentence(value):
                 yield node.lineno
-            case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[text]):
-                if is_sentence(text):
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[text]) if is_sentence(text):
+                yield node.lineno
+            case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                if all(any(map(is_sentence, parts(side))) for side in (left, right)):
                     yield node.lineno
 
 
@@ -149,6 +154,10 @@ def test_no_code_looks_into_a_sentence(file: Path) -> None:
         '"took" in self._killed',
         'str(error.cause).removeprefix("it ")',
         'sentence(outcome.reason).partition(": ")',
+        "str(path) not in error.cause",
+        "name in details['reason']",
+        "known.error.cause == error.cause",
+        "(type(known.error), known.error.cause) != (type(error), error.cause)",
     ],
 )
 def test_the_check_sees_code_that_looks_into_a_sentence(code: str) -> None:

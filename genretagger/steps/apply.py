@@ -44,7 +44,7 @@ def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) 
     see_free(planned.path)
     # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
     # alone from then on.
-    model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
+    model, reason = planned.model, planned.reason
     if planned.edited:
         model, reason = "", because(Cause.EDITED_PLAN)
     if not run.dry_run:

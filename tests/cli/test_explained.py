@@ -300,7 +300,7 @@ CASES: dict[str, Case] = {
     "moved and undone": (_moved_and_undone, dict.fromkeys(ALL, "undone")),
     "undone, on another disk": (_undone_and_on_another_disk, dict.fromkeys(ALL, "undone")),
     "tagged": (_tagged, dict.fromkeys(ALL, TAGGED)),
-    # "applied": (_applied, dict.fromkeys(ALL, TAGGED)),
+    "applied": (_applied, dict.fromkeys(ALL, TAGGED)),
     "a copy of a tagged file": (_copied("tagged"), {"keep": "has_genre", "replace": "chosen", "add": "chosen"}),
     "a copy of an undone file": (_copied("undone"), dict.fromkeys(ALL, "not_written")),
     "a copy of an edited file": (
