@@ -10,7 +10,14 @@ import pytest
 
 from genretagger import errors
 from genretagger.causes import Cause, Reason, because, recorded
-from genretagger.errors import FILE_ERRORS, BugError, SystemFaultError, TooShortError, WorkerTimeoutError
+from genretagger.errors import (
+    FILE_ERRORS,
+    BugError,
+    GenretaggerError,
+    SystemFaultError,
+    TooShortError,
+    WorkerTimeoutError,
+)
 from genretagger.sentences import SENTENCES, brief, matter, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +169,36 @@ def test_no_code_looks_into_a_sentence(file: Path) -> None:
 )
 def test_the_check_sees_code_that_looks_into_a_sentence(code: str) -> None:
     assert list(_looks_into_sentences(ast.parse(code))) == [1]
+
+
+def _says_its_path_twice(tree: ast.AST) -> Iterator[int]:
+    """Lines where an error gets a path that its words name as well, and does not say so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            given = {each.arg: ast.dump(each.value) for each in node.keywords}
+            named = [ast.dump(each.value) for each in ast.walk(node.args[0]) if isinstance(each, ast.FormattedValue)]
+            if given.get("path") in named and "named" not in given:
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    "file", sorted((*ROOT.glob("genretagger/**/*.py"), *ROOT.glob("plugins/**/*.py"))), ids=lambda file: file.stem
+)
+def test_no_error_says_its_path_twice(file: Path) -> None:
+    assert list(_says_its_path_twice(ast.parse(file.read_text("utf-8")))) == []
+
+
+def test_the_check_sees_an_error_that_says_its_path_twice() -> None:
+    call = 'ConfigError(f"{path} cannot be read", path=path)'
+    assert list(_says_its_path_twice(ast.parse(call))) == [1]
+    assert not list(_says_its_path_twice(ast.parse(call.replace(")", ", named=True)"))))
+
+
+def test_a_message_names_its_file_once() -> None:
+    path = Path("/a/b.toml")
+    assert GenretaggerError("it is no TOML", path=path, hint="Fix it").message == "/a/b.toml: it is no TOML. Fix it"
+    assert GenretaggerError(f"{path} is no TOML", path=path, named=True).message == "/a/b.toml is no TOML"
+    assert GenretaggerError("a is no folder", path=Path("a")).message == "a: a is no folder", "whatever it says"
 
 
 def test_the_documentation_names_every_cause() -> None:
