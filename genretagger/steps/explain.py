@@ -27,6 +27,8 @@ from genretagger.steps.together import ByFolder, Each, Together
 from genretagger.steps.verdict import Verdicts, unheard
 from genretagger.types import Albums, Decision, Status, Track
 
+_READ_AGAIN = "`genretagger tag` reads it again."
+
 
 class Explainer:
     """Explains files.
@@ -42,19 +44,21 @@ class Explainer:
         owned = self._ownership.reason if self._ownership else lambda track, _: by_policy(track, settings.policy)
         self._verdicts = Verdicts(settings, owned)
 
-    def look(self, known: Known, read: Callable[[Path], Track]) -> tuple[Track | None, FileError | None]:
+    def look(self, known: Known, read: Callable[[Path], Track] | None = None) -> tuple[Track | None, FileError | None]:
         """Say what a file is now, or why that is not known, and how it failed last as it is now.
 
         Args:
             known: of the file, from the database.
-            read: reads a file that was touched since.
+            read: reads a file that was touched since; None to leave it unread.
         """
         try:
             stamp = stamp_of(known.path)
             failure = self._store.tracks.get_failure(known.path, stamp) if self._store is not None else None
             track = known.track if known.track is not None and known.track.stamp == stamp else None
-            if track is None and (failure is None or failure.retry):
+            if track is None and read is not None and (failure is None or failure.retry):
                 track = read(known.path)
+            elif track is None and failure is None:
+                raise FileChangedError("the file changed since it was read", path=known.path, hint=_READ_AGAIN)
         except FileError as error:
             return None, error
         return track, None if failure is None else failure.error

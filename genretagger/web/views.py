@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from itertools import islice
-from pathlib import Path
 
 from genretagger.causes import Reason
 from genretagger.database.values import Known, StoredRun, StoredWrite, WriteKind, WriteState
-from genretagger.errors import FileChangedError
 from genretagger.files.discover import Found
 from genretagger.sentences import sentence
 from genretagger.shelf import need, pages
 from genretagger.shelf.flat import state_of
 from genretagger.shelf.likeness import Likeness
 from genretagger.text import moment, printable
-from genretagger.types import Json, Status, Track
+from genretagger.types import Json, Status
 from genretagger.vocabulary.names import vocabulary
 from genretagger.web.desk import Books
 
@@ -89,15 +87,8 @@ def track(books: Books, number: int) -> Json:
 
 def _explained(books: Books, known: Known) -> tuple[Status, Reason]:
     """What became of a file, and why; the page never reads a file for that."""
-    path = known.path
-
-    def read(_: Path) -> Track:
-        if known.failure is not None:
-            raise known.failure.error
-        raise FileChangedError("it was changed since genretagger read it", path=path, hint="`genretagger tag` reads it")
-
-    now, error = books.explainer.look(known, read)
-    return books.explainer.explain(Found(path, path.parent), now, error, known)
+    now, error = books.explainer.look(known)
+    return books.explainer.explain(Found(known.path, known.path.parent), now, error, known)
 
 
 def _write(write: StoredWrite) -> Json:

@@ -360,6 +360,23 @@ def test_show_and_tag_agree(
             }
 
 
+def test_the_page_reads_no_file(genretagger: Command, settings: Settings, music: Path) -> None:
+    """It says that a file was changed; how an earlier one failed says nothing about it."""
+    library = Album(settings, music)
+    song, broken = library.add("song", ELECTRONIC), library.add("broken", ELECTRONIC)
+    library.tag(dry_run=True)
+    rules = settings_of(settings.data_dir, min_duration_s=0.4)
+    with Store.open(settings.database) as store:
+        store.tracks.save_failure(broken, Stamp.of(broken.stat()), AudioError("no frames"))
+    songs = {"song": song, "broken": broken}
+    assert _on_the_page(rules, songs) == {"song": ("unchanged", "not_written"), "broken": ("failed", "undecodable")}
+    retag(song, "Polka")
+    os.utime(broken, (1, 1))
+    assert _on_the_page(rules, songs) == dict.fromkeys(songs, ("failed", "changed_meanwhile"))
+    song.unlink()
+    assert _on_the_page(rules, songs)["song"] == ("failed", "gone")
+
+
 def _on_the_page(settings: Settings, songs: dict[str, Path]) -> dict[str, tuple[str, str]]:
     """What the page says of files that the database knows."""
     pytest.importorskip("starlette", reason="the extra `web` is not installed, so the page is not tested")
