@@ -3,10 +3,10 @@
     path → audio → mel windows → activations → track scores → genres (with a reason)
          → database → tags
 
-Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`),
-may we write to it (`writer`), what is to be heard in it (`knowledge` again). There it waits for the
+Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write and may we
+write to it (`verdict`), what is to be heard in it (`knowledge` again). There it waits for the
 others of its album. Then comes `_end`: decide on it, with its album (`together`), see what follows
-for its tags, write them (`writer` again). The order at the end is always: store the result,
+for its tags (`verdict` again), write them (`writer`). The order at the end is always: store the result,
 announce the write, write the tags, mark as written; a kill between any two of them is settled at
 the next start (`recover`).
 

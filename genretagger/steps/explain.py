@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genretagger.causes import Cause, Reason, because
 from genretagger.config import Settings
@@ -17,15 +18,13 @@ from genretagger.database.values import HearingResult, Known
 from genretagger.errors import FileChangedError, FileError, ModelError
 from genretagger.files.discover import Found
 from genretagger.files.replace import stamp_of
-from genretagger.model.listener import Listener
-from genretagger.model.store import ModelStore
 from genretagger.steps.ownership import Ownership, by_policy
-from genretagger.steps.recall import SILENT, Recall, audible
 from genretagger.steps.run import Run
-from genretagger.steps.schedule import wait_for
-from genretagger.steps.together import ByFolder, Each, Together
 from genretagger.steps.verdict import Verdicts, unheard
 from genretagger.types import Albums, Decision, Status, Track
+
+if TYPE_CHECKING:  # only files that `tag` would listen to need numpy and a model, which take a second
+    from genretagger.steps.recall import Recall
 
 _READ_AGAIN = "`genretagger tag` reads it again."
 
@@ -98,6 +97,8 @@ class Explainer:
             decision = self._decision(track, known)
         except FileError as failed:
             return unheard(failed)
+        except ModelError:  # a damaged model: `tag` says so, and what was decided is still known
+            decision = _last(known)
         if decision is None:
             return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
         status, reason, _ = self._verdicts.after(track, decision)
@@ -107,8 +108,12 @@ class Explainer:
 
     def _has_genre(self, track: Track, known: Known) -> Reason:
         """That a file has a genre, and what was decided for it, if anything."""
-        decision = self._recall.shown_decision(track) if self._recall is not None else _last(known)
-        return because(Cause.HAS_GENRE, **({"decision": decision.reason} if decision else {"heard": False}))
+        decision = _last(known)
+        if decision is None:
+            return because(Cause.HAS_GENRE, heard=False)
+        if self._recall is not None:
+            decision = self._recall.shown_decision(track)
+        return because(Cause.HAS_GENRE, **({"decision": decision.reason} if decision else {}))
 
     def _decision(self, track: Track, known: Known) -> Decision | None:
         """What `tag` would decide from what was heard; None if nobody listened.
@@ -116,6 +121,10 @@ class Explainer:
         Raises:
             FileError: the track could not be heard.
         """
+        from genretagger.steps.recall import audible
+        from genretagger.steps.schedule import wait_for
+        from genretagger.steps.together import ByFolder, Each, Together
+
         recall = self._recall
         if recall is None or self._ownership is None:
             return _last(known)
@@ -132,6 +141,10 @@ class Explainer:
         """What the model in use said; None if it is not installed, or if there is no database."""
         if self._store is None:
             return None
+        from genretagger.model.listener import Listener
+        from genretagger.model.store import ModelStore
+        from genretagger.steps.recall import Recall
+
         try:
             model = ModelStore(self.settings.models_dir).get(self.settings.model)
             return Recall(self._store, Listener(self.settings, model, notice=lambda _: None))
@@ -149,4 +162,4 @@ def _last(known: Known) -> Decision | None:
     if known.decisions:
         return known.decisions[0].decision
     is_silent = known.analyses and known.analyses[0].hearing is HearingResult.SILENT
-    return SILENT if is_silent else None
+    return Decision((), {}, because(Cause.SILENT)) if is_silent else None

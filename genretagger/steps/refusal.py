@@ -1,7 +1,7 @@
 """What keeps us from writing to a file: the settings, the container or the rights.
 
 It is asked before anybody listens, and is never remembered: the settings and rights may be others
-next time. `show` explains by the same rules.
+next time.
 """
 
 from __future__ import annotations

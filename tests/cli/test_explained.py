@@ -412,6 +412,25 @@ def test_what_tag_would_have_to_hear_was_not_listened_to(genretagger: Command, h
         assert (shown["status"], shown["cause"]) == ("unchanged", cause)
 
 
+def test_the_owners_genre_is_told_with_what_would_have_been_chosen(
+    genretagger: Command, heard: Path, music: Path, make_techno: Callable[..., Path]
+) -> None:
+    song = make_techno(music / "song.flac", genre="Polka")
+    unheard = make(music / "other.flac", "flac", seconds=6.0, genre="Polka")
+    dry = genretagger("tag", "--dry-run", "--json", song, GENRETAGGER_POLICY="replace").lines[0]
+    for path, options, reason in (
+        (song, {}, f"it has a genre, which stays: {dry['reason']}"),
+        (song, {MIN_SCORE: "0.999"}, "it has a genre"),  # nobody has decided by this rule
+        (unheard, {}, "not listened to, as it has a genre and policy = keep leaves it"),
+    ):
+        (shown,) = genretagger("show", path, "--json", **options).lines
+        assert (shown["status"], shown["cause"], shown["reason"]) == (
+            "unchanged",
+            "has_genre",
+            reason,
+        )
+
+
 def test_who_had_a_file_open_before_says_nothing_about_now(
     genretagger: Command, heard: Path, music: Path, make_techno: Callable[..., Path]
 ) -> None:
