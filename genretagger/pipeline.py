@@ -6,9 +6,9 @@
 Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write and may we
 write to it (`verdict`), what is to be heard in it (`knowledge` again). There it waits for the
 others of its album. Then comes `_end`: decide on it, with its album (`together`), see what follows
-for its tags (`verdict` again), write them (`writer`). The order at the end is always: store the result,
-announce the write, write the tags, mark as written; a kill between any two of them is settled at
-the next start (`recover`).
+for its tags (`verdict` again), write them (`writer`). The order at the end is always: store the
+result, announce the write, write the tags, mark as written; a kill between any two of them is
+settled at the next start (`recover`).
 
 `Hearing` holds what listens and changes no file, and `Rewriting` what needs no model. Whatever
 happens with one file, the others go on: see `steps.one_file`.

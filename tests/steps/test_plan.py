@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,3 +232,11 @@ def test_a_table_is_edited_in_its_column() -> None:
 def test_a_row_that_cannot_be_used(line: bytes, fault: str) -> None:
     with pytest.raises(PlanError, match=fault):
         rows(line)
+
+
+def test_a_table_of_an_earlier_version_has_words_only() -> None:
+    old = changed(cause=..., figures=..., reason="Techno 0.93: techno 0.5")
+    packed = base64.urlsafe_b64encode(zlib.compress(old.strip())).decode("ascii")
+    assert [each.reason for each in rows(row(PLANNED, data=packed))] == [
+        because(Cause.PLANNED, words="Techno 0.93: techno 0.5")
+    ]
