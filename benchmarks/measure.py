@@ -227,5 +227,5 @@ class Bench:
 
 def _kind(kind: Kind | None, path: Path) -> Kind:
     if kind is None:
-        raise UnsupportedFileError("it is no audio that genretagger knows", path=path)
+        raise UnsupportedFileError("it is not audio that genretagger knows", path=path)
     return kind

@@ -7,7 +7,7 @@ from genretagger.daemon import early
 
 def main() -> None:
     """Run the command line."""
-    early.install(sys.argv[1:])  # before the imports of the command line, which take a while
+    early.take_signals(sys.argv[1:])  # before the imports of the command line, which take a while
     from genretagger.cli.main import main as run
 
     run()

@@ -30,10 +30,10 @@ def path_of(address: str) -> Path:
     """The path of an address.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: it is not an address.
     """
     if (match := _ADDRESS.fullmatch(address)) is None:
-        raise ValueError(f"{address!r} is no address")
+        raise ValueError(f"{address!r} is not an address")
     return Path(f"{match[1]}::/{'/'.join(map(_kept, match[2].split('/')))}")
 
 

@@ -18,7 +18,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -92,7 +93,8 @@ class Settings(BaseModel):
         options: come before the environment, which comes before the configuration file.
 
     Raises:
-        ConfigError: by `load`, for anything that cannot be used.
+        ConfigError: an unknown option or variable, a value out of range, a file that cannot be
+            read.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -171,7 +173,7 @@ class Settings(BaseModel):
 
     # Places
     data_dir: Annotated[Path, AfterValidator(lasting)] = Field(
-        default_factory=default_data_dir, description="where the database and the models lie"
+        default_factory=default_data_dir, description="where the database and the models are"
     )
     database_url: Annotated[str, AfterValidator(address)] = Field(
         "", description="another database, as SQLAlchemy spells it; empty means data_dir"
@@ -182,7 +184,11 @@ class Settings(BaseModel):
     )
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**_from_outside(options))
+        path = config_file()
+        _see_readable(path)
+        _check_environment()
+        with _explained(path, options):
+            super().__init__(**_from_outside(path, options))
 
     def recorded(self) -> dict[str, Any]:
         """The part of a run's settings that is kept: no places, which may contain a password."""
@@ -196,12 +202,12 @@ class Settings(BaseModel):
 
     @property
     def models_dir(self) -> Path:
-        """Where the models lie, one folder each."""
+        """Where the models are, one folder each."""
         return self.data_dir / "models"
 
     @property
     def database_file(self) -> Path | None:
-        """The file that the database lies in; None if it is one of another engine than SQLite."""
+        """The file that the database is in; None if it is one of another engine than SQLite."""
         if isinstance(self.database, Path):
             return self.database
         return file_of(self.database)
@@ -230,18 +236,25 @@ class _Restored(Settings):
 
 
 def restored(values: dict[str, Any]) -> Settings:
-    """The settings of another process, from what `model_dump(mode="json")` gave there."""
-    return _Restored(**values)
+    """The settings of another process, from what `model_dump(mode="json")` gave there.
+
+    Raises:
+        ValueError: they are anything else, such as a text in place of a number.
+    """
+    settings = _Restored(**values)
+    if json.dumps(settings.model_dump(mode="json"), sort_keys=True) != json.dumps(values, sort_keys=True):
+        raise ValueError("these are not the settings of another process")
+    return settings
 
 
-def _from_outside(options: dict[str, Any]) -> dict[str, Any]:
+def _from_outside(path: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     """Add what the environment and the file set; aliases and libraries of both count.
 
     Raises:
         ConfigError: a table in the environment is not JSON.
         OSError, ValueError: see `file_options`.
     """
-    from_file, from_environment = file_options(config_file()), _environment_options()
+    from_file, from_environment = file_options(path), _environment_options()
     both = {**from_file, **from_environment}
     for table in _TABLES:
         if all(isinstance(source.get(table), dict) for source in (from_file, from_environment)):
@@ -271,7 +284,7 @@ def file_options(path: Path | None) -> dict[str, Any]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no text file, or no TOML (`UnicodeDecodeError`,
+        ValueError: it is not a text file, or not TOML (`UnicodeDecodeError`,
             `tomllib.TOMLDecodeError`).
     """
     if path is None:
@@ -293,7 +306,17 @@ def load(**flags: Any) -> Settings:
     Raises:
         ConfigError: an unknown option, a value out of range, a file that cannot be read.
     """
-    path = config_file()
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except OptionError as error:
+        if not error.is_flag:
+            raise
+        flag = f"--{error.option.replace('_', '-')}"
+        raise OptionError(error.option, flag, error.says, is_flag=True, hint=error.hint) from error.__cause__
+
+
+def _see_readable(path: Path | None) -> None:
+    """Refuse a configuration file that is a folder, or that was named and does not exist."""
     try:
         named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
         is_folder = path is not None and path.is_dir()
@@ -311,11 +334,15 @@ def load(**flags: Any) -> Settings:
             path=path,
             hint="Create it with `genretagger config init`, or unset the variable",
         )
-    _check_environment()
+
+
+@contextmanager
+def _explained(path: Path | None, options: Mapping[str, Any]) -> Iterator[None]:
+    """Translate what a configuration file or a value may raise into ConfigError."""
     try:
-        return Settings(**{name: value for name, value in flags.items() if value is not None})
+        yield
     except ValidationError as error:
-        raise _explain(error, path or Path(os.devnull), flags) from error
+        raise _explain(error, path or Path(os.devnull), options) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error)), named=True
@@ -346,19 +373,16 @@ def _did_you_mean(name: str, valid: set[str]) -> str:
     return f"Did you mean {by_ending[close[0]]}?" if close else f"Valid are: {', '.join(sorted(valid))}"
 
 
-def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> ConfigError:
+def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> ConfigError:
     """Name the option, where it was set, what is wrong with it and what is valid."""
     first = error.errors(include_url=False)[0]
     option = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return ConfigError(
-            f"unknown option {option} in {path}",
-            path=path,
-            hint=_did_you_mean(option, set(Settings.model_fields)),
-            named=True,
-        )
-    if flags.get(option) is not None:
-        place = f"--{option.replace('_', '-')}"
+        where, place_of = ("", None) if option in given else (f" in {path}", path)
+        hint = _did_you_mean(option, set(Settings.model_fields))
+        return ConfigError(f"unknown option {option}{where}", path=place_of, hint=hint, named=True)
+    if option in given:
+        place = option
     elif f"{PREFIX}{option.upper()}" in os.environ:
         place = f"{PREFIX}{option.upper()}"
     else:
@@ -367,8 +391,7 @@ def _explain(error: ValidationError, path: Path, flags: dict[str, Any]) -> Confi
     hint = f"It is: {field.description}" if field is not None else ""
     shown = json.dumps(first["input"], ensure_ascii=False, default=str)
     got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
-    is_flag = flags.get(option) is not None
-    return OptionError(option, place, f"{_said(first)}{got}", is_flag=is_flag, hint=hint)
+    return OptionError(option, place, f"{_said(first)}{got}", is_flag=option in given, hint=hint)
 
 
 def _said(fault: Mapping[str, Any]) -> str:
@@ -383,7 +406,7 @@ def _said(fault: Mapping[str, Any]) -> str:
 
 def _toml_hint(said: str) -> str:
     if any(word in said for word in ("overwrite", "twice", "Duplicate")):
-        return "Something stands there twice: take one of the two away"
+        return "A name is defined twice: remove one of the two"
     if "Invalid value" in said:
         return "Texts need quotation marks"
     if "'\\'" in said:

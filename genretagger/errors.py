@@ -113,7 +113,7 @@ class FileError(GenretaggerError):
 
 
 class UnsupportedFileError(FileError, why=Cause.UNSUPPORTED):
-    """The content is no audio that genretagger knows, or of a kind that cannot hold a genre."""
+    """The content is not audio that genretagger knows, or of a kind that cannot hold a genre."""
 
 
 class AudioError(FileError, why=Cause.UNDECODABLE):

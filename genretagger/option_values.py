@@ -65,7 +65,7 @@ def writable(aliases: dict[str, str]) -> dict[str, str]:
 
 
 def address(url: str) -> str:
-    """Refuse what is no address: it would be taken for the name of a file in the current folder.
+    """Refuse what is not an address: SQLite would take it for a file in the current folder.
 
     A relative file becomes absolute, since child processes may work in other folders, and `~` is
     expanded.

@@ -48,7 +48,7 @@ from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
 from genretagger.steps.verdict import Verdicts, unheard
 from genretagger.types import Albums, Decision, Frames, Outcome, Stamp, Status, Track
-from genretagger.worker.pool import Limits, WorkerPool
+from genretagger.worker.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -236,10 +236,9 @@ class Pipeline(Hearing):
         """Record why a file, or a folder, could not be handled.
 
         Args:
-            path: the file or folder; a folder is no track, so its failure is reported and not kept.
-            error: what happened.
-            run: the run that met it.
-            stamp: what `stat` said before the attempt: a file that was completed since is another
+            path: the file or folder; a folder is not a track, so its failure is reported and not
+            kept. error: what happened. run: the run that met it. stamp: what `stat` said before the
+            attempt: a file that was completed since is another
                 one.
         """
         # what the system failed at says nothing about the file, which is tried again as if nothing
@@ -305,16 +304,11 @@ def open_rewriting(settings: Settings, *, create: bool = True) -> Iterator[Rewri
     """
     with (
         Store.open(settings.database, create=create, libraries=settings.libraries) as store,
-        open_workers(settings) as workers,
+        WorkerPool.of(settings) as workers,
     ):
         rewriting = Rewriting(settings, store, workers)
         rewriting.recover()
         yield rewriting
-
-
-def open_workers(settings: Settings, count: int | None = None) -> WorkerPool:
-    """The child processes, within the limits of the settings; as many as these say, or `count`."""
-    return WorkerPool(count or settings.worker_count, Limits.of(settings))
 
 
 @contextmanager
@@ -339,7 +333,7 @@ def open_pipeline(
     with ExitStack() as stack:
         model = _installed(settings, notice, progress)
         store = stack.enter_context(Store.open(settings.database, libraries=settings.libraries))
-        workers = workers or stack.enter_context(open_workers(settings))
+        workers = workers or stack.enter_context(WorkerPool.of(settings))
         listener = Listener(settings, model, notice)
         stack.callback(listener.close)
         pipeline = Pipeline(settings, store, workers, listener)

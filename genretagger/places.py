@@ -43,7 +43,7 @@ def config_path() -> Path:
     if path is None:
         raise ConfigError(
             "This user has no home folder, so there is no place for a configuration file",
-            hint=f"Name one with {PREFIX}CONFIG; without a file the defaults and the environment hold",
+            hint=f"Name one with {PREFIX}CONFIG; without a file the defaults and the environment apply",
         )
     return path
 

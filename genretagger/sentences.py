@@ -35,7 +35,7 @@ def matter(reason: Reason) -> str:
 
 
 def brief(reason: Reason) -> str:
-    """The same in as few words as can be, for a narrow place."""
+    """The sentence at its shortest, for narrow columns."""
     return parts(reason).matter
 
 
@@ -46,8 +46,8 @@ def parts(reason: Reason) -> Sentence:
     sentence needs; then the cause's own name replaces it.
     """
     try:
-        told = SENTENCES[reason.cause](reason.figures)
-        return told._replace(rest=told.rest + _album(reason.figures)) if "album" in reason.figures else told
+        found = SENTENCES[reason.cause](reason.figures)
+        return found._replace(rest=found.rest + _album(reason.figures)) if "album" in reason.figures else found
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return Sentence("", reason.cause.value.replace("_", " "))
 
@@ -62,8 +62,8 @@ def _told(*texts: str) -> _Words:
 
 
 def _chosen(figures: _Figures) -> Sentence:
-    told = "; ".join(f"{name} {score:.2f}: {grounds}" for name, score, grounds in figures["genres"])
-    return Sentence("", told)
+    genres = "; ".join(f"{name} {score:.2f}: {grounds}" for name, score, grounds in figures["genres"])
+    return Sentence("", genres)
 
 
 def _album(figures: _Figures) -> str:
@@ -74,12 +74,12 @@ def _album(figures: _Figures) -> str:
     return f"; decided with its album ({alike} of {of} tracks are alike)"
 
 
-_LEAST_TOLD = 0.05
+_LEAST_NEAREST = 0.05
 """A genre with a lower score is not near enough to be named as the nearest."""
 
 
 def _nearest(figures: _Figures) -> str:
-    if figures["score"] < _LEAST_TOLD:
+    if figures["score"] < _LEAST_NEAREST:
         return ""
     return f" ({figures['nearest']} would be the nearest, with {figures['score']:.2f})"
 
@@ -95,7 +95,7 @@ def _too_short(figures: _Figures) -> Sentence:
 
 
 def _changed_since_write(figures: _Figures) -> Sentence:
-    does = "puts it back all the same" if figures["redo"] else "undoes it too"
+    does = "puts it back anyway" if figures["redo"] else "undoes it too"
     return Sentence("", "its genre was changed since", f": --force {does}")
 
 
@@ -117,7 +117,7 @@ def _has_genre(figures: _Figures) -> Sentence:
 def _failure(figures: _Figures) -> Sentence:
     rest = f". {hint}" if (hint := figures.get("hint")) else ""
     if "retry" in figures:
-        again = "it is tried again next time" if figures["retry"] else "it is not tried again as it is"
+        again = "it is tried again next time" if figures["retry"] else "it is not tried again until it changes"
         rest = f"{rest.rstrip('.')}; {again}"
     return Sentence("", str(figures["says"]), rest)
 
@@ -132,12 +132,12 @@ SENTENCES: Mapping[Cause, _Words] = {
         "it ", "resembles none of the tracks that were learned from", _nearest(figures)
     ),
     Cause.NOT_CONFIDENT: _not_confident,
-    Cause.NONE_ALLOWED: _told("", "no genre that the model can hear is allowed"),
-    Cause.NO_GENRES_IN_MODEL: _told("", "{model} gives no genres by itself", ": train some on it"),
-    Cause.NOTHING_HEARD: _told("", "nothing was heard in any of its tracks"),
+    Cause.NONE_ALLOWED: _told("", "the model can give none of the allowed genres"),
+    Cause.NO_GENRES_IN_MODEL: _told("", "{model} gives no genres by itself", ": train it on your genres first"),
+    Cause.NOTHING_HEARD: _told("", "every track of the album is silent or could not be analysed"),
     Cause.HAS_GENRE: _has_genre,
     Cause.HAS_THESE: _told("it ", "has these genres already"),
-    Cause.UNDONE: _told("", "its genre was undone", _FORCE),
+    Cause.UNDONE: _told("", "you undid its genre", _FORCE),
     Cause.CHOSEN_BY_OWNER: _told("", "you chose its genre", _FORCE),
     Cause.CHANGED_BY_OWNER: _told("", "its genre was changed after genretagger wrote it, so it is yours", _FORCE),
     Cause.HANDLED_BEFORE: _told("it ", "was handled before", ", and its tags were edited by another program since"),
@@ -145,24 +145,28 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.UNFINISHED: _told("it is ", "not complete", ": {beside} says that its download is not finished"),
     Cause.INCOMPLETE: _told(
         "it is ",
-        "not complete: zeros lie where sound should be",
-        " ({zeros:,} bytes); let its download finish, or fetch it again",
+        "not complete: parts of the sound are missing",
+        " ({zeros:,} bytes are zero); let its download finish, or fetch it again",
     ),
     Cause.CONTAINER: _failure,
-    Cause.HARD_LINKED: _told("it is ", "hard-linked", ": it has {names} names, and hard_links = true would part them"),
-    Cause.OUTSIDE: _told("it lies ", "outside the folder", ": outside_links = true allows to write to {real_path}"),
+    Cause.HARD_LINKED: _told(
+        "it is ",
+        "hard-linked",
+        ": it has {names} names; with hard_links = true, genretagger would write a separate copy",
+    ),
+    Cause.OUTSIDE: _told("it is ", "outside the folder", ": to write to {real_path}, set outside_links = true"),
     Cause.NOT_WRITABLE: _told("", "{says}", ": {do}"),
     Cause.BAD_NAMES: _told("", "its genres cannot be written", ": {fault}"),
     Cause.DEAD_LINK: _told("", "the symbolic link leads nowhere"),
     Cause.LINK_CIRCLE: _told("", "the symbolic links lead in a circle"),
-    Cause.NO_REGULAR_FILE: _told("it is ", "no file but a FIFO, a socket or a device"),
+    Cause.NO_REGULAR_FILE: _told("it is ", "a FIFO, a socket or a device, not a file"),
     Cause.PLANNED: _told("", "{words}"),
     Cause.EDITED_PLAN: _told("", "chosen by you in a plan"),
     Cause.WOULD_LOSE: _told(
         "it ", "would lose the genre {genre}", ", which the option protect keeps: add it to the plan"
     ),
     Cause.OTHER_THAN_PLANNED: _told(
-        "", "another recording lies there than when the plan was made", ". Make a new plan"
+        "", "the file holds another recording than when the plan was made", ". Make a new plan"
     ),
     Cause.GENRE_CHANGED_SINCE_PLAN: _told("", "its genre was changed since the plan was made", ". Make a new plan"),
     Cause.CHANGED_SINCE_PLAN: _told("it ", "was changed since the plan was made", ". Make a new plan"),
@@ -170,15 +174,15 @@ SENTENCES: Mapping[Cause, _Words] = {
     Cause.CHANGED_BY_ANOTHER: _told("", "its genre was changed meanwhile", ", in another window or by another program"),
     Cause.UNDO: _told("", "undo of write {write}"),
     Cause.REDO: _told("", "redo of write {write}"),
-    Cause.OTHER_RECORDING: _told("", "another recording lies there now"),
+    Cause.OTHER_RECORDING: _told("", "the file now holds another recording"),
     Cause.CHANGED_SINCE_WRITE: _changed_since_write,
     Cause.DONE_MEANWHILE: _done_meanwhile,
     Cause.ADOPTED: _told("", "adopted: it has the genres that the model chooses, and its record was lost"),
     Cause.NOT_WRITTEN: _not_written,
     Cause.NOT_LISTENED_TO: _told("", "not listened to yet", "; `genretagger tag` does"),
-    Cause.GONE: _told("", "the file is gone", "; this is what was known of it"),
-    Cause.IN_LIBRARY: _told("", "it stood in beets' library"),
-    Cause.IN_USE: _told("", "somebody is at it"),
+    Cause.GONE: _told("", "the file is gone", "; this is what genretagger knew about it"),
+    Cause.IN_LIBRARY: _told("", "it was in beets' library"),
+    Cause.IN_USE: _told("", "a program is writing it"),
     Cause.RECORDED: _told("", "{words}"),
 }
 """Every cause in words; a test sees to it that none is missing."""

@@ -79,8 +79,8 @@ def _validator(kind: Any, exact: bool) -> SchemaValidator:
 def _strict(schema: Any, exact: bool) -> Any:
     """Make the values strict and leave the shapes lax.
 
-    With `strict=True` pydantic refuses a `dict` where a dataclass belongs and a `list` where a
-    tuple belongs, unless it parses the JSON itself.
+    With `strict=True` pydantic refuses a `dict` for a dataclass and a `list` for a tuple, unless
+    it parses the JSON itself.
     """
     if isinstance(schema, list):
         return [_strict(part, exact) for part in schema]

@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def printable(value: str | os.PathLike[str]) -> str:
     r"""Show a text or a path on one line.
 
-    A byte that is no UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
+    A byte that is not UTF-8 (a surrogate escape in Python) is shown as `\xff`, a newline as `\n`,
     others as `\u202e`. An object is shown by its address.
     """
     text = address_of(value)
@@ -53,13 +53,20 @@ def _show(character: str) -> str:
 
 
 def relative(path: Path, root: Path) -> str:
-    """Show a path from its root, or whole if it lies elsewhere."""
+    """Show a path from its root, or whole if it is elsewhere."""
     return printable(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def moment(time: datetime) -> str:
     """Give a moment as ISO 8601, to the second, with its time zone."""
     return time.isoformat(timespec="seconds")
+
+
+def clock(seconds: float) -> str:
+    """A length of time as players show it, in whole seconds: `4:05`, `1:02:03`."""
+    minutes, whole_s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_s:02}" if hours else f"{minutes}:{whole_s:02}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,6 +1,6 @@
 """Text files that people write: configurations, tables, maps, plans, lists of labels.
 
-Editors save them in several ways, and anything may lie at the path that was named. So a file is
+Editors save them in several ways, and anything may be at the path that was named. So a file is
 opened without waiting for it (a FIFO would block), must be a regular one (`/dev/zero` never ends),
 has a limit, and is decoded by its byte order mark: UTF-8 with or without one, or UTF-16 as editors
 on Windows write it.
@@ -34,7 +34,7 @@ def open_binary(path: Path, *, most_bytes: int | None = None) -> BinaryIO:
 
     Raises:
         OSError: it cannot be opened.
-        ValueError: it is no regular file (nor `/dev/null`), or too large; the text says which.
+        ValueError: it is not a regular file (nor `/dev/null`), or too large; the text says which.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -54,7 +54,7 @@ def decoded(file: BinaryIO, *, errors: str = "strict") -> io.TextIOWrapper:
 
     Args:
         file: open at its start.
-        errors: what becomes of bytes that are no UTF-8, as `open` takes it.
+        errors: what becomes of bytes that are not UTF-8, as `open` takes it.
     """
     start = file.read(4)
     file.seek(0)
@@ -73,7 +73,7 @@ def read_text(path: Path, *, most_bytes: int) -> str:
 
     Raises:
         OSError: it cannot be opened or read.
-        ValueError: it is no regular file, too large, or no text (`UnicodeDecodeError`).
+        ValueError: it is not a regular file, too large, or no text (`UnicodeDecodeError`).
     """
     with open_binary(path, most_bytes=most_bytes) as file, decoded(file) as text:
         return text.read().replace("\r\n", "\n").replace("\r", "\n")

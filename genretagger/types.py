@@ -53,7 +53,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class GenreField:
-    """The genre as it lies in a file.
+    """The genre as it is in a file.
 
     Attributes:
         values: the genres, one by one, as a reader sees them; empty if there is none.
@@ -82,7 +82,7 @@ class Track:
     """What is known of a file before anybody listens to it.
 
     Attributes:
-        path: where it lies.
+        path: where it is.
         stamp: what `stat` said when the rest was read.
         kind: the container, judged by its content: "mp3", "flac", "ogg", "opus", "mp4" …
         duration_s: length as the container declares it; None if it does not.
@@ -131,7 +131,7 @@ class Frames:
     """The stretches of a track as a model takes them.
 
     Attributes:
-        windows: where in the track they lie, in order; those in which nothing happens are left out.
+        windows: where in the track they are, in order; those in which nothing happens are left out.
         mels: for each input of the model, (windows, frames, bands) float32, or (windows, patches,
             frames, bands).
     """

@@ -66,6 +66,34 @@ def test_one_file_is_tagged(settings: Settings, music: Path, make_techno: Callab
     assert tried.genres == outcome.genres == decision.genres == tuple(genres_of(song))
 
 
+@pytest.mark.parametrize(
+    ("options", "content", "environment", "says"),
+    [
+        pytest.param({}, 'policy = "replace', {}, "is not valid TOML", id="broken file"),
+        pytest.param({}, "polcy = 1", {}, "unknown option polcy in .*policy", id="unknown option of the file"),
+        pytest.param({}, "", {"GENRETAGGER_POLCY": "add"}, "unknown variable GENRETAGGER_POLCY", id="unknown variable"),
+        pytest.param({}, "", {"GENRETAGGER_MAX_GENRES": "99"}, "^GENRETAGGER_MAX_GENRES: ", id="bad variable"),
+        pytest.param({"max_genres": 99}, "", {}, "^max_genres: it should be", id="bad value"),
+        pytest.param({"polcy": "add"}, "", {}, "^unknown option polcy.*policy", id="unknown option"),
+        pytest.param({"max_genres": None}, "", {}, "^max_genres: it should be a whole number", id="nothing"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_an_error_of_ours(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, object],
+    content: str,
+    environment: dict[str, str],
+    says: str,
+) -> None:
+    (tmp_path / "config.toml").write_text(content)
+    monkeypatch.setenv("GENRETAGGER_CONFIG", str(tmp_path / "config.toml"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(GenretaggerError, match=says):
+        Settings(**options)
+
+
 def test_every_public_name_is_on_the_page_and_no_other_is_public() -> None:
     answer = PAGE.split("\n\n")[1].split(".")[0]  # "Five names are public: …"
     assert set(genretagger.__all__) == set(re.findall(r"`(\w+)`", answer))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from genretagger.config import Settings, load
+from genretagger.config import Settings, load, restored
 from genretagger.database.store import Store
 from genretagger.errors import ConfigError
 from genretagger.option_values import Capitalisation, Device
@@ -180,6 +181,19 @@ def test_a_wrong_value_names_the_variable_or_the_flag(config: Path, monkeypatch:
     assert load(min_score=0.25).min_score == 0.25, "a right flag stands before a wrong variable"
 
 
+def test_settings_travel_to_another_process() -> None:
+    settings = Settings(min_score=1, windows=None, ignore_folders=("a\udcff",), aliases={"Hip-Hop": "Rap"})
+    assert restored(json.loads(json.dumps(settings.model_dump(mode="json")))).model_dump() == settings.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("max_genres", "2"), ("max_genres", True), ("hard_links", 1), ("allow", "Jazz"), ("new", 1)]
+)
+def test_settings_of_another_process_are_exact(option: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"settings|Extra inputs"):
+        restored({**Settings().model_dump(mode="json"), option: value})
+
+
 def test_a_dictionary_in_the_environment_that_is_no_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENRETAGGER_ALIASES", "Hip-Hop = Rap")
     with pytest.raises(ConfigError, match=r"GENRETAGGER_ALIASES.*JSON"):
@@ -216,9 +230,9 @@ def test_broken_toml(config: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ('model = "a"\nmodel = "b"\n', "stands there twice"),
-        ("aliases = { a = 'b', a = 'c' }\n", "stands there twice"),
-        ("[aliases]\n[aliases]\n", "stands there twice"),
+        ('model = "a"\nmodel = "b"\n', "defined twice"),
+        ("aliases = { a = 'b', a = 'c' }\n", "defined twice"),
+        ("[aliases]\n[aliases]\n", "defined twice"),
         ('data_dir = "C:\\data"\n', "backslash"),
         ('allow = ["Pop"\n', "not closed"),
         ("model: musicnn\n", "Correct that line"),

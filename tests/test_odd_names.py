@@ -46,7 +46,7 @@ def test_dangling_links(genretagger: Command, heard: Path, music: Path, song: by
     assert len(ended.out.splitlines() + ended.err.splitlines()) < 12
     assert f"  skipped {DANGLING:,}: the symbolic link leads nowhere" in ended.err
     assert "  skipped 2: the symbolic links lead in a circle" in ended.err
-    assert "  skipped 3: it is no file but a FIFO, a socket or a device" in ended.err
+    assert "  skipped 3: it is a FIFO, a socket or a device, not a file" in ended.err
     again = genretagger("tag", "--json", music)
     assert again.status == 0
     assert {line["status"] for line in again.lines} == {"skipped", "unchanged"}

@@ -48,13 +48,16 @@ EXPECTED = {
         "it resembles none of the tracks that were learned from (Jazz would be the nearest, with 0.42)"
     ),
     Cause.NOT_CONFIDENT: "no genre reaches 0.5: Jazz is nearest with 0.41 (jazz 0.2)",
-    Cause.NONE_ALLOWED: "no genre that the model can hear is allowed",
-    Cause.NO_GENRES_IN_MODEL: "mine gives no genres by itself: train some on it",
-    Cause.HARD_LINKED: "it is hard-linked: it has 2 names, and hard_links = true would part them",
-    Cause.OUTSIDE: "it lies outside the folder: outside_links = true allows to write to /else/where.mp3",
+    Cause.NONE_ALLOWED: "the model can give none of the allowed genres",
+    Cause.NO_GENRES_IN_MODEL: "mine gives no genres by itself: train it on your genres first",
+    Cause.HARD_LINKED: (
+        "it is hard-linked: it has 2 names; with hard_links = true, genretagger would write a separate copy"
+    ),
+    Cause.OUTSIDE: "it is outside the folder: to write to /else/where.mp3, set outside_links = true",
     Cause.UNFINISHED: "it is not complete: a.mp3.part says that its download is not finished",
     Cause.INCOMPLETE: (
-        "it is not complete: zeros lie where sound should be (20,000 bytes); let its download finish, or fetch it again"
+        "it is not complete: parts of the sound are missing (20,000 bytes are zero); "
+        "let its download finish, or fetch it again"
     ),
     Cause.TOO_SHORT: "this user may not write it",  # `says` of a TooShortError
     Cause.NOT_WRITABLE: "this user may not write it: ask",

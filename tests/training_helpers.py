@@ -19,9 +19,9 @@ from genretagger.training import learn as school
 from genretagger.training.course import Course
 from genretagger.training.examples import Lessons, collect
 from genretagger.training.labels import LabelSource, NameMap, Tags
-from genretagger.training.lesson import TrainingResult
 from genretagger.training.measures import ChoiceRules
 from genretagger.training.memory import as_before
+from genretagger.training.result import TrainingResult
 from genretagger.types import Json
 
 GENRES = ("Techno", "Solo Piano", "Chiptune", "Dub")

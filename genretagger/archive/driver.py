@@ -1,7 +1,7 @@
 """The driver: lists, hands out tickets in passes until nothing waits, and keeps the claims alive.
 
-Ray Data runs the stages. Whatever dies there, the database knows what is done: after each pass, the
-units that somebody died over wait again, and the next pass takes them. If the driver dies, its
+Ray Data runs the stages. If a worker dies, the database still shows what is done: after each pass,
+the units whose worker died wait again, and the next pass takes them. If the driver dies, its
 claims end after `LEASE_S`, and the same command goes on. Several drivers may work on one archive,
 if their settings are the same.
 """
@@ -57,7 +57,7 @@ class ArchiveError(GenretaggerError):
 
 
 @dataclass(slots=True)
-class ArchivePlan:
+class ArchiveOptions:
     """What to do, and where.
 
     Attributes:
@@ -90,11 +90,11 @@ class Done:
     run_id: int = 0
 
 
-def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[[Done], None]) -> Done:
+def run(options: ArchiveOptions, *, notice: Callable[[str], None], progress: Callable[[Done], None]) -> Done:
     """Work until nothing waits.
 
     Args:
-        plan: what to do.
+        options: what to do.
         notice: called with what a person should know.
         progress: called whenever units are done.
 
@@ -102,24 +102,24 @@ def run(plan: ArchivePlan, *, notice: Callable[[str], None], progress: Callable[
         GenretaggerError: the database, the model or Ray cannot be used, or another run with other
             settings is at work.
     """
-    if plan.write and any(map(is_object, plan.roots)):
+    if options.write and any(map(is_object, options.roots)):
         raise ConfigError("object storage is read only: results only", hint="Leave out --write, or name folders only.")
-    if plan.settings.windows == AUTO:
+    if options.settings.windows == AUTO:
         raise ConfigError(
             "an archive listens to the same number of windows of each track",
             hint="Set `windows` to a number, such as 16: `auto` would need the model between one window and the next",
         )
-    with open_pipeline(plan.settings, notice=notice) as pipeline:
+    with open_pipeline(options.settings, notice=notice) as pipeline:
         units = pipeline.store.units
         units.see_server()
-        order = _order(plan, pipeline)
-        _see_alone(plan, units, order, notice)
-        begun = pipeline.begin("archive", dry_run=not plan.write)
+        order = _order(options, pipeline)
+        _see_alone(options, units, order, notice)
+        begun = pipeline.begin("archive", dry_run=not options.write)
         order = replace(order, run_id=begun.id)
         done = Done(run_id=begun.id)
-        with _cluster(plan, notice), _kept_alive(plan.settings, order.owner):
+        with _cluster(options, notice), _kept_alive(options.settings, order.owner):
             try:
-                _passes(plan, units, order, done, notice=notice, progress=progress)
+                _passes(options, units, order, done, notice=notice, progress=progress)
             finally:
                 with suppress(DatabaseError):
                     units.give_back(order.owner)
@@ -134,21 +134,21 @@ def rules_of(pipeline: Pipeline, settings: Settings, *, write: bool) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
 
 
-def _order(plan: ArchivePlan, pipeline: Pipeline) -> Order:
-    stored = Libraries(plan.settings.libraries).to_stored
+def _order(options: ArchiveOptions, pipeline: Pipeline) -> Order:
+    stored = Libraries(options.settings.libraries).to_stored
     return Order(
-        settings=plan.settings.model_dump(mode="json"),
+        settings=options.settings.model_dump(mode="json"),
         owner=f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}",
-        rules=rules_of(pipeline, plan.settings, write=plan.write),
-        roots=tuple(map(stored, plan.roots)),
+        rules=rules_of(pipeline, options.settings, write=options.write),
+        roots=tuple(map(stored, options.roots)),
         run_id=0,
-        write=plan.write,
-        is_local=plan.address == "local",
+        write=options.write,
+        is_local=options.address == "local",
     )
 
 
-def _see_alone(plan: ArchivePlan, units: Units, order: Order, notice: Callable[[str], None]) -> None:
-    owners = units.get_owners(plan.roots)
+def _see_alone(options: ArchiveOptions, units: Units, order: Order, notice: Callable[[str], None]) -> None:
+    owners = units.get_owners(options.roots)
     others = sorted(owner for owner, rules in owners.items() if rules != order.rules)
     if others:
         raise ArchiveError(
@@ -160,7 +160,7 @@ def _see_alone(plan: ArchivePlan, units: Units, order: Order, notice: Callable[[
 
 
 @contextmanager
-def _cluster(plan: ArchivePlan, notice: Callable[[str], None]) -> Iterator[None]:
+def _cluster(options: ArchiveOptions, notice: Callable[[str], None]) -> Iterator[None]:
     """A connection to Ray.
 
     Raises:
@@ -177,10 +177,10 @@ def _cluster(plan: ArchivePlan, notice: Callable[[str], None]) -> Iterator[None]
             f"an archive needs the Python package {error.name}", hint="pip install 'genretagger[archive]'"
         ) from error
     try:
-        if plan.address == "local":
-            ray.init(num_cpus=plan.cpus or None, include_dashboard=False, log_to_driver=False, logging_level="error")
+        if options.address == "local":
+            ray.init(num_cpus=options.cpus or None, include_dashboard=False, log_to_driver=False, logging_level="error")
         else:
-            ray.init(address=plan.address, log_to_driver=False, logging_level="error")
+            ray.init(address=options.address, log_to_driver=False, logging_level="error")
     except Exception as error:
         raise ArchiveError(f"Ray cannot be used: {error}", hint="is the address right, and the cluster up?") from error
     try:
@@ -220,7 +220,7 @@ def _kept_alive(settings: Settings, owner: str) -> Iterator[None]:
 
 
 def _passes(
-    plan: ArchivePlan,
+    options: ArchiveOptions,
     units: Units,
     order: Order,
     done: Done,
@@ -230,16 +230,16 @@ def _passes(
 ) -> None:
     import ray
 
-    lister = ray.remote(list_root).options(num_cpus=0.01, max_retries=3, **_where(plan))
-    listings = [lister.remote(order, root, plan.again) for root in order.roots]
-    where: dict[str, Any] = {"rules": order.rules, "roots": plan.roots}
+    lister = ray.remote(list_root).options(num_cpus=0.01, max_retries=3, **_where(options))
+    listings = [lister.remote(order, root, options.again) for root in order.roots]
+    where: dict[str, Any] = {"rules": order.rules, "roots": options.roots}
     vain = 0
     while True:
         units.give_back_lost()
-        waiting = units.count_waiting(most=TICKETS, **where)
+        waiting = units.get_waiting_count(most=TICKETS, **where)
         if waiting:
             before, done.passes = done.units, done.passes + 1
-            error = _pass(plan, order, waiting, done, progress)
+            error = _pass(options, order, waiting, done, progress)
             units.give_back(order.owner)
             vain = 0 if done.units > before else vain + 1
             if error is not None:
@@ -267,7 +267,7 @@ def _passes(
 
 
 def _pass(
-    plan: ArchivePlan, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]
+    options: ArchiveOptions, order: Order, tickets: int, done: Done, progress: Callable[[Done], None]
 ) -> Exception | None:
     """Hand out tickets and wait until all are used; returns the error that ended it, if any."""
     import ray
@@ -279,10 +279,10 @@ def _pass(
     cpus = min(cpus, blocks)
     model = {"num_gpus": 1, "num_cpus": 0.1} if gpus else {"num_cpus": 0.3}
     data = ray.data.from_items([{"ticket": number} for number in range(tickets)], override_num_blocks=blocks)
-    for stage, most, batch_size, options in (
-        (ListeningStage, cpus, None, {"num_cpus": 0.5, **_where(plan)}),
+    for stage, most, batch_size, needs in (
+        (ListeningStage, cpus, None, {"num_cpus": 0.5, **_where(options)}),
         (NetworkStage, gpus or cpus, _TRACKS_A_BATCH[bool(gpus)], model),
-        (FinishingStage, max(1, cpus // 2), None, {"num_cpus": 0.1, **_where(plan)}),
+        (FinishingStage, max(1, cpus // 2), None, {"num_cpus": 0.1, **_where(options)}),
     ):
         data = data.map_batches(
             stage,
@@ -290,7 +290,7 @@ def _pass(
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
             fn_constructor_args=(order,),
-            **options,
+            **needs,
         )
     try:
         for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
@@ -302,9 +302,9 @@ def _pass(
     return None
 
 
-def _where(plan: ArchivePlan) -> dict[str, Any]:
+def _where(options: ArchiveOptions) -> dict[str, Any]:
     """Where music is mounted, for Ray."""
-    return {"resources": {plan.resource: 0.001}} if plan.resource else {}
+    return {"resources": {options.resource: 0.001}} if options.resource else {}
 
 
 def _short(error: BaseException | None) -> str:

@@ -56,7 +56,7 @@ def place(text: str) -> tuple[str, int]:
     """
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise ConfigError(f"--metrics: {text!r} is no port", hint="write 9108, or 0.0.0.0:9108 for other machines")
+        raise ConfigError(f"--metrics: {text!r} is not a port", hint="write 9108, or 0.0.0.0:9108 for other machines")
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -86,7 +86,7 @@ def served(settings: Settings, where: tuple[str, int]) -> Iterator[int]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing: scrapes would fill the log."""
 
     try:
         server = ThreadingHTTPServer(where, Handler)

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -39,6 +39,7 @@ from genretagger.errors import AccessError, DatabaseError, GenretaggerError, Sys
 from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
+from genretagger.strict import read
 from genretagger.text import printable
 from genretagger.types import Frames, Json, Status
 from genretagger.worker.protocol import frames_from_json, frames_to_json
@@ -85,8 +86,8 @@ class Order:
         """The settings of the driver, with the places of this node."""
         if self.is_local:
             return restored({**self.settings, "jobs": 1, "threads": 1})
-        here = load()
-        places = {"data_dir": here.data_dir, "libraries": here.libraries or self.settings["libraries"]}
+        here = load().model_dump(mode="json", include={"data_dir", "libraries"})
+        places = {**here, "libraries": here["libraries"] or self.settings["libraries"]}
         return restored({**self.settings, **places, "jobs": 1, "threads": 1})
 
     def roots_here(self, settings: Settings) -> list[Path]:
@@ -122,7 +123,7 @@ class Stage:
     def _count(self, tracks: int, started_s: float) -> None:
         if tracks:
             fetched, seconds = self._pipeline.take_fetched(), time.monotonic() - started_s
-            self._units.count_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
+            self._units.save_stage(self._node, self.name, tracks=tracks, seconds=seconds, fetched_bytes=fetched.bytes)
 
 
 class ListeningStage(Stage):
@@ -166,7 +167,7 @@ class ListeningStage(Stage):
         except GenretaggerError as error:
             self._units.fail(unit.id, self._order.owner, error.message)
             return
-        self._units.want(unit.id, self._order.owner, wanted)
+        self._units.save_wanted(unit.id, self._order.owner, wanted)
         self._count(read, started)
         yield _columns([*rows, (unit.id, "", "", b"")])
 
@@ -236,8 +237,8 @@ class FinishingStage(Stage):
             cause, is_last = f"{printable(fault.path or unit.folder)}: {fault}", unit.attempts >= _STORAGE_ATTEMPTS
             self._units.fail(unit.id, self._order.owner, cause, is_last=is_last)
             return None
-        told = {status.value: counts[status] for status in Status}
-        return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
+        ended = {status.value: counts[status] for status in Status}
+        return len(files) if self._units.finish(unit.id, self._order.owner, self._node, ended) else None
 
 
 def list_root(order: Order, root: bytes, again: bool) -> tuple[int, list[str]]:
@@ -269,20 +270,27 @@ def node_name() -> str:
         return f"{socket.gethostname()}/{os.getpid()}"
 
 
+@dataclass(frozen=True, slots=True)
+class _UnheardHeader:
+    """The header of frames: the shape of each ear's windows, and what `frames_from_json` reads."""
+
+    shapes: tuple[tuple[int, ...], ...]
+    windows: Json
+
+
 def packed(unheard: Unheard) -> tuple[str, bytes]:
     """Frames as a header and bytes, as child processes give them."""
     frames = unheard.frames
     shapes = [mels.shape[1:] for mels in frames.mels]
     parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
-    return json.dumps({"shapes": shapes, "told": frames_to_json(frames.windows)}), np.concatenate(
-        parts, axis=1
-    ).tobytes()
+    header = _UnheardHeader(tuple(shapes), frames_to_json(frames.windows))
+    return json.dumps(asdict(header)), np.concatenate(parts, axis=1).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
-    """The reverse."""
-    said = json.loads(header)
-    return frames_from_json(said["told"], bytearray(mels), shapes=said["shapes"])
+    """Make frames of what `packed` gave."""
+    known = read(_UnheardHeader, json.loads(header))
+    return frames_from_json(known.windows, bytearray(mels), shapes=known.shapes)
 
 
 def _columns(rows: list[tuple[int, str, str, bytes]]) -> dict[str, list[Any]]:

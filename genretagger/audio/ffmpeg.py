@@ -115,7 +115,7 @@ class FfmpegReader(Reader):
     # Packets and frames
 
     def _restart(self, *, first: bool = False) -> None:
-        """Open the container and decode its first frame, at which time zero lies."""
+        """Open the container and decode its first frame, which is at time zero."""
         self.close()
         self._source.seek(0)
         container = open_input(self._source, self._kind.demuxer, self._options, buffer_bytes=self._buffer_bytes)
@@ -284,7 +284,7 @@ class FfmpegReader(Reader):
                 run.append(piece)
 
     def _forget(self, start: int) -> None:
-        """Drop what lies before `start`, except the last frame, which marks the position."""
+        """Drop what is before `start`, except the last frame, which marks the position."""
         while len(self._recent) > 1 and sum(self._recent[0][:2]) <= start:
             self._recent.popleft()
 
@@ -361,7 +361,7 @@ def _translated(source: Source) -> Iterator[None]:
     except (av.error.DecoderNotFoundError, av.error.DemuxerNotFoundError) as error:
         raise UnsupportedFileError("this FFmpeg has no decoder for it", hint="Update PyAV (`av`).") from error
     except av.error.PatchWelcomeError as error:  # such as Vorbis streams of two rates, joined
-        raise UnsupportedFileError("it is of a form that FFmpeg does not decode yet") from error
+        raise UnsupportedFileError("FFmpeg cannot decode this variant yet") from error
     except av.error.MemoryError as error:
         raise MemoryError("FFmpeg") from error
     except (av.error.FFmpegError, EOFError) as error:

@@ -21,6 +21,7 @@ from genretagger.audio.reader import Reader, Stretch
 from genretagger.audio.windows import start_of
 from genretagger.errors import AudioError, TooShortError, UnsupportedFileError
 from genretagger.files.kinds import Kind
+from genretagger.text import clock
 from genretagger.types import FloatArray, Sound, Window
 
 SHORTEST_S = 0.3
@@ -99,7 +100,7 @@ def decode(
 def stream(
     file: BinaryIO, kind: Kind, *, window_s: float, rate_hz: int, window_samples: int, margin_samples: int
 ) -> Iterator[Stretch]:
-    """Decode a whole track once, from its start to its end, in windows that lie end to end.
+    """Decode a whole track once, from its start to its end, in consecutive windows.
 
     Only one window is in memory at a time, so the length of the track does not matter.
 
@@ -109,7 +110,7 @@ def stream(
         window_s: seconds from one window to the next.
         rate_hz: the sample rate of the model's input.
         window_samples: length of a window, margins included.
-        margin_samples: samples of it that lie before its start.
+        margin_samples: samples of it that are before its start.
 
     Yields:
         For each window the samples that were decoded: `margin_samples` before its start (zeros
@@ -219,16 +220,10 @@ def _see_whole(reader: Reader, length_s: float) -> None:
         AudioError: it is less than the file declares; `TooShortError` if it is too little.
     """
     if reader.declared_s is not None and length_s < reader.declared_s - reader.tolerance_s:
-        said = f"truncated: it should last {_clock(reader.declared_s)}, the audio ends at {_clock(length_s)}"
+        said = f"truncated: it should last {clock(reader.declared_s)}, the audio ends at {clock(length_s)}"
         raise AudioError(said, hint=_AGAIN)
     if not _usable(length_s):
         raise TooShortError(f"it is too short to infer a genre ({length_s:.2f} s)")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class _Cutter:

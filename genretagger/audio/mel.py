@@ -91,7 +91,8 @@ class FrontEnd:
 
     @property
     def window_s(self) -> float:
-        """Seconds from a window's first frame to that of the next, if windows lay end to end."""
+        """Seconds from a window's first frame to that of the next, if windows followed each other
+        without gaps."""
         return self.patches * self.window_frames * self.hop_length / self.rate_hz
 
     @property
@@ -143,7 +144,7 @@ def log_mel(samples: FloatArray, front_end: FrontEnd, bank: FilterBank) -> Float
     if samples.ndim != 2 or samples.shape[1] < front_end.n_fft:
         raise AudioError(f"The audio is too short: {samples.shape} samples give no frame")
     if not np.isfinite(samples).all():
-        raise AudioError("The audio holds samples that are no numbers")
+        raise AudioError("The audio holds samples that are not numbers")
     count, frames = len(samples), 1 + (samples.shape[1] - front_end.n_fft) // front_end.hop_length
     result = np.empty((count, frames, front_end.mels), np.float32)
     step = max(1, _FRAMES_AT_ONCE // frames)

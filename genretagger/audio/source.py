@@ -32,7 +32,7 @@ class Source:
         return self._position
 
     def tell(self) -> int:
-        """Where it is."""
+        """The position in bytes."""
         return self._position
 
     def read(self, count: int) -> bytes:

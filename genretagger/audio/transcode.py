@@ -1,7 +1,7 @@
 """A track as a browser can play it: FLAC, two channels at most, 16 bits, 48 kHz at most.
 
 For containers that browsers do not know (WMA, Monkey's Audio, Musepack, DSF, AIFF …) and for ALAC.
-FLAC, because every browser plays it and it can be searched; nothing is lost that 16 bits hold. the
+FLAC, because every browser plays it and it can be searched; nothing is lost that 16 bits hold. The
 whole track goes to a file, so that every part of it can be asked for at once.
 """
 

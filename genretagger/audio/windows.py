@@ -2,7 +2,7 @@
 
 A genre needs only part of a track: 16 windows of 3 s agree with all of them on the top genre for 93
 % of tracks and cost a fifth of the decoding. The track is cut into as many equal segments as there
-are windows, and each window lies in the middle of its segment, so that fades and silence at both
+are windows, and each window is in the middle of its segment, so that fades and silence at both
 ends weigh little (16 windows in 4 minutes: the first one starts at 6 s) and the same duration
 always gives the same windows.
 
@@ -98,7 +98,7 @@ def spread(duration_s: float, window_s: float, count: int | None) -> tuple[Windo
 
 
 def start_of(number: int, window_s: float) -> float:
-    """The start of a window, in seconds, if windows lie end to end."""
+    """The start of a window, in seconds, if windows follow each other without gaps."""
     return round(number * (window_s * 1000)) / 1000
 
 

@@ -38,7 +38,7 @@ def settings_for(options: Mapping[str, Any]) -> Settings:
         options: by name, from beets' configuration.
 
     Raises:
-        ConfigError: an option makes no sense.
+        ConfigError: an option is invalid.
     """
     flags = {setting: options.get(name) for name, setting in _SAME.items()}
     flags["allow"] = _whitelist(options.get("whitelist"))

@@ -39,7 +39,7 @@ def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
     settings = quiet_settings()
     if settings.policy is not Policy.KEEP:
         raise ConfigError(
-            f'the policy is "{settings.policy}", under which nobody knows what a file had before',
+            f'the policy is "{settings.policy}", so it is not known which genre a file had before',
             hint='Only under the policy "keep" a file had no genre before ours; --adopt is for that case alone',
         )
     failures: list[FileError] = []

@@ -138,7 +138,7 @@ def _agreed(total: int) -> bool:
         ConfigError: there is no terminal on which to ask.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigError("nobody is there to be asked, so nothing was written", hint="--yes writes without asking")
+        raise ConfigError("there is no terminal to ask on, so nothing was written", hint="--yes writes without asking")
     try:
         return typer.confirm(f"Write the genres of {plural(total, 'file')}?", err=True)
     except typer.Abort:  # the end of the input, or Ctrl-C

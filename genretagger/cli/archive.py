@@ -44,11 +44,12 @@ def archive(
     again: Annotated[bool, typer.Option("--again", help="Look again at folders that are done.")] = False,
     metrics: Annotated[str | None, typer.Option(metavar="[HOST:]PORT", help="Serve figures for Prometheus.")] = None,
     resource: Annotated[
-        str, typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; all do if not given.")
+        str,
+        typer.Option(metavar="NAME", help="A resource of the Ray nodes that mount the music; by default all nodes."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.
+    """Listen to an archive with many machines, by Ray and PostgreSQL, or show its progress.
 
     Without --write, no file is changed. What is done is kept: the same command again goes on, also
     after a crash.
@@ -58,7 +59,7 @@ def archive(
     if paths == ["status"]:
         _status(settings, as_json=as_json)
         return
-    from genretagger.archive.driver import ArchivePlan, run
+    from genretagger.archive.driver import ArchiveOptions, run
     from genretagger.archive.metrics import place, served
     from genretagger.archive.table import write as write_table
     from genretagger.database.store import Store
@@ -67,14 +68,14 @@ def archive(
     for root in roots:
         if not is_object(root) and not root.is_dir():
             raise ConfigError("archive takes folders", path=root, hint="genretagger tag takes single files")
-    plan = ArchivePlan(settings, roots, address=ray, write=write, again=again, resource=resource)
+    options = ArchiveOptions(settings, roots, address=ray, write=write, again=again, resource=resource)
     serving = served(settings, place(metrics)) if metrics else nullcontext()
     with serving, output.Bar("folders", shown=not as_json) as bar:
 
         def progress(done: Done) -> None:
             bar.update(f"{done.files:,} files", done.units, None)
 
-        done = run(plan, notice=bar.notice, progress=progress)
+        done = run(options, notice=bar.notice, progress=progress)
         rows = None
         if parquet is not None:
             bar.update("writing Parquet", done.units, None)

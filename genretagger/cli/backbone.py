@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genretagger.cli.lesson import learned_part
+from genretagger.cli.trained import learned_part
 from genretagger.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
     return part, training
 
 
-def places(origin: Training) -> list[Path]:
+def music_places(origin: Training) -> list[Path]:
     """Where the music was that a model was learned from.
 
     Raises:
@@ -96,7 +96,7 @@ def see_may_be_called(store: ModelStore, name: str, backbone: str) -> None:
 
     Raises:
         ConfigError: the name is taken.
-        ModelError: it is no name for a model.
+        ModelError: it is not a name for a model.
     """
     from genretagger.model.card import Card
     from genretagger.model.manifest import CARD, PULLABLE

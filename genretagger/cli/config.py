@@ -119,7 +119,7 @@ def change(option: str, value: str) -> Path:
         The file, which is made if there is none.
 
     Raises:
-        ConfigError: the file is no TOML, or cannot be read.
+        ConfigError: the file is not TOML, or cannot be read.
         OutputError: it cannot be written.
     """
     import tomlkit
@@ -163,9 +163,11 @@ def template() -> str:
         if name in _SECTIONS:
             heading = _SECTIONS[name]
             lines += ["", "", f"# {heading}", f"# {'-' * len(heading)}"]
-        told = field.description or name
+        description = field.description or name
         lines.append("")
-        lines += textwrap.wrap(f"{told[:1].upper()}{told[1:]}.", 100, initial_indent="# ", subsequent_indent="# ")
+        lines += textwrap.wrap(
+            f"{description[:1].upper()}{description[1:]}.", 100, initial_indent="# ", subsequent_indent="# "
+        )
         lines.append(f"#{name} = {literal(plain(name, field.get_default(call_default_factory=True)))}")
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from genretagger.cli.output import rounded
 from genretagger.sentences import sentence
-from genretagger.text import moment, plural, printable
+from genretagger.text import clock, moment, plural, printable
 from genretagger.types import Json, Status
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ def _kind(name: str) -> str:
 def _length(duration_s: float | None) -> str:
     if duration_s is None or not math.isfinite(duration_s):
         return "of unknown length"
-    minutes, seconds = divmod(round(duration_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return clock(duration_s)
 
 
 def when(time: datetime) -> str:
@@ -156,8 +154,8 @@ def _write(write: StoredWrite, view: View) -> str:
     change = f"{joined(write.before.values)} → {joined(write.after.values)}"
     elsewhere = f", at {write.path}" if write.path != view.path else ""
     state = "" if write.state.value == "done" else write.state.value
-    told = "".join(f", {each}" for each in (_what(write), _end(write) or state) if each)
-    return f"{when(write.started_at)} run {write.run_id}: {change}{told}{elsewhere}"
+    details = "".join(f", {each}" for each in (_what(write), _end(write) or state) if each)
+    return f"{when(write.started_at)} run {write.run_id}: {change}{details}{elsewhere}"
 
 
 def state(write: StoredWrite | WriteLine) -> str:

@@ -27,12 +27,14 @@ def doctor(
             help="Folders of music to look at as well. With --restore: which backup, by its number or name.",
         ),
     ] = None,
-    restore: Annotated[bool, typer.Option("--restore", help="Put a backup of the database back; lists them.")] = False,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="List the backups of the database and restore one.")
+    ] = False,
     adopt: Annotated[
         bool,
         typer.Option("--adopt", help="List files that carry a genre of ours without a record; --yes records them."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it: do not ask, or only list.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Restore or record without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong with the set-up, and say how to fix it.
@@ -41,13 +43,13 @@ def doctor(
     1 if something is broken; warnings alone are 0.
     """
     if restore and adopt:
-        raise ConfigError("--restore and --adopt contradict each other", hint="Leave out one of the two")
+        raise ConfigError("--restore and --adopt cannot be used together", hint="Leave out one of the two")
     if restore or adopt:
         work = put_back if restore else adopt_unrecorded
         work(paths or [], yes=yes, as_json=as_json)
         return
     if yes:
-        raise ConfigError("--yes goes with --restore or --adopt")
+        raise ConfigError("--yes needs --restore or --adopt")
     from genretagger.cli.checkup import Health, examine
 
     counts = dict.fromkeys(Health, 0)
@@ -62,6 +64,6 @@ def doctor(
     bad, warned = counts[Health.BAD], counts[Health.WARN]
     if not as_json:
         output.say()
-        output.say(f"{bad:,} broken, {plural(warned, 'warning')}" if bad or warned else "All is well.")
+        output.say(f"{bad:,} broken, {plural(warned, 'warning')}" if bad or warned else "No problems found.")
     if bad:
         raise typer.Exit(1)

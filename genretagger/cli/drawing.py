@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from genretagger.errors import ConfigError
-from genretagger.text import printable
+from genretagger.text import clock, printable
 
 if TYPE_CHECKING:
     from genretagger.types import Timeline
@@ -137,7 +137,7 @@ def _genres(axes: Any, timeline: Timeline, theme: Theme) -> None:
 def _seconds(axes: Any, length_s: float) -> None:
     step = next((each for each in _STEPS_S if length_s / each <= _MOST_TICKS), 2 * _STEPS_S[-1])
     ticks = range(0, int(length_s) + 1, step)
-    axes.set_xticks(list(ticks), [f"{each // 60}:{each % 60:02}" for each in ticks])
+    axes.set_xticks(list(ticks), [clock(each) for each in ticks])
     axes.set_xlim(0, length_s)
     axes.set_xlabel("minutes and seconds")
 

@@ -1,4 +1,4 @@
-"""`genretagger evaluate`: how right a model is, against known genres."""
+"""`genretagger evaluate`: how often a model is right, on music with known genres."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from genretagger.cli.known import (
     Labels,
     Names,
     Report,
-    digits,
     gathered,
     percent,
     source_of,
     tell_failures,
+    two_digits,
 )
 from genretagger.cli.measures import tell_measures
 from genretagger.cli.options import AsJson, ModelName, quiet_settings
@@ -51,19 +51,19 @@ def evaluate(
     report: Report = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how right a model is, on music with known genres. No music file is changed.
+    """Measure how often a model is right, on music with known genres. No music file is changed.
 
     Genres that the model cannot hear are named, and left out of the figures. Genres that
     genretagger itself wrote count for nothing.
     """
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
-    from genretagger.training.report import prepare, write
+    from genretagger.training.report import see_writable, write
 
     settings = quiet_settings(model=model, min_score=min_score)
     source, names = source_of(labels, beets, paths or ()), NameMap.load(map_file)
     if report is not None:
-        prepare(report)
+        see_writable(report)
     started = time.monotonic()
     other: Evaluation | None = None
     if against is not None:
@@ -141,9 +141,9 @@ def _tell_both(*models: tuple[str, Evaluation]) -> None:
         ("best guess right", *(percent(one.top1) for one in measures)),
         ("get a genre", *(percent(one.coverage) for one in measures)),
         ("of those right", *(percent(one.right) for one in measures)),
-        ("F1, macro", *(digits(one.macro[2]) for one in measures)),
+        ("F1, macro", *(two_digits(one.macro[2]) for one in measures)),
         ("calibration error", *(f"{one.calibration_error:.3f}" for one in measures)),
-        *((f"F1 of {genre}", *(digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
+        *((f"F1 of {genre}", *(two_digits(one.get(genre)) for one in f1)) for genre in sorted({*f1[0], *f1[1]})),
     ]
     output.say()
     output.table(("", *(name for name, _ in models)), rows)
@@ -178,7 +178,7 @@ def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None
         )
     if verdict.deaf_to:
         names = ", ".join(f"{printable(genre)} ({count})" for genre, count in verdict.deaf_to.items())
-        output.say(f"Cannot be heard by this model, and left out: {names}")
+        output.say(f"Left out, since this model cannot give them: {names}")
         if verdict.deaf_tracks:
             others = plural(verdict.deaf_tracks, "track")
             output.say(f"Of {others} with no other genre, {verdict.deaf_given:,} get a wrong one.")
@@ -188,5 +188,5 @@ def _tell(verdict: Evaluation, known: Gathered, name: str, least: float) -> None
     if verdict.learned_from or verdict.learned_artists:
         output.say(
             f"Note: the model learned from {verdict.learned_from:,} of these tracks, and from artists or albums of "
-            f"{verdict.learned_artists:,} of them: the figures flatter it."
+            f"{verdict.learned_artists:,} of them, so the figures are too good."
         )

@@ -6,7 +6,7 @@ Rows are read a page at a time and written as they come: 100,000 tracks take no 
 - **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])`
   gives the exact path.
 - **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a
-  path that is no UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
+  path that is not UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
   (`=cmd()` is a fine genre for a hostile file) gets an apostrophe in front, which spreadsheets take
   for "this is text".
 - **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to
@@ -67,7 +67,7 @@ _BY_SUFFIX = {
 def export(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what lies in these folders."),
+        typer.Argument(metavar="[PATH]...", parser=any_path, help="Only these files, or what is in these folders."),
     ] = None,
     format_: Annotated[Format | None, typer.Option("--format", help="[default: as --output ends, else csv]")] = None,
     target: Annotated[
@@ -81,9 +81,7 @@ def export(
     ] = None,
     similar_to: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PATH", parser=any_path, help="Only tracks that sound like this one, nearest first, behind it."
-        ),
+        typer.Option(metavar="PATH", parser=any_path, help="Only this track first, then the most similar ones."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="With --similar-to: how many tracks.")] = 20,
     min_score: Annotated[
@@ -132,7 +130,7 @@ def export(
     if target is not None:
         output.notice(f"{plural(count, 'track')} in {target}")
     elif not count:
-        output.notice("nothing that is known fits")
+        output.notice("no known track matches")
 
 
 def _format_of(target: Path | None) -> Format:
@@ -246,7 +244,7 @@ def _write_csv(lines: Iterable[TrackLine], sink: BinaryIO, *, safe: bool) -> int
 
 
 def _utf8(text: str) -> str:
-    r"""Show bytes that are no UTF-8 as `\xff`; everything else stays as it is."""
+    r"""Show bytes that are not UTF-8 as `\xff`; everything else stays as it is."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -272,7 +270,7 @@ def _write_m3u(rows: Iterable[Known], sink: BinaryIO, folder: Path | None) -> in
 
     Args:
         rows: tracks in the order to play them; what could not be read is left out.
-        folder: where the playlist will lie; None gives whole paths.
+        folder: where the playlist will be; None gives whole paths.
 
     Raises:
         GenretaggerError: all files are gone: a drive is not mounted, and an old playlist is better

@@ -28,7 +28,7 @@ def history(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what lies in these folders."
+            metavar="[PATH]...", parser=any_path, help="Only writes to these files, or to what is in these folders."
         ),
     ] = None,
     run: Annotated[int | None, typer.Option("--run", metavar="ID", help="Only writes of this run.")] = None,
@@ -42,23 +42,29 @@ def history(
     from genretagger.database.store import Store
 
     settings = load()
-    told: StoredRun | None = None
+    shown_run: StoredRun | None = None
     last_run = 0
     with Store.open(settings.database, create=False, read_only=True, libraries=settings.libraries) as store:
         if run is not None and not (
-            0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.took_place(run_id=run))
+            0 < run < 1 << 63 and (store.runs.get(run) is not None or store.writes.has_taken_place(run_id=run))
         ):
             raise ConfigError(f"there is no run {run}", hint="`genretagger history` lists them")
         if as_json:
             for write in _writes(store.writes.get_all, paths or [], run):
                 if write.run_id != last_run:
-                    told, last_run = store.runs.get(write.run_id), write.run_id
-                output.say_json({**describe.write_json(write), "command": told.command if told is not None else ""})
+                    shown_run, last_run = store.runs.get(write.run_id), write.run_id
+                output.say_json(
+                    {**describe.write_json(write), "command": shown_run.command if shown_run is not None else ""}
+                )
         else:
             for line in _writes(store.lines.get_writes, paths or [], run):
                 if line.run_id != last_run:
-                    told, last_run = store.runs.get(line.run_id), line.run_id
-                    output.say(_head(told) if told is not None else f"run {last_run}: its row in the database is odd")
+                    shown_run, last_run = store.runs.get(line.run_id), line.run_id
+                    output.say(
+                        _head(shown_run)
+                        if shown_run is not None
+                        else f"run {last_run}: its row in the database is invalid"
+                    )
                 output.say("\n".join(_lines(line)))
     if not last_run:
         output.notice("nothing was written" if run is None else f"run {run} has written nothing")

@@ -21,7 +21,7 @@ class InOrder(Generic[T]):
         """Take the result of a file, and give all that can be given now.
 
         Args:
-            result: what shall be given for it; None for nothing.
+            result: what to give for it; None for nothing.
         """
         self._waiting[path] = result
         while self._next is not None and self._next in self._waiting:

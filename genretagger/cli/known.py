@@ -68,7 +68,7 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> LabelSo
     """Find the source of the known genres of the music in some places.
 
     Raises:
-        ConfigError: there is no such source, or no music was named.
+        ConfigError: there is no such source, or no files or folders were given.
     """
     from genretagger.training.labels import Folders, Tags
     from genretagger.training.tables import from_beets, from_csv
@@ -76,9 +76,9 @@ def source_of(labels: str | None, beets: bool, paths: Sequence[Path]) -> LabelSo
     if labels is not None and labels.endswith((".db", ".blb")):  # beets' database
         return from_beets(Path(labels), paths)
     if not paths and not beets:
-        raise ConfigError("no music was named", hint="Name files or folders with known genres")
+        raise ConfigError("no files or folders were given", hint="Name files or folders with known genres")
     if beets and labels is not None:
-        raise ConfigError("--beets and --labels contradict each other", hint="Leave out one of the two")
+        raise ConfigError("--beets and --labels cannot be used together", hint="Leave out one of the two")
     if beets:
         return from_beets()
     if labels in (None, "tags"):
@@ -185,10 +185,10 @@ def _list_failures(failures: Sequence[FileError], most: int = 20) -> None:
 
 
 def percent(share: float | None) -> str:
-    """A share for people."""
+    """A share as per cent, for people."""
     return "-" if share is None else f"{100 * share:.0f} %"
 
 
-def digits(value: float | None) -> str:
+def two_digits(value: float | None) -> str:
     """A measure for people, with two digits."""
     return "-" if value is None else f"{value:.2f}"

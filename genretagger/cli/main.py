@@ -25,16 +25,16 @@ COMMANDS = {
     "similar": "Show the tracks that sound most like one, nearest first, at most two by one artist.",
     "picture": "Draw what the network sees of a track, and the genres that it hears over time.",
     "watch": "Watch folders, and tag new music as soon as it is complete.",
-    "status": "Show the queue, what is being done, the last errors, and whether the service is well.",
-    "retry": "Let quarantined files be tried again.",
+    "status": "Show the queue, what is being done, the last errors, and whether the service is healthy.",
+    "retry": "Try quarantined files again.",
     "apply": "Write the genres of a plan into the files that are still as they were when it was made.",
-    "archive": "Listen to an archive with many machines, by Ray and PostgreSQL, or show how far that is.",
+    "archive": "Listen to an archive with many machines, by Ray and PostgreSQL, or show its progress.",
     "undo": "Put back the genres that files had before genretagger wrote them.",
     "redo": "Put back the genres that `genretagger undo` took away.",
     "history": "Show what was written to your files, newest first, run by run.",
     "export": "Write what is known of your tracks as a table (csv), as JSON lines, or as a playlist (m3u).",
-    "train": "Learn your own genres from tracks that have some, and say how well they are heard.",
-    "evaluate": "Say how right a model is, on music with known genres.",
+    "train": "Learn your own genres from tracks that have some, and measure the result.",
+    "evaluate": "Measure how often a model is right, on music with known genres.",
     "serve": "Show your library in a browser: look, listen, and correct.",
     "doctor": "Look for what is wrong with the set-up, and say how to fix it.",
     "service": "Have systemd run the service.",
@@ -50,7 +50,7 @@ class _AllCommands(LoadedWhenNeeded):
     summaries = COMMANDS
 
     def invoke(self, ctx: Any) -> Any:
-        """As any group does."""
+        """Run the command; explain an error that a file name beginning with a dash caused."""
         try:
             return super().invoke(ctx)
         except Exception as error:
@@ -153,5 +153,5 @@ def _of_the_surroundings(error: OSError) -> GenretaggerError:
         return GenretaggerError("the current folder is gone", hint="Change to one that exists, or name whole paths")
     where = f"{error.filename}: " if error.filename is not None else ""
     return GenretaggerError(
-        f"{where}{error.strerror or error}", hint="Look at where the output goes, and at the free space"
+        f"{where}{error.strerror or error}", hint="Check the place that the output goes to, and the free space"
     )

@@ -11,8 +11,8 @@ import typer
 from genretagger.cli import output
 from genretagger.cli.commands import Commands
 from genretagger.cli.config import change
-from genretagger.cli.lesson import learned_part
 from genretagger.cli.options import AsJson, existing_file
+from genretagger.cli.trained import learned_part
 from genretagger.errors import ModelError
 from genretagger.text import printable
 from genretagger.types import Json
@@ -71,7 +71,7 @@ def list_(as_json: AsJson = False) -> None:
     ]
     output.table(("name", "state", "labels", "size", "licence"), rows)
     output.say()
-    output.say(f"* listens now; `genretagger models info {used}` says more")
+    output.say(f"* in use; `genretagger models info {used}` says more")
 
 
 @models.command()
@@ -100,7 +100,10 @@ def info(name: Name, as_json: AsJson = False) -> None:
         *_parts(card),
         *_learned_from(card),
         ("labels", f"{len(labels)}: {', '.join(labels)}"),
-        ("genres", f"{len(genres)} can be given: {', '.join(genres)}" if genres else "none: train some on it"),
+        (
+            "genres",
+            f"{len(genres)} can be given: {', '.join(genres)}" if genres else "none: train it on your genres first",
+        ),
     ):
         output.say(f"{head:<11} {printable(text)}")
 
@@ -121,7 +124,7 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
     learned = learned_part(card)
     if learned is None or (training := learned.training) is None:
         return []
-    told = [
+    lines = [
         (
             "learned",
             f"{training.at}, from {training.tracks} tracks in {training.groups} groups "
@@ -129,14 +132,14 @@ def _learned_from(card: Card) -> list[tuple[str, str]]:
         )
     ]
     if held_out := learned.held_out:
-        told.append(
+        lines.append(
             (
                 "held out",
                 f"{100 * held_out.coverage:.0f} % of {held_out.tracks} tracks get a genre, "
                 f"{100 * (held_out.right or 0):.0f} % of those a right one; F1 {held_out.macro.f1}",
             )
         )
-    return told
+    return lines
 
 
 @models.command()
@@ -158,7 +161,7 @@ def verify(
             output.complain(error)
             failed = True
         else:
-            output.say(f"{each}: every byte is as it was installed")
+            output.say(f"{each}: unchanged since it was installed")
     if failed:
         raise typer.Exit(1)
 
@@ -217,10 +220,10 @@ def _agreed(name: str, accept: bool) -> CatalogueEntry | None:
     entry = catalogue().get(name)
     if entry is None or not entry.consent or accept:
         return entry
-    told = f"{name} is under the licence {entry.licence}, which forbids commercial use: {entry.terms}"
+    licence = f"{name} is under the licence {entry.licence}, which forbids commercial use: {entry.terms}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModelError(told, hint="If you agree to it, say so: --accept-licence")
-    output.notice(told)
+        raise ModelError(licence, hint="If you agree to it, say so: --accept-licence")
+    output.notice(licence)
     if not typer.confirm("Do you agree to it?", err=True):
         raise ModelError(f"{name} was not fetched", hint="It may only be used under its licence")
     return entry
@@ -262,8 +265,8 @@ def can_be_heard(card: Card) -> None:
     """Refuse a model if no front end makes its windows, or if its output is unknown here.
 
     Raises:
-        ModelError: there is none, or none of this shape and rate; or its part for genretagger makes
-            no sense.
+        ModelError: there is none, or none of this shape and rate; or its part for genretagger is
+            invalid.
     """
     from genretagger.model.card import EMBEDDINGS
     from genretagger.model.front_ends import front_ends
@@ -288,7 +291,7 @@ def can_be_heard(card: Card) -> None:
 
 @models.command()
 def use(name: Name) -> None:
-    """Make a model the default: `tag`, `watch` and beets listen with it from then on."""
+    """Make a model the default for `tag`, `watch` and beets."""
     from genretagger.config import load
 
     store, _ = _store()
@@ -298,7 +301,7 @@ def use(name: Name) -> None:
             f"{name} gives embeddings and no genres", hint=f"Learn some on it: genretagger train --model {name} PATH"
         )
     path = change("model", name)
-    output.notice(f"{name} listens from now on (model in {path})")
+    output.notice(f"{name} is now the default model (model in {path})")
     if (used := load().model) != name:
         output.notice(f"but GENRETAGGER_MODEL in the environment says {used}, which wins over the file")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genretagger.cli import output
-from genretagger.cli.known import digits, percent
+from genretagger.cli.known import percent, two_digits
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import printable
 from genretagger.training.network.way import Way
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
-    from genretagger.training.lesson import TrainingResult
     from genretagger.training.network.windows import WindowFile
+    from genretagger.training.result import TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +84,36 @@ def train_network(
     except OSError as error:
         cause = f"the folder of the training cannot be made: {error.strerror or error}"
         raise ConfigError(cause, path=folder) from error
-    plan = school.plan_of(wish.way, wish.epochs)
+    hyper = school.hyperparameters_of(wish.way, wish.epochs)
     shape = front_ends(course.backbone.card)[0].shape
     each = count_each(len(course.examples), shape, folder, wish.cache_mb)
     windows, failures = _windows(pipeline, course, folder, shape, each, stop, tell)
     if windows is None:
         raise school.NothingLearnedError
     school.see_enough(windows, course, [str(error) for error in failures])
-    most, began = school.estimate(course, plan), time.monotonic()
+    most, began = school.estimate(course, hyper), time.monotonic()
 
-    def told(step: school.LearningStep) -> None:
+    def report_step(step: school.LearningStep) -> None:
         held = "" if step.score is None else f", held out {step.score:.2f}"
         text = f"part {step.run} of {step.runs}, epoch {step.epoch}: loss {step.loss:.3f}{held}"
-        tell(text, (step.run - 1) * plan.epochs + step.epoch, most)
+        tell(text, (step.run - 1) * hyper.epochs + step.epoch, most)
         if step.epoch == step.epochs or step.epoch % 10 == 0:
             output.notice(f"{text} ({time.monotonic() - began:.0f} s)")
 
-    key = school.key_of(course, wish.way, plan, each)
+    key = school.key_of(course, wish.way, hyper, each)
     try:
         result = school.learn(
             course,
             windows,
             way=wish.way,
-            plan=plan,
+            hyper=hyper,
             name=name,
             origin={**origin, "epochs": wish.epochs},
             kept=StateFile(folder, key, wish.way.value),
             resume=wish.resume,
             device=settings.device,
             threads=settings.threads,
-            tell=told,
+            tell=report_step,
             stop=stop.done,
         )
     finally:
@@ -169,7 +169,7 @@ def tell_verdict(verdict: Verdict) -> None:
             percent(each.top1),
             percent(each.coverage),
             percent(each.right),
-            digits(each.f1),
+            two_digits(each.f1),
             f"{each.seconds:.0f} s",
         )
         for each in verdict.ways
@@ -180,7 +180,7 @@ def tell_verdict(verdict: Verdict) -> None:
 
 
 def verdict_json(verdict: Verdict) -> Json:
-    """The same as JSON."""
+    """The verdict as JSON."""
     return {
         "favoured": verdict.favoured,
         "reason": verdict.reason,

@@ -70,7 +70,7 @@ def share(text: str | Shard) -> Shard:
 
 
 def quiet_settings(**flags: Any) -> Settings:
-    """Read the configuration, for a command in which libraries shall say nothing; see `load`."""
+    """Read the configuration, for a command in which libraries should print nothing; see `load`."""
     from genretagger.config import load
 
     quieten()

@@ -27,9 +27,7 @@ def picture(
             help="Where to draw it; replaces what is there. [default: NAME.png in the current folder, if that is free]",
         ),
     ] = None,
-    fourier: Annotated[
-        bool, typer.Option("--fourier", help="Show the plain spectrogram, without mel bands, which no network sees.")
-    ] = False,
+    fourier: Annotated[bool, typer.Option("--fourier", help="Show the plain spectrogram, without mel bands.")] = False,
     theme: Annotated[Theme, typer.Option(help="What the picture is shown on.")] = Theme.LIGHT,
     model: ModelName = None,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from genretagger.cli.undoing import UndoRequest, Words, command
+from genretagger.cli.undoing import UndoRequest, Words, undo_command
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import ConfigError
 
@@ -38,12 +38,12 @@ def _chosen(undos: Undos, request: UndoRequest) -> Iterable[StoredWrite]:
     return undos.get_redoable(run_id=run or 0)
 
 
-redo = command(
+redo = undo_command(
     Words("redo", done="put back", nothing="nothing is left to put back"),
     _chosen,
     """Put back the genres that `genretagger undo` took away.
 
-    If somebody changed the genre since, it stays. Run again, it goes one step further; a redo can
-    be undone.
+    If somebody changed the genre since, it stays. If you run it again, it goes
+    one step further. A redo can be undone.
     """,
 )

@@ -45,7 +45,7 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
             name = printable(each.path.name)
             output.say_aside(f"{mark} {number:>2}  {when(each.made_at)}  {each.size_bytes / 1e6:8,.1f} MB  {name}")
     if not yes:
-        question = f"Put {printable(chosen.path.name)} back? What was written after it has no record then"
+        question = f"Put {printable(chosen.path.name)} back? Writes made after it will have no record. Go on?"
         if not (sys.stdin.isatty() and typer.confirm(question, err=True)):
             output.notice("nothing was changed; --yes puts it back without a question")
             raise typer.Exit(0 if sys.stdin.isatty() else 2)
@@ -60,7 +60,7 @@ def put_back(which: list[Path], *, yes: bool, as_json: bool) -> None:
         return
     output.say(f"{printable(chosen.path.name)} is the database now")
     if aside is not None:
-        output.say(f"the one before lies in {printable(aside)}")
+        output.say(f"the previous database is now {printable(aside)}")
     output.say("`genretagger doctor --adopt PATH` finds files that were written after the backup was made")
 
 
@@ -79,7 +79,7 @@ def _chosen(found: list[Backup], which: list[Path]) -> Backup:
         for each in found:
             if not damage_of(each.path):
                 return each
-        raise ConfigError("all backups are damaged", path=found[0].path, hint="Look at the disk")
+        raise ConfigError("all backups are damaged", path=found[0].path, hint="Check the disk for errors")
     name = os.fspath(which[0])
     if name.isascii() and name.isdigit() and len(name) < 6 and 0 < int(name) <= len(found):
         return found[int(name) - 1]

@@ -21,13 +21,13 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let quarantined files be tried again."""
+    """Try quarantined files again."""
     from genretagger.database.store import Store
 
     settings = quiet_settings()
     named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
-        released = store.jobs.release(named)
+        released = store.jobs.retry(named)
     running = ask(settings.data_dir, "wake") is not None
     if as_json:
         for path in released:

@@ -14,9 +14,9 @@ from genretagger.errors import ConfigError
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's needs a password.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; any other than this machine's own needs a password.")
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8338,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in your browser.")] = False,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, and change nothing.")] = False,

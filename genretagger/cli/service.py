@@ -97,13 +97,13 @@ def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
         ConfigError: a unit cannot contain a name.
     """
     template = units_folder() / ("genretagger-system.service" if system else NAME)
-    places = [quoted(folder) for folder in folders]
-    arguments = [quoted(folder, in_command=True) for folder in folders]
+    places = [unit_word(folder) for folder in folders]
+    arguments = [unit_word(folder, in_command=True) for folder in folders]
     lines = []
     for line in template.read_text("utf-8").splitlines():
         key = line.partition("=")[0]
         if key == "ExecStart":
-            lines.append(" ".join([f"ExecStart={quoted(Path(sys.executable))} -m genretagger watch", *arguments]))
+            lines.append(" ".join([f"ExecStart={unit_word(Path(sys.executable))} -m genretagger watch", *arguments]))
         elif key == "User":
             lines.append(f"User={user or _owner(folders[0])}")
         elif key in ("ReadWritePaths", "RequiresMountsFor"):
@@ -114,7 +114,7 @@ def unit(folders: list[Path], *, system: bool, user: str | None) -> str:
     variables = [name for name in ("GENRETAGGER_CONFIG", "GENRETAGGER_DATA_DIR") if os.environ.get(name)]
     for name in [] if system else variables:
         value = os.path.abspath(os.environ[name])  # noqa: PTH100 - as it was named
-        lines.insert(lines.index("[Service]") + 1, f"Environment={quoted(Path(f'{name}={value}'))}")
+        lines.insert(lines.index("[Service]") + 1, f"Environment={unit_word(Path(f'{name}={value}'))}")
     return "# Written by `genretagger service install`.\n" + "\n".join(lines).strip() + "\n"
 
 
@@ -123,7 +123,7 @@ def _optional(place: str) -> str:
     return '"-' + place[1:] if place.startswith('"') else f"-{place}"
 
 
-def quoted(path: Path, *, in_command: bool = False) -> str:
+def unit_word(path: Path, *, in_command: bool = False) -> str:
     """A path as a word of a unit file, with systemd's escapes, and in quotation marks if needed.
 
     Args:
@@ -144,7 +144,7 @@ def quoted(path: Path, *, in_command: bool = False) -> str:
 
 
 def units_folder() -> Path:
-    """Where the templates lie: inside the installed package, or beside it in a checkout."""
+    """Where the templates are: inside the installed package, or beside it in a checkout."""
     package = Path(genretagger.__file__).parent
     for folder in (package / "systemd", package.parent / "systemd"):
         if (folder / NAME).is_file():
@@ -195,15 +195,15 @@ def _taken_back(place: Path, before: bytes | None, *, system: bool) -> str:
         if before is not None:
             with saved(place) as file:
                 file.write(before)
-            told = f"{place} is as it was"
+            outcome = f"{place} is as it was"
         else:
             _failure("disable", "--now", NAME, system=system)
             _remove(place)
-            told = f"{place} was taken away again"
+            outcome = f"{place} was taken away again"
     except (OSError, OutputError):
         return f"{place} was written and cannot be taken back: remove it yourself"
     _failure("daemon-reload", system=system)
-    return told
+    return outcome
 
 
 def _command(system: bool) -> list[str]:

@@ -59,10 +59,10 @@ def show(
                     more = {"over_time": None if heard is None else describe.timeline_json(heard)} if over_time else {}
                     output.say_json({**describe.as_json(view), **more})
                 else:
-                    told = list(describe.lines(view, all_scores=all_scores))
+                    lines = list(describe.lines(view, all_scores=all_scores))
                     if heard is not None:
-                        told[-1:] = [*describe.timeline_lines(heard), ""]
-                    output.say("\n".join(told))
+                        lines[-1:] = [*describe.timeline_lines(heard), ""]
+                    output.say("\n".join(lines))
             if found:
                 continue
             if place.is_dir():
@@ -125,9 +125,9 @@ class _Library(ExitStack):
 
     @cached_property
     def _workers(self) -> WorkerPool:
-        from genretagger.worker.pool import Limits, WorkerPool
+        from genretagger.worker.pool import WorkerPool
 
-        return self.enter_context(WorkerPool(1, Limits.of(self._settings)))
+        return self.enter_context(WorkerPool.of(self._settings, 1))
 
     @cached_property
     def _models(self) -> list[InstalledModel]:
@@ -173,7 +173,7 @@ class _Library(ExitStack):
     def _by_audio(
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
-        """Find what the installed models heard in this audio, wherever it lay then."""
+        """Find what the installed models heard in this audio, wherever it was then."""
         store = self._store
         if store is None:
             return (), (), writes

@@ -19,10 +19,10 @@ _SHOWN = 10
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show the queue, what is being done, the last errors, and whether the service is well.
+    """Show the queue, what is being done, the last errors, and whether the service is healthy.
 
-    Exit status 1 if no service runs, or it is not well; 2 if it runs as another user, who alone may
-    ask it.
+    Exit status 1 if no service runs or it is not healthy; 2 if it runs as another user: only that
+    user and root may ask it.
     """
     from genretagger.database.store import Store
 
@@ -72,14 +72,14 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
     if running is None:
         lines.append("service     not running: `genretagger watch DIR` or `genretagger service install DIR` starts it")
     elif not running:
-        lines.append("service     not well: it runs, and does not answer")
+        lines.append("service     not healthy: it runs but does not answer")
     else:
-        health = "well" if running["healthy"] else "not well"
+        health = "healthy" if running["healthy"] else "not healthy"
         lines.append(f"service     {health}, running for {_duration(running['uptime_s'])}, process {running['pid']}")
         for root in running["roots"]:
             why = f": {root['reason']}" if root["reason"] else ""
             now = ", looking" if root["looking"] else ""
-            found = f"{plural(root['files'], 'file')} when last looked through"
+            found = f"{plural(root['files'], 'file')} at the last scan"
             lines.append(f"folder      {printable(root['path'])}, {found}, {root['way']}{why}{now}")
         lines += [
             f"paused      below {printable(pause['path'])}: {pause['cause']}; work goes on when that is over"
@@ -93,7 +93,9 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
     )
     if running:
         done = ", ".join(f"{count:,} {name}" for name, count in sorted(running["outcomes"].items())) or "nothing yet"
-        lines.append(f"done        {done}; {running['per_minute']:g} a minute lately")
+        lines.append(
+            f"done        {done}; {running['per_minute']:g} a minute, over the last {_span(running['uptime_s'])}"
+        )
         if running.get("arrived"):
             lines.append(f"arrived     {plural(running['arrived'], 'file')} since it started")
         if running["settling"]:
@@ -112,6 +114,13 @@ def _lines(running: Json, counts: Any, quarantined: list[StoredJob], model: str)
     if quarantined:
         lines.append("            `genretagger retry` lets them be tried again")
     return lines
+
+
+def _span(uptime_s: float) -> str:
+    """The time over which the service counts files per minute."""
+    from genretagger.daemon.account import RATE_SPAN_S
+
+    return _duration(min(uptime_s, RATE_SPAN_S))
 
 
 def _duration(seconds: float) -> str:

@@ -53,7 +53,9 @@ def tag(
         Albums | None,
         typer.Option(help="Tracks of one album by one artist: decide together or one by one. [default: pool]"),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Files decoded at once. [default: cores]")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="How many files to decode at once. [default: cores]")
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(help="auto, cpu, cuda, tensorrt, rocm, migraphx, openvino, coreml or directml. [default: auto]"),
@@ -92,7 +94,7 @@ def tag(
     A file that has a genre keeps it, unless --policy says otherwise. What is known is not listened
     to again. Every write can be undone with `genretagger undo`.
     """
-    from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.worker.pool import WorkerPool
 
     settings = quiet_settings(
         policy=policy,
@@ -114,7 +116,7 @@ def tag(
 
     with (
         output.Bar("tracks", shown=not as_json) as bar,
-        WorkerPool(settings.worker_count, Limits.of(settings)) as workers,
+        WorkerPool.of(settings) as workers,
     ):
         bar.update("looking for music", 0, None)
         found = find(

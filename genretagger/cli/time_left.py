@@ -1,4 +1,4 @@
-"""How long a run will still take, said so that it does not jump about.
+"""How long a run will still take, smoothed.
 
 Files that are known take a thousandth of the time of new ones, and come in long stretches. So
 nothing is said before enough time has passed, the pace is that of the last files and not of all,

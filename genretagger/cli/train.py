@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genretagger.cli import output
-from genretagger.cli.backbone import backbone_of, card_if_any, card_of, learned, places, see_may_be_called, successor
+from genretagger.cli.backbone import (
+    backbone_of,
+    card_if_any,
+    card_of,
+    learned,
+    music_places,
+    see_may_be_called,
+    successor,
+)
 from genretagger.cli.interrupt import interruptible
 from genretagger.cli.known import Beets, Known, Labels, Names, Report, gathered, source_of, tell_failures
-from genretagger.cli.lesson import summary, tell_lesson
 from genretagger.cli.network import NetworkWish, tell_verdict, train_network, verdict_json
 from genretagger.cli.options import AsJson, quiet_settings
+from genretagger.cli.trained import summary, tell_result
 from genretagger.errors import ConfigError, FileError
 from genretagger.text import plural
 from genretagger.training.network.way import Way
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from genretagger.pipeline import Pipeline, Progress
     from genretagger.training.course import Course
     from genretagger.training.favour import Verdict
-    from genretagger.training.lesson import TrainingResult
+    from genretagger.training.result import TrainingResult
 
 _LEAST = 5
 _NAME = "mine"
@@ -82,17 +90,16 @@ def train(
         bool, typer.Option("--progress", hidden=True, help="Progress as JSON lines on standard error.")
     ] = False,
 ) -> None:
-    """Learn your own genres from tracks that have some, and say how well they are heard.
+    """Learn your own genres from tracks that have some, and measure the result.
 
     What genretagger itself wrote is never learned from, unless you changed it since. No music file
     is changed. What was heard before is not listened to again. The result is a model: `genretagger
     models use mine` makes it the default.
     """
     from genretagger.model.store import ModelStore
-    from genretagger.training.head import prepare
+    from genretagger.training.head import import_ahead
     from genretagger.training.labels import NameMap
-    from genretagger.training.report import prepare as prepare_report
-    from genretagger.training.report import write
+    from genretagger.training.report import see_writable, write
 
     settings = quiet_settings(model=model)
     network = network or compare or begin_with is not None or resume
@@ -109,7 +116,7 @@ def train(
         listens = successor(earlier.backbone.name)
         if labels is None and not beets:
             labels, beets = origin.labels, origin.beets
-        paths = paths or places(origin)
+        paths = paths or music_places(origin)
         map_file = map_file or (Path(origin.map) if origin.map else None)
         min_tracks = min_tracks or origin.min_tracks
         if earlier.network is not None:
@@ -129,8 +136,8 @@ def train(
             "its tracks are heard again unless they were heard with that"
         )
     if report is not None:
-        prepare_report(report)
-    ready = prepare()
+        see_writable(report)
+    ready = import_ahead()
     wish = NetworkWish(begin_with or Way.MUSICNN, resume, epochs, cache_mb)
     listening = settings.model_copy(update={"model": backbone})
     hearing = gathered(listening, paths or (), source, names, shown=not as_json, lines=lines)
@@ -158,16 +165,16 @@ def train(
         installed = store.put(name, lesson.onnx, as_before(lesson.card, card_if_any(store, name)))
         seconds = time.monotonic() - started
         notes = []
-        told = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
+        answer = {**summary(lesson, known, installed, seconds), "way": taught.chosen}
         if taught.verdict is not None:
-            told["compared"] = verdict_json(taught.verdict)
+            answer["compared"] = verdict_json(taught.verdict)
         if report is not None:
             title = f"{name}: learned from {len(known.lessons.examples):,} tracks"
-            notes = write(report, title, told, lesson.measures, lesson.suspects)
+            notes = write(report, title, answer, lesson.measures, lesson.suspects)
         if as_json:
-            output.say_json(told)
+            output.say_json(answer)
         else:
-            tell_lesson(lesson, known, name, seconds, compare=update is not None)
+            tell_result(lesson, known, name, seconds, compare=update is not None)
             if taught.verdict is not None:
                 tell_verdict(taught.verdict)
             elif not ways and len(course.examples) >= _MANY:

@@ -67,7 +67,7 @@ Choose = Callable[["Undos", "UndoRequest"], Iterable["StoredWrite"]]
 """Gives the writes to take back, newest first; raises ConfigError if there never were any."""
 
 
-def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
+def undo_command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
     """Make `undo` or `redo`, which take the same options; `text` is the help."""
 
     def chosen(
@@ -75,11 +75,13 @@ def command(words: Words, choose: Choose, text: str) -> Callable[..., None]:
             list[Path] | None,
             typer.Argument(metavar="PATH...", parser=any_path, help="Only these files, or those in these folders."),
         ] = None,
-        last: Annotated[bool, typer.Option("--last", help="The last run that is left.")] = False,
+        last: Annotated[
+            bool, typer.Option("--last", help="The newest run that can still be undone (or redone).")
+        ] = False,
         run: Annotated[int | None, typer.Option("--run", metavar="ID", min=1, max=_MOST, help="This run.")] = None,
         dry_run: DryRun = False,
         force: Annotated[
-            bool, typer.Option("--force", "-f", help="Also the files in which the genre was changed since.")
+            bool, typer.Option("--force", "-f", help="Also change files whose genre somebody changed since.")
         ] = False,
         as_json: AsJson = False,
     ) -> None:
@@ -175,7 +177,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     from genretagger.steps.run import Run
 
     if sum((bool(asked.paths), asked.last, asked.run is not None)) != 1:
-        raise ConfigError(f"{words.command} what?", hint="Give either --last, or --run ID, or files")
+        raise ConfigError(f"`{words.command}` needs one of --last, --run ID or files")
     settings = quiet_settings()
     counts = dict.fromkeys(Status, 0)
     finished = True
@@ -202,11 +204,11 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]
     output.notice(f"{plural(done, 'write')} {verb}, {skipped:,} skipped, {failed:,} failed")
     if stop.done():
-        output.notice("interrupted: the same command, run again, goes on")
+        output.notice("interrupted: run the same command again to continue")
         raise typer.Exit(130)
     if failed:
         if not finished and not dry_run:
-            output.notice("the same command, run again, tries those that failed")
+            output.notice("run the same command again to retry the failed ones")
         raise typer.Exit(1)
 
 

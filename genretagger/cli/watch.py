@@ -34,16 +34,17 @@ def watch(
 
 
 def distinct(folders: list[Path]) -> list[Path]:
-    """The folders by their whole names, without those that lie in another one.
+    """The folders by their whole names, without those that are in another one.
 
     Raises:
-        ConfigError: one is no folder, or is not there: a disk that may come later has at least its
+        ConfigError: one is not a folder, or is not there: a disk that may come later has at least
+        its
             mount point.
     """
     roots: list[Path] = []
     for folder in sorted(map(whole, folders)):
         if folder.exists() and not folder.is_dir():
-            raise ConfigError("that is no folder", path=folder, hint="Name the folder that it lies in")
+            raise ConfigError("that is not a folder", path=folder, hint="Name the folder that it is in")
         if not folder.exists() and not folder.parent.is_dir():
             raise ConfigError("there is no such folder", path=folder, hint="Check the spelling")
         if not any(inside(folder, root) for root in roots):

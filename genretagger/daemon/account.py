@@ -15,7 +15,7 @@ from genretagger.daemon.events import Events
 from genretagger.types import Json
 
 _LAST_ERRORS = 20
-_LATELY_S = 600.0
+RATE_SPAN_S = 600.0
 """The rate counts the files of the last so many seconds."""
 
 
@@ -101,9 +101,9 @@ class Account:
     def as_json(self, now_s: float) -> dict[str, Json]:
         """Everything that is kept, for the status."""
         up_s = now_s - self.total.since_s
-        lately = sum(now_s - at <= _LATELY_S for at in self._ended_at)
+        recent = sum(now_s - at <= RATE_SPAN_S for at in self._ended_at)
         return {
-            "per_minute": round(60 * lately / max(1.0, min(_LATELY_S, up_s)), 1),
+            "per_minute": round(60 * recent / max(1.0, min(RATE_SPAN_S, up_s)), 1),
             "outcomes": dict(self.total.outcomes),
             "counters": dict(self.counters),
             "errors": list(self._errors),

@@ -1,9 +1,10 @@
 """How commands talk to a running service: a socket that reports its state and accepts `wake`.
 
 A client that says `follow` gets the state as a line of JSON now and whenever it changes, until one
-of the two ends. The service keeps nothing for a follower: one that does not keep up is let go.
+of the two ends. The service keeps nothing for a follower: one that does not keep up is
+disconnected.
 
-On Linux it lies in the abstract namespace, named after the data folder: no file is left over, and
+On Linux it is in the abstract namespace, named after the data folder: no file is left over, and
 no path is too long. On other systems it is a file in the data folder. Only the same user, and root,
 get an answer.
 """
@@ -33,7 +34,7 @@ MOST_FOLLOWERS = 8
 
 _ANSWER_S = 5.0
 _LOOK_S = 0.5
-"""How often a follower looks whether it shall end."""
+"""How often a follower looks whether to end."""
 
 _REPLY_S = 4.0
 """How long the service waits for its own loop, so that the command gets an answer in time."""
@@ -109,7 +110,7 @@ class Control:
         threading.Thread(target=self._serve, name="genretagger-control", daemon=True).start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering and close the socket."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -124,7 +125,7 @@ class Control:
         return bool(self._followers)
 
     def publish(self, state: Json) -> None:
-        """Send the state to all followers; those that are gone, or do not keep up, are let go."""
+        """Send the state to all followers; disconnect those that are gone or do not keep up."""
         line = json.dumps(state).encode() + b"\n"
         with self._lock:
             for follower in tuple(self._followers):

@@ -24,7 +24,7 @@ AGAIN_S = 2.0
 _LONGEST_WAIT_S = 60.0
 _IN_A_ROW = 3
 """So many files that fail in a row without a visible cause mean a fault of the disk; one file may
-lie on a bad sector.
+be on a bad sector.
 """
 
 _CAN_BE_SEEN = (Cause.NO_SPACE, Cause.READ_ONLY)
@@ -36,9 +36,9 @@ _LARGE_BYTES = 64 << 20
 
 
 def place_of(path: Path) -> Path:
-    """The highest folder above a path, or the path itself, that lies on the same file system.
+    """The highest folder above a path, or the path itself, that is on the same file system.
 
-    It is spelled as in the path, symbolic links included, so it is the path or lies above it.
+    It is spelled as in the path, symbolic links included, so it is the path or is above it.
     """
     place, device = path, None
     for each in (path, *path.parents):
@@ -162,7 +162,7 @@ class Pauses:
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """Their top folders."""
+        """The top folders of the paused disks."""
         return tuple(self._now)
 
     def next_s(self) -> float | None:

@@ -21,7 +21,7 @@ def is_installed() -> bool:
     return _installed
 
 
-def install(arguments: list[str]) -> None:
+def take_signals(arguments: list[str]) -> None:
     """Handle the signals if these arguments start the service.
 
     Args:

@@ -32,10 +32,11 @@ from genretagger.errors import DatabaseError, FileChangedError, FileError, Genre
 from genretagger.files.discover import Found, is_ignored
 from genretagger.files.replace import stamp_of
 from genretagger.files.unfinished import is_in_use
-from genretagger.pipeline import Pipeline, open_pipeline, open_workers
+from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.sentences import sentence
 from genretagger.steps.album import files_at, home
 from genretagger.types import Albums, Json, Outcome, Status
+from genretagger.worker.pool import WorkerPool
 
 BEAT_S = 1.0
 LONGEST_WAIT_S = 6 * 3600.0
@@ -274,7 +275,7 @@ def main() -> None:
     try:
         if not settings.has_database:  # the watcher made it, and a new one in its place would be empty
             raise DatabaseError("the database is gone", path=settings.database_file, hint="Put its folder back")
-        with open_workers(settings) as workers:
+        with WorkerPool.of(settings) as workers:
             workers.warm_up(1)  # it loads its libraries while the model and the database are opened
             with open_pipeline(settings, notice=lambda text: say("notice", text=text), workers=workers) as pipeline:
                 pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")

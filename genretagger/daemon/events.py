@@ -36,12 +36,11 @@ class Events:
 
     Args:
         form: "text" or "json".
-        journal: whether systemd's journal reads it.
     """
 
-    def __init__(self, level: str = "info", form: str = "text", journal: bool | None = None) -> None:
+    def __init__(self, level: str = "info", form: str = "text") -> None:
         self._log = _Log(self._lost)
-        self._journal = _in_journal() if journal is None else journal
+        self._journal = _in_journal()
         self.configure(level, form)
 
     def configure(self, level: str, form: str) -> None:

@@ -1,7 +1,7 @@
 """When the files of a folder may be handled: together, once it is quiet. Pure; time is an argument.
 
 An album is decided as a whole, so a file that is complete waits for the others that still arrive
-beside it. A folder that never becomes quiet is handled all the same, after `LONGEST` quiet periods.
+beside it. A folder that never becomes quiet is handled anyway, after `LONGEST` quiet periods.
 A file that arrives alone does not wait.
 """
 

@@ -314,6 +314,6 @@ def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
             yield part
 
 
-def explain(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """The cause of a database error, for the log."""
     return error.message if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"

@@ -114,8 +114,7 @@ class Service:
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._on_signal)
-        if early.was_asked_to_reload():  # `|=` would forget a SIGHUP that comes in the middle of it
-            self._reloading = True
+        self._reloading = early.was_asked_to_reload() or self._reloading  # in this order: a SIGHUP may come between
         watch.hear_of_losses(self._inbox.put)
         threading.excepthook = self._on_death
         self._intake.start()
@@ -246,8 +245,8 @@ class Service:
         elif isinstance(message, intake.Unreadable):
             self._account.unreadable(message.error)
         elif isinstance(message, intake.Broken):
-            self._events.error("database cannot be used", cause=intake.explain(message.error))
-            self._account.keep_error(None, intake.explain(message.error))
+            self._events.error("database cannot be used", cause=intake.words_of(message.error))
+            self._account.keep_error(None, intake.words_of(message.error))
             self._intake_failures += 1
             wait_s = min(AGAIN_S * 2.0 ** min(self._intake_failures, 10), max(1.0, self._settings.retry_s))
             self._intake_at_s = time.monotonic() + wait_s

@@ -48,7 +48,7 @@ class Storage:
             found = self._file.stat()
         except OSError:
             return None
-        # an empty file is no database
+        # an empty file is not a database
         return (found.st_dev, found.st_ino) if found.st_size else None
 
 
@@ -59,7 +59,7 @@ def take_over(database: str | Path, service: Claimant, libraries: Mapping[str, P
     Args:
         database: its file or address; created if it is missing.
         service: this service, which is the only one of this name.
-        libraries: where those with a name lie.
+        libraries: the places of those with a name.
 
     Raises:
         DatabaseError: it cannot be opened.

@@ -60,7 +60,7 @@ class Changed:
     """A change of a file, or of a folder with all that is in it.
 
     Attributes:
-        root: the watched folder that it lies in.
+        root: the watched folder that it is in.
         is_folder: whether it is a folder.
         source: the path that it was moved from, if it was moved inside of the watched folder.
     """
@@ -140,7 +140,7 @@ class Watched:
         if fault := self.missing():
             self.way, self.reason = Noticing.AWAY, fault
             return
-        self._identity = identity(self.root)
+        self._identity = folder_identity(self.root)
         self.mount = mount_of(self.root)
         self._mounts = mounts_below(self.root)
         kinds = [file_system(self.root), *sorted(kind for _, kind in self._mounts)]
@@ -186,7 +186,7 @@ class Watched:
         An unmounted disk may leave its mount point, an empty folder, which must not be mistaken for
         an emptied library.
         """
-        if identity(self.root) is None:
+        if folder_identity(self.root) is None:
             return "it is not there"
         now = mount_of(self.root)
         # the mount point is visible again
@@ -196,14 +196,14 @@ class Watched:
 
     def is_gone(self) -> bool:
         """Whether the folder is missing or was replaced: a disk came or went, there or below."""
-        return identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
+        return folder_identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
 
     def is_deaf(self) -> bool:
         """Whether a thread of the observer has died: the one that reads, sorts, or passes on."""
         return self._observer is not None and not all(thread.is_alive() for thread in self._threads)
 
 
-def identity(root: Path) -> tuple[int, int] | None:
+def folder_identity(root: Path) -> tuple[int, int] | None:
     """Device and inode of a folder, which change if another takes its name; None without one."""
     try:
         found = root.stat()

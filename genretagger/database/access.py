@@ -37,7 +37,7 @@ _log = logging.getLogger("genretagger.database")
 
 _NOTHING: Mapping[str, Any] = {}
 _MOST_NAMED = 20
-"""How many odd rows are named; `doctor` counts them all."""
+"""How many invalid rows are named; `doctor` counts them all."""
 
 
 class Access:
@@ -49,8 +49,8 @@ class Access:
         read_only: refuse to write.
 
     Attributes:
-        libraries: named folders of music, and where they lie on this machine.
-        left_out: rows that hold what they cannot, by table and number, each with what is wrong.
+        libraries: named folders of music, and their places on this machine.
+        left_out: rows that hold invalid values, by table and number, each with what is wrong.
     """
 
     def __init__(self, engine: Engine, *, path: Path | None, location: str, read_only: bool) -> None:
@@ -189,7 +189,7 @@ class Access:
         if key in self.left_out:
             return
         self.left_out[key] = odd
-        # Above the level that commands switch off, since it is no library that speaks here.
+        # Above the level that commands switch off, because this message is for the user.
         if len(self.left_out) <= _MOST_NAMED:
             _log.error("%s: %s, and is left out; `genretagger doctor` says what that costs", self.location, odd)
         elif len(self.left_out) == _MOST_NAMED + 1:
@@ -216,7 +216,8 @@ class Access:
 class Repository:
     """What is known of one noun; several repositories share one access.
 
-    `get_…` reads, `save_…` writes; other verbs change the state of a row.
+    `get_…` reads, `is_…` and `has_…` answer yes or no, `save_…` writes; other verbs change the
+    state of rows.
     """
 
     def __init__(self, access: Access) -> None:

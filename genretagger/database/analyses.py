@@ -1,4 +1,4 @@
-"""What was heard; it belongs to a track's audio, wherever it lies.
+"""What was heard; it belongs to a track's audio, wherever it is.
 
 A `payload_hash` is the identity of the audio, a `fingerprint` the sha256 of a model, a `model_id`
 its number here, and a `sampling` says which windows were listened to, in words of the caller.

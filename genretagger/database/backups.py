@@ -176,7 +176,7 @@ def damage_of(file: Path) -> str:
             if found != ["ok"]:
                 return found[0] if found else "it cannot be checked"
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            return "" if {"tracks", "writes", "runs"} <= tables else "it is no database of genretagger"
+            return "" if {"tracks", "writes", "runs"} <= tables else "it is not a database of genretagger"
     except sqlite3.Error as error:
         return str(error)
 
@@ -188,7 +188,7 @@ def put_back(backup: Path, database: Path) -> Path | None:
         backup: a sound backup.
 
     Returns:
-        Where the present file lies now; None if there was none.
+        Where the present file is now; None if there was none.
 
     Raises:
         DatabaseError: the backup is damaged, somebody uses the database, or there is no space;
@@ -257,7 +257,7 @@ def _keep_aside(database: Path) -> Path | None:
             os.link(database, aside)
         except OSError:  # a file system without hard links
             database.rename(aside)
-    for end in SIDE_FILES:  # a log that lay beside another file would be taken for that file's own
+    for end in SIDE_FILES:  # SQLite would take a log beside another file for that file's own
         with contextlib.suppress(FileNotFoundError):
             Path(f"{database}{end}").rename(f"{aside}{end}")
     return aside if os.path.lexists(aside) else None

@@ -44,7 +44,7 @@ class Claims(Repository):
     ) -> StoredJob | None:
         """Take the next file that is due: new ones before the backlog, in the order they came.
 
-        A job is due again when its lease runs out, and also if it lies in the future: the clock was
+        A job is due again when its lease runs out, and also if it is in the future: the clock was
         set back. One that was attempted too often is quarantined instead.
 
         Args:
@@ -89,8 +89,8 @@ class Claims(Repository):
     def _take(self, connection: Connection, wanted: Select[Any], values: Mapping[str, Any]) -> Any:
         """Change the first job of a selection and return its new row; None if there is none.
 
-        What others have locked is passed over. A row that holds what it cannot stays as it is, and
-        is passed over too.
+        Rows that others have locked are skipped. A row with invalid values is left as it is and
+        skipped too.
         """
         while True:
             first = self._without_odd(wanted).limit(1).with_for_update(skip_locked=True)
@@ -103,7 +103,7 @@ class Claims(Repository):
                 attempt.rollback()
 
     def _allowed(self, claimant: Claimant, outside: Sequence[Path]) -> list[ColumnElement[bool]]:
-        """Conditions: the file lies where the claimant takes files, outside all other folders."""
+        """Conditions: the file is where the claimant takes files, outside all other folders."""
         here = self._access.libraries
         inside = [lies_under(JOBS.c.path, folder, here) for folder in claimant.folders]
         return [
@@ -124,7 +124,9 @@ class Claims(Repository):
         return wanted.where(JOBS.c.id.not_in(odd)) if odd else wanted
 
     def finish(self, claimant: Claimant, path: Path, handled: str | None, cause: Cause | None = None) -> None:
-        """Note that a file was handled to its end. If somebody else has its job by now, that stays.
+        """Note that a file was handled to its end, which is true whoever has its job by now.
+
+        The job goes if the claimant has it; if somebody else does, it stays.
 
         Args:
             claimant: the process that claimed it.

@@ -1,11 +1,11 @@
 """Column types: what Python holds, and the plain value that a database engine stores for it.
 
-File names are bytes, not text: a name that is no valid UTF-8 reaches Python with surrogate escapes,
-which no engine takes as text. Everything else that is text may quote such a name, so it is made
-harmless on its way in.
+File names are bytes, not text: a name that is not valid UTF-8 reaches Python with surrogate
+escapes, which no engine takes as text. Everything else that is text may quote such a name, so it is
+made harmless on its way in.
 
-SQLite lets any column hold anything. Reading a value never fails: what is no value of its column is
-given as `Odd`, and `rules.py` says which rows hold one.
+SQLite lets any column hold anything. Reading a value never fails: what is not a value of its column
+is given as `Odd`, and `rules.py` says which rows hold one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Checked(TypeDecorator[_T]):
     stored: ClassVar[tuple[type, ...]] = ()
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Understand a value, or say that it is odd."""
+        """Convert a stored value, or raise an error if it is invalid."""
         understand = self.understanding(dialect) or super().result_processor(dialect, coltype)
         stored = self.stored or (object,)
 
@@ -85,7 +85,7 @@ class Document(Checked[Any]):
 
 
 class Flag(Checked[bool]):
-    """Yes or no."""
+    """A boolean, stored as 0 or 1."""
 
     impl = Boolean
     cache_ok = True
@@ -93,7 +93,7 @@ class Flag(Checked[bool]):
 
 
 class Blob(Checked[bytes]):
-    """Bytes."""
+    """A column of bytes."""
 
     impl = LargeBinary
     cache_ok = True
@@ -108,11 +108,11 @@ class PathBytes(Checked[Path]):
     stored = (bytes, bytearray, memoryview)
 
     def process_bind_param(self, value: Path | None, dialect: Dialect) -> bytes | None:
-        """Path to bytes."""
+        """Turn a path into the bytes to store."""
         return None if value is None else libraries_of(dialect).to_stored(value)
 
     def understanding(self, dialect: Dialect) -> Callable[[Any], Any] | None:
-        """Bytes to path."""
+        """Turn stored bytes into a path."""
         return libraries_of(dialect).from_stored
 
 
@@ -127,7 +127,7 @@ class SafeText(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Make the text harmless."""
+        """Replace what the database cannot store."""
         if value is None:
             return None
         return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
@@ -170,11 +170,11 @@ class Moment(Checked[datetime]):
     stored = (str, datetime)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Aware to naive UTC."""
+        """Turn an aware time into the naive UTC time to store."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Naive UTC to aware."""
+        """Turn a stored naive UTC time into an aware one."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""What was decided for a track's audio, wherever it lies; `analyses.py` says what identifies it."""
+"""What was decided for a track's audio, wherever it is; `analyses.py` says what identifies it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Decisions(Repository):
         """
         scores = [(name, float(score)) for name, score in decision.scores.items()]
         if not all(0 <= score <= 1 for _, score in scores):
-            raise DatabaseError(f"a score lies outside of 0 to 1: {scores}", path=self._access.path)
+            raise DatabaseError(f"a score is outside of 0 to 1: {scores}", path=self._access.path)
         row = {
             "genres": list(decision.genres),
             "scores": scores,

@@ -123,7 +123,7 @@ def open_sqlite(path: Path, mode: Mode, *, busy_timeout_s: float) -> sqlite3.Con
 
 
 def _decoded(text: bytes) -> str | bytes:
-    """Text of a column; its bytes if it is no UTF-8: the driver would fail for all rows instead."""
+    """Text of a column; its bytes if it is not UTF-8, for which the driver would fail all rows."""
     try:
         return text.decode()
     except UnicodeDecodeError:
@@ -161,7 +161,7 @@ def _prepare_to_write(connection: Connection, busy_timeout_s: float) -> float:
 def _begin_to_write(connection: Connection, slice_s: float, busy_timeout_s: float) -> None:
     """Begin a transaction that writes, and wait for others until the time is up.
 
-    SQLite's own waiting is deaf to signals, so it is done in slices.
+    SQLite does not react to signals while it waits, so this waits in slices.
     """
     deadline_s = time.monotonic() + busy_timeout_s - slice_s / 2
     while True:
@@ -187,7 +187,7 @@ def other_engine(url: str) -> Engine:
             address = address.set(drivername="postgresql+psycopg")
         return create_engine(address, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError) as error:
-        cause = "`database_url` is no address of a database"  # not quoted: it may hold a password
+        cause = "`database_url` is not an address of a database"  # not quoted: it may hold a password
         raise DatabaseError(cause, hint="it looks like postgresql://user@host/name") from error
     except ModuleNotFoundError as error:
         cause = f"`database_url` needs the Python package {error.name}"
@@ -216,7 +216,7 @@ def settle_journal(path: Path, *, busy_timeout_s: float) -> str:
                 return mode
             except sqlite3.OperationalError as error:
                 # SQLite heeds its own timeout in some of these cases only. A lock that stays means
-                # that another program works with the file as it is, and so shall we; so it is with
+                # that another program works with the file as it is, and so will we; so it is with
                 # a log that is refused.
                 busy = error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
                 if not busy or time.monotonic() > deadline:

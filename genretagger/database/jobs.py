@@ -19,6 +19,9 @@ from genretagger.database.rules import word
 from genretagger.database.tracks import NO_FAILURE, SCAN_ROWS
 from genretagger.database.values import Claimant, JobCounts, JobState, NewJob, StoredJob
 
+_ADDING = 0x6A6F6273
+"""The lock of the server that whoever adds jobs holds: "jobs"."""
+
 
 class Jobs(Claims):
     """The table of jobs, and what it says about files."""
@@ -27,7 +30,8 @@ class Jobs(Claims):
         """Add files to handle; a file that has a job keeps it, with the higher of both priorities.
 
         A file that failed stays quarantined, or waits as long as it has to, unless it is another
-        one now (`NewJob.changed`): then it starts afresh.
+        one now (`NewJob.changed`): then it starts afresh. A job stays with the service that queued
+        it, and a job that somebody works on stays as it is.
 
         Args:
             service: the owner of the jobs.
@@ -46,19 +50,21 @@ class Jobs(Claims):
             "state": JobState.WAITING.value,
             "attempts": 0,
             "not_before": at,
-            "worker": service.name,
             "failure": None,
             "failure_hint": None,
             "updated_at": at,
         }
-        known = select(JOBS).where(JOBS.c.path.in_(padded(list(jobs))))
         with self._access.write() as connection:
+            if not self._access.is_sqlite:  # of which only one connection writes at a time
+                connection.execute(select(func.pg_advisory_xact_lock(_ADDING)))
+            known = select(JOBS).where(JOBS.c.path.in_(padded(list(jobs)))).order_by(JOBS.c.id).with_for_update()
             found = connection.execute(known).all()
             there = {row.path: row for row in self._access.sound(JOBS, found)}
             odd = [row.id for row in found if row.path not in there]
             connection.execute(delete(JOBS).where(JOBS.c.id.in_(odd)))  # a row that says what is to be done is new
+            begun = {**fresh, "worker": service.name, "added_at": at}
             new = [
-                {"path": path, "root": job.root, "priority": job.priority, "added_at": at, **fresh}
+                {"path": path, "root": job.root, "priority": job.priority, **begun}
                 for path, job in jobs.items()
                 if path not in there
             ]
@@ -106,7 +112,7 @@ class Jobs(Claims):
                     delete(JOBS).where(JOBS.c.state == JobState.WAITING.value, _droppable(service), some)
                 )
 
-    def release(self, paths: Sequence[Path] = ()) -> list[Path]:
+    def retry(self, paths: Sequence[Path] = ()) -> list[Path]:
         """Let quarantined files be tried again, as if for the first time.
 
         Args:

@@ -4,7 +4,7 @@ A path inside a library is stored as `name:/rest`, every other path as it is. So
 can share one database: each translates at this one place, by its own option `libraries`. An
 absolute path begins with `/`, and the name of a library holds neither `/` nor `:`, so the two forms
 never meet. A path of a library that is not mounted here stays in its stored form:
-`nas2:/Artist/song.mp3`. It is no absolute path, so nothing here opens it.
+`nas2:/Artist/song.mp3`. It is not an absolute path, so nothing here opens it.
 
 The translation belongs to an engine's dialect, which SQLAlchemy gives to every column type.
 """
@@ -29,7 +29,7 @@ _ROWS = 1000
 
 
 class Libraries:
-    """Where the libraries lie on this machine.
+    """Where the libraries are on this machine.
 
     Args:
         mounts: for each name the absolute folder.
@@ -97,7 +97,7 @@ class Libraries:
     def _adopt(self, connection: Connection, column: Column[Any], mount: bytes, name: bytes) -> int:
         table, raw, changed = column.table, type_coerce(column, LargeBinary), 0
         if not isinstance(table, Table):
-            raise TypeError(f"{column} is no column of a table")
+            raise TypeError(f"{column} is not a column of a table")
         start, end = mount + b"/", mount + b"0"
         wanted = select(table.c.id, raw.label("raw")).where(raw >= start, raw < end).order_by(raw).limit(_ROWS)
         while rows := connection.execute(wanted).all():

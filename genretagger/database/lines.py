@@ -1,9 +1,9 @@
 """Long listings: a line for each file or write of a whole library.
 
 `Reports` and `Writes` convert and check each value by itself, and make a typed value of each row. A
-library has millions of values, so listings look at all types of a row together, and only then at
-what a type does not tell. What is unusual (an undo, an odd value, a file that failed) is read again
-by the careful way, so both give the same lines.
+library has millions of values, so listings check the types of a whole row at once, and then only
+what types cannot tell. Unusual rows (an undo, an invalid value, a file that failed) are read again
+one by one, so both ways give the same lines.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _MANY = 20
 
 
 class TrackLine(NamedTuple):
-    """What a table says of a file; empty where nothing is known.
+    """What a table says of a file; fields of which nothing is known are empty.
 
     Attributes:
-        path: as text, with surrogate escapes for bytes that are no UTF-8.
+        path: as text, with surrogate escapes for bytes that are not UTF-8.
         genres: those in the file.
         decided: those that were decided for its audio last.
         scores: of all genres, best first; empty if they were not asked for.
@@ -102,7 +102,7 @@ class WriteLine(NamedTuple):
     """What a history says of a write; see `values.StoredWrite` for the rest.
 
     Attributes:
-        path: as text, with surrogate escapes for bytes that are no UTF-8.
+        path: as text, with surrogate escapes for bytes that are not UTF-8.
         before, after: the genres before and after it.
         reason: why it was written, in the words of that time.
     """
@@ -172,7 +172,7 @@ class Lines(Repository):
         """A line for each file, in the order of the bytes of their paths, a page at a time.
 
         Args:
-            under: only this path and what lies below it, by whole parts.
+            under: only this path and what is below it, by whole parts.
             scores: whether to give the scores of all genres.
         """
         place = type_coerce(TRACKS.c.path, NullType())
@@ -291,7 +291,7 @@ def _fits_track(types: tuple[type, ...]) -> bool:
 
 @lru_cache(maxsize=64)
 def _fits_write(types: tuple[type, ...]) -> bool:
-    """Whether values of these types are what a write has that is no undo."""
+    """Whether values of these types are what a write has that is not an undo."""
     return all(kind in allowed for kind, allowed in zip(types, _WRITE_TYPES, strict=True))
 
 

@@ -43,7 +43,7 @@ class Listed:
 class Listings(Repository):
     """Questions about many files at once."""
 
-    def version(self) -> tuple[int, ...]:
+    def get_version(self) -> tuple[int, ...]:
         """Changes if another connection saved something; cheap enough to ask every second."""
         with self._access.read() as connection:
             if self._access.is_sqlite:
@@ -56,7 +56,7 @@ class Listings(Repository):
             row = connection.execute(select(*newest, *times)).one()
             return tuple(hash(value) for value in row)
 
-    def clock(self) -> datetime:
+    def get_now(self) -> datetime:
         """The present, as the database notes it."""
         return now()
 
@@ -90,7 +90,7 @@ class Listings(Repository):
             return {row[0] for wanted in (decided, written) for row in connection.execute(wanted)}
 
     def get_paths(self, hashes: set[str]) -> list[Path]:
-        """Where some audio lies."""
+        """The paths of files whose audio has one of these payload hashes."""
         paths: list[Path] = []
         ordered = sorted(hashes)
         for start in range(0, len(ordered), BATCH):

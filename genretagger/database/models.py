@@ -1,7 +1,7 @@
 """The tables, for SQLAlchemy; the migrations build the same ones, and a test compares the two.
 
 A track's identity is the hash of its audio (`payload_hash`): what was heard and decided belongs to
-that, and survives a rename, a copy or a new tag. A row of `tracks` says what lies at a path at
+that, and survives a rename, a copy or a new tag. A row of `tracks` says what is at a path at
 present. Nothing but plain types is used, so that other engines than SQLite can hold the same
 tables.
 
@@ -67,10 +67,10 @@ TRACKS = Table(
     Column("handled_as", SafeText),
     Index("ix_tracks_failure_class", "failure_class"),
 )
-"""What lies at a path, or why it could not be read.
+"""What is at a path, or why it could not be read.
 
-The stamp (size to links) belongs to everything else in the row; it is empty where the file could
-not even be asked. `payload_hash` and its neighbours are empty where reading the file failed.
+The stamp (size to links) belongs to everything else in the row; it is empty if `stat` failed.
+`payload_hash` and its neighbours are empty if reading the file failed.
 `failure` is the cause in words, `failure_class` the name of the error's class, `failure_retry`
 whether to try the same file again. `handled` is the key of the rules by which the file was handled
 to its end, `handled_as` the cause of how it ended.
@@ -217,7 +217,7 @@ UNITS = Table(
     Index("ix_units_state", "state", "id"),
     Index("ix_units_root", "root", "state", "files"),
 )
-"""A unit that `archive` hands out: an album's folder, or a part of a folder that is no album.
+"""A unit that `archive` hands out: an album's folder, or a part of a folder that is not an album.
 
 `names` is a digest of the names of the files, `rules` of the settings. `state` is "waiting",
 "working", "done" or "failed" (units.UnitState). While somebody works on it, `owner` is the run that

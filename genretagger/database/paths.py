@@ -17,7 +17,7 @@ BATCH = 500
 
 
 def lies_under(column: ColumnElement[Path], folder: Path, libraries: Libraries) -> ColumnElement[bool]:
-    """A condition: a stored path is this one or lies below it, by parts; see `Libraries.ranges`."""
+    """A condition: a stored path is this one or is below it, by parts; see `Libraries.ranges`."""
     return or_(column == folder, *ranges_below(column, folder, libraries))
 
 

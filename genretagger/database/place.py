@@ -58,7 +58,7 @@ class Note:
 
 
 def note_of(database: Path) -> Path:
-    """Where the note of a database lies."""
+    """Where the note of a database is."""
     return database.with_name(f"{database.name}.note")
 
 
@@ -90,7 +90,7 @@ def write_note(database: Path, note: Note) -> None:
         save(note_of(database), text.encode("ascii"), mode=0o600)
 
 
-def count_on(database: Path, *, runs: int, writes: int) -> None:
+def save_newest(database: Path, *, runs: int, writes: int) -> None:
     """Note that the database has grown: in place and without a sync, as each write calls this."""
     with contextlib.suppress(OSError):
         descriptor = os.open(note_of(database), os.O_WRONLY)
@@ -144,7 +144,7 @@ def what_is_lost(database: Path) -> str:
     )
     if backup_files(database):
         return f"{lost}. `genretagger doctor --restore` puts a backup back"
-    return f"{lost}. There is no backup; to begin a new database all the same, move this one and its .note away"
+    return f"{lost}. There is no backup; to begin a new database anyway, move this one and its .note away"
 
 
 def tighten(database: Path, *, folder: bool) -> None:

@@ -88,7 +88,7 @@ class Reports(Repository):
         """Everything that is known of all paths, in the order of their bytes, a page at a time.
 
         Args:
-            under: only this path and what lies below it, by whole parts.
+            under: only this path and what is below it, by whole parts.
             parts: what to look up beside the files themselves; the rest is given as empty.
             among: only rows of `tracks` for which this holds.
         """
@@ -97,7 +97,7 @@ class Reports(Repository):
             wanted = wanted.where(among)
         if under is not None:
             wanted = wanted.where(lies_under(TRACKS.c.path, under, self._access.libraries))
-        # compared as it is stored, so that an odd path has its place in the order as well
+        # compared as it is stored, so that paths of arbitrary bytes are in order as well
         for rows in self._pages(wanted, type_coerce(TRACKS.c.path, NullType())):
             with self._access.read() as connection:
                 page = self._known(connection, self._access.sound(TRACKS, rows), parts)
@@ -119,7 +119,7 @@ class Reports(Repository):
                 writes={known: count for state, count in states if (known := word(WriteState, state)) is not None},
             )
 
-    def check_integrity(self) -> list[str]:
+    def get_faults(self) -> list[str]:
         """What SQLite finds wrong inside its file; empty if nothing, and for other engines."""
         if not self._access.is_sqlite:
             return []
@@ -129,7 +129,7 @@ class Reports(Repository):
         faults = [] if found == ["ok"] else found
         return faults + [f"row {row[1]} of {row[0]} refers to a missing row of {row[2]}" for row in orphans]
 
-    def count_unrecorded(self) -> int:
+    def get_unrecorded_count(self) -> int:
         """How many tracks carry exactly the genres decided for them although no write is known."""
         known = select(WRITES.c.id).where(WRITES.c.payload_hash == TRACKS.c.payload_hash).exists()
         same = (

@@ -13,7 +13,7 @@ from sqlalchemy import update as change
 from genretagger.database.access import Access, Repository
 from genretagger.database.columns import now
 from genretagger.database.models import RUNS, WRITES
-from genretagger.database.place import count_on as note_counts
+from genretagger.database.place import save_newest as note_counts
 from genretagger.database.rules import number, word
 from genretagger.database.values import StoredRun, WriteState
 from genretagger.types import Json
@@ -44,7 +44,7 @@ class Runs(Repository):
         }
         with self._access.write() as connection:
             run_id: int = connection.execute(insert(RUNS).values(**row).returning(RUNS.c.id)).scalar_one()
-        self.count_on(run=run_id)
+        self.save_newest(run=run_id)
         return run_id
 
     def get_newest_numbers(self) -> tuple[int, int]:
@@ -54,7 +54,7 @@ class Runs(Repository):
             run_id, write_id = newest.one()
         return number(run_id) or 0, number(write_id) or 0
 
-    def count_on(self, *, run: int | None = None, write: int | None = None) -> None:
+    def save_newest(self, *, run: int | None = None, write: int | None = None) -> None:
         """Keep the note beside the database up to date, after the commit."""
         if (path := self._access.path) is None:
             return
@@ -77,7 +77,7 @@ class Runs(Repository):
             yield from page
 
     def get(self, run_id: int) -> StoredRun | None:
-        """One run by its number; None if there is no such run, or its row is odd."""
+        """One run by its number; None if there is no such run, or its row is invalid."""
         with self._access.read() as connection:
             page = self._stored_runs(connection, connection.execute(select(RUNS).where(RUNS.c.id == run_id)).all())
         return page[0] if page else None

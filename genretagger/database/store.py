@@ -107,7 +107,7 @@ class Store:
             create: make the file and its folder if they are missing.
             read_only: never write, neither rows nor a newer schema.
             busy_timeout_s: how long to wait for other programs that are writing, in seconds.
-            libraries: named folders of music, and where they lie on this machine; see
+            libraries: named folders of music, and where they are on this machine; see
                 `libraries.Libraries`.
 
         Raises:
@@ -210,7 +210,7 @@ def _split(database: str | Path) -> tuple[Path | None, str]:
     try:
         url = make_url(database)
     except ArgumentError as error:
-        cause = "`database_url` is no address of a database"
+        cause = "`database_url` is not an address of a database"
         raise DatabaseError(cause, hint="it looks like sqlite:////folder/library.sqlite3") from error
     if url.get_backend_name() != "sqlite":
         return None, database
@@ -253,7 +253,7 @@ def _refuse_emptied(path: Path) -> None:
     """
     if path.is_file() and path.stat().st_size == 0 and was_there(path):
         raise DatabaseError(
-            "the database is an empty file, and there was one before", path=path, hint=what_is_lost(path)
+            "the database is an empty file although it held data before", path=path, hint=what_is_lost(path)
         )
 
 
@@ -261,7 +261,7 @@ def _make(path: Path, *, busy_timeout_s: float) -> None:
     """Make a new database under another name and rename it when it is whole: nobody sees it empty.
 
     Raises:
-        DatabaseError: the log of an earlier one lies there, which SQLite would remove.
+        DatabaseError: there is the log of an earlier one, which SQLite would remove.
     """
     if any(Path(f"{path}-wal") == each for each in backups_and_logs(path)):
         cause = "the database is gone, and its log (-wal) is left"
@@ -289,7 +289,7 @@ def _open_file_to_read(path: Path, *, busy_timeout_s: float) -> Engine:
         _bring_up_to_date(engine, path=path, read_only=True)
     except DBAPIError:
         # Reading a file with a log needs side files, which a folder that may not be written
-        # refuses. Without a log beside it nobody has it open, and it can be read as it lies.
+        # refuses. Without a log beside it nobody has it open, and it can be read as it is.
         if Path(f"{path}-wal").exists():
             raise
         engine = sqlite_engine(path, Mode.FROZEN, busy_timeout_s=busy_timeout_s)
@@ -308,7 +308,7 @@ def _bring_up_to_date(engine: Engine, *, path: Path | None, read_only: bool) -> 
     if revision == SCHEMA_REVISION and (stated or read_only):
         return
     if revision is None and path is not None and path.stat().st_size and backups_and_logs(path):
-        raise DatabaseError("the database is empty, and was not before", path=path, hint=what_is_lost(path))
+        raise DatabaseError("the database is empty although it held data before", path=path, hint=what_is_lost(path))
     if not read_only:
         upgrade(engine, path=path)
         return

@@ -1,4 +1,4 @@
-"""The files: what lies at each path, and what failed."""
+"""The files: what is at each path, and what failed."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ class Tracks(Repository):
         return failure_of(rows[0], path) if rows else None
 
     def get_inode(self, path: Path) -> int | None:
-        """The inode of the file that lay at a path when it was last looked at."""
+        """The inode of the file that was at a path at the last look."""
         with self._access.read() as connection:
             return number(connection.execute(select(TRACKS.c.inode).where(TRACKS.c.path == path)).scalar())
 
     def get_paths(self, payload_hash: str) -> list[Path]:
-        """The paths at which some audio lay when they were last looked at, the newest first."""
+        """The paths at which some audio was at the last look, the newest first."""
         wanted = select(TRACKS.c.path).where(TRACKS.c.payload_hash == payload_hash).order_by(TRACKS.c.id.desc())
         with self._access.read() as connection:
             return [row.path for row in connection.execute(wanted)]

@@ -26,7 +26,7 @@ class Undos(Writes):
     """Questions of `undo` and `redo`. All give writes newest first, the order to take them in."""
 
     def get_undoable(self, *, run_id: int | None = None, under: Path | None = None) -> Iterator[StoredWrite]:
-        """Writes in effect: they took place, were not undone, and are no undo themselves.
+        """Writes in effect: they took place, were not undone, and are not undos themselves.
 
         Args:
             run_id: only of this run.
@@ -72,7 +72,7 @@ class Undos(Writes):
                     return run
         return None
 
-    def took_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
+    def has_taken_place(self, *, run_id: int | None = None, under: Path | None = None) -> bool:
         """Whether a write by a run, under a path, or at all took place; undone ones count too."""
         return any(write.state.value in SETTLED for write in self.get_all(run_id=run_id, under=under))
 

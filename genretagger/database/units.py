@@ -95,7 +95,7 @@ class ArchiveProgress:
 
     Attributes:
         units: how many are in each state.
-        files: how many files lie in the units of each state.
+        files: how many files are in the units of each state.
         tagged, unchanged, skipped, failed: what became of the files of units that are done.
     """
 
@@ -212,7 +212,7 @@ class Units(Repository):
             row = connection.execute(wanted).first()
         return None if row is None else Unit(row.id, row.folder, row.root, row.part, row.parts, row.attempts)
 
-    def want(self, unit_id: int, owner: str, payloads: Sequence[str]) -> None:
+    def save_wanted(self, unit_id: int, owner: str, payloads: Sequence[str]) -> None:
         """Note which payloads of a unit the model was sent, once all of them are on their way."""
         with self._access.write() as connection:
             connection.execute(update(UNITS).where(UNITS.c.id == unit_id, *_of(owner)).values(wanted=list(payloads)))
@@ -221,7 +221,7 @@ class Units(Repository):
         """Whether the model has handled each payload it got of a unit, and no more will come."""
         with self._access.read() as connection:
             wanted = connection.scalar(select(UNITS.c.wanted).where(UNITS.c.id == unit_id, *_of(owner)))
-        return isinstance(wanted, list) and self.count_heard(wanted, model_id, sampling) == len(set(wanted))
+        return isinstance(wanted, list) and self.get_heard_count(wanted, model_id, sampling) == len(set(wanted))
 
     def finish(self, unit_id: int, owner: str, node: str, counts: dict[str, int]) -> bool:
         """Note that a unit is done; returns False if it belongs to somebody else by now.
@@ -268,7 +268,7 @@ class Units(Repository):
         with self._access.write() as connection:
             return connection.execute(update(UNITS).where(*lost).values(values)).rowcount
 
-    def count_waiting(self, *, rules: str, roots: Sequence[Path], most: int) -> int:
+    def get_waiting_count(self, *, rules: str, roots: Sequence[Path], most: int) -> int:
         """How many units wait, up to a number."""
         waiting = (UNITS.c.state == UnitState.WAITING.value, UNITS.c.rules == rules, self._below(roots))
         some = select(UNITS.c.id).where(*waiting).order_by(UNITS.c.id).limit(most).subquery()
@@ -288,7 +288,7 @@ class Units(Repository):
         with self._access.read() as connection:
             return connection.execute(select(func.min(UNITS.c.lease_until)).where(lent)).scalar()
 
-    def count_heard(self, payloads: Sequence[str], model_id: int, sampling: str) -> int:
+    def get_heard_count(self, payloads: Sequence[str], model_id: int, sampling: str) -> int:
         """How many of some payloads were listened to."""
         wanted = select(func.count()).where(
             ANALYSES.c.payload_hash.in_(payloads), ANALYSES.c.model_id == model_id, ANALYSES.c.sampling == sampling
@@ -323,7 +323,7 @@ class Units(Repository):
         with self._access.read() as connection:
             return [(folder, failure or "") for folder, failure in connection.execute(wanted)]
 
-    def count_stage(self, node: str, stage: str, *, tracks: int, seconds: float, fetched_bytes: int = 0) -> None:
+    def save_stage(self, node: str, stage: str, *, tracks: int, seconds: float, fetched_bytes: int = 0) -> None:
         """Count what a stage has done on a node, in the present minute."""
         from sqlalchemy.dialects.postgresql import insert  # 10 ms, which no other command needs
 

@@ -60,7 +60,7 @@ _ADVISORY_LOCK = 0x67656E7265  # "genre": any number that all genretaggers share
 
 
 def migrations_folder() -> Path:
-    """Where the migrations lie: inside the installed package, or beside it in a checkout.
+    """Where the migrations are: inside the installed package, or beside it in a checkout.
 
     Raises:
         DatabaseError: if they are missing.
@@ -75,8 +75,8 @@ def migrations_folder() -> Path:
 def stored_revision(connection: Connection, *, path: Path | None) -> str | None:
     """The revision of the schema that a database has; None if it is empty.
 
-    If the database does not say it, as its table of versions was emptied or holds something odd,
-    the tables show it.
+    If the table of versions is empty or holds something invalid, the other tables show the
+    revision.
 
     Raises:
         DatabaseError: if it is another program's SQLite file, or its tables are of no revision that

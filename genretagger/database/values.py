@@ -130,7 +130,7 @@ class StoredWrite:
 
     Attributes:
         run_id: number of the run that made it.
-        path: the file, where it lay then.
+        path: the file, where it was then.
         before: the genre field as it was, enough to put it back.
         after: the genre field as it was written, or was meant to be while the write is pending.
         model: name of the model that the genres come from.
@@ -207,12 +207,12 @@ class Known:
     """Everything that is known of one path.
 
     Attributes:
-        track: what lay there when it was last read; None if it never could be.
+        track: what was there when it was last read; None if it never could be.
         failure: why it last failed; None if it did not.
         analyses: who listened to it and how, newest first.
         decisions: what was chosen, newest first.
         writes: what was written to this path or to the same audio elsewhere, newest first.
-        seen_at: when it was last looked at; None where only writes are left of it.
+        seen_at: when it was last looked at; None if only writes are left of it.
     """
 
     path: Path
@@ -278,7 +278,7 @@ class NewJob:
     """A file to handle.
 
     Attributes:
-        root: the watched folder that it lies in, which a write must not leave.
+        root: the watched folder that it is in, which a write must not leave.
         priority: 0 for what has just come, 1 for the backlog.
         changed: whether it is another file than the one that may have failed before.
     """
@@ -294,7 +294,7 @@ class StoredJob:
     """A file that the service has to handle.
 
     Attributes:
-        root: the watched folder that it lies in.
+        root: the watched folder that it is in.
         priority: 0 for what has just come, 1 for the backlog.
         attempts: how often it was begun.
         not_before: when it may be tried.

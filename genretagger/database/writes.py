@@ -94,7 +94,7 @@ class Writes(Repository):
         }
         with self._access.write() as connection:
             write_id: int = connection.execute(insert(WRITES).values(**row).returning(WRITES.c.id)).scalar_one()
-        self._runs.count_on(write=write_id)
+        self._runs.save_newest(write=write_id)
         return write_id
 
     def adopt(self, run_id: int, track: Track, before: GenreField, *, model: str, reason: Reason) -> int:
@@ -213,16 +213,13 @@ class Writes(Repository):
                 page = stored_writes(connection, self._access.sound(WRITES, rows))
             yield from page
 
-    def get_pending(
-        self, *, include_running: bool = False, command: str | None = None, under: Path | None = None
-    ) -> list[StoredWrite]:
+    def get_pending(self, *, command: str | None = None, under: Path | None = None) -> list[StoredWrite]:
         """Writes that a kill left behind, oldest first.
 
         Those of a process that may still be at work, which is a matter of a moment, are none of the
         caller's business: neither to settle nor to clean up after.
 
         Args:
-            include_running: give those as well.
             command: only those of runs of this command, and all of them: the caller knows that none
                 is at work.
             under: only to this path, or below it.
@@ -234,13 +231,14 @@ class Writes(Repository):
             .order_by(WRITES.c.id)
         )
         if command is not None:
-            wanted, include_running = wanted.where(RUNS.c.command == command), True
+            wanted = wanted.where(RUNS.c.command == command)
         if under is not None:
             wanted = wanted.where(lies_under(WRITES.c.path, under, self._access.libraries))
         with self._access.read() as connection:
             rows = self._sound(connection, WRITES, wanted)
-            mine = [row for row in rows if include_running or not _may_be_at_work(row.host, row.pid, row.started_at)]
-            return stored_writes(connection, mine)
+            if command is None:
+                rows = [row for row in rows if not _may_be_at_work(row.host, row.pid, row.started_at)]
+            return stored_writes(connection, rows)
 
 
 def _may_be_at_work(host: object, pid: object, started_at: datetime) -> bool:

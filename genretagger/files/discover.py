@@ -5,7 +5,7 @@ really is music. Folders are walked in the order of their names, so that two run
 the same order.
 
 A walk passes over names that lead to no regular file: links that lead nowhere (a git-annex library
-has thousands), FIFOs, sockets, devices. Nobody named them, so they are no failure.
+has thousands), FIFOs, sockets, devices. Nobody named them, so they are not failures.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def is_audio_name(name: str) -> bool:
 def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
     """Say why a name leads to no regular file; None if it does, or to a folder, or is unclear.
 
-    Nothing is opened: to open a FIFO may wait for ever, and to open a device may start it.
+    Nothing is opened: to open a FIFO may wait forever, and to open a device may start it.
     """
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - bytes too
@@ -137,7 +137,7 @@ def oddity(path: str | bytes | os.PathLike[str]) -> Reason | None:
 
 
 def is_ignored(path: Path, root: Path, patterns: Sequence[str], folders: Sequence[str] = ()) -> bool:
-    """Say whether the owner wants a file, or a folder that it lies in, left out.
+    """Say whether the owner wants a file, or a folder that it is in, left out.
 
     A pattern is compared with each name between the root and the file, and one with a slash in
     front or inside with the whole way from the root; `*` and `?` stand for any letters, and the

@@ -30,7 +30,7 @@ class OutputError(GenretaggerError):
 def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterator[BinaryIO]:
     """Open a new file that replaces the old one if the block succeeds, and vanishes otherwise.
 
-    What is no regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
+    What is not a regular file (a pipe, `/dev/stdout`) cannot be replaced and is written as it is.
 
     Args:
         overwrite: replace a file that is there; otherwise it stays and the block fails at its end.
@@ -42,7 +42,9 @@ def saved(path: Path, *, overwrite: bool = True, follow: bool = True) -> Iterato
     """
     target = Path(os.path.realpath(path)) if follow else path
     if is_audio_name(target.name):
-        raise OutputError("that is the name of a music file", path=path, hint="Choose another name for the output")
+        raise OutputError(
+            "the output would overwrite a music file", path=path, hint="Choose another name for the output"
+        )
     try:
         # of the path as it was named: `/dev/stdout` leads to a pipe, which has no path of its own
         mode = _mode(path) if follow or not path.is_symlink() else None

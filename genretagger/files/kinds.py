@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _JUNK_BYTES = 64 * 1024
-"""Padding and broken tags between ID3v2 and the first MPEG frame; with more it is no MP3."""
+"""Padding and broken tags between ID3v2 and the first MPEG frame; with more it is not an MP3."""
 _JUNK_BYTES_WITHOUT_TAG = 2881
 """The longest MPEG frame, as a stream may be cut anywhere. More would find an MP3 inside a tar."""
 _HEAD_BYTES = 512
@@ -34,7 +34,7 @@ class Kind:
         name: short and stable; it is stored in the database.
         demuxer: the FFmpeg demuxer to force when the file is decoded.
         tags: the family of tags that holds its genre ("id3", "vorbis", "mp4", "asf", "ape"); None
-            where it has none.
+            if it has none.
     """
 
     name: str
@@ -118,7 +118,7 @@ _FOREIGN = (
     b"%PDF",
     b"SQLite",
 )
-"""Files that can hold MPEG frames near their start and are no MP3."""
+"""Files that can hold MPEG frames near their start and are not MP3 files."""
 
 _OGG_AUDIO: tuple[tuple[bytes, str], ...] = (
     (b"\x01vorbis", "ogg"),
@@ -139,7 +139,7 @@ def kind_of(file: BinaryIO) -> Kind | None:
         file: seekable, opened for reading; the position is moved.
 
     Returns:
-        The kind, or None if the content is no audio that genretagger knows: empty, text, a
+        The kind, or None if the content is not audio that genretagger knows: empty, text, a
         picture, a video in Ogg, a tag without audio.
 
     Raises:

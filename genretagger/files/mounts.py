@@ -32,19 +32,20 @@ _SHARED_NUMBERS = {0x6969, 0x517B, 0xFF534D42, 0xFE534D42}
 """NFS, SMB, CIFS, SMB 2, as `statfs` numbers them: of the kinds with leases, the remote ones."""
 
 _WITH_OWNERS = {0xEF53, 0x58465342, 0x9123683E, 0x01021994, 0xF2F52010, 0x794C7630, 0x2FC12FC1, 0xCA451A4E}
-"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: makers of files cannot give them away."""
+"""ext, XFS, Btrfs, tmpfs, F2FS, overlayfs, ZFS, bcachefs: users cannot change the owner
+of their files."""
 
 
 def is_network(kind: str) -> bool:
-    """Whether a kind of file system, as the table of mounts names it, lies on another machine."""
+    """Whether a kind of file system, as the table of mounts names it, is on another machine."""
     return kind in _SHARED or kind.removeprefix("fuse.") in _SHARED_FUSE
 
 
 def is_blind(kind: str) -> bool:
     """Whether the kernel may not announce changes on a kind of file system.
 
-    That goes for FUSE as a whole: what lies behind it may change without the kernel, wherever it
-    lies.
+    That goes for all of FUSE: the file system behind it may change without the kernel, on this
+    machine or another.
     """
     return is_network(kind) or (kind.startswith("fuse") and kind not in _LOCAL_FUSE)
 
@@ -58,7 +59,7 @@ class _Mount(NamedTuple):
 
 
 def on_network(folder: Path, *, table: Path = TABLE) -> bool:
-    """Whether a folder lies on a network file system; False if the system does not say."""
+    """Whether a folder is on a network file system; False if the system does not say."""
     return is_network(file_system(folder, table=table))
 
 
@@ -82,7 +83,7 @@ def mounts_below(root: Path, *, table: Path = TABLE) -> frozenset[tuple[str, str
 
 
 def _mount_at(path: Path, table: Path) -> _Mount | None:
-    """The mount that a path lies on: the innermost, or the last of several on the same place."""
+    """The mount that a path is on: the innermost, or the last of several on the same place."""
     real = os.path.realpath(path)
     above = [each for each in _mounts(table) if _holds(each.place, real)]
     return max(reversed(above), key=lambda each: len(each.place), default=None)

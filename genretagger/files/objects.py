@@ -178,6 +178,6 @@ class ObjectFile(Seeking):
             self.see_unchanged()
             raise SystemFaultError(
                 f"the storage gave {len(block)} bytes, not {end - start}",
-                hint="It must be able to give parts of objects.",
+                hint="It must support range requests.",
             )
         return block

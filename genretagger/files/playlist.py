@@ -27,9 +27,9 @@ def to_playlist(tracks: Iterable[tuple[Path, Track | None]], folder: Path | None
     """Give a playlist.
 
     Args:
-        tracks: where each lies, in the order to play them; those that could not be read are left
+        tracks: where each is, in the order to play them; those that could not be read are left
             out.
-        folder: where the playlist will lie; None gives whole paths.
+        folder: where the playlist will be; None gives whole paths.
     """
     base = None if folder is None else Path(os.path.realpath(folder))
     yield b"#EXTM3U\n"

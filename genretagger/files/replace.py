@@ -2,8 +2,8 @@
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
 durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
-the name holds the old bytes or the new ones; all that can be left over is one temporary; the
-caller chose its name and recorded it before. The steps from the copy on are in `swap.py`.
+the name holds the old bytes or the new ones. At most one temporary file can be left over; its name
+was recorded beforehand. The steps from the copy on are in `swap.py`.
 
 Decisions:
 
@@ -64,9 +64,9 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EDQUOT: ("the disk quota is used up", "Free some space: a write needs room for one copy."),
     errno.EFBIG: ("the file would be larger than this process may write", "Raise the limit on file sizes."),
     errno.EROFS: ("the file system is read-only", "Mount it for writing."),
-    errno.EACCES: ("permission denied", "Give this user the right to read the file and to write in its folder."),
+    errno.EACCES: ("permission denied", "Allow this user to read the file and to write in its folder."),
     errno.EPERM: ("not permitted", "Look at the file's owner and flags (chattr)."),
-    errno.EIO: ("the device reports an input/output error", "Look at the disk: it may be failing."),
+    errno.EIO: ("the device reports an input/output error", "Check the disk for errors: it may be failing."),
     errno.ELOOP: ("the symbolic links lead in a circle", "Remove them, or point them at a file."),
     errno.EAGAIN: ("another program holds a lease on the file", "It will be tried again."),
     errno.EMFILE: ("too many files are open", "Raise the limit on open files (`ulimit -n`)."),
@@ -106,7 +106,7 @@ def access_errors(path: Path | None) -> Iterator[None]:
 
 
 def inside(path: Path, root: Path) -> bool:
-    """Whether a path lies in a folder, or is it, once all symbolic links are followed.
+    """Whether a path is in a folder, or is it, once all symbolic links are followed.
 
     Compared by parts: `/music/liveset` is not inside `/music/live`.
     """
@@ -223,7 +223,7 @@ def remove_left_over(folder: Path, name: str) -> bool:
     """Remove the copy that a killed write left.
 
     Args:
-        folder: where the music file of that write lies, its symbolic links followed.
+        folder: the folder of that write's music file, its symbolic links followed.
         name: as `new_temporary_name` gave it.
 
     Returns:
@@ -269,7 +269,7 @@ def replace(
 
     Args:
         path: the file; a symbolic link stays one, and what it points to is replaced.
-        root: the folder that the file must lie in.
+        root: the folder that the file must be in.
         edit: changes the copy, open for reading and writing.
         check: compares the original with the edited copy, both open; raises if it finds a fault.
         expected: the stamp that the file had when the change was decided.
@@ -294,7 +294,7 @@ def replace(
         target = Path(os.path.realpath(path, strict=True))
         if not allow_outside and not inside(target, root):
             raise WriteRefusedError(
-                "the file lies outside the library",
+                "the file is outside the library",
                 path=path,
                 hint=f"Its real place is {str(target)!r}. Add that folder, or allow links that lead outside.",
             )
@@ -323,7 +323,7 @@ def _refuse(path: Path, found: os.stat_result, expected: Stamp, allow_hard_links
         raise WriteRefusedError(
             f"the file has {found.st_nlink} names (hard links)",
             path=path,
-            hint="Writing would part them, and a torrent that seeds the other one keeps the old file. Allow it to.",
+            hint="With hard_links = true, genretagger would write a separate copy; torrents keep seeding the old one.",
         )
     if reason := unwritable(path):
         hint = str(reason.figures["do"])

@@ -25,7 +25,7 @@ class Seeking(io.RawIOBase):
         """Move, and give the new position.
 
         Raises:
-            OSError: it would lie before the start. mutagen expects this of files.
+            OSError: it would be before the start. mutagen expects this of files.
         """
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:

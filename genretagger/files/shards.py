@@ -32,9 +32,9 @@ class Shard:
         """
         number, _, count = text.partition("/")
         if not (number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
-            raise ValueError(f"{text!r} is no share: write the third of sixteen as 3/16")
+            raise ValueError(f"{text!r} is not a share: write the third of sixteen as 3/16")
         if not 1 <= int(number) <= int(count) <= 1 << 20:
-            raise ValueError(f"{text!r} is no share: the first is 1/{count}, the last {count}/{count}")
+            raise ValueError(f"{text!r} is not a share: the first is 1/{count}, the last {count}/{count}")
         return cls(int(number), int(count))
 
     def __contains__(self, name: bytes) -> bool:

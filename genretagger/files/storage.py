@@ -1,4 +1,4 @@
-"""Storages that are no file systems, as `s3://bucket/key` names one: asked what they hold.
+"""Storages that are not file systems, as `s3://bucket/key` names one: asked what they hold.
 
 The only file that knows fsspec. Options of a storage come from the environment and fsspec's own
 configuration, as `AWS_ENDPOINT_URL` or `FSSPEC_S3_ANON`. A path of an object is as `addresses`
@@ -50,11 +50,11 @@ class Details(NamedTuple):
     """What a storage says of an object."""
 
     stamp: Stamp
-    token: str  # names the content, wherever it lies if the storage gives an MD5
+    token: str  # names the content, wherever it is if the storage gives an MD5
 
 
 class StoredEntry(NamedTuple):
-    """What lies directly below a prefix, by its name as the storage has it."""
+    """What is directly below a prefix, by its name as the storage has it."""
 
     path: Path
     name: str
@@ -77,7 +77,7 @@ def see_readable(address: str) -> None:
 
 
 def entries(folder: Path, skipped: Callable[[str], None] = lambda _: None) -> Iterator[StoredEntry]:
-    """List what lies directly below a prefix, in the order of the names' bytes.
+    """List what is directly below a prefix, in the order of the names' bytes.
 
     Args:
         folder: the prefix.
@@ -195,7 +195,7 @@ def details(path: Path) -> Details:
     size, seconds = info.get("size"), next((info[name] for name in _TIMES if info.get(name)), None)
     if not isinstance(size, int):
         raise UnsupportedFileError(
-            "the storage does not tell its size", path=path, hint="It must be able to give parts of objects."
+            "the storage does not report its size", path=path, hint="It must report sizes and support range requests."
         )
     mtime_s = _seconds(seconds)
     token = str(next((info[name] for name in _TOKENS if info.get(name)), ""))

@@ -78,7 +78,7 @@ class Write:
 
     Args:
         path: the file, as the caller named it; for errors.
-        folder: where it really lies.
+        folder: where it really is.
         name: of the file in the folder.
         temporary_name: of the copy in the folder.
         expected: the stamp of the file; it has been compared.
@@ -220,9 +220,9 @@ class Write:
             if self.folder.stat(self.temporary_name).st_ino == inode:
                 self.folder.unlink(self.temporary_name)
                 return
-            # The original still lies here. Somebody took our copy away from its name: then it gets
-            # its name back, unless a newer file has it. If the swap back itself failed, it stays
-            # under the temporary name.
+            # The original is still here. Somebody renamed or removed our copy: then the original
+            # gets its name back, unless a newer file has it. If the swap back itself failed, it
+            # stays under the temporary name.
             with contextlib.suppress(FileExistsError):
                 self.folder.link(self.temporary_name, self.name)
             if self.folder.stat(self.name).st_ino != inode:

@@ -232,7 +232,7 @@ class Folder:
         return os.open(self._name(name), _CREATE_FLAGS, 0o600, dir_fd=self._fd)
 
     def stat(self, name: str) -> os.stat_result:
-        """What lies under the name, a symbolic link included."""
+        """What is under the name, a symbolic link included."""
         return os.stat(self._name(name), dir_fd=self._fd, follow_symlinks=False)
 
     def set_times(self, name: str, times: os.stat_result) -> None:

@@ -3,7 +3,7 @@
 Some programs give a file its last name and its full size at once, and keep beside it what they
 still need: aria2 `NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`.
 Others load into a file with a longer name and put that in place of `NAME` when it is complete; what
-lies under `NAME` until then is a placeholder (Firefox) or an older version that is about to go:
+is under `NAME` until then is a placeholder (Firefox) or an older version that is about to go:
 `.part`, `.crdownload` and their like, and `.syncthing.NAME.tmp`.
 
 Only names that are known beforehand are asked for, at one look each. rsync (`.NAME.XXXXXX`) and
@@ -37,7 +37,7 @@ _AROUND = ((".syncthing.", ".tmp"), ("~syncthing~", ".tmp"))
 def is_arriving(folder: Path, within_s: float) -> bool:
     """Whether music is being downloaded into a folder under the name of an unfinished file.
 
-    A download that was given up leaves such a file for ever; so only one that was written to a
+    A download that was given up leaves such a file forever; so only one that was written to a
     moment ago counts.
 
     Args:

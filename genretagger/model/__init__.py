@@ -1,4 +1,4 @@
-"""Models: their input and output (card), where they lie (store), how they run (session).
+"""Models: their input and output (card), where they are (store), how they run (session).
 
 The default model is made from published weights by `musicnn`, which reads them with `checkpoint`;
 `download` fetches them, `install` puts the result in place, `providers` knows the hardware.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from genretagger import strict
 from genretagger.errors import ModelError
 from genretagger.model.bounds import MAX_LABELS
 from genretagger.model.card import Card
@@ -39,16 +40,15 @@ def labelled(card: Card, labels: Path | None) -> Card:
     except ValueError as error:
         raise ModelError(f"The list of labels cannot be used: {error}", path=labels, hint=hint) from error
     try:
-        names: Json = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+        lines = strict.read(list[str], json.loads(text)) if text.lstrip().startswith("[") else text.splitlines()
     except (ValueError, RecursionError) as error:
         raise ModelError(_NO_LIST, path=labels, hint=hint) from error
-    if isinstance(names, list):
-        names = [name.strip() if isinstance(name, str) else name for name in names]
-        while names and names[-1] == "":
-            names.pop()
-    if not isinstance(names, list) or not 1 <= len(names) <= MAX_LABELS:
+    names = [line.strip() for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    if not 1 <= len(names) <= MAX_LABELS:
         raise ModelError(f"The list of labels does not hold 1 to {MAX_LABELS} of them", path=labels, hint=hint)
-    if any(not isinstance(name, str) or not name for name in names) or len(set(names)) < len(names):
+    if not all(names) or len(set(names)) < len(names):
         raise ModelError("The list of labels holds an empty one, or one twice", path=labels, hint=hint)
     try:
         return Card.from_document({**card.document, "classes": names})

@@ -107,7 +107,7 @@ class Card:
         """Check the text of a card.
 
         Raises:
-            ModelError: it is no JSON, or no card.
+            ModelError: it is not JSON, or no card.
         """
         try:
             document = json.loads(content)
@@ -218,7 +218,7 @@ class Card:
         """What genretagger itself wrote into the card; None if it wrote nothing.
 
         Raises:
-            ModelError: that part makes no sense.
+            ModelError: that part is invalid.
         """
         return part_of(self.document)
 

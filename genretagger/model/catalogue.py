@@ -14,7 +14,7 @@ class Remote:
     """A file to fetch.
 
     Attributes:
-        address: where it lies.
+        address: where it is.
         sha256: of its content; "" if nobody knows it beforehand.
     """
 

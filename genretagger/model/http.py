@@ -80,14 +80,15 @@ def fetch(
             wrong += 1
             if wrong == 2:
                 raise ModelError(
-                    "The file is another one than expected: its SHA-256 differs",
-                    hint=f"It came from {address}; perhaps the publisher replaced it, or somebody interferes.",
+                    "This is not the expected file: its SHA-256 differs",
+                    hint=f"It came from {address}; the publisher may have replaced it, "
+                    "or the connection may be tampered with.",
                 ) from error
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in _GONE:
                 raise ModelError(
-                    f"There is no such file any more ({error.code}): {address}",
+                    f"The file no longer exists ({error.code}): {address}",
                     hint="Fetch it from its publisher, and use `genretagger models add`.",
                 ) from error
             if error.code in _HOPELESS or attempt == ATTEMPTS - 1:
@@ -141,7 +142,7 @@ def _receive(
         goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if answer.status == 206 and not goes_on:
             _forget(kept)
-            raise ConnectionError("the server sent another part than was asked for")
+            raise ConnectionError("the server sent a part that was not requested")
         start = have if goes_on else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length and length.isdigit() else None
@@ -183,7 +184,7 @@ def _on_disk() -> Iterator[None]:
 
 
 def _too_large(address: str, most_bytes: int) -> ModelError:
-    return ModelError(f"The file is larger than {most_bytes >> 20} MB: {address}", hint="That is not the model.")
+    return ModelError(f"The file is larger than {most_bytes >> 20} MB: {address}", hint="This cannot be the model.")
 
 
 def _mark(kept: Path) -> Path:
@@ -214,9 +215,7 @@ def _next_try(kept: Path, address: str) -> str:
         return "Then try again: nothing has arrived yet."
     size = f"{have / 1e6:.1f} MB" if have >= 100_000 else f"{have / 1000:.1f} kB"
     if not _version(kept, address):
-        return (
-            f"The next try begins again: the server cannot send a part, so the {size} that have arrived are of no use."
-        )
+        return f"The next try starts from the beginning ({size} arrived): the server does not support resuming."
     if _note(kept).get("parts") == "yes":
         return f"The next try goes on after the {size} that have arrived."
     return f"The next try goes on after the {size} that have arrived, if the server can send a part."

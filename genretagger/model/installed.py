@@ -14,7 +14,7 @@ class InstalledModel:
 
     Attributes:
         name: the name that the owner calls it by.
-        folder: where it lies.
+        folder: where it is.
         onnx_path: the network.
         card: its input and output.
         sha256: fingerprint of the network and the card together; equal fingerprints give equal

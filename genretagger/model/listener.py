@@ -91,7 +91,7 @@ class Listener:
         for option, names in (("allow", settings.allow), ("forbid", settings.forbid)):
             for name in names:
                 if key(vocabulary().canonical(name) or name) not in known:
-                    notice(f"{option}: {name!r} is no genre that {self.name} or the vocabulary knows")
+                    notice(f"{option}: {name!r} is not a genre that {self.name} or the vocabulary knows")
 
     @property
     def genres(self) -> Sequence[str]:
@@ -103,7 +103,7 @@ class Listener:
         """What to ask a child process for.
 
         Raises:
-            ModelError: the filter banks that lie with the model are damaged.
+            ModelError: the filter banks beside the model are damaged.
         """
         if not self._ears:
             self._ears = ears_of(self._model)

@@ -41,7 +41,7 @@ class FileSum:
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """The list as it lies on the disk."""
+    """The list as it is on the disk."""
 
     files: dict[str, FileSum]
 

@@ -29,7 +29,7 @@ def parsed(content: bytes) -> Any:
     """Take an ONNX file apart, and refuse what is none.
 
     Raises:
-        ModelError: it is no ONNX file, a hostile one, or keeps its weights in other files.
+        ModelError: it is not an ONNX file, a hostile one, or keeps its weights in other files.
     """
     import onnx
 
@@ -37,10 +37,10 @@ def parsed(content: bytes) -> Any:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's DecodeError has no common base with what its C parts raise
         raise ModelError(
-            "The file is no ONNX model", hint="It may be damaged, or a model of another format."
+            "The file is not an ONNX model", hint="It may be damaged, or a model of another format."
         ) from error
     if not model.graph.node and not model.graph.output:
-        raise ModelError("The file is no ONNX model", hint="It may be empty, or a model of another format.")
+        raise ModelError("The file is not an ONNX model", hint="It may be empty, or a model of another format.")
     for tensor in all_tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise ModelError(

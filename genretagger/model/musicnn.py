@@ -10,7 +10,7 @@ on one thread, 33 instead of 39 on two, for both networks):
 - The front layers of both networks read the same mel, so each pair of convolutions is one with
   twice the filters.
 - The input's batch normalization `a·x + b` is folded into them: `a` scales the filters, and `b`
-  adds to each output the sum of the filter's taps that do not lie in the padding. That sum does not
+  adds to each output the sum of the filter's taps that are not in the padding. That sum does not
   depend on the frequency, so it is a constant (filters, 187), and it can be added after the maximum
   over frequency.
 - ReLU and a batch normalization's scale are moved behind the maximum over frequency, which leaves
@@ -225,7 +225,7 @@ def _front(graph: Graph, mel: str, networks: Sequence[MusicnnWeights], *, prune:
         value = graph.add("Max", value, graph.constant(least[lives]))
         value = graph.add("Min", value, graph.constant(most[lives]))
         value = graph.add("Add", value, graph.constant(shift[lives, None]))
-        # in the middle of the window, where no tap lies in the padding; elsewhere it differs by
+        # in the middle of the window, where no tap is in the padding; elsewhere it differs by
         # less than rounding
         silent = np.clip(bias[:, FRAMES // 2], least[:, 0], most[:, 0]) + shift
         features.append(_FrontValues(value, lives, silent))

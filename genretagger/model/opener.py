@@ -48,11 +48,11 @@ class Speed:
             raise ConnectionError(self.complaint) from error
 
     def connected(self, connection: socket.socket) -> None:
-        """Know what to cut."""
+        """Note the connection, so that it can be closed if it is too slow."""
         self._sockets.append(connection)
 
     def arrived(self, count: int) -> None:
-        """Count what came."""
+        """Count the bytes that arrived."""
         self._bytes += count
 
     def _watch(self) -> None:
@@ -84,7 +84,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             fp.close()
             raise ModelError(
                 f"The server leads to an address that is neither http nor https: {target[:200]}",
-                hint=f"It was asked for {req.full_url}. Do not go on from there; fetch the file from its publisher.",
+                hint=f"It was asked for {req.full_url}. Do not follow it; fetch the file from its publisher.",
             )
         try:
             return super().http_error_302(req, fp, code, msg, headers)

@@ -28,7 +28,7 @@ _RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu\d+)?\s*(?:~=|==|>=)\s*(\d+)")
 _LONGEST = 200
 
 
-def explain(error: Exception) -> str:
+def readable(error: Exception) -> str:
     """ONNX Runtime's message in one line, without addresses, functions, templates or full stop."""
     text = str(error)
     if "bad_alloc" in text or isinstance(error, MemoryError):
@@ -42,7 +42,7 @@ def explain(error: Exception) -> str:
 
 def missing(provider: Provider) -> str:
     """Say what a provider lacks that ONNX Runtime offers and silently did not load."""
-    whose = _VENDORS.get(provider.device, "its")
+    vendor = _VENDORS.get(provider.device, "its")
     extra = _EXTRAS.get(provider.device)
     needed = f"this ONNX Runtime needs CUDA {version}; " if extra and (version := cuda_needed()) else ""
     hint = f" ({needed}{extra})" if extra else ""
@@ -51,8 +51,8 @@ def missing(provider: Provider) -> str:
     if sys.platform == "linux" and plugin.exists():
         library = library_missing_for(plugin)
         if library:
-            return f"{whose} library {library} is not installed{hint}"
-    return f"{whose} driver or libraries are missing, or there is no such device{hint}"
+            return f"{vendor} library {library} is not installed{hint}"
+    return f"{vendor} driver or libraries are missing, or there is no such device{hint}"
 
 
 def cuda_needed() -> str:

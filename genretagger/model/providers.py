@@ -86,13 +86,13 @@ DEVICES = ("auto", *sorted(provider.device for provider in PROVIDERS))
 def available_providers() -> tuple[str, ...]:
     """Names of the execution providers that the installed ONNX Runtime offers, best first.
 
-    Offering is no promise: a driver may be missing, which shows when a session starts.
+    Offering is not a promise: a driver may be missing, which shows when a session starts.
     """
     offered = set(onnxruntime().get_available_providers())
     return tuple(provider.name for provider in PROVIDERS if provider.name in offered)
 
 
-def choose(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]:
+def choose_provider(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]:
     """Choose the provider for a device.
 
     Args:
@@ -118,7 +118,7 @@ def choose(device: str, offered: tuple[str, ...]) -> tuple[Provider, str | None]
     )
 
 
-def prepare(provider: Provider) -> None:
+def load_libraries(provider: Provider) -> None:
     """Load the libraries that a provider needs and that pip may have installed beside it."""
     preload = getattr(onnxruntime(), "preload_dlls", None)
     if preload is not None and provider.device in ("cuda", "tensorrt"):

@@ -18,7 +18,7 @@ class Said:
     """What a model said of some windows of a track.
 
     Attributes:
-        windows: where they lie, in order.
+        windows: where they are, in order.
         values: (windows, labels) float32, each 0 to 1.
         embeddings: (windows, dimensions) float32.
         provider: the ONNX Runtime provider that computed them.

@@ -28,8 +28,8 @@ from genretagger.errors import ModelError
 from genretagger.model.batching import Batches, then
 from genretagger.model.card import EMBEDDINGS, PREDICTIONS, Card, Tensor, told_apart
 from genretagger.model.installed import InstalledModel
-from genretagger.model.provider_faults import explain, missing
-from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose, prepare
+from genretagger.model.provider_faults import missing, readable
+from genretagger.model.providers import PROVIDERS, Provider, available_providers, choose_provider, load_libraries
 from genretagger.model.runtime import onnxruntime
 from genretagger.model.tuning import batch_for, device_name
 from genretagger.types import FloatArray
@@ -126,7 +126,7 @@ class Session:
         cls, onnx_path: Path, card: Card, device: str = "auto", threads: int = 0, *, tf32: bool = False
     ) -> Session:
         """Start a model that need not be installed; otherwise as `open`."""
-        provider, warning = choose(device, available_providers())
+        provider, warning = choose_provider(device, available_providers())
         if tf32 and provider.tf32 is not None:
             provider = replace(provider, options={**provider.options, **provider.tf32})
         if provider.device != "cpu":
@@ -218,7 +218,7 @@ class Session:
                 f"The model gave {activations.shape[1]} values for {self._labels} labels", hint=_OTHER_MODEL
             )
         if not np.isfinite(activations).all():
-            raise ModelError("The model gave values that are no numbers", hint=_OTHER_MODEL)
+            raise ModelError("The model gave values that are not numbers", hint=_OTHER_MODEL)
         return activations, embeddings
 
     def _infer(self, mels: list[FloatArray]) -> list[FloatArray]:
@@ -243,7 +243,7 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
     runtime.set_default_logger_severity(_FATAL)
     with contextlib.suppress(AttributeError):  # Windows' older way, which the environment does not reach
         runtime.disable_telemetry_events()
-    prepare(provider)
+    load_libraries(provider)
     options = runtime.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
@@ -262,7 +262,7 @@ def _runtime(path: Path, provider: Provider, threads: int) -> Any:
             warnings.simplefilter("ignore", UserWarning)  # about providers; `Session.warning` says it better
             return runtime.InferenceSession(str(path), options, providers=chain, enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no other common base
-        raise _NotLoadedError(explain(error), path) from error
+        raise _NotLoadedError(readable(error), path) from error
 
 
 def _run(runtime: Any, ports: _Ports, mels: list[FloatArray]) -> list[FloatArray]:
@@ -271,7 +271,7 @@ def _run(runtime: Any, ports: _Ports, mels: list[FloatArray]) -> list[FloatArray
     try:
         return [np.asarray(values, dtype=np.float32) for values in runtime.run(names, feeds)]
     except Exception as error:  # as above
-        raise ModelError(f"The model cannot be run: {explain(error)}") from error
+        raise ModelError(f"The model cannot be run: {readable(error)}") from error
 
 
 def _ports(runtime: Any, card: Card, batch: int) -> _Ports:

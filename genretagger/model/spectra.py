@@ -75,7 +75,7 @@ class Spectra:
         graph, bins = self._graph, np.arange(self._bins)
         width = kernels.shape[2]
         places = self._bands - width + 1
-        # twice the distance of each place from the middle, which lies between two places if their
+        # twice the distance of each place from the middle, which is between two places if their
         # number is even
         twice = np.arange((places + 1) % 2, places, 2)
         # y[m] = sum over j of kernel[j] · x[m + j]; its spectrum is that of x times `turn · kernel`

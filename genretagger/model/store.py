@@ -72,7 +72,7 @@ class ModelStore:
         Args:
             name: one of `PULLABLE`.
             source: the publisher's wheel, with the others that the model needs beside it, or ONNX
-                file with its card beside it, if it lies on this machine already.
+                file with its card beside it, if it is on this machine already.
             entry: what to fetch instead of what the catalogue says.
             fits: as of `add`.
             progress: called with each stage: "waiting" (for another process), "fetching",
@@ -131,7 +131,7 @@ class ModelStore:
         from genretagger.model import trial
 
         if entry.onnx is not None and entry.onnx.sha256 not in ("", hashlib.sha256(onnx).hexdigest()):
-            raise ModelError("The file is another one than expected: its SHA-256 differs", hint="Fetch it again.")
+            raise ModelError("This is not the expected file: its SHA-256 differs", hint="Fetch it again.")
         document = Card.parse(content).document
         card = Card.from_document({**document, "licence": entry.licence, "source": entry.onnx and entry.onnx.address})
         if fits is not None:
@@ -175,7 +175,7 @@ class ModelStore:
                 raise ModelError(
                     "The model has no card beside it",
                     path=onnx_path,
-                    hint=f"It is looked for as {beside.name} and {CARD}; one that lies elsewhere is named behind it: "
+                    hint=f"Put {beside.name} or {CARD} beside it, or name a card elsewhere: "
                     f"`genretagger models add {onnx_path.name} CARD.json`.",
                 )
         if name is None:
@@ -221,7 +221,7 @@ class ModelStore:
         """Whether anything has this name, usable or not.
 
         Raises:
-            ModelError: it is no name for a model.
+            ModelError: it is not a name for a model.
         """
         _check_name(name)
         folder = self.folder / name
@@ -329,5 +329,5 @@ class ModelStore:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ModelError(
-            f"{name!r} is no name for a model", hint="Use letters, digits, dot, dash and underscore, at most 64."
+            f"{name!r} is not a name for a model", hint="Use letters, digits, dot, dash and underscore, at most 64."
         )

@@ -1,4 +1,4 @@
-"""The parts of an ONNX graph: its inputs, and every tensor wherever it lies."""
+"""The parts of an ONNX graph: its inputs, and every tensor wherever it is."""
 
 from __future__ import annotations
 

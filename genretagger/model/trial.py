@@ -46,7 +46,7 @@ def is_head(onnx: bytes) -> bool:
     """Whether a model takes embeddings: one input of two dimensions.
 
     Raises:
-        ModelError: it is no ONNX model, or none that may be used.
+        ModelError: it is not an ONNX model, or none that may be used.
     """
     return _child(content=onnx).head
 

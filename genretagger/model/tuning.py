@@ -1,6 +1,6 @@
 """How many windows an accelerator takes at once: measured on its first start, and remembered.
 
-The number lies in `batch.json` beside the model, by provider, version of ONNX Runtime and name of
+The number is in `batch.json` beside the model, by provider, version of ONNX Runtime and name of
 the device. It stays the same from then on: the last bits of a result depend on it.
 """
 

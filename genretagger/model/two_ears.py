@@ -101,7 +101,7 @@ def licence(musicnn_licence: bytes) -> bytes:
     """The text of the model's licences.
 
     Args:
-        musicnn_licence: as it lies in musicnn's wheel.
+        musicnn_licence: as it is in musicnn's wheel.
     """
     notice = f"""
 ----------------------------------------------------------------------

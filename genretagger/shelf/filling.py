@@ -37,7 +37,7 @@ def refresh(store: Store, index: Index, *, most: int | None = None, progress: Co
     Returns:
         How many rows were changed, added or removed; None if nothing was done.
     """
-    began = store.listings.clock()
+    began = store.listings.get_now()
     there = {each.id: each for each in store.listings.get_listed()}
     known = index.marks()
     gone = [number for number in known if number not in there]

@@ -35,7 +35,7 @@ class GenreState(StrEnum):
 class Row:
     """A file in the index.
 
-    Texts are printable: bytes that are no UTF-8 and control characters are spelled out.
+    Texts are printable: bytes that are not UTF-8 and control characters are spelled out.
 
     Attributes:
         id: number of the file in the database.

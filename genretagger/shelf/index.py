@@ -69,7 +69,7 @@ _PUT = (
 
 
 def folder_of(data_dir: Path) -> Path:
-    """Where the index of a data folder lies."""
+    """Where the index of a data folder is."""
     return data_dir / FOLDER
 
 
@@ -130,7 +130,7 @@ class Index:
         return connection
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -186,7 +186,7 @@ class Index:
             )
 
     def remove(self, numbers: Iterable[int]) -> None:
-        """Take rows away."""
+        """Remove rows by their numbers."""
         ids = [(number,) for number in numbers]
         for table, column in (("rows", "id"), ("genres", "row"), ("needs", "row")):
             self.connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", ids)
@@ -221,6 +221,6 @@ def _key(text: str) -> str:
     return text.casefold().removeprefix("the ") or "\U0010ffff"
 
 
-def path_of(row: sqlite3.Row) -> Path:
+def row_path(row: sqlite3.Row) -> Path:
     """The path of a row."""
     return Path(os.fsdecode(row["path"]))

@@ -26,7 +26,7 @@ import numpy as np
 from genretagger.database.listings import Listings
 from genretagger.files.durable import save
 from genretagger.shelf.filling import Counted
-from genretagger.shelf.index import Index, path_of
+from genretagger.shelf.index import Index, row_path
 from genretagger.types import FloatArray
 
 DIMENSIONS = 64
@@ -101,14 +101,14 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
             sample[place] = row
     matrix = np.stack(sample) if sample else np.zeros((0, DIMENSIONS), np.float32)
     fitted = len(matrix)
-    # Seen from the middle of a few tracks, even two of one kind lie in opposite directions.
+    # Seen from the middle of a few tracks, even two of one kind are in opposite directions.
     mean = matrix.mean(axis=0) if fitted >= _NO_MIDDLE else np.zeros(matrix.shape[1], np.float32)
     spread = np.sqrt(np.mean((matrix - mean) ** 2, axis=0)) if fitted else np.ones(matrix.shape[1], np.float32)
     scale = 1 / np.maximum(spread, 1e-6)
     matrix = np.nan_to_num((matrix - mean) * scale).clip(-8, 8)
     _, vectors = np.linalg.eigh(matrix.T @ matrix)
     axes = vectors[:, ::-1][:, :DIMENSIONS]
-    # the sign of a direction is arbitrary: the same library shall give the same map everywhere
+    # the sign of a direction is arbitrary: the same library must give the same map everywhere
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])] < 0, -1, 1)
     if axes.shape[1] < DIMENSIONS:
         axes = np.pad(axes, ((0, 0), (0, DIMENSIONS - axes.shape[1])))
@@ -224,7 +224,7 @@ class Likeness:
                 row = rows.get(position)
                 if row is None or not is_one_of_few(row, by_artist):
                     continue
-                chosen.append((row["id"], path_of(row), round(max(0.0, float(alike[position])), 4)))
+                chosen.append((row["id"], row_path(row), round(max(0.0, float(alike[position])), 4)))
                 if len(chosen) == count:
                     return chosen
         return chosen

@@ -1,14 +1,14 @@
 """Which tracks need an ear, and why.
 
-- **unsure**: the model heard something and was not sure enough. Those nearest to being sure come
-  first: they are the quickest to decide.
+- **unsure**: the model is not sure enough of any genre. Those nearest to being sure come first:
+  they are the quickest to decide.
 - **outlier**: on an album of at least four tracks by one artist, it sounds much less like the
   others than they sound like each other (by a robust distance, in units of the album's own spread).
-- **mislabelled**: its owner's genre is one that the model knows and hardly hears, and it hears
-  another one clearly.
+- **mislabelled**: the model knows its owner's genre but gives it a low score, and gives another
+  one a high score.
 - **lesson**: training would learn most from it: the model is unsure (the best score is near one
-  half), it stands for many (its nearest tracks are near), and it is far from all tracks that its
-  owner gave a genre. The product of the three; at most two by one artist.
+  half), many tracks sound like it (its nearest tracks are near), and it is far from all tracks
+  that have a genre of their owner's. The product of the three; at most two by one artist.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def counts(index: Index) -> dict[str, int]:
     return {why: found.get(why, 0) for why in WHYS}
 
 
-def settle(index: Index, number: int) -> None:
+def drop(index: Index, number: int) -> None:
     """Take a track off all lists: its owner has decided."""
     with index.writing() as connection:
         connection.execute("DELETE FROM needs WHERE row = ?", (number,))
@@ -97,9 +97,7 @@ def _mislabelled(index: Index) -> list[tuple[int, float, str]]:
         " ORDER BY score - own DESC LIMIT ?",
         (_HARDLY, _CLEARLY, _MOST),
     )
-    return [
-        (row[0], row[2] - row[1], f"your genre is heard with {row[1]:.2f}, {row[3]} with {row[2]:.2f}") for row in rows
-    ]
+    return [(row[0], row[2] - row[1], f"score of your genre {row[1]:.2f}, of {row[3]} {row[2]:.2f}") for row in rows]
 
 
 def _outliers(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
@@ -148,8 +146,8 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
     weighed = []
     for row, density, novelty in zip(rows, common, new, strict=True):
         doubt = 1 - abs(row["score"] - 0.5) * 2
-        says = f"{row['top']} {row['score']:.2f}, like {density:.0%} of its neighbours"
-        says += f", {1 - novelty:.2f} like what you taught" if taught else ""
+        says = f"{row['top']} {row['score']:.2f}; likeness to its nearest tracks {density:.2f}"
+        says += f", to the nearest one with a genre of yours {1 - novelty:.2f}" if taught else ""
         weighed.append((row, doubt * max(0.0, density) * novelty, says))
     weighed.sort(key=lambda each: -each[1])
     by_artist = Counter[str]()
@@ -157,7 +155,7 @@ def _lessons(index: Index, likeness: Likeness) -> list[tuple[int, float, str]]:
 
 
 def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
-    """Mean distance to the ten nearest tracks."""
+    """Mean likeness to the ten nearest tracks; 1 is the same sound."""
     near: list[float] = []
     for alike in _alike(vectors, positions, vectors):
         best = min(11, alike.shape[1])
@@ -167,7 +165,7 @@ def _common(vectors: FloatArray, positions: Sequence[int]) -> list[float]:
 
 
 def _new(vectors: FloatArray, positions: Sequence[int], taught: Sequence[int]) -> list[float]:
-    """How far the nearest taught track is: 1 if there is none."""
+    """1 minus the likeness to the nearest of the tracks in `taught`; 1 if there are none."""
     if not taught:
         return [1.0] * len(positions)
     some = _alike(vectors, positions, vectors[list(taught)])

@@ -1,11 +1,11 @@
 """Which files are one album by one artist; pure, except for one look at the names in a folder.
 
-Files belong together if they lie in one folder, have the same album in their tags, and are by one
-artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they lie in. The artist
+Files belong together if they are in one folder, have the same album in their tags, and are by one
+artist. Folders of discs ("CD 1", "Disc 2 - Live") count as the folder that they are in. The artist
 is the album artist if the tags name one. Otherwise more than half of the files with that album must
 be by the same artist, and the others are left out. "Various Artists", an album artist who plays on
 less than half of the tracks, a file without an album, and "Unknown Album" make no album. A folder
-with more than `MOST_FILES` files is no album, whatever its tags say.
+with more than `MOST_FILES` files is not an album, whatever its tags say.
 """
 
 from __future__ import annotations
@@ -114,10 +114,10 @@ def files_at(folder: Path) -> list[Path] | None:
 
 
 def objects_at(folder: Path) -> list[Path] | None:
-    """The same of a prefix of objects.
+    """The music below a prefix of objects, and in the prefixes of its discs; None if too much.
 
     Raises:
-        AccessError: the storage refuses, or does not answer: then nobody knows what is an album.
+        AccessError: the storage refuses or does not answer, so that the album cannot be known.
     """
     found: list[Path] = []
     folders = [folder]

@@ -1,7 +1,7 @@
 """Writing what a plan says, if the files are unchanged since it was made.
 
-Each write goes by the same protocol as those of `tag`, is recorded and can be undone. It needs no
-model.
+Each write follows the same protocol as those of `tag`, is recorded and can be undone. No model is
+needed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) 
     if reason := writer.refusals.of(file, track) or _loss(planned, protect):
         return Outcome(planned.path, Status.SKIPPED, reason, now, now)
     see_free(planned.path)
-    # What its owner chose is no model's doing: it is recorded as theirs, and `tag` leaves it
+    # What its owner chose is not a model's doing: it is recorded as theirs, and `tag` leaves it
     # alone from then on.
     model, reason = planned.model, planned.reason
     if planned.edited:
@@ -67,7 +67,7 @@ def _difference(planned: Planned, track: Track) -> Cause | None:
 
 
 def _touched(stamp: Stamp) -> tuple[int, int, int]:
-    """What of a stamp says that somebody touched the file.
+    """The part of a stamp that changes only if somebody touches the file.
 
     Devices, and inodes on some file systems, get new numbers when a disk is mounted again, and a
     plan may be reviewed for days. A new name for the file (a hard link) changes its ctime as well.

@@ -45,7 +45,7 @@ class ByRequest:
         return wait_for(self._knowledge.track(path, force=False))
 
     def decide_together(self, paths: Iterable[Path]) -> Decision:
-        """Choose genres from what was heard in several files; silent ones have no say."""
+        """Choose genres from what was heard in several files; silent files are ignored."""
         listener, heard = self._listener, []
         for path in paths:
             try:

@@ -1,6 +1,6 @@
 """Writing what the owner chose while listening.
 
-It goes by the same protocol as the writes of `tag`, is recorded and can be undone. It is recorded
+It follows the same protocol as the writes of `tag`, is recorded and can be undone. It is recorded
 as the owner's own: `tag` leaves such a file alone from then on, and `train` learns from it. It
 needs no model.
 """
@@ -31,7 +31,7 @@ class Choice:
         path: the file.
         payload_hash: the audio that was listened to; another recording at the path is left alone.
         before: the genres that the owner saw in the file.
-        genres: those that it shall have; none removes the field.
+        genres: those that it will have; none removes the field.
     """
 
     path: Path

@@ -44,7 +44,7 @@ class Hearing(Rewriting):
 
         Raises:
             GenretaggerError: the file cannot be read or heard, or the model fails.
-            ValueError: so many columns are not given.
+            ValueError: `columns` is out of range.
         """
         if not 1 <= columns <= MOST_COLUMNS:
             raise ValueError(f"a picture has 1 to {MOST_COLUMNS} columns, not {columns}")
@@ -57,11 +57,11 @@ class Hearing(Rewriting):
     def hear(
         self, files: Iterable[Found], *, worth: Callable[[Heard], bool], stop: Future[None]
     ) -> Iterator[Heard | FileError]:
-        """Learn all about tracks without changing any: listen if nobody has, and write nothing.
+        """Learn all about tracks without changing any: listen to those that were not heard yet.
 
         Args:
             files: what to listen to.
-            worth: called with a track that nobody listened to yet; returns whether to.
+            worth: called with a track that was not heard yet; returns whether to listen to it.
             stop: when done, the iteration ends soon.
 
         Yields:

@@ -1,8 +1,8 @@
 """What is known of a file: from the database, or by reading, listening and deciding now.
 
-Nothing is done again that the database knows: a file with an unchanged stamp is not opened, a track
-with a known payload hash is not listened to, a decision by unchanged rules is not made again. What
-is found out is stored at once.
+Work whose result is in the database is not repeated: a file with an unchanged stamp is not opened,
+a track with a known payload hash is not listened to, a decision by unchanged rules is not made
+again. New results are stored at once.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Knowledge(Recall):
         self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, force: bool) -> Flow[Track]:
-        """Read what a file is, unless the database knows and nobody touched the file since.
+        """Read a file, unless the database knows it and nobody touched it since.
 
         Args:
             path: the file.
-            force: read it, whatever the database knows.
+            force: read it even if the database knows it.
 
         Raises:
             FileError: it cannot be read; or it could not, and is still the same.
@@ -87,7 +87,7 @@ class Knowledge(Recall):
 
         Args:
             path: the file.
-            worth: called with a track that nobody listened to yet; returns whether to.
+            worth: called with a track that was not heard yet; returns whether to listen to it.
 
         Raises:
             FileError: it cannot be read or heard.
@@ -138,7 +138,7 @@ class Knowledge(Recall):
         return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _listen(self, track: Track) -> Flow[None]:
-        """Have the track decoded into mel windows, run the model, and store what it said."""
+        """Have the track decoded into mel windows, run the model, and store its activations."""
         started = time.monotonic()
         self.listener.prepare()
         said: Said | None = None
@@ -158,7 +158,7 @@ class Knowledge(Recall):
             self.keep_heard(track.payload_hash, packed, seconds=time.monotonic() - started)
 
     def keep_heard(self, payload_hash: str, heard: Activations | Packed, *, seconds: float) -> None:
-        """Store what the present model said of a track."""
+        """Store the present model's activations of a track."""
         self._forget(payload_hash)
         self._store.analyses.save(payload_hash, self.model_id, self.listener.sampling, heard, seconds=seconds)
 
@@ -176,7 +176,7 @@ class Knowledge(Recall):
         return None
 
     def _frames(self, track: Track, stage: int | None, started: float) -> Flow[Frames]:
-        """The mel windows of one stage; that it cannot be decoded is stored."""
+        """The mel windows of one stage; a failure to decode is stored."""
         try:
             length_s, request = track.duration_s, self.listener.request
             frames: Frames = yield Step(self._workers.hear(track.path, length_s=length_s, stage=stage, **request))
@@ -190,7 +190,7 @@ class Knowledge(Recall):
         return frames
 
     def _forget(self, payload_hash: str) -> None:
-        """What is stored of a track is about to be replaced."""
+        """Drop the cached analysis of a track before it is replaced."""
         self._recent.forget((payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _keep_silent(self, track: Track, started: float) -> None:
@@ -200,5 +200,5 @@ class Knowledge(Recall):
 
 
 def _packed(said: Said) -> tuple[Said, Packed]:
-    """What was said, and the same as it is stored; made in the thread of the model."""
+    """Activations, and their stored form; made in the thread of the model."""
     return said, pack(said.activations)

@@ -1,6 +1,6 @@
 """One file at a time: whatever happens with it, the others go on.
 
-`safely` holds the one broad catch of all runs. What it takes are flows, as `schedule` has them.
+`safely` holds the only broad `except` of all runs. It takes and returns flows; see `schedule`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from genretagger.worker.limits import too_little_memory
 
 _log = logging.getLogger("genretagger.pipeline")
 _PLENTY_MB = 1024
-"""If memory runs out, a limit on it that leaves less than this is named."""
+"""If memory runs out and a limit leaves less than this, the message names the limit."""
 T = TypeVar("T")
 U = TypeVar("U")
 
 
 def safely(path: Path, work: Callable[[], Flow[T]], failed: Callable[[FileError], U]) -> Flow[T | U]:
-    """Take one file through its work, whatever it is: a failure becomes a result.
+    """Do the work on one file; whatever fails becomes a result.
 
     Args:
         path: the file, for the log.
-        work: begins the work; it is begun once more if somebody changes the file meanwhile.
+        work: starts the work; called once more if somebody changes the file meanwhile.
         failed: makes a result of a failure.
 
     Raises:
-        GenretaggerError: the database, the model or this process fails: no other file would fare
-            better.
+        GenretaggerError: the database, the model or this process failed, so every other file would
+            fail too.
     """
     try:
         return (yield from _patiently(work))

@@ -1,7 +1,7 @@
 """Who may decide on the genres of a file: its owner, or genretagger.
 
-By the policy, what the file has and what was written to it before. What its owner undid, edited or
-chose stays theirs, also when the file is moved; `--force` takes it back.
+The policy, the genres of the file and the history of writes decide. What its owner undid, edited or
+chose stays theirs, also when the file is moved; `--force` overrules that.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Ownership:
         return key == self._settings.rules_key and cause not in REFUSALS
 
     def by_history(self, track: Track) -> Reason | None:
-        """Say why earlier writes show that the genres are the owner's business; None if not.
+        """Say why, by earlier writes, only the owner may change the genres; None if not.
 
         Raises:
             FileChangedError: the file is no longer the one that was read.
@@ -89,7 +89,7 @@ class Ownership:
         return last
 
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
-        """Whether a track is the file we wrote under a path that is gone, and not a newer copy."""
+        """Whether a track is the file that we wrote at a path that is gone, and no newer copy."""
         if track.stamp.inode == self._tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before

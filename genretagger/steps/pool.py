@@ -1,4 +1,4 @@
-"""Which tracks of an album sound alike, and are decided as one, and which truly differ. Pure.
+"""Which tracks of an album sound alike and get one decision, and which are outliers. Pure.
 
 Each track is compared with the middle of the album, the median over its tracks. How far it is from
 there, in natural logs, is the sum of
@@ -73,7 +73,7 @@ _FLOOR = 1e-4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voice:
-    """What one track of an album has to say.
+    """What the model found in one track of an album.
 
     Attributes:
         scores: of the track by itself.
@@ -102,7 +102,7 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
     if len(heard) < FEWEST:
         return [False] * len(voices)
     measure = measure or (NESTED if voices[heard[0]].scores.nested else PLAIN)
-    limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two lies between them
+    limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two is between them
     genres = sorted(voices[heard[0]].scores.by_genre)
     if not genres:  # a model without labels
         return [False] * len(voices)

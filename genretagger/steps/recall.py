@@ -75,12 +75,12 @@ class Recall:
             return None
 
     def heard(self, track: Track) -> StoredAnalysis | None:
-        """Give what the present model, or its backbone, heard in a track before; never listen."""
+        """The stored activations of the present model or its backbone; never listens."""
         where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
         return self._stored(where) or self._derived(track)
 
     def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
-        """What the present model said; None if nothing yet, or the stored values cannot be its."""
+        """The present model's stored activations; None if there are none or they do not fit it."""
         recent = self._recent.get(where)
         if recent is not None:
             return recent
@@ -92,7 +92,7 @@ class Recall:
         return stored
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
-        """What a learned model says of a track that its backbone heard already."""
+        """A learned model's activations, derived from what its backbone heard already."""
         below = self.listener.backbone
         heard = self._store.analyses.get(track.payload_hash, below, self.listener.sampling) if below else None
         if heard is None or heard.activations is None:

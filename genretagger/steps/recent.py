@@ -1,4 +1,4 @@
-"""What was heard last, so that deciding on an album does not read it again from the database."""
+"""A cache of the newest analyses, so that deciding on an album need not read them again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _Key = tuple[str, str, str]
 
 
 class Recent:
-    """Analyses, the newest of them, up to a number of bytes.
+    """The newest analyses, up to a number of bytes.
 
     Args:
-        most_bytes: of what was heard; older ones are forgotten beyond that.
+        most_bytes: of activations; beyond that the oldest analyses are dropped.
     """
 
     def __init__(self, most_bytes: int = 4_000_000) -> None:

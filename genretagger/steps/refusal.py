@@ -1,7 +1,6 @@
-"""What keeps us from writing to a file: the settings, the container or the rights.
+"""Reasons not to write to a file: the settings, the container or the rights.
 
-It is asked before anybody listens, and is never remembered: the settings and rights may be others
-next time.
+These checks run before decoding; results are not stored, because settings and rights may change.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ class Refusals:
         self._settings = settings
 
     def unfit(self, file: Found, track: Track) -> Reason | None:
-        """Say why nobody should listen to a file; None if there is no reason.
+        """Say why a file should not be analysed; None if there is no reason.
 
         Args:
-            file: where it lies, and the folder that a write must not leave.
+            file: where it is, and the folder that a write must not leave.
             track: what it is.
         """
         least_s = self._settings.min_duration_s
@@ -42,7 +41,7 @@ class Refusals:
         """Say why genres should not be written to a file; None if there is no reason.
 
         Args:
-            file: where it lies, and the folder that a write must not leave.
+            file: where it is, and the folder that a write must not leave.
             track: what it is.
             in_place: another program is about to write it by its own means, for which it needs
                 other rights.

@@ -43,7 +43,7 @@ class Rewriting:
         self.writer = Writer(settings, store, workers)
 
     def recover(self) -> None:
-        """Settle the writes that a kill interrupted: what is in the file decides."""
+        """Settle the writes that a kill interrupted, by what is in the files."""
         self.writer.recover()
 
     def begin(
@@ -119,4 +119,4 @@ class Rewriting:
         width = width or 2 * self._settings.worker_count + 1
         yield from interleave(flows, width=width, stop=stop, together=self.store.group)
         if stop.done():
-            self._workers.close(finish=False)  # what they still read or decode, nobody waits for
+            self._workers.close(finish=False)  # nobody waits for what they still read or decode

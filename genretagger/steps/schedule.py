@@ -1,4 +1,4 @@
-"""Several files on their way at once, each written as if it were alone.
+"""Works on several files at once; the code for each is written as if it were alone.
 
 A *flow* is a generator that handles one file from top to bottom and yields a `Step` wherever it
 waits for a child process or for the model. `interleave` runs a bounded number of flows in the
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a flow waits for.
+    """A future that a flow waits for.
 
     Attributes:
         future: is sent back into the flow as its result, or thrown as its exception.
@@ -152,8 +152,8 @@ def in_groups(
     """Make flows for `interleave` in groups that end together: consecutive items at one place.
 
     Args:
-        items: taken as they are needed, so they may be endless. A group ends where the next item
-            lies elsewhere, or where the items end: it must not be long before either is known.
+        items: taken as they are needed, so they may be endless. A group ends when the next item
+            is in another one, or there are no more items; one of these must be known soon.
         place: which group an item belongs to.
         begin: makes the first flow of an item, which ends with a result, or with something to keep
             for the group.

@@ -1,7 +1,7 @@
 """The genres of a track over time: every window of it is heard, and scored by itself.
 
-Nothing of it is stored: a track takes a second or two, and stored results do not keep what was
-heard in each window.
+Nothing is stored: a track takes only a second or two, and stored analyses do not keep single
+windows.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Deciding on the tracks of an album together, from what the database knows of all of them.
 
 Evidence is what the present model said of the album's files, those of this run and those that were
-heard before; nobody is listened to for the sake of others. The members (see `pool`) get one
-decision, made from the mean over all of them; each outlier gets its own. Decisions are stored with
-a key that names the evidence: when a track is added, they are made again if somebody needs them. A
-file that has the genres that we wrote keeps its decision, so it is not written again.
+heard before; no track is analysed only to help another. The members (see `pool`) get one decision,
+made from the mean over all of them; each outlier gets its own. Decisions are stored with a key that
+names the evidence: when a track is added, they are made again the next time they are needed. A file
+that has the genres that we wrote keeps its decision, so it is not written again.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ class Grouping(Protocol):
 
 
 class Each:
-    """No albums."""
+    """Treats each file by itself."""
 
     name = ""
 
     def place(self, path: Path) -> Hashable:
-        """Each file by itself."""
+        """The file's own path: each file is its own group."""
         return path
 
     def beside(self, path: Path) -> Sequence[Path]:
-        """None."""
+        """Returns nothing: no file belongs to another."""
         del path
         return ()
 
     def albums(self, tracks: Mapping[Path, Track]) -> list[list[Path]]:
-        """None."""
+        """Returns nothing: there are no albums."""
         del tracks
         return []
 

@@ -1,8 +1,8 @@
 """Putting back the genre fields that were there before a write, exactly as they were stored.
 
 An undo goes through the same protocol as a write and is recorded as one. A redo is the undo of an
-undo: it puts back what the undo took away. If somebody changed the genre since, theirs stays unless
-forced. Neither needs a model.
+undo: it puts back what the undo took away. If somebody changed the genre since, that genre stays
+unless forced. Neither needs a model.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
     if store.writes.get(write.id).state is WriteState.UNDONE:
         now = write.before.values
         return Outcome(write.path, Status.UNCHANGED, because(Cause.DONE_MEANWHILE, redo=redo), now, now)
-    path = _where_it_lies(store, write)
+    path = _present_path(store, write)
     track = yield from writer.look(path)
     now, before = track.genres.values, write.before.values
     if track.payload_hash != write.payload_hash:
@@ -65,7 +65,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
 def chooser(undos: Undos, undo: StoredWrite) -> str:
     """Name the model that chose the genres which an undo took away.
 
-    Empty if their owner chose them, or if the write is no undo.
+    Empty if their owner chose them, or if the write is not an undo.
     """
     if undo.kind is not WriteKind.UNDO:
         return ""
@@ -82,8 +82,8 @@ def chooser(undos: Undos, undo: StoredWrite) -> str:
     return write.model
 
 
-def _where_it_lies(store: Store, write: StoredWrite) -> Path:
-    """The path of a write; if nothing lies there, one to which the same audio was moved since.
+def _present_path(store: Store, write: StoredWrite) -> Path:
+    """The path of a write; if nothing is there, one to which the same audio was moved since.
 
     What was moved has the genres that were written. A copy that was written to has a write of its
     own to undo.

@@ -1,9 +1,9 @@
-"""Changes tags and keeps a record: announce the write in the database, write, mark as written.
+"""Changes tags and records it: announce the write in the database, write, mark it as done.
 
 The music file itself is handled by a child process, by the protocol of `files.replace`. What a kill
-leaves between two of the three steps is settled by looking at the file: it holds the old genres or
-the new ones, nothing else. If a copy cannot be removed, its write is handled likewise: it stays
-pending until a later start can.
+leaves between two of the three steps is settled by looking at the file, which holds either the old
+genres or the new ones. If a leftover copy cannot be removed, its write stays pending until a later
+start can remove it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Writer:
         )
 
     def look(self, path: Path) -> Flow[Track]:
-        """Read what a file is now, whatever the database knows, and store it.
+        """Read a file again, whatever the database knows of it, and store the result.
 
         Raises:
             FileError: it cannot be read.
@@ -70,7 +70,7 @@ class Writer:
         """Change the genre field of one file.
 
         Args:
-            file: where it lies, and the folder that the write must not leave.
+            file: where it is, and the folder that the write must not leave.
             track: what the file was when the change was decided.
             wanted: the new genres, or a field to put back exactly.
             run_id: the run that this write belongs to.
@@ -108,7 +108,7 @@ class Writer:
                 raise
             return
         except FileError:
-            # A copy that lies there still may hold the original: then the swap took place and could
+            # A copy that is there still may hold the original: then the swap took place and could
             # not be taken back.
             if not os.path.lexists(_folder(track.path) / temporary_name):
                 self._store.writes.finish(write_id, WriteState.ABANDONED)
@@ -137,8 +137,8 @@ class Writer:
     def settle(self, write_id: int) -> Flow[None]:
         """Record whether a write that was announced took place, and what the file holds now.
 
-        The other program may spell the genres in its own way: whatever is new in the field is
-        its write.
+        The other program may spell the genres in its own way: whatever is new in the
+        field counts as its write.
         """
         write = self._store.writes.get(write_id)
         try:
@@ -150,7 +150,7 @@ class Writer:
         self._store.writes.finish(write.id, state, after=track.genres, stamp=track.stamp)
 
     def recover(self) -> None:
-        """Settle the writes that a kill interrupted: what is in the file decides."""
+        """Settle the writes that a kill interrupted, by what is in the files."""
         flows = (self._settle(write) for write in self._store.writes.get_pending())
         for _ in interleave(flows, width=1, stop=Future()):
             pass
@@ -167,7 +167,7 @@ class Writer:
     def _settle(self, write: StoredWrite) -> Flow[None]:
         """Find out whether an interrupted write happened, record it, and remove its leftover copy.
 
-        If that cannot be done now (the disk is not mounted, or a copy lies on one that is
+        If that cannot be done now (the disk is not mounted, or a copy is on one that is
         read-only), the write stays pending until a later start can: a write that took place must
         not be forgotten, or nobody could undo it.
         """
@@ -188,7 +188,7 @@ class Writer:
 
 
 def _folder(path: Path) -> Path:
-    """Where the file of a path lies, and the copies of it."""
+    """The folder of the file that a path leads to, and of its copies."""
     return Path(os.path.realpath(path)).parent
 
 
@@ -199,5 +199,5 @@ def _removed(path: Path, temporary_name: str) -> bool:
     except AccessError:
         return False
     except WriteRefusedError:
-        return True  # no name of ours, from a damaged database: nothing that lies there is ours to remove
+        return True  # no name of ours, from a damaged database: nothing that is there is ours to remove
     return True

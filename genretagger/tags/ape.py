@@ -126,7 +126,7 @@ class Ape:
         """Refuse a tag that is not fully understood, cut-off audio, or other tags in the way."""
         start, human = id3v2_end(file, 0), KINDS[self.kind].human
         if start:
-            return f"an ID3 tag stands in front of the {human} file"
+            return f"an ID3 tag precedes the {human} file"
         tag = _tag(file)
         if tag.fault:
             return tag.fault
@@ -141,11 +141,11 @@ class Ape:
         if self.kind == "wavpack" and tails.id3v1(file):
             return "the WavPack file ends with an ID3v1 tag, and some programs then look at no other"
         if file.seek(0, os.SEEK_END) - tag.end not in (0, len(tails.id3v1(file))):
-            return f"another tag lies behind the one that {human} files have, and hides it from some programs"
+            return f"another tag follows the one that {human} files have, and hides it from some programs"
         return None
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """Feed what lies between the tags in front and the tags at the end."""
+        """Feed what is between the tags in front and the tags at the end."""
         start = id3v2_end(file, 0)
         feed(file, start, tails.tails_start(file, start), sink)
 
@@ -241,7 +241,7 @@ def _tag(file: BinaryIO) -> _Tag:
     return _Tag(start, end, header, footer, tuple(items), fault)
 
 
-_REMAINS = "the remains of another APEv2 tag lie behind the audio"
+_REMAINS = "the remains of another APEv2 tag follow the audio"
 _SEARCHED_BYTES = 1 << 20
 
 

@@ -214,7 +214,7 @@ def write(
 
     Args:
         path: the file, or a symbolic link to it.
-        root: the library folder that it must lie in.
+        root: the library folder that it must be in.
         change: new genres, or the field that an earlier `read` found.
         expected: the stamp of the file when the change was decided.
         payload_hash: what `payload_hash` returned for it then.

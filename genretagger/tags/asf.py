@@ -131,7 +131,7 @@ class Asf(Family):
     def refusal(self, file: BinaryIO) -> str | None:
         """Refuse a header that is not fully understood, or data that does not follow it."""
         if id3v2_end(file, 0):
-            return "an ID3 tag stands in front of the WMA file"
+            return "an ID3 tag precedes the WMA file"
         header = _header(file)
         if header.fault:
             return header.fault
@@ -242,14 +242,14 @@ def _header(file: BinaryIO) -> _Header:
             fields += _records(found.content, letter) if found.guid == guid else ()
     fault = None
     if any(guids.count(guid) > 1 for guid in (*_HOLDERS, _EXTENSION, _PROPERTIES)) or header.render() != data:
-        fault = "the header of the WMA file contradicts itself"
+        fault = "the header of the WMA file is inconsistent"
     elif _SIGNATURE in guids:
         fault = "the header of the WMA file is signed"
     elif not any(found.guid == _PROPERTIES and len(found.content) == _PROPERTIES_BYTES for found in objects):
         fault = "the WMA file has no file properties"
     full = replace(header, fields=tuple(fields), fault=fault)
     if fault is None and _with_fields(full, fields).render() != data:
-        return replace(full, fault="the attributes of the WMA file contradict themselves")
+        return replace(full, fault="the attributes of the WMA file are inconsistent")
     return full
 
 

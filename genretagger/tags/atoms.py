@@ -59,7 +59,7 @@ def atoms(file: BinaryIO, start: int = 0, end: int | None = None) -> list[Atom]:
     level the atoms start behind an ID3 tag, if there is one.
 
     Raises:
-        TagError: a size makes no sense.
+        TagError: a size is invalid.
     """
     size = file.seek(0, os.SEEK_END)
     limit = size if end is None else end
@@ -80,7 +80,7 @@ def atoms(file: BinaryIO, start: int = 0, end: int | None = None) -> list[Atom]:
         if stop < content or (stop > limit and end is not None):
             if end is not None and length == 0 and not any(head[4 : limit - start]):
                 break  # QuickTime ends a list with four zeros
-            raise damaged(f"the MP4 atom {name!r} has a size that makes no sense")
+            raise damaged(f"the MP4 atom {name!r} has an invalid size")
         found.append(Atom(name, start, content, min(stop, limit), stop > limit, open_ended))
         if len(found) > _ATOMS:
             raise damaged(f"there are more than {_ATOMS} MP4 atoms side by side")

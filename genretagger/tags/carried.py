@@ -170,7 +170,7 @@ def _ape_item(item: bytes) -> tuple[str, int, bytes]:
     return item[8:end].decode("ascii", "replace").upper(), item[4], item[end + 1 :]
 
 
-def merged(fields: Fields, shorter: Fields) -> Fields:
+def with_id3v1(fields: Fields, shorter: Fields) -> Fields:
     """The fields of one tag, with those that only ID3v1 has.
 
     Args:

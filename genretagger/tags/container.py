@@ -60,7 +60,7 @@ class Container(Protocol):
     """
 
     def read(self, file: BinaryIO) -> GenreField:
-        """The genre field."""
+        """Read the genre field of a file."""
 
     def refusal(self, file: BinaryIO) -> str | None:
         """Why this file must not be written; None if it may be."""

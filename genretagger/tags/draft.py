@@ -141,7 +141,7 @@ class Draft(Seeking):
         return found
 
     def _replace(self, start: int, end: int, new: tuple[FileStretch, ...]) -> None:
-        """Replace what lies between two places; `start` is not behind the end of the file."""
+        """Replace what is between two places; `start` is not behind the end of the file."""
         first = max(0, bisect.bisect_right(self._starts, start) - 1)
         last = bisect.bisect_left(self._starts, end)
         around = []

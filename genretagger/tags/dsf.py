@@ -44,15 +44,15 @@ class Dsf(Id3Inside):
         marks = (head[28:32], head[80:84], _number(head, 4), _number(head, _HEAD + 4))
         fault = None
         if before:
-            fault = "an ID3 tag stands in front of the DSF file"
+            fault = "an ID3 tag precedes the DSF file"
         elif marks != (b"fmt ", b"data", _HEAD, _FORMAT) or end < _SAMPLES + _DATA_HEAD:
             fault = "the chunks of the DSF file do not follow each other"
         elif end > size or declared > size:
             fault = "the DSF file is cut off"
         elif declared != size:
-            fault = "bytes lie behind the end of the DSF file, where the tag would have to be"
+            fault = "bytes follow the end of the DSF file, where the tag would have to be"
         elif not place and end != size:
-            fault = "the DSF file has bytes behind its audio that its header does not mention"
+            fault = "the DSF file has bytes after its audio that its header does not mention"
         elif place and not end <= place < size:
             fault = "the DSF file names a wrong place for its tag"
         end = min(end, size)

@@ -33,7 +33,7 @@ def audio_end(file: BinaryIO, kind: str, start: int, limit: int) -> int | None:
         limit: where the tags start; nothing beyond it is read.
 
     Returns:
-        A place, which lies beyond `limit` if the file is cut off; None if the headers do not say.
+        A place, which is beyond `limit` if the file is cut off; None if the headers do not say.
     """
     return _ENDS[kind](file, start, limit) if kind in _ENDS else None
 

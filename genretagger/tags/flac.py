@@ -36,7 +36,7 @@ _BLOCKS = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Blocks:
-    """Where the metadata lies.
+    """Where the metadata is.
 
     Attributes:
         start: of the first block's header, behind "fLaC".
@@ -87,7 +87,7 @@ class Flac(Family):
             return f"the metadata of the FLAC file takes more than {TAG_BYTES >> 20} MB"
         file.seek(0)
         if id3v2_size(file.read(10)) != found.start - len(_MARK):
-            return "several ID3 tags stand in front of the FLAC file"  # mutagen does not open it
+            return "several ID3 tags precede the FLAC file"  # mutagen does not open it
         lists = _lists(file, found)
         if any(comments.rest for comments in lists) and found.blocks[-1][0] not in (_COMMENT, _PADDING):
             return "the comments of the FLAC file are followed by bytes that are not theirs"
@@ -167,7 +167,7 @@ def _blocks(file: BinaryIO) -> _Blocks:
         position += 4 + length
         if head[0] & 128:
             return _Blocks(start + 4, tuple(blocks), position)
-    raise damaged("the FLAC file has absurdly many metadata blocks")
+    raise damaged("the FLAC file has too many metadata blocks")
 
 
 def _lists(file: BinaryIO, found: _Blocks) -> list[Comments]:

@@ -67,7 +67,7 @@ class Zeros:
         self.total = self.start = self.length = 0
 
     def __call__(self, piece: bytes) -> None:
-        """Take bytes."""
+        """Pass bytes on, and look for runs of zeros in them."""
         self._sink(piece)
         before, size = self.total, len(piece)
         self.total += size
@@ -119,7 +119,7 @@ def gap(file: BinaryIO, kind: Kind, zeros: Zeros) -> Reason | None:
 
 
 def _is_lost_page(zeros: Zeros) -> bool:
-    """Whether zeros lie in the place of an Ogg page, and more than stream hashes follows.
+    """Whether zeros are in the place of an Ogg page, and more than stream hashes follows.
 
     The payload of a damaged Ogg file holds what follows the last whole page, including up to a page
     of the zeros.

@@ -101,9 +101,9 @@ class Hidden:
             pictures = carried.pictures_of_apev2(self._items, self._tag)
             id3v1_seen = id3v1_seen or bool(fields) or not self._items
         if id3v1_seen:
-            fields = carried.merged(fields, carried.of_id3v1(self._id3v1))
+            fields = carried.with_id3v1(fields, carried.of_id3v1(self._id3v1))
         if fields and self._others_have_text:
-            raise CarryError("the first of its ID3v2 tags is empty, and players read what lies behind it")
+            raise CarryError("the first of its ID3v2 tags is empty, and players read what follows it")
         return [*carried.frames(fields, self._tag), *pictures]
 
     def parted(self, frames: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
@@ -167,7 +167,7 @@ def _apev2(file: BinaryIO, audio: int) -> tuple[list[bytes], str | None]:
     data = file.read(size - _APE_FOOT.size)
     items: list[bytes] = []
     if count > _APE_ITEMS:
-        return items, "its APEv2 tag has absurdly many fields"
+        return items, "its APEv2 tag has too many fields"
     while data and len(items) < count:
         key_end = data.find(b"\x00", 8, 8 + 256)
         length = key_end + 1 + int.from_bytes(data[:4], "little")

@@ -1,4 +1,4 @@
-"""The ID3v2 tag as a list of frames, each kept as its bytes; independent of where the tag lies.
+"""The ID3v2 tag as a list of frames, each kept as its bytes; independent of where the tag is.
 
 MP3 has it in front, AIFF, WAV and DSF in a chunk. `Id3Tag.parse` takes the bytes of a whole tag,
 and `render` returns them with other genre frames. No other frame is decoded, decompressed or
@@ -15,8 +15,8 @@ NUL. They are not split at "/", which 2.3 allows between values and people write
 "Singer/Songwriter").
 
 References to ID3v1 genres ("17", "(17)", "(RX)") are resolved in every version; a number without a
-meaning ("255", "(999)") is no genre. A TXXX with the description "genre" counts as a genre frame:
-FFmpeg and TagLib show it as one.
+meaning ("255", "(999)") is not a genre. A TXXX with the description "genre" counts as a genre
+frame: FFmpeg and TagLib show it as one.
 
 The extended header (a checksum of the frames, and sizes) and a footer are not written back: they
 would be wrong. The unsynchronisation of a whole tag of 2.2 or 2.3 is not either: FFmpeg and tinytag
@@ -103,7 +103,7 @@ class Id3Tag:
         """
         room = id3v2_size(data[:10])
         if not room:
-            raise damaged("the ID3 header makes no sense")
+            raise damaged("the ID3 header is invalid")
         version, revision, flags = data[3], data[4], data[5]
         if version not in (2, 3, 4):
             return cls(room=room, fault=f"ID3v2.{version} is not known")
@@ -129,7 +129,7 @@ class Id3Tag:
             # save
             fault = fault or "the padding of the ID3 tag is not empty: its size may be overstated and cover audio"
         if fault is None and any(is_genre(frame) and text_of(version, frame) is None for frame in frames):
-            fault = "the genre in the ID3 tag is encrypted, damaged or absurdly long"
+            fault = "the genre in the ID3 tag is encrypted, damaged or too long"
         return cls(version, tuple(frames), room, flags, revision, extended, protected, len(body), plain_sizes, fault)
 
     @property

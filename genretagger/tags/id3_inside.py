@@ -1,6 +1,6 @@
 """ID3v2 inside another container: AIFF, WAV and DSF hold a whole ID3v2 tag in one place.
 
-The tag is edited as in MP3; see `id3.py`. The containers differ in where the tag lies, what is
+The tag is edited as in MP3; see `id3.py`. The containers differ in where the tag is, what is
 audio, and how the tag is put in: `Layout` and two methods of `Id3Inside`. A file without a tag gets
 one of ID3v2.4. A tag that would be empty is removed with its chunk, so that an undo restores the
 file as it was. A new tag takes over the fields that it would hide (`carried`). If the file had an
@@ -129,7 +129,7 @@ class Id3Inside(Family, abc.ABC):
         tag, _ = _tag(file, found)
         fault = found.fault or tag.fault
         if fault is None and tag.room and not tag.frames and tails.id3v1(file):
-            return "an ID3v1 tag lies behind an ID3 tag that is empty, and a genre would hide it from some programs"
+            return "an ID3v1 tag follows an ID3 tag that is empty, and a genre would hide it from some programs"
         if fault is None and not tag.frames:
             try:
                 self.carried(file, found, tag)

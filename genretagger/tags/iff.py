@@ -93,7 +93,7 @@ class _Iff(Id3Inside):
         end = chunks[-1].end if chunks else start + 12
         tags = [chunk for chunk in chunks if chunk.name in (b"ID3 ", b"id3 ")]
         if start:
-            fault = f"an ID3 tag stands in front of the {self.human} file"
+            fault = f"an ID3 tag precedes the {self.human} file"
         elif head[:4] != self.roots[0]:
             fault = f"{self.human} files of the form {head[:4].decode()} are not written"
         fault = fault or self._fault_of_length(length, end, size) or self._fault_of_chunks(chunks)
@@ -113,7 +113,7 @@ class _Iff(Id3Inside):
         chunks: list[_Chunk] = []
         while position < size:
             if len(chunks) == _CHUNKS:
-                return chunks, f"the {self.human} file has absurdly many chunks"
+                return chunks, f"the {self.human} file has too many chunks"
             file.seek(position)
             head = file.read(_HEAD)
             name, length = head[:4], int.from_bytes(head[4:], order)
@@ -149,7 +149,7 @@ class _Iff(Id3Inside):
         head = file.read(_HEAD)
         fits = len(head) == _HEAD and behind + _HEAD + int.from_bytes(head[4:], self.order) <= size
         is_chunk = head[:4] in _KNOWN or (fits and all(32 <= byte < 127 for byte in head[:4]))
-        return f"the {self.human} file has chunks behind its end" if is_chunk else None
+        return f"the {self.human} file has chunks after its end" if is_chunk else None
 
     def _fault_of_chunks(self, chunks: list[_Chunk]) -> str | None:
         for name in (self.format, self.samples):
@@ -157,7 +157,7 @@ class _Iff(Id3Inside):
                 return f"the {self.human} file has no {name.decode().strip()} chunk, or several"
         head = next(chunk for chunk in chunks if chunk.name == self.format)
         if head.end - head.start > _FORMAT_BYTES:  # mutagen reads it in one piece
-            return f"the {self.human} file has an absurdly long {self.format.decode().strip()} chunk"
+            return f"the {self.human} file has a {self.format.decode().strip()} chunk that is too long"
         tags = [chunk.name for chunk in chunks if chunk.name in (b"ID3 ", b"id3 ")]
         if len(tags) > 1:
             return f"the {self.human} file has several ID3 tags"

@@ -59,11 +59,11 @@ class Mp3(Family):
         file.seek(0)
         head = file.read(10)
         if head.startswith(b"ID3") and not id3v2_size(head):
-            return "the ID3 header makes no sense"
+            return "the ID3 header is invalid"
         return _FrontTags(file).fault
 
     def payload(self, file: BinaryIO, sink: Sink) -> None:
-        """Feed what lies between the tags in front and the tags at the end."""
+        """Feed what is between the tags in front and the tags at the end."""
         start = id3v2_end(file, 0)
         feed(file, start, tails.tails_start(file, start), sink)
 
@@ -170,7 +170,7 @@ class _FrontTags:
             return self.tag.fault
         genres = [frame for tag in self.further for frame in tag.frames if is_genre(frame)]
         if any(frame[:4] != (b"TCO\x00" if self.tag.version == 2 else b"TCON") for frame in genres):
-            return "another ID3 tag behind the first one names a genre, which FFmpeg would show instead"
+            return "another ID3 tag after the first one names a genre, which FFmpeg would show instead"
         try:
             self.hidden.carried(self.own)
         except CarryError as error:

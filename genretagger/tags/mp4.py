@@ -72,12 +72,12 @@ class Mp4(Family):
         )
 
     def refusal(self, file: BinaryIO) -> str | None:
-        """Refuse a film, a file that ends too early, or metadata of another sort."""
+        """Refuse a video, a file that ends too early, or metadata of another sort."""
         place = find_place(file)
         if place.top[0].start:
-            return "an ID3 tag stands in front of the MP4 file"
+            return "an ID3 tag precedes the MP4 file"
         if is_film(file, place.moov):
-            return "it is a film: it holds moving pictures"
+            return "it is a video"
         if any(atom.cut_off for atom in place.top):
             return "the MP4 file is cut off"
         if place.moov.open_ended:
@@ -224,7 +224,7 @@ def _feed_atom(file: BinaryIO, atom: Atom, sink: Sink) -> None:
 
 
 def _feed_index(file: BinaryIO, top: list[Atom], atom: Atom, sink: Sink) -> None:
-    """Feed an index of fragments, with each place relative to the atom that it lies in."""
+    """Feed an index of fragments, with each place relative to the atom that it is in."""
     data = bytearray(content_of(file, atom))
     starts = [one.start for one in top]
     for position, length, target in fragment_places(file, [atom]):

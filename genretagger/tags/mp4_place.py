@@ -13,7 +13,7 @@ from genretagger.types import Json
 FREE = (b"free", b"skip", b"wide")
 _PADDING_BYTES = 2048
 _WHOLE = 3
-"""The depth of `ilst`, if it exists: it lies in moov, udta and meta."""
+"""The depth of `ilst`, if it exists: it is in moov, udta and meta."""
 
 
 def atom_of(name: bytes, content: bytes) -> bytes:
@@ -27,7 +27,7 @@ OWN_HANDLER = atom_of(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
 
 @dataclass(frozen=True, slots=True)
 class MetadataPlace:
-    """Where the metadata lies, as far as it exists."""
+    """Where the metadata is, as far as it exists."""
 
     top: list[Atom]
     moov: Atom
@@ -38,7 +38,7 @@ class MetadataPlace:
 
     @property
     def parents(self) -> list[Atom]:
-        """What `ilst` lies in, from the outside."""
+        """What `ilst` is in, from the outside."""
         return [atom for atom in (self.moov, self.udta, self.meta) if atom is not None]
 
 
@@ -76,7 +76,7 @@ def store(file: BinaryIO, place: MetadataPlace, fields: Sequence[bytes], noted: 
 
     Args:
         file: the copy.
-        place: where its metadata lies.
+        place: where its metadata is.
         fields: the atoms of the list.
         noted: what `room_of` gave at an earlier time, to restore the same room.
     """

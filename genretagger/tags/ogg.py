@@ -65,7 +65,7 @@ class Ogg:
     """The family of Ogg, for one codec; see `Container`.
 
     Args:
-        codec: how the audio lies in it.
+        codec: of the audio in it.
         separator: between the genres of an ID3v2.3 tag in front.
     """
 
@@ -102,7 +102,7 @@ class Ogg:
         """Refuse an ID3 tag in front, which hides the stream from most readers."""
         file.seek(0)
         if file.read(4) != b"OggS":
-            return "an ID3 tag stands in front of the Ogg stream"
+            return "an ID3 tag precedes the Ogg stream"
         self.read(file)
         return None
 

@@ -34,9 +34,6 @@ _FAMILIES: Mapping[str, Callable[[WriteOptions], Container]] = {
     "tak": lambda options: Ape(options.id3v23_separator, "tak"),
 }
 
-WRITABLE = frozenset(_FAMILIES)
-"""Names of the kinds of file that have a family."""
-
 
 def container_of(kind: Kind, options: WriteOptions) -> Container | None:
     """The family that reads and writes files of this kind; None if its tags are not known."""

@@ -95,7 +95,7 @@ def id3v1(file: BinaryIO) -> bytes:
 def _id3v1(file: BinaryIO, end: int) -> bytes:
     around = _at(file, end - ID3V1_BYTES - 3, ID3V1_BYTES + 3)
     data = around[-ID3V1_BYTES:]
-    # "TAG" may lie inside an APEv2 tag: in the "APETAGEX" of its header or in a field, which some
+    # "TAG" may be inside an APEv2 tag: in the "APETAGEX" of its header or in a field, which some
     # readers fall for; the footer is where the comment would be
     is_ape = around.startswith(b"APETAGEX") or data[_ID3V1_APE_FOOT:].startswith(b"APETAGEX")
     is_tag = len(data) == ID3V1_BYTES and data.startswith(b"TAG") and not is_ape

@@ -75,7 +75,7 @@ class Comments:
         return b"".join((*parts, self.rest))
 
     def field(self) -> GenreField:
-        """The genre."""
+        """The genre field that these comments hold."""
         values = [entry.partition(b"=")[2].decode("utf-8", "replace") for entry in self.entries if is_genre(entry)]
         return GenreField(meant(values), taken(FORM, self.entries, is_genre), FORM)
 
@@ -88,7 +88,7 @@ class Comments:
     def with_raw(self, raw: Json) -> Comments:
         """The same comments with the genre comments that `field` gave at an earlier time."""
         if raw is not None and raw.get("form") != FORM:
-            raise damaged("the stored genre field is no Vorbis comment")
+            raise damaged("the stored genre field is not a Vorbis comment")
         return replace(self, entries=tuple(restored(self.entries, is_genre, raw)))
 
     @property

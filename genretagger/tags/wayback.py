@@ -88,7 +88,7 @@ def fault_of_undo(
     if not is_back:
         return "it could not be undone: the old genre, or another tag, would not come back as it was"
     if _opens(original, kind) and not (_opens(_open(there), kind) and _opens(_open(back), kind)):
-        return "mutagen could not open the file any more"
+        return "mutagen could no longer open the file"
     return None
 
 

@@ -32,7 +32,7 @@ def calibrated(odds: DoubleArray, truth: FlagArray, asked: DoubleArray) -> Doubl
 def on_lines(odds: DoubleArray, slopes: DoubleArray, shifts: DoubleArray) -> DoubleArray:
     """Calibrated probabilities of log-odds; 0 or 1 if these are infinite, and say nothing."""
     finite = np.isfinite(odds)
-    likely: DoubleArray = np.where(finite, sigmoid(np.where(finite, odds, 0) * slopes + shifts), odds > 0)
+    likely: DoubleArray = np.where(finite, sigmoids(np.where(finite, odds, 0) * slopes + shifts), odds > 0)
     return likely
 
 
@@ -114,7 +114,7 @@ def _newton(design: DoubleArray, truth: FlagArray, usual: Sequence[float], firmn
     line = np.array(usual)
     prior = np.diag(firmness)
     for _ in range(100):
-        said = sigmoid(design @ line)
+        said = sigmoids(design @ line)
         slope = design.T @ (said - target) + prior @ (line - usual)
         bend = design.T @ (design * (said * (1 - said))[:, None]) + prior + 1e-9 * np.eye(len(line))
         step = np.linalg.solve(bend, slope)
@@ -130,7 +130,7 @@ def _log_odds(hits: int, tracks: int) -> float:
     return float(np.log(frequency / (1 - frequency)))
 
 
-def sigmoid(odds: DoubleArray) -> DoubleArray:
+def sigmoids(odds: DoubleArray) -> DoubleArray:
     """Log-odds to probabilities."""
     clipped: DoubleArray = 1 / (1 + np.exp(-np.clip(odds, -700, 700)))
     return clipped

@@ -92,7 +92,7 @@ def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) 
     known, limits = np.ones(len(values)), []
     held_out = [folds == fold for fold in np.unique(folds)]
     with threadpool_limits(1):
-        for part in places(values.shape[1], ears):
+        for part in ear_places(values.shape[1], ears):
             own = np.ascontiguousarray(values[:, part])
             distances = np.zeros(len(own))
             for held in held_out:
@@ -110,7 +110,7 @@ def familiarity(embeddings: FloatArray, folds: IndexArray, ears: Sequence[int]) 
     return Familiarity(*found, 1.0 if ears else limits[0], known)
 
 
-def places(size: int, ears: Sequence[int]) -> list[slice]:
+def ear_places(size: int, ears: Sequence[int]) -> list[slice]:
     """Where each ear's values are in an embedding.
 
     Raises:

@@ -21,9 +21,9 @@ from genretagger.model.listener import track_activations
 from genretagger.text import plural
 from genretagger.training import held_out, split
 from genretagger.training.examples import Example, Lessons, frequent
-from genretagger.training.lesson import TrainingResult
-from genretagger.training.measures import ChoiceRules, Measures, choose, measure
+from genretagger.training.measures import ChoiceRules, Measures, choose_genres, measure
 from genretagger.training.memory import remembered, to_remember
+from genretagger.training.result import TrainingResult
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray, Json
 from genretagger.vocabulary.opinion import known_by_name, opinion
 from genretagger.vocabulary.part import KEY, Folds
@@ -107,8 +107,8 @@ class Course:
         unmeasured = held_out.unmeasured(genres, truth, folds)
         if unmeasured:
             warnings.append(
-                f"only one artist, album or folder has {_listed(unmeasured)}: "
-                "how well the model infers that cannot be measured"
+                f"{_listed(unmeasured)}: all of its tracks come from one artist, album or folder, "
+                "so its quality cannot be measured"
             )
         music = built_in(backbone.name, backbone.card.classes)
         is_music = np.array([music.is_music(activations) for activations, _ in heard], np.float32)
@@ -155,7 +155,7 @@ class Course:
         truth, said = self.truth[rows], scores[rows]
         judged = held_out.judged(self.genres, truth, said, self.unmeasured, rules) if len(asked) else None
         measures = None if judged is None else measure(judged)
-        chosen = choose(said, rules)
+        chosen = choose_genres(said, rules)
         backbone, counts = self.backbone, self.counts
         learned: dict[str, Json] = {
             "genres": list(self.genres),
@@ -194,14 +194,14 @@ class Course:
 def _check(genres: Sequence[str], dropped: Mapping[str, int], lessons: Lessons, least: int) -> None:
     if len(genres) >= 2:
         return
-    told = (
+    counted = (
         f"{plural(len(lessons.examples), 'track')} {_have(len(lessons.examples))} a genre that is not genretagger's own"
     )
     if lessons.own:
-        told += f", {lessons.own:,} {_have(lessons.own)} only genres that genretagger wrote"
-    rare = f"; too rare, or of every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
+        counted += f", {lessons.own:,} {_have(lessons.own)} only genres that genretagger wrote"
+    rare = f"; too rare, or on every track: {_listed([f'{genre} ({count})' for genre, count in dropped.items()])}"
     raise ConfigError(
-        f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {told}"
+        f"there is too little to learn from: at least two genres with {least} tracks each are needed, and {counted}"
         f"{rare if dropped else ''}",
         hint="Name more music, take genres from folders (--labels folder) or a table, or lower --min-tracks",
     )
@@ -239,7 +239,7 @@ def _folds(examples: Sequence[Example], ties: Mapping[str, int], warnings: list[
         warnings.append(f"{count:,} of {len(examples):,} tracks are tied together by shared artists and albums")
     genres, parts = [each.genres for each in examples], min(split.FOLDS, len(set(groups)))
     folds = split.dealt(groups, genres, known, parts)
-    # all remaining tracks lie in one fold, so no track would be left to learn from
+    # all remaining tracks are in one fold, so no track would be left to learn from
     if len(set(folds)) < 2:
         folds = split.dealt(groups, genres, {}, parts)
     return found, np.array(folds)

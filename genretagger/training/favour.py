@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genretagger.training.lesson import TrainingResult
+from genretagger.training.result import TrainingResult
 
 REGRESSION, MUSICNN, SCRATCH = "regression", "musicnn", "scratch"
 TITLES = {REGRESSION: "regression", MUSICNN: "network (from musicnn)", SCRATCH: "network (from scratch)"}
@@ -47,7 +47,7 @@ class WayFigures:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """What to call the way, for people."""
         return TITLES[self.way]
 
 
@@ -69,23 +69,25 @@ def verdict(results: Mapping[str, TrainingResult], seconds: Mapping[str, float])
     """
     ways = [way for way in TITLES if way in results]
     figures = tuple(_figures(way, results[way], seconds[way]) for way in ways)
-    favoured, told = ways[0], []
+    favoured, findings = ways[0], []
     for way in ways[1:]:
         one, other = _hits(results[favoured]), _hits(results[way])
         shared = sorted(one.keys() & other.keys())
         better = sum(other[track] and not one[track] for track in shared)
         worse = sum(one[track] and not other[track] for track in shared)
         sure = better - worse - 1 > _SURE * math.sqrt(better + worse)
-        said = f"of {len(shared):,} held-out tracks, the {TITLES[way]} gets {better} right that the "
-        said += f"{TITLES[favoured]} gets wrong, and the other way round {worse}"
+        said = f"of {len(shared):,} held-out tracks, the {TITLES[way]} is right on {better} where the "
+        said += f"{TITLES[favoured]} is wrong; the {TITLES[favoured]} on {worse} where it is wrong"
         if not shared or better + worse == 0:
-            told.append(f"the {TITLES[way]} is right on the same tracks as the {TITLES[favoured]}, which costs less")
+            findings.append(
+                f"the {TITLES[way]} is right on the same tracks as the {TITLES[favoured]}, which costs less"
+            )
         elif sure:
-            told.append(f"{said}: more than chance explains")
+            findings.append(f"{said}: more than chance explains")
             favoured = way
         else:
-            told.append(f"{said}: not enough to pay for the longer training")
-    reason = f"For this library the figures favour the {TITLES[favoured]}: {'; '.join(told)}."
+            findings.append(f"{said}: not enough to pay for the longer training")
+    reason = f"For this library the figures favour the {TITLES[favoured]}: {'; '.join(findings)}."
     return Verdict(favoured, reason, figures)
 
 

@@ -22,8 +22,8 @@ from threading import Thread
 
 import numpy as np
 
-from genretagger.training.calibrate import line_of, lines_of_few, on_lines, sigmoid, with_opinion
-from genretagger.training.cloud import Familiarity, familiarity, places, standard
+from genretagger.training.calibrate import line_of, lines_of_few, on_lines, sigmoids, with_opinion
+from genretagger.training.cloud import Familiarity, ear_places, familiarity, standard
 from genretagger.types import DoubleArray, FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.learned import LEAST_LIKELY
 
@@ -48,11 +48,11 @@ class Head:
 
     Attributes:
         weights: (d, e * k) float32; the embedding times this, plus `bias`, is the calibrated
-            log-odds of all genres by the first ear, then by the next. Zero where the dimension is
+            log-odds of all genres by the first ear, then by the next. Zero if the dimension is
             another ear's.
         bias: (e * k,) float32.
         axes: (d, d) float32; the embedding times this, plus `origin`, is the coordinates. Zero
-            where the dimension is another ear's.
+            if the dimension is another ear's.
         origin: (d,) float32.
         limit: beyond which a track is out of distribution; see `vocabulary.learned`. With several
             ears it is 1, and the coordinates of each are in units of its own limit.
@@ -101,7 +101,7 @@ class _Calibrated:
     likely: DoubleArray
 
 
-def prepare() -> Thread:
+def import_ahead() -> Thread:
     """Import in a thread what fitting needs (two seconds), while other work goes on."""
     thread = Thread(target=lambda: import_module("sklearn.linear_model"), daemon=True)
     thread.start()
@@ -130,7 +130,7 @@ def train(
         unmusical: (k,) bool: genres that need not sound like music.
         seed: of the solver.
         ears: how many values of the embedding are each ear's, in order; none if it is all one.
-        opinion: (n, k) what the backbone thinks of each track and genre; 0 where it has no opinion.
+        opinion: (n, k) what the backbone thinks of each track and genre; 0 if it has no opinion.
             None for none at all, and always for one ear.
         progress: gets the number of fits that are done, and of all; None for no reports.
 
@@ -142,7 +142,7 @@ def train(
 
     values = embeddings.astype(np.float64)
     present = sorted(set(folds.tolist()))
-    parts = places(values.shape[1], ears)
+    parts = ear_places(values.shape[1], ears)
     opinion = np.zeros(truth.shape) if opinion is None or not ears else opinion
     total, done = len(parts) * (len(present) + 1) * truth.shape[1], 0
 
@@ -198,7 +198,7 @@ def _calibrated(ears: Sequence[_EarFit], truth: FlagArray, opinion: DoubleArray,
     asked = asked[:: max(1, -(-len(asked) * truth.shape[1] // _MOST_PAIRS))]
     usable = finite[asked]
     slope, shift, weight = with_opinion(odds[asked][usable], opinion[asked][usable], truth[asked][usable])
-    likely = np.where(finite, sigmoid(odds * slope + shift + weight * opinion), mean)
+    likely = np.where(finite, sigmoids(odds * slope + shift + weight * opinion), mean)
     return _Calibrated(lines, (slope, shift), weight, likely)
 
 

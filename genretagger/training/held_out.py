@@ -8,8 +8,8 @@ import numpy as np
 
 from genretagger.model.card import Card
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Change, Suspect
-from genretagger.training.measures import ChoiceRules, Judged, choose, f1
+from genretagger.training.measures import ChoiceRules, Judged, choose_genres, f1
+from genretagger.training.result import Change, Suspect
 from genretagger.types import FlagArray, FloatArray, IndexArray
 from genretagger.vocabulary.names import key
 
@@ -21,7 +21,7 @@ mistakes; docs/data.md has the results on others.
 
 
 def unmeasured(genres: Sequence[str], truth: FlagArray, folds: IndexArray) -> tuple[str, ...]:
-    """Genres that lie in one fold, so that no model without them in training can be tested."""
+    """Genres that are in one fold, so that no model without them in training can be tested."""
     return tuple(genre for genre, column in zip(genres, truth.T, strict=True) if len(set(folds[column].tolist())) < 2)
 
 
@@ -34,7 +34,7 @@ def judged(
     if not columns or not rows.any():
         return None
     kept = scores[rows][:, columns]
-    chosen = choose(kept, rules)
+    chosen = choose_genres(kept, rules)
     return Judged(tuple(genres[place] for place in columns), truth[rows][:, columns], kept, chosen)
 
 

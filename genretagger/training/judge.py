@@ -1,4 +1,4 @@
-"""Measures how right an installed model is on tracks with known genres."""
+"""Measures how often an installed model is right on tracks with known genres."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def judge(lessons: Lessons, genres: Sequence[str], card: Card, aliases: Mapping[
     if not judged:
         if not deaf:
             raise _without_genres(lessons)
-        told = ", ".join(sorted(deaf)[:12])
+        known_names = ", ".join(sorted(deaf)[:12])
         raise ConfigError(
-            f"no track has a known genre that the model can infer (known: {told})",
+            f"no track has a known genre that the model can infer (known: {known_names})",
             hint="Give them the model's names with --map, or choose another --model",
         )
     known_to_it = remembered(card)

@@ -12,7 +12,7 @@ from genretagger.model.manifest import MAX_ONNX_BYTES, read
 from genretagger.model.merge import with_learned_head
 from genretagger.training.course import SEED, Course
 from genretagger.training.head import train
-from genretagger.training.lesson import TrainingResult
+from genretagger.training.result import TrainingResult
 from genretagger.types import Json
 
 

@@ -4,7 +4,7 @@ Conventions: n tracks, k genres. `truth` holds the genres that a track has, `sco
 is, `chosen` the ones that would be written. A perfect prediction has 1.0 everywhere. If the
 denominator of a ratio is 0, the ratio is None, never 0 or 1.
 
-Contents: `Judged`, `choose`, `measure`, `Measures`, `f1`, `digits`.
+Contents: `Judged`, `choose_genres`, `measure`, `Measures`, `f1`, `digits`.
 """
 
 from __future__ import annotations
@@ -135,21 +135,21 @@ class Measures:
             "columns": [*(each.genre for each in self.genres), NOTHING],
             "rows": {each.genre: list(row) for each, row in zip(self.genres, self.confusion, strict=True)},
         }
-        return {**_told(self), "confusion": confusion}
+        return {**_as_json(self), "confusion": confusion}
 
 
-def _told(value: Any) -> Json:
+def _as_json(value: Any) -> Json:
     """A value of the measures as JSON, with four digits."""
     if is_dataclass(value):
-        return {each.name: _told(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: _as_json(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Averages):
-        return {name: _told(each) for name, each in value._asdict().items()}
+        return {name: _as_json(each) for name, each in value._asdict().items()}
     if isinstance(value, tuple):
-        return [_told(each) for each in value]
+        return [_as_json(each) for each in value]
     return digits(value) if isinstance(value, float) else value
 
 
-def choose(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
+def choose_genres(scores: FloatArray, rules: ChoiceRules) -> FlagArray:
     """Choose genres as `vocabulary.resolve.decide` does.
 
     Args:

@@ -34,8 +34,8 @@ def to_remember(examples: Sequence[Example], folds: IndexArray, rows: FlagArray,
         rows: (n,) bool, those that were judged.
         chosen: (judged, genres) bool, what they were given.
     """
-    told = iter(chosen)
-    given = [next(told) if row else None for row in rows]
+    rows_chosen = iter(chosen)
+    given = [next(rows_chosen) if row else None for row in rows]
     kept = sorted(zip(examples, folds.tolist(), given, strict=True), key=lambda each: each[0].id)[:_MOST_REMEMBERED]
     return {
         "ties": dict(sorted({tie: fold for each, fold, _ in kept for tie in each.ties[:-1]}.items())),

@@ -22,8 +22,8 @@ import numpy as np
 from genretagger.errors import ConfigError
 from genretagger.files.durable import saved
 from genretagger.text import printable, quoted
-from genretagger.training.lesson import Suspect
 from genretagger.training.measures import NOTHING, Measures
+from genretagger.training.result import Suspect
 from genretagger.types import Json
 
 HTML, JSON, CSV = "index.html", "report.json", "mislabelled.csv"
@@ -76,7 +76,7 @@ def write(folder: Path, title: str, summary: Json, measures: Measures | None, su
     return notes
 
 
-def prepare(folder: Path) -> None:
+def see_writable(folder: Path) -> None:
     """Check that a report can be written, before an hour of decoding and inference.
 
     Raises:

@@ -21,9 +21,9 @@ Labels that speak *against* a genre lower it if they are above their own level.
 
 Last, all scores are scaled by how much the track sounds like music at all, from two measures: how
 much is *playing* (the labels of instruments, beats and the like, against their usual level), and
-how much the network has to *say* of the track (the Kullback-Leibler divergence of its activations
-from the usual levels, in nats: of speech or a dog it says what it says of anything). Music begins
-where the first, times a power of the second, reaches a threshold.
+how far the activations differ from the background levels (their Kullback-Leibler divergence, in
+nats; for speech or a barking dog they hardly differ). A track counts as music if the first, times a
+power of the second, reaches a threshold.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class Calibration:
         known = set(self.labels)
         for label in named | ({*self.music.playing, *self.music.saying} if self.music else set()):
             if label not in known or not 0 < self.usual.get(label, 0) < 1:
-                raise ValueError(f"{label!r} is no label of the model, or has no usual level")
+                raise ValueError(f"{label!r} is not a label of the model, or has no usual level")
 
     def is_music(self, activations: FloatArray) -> float:
         """How much a track sounds like music, 0 to 1; 1 if that is not known.

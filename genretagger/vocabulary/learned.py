@@ -115,7 +115,7 @@ class Learned:
         part: what the card says of them.
 
     Raises:
-        ModelError: the card makes no sense.
+        ModelError: the card is invalid.
     """
 
     def __init__(self, labels: Sequence[str], part: LearnedPart) -> None:
@@ -197,7 +197,7 @@ def scorer(model: str, labels: Sequence[str], part: Part | None) -> Scorer:
         part: genretagger's part of its card; None if it has none.
 
     Raises:
-        ModelError: that part makes no sense.
+        ModelError: that part is invalid.
     """
     if part is None:
         return built_in(model, labels)

@@ -54,7 +54,7 @@ class Vocabulary:
                     raise ValueError(f"{genre.name} has the unknown parent {parent!r}")
 
     def canonical(self, spelling: str) -> str | None:
-        """Give the canonical name of a spelling, or None if it is no genre of the vocabulary."""
+        """Give the canonical name of a spelling, or None if it is not a genre of the vocabulary."""
         return self._by_key.get(key(spelling))
 
     def ancestors(self, name: str) -> Iterator[str]:
@@ -71,7 +71,7 @@ class Vocabulary:
 
 def key(spelling: str) -> str:
     """Reduce a spelling to what all spellings of a genre share: letters, digits, `&` as `and`."""
-    composed = unicodedata.normalize("NFC", spelling)  # macOS writes names decomposed, and an accent is no letter
+    composed = unicodedata.normalize("NFC", spelling)  # macOS writes names decomposed, and an accent is not a letter
     return "".join(filter(str.isalnum, composed.casefold().replace("&", "and")))
 
 

@@ -189,7 +189,7 @@ def part_of(document: Mapping[str, Json]) -> Part | None:
     """Read genretagger's part of a card; None if the card has none.
 
     Raises:
-        ModelError: the part makes no sense.
+        ModelError: the part is invalid.
     """
     value = document.get(KEY)
     if value is None:

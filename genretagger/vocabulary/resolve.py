@@ -49,12 +49,12 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
         return (not allowed or key(name) in allowed) and key(name) not in forbidden
 
     ranked = [(name, score) for name, score in scores.by_genre.items() if may_be(name)]
-    told = {name: round(float(score), 4) for name, score in scores.by_genre.items() if score >= LEAST_SCORE}
+    kept = {name: round(float(score), 4) for name, score in scores.by_genre.items() if score >= LEAST_SCORE}
     if not ranked:
-        return Decision((), told, because(Cause.NONE_ALLOWED))
+        return Decision((), kept, because(Cause.NONE_ALLOWED))
     best, top = ranked[0]
     if top < rules.min_score:
-        return Decision((), told, _not_confident(best, top, scores, rules))
+        return Decision((), kept, _not_confident(best, top, scores, rules))
     limit = max(rules.min_score, rules.share_of_top * top)
     clear = [(name, score) for name, score in ranked if score >= limit]
     if scores.nested:
@@ -66,7 +66,7 @@ def decide(scores: Scores, rules: Rules, vocabulary: Vocabulary) -> Decision:
     if rules.add_parents:
         parents = [parent for name in names for parent in _parents(name, scores, vocabulary)]
         names += filter(may_be, parents)
-    return Decision(_spell(names, rules, vocabulary), told, reason)
+    return Decision(_spell(names, rules, vocabulary), kept, reason)
 
 
 def _parents(name: str, scores: Scores, vocabulary: Vocabulary) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _spell(names: Iterable[str], rules: Rules, vocabulary: Vocabulary) -> tuple[
 def merged(
     before: Sequence[str], chosen: Sequence[str], policy: Policy, protect: Sequence[str], vocabulary: Vocabulary
 ) -> tuple[str, ...]:
-    """Say which genres a file shall have: those that stay (all, or protected), then the chosen.
+    """Say which genres a file will have: those that stay (all, or protected), then the chosen.
 
     Args:
         before: the genres that it has.

@@ -209,7 +209,7 @@ class TwoEars:
         needed = {label for each in hearing.witnesses for label in each.labels}
         needed |= {label for group in hearing.music.values() for label in group}
         if unknown := sorted(needed - set(labels)):
-            raise ValueError(f"{unknown[0]!r} is no label of the model")
+            raise ValueError(f"{unknown[0]!r} is not a label of the model")
         if len(fitted.background) != len(hearing.witnesses) or fitted.head[0].shape[1] != len(hearing.taught):
             raise ValueError("the fitted data belongs to another list of genres: run benchmarks.fit again")
 

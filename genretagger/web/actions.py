@@ -6,7 +6,11 @@ Each works in the writing thread, by the same protocol and with the same history
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field
 
 from genretagger.database.values import StoredWrite, WriteKind
 from genretagger.errors import GenretaggerError
@@ -15,60 +19,119 @@ from genretagger.shelf import need
 from genretagger.shelf.index import Index
 from genretagger.steps.choose import Choice
 from genretagger.steps.rewriting import Rewriting
+from genretagger.strict import UnfitError, read
 from genretagger.text import printable
 from genretagger.types import Json, Outcome, Status
 from genretagger.web.desk import Desk
 
 MOST_GENRES = 20
-_MOST_TEXT = 400
+MOST_TRACKS = 5000
+
+T = TypeVar("T")
 
 
 class BadRequestError(GenretaggerError):
-    """The page asked for something that makes no sense."""
+    """The page sent an invalid request."""
 
 
-def _number(value: Json, name: str) -> int:
-    number = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number < 1 << 62:
-        raise BadRequestError(f"{name} is no number")
-    return number
+_Text = Annotated[str, Field(max_length=400)]
+_Number = Annotated[int, Field(gt=0, lt=1 << 62)]
 
 
-def _names(value: Json, name: str) -> tuple[str, ...]:
-    names = value.get(name)
-    good = isinstance(names, list) and len(names) <= (MOST_GENRES if name == "genres" else 1000)
-    if not good or not all(isinstance(each, str) and len(each) <= 10_000 for each in names):
-        raise BadRequestError(f"{name} is no list of at most {MOST_GENRES} names")
-    return tuple(names)
+@dataclass(frozen=True, slots=True)
+class ChoiceAsked:
+    """The genres that a track shall have.
+
+    Attributes:
+        track: its number.
+        payload_hash: the audio that was listened to.
+        before: the genres that were shown.
+        genres: those that the owner chose.
+    """
+
+    track: _Number
+    payload_hash: _Text
+    before: Annotated[tuple[str, ...], Field(max_length=1000)]
+    genres: Annotated[tuple[str, ...], Field(max_length=MOST_GENRES)]
 
 
-async def choose(desk: Desk, value: Json) -> Json:
-    """Write what the owner chose for a track: the genres that it shall have.
+@dataclass(frozen=True, slots=True)
+class UndoAsked:
+    """What is to be undone: the newest write to a track, or all that a run wrote."""
 
-    Args:
-        value: also names the audio that was listened to, and the genres that were shown.
+    track: _Number | None = None
+    run: _Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracksAsked:
+    """Tracks by their numbers."""
+
+    tracks: Annotated[tuple[_Number, ...], Field(max_length=MOST_TRACKS)]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAsked:
+    """A password to be tried."""
+
+    password: _Text
+
+
+@dataclass(frozen=True, slots=True)
+class TeachAsked:
+    """Begin to train, or stop it."""
+
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAsked:
+    """A model by its name."""
+
+    model: _Text
+
+
+def asked(kind: type[T], value: Json) -> T:
+    """Check a request of the page.
 
     Raises:
-        BadRequestError: it makes no sense.
+        BadRequestError: it is not of this kind; the message names the first wrong field.
     """
-    number, payload_hash = _number(value, "track"), text_from(value, "payload_hash")
-    before, genres = _names(value, "before"), _names(value, "genres")
+    try:
+        return read(kind, value)
+    except UnfitError as error:
+        raise BadRequestError(f"{error.where or 'the request'}: {error.message}") from error
+
+
+async def choose(desk: Desk, what: ChoiceAsked) -> Json:
+    """Write what the owner chose for a track."""
 
     def work(rewriting: Rewriting, index: Index) -> Json:
-        path = _path(rewriting, number)
-        choice = Choice(path, payload_hash, before, genres)
+        path = _path(rewriting, what.track)
+        choice = Choice(path, what.payload_hash, what.before, what.genres)
         (outcome,) = rewriting.choose([choice], desk.run_of(rewriting))
         if outcome.status in (Status.TAGGED, Status.UNCHANGED):
-            need.settle(index, number)
+            need.drop(index, what.track)
         desk.caught_up(rewriting, index, [path])
-        return _told(outcome)
+        return _answer(outcome)
 
     return await desk.write(work)
 
 
-async def undo_track(desk: Desk, value: Json) -> Json:
-    """Take back the newest write to a track."""
-    number = _number(value, "track")
+async def undo(desk: Desk, what: UndoAsked) -> Json:
+    """Take back the newest write to a track, or all that a run wrote.
+
+    Raises:
+        BadRequestError: the request names neither.
+    """
+    if what.run is not None:
+        return await _undo_run(desk, what.run)
+    if what.track is not None:
+        return await _undo_track(desk, what.track)
+    raise BadRequestError("track: Field required, or run")
+
+
+async def _undo_track(desk: Desk, number: int) -> Json:
 
     def work(rewriting: Rewriting, index: Index) -> Json:
         path = _path(rewriting, number)
@@ -79,14 +142,12 @@ async def undo_track(desk: Desk, value: Json) -> Json:
         desk.caught_up(rewriting, index, [path])
         if outcome is None:
             raise BadRequestError("it was undone meanwhile")
-        return _told(outcome)
+        return _answer(outcome)
 
     return await desk.write(work)
 
 
-async def undo_run(desk: Desk, value: Json) -> Json:
-    """Take back all that a run wrote."""
-    number = _number(value, "run")
+async def _undo_run(desk: Desk, number: int) -> Json:
 
     def work(rewriting: Rewriting, index: Index) -> Json:
         writes = list(rewriting.store.writes.get_undoable(run_id=number))
@@ -121,7 +182,7 @@ def _path(rewriting: Rewriting, number: int) -> Path:
     return path
 
 
-def _told(outcome: Outcome) -> Json:
+def _answer(outcome: Outcome) -> Json:
     return {
         "status": outcome.status.value,
         "genres": [printable(each) for each in outcome.genres],
@@ -129,27 +190,3 @@ def _told(outcome: Outcome) -> Json:
         "why": printable(sentence(outcome.reason)),
         "ok": outcome.status in (Status.TAGGED, Status.UNCHANGED),
     }
-
-
-def text_from(value: Json, name: str) -> str:
-    """A short text of a request.
-
-    Raises:
-        BadRequestError: it is none.
-    """
-    text = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(text, str) or len(text) > _MOST_TEXT:
-        raise BadRequestError(f"{name} is no text")
-    return text
-
-
-def numbers_from(value: Json, name: str, most: int) -> list[int]:
-    """Numbers of tracks in a request.
-
-    Raises:
-        BadRequestError: they are none.
-    """
-    numbers = value.get(name) if isinstance(value, dict) else None
-    if not isinstance(numbers, list) or len(numbers) > most or not all(type(each) is int for each in numbers):
-        raise BadRequestError(f"{name} is no list of at most {most} numbers")
-    return numbers

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +22,15 @@ from genretagger.shelf.pages import SORTS, Wanted
 from genretagger.text import printable
 from genretagger.types import Json
 from genretagger.web import actions, views
-from genretagger.web.actions import BadRequestError
+from genretagger.web.actions import (
+    BadRequestError,
+    ChoiceAsked,
+    LoginAsked,
+    ModelAsked,
+    TeachAsked,
+    TracksAsked,
+    UndoAsked,
+)
 from genretagger.web.desk import Books, Desk, shared
 from genretagger.web.guard import AccessRules, Guard
 from genretagger.web.keeper import Keeper
@@ -33,8 +41,10 @@ from genretagger.web.teaching import Teacher
 from genretagger.web.timelines import COLUMNS, Timelines
 
 STATIC = Path(__file__).parent / "static"
-MOST_PLAYLIST = 5000
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+T = TypeVar("T")
 
 
 class Page:
@@ -58,7 +68,7 @@ class Page:
         self._mapped: tuple[Json, Json] | None = None
 
     def app(self) -> Guard:
-        """What uvicorn runs."""
+        """The ASGI application, which uvicorn runs."""
         post = ["POST"]
         routes = [
             Route("/", self._index),
@@ -81,12 +91,12 @@ class Page:
             Route("/api/teaching", self._reader(lambda books, _: self._teacher.state(books))),
             Route("/audio/{number:int}", self._media.audio),
             Route("/cover/{number:int}", self._media.cover),
-            Route("/api/rows", self._poster(self._rows), methods=post),
-            Route("/api/choose", self._poster(self._choose), methods=post),
-            Route("/api/undo", self._poster(self._undo), methods=post),
+            Route("/api/rows", self._poster(TracksAsked, self._rows), methods=post),
+            Route("/api/choose", self._poster(ChoiceAsked, self._choose), methods=post),
+            Route("/api/undo", self._poster(UndoAsked, self._undo), methods=post),
             Route("/api/playlist", self._playlist, methods=post),
-            Route("/api/teach", self._poster(self._teach), methods=post),
-            Route("/api/use", self._poster(self._use), methods=post),
+            Route("/api/teach", self._poster(TeachAsked, self._teach), methods=post),
+            Route("/api/use", self._poster(ModelAsked, self._use), methods=post),
         ]
         app = Starlette(routes=routes, lifespan=self._life, exception_handlers=_HANDLERS)
         app.router.redirect_slashes = False  # it would repeat the Host header
@@ -133,14 +143,14 @@ class Page:
             return JSONResponse({"ok": True})
         address = request.client.host if request.client else ""
         if (wait_s := self.door.wait_s(address)) > 0:
-            told = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
-            return JSONResponse(told, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
-        password = actions.text_from(await _json(request), "password")
+            refusal = {"error": f"too many wrong passwords: try again in {wait_s:.0f} s"}
+            return JSONResponse(refusal, status_code=429, headers={"retry-after": str(int(wait_s) + 1)})
+        password = (await _asked(LoginAsked, request)).password
         self.door.begin_try(address)
         async with self._trying:  # each try takes 16 MB and a core
             fits = await asyncio.to_thread(self.door.password.fits, password)
         if not fits:
-            return JSONResponse({"error": "that is not the password"}, status_code=403)
+            return JSONResponse({"error": "wrong password"}, status_code=403)
         response = JSONResponse({"ok": True})
         response.set_cookie(
             request.scope["cookie_name"],
@@ -217,29 +227,26 @@ class Page:
 
     # Changing
 
-    def _poster(self, work: Callable[[Json], Awaitable[Json]]) -> Callable[[Request], Awaitable[Response]]:
+    def _poster(self, kind: type[T], work: Callable[[T], Awaitable[Json]]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            return Response(_encoded(await work(await _json(request))), media_type="application/json")
+            return Response(_encoded(await work(await _asked(kind, request))), media_type="application/json")
 
         return answer
 
-    async def _rows(self, value: Json) -> Json:
-        numbers = actions.numbers_from(value, "tracks", MOST_PLAYLIST)
-        return await self.desk.read(lambda books: pages.get_rows(books.index, numbers))
+    async def _rows(self, what: TracksAsked) -> Json:
+        return await self.desk.read(lambda books: pages.get_rows(books.index, what.tracks))
 
-    async def _choose(self, value: Json) -> Json:
-        told = await actions.choose(self.desk, value)
-        if told["ok"]:
+    async def _choose(self, what: ChoiceAsked) -> Json:
+        answer = await actions.choose(self.desk, what)
+        if answer["ok"]:
             self._teacher.corrections += 1
-        return {**told, "corrections": self._teacher.corrections}
+        return {**answer, "corrections": self._teacher.corrections}
 
-    async def _undo(self, value: Json) -> Json:
-        return await (actions.undo_run if isinstance(value, dict) and "run" in value else actions.undo_track)(
-            self.desk, value
-        )
+    async def _undo(self, what: UndoAsked) -> Json:
+        return await actions.undo(self.desk, what)
 
     async def _playlist(self, request: Request) -> Response:
-        numbers = actions.numbers_from(await _json(request), "tracks", MOST_PLAYLIST)
+        numbers = (await _asked(TracksAsked, request)).tracks
 
         def work(books: Books) -> bytes:
             paths = (books.store.listings.get_path(number) for number in numbers)
@@ -249,17 +256,16 @@ class Page:
         headers = {"content-disposition": 'attachment; filename="genretagger.m3u8"'}
         return Response(await self.desk.read(work), media_type="audio/mpegurl", headers=headers)
 
-    async def _teach(self, value: Json) -> Json:
-        if isinstance(value, dict) and value.get("stop"):
+    async def _teach(self, what: TeachAsked) -> Json:
+        if what.stop:
             self._teacher.stop()
         else:
             await self.desk.read(self._teacher.start)
         return {"ok": True}
 
-    async def _use(self, value: Json) -> Json:
-        name = actions.text_from(value, "model")
-        await asyncio.to_thread(self._teacher.use, name)
-        return {"ok": True, "model": name}
+    async def _use(self, what: ModelAsked) -> Json:
+        await asyncio.to_thread(self._teacher.use, what.model)
+        return {"ok": True, "model": what.model}
 
 
 _FILES = frozenset(each.name for each in STATIC.iterdir()) if STATIC.is_dir() else frozenset()
@@ -329,11 +335,11 @@ def _encoded(value: Json) -> bytes:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
 
 
-async def _json(request: Request) -> Any:
+async def _asked(kind: type[T], request: Request) -> T:
     try:
-        return json.loads(await request.body())
+        return actions.asked(kind, json.loads(await request.body()))
     except (ValueError, RecursionError) as error:
-        raise BadRequestError("the request is no JSON") from error
+        raise BadRequestError("the request is not JSON") from error
     except ClientDisconnect as error:
         raise BadRequestError("the request is too long") from error
 
@@ -352,5 +358,5 @@ _HANDLERS: Any = {GenretaggerError: _tell_error, Exception: _tell_bug}
 
 
 def make(desk: Desk, rules: AccessRules, door: Door) -> Guard:
-    """The whole application."""
+    """Make the whole application."""
     return Page(desk, rules, door).app()

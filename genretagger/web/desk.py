@@ -27,7 +27,6 @@ from genretagger.steps.explain import Explainer
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
 from genretagger.web.live import Hub
-from genretagger.worker.pool import Limits
 from genretagger.worker.showing import ShowingPool
 
 _K = TypeVar("_K")
@@ -78,7 +77,7 @@ class Desk:
         self._listening: tuple[ExitStack, Pipeline] | None = None
         self._heard_at_s = 0.0
         self._likeness: tuple[tuple[int, int], Likeness] | None = None
-        self.showing = ShowingPool(2, Limits.of(settings))
+        self.showing = ShowingPool.of(settings, 2)
         self.stop: Future[None] = Future()
 
     # Reading

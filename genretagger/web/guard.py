@@ -106,7 +106,7 @@ class Guard:
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return 421, "this server has no such name; it is given with --name"
+            return 421, "this server does not have that name; --name sets it"
         method, path = scope["method"], scope["path"]
         origin = headers.get("origin")
         if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
@@ -123,13 +123,13 @@ class Guard:
         if origin is None:
             return 403, "the Origin header is missing"
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return 415, "only JSON is taken"
+            return 415, "only JSON is accepted"
         if self._rules.read_only and path not in _WITHOUT_WRITING:
             return 403, "the page is read-only: it was started with --read-only"
         return None
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this server. A rebound name is no address and not ours."""
+        """Whether a Host header names this server, which a rebound name does not."""
         name, port = _split(host)
         if name in self._rules.given:  # perhaps behind a proxy, which has its own port
             return True
@@ -144,7 +144,7 @@ class Guard:
         return address.is_loopback or not self._rules.loopback
 
 
-def own_names() -> frozenset[str]:
+def host_names() -> frozenset[str]:
     """The names of this machine."""
     try:
         name = socket.gethostname().lower()
@@ -154,7 +154,7 @@ def own_names() -> frozenset[str]:
 
 
 def _split(host: str) -> tuple[str, int]:
-    """Name and port of a Host header; port 80 if it is left out, and 0 if it is no number."""
+    """Name and port of a Host header; port 80 if it is left out, and 0 if it is not a number."""
     name, bracket, rest = host.lower().rpartition("]")
     if bracket:
         name, port = name.removeprefix("["), rest.removeprefix(":")

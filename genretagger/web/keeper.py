@@ -13,6 +13,7 @@ import json
 import subprocess
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from genretagger import launch
@@ -20,7 +21,9 @@ from genretagger.database.store import Store
 from genretagger.errors import FileError, GenretaggerError
 from genretagger.files.replace import stamp_of
 from genretagger.shelf import filling
-from genretagger.shelf.index import Index, path_of
+from genretagger.shelf.errand import Errand, ProgressLine
+from genretagger.shelf.index import Index, row_path
+from genretagger.strict import read
 from genretagger.text import printable
 from genretagger.web.desk import Desk
 
@@ -78,7 +81,7 @@ class Keeper(threading.Thread):
         lists_at_s = look_at_s = 0.0
         changed = True
         while not self._end.is_set():
-            now = store.listings.version()
+            now = store.listings.get_version()
             if now != version and time.monotonic() >= look_at_s:
                 version = now
                 began_s = time.monotonic()
@@ -104,7 +107,7 @@ class Keeper(threading.Thread):
         """Have a child process bring everything up to date, and pass on its progress."""
         settings = self._desk.settings
         libraries = {name: str(folder) for name, folder in settings.libraries.items()}
-        asked = {"database": str(settings.database), "data_dir": str(settings.data_dir), "libraries": libraries}
+        asked = Errand(str(settings.database), str(settings.data_dir), libraries)
         with subprocess.Popen(
             launch.command("shelf", warnings=False),
             stdin=subprocess.PIPE,
@@ -117,11 +120,11 @@ class Keeper(threading.Thread):
             if child.stdin is None or child.stdout is None:
                 return
             with contextlib.suppress(OSError):
-                child.stdin.write(json.dumps(asked).encode())
+                child.stdin.write(json.dumps(asdict(asked)).encode())
                 child.stdin.close()
             for line in child.stdout:
                 with contextlib.suppress(ValueError):
-                    self._desk.hub.tell("progress", json.loads(line))
+                    self._desk.hub.tell("progress", asdict(read(ProgressLine, json.loads(line))))
         self._child = None
         if child.returncode and not self._end.is_set():
             self._desk.hub.tell("notice", f"the index could not be updated (status {child.returncode})")
@@ -136,7 +139,7 @@ class Keeper(threading.Thread):
         for row in rows:
             if self._end.is_set():
                 return 0
-            self._look_at(index, row["id"], path_of(row))
+            self._look_at(index, row["id"], row_path(row))
         self._desk.hub.tell("changed", {"looked": True})
         return len(rows)
 

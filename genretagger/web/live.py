@@ -68,7 +68,7 @@ class Hub:
         return len(self._pages) >= MOST_PAGES
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """What one page hears."""
+        """The events that one open page receives."""
         page: asyncio.Queue[str | None] = asyncio.Queue()
         with self._lock:
             kept = "".join(self._last.values())

@@ -92,7 +92,7 @@ class Media:
             temporary.unlink(missing_ok=True)
 
     async def cover(self, request: Request) -> Response:
-        """The picture of a track: the one in its tags, or else one that lies beside it."""
+        """The picture of a track: the one in its tags, or else one that is beside it."""
         number = number_of(request)
         path = await self._desk.read(lambda books: books.store.listings.get_path(number))
         if path is None:

@@ -96,7 +96,7 @@ def given(file: Path | None) -> Hash | None:
         place = str(file)
         try:
             if os.name == "posix" and file.stat().st_mode & 0o077:
-                raise ConfigError("others may read the password", path=file, hint=f"chmod 600 {file}")
+                raise ConfigError("other users may read the password", path=file, hint=f"chmod 600 {file}")
             with file.open("rb") as opened:
                 text = opened.read(_MOST_BYTES).decode("utf-8").split("\n")[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:

@@ -18,7 +18,7 @@ from genretagger.errors import ConfigError
 from genretagger.shelf.index import Index
 from genretagger.web.app import make
 from genretagger.web.desk import Desk
-from genretagger.web.guard import AccessRules, own_names
+from genretagger.web.guard import AccessRules, host_names
 from genretagger.web.live import Hub
 from genretagger.web.password import VARIABLE, Door, given
 
@@ -57,7 +57,7 @@ def serve(settings: Settings, options: Options, notice: Callable[[str], None]) -
     listening = _listen(options.host, options.port)
     with listening:
         host, port = listening.getsockname()[:2]
-        names = frozenset(name.lower() for name in (*own_names(), options.host))
+        names = frozenset(name.lower() for name in (*host_names(), options.host))
         given_names = frozenset(name.lower() for name in options.names)
         rules = AccessRules(names, given_names, port, options.read_only, loopback)
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown

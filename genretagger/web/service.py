@@ -28,11 +28,11 @@ class Follower(threading.Thread):
         self._end = threading.Event()
 
     def stop(self) -> None:
-        """End soon."""
+        """Make `run` end soon."""
         self._end.set()
 
     def run(self) -> None:
-        """Follow until the end."""
+        """Follow the service until `stop`, and connect again if it restarts."""
         while not self._end.is_set():
             for state in follow(self._settings.data_dir, self._end):
                 self._hub.tell("service", _shown(state), keep=True)

@@ -11,12 +11,15 @@ import json
 import os
 import subprocess
 import threading
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from genretagger import launch
 from genretagger.errors import GenretaggerError
 from genretagger.model.store import DEFAULT, ModelStore
+from genretagger.shelf.errand import ProgressLine
 from genretagger.shelf.index import Index
+from genretagger.strict import read
 from genretagger.text import printable
 from genretagger.types import Json
 from genretagger.web.actions import BadRequestError
@@ -126,8 +129,8 @@ class Teacher:
         words = ""
         for line in process.stderr:
             try:
-                self._tell({"running": True, "name": name, **json.loads(line)})
-            except (ValueError, TypeError):
+                self._tell({"running": True, "name": name, **asdict(read(ProgressLine, json.loads(line)))})
+            except ValueError:
                 words = line.decode("utf-8", "replace").strip() or words
         process.wait()
         reader.join(5)
@@ -146,21 +149,42 @@ class Teacher:
         self._desk.hub.tell("teaching", state, keep=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _GenreChange:
+    """How well a genre was known before the training, and after it; None if nobody can say."""
+
+    genre: str
+    tracks: int
+    f1_before: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Taught:
+    """What is shown of the line that `train --json` prints."""
+
+    model: str
+    tracks: int
+    genres: dict[str, int]
+    changes: tuple[_GenreChange, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+
 def _result(said: bytes) -> Json:
     """What is shown of a training's result; None if there is none."""
-    with contextlib.suppress(ValueError, IndexError, KeyError, TypeError):
-        told = json.loads(said.splitlines()[-1])
+    with contextlib.suppress(ValueError, IndexError):
+        lesson = read(_Taught, json.loads(said.splitlines()[-1]))
         return {
-            "model": printable(told["model"]),
-            "tracks": told["tracks"],
-            "genres": [[printable(name), count] for name, count in list(told["genres"].items())[:60]],
+            **asdict(lesson),
+            "model": printable(lesson.model),
+            "genres": [[printable(name), count] for name, count in list(lesson.genres.items())[:60]],
             "changes": [
-                {**change, "genre": printable(change["genre"])}
-                for change in told["changes"]
-                if change["f1_before"] is not None and change["f1"] is not None
+                {**asdict(change), "genre": printable(change.genre)}
+                for change in lesson.changes
+                if change.f1_before is not None and change.f1 is not None
             ],
-            "warnings": [printable(text) for text in told["warnings"]],
-            "seconds": told["seconds"],
+            "warnings": [printable(text) for text in lesson.warnings],
         }
     return None
 

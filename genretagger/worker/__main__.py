@@ -1,4 +1,4 @@
-"""`python -m genretagger.worker`: a child process; it talks over pipes and is of no use by hand."""
+"""`python -m genretagger.worker`: a child process, which talks over pipes; not for use by hand."""
 
 import os
 import sys

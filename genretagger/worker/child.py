@@ -1,12 +1,12 @@
-"""In a child process: read a request, handle its one file, answer, until the pipe closes.
+"""The child process: reads a request, handles its one file and answers, until the pipe closes.
 
 The pipes are moved away from the standard descriptors first, so that nothing that a library prints
 gets into an answer; standard output then is standard error, of which the parent keeps the end to
 tell why a child died.
 
-A separate thread watches the pipe. When the parent is gone, work in progress may end, but
-not take for ever; and no music file is changed any more, because the next process has settled what
-the parent left.
+A separate thread watches the pipe. When the parent is gone, work in progress may end
+within a limit, but no music file is changed any more, because the next process may have settled
+what the parent left.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def inspect(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
         try:
             duration_s = listen.duration(file, kind, sparing=remote is not None)
         except (AudioError, UnsupportedFileError):
-            duration_s = None  # its tags can be read all the same; who listens to it learns why it cannot be heard
+            duration_s = None  # its tags can be read anyway; who listens to it learns why it cannot be heard
         payload_hash, gap = api.survey(file, kind) if remote is None else (remote.identity(kind.name), None)
         genres = api.read(file, kind, WriteOptions(**request["options"]), sparing=remote is not None)
         refusal = gap or (api.refusal(file, kind) if remote is None else None)  # nothing is written to an object
@@ -99,13 +99,13 @@ def credit(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
 
 
 def decode(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
-    """Decode the windows that hold anything to hear."""
+    """Decode the windows that are not silent."""
     sound = _decoded(path, request)
     return protocol.sound_to_json(sound), sound.samples.data
 
 
 def hear(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
-    """Decode the windows in which anything happens, and return what the model's front ends give."""
+    """Decode the windows that are not silent or steady, as the model's front ends give them."""
     from genretagger.audio.mel import heard
 
     ears = protocol.ears_from_text(request["ears"])
@@ -240,7 +240,7 @@ def main(operations: Mapping[str, Operation] = OPERATIONS) -> None:
 
 
 def _load() -> None:
-    """Import what every file needs, so that none pays for it with its memory and time."""
+    """Import what every file needs beforehand, so that it counts against no file's limits."""
     from genretagger.audio import ffmpeg, mel
     from genretagger.tags import registry
 
@@ -248,7 +248,7 @@ def _load() -> None:
 
 
 def _answer(operations: Mapping[str, Operation], request: Json, limits: Limits) -> tuple[dict[str, Json], wire.Buffer]:
-    """Handle one file, whatever it does to us short of killing us."""
+    """Handle one file and answer, whatever goes wrong short of the death of this process."""
     try:
         limit_memory(limits.memory_mb)
         limit_cpu(limits.time_s if limits.cpu_s is None else limits.cpu_s)

@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 _LAST_WORDS_BYTES = 8192
 _EXIT_S = 5.0
 _START_S = 120.0
-"""Starting takes half a second, and a minute from a sleeping disk; it is no file's fault."""
+"""Starting takes half a second, or a minute from a sleeping disk. No file is to blame."""
 _MORE_TIME = "Raise time_limit_s and tag it with --force."
-_SYSTEM = "It will be tried again; the system's log may say more."
+_SYSTEM = "It will be tried again; see the system log."
 _OUT_OF_MEMORY = (b"MemoryError", b"bad_alloc", b"Cannot allocate memory", b"out of memory", b"Out of memory")
 
 
 class NotBegun(Exception):  # noqa: N818 - it says what to do: ask another child
-    """The child died before it touched the file, which is not to blame. Holds its last words."""
+    """The child died before it touched the file: the file is not at fault. Holds its last words."""
 
 
 class Reply(NamedTuple):
@@ -78,14 +78,15 @@ class Child:
         """Have a file handled.
 
         Raises:
-            NotBegun: it died before it began.
-            WorkerError: it died meanwhile, took too long, was killed, or answered nonsense.
+            NotBegun: the child died before it began.
+            WorkerError: the child died meanwhile, took too long, was killed, or sent an invalid
+                answer.
             SystemFaultError: the pipe between us failed.
         """
         try:
             process = self._started()
         except RuntimeError as error:  # "can't start new thread"
-            self.kill(WorkerError("no thread for it"))
+            self.kill(WorkerError("no thread could be started"))
             self._bury()
             raise NotBegun(str(error)) from error
         self._number += 1
@@ -99,12 +100,12 @@ class Child:
                 wire.write_frame(process.stdin, request)
                 begun = wire.read_frame(process.stdout)[0].get("begun") == self._number  # type: ignore[arg-type]
                 if not begun:
-                    raise wire.ProtocolError("no word that it began")
+                    raise wire.ProtocolError("it did not report that it had started")
             late = f"took longer than {self._limits.time_s:g} s"
             with self._within(self._limits.time_s, WorkerTimeoutError(late, hint=_MORE_TIME)):
                 header, body = wire.read_frame(process.stdout, most_body=most_body)  # type: ignore[arg-type]
                 if header.get("id") != self._number:
-                    raise wire.ProtocolError("an answer to another question")
+                    raise wire.ProtocolError("an answer to another request")
         except (EOFError, OSError) as error:
             if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.ECONNRESET) and not self._killed:
                 self.kill(WorkerError("its pipe failed"))
@@ -116,9 +117,11 @@ class Child:
                 raise self._epitaph() from error
             raise NotBegun(self.last_words()) from error
         except wire.ProtocolError as error:
-            self.kill(WorkerError("its answer made no sense"))
+            self.kill(WorkerError("it sent an invalid answer"))
             self._bury()
-            raise WorkerError(f"the child process went astray: {error}", hint="The file may be hostile.") from error
+            raise WorkerError(
+                f"the child process sent an invalid answer: {error}", hint="The file may be hostile."
+            ) from error
         self.retired = self.retired or bool(self._killed) or header.get("retire") is not False
         return Reply(header, body)
 
@@ -191,7 +194,7 @@ class Child:
 
     @property
     def process_id(self) -> int | None:
-        """Its number, while it lives."""
+        """The process number of the child while it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
@@ -216,7 +219,7 @@ class Child:
             _log.debug("the child process %d said: %s", process.pid, self.last_words())
 
     def _epitaph(self) -> FileError:
-        """Why it died."""
+        """The error that says why the child died."""
         status: Any = self._process.returncode if self._process is not None else None
         if self._killed is not None:
             return self._killed

@@ -1,7 +1,7 @@
 """What a child process may use: a small function per limit, also for systems without it.
 
-Everything is set by the child on itself: a fork of a parent with threads must not run Python before
-it execs.
+The child sets all limits on itself: after a fork of a parent with threads, no Python may run before
+the exec.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Limits:
 
 
 def limit_memory(memory_mb: int) -> None:
-    """Let allocations fail beyond this: MemoryError in Python, ENOMEM in FFmpeg.
+    """Make allocations beyond this fail: MemoryError in Python, ENOMEM in FFmpeg.
 
     Linux counts private writable memory (RLIMIT_DATA); the address space (RLIMIT_AS) is four times
     that because mapped libraries take 1 GB of it and hold nothing. macOS and the BSDs enforce the
@@ -69,7 +69,7 @@ def limit_memory(memory_mb: int) -> None:
 def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
     """Say what is wrong if the inherited limits (`ulimit -v`, `-d`) are too low for any file.
 
-    A file that runs out of memory under more than that is to blame itself.
+    If more is left and a file runs out of memory, the file is to blame.
 
     Args:
         least_mb: what has to be left.
@@ -92,8 +92,8 @@ def too_little_memory(least_mb: int = LEAST_MB) -> str | None:
 def hopeless_limit() -> str | None:
     """Say what is wrong if the inherited limits alone keep every child from working at all.
 
-    Known before NumPy is loaded: OpenBLAS ends the process if it gets no memory, and says nothing
-    of use.
+    This is checked before NumPy is loaded: OpenBLAS ends the process without a useful message if it
+    gets no memory.
     """
     try:
         import resource
@@ -144,7 +144,7 @@ def _set_both(number: int, limit: int) -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Leave it to the parent when to stop: finish a write in progress; a closed pipe ends us.
+    """Ignore stop signals; the child finishes a write and ends when its pipe closes.
 
     Ctrl-C in a terminal, a closed terminal and a service manager signal all processes of a group at
     once.

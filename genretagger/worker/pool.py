@@ -3,10 +3,10 @@
     with WorkerPool(2, Limits()) as pool:
         track = pool.inspect(path).result()
 
-Whatever a file does, its own future fails (a `FileError`, as the child raised it, or a
+If a file fails, only its own future fails (a `FileError`, as the child raised it, or a
 `WorkerError`) and the next file gets a fresh child. A child that dies before it opened the file
-costs nothing: another one is asked, once. If that one dies as well, no file would fare better, and
-the future fails with a `NoWorkersError`.
+costs nothing: another one is asked, once. If that one dies as well, every file would fail, so the
+future fails with a `NoWorkersError`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 from genretagger import launch
 from genretagger.addresses import absolute
 from genretagger.audio.mel import Ear, frequencies
 from genretagger.audio.windows import LONGEST_LISTENING_S
+from genretagger.config import Settings
 from genretagger.errors import FileError, NoWorkersError, WorkerError
 from genretagger.files.objects import Fetched
 from genretagger.tags.api import Change, WriteOptions
@@ -73,6 +74,11 @@ class WorkerPool:
         self._closing = False
         self._fetched = Fetched()
         self._ears: tuple[Sequence[Ear], str] | None = None  # of the last model, and as they are sent to a child
+
+    @classmethod
+    def of(cls, settings: Settings, jobs: int | None = None) -> Self:
+        """Child processes within the limits of the settings; as many as these say, or `jobs`."""
+        return cls(jobs or settings.worker_count, Limits.of(settings))
 
     def warm_up(self, most: int) -> None:
         """Start children ahead of requests: they load their libraries while the caller goes on.
@@ -123,7 +129,7 @@ class WorkerPool:
             window_s: seconds of a window, and between two when all are heard.
             rate_hz: the rate that the model hears.
             window_samples: samples of a window, margins included.
-            margin_samples: samples of it that lie before the window's start.
+            margin_samples: samples of it that are before the window's start.
 
         Returns:
             A future of the windows that are not silent: none of a silent track. It may fail with a
@@ -206,7 +212,7 @@ class WorkerPool:
         return self._submit(absolute(path), request, parse, most_body=most_body)
 
     def _told(self, ears: Sequence[Ear]) -> str:
-        """How a model hears, as it is sent to a child."""
+        """A model's front ends, in the form that is sent to a child."""
         if self._ears is None or self._ears[0] != ears:
             self._ears = ears, protocol.ears_to_text(ears)
         return self._ears[1]
@@ -225,7 +231,7 @@ class WorkerPool:
         Args:
             track: as `inspect` gave it: the file must still have its stamp and its payload.
             change: what to write.
-            root: the library folder that the file must lie in.
+            root: the library folder that the file must be in.
             temporary_name: from `files.new_temporary_name`, written down before the call.
             options: how to write.
 
@@ -254,7 +260,7 @@ class WorkerPool:
         except RuntimeError as error:
             if "start new thread" not in str(error):
                 raise
-            raise NoWorkersError("the system lets no further thread be started", hint=_START) from error
+            raise NoWorkersError("the system does not allow another thread", hint=_START) from error
 
     def _handle(self, path: Path, request: dict[str, Json], parse: _Parse[_Result], most_body: int) -> _Result:
         """Have one file handled by a child, in a thread that waits for it."""
@@ -267,10 +273,10 @@ class WorkerPool:
             return parse(reply.header["result"], reply.body)
         except (wire.ProtocolError, KeyError) as error:
             if child is not None:
-                child.kill(WorkerError("its answer made no sense"))
+                child.kill(WorkerError("it sent an invalid answer"))
                 child.retired = True
             raise WorkerError(
-                f"the child process went astray: {error}", path=path, hint="The file may be hostile."
+                f"the child process sent an invalid answer: {error}", path=path, hint="The file may be hostile."
             ) from error
         except FileError as error:
             error.path = path

@@ -1,4 +1,4 @@
-"""What parent and child tell each other, as JSON and raw samples; `wire` sends it.
+"""The messages between parent and child, as JSON and raw samples; `wire` sends them.
 
 A front end travels with its filter bank, as data, so that a child needs neither librosa nor the
 models folder.
@@ -11,7 +11,7 @@ models folder.
 
 The parent checks every value of an answer (`strict.read`), and raises `ProtocolError` if one is
 wrong. The child trusts its parent, and never loads pydantic. Paths travel as base64 of their bytes;
-odd bytes in other texts survive as JSON's escaped surrogates.
+bytes of other texts that are not UTF-8 survive as JSON's escaped surrogates.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def path_to_json(path: Path) -> str:
 
 
 def path_from_json(value: Json) -> Path:
-    """The reverse; the child reads what its parent sent, and need not check it."""
+    """A path from JSON. The child trusts what its parent sent and does not check it."""
     return Path(os.fsdecode(base64.b64decode(value)))
 
 
@@ -60,16 +60,16 @@ def checked(kind: Callable[..., T], value: Json) -> T:
 
 def without_path(found: Track | TagChange) -> Json:
     """What is known of a file, or what was written, without the path, which the parent knows."""
-    told = asdict(found)
-    del told["path"]
-    return told
+    fields = asdict(found)
+    del fields["path"]
+    return fields
 
 
 def track_from_json(value: Json, path: Path) -> Track:
     """A track, from what `without_path` gave.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     track = checked(Track, {**_object(value), "path": path})
     if track.duration_s is not None and not 0 <= track.duration_s < math.inf:
@@ -81,7 +81,7 @@ def credits_from_json(value: Json) -> Credits:
     """Credits, from their `asdict`.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     return checked(Credits, value)
 
@@ -90,14 +90,14 @@ def tag_change_from_json(value: Json, path: Path) -> TagChange:
     """What was written, from what `without_path` gave.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     return checked(TagChange, {**_object(value), "path": path})
 
 
 def _object(value: Json) -> dict[str, Json]:
     if not isinstance(value, dict):
-        raise ProtocolError("no JSON object")
+        raise ProtocolError("not a JSON object")
     return value
 
 
@@ -105,7 +105,7 @@ def fetched_from_json(value: Json) -> Fetched:
     """What a child has read of objects.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     if value is None:
         return Fetched()
@@ -152,7 +152,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
     heard = checked(_SoundHeader, value)
     windows = _windows(heard.windows)
     if heard.rate_hz != rate_hz or len(body) != 4 * window_samples * len(windows):
-        raise ProtocolError("other samples than were asked for")
+        raise ProtocolError("it sent samples that were not requested")
     samples: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), window_samples)
     _see_finite(samples)
     return Sound(samples, rate_hz, windows)
@@ -160,7 +160,7 @@ def sound_from_json(value: Json, body: bytearray, *, rate_hz: int, window_sample
 
 def _windows(pairs: Sequence[tuple[float, float]]) -> tuple[Window, ...]:
     if not all(0 <= time_s < math.inf for pair in pairs for time_s in pair):
-        raise ProtocolError("an odd window")
+        raise ProtocolError("an invalid window")
     return tuple(Window(*pair) for pair in pairs)
 
 
@@ -169,23 +169,23 @@ def _see_finite(values: FloatArray) -> None:
 
     # a sum is finite only if all are, and needs no second array
     if not np.isfinite(values.sum(dtype=np.float64)):
-        raise ProtocolError("values that are no numbers")
+        raise ProtocolError("values that are not numbers")
 
 
 def ears_to_text(ears: Sequence[Ear]) -> str:
-    """How a model hears; 10 kB an ear, since a filter bank is mostly zeros."""
-    told = []
+    """A model's front ends as text: 10 kB each, since a filter bank is mostly zeros."""
+    packed_ears = []
     for ear in ears:
         front_end = asdict(ear.front_end)
         del front_end["variants"]  # the child needs only the one that was chosen
         bank = {name: _packed(getattr(ear.bank, name).tobytes()) for name in ("window", "filters")}
-        told.append({"front_end": front_end, **bank})
-    return json.dumps(told)
+        packed_ears.append({"front_end": front_end, **bank})
+    return json.dumps(packed_ears)
 
 
 @lru_cache(maxsize=4)
 def ears_from_text(text: str) -> tuple[Ear, ...]:
-    """The reverse, for the child, which trusts its parent."""
+    """Front ends from `ears_to_text`, in the child, which trusts its parent."""
     import numpy as np
 
     ears = []
@@ -229,7 +229,7 @@ def _frames(windows: Sequence[Window], body: Buffer, shapes: Sequence[tuple[int,
 
     sizes = [math.prod(shape) for shape in shapes]
     if len(body) != 4 * sum(sizes) * len(windows):
-        raise ProtocolError("other frames than were asked for")
+        raise ProtocolError("frames that were not requested")
     rows: FloatArray = np.frombuffer(body, np.float32).reshape(len(windows), sum(sizes))
     _see_finite(rows)
     parts, before = [], 0
@@ -259,7 +259,7 @@ def trace_from_json(value: Json, body: bytearray, *, ears: Sequence[Ear], most_c
     width = shown.front_end.mels + 2
     numbers_fit = all(low < high for low, high in pairwise([-1, *found.kept, len(found.starts_s)]))
     if not numbers_fit or not 0 < found.columns <= most_columns or len(body) < 4 * most_columns * width:
-        raise ProtocolError("another trace than was asked for")
+        raise ProtocolError("a trace that was not requested")
     if not all(0 < each < math.inf for each in (found.column_s, found.length_s)):
         raise ProtocolError("an impossible length")
     columns = np.frombuffer(body, np.float32, count=most_columns * width).reshape(most_columns, width)[: found.columns]
@@ -286,7 +286,7 @@ def _decibels(power: FloatArray) -> FloatArray:
 
 
 def change_to_json(change: Change) -> Json:
-    """What to write."""
+    """A change of tags as JSON."""
     return {"raw": change.raw} if isinstance(change, OldGenres) else {"values": list(change.values)}
 
 
@@ -301,10 +301,10 @@ def error_to_json(error: FileError) -> Json:
 
 
 def error_from_json(value: Json, path: Path) -> FileError:
-    """The reverse; a class that is none of ours becomes a `WorkerError`.
+    """An error from `error_to_json`; an unknown class becomes a `WorkerError`.
 
     Raises:
-        ProtocolError: something in it is not what it has to be.
+        ProtocolError: a value in it is invalid.
     """
     error = checked(_Error, value)
     return FILE_ERRORS.get(error.name, WorkerError)(error.cause, path=path, hint=error.hint)

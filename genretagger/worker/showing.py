@@ -1,7 +1,7 @@
 """The pool of the page: what a file looks like, its cover, and its sound as a browser can play it.
 
-As everything that touches untrusted bytes, it happens in a child process within limits; `shown.py`
-is that end.
+Like everything that touches untrusted bytes, this happens in a child process within limits;
+`shown.py` is the child's part.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Appearance:
     """What a file looks like.
 
     Attributes:
-        year: in which the music came out, as its tags say.
-        codec: FFmpeg's name of it; "" if there is no audio.
+        year: the year of the release, by the tags; None if they do not say.
+        codec: FFmpeg's name of the codec; "" if there is no audio.
         cover: whether there is a picture.
     """
 

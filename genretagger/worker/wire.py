@@ -22,7 +22,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
 class ProtocolError(Exception):
-    """The other side does not speak this protocol: it was taken over, or its pipe was misused."""
+    """The other side sent something invalid: it was taken over, or something else used its pipe."""
 
 
 class Readable(Protocol):
@@ -57,18 +57,18 @@ def read_frame(stream: Readable, *, most_header: int = HEADER_BYTES, most_body: 
 
     Raises:
         EOFError: the other side is gone, between two frames or within one.
-        ProtocolError: this is no frame, or one beyond the bounds.
+        ProtocolError: this is not a frame, or one that is too long.
     """
     mark, header_length, body_length = _LENGTHS.unpack(_received(stream, _LENGTHS.size))
     if mark != _MARK or header_length > most_header or body_length > most_body:
-        raise ProtocolError("no frame, or one that is too long")
+        raise ProtocolError("not a frame, or one that is too long")
     text = _received(stream, header_length)
     try:
         header = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a frame without a readable header") from error
     if not isinstance(header, dict):
-        raise ProtocolError("a frame with an odd header")
+        raise ProtocolError("a frame with an invalid header")
     return header, _received(stream, body_length)
 
 

@@ -87,7 +87,7 @@ class Importing:
             yield
         except GenretaggerError as error:
             self._deaf = True
-            self._session.warn(f"no genres from here on: {error}")
+            self._session.warn(f"the plugin stops: {error}")
         except LIBRARY_ERRORS as error:
             self._session.warn(f"no genres here, as beets' library cannot be written: {error}")
         except Exception as error:  # noqa: BLE001 - the boundary to beets: no import fails because of us

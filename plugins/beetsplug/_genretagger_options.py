@@ -48,6 +48,6 @@ def add_flags(parser: OptionParser) -> None:
 
 
 def order_of(sources: Any) -> list[str]:
-    """Read the option `sources`, the order at import; empty if it makes no sense."""
+    """Read the option `sources`, the order at import; empty if it is invalid."""
     names = sources.replace(",", " ").split() if isinstance(sources, str) else sources
     return names if names in (["genretagger"], ["genretagger", "lastgenre"], ["lastgenre", "genretagger"]) else []

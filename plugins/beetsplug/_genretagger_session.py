@@ -79,7 +79,7 @@ class BeetCommand:
         """Return the ears, which open the pipeline at their first request.
 
         Raises:
-            ConfigError: an option makes no sense.
+            ConfigError: an option is invalid.
         """
         with self._lock:
             if self._ears is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Tagging:
-    """The command."""
+    """The work of `beet genretag`: infers genres for items and writes them."""
 
     def __init__(self, session: BeetCommand, tracks: BeetsTracks, albums: BeetsAlbums, scribe: Scribe) -> None:
         self._session = session

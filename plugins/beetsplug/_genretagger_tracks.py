@@ -62,7 +62,7 @@ class BeetsTracks:
         if session.on("force"):
             return False
         if own(item, UNDONE) is not None and not is_ours(item):
-            session.say("kept", item, "its genre was undone in the library; -f gives it again")
+            session.say("kept", item, "you undid its genre in the library; -f gives it again")
             return True
         if not genres_of(item):
             return False
@@ -161,7 +161,7 @@ class BeetsTracks:
         elif before and not (genres_of(item) or heard.ours or forced or before == choice.genres):
             session.say("kept", item, unread(before))
         elif not forced and self._is_contradicted(item, heard):
-            session.say("kept", item, "genretagger's history does not know its genre; -f replaces it")
+            session.say("kept", item, "genretagger's history has no record of its genre; -f replaces it")
             if not session.on("pretend"):
                 forget(item)
         elif not choice.genres:

@@ -41,13 +41,15 @@ FAILED, INTERRUPTED = 1, 130
 
 
 class GenretaggerPlugin(BeetsPlugin):
-    """The plugin."""
+    """The beets plugin: the command `genretag`, and genres at import."""
 
     def __init__(self) -> None:
         super().__init__("genretagger")
         self.config.add(DEFAULTS)
         order = order_of(self.config["sources"].get())
-        self._fault = needs() or ("" if order else f"genretagger.sources in beets' configuration is none of: {ORDERS}")
+        self._fault = needs() or (
+            "" if order else f"genretagger.sources in beets' configuration must be one of: {ORDERS}"
+        )
         if self._fault:
             self._log.warning("{}", self._fault)  # an exception here would print a traceback
             return
@@ -98,7 +100,7 @@ class GenretaggerPlugin(BeetsPlugin):
             self._run(lib, query)
         except KeyboardInterrupt:
             self._summarise()
-            self._log.warning("interrupted: the same command, run again, goes on")
+            self._log.warning("interrupted: run the same command again to continue")
             self._end_with(INTERRUPTED)
             return
         except GenretaggerError as error:

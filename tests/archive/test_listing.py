@@ -89,7 +89,7 @@ def test_shares_are_equal_everywhere_and_about_the_same_size() -> None:
     assert all(850 < count < 1150 for count in counts)
     assert Shard.parse("3/16") == Shard(3, 16)
     for wrong in ("0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/9999999"):
-        with pytest.raises(ValueError, match="no share"):
+        with pytest.raises(ValueError, match="not a share"):
             Shard.parse(wrong)
 
 

@@ -31,7 +31,7 @@ def address(postgres: Server, template: str) -> Iterator[str]:
 def test_figures_are_served(address: str) -> None:
     with Store.open(address) as store:
         store.units.add([NewUnit(Path("/m/a"), Path("/m"), 0, 1, 12, "n")], rules="r")
-        store.units.count_stage('a"b', "hear", tracks=4, seconds=2.0)
+        store.units.save_stage('a"b', "hear", tracks=4, seconds=2.0)
     with served(load(database_url=address), ("127.0.0.1", 0)) as port:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             lines = answer.read().decode().splitlines()

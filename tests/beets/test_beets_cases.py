@@ -161,7 +161,7 @@ def test_ctrl_c_album(beet: Beet) -> None:
         beet.add("mp3", "flac", album=album)
     beet.configure("genretagger interrupting")
     answer = beet("genretag", status=130)
-    assert "interrupted: the same command, run again, goes on" in answer.err
+    assert "interrupted: run the same command again to continue" in answer.err
     assert "2 tagged" in answer.err
     done = {album for album, genres in beet.albums().items() if genres}
     assert len(done) == 1, "the album of the tracks that were done has its genres"
@@ -295,7 +295,7 @@ def test_write_no_then_w(beet: Beet) -> None:
     beet("genretag", "-u")
     assert beet.genres() == {"mp3": [], "flac": [], "opus": ["Polka"]}
     assert beet.in_files()["mp3"] == TECHNO, "import.write: no"
-    assert "undone in the library" in beet("genretag").err, "what was undone is not given again"
+    assert "you undid its genre in the library" in beet("genretag").err, "what was undone is not given again"
     assert beet.genres()["mp3"] == []
     beet("genretag", "-u", "-w")
     assert beet.in_files() == beet.genres() == {"mp3": [], "flac": [], "opus": ["Polka"]}

@@ -163,7 +163,7 @@ def test_a_data_folder_that_is_a_file_or_cannot_be_written(tmp_path: Path, monke
     (tmp_path / "file").touch()
     (finding,) = storage.data_folder(load(data_dir=tmp_path / "file" / "deep"), ())
     assert finding.state is Health.BAD
-    monkeypatch.setattr(storage, "may_write", lambda _: False)
+    monkeypatch.setattr(storage, "may_make_files", lambda _: False)
     (finding,) = storage.data_folder(load(data_dir=tmp_path / "deep" / "deeper"), ())
     assert finding.state is Health.BAD
     assert str(tmp_path) in finding.found

@@ -140,7 +140,7 @@ def test_after_a_partial_failure_the_same_command_finishes_the_rest(
     for command in (["undo", "--last"], ["undo", music]):
         part = genretagger(*command)
         assert part.status == 1
-        assert "the same command, run again" in part.err
+        assert "run the same command again" in part.err
         assert helpers.genres_of(songs[0]) == []
     songs[1].rmdir()
     songs[1].write_bytes(good)

@@ -14,7 +14,7 @@ import pytest
 from conftest import Ended
 from few import few
 
-from genretagger.cli.service import quoted, unit
+from genretagger.cli.service import unit, unit_word
 from genretagger.cli.watch import distinct
 from genretagger.errors import ConfigError
 
@@ -48,9 +48,9 @@ def test_names_of_folders_are_quoted(tmp_path: Path) -> None:
     words = shlex.split(command.replace("$$", "$").replace("%%", "%"))
     assert words[1:] == ["-m", "genretagger", "watch", "/music", str(tmp_path / ODD)]
     with pytest.raises(ConfigError, match="cannot stand in a unit"):
-        quoted(Path("/music/two\nlines"))
+        unit_word(Path("/music/two\nlines"))
     with pytest.raises(ConfigError, match="cannot stand in a unit"):
-        quoted(Path("/music/\udcff"))
+        unit_word(Path("/music/\udcff"))
 
 
 def test_variables_are_meant_in_commands_only(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_without_systemd(genretagger: Command, tmp_path: Path) -> None:
         [
             (["watch"], "Missing argument"),
             (["watch", "nowhere/at/all"], "there is no such folder"),
-            (["watch", "pyproject.toml"], "that is no folder"),
+            (["watch", "pyproject.toml"], "that is not a folder"),
             (["service", "install"], "Missing argument"),
         ],
         1,

@@ -103,7 +103,7 @@ def test_undone_and_edited_files_are_the_owners(genretagger: Command, song: Path
     with Library.at(tmp_path / "data") as library:
         library.write(track, (), undo_of=first)
     undone = genretagger("show", song, "--json").lines[0]
-    assert "undone" in undone["reason"]
+    assert "you undid its genre" in undone["reason"]
     assert [write["state"] for write in undone["writes"]] == ["done", "undone"]
     said = genretagger("show", song).out
     assert re.search(r"run \d+: \(none\) → \(none\), undo of run \d+\n", said)
@@ -206,7 +206,7 @@ def test_a_failure_is_told_with_its_cause_and_whether_it_is_final(
         library.store.tracks.save_failure(song, Stamp.of(song.stat()), AudioError("no frames", hint="Fetch it again."))
     shown = genretagger("show", song, "--json").lines[0]
     assert shown["status"] == "failed"
-    assert shown["reason"] == "no frames. Fetch it again; it is not tried again as it is"
+    assert shown["reason"] == "no frames. Fetch it again; it is not tried again until it changes"
     with Library.at(tmp_path / "data") as library:
         library.store.tracks.save_failure(song, Stamp.of(song.stat()), AccessError("no space"))
     assert "tried again next time" in genretagger("show", song).out

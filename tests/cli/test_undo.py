@@ -208,8 +208,8 @@ def test_a_file_that_is_gone_fails_alone(
         [
             pytest.param(["--last"], "there is nothing to undo", id="last"),
             pytest.param(["--run", "99"], "run 99 has written nothing", id="run"),
-            pytest.param([], "--last, or --run ID, or files", id="nothing"),
-            pytest.param(["--last", "--run", "1"], "--last, or --run ID, or files", id="both"),
+            pytest.param([], "needs one of --last, --run ID or files", id="nothing"),
+            pytest.param(["--last", "--run", "1"], "needs one of --last, --run ID or files", id="both"),
             pytest.param(["--run", "x"], "--run", id="number"),
         ],
         0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,12 @@ from genretagger.daemon.events import MOST_LINES, Events
 ODD = Path('/music/two\nlines \x1b[31m \u202e \udcff "q" a=b.mp3')
 
 
+@pytest.fixture(autouse=True)
+def _no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may be a service."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+
+
 def logged(events: Events, capfd: pytest.CaptureFixture[str]) -> str:
     """What some events have written to standard error."""
     events.close(10)
@@ -23,7 +30,7 @@ def logged(events: Events, capfd: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_line_for_people(capfd: pytest.CaptureFixture[str]) -> None:
-    events = Events(journal=False)
+    events = Events()
     events.info("tagged", path=Path("/music/a b.mp3"), genres=["Jazz", "Bop"], seconds=2.9812, files=12, plain="x")
     assert re.fullmatch(
         r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} info tagged path="/music/a b\.mp3" genres="Jazz, Bop" '
@@ -32,8 +39,12 @@ def test_a_line_for_people(capfd: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_a_name_cannot_forge_a_line_nor_a_field(capfd: pytest.CaptureFixture[str]) -> None:
-    events = Events(journal=True)
+def test_a_name_cannot_forge_a_line_nor_a_field(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{stream.st_dev}:{stream.st_ino}")  # as systemd does
+    events = Events()
     events.warning("failed", path=ODD, cause="none")
     line = logged(events, capfd)
     assert line.count("\n") == 1
@@ -42,7 +53,7 @@ def test_a_name_cannot_forge_a_line_nor_a_field(capfd: pytest.CaptureFixture[str
 
 
 def test_a_line_for_programs_gives_the_exact_path(capfd: pytest.CaptureFixture[str]) -> None:
-    events = Events(form="json", journal=False)
+    events = Events(form="json")
     events.error("failed", path=ODD, numbers=[1, 2])
     text = logged(events, capfd)
     line = json.loads(text)
@@ -54,7 +65,7 @@ def test_a_line_for_programs_gives_the_exact_path(capfd: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
 def test_levels(level: str, lines: int, capfd: pytest.CaptureFixture[str]) -> None:
-    events = Events(level, journal=False)
+    events = Events(level)
     for say in (events.debug, events.info, events.warning, events.error):
         say("event")
     assert logged(events, capfd).count("\n") == lines
@@ -64,7 +75,7 @@ def test_levels(level: str, lines: int, capfd: pytest.CaptureFixture[str]) -> No
 def test_a_log_that_cannot_be_written_stops_nothing(place: str) -> None:
     script = """
         from genretagger.daemon.events import Events
-        events = Events(journal=False)
+        events = Events()
         events.error("event")
         events.close(60)
         events.error("another event")
@@ -81,7 +92,7 @@ def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
     script = """
         import sys
         from genretagger.daemon.events import Events
-        events = Events(journal=False)
+        events = Events()
         for number in range(5000):
             events.info("line", number=number, text="x" * 200)
         print("done", flush=True)
@@ -112,7 +123,7 @@ def test_nobody_waits_for_a_log_that_nobody_reads() -> None:
 def test_a_full_pipe_does_not_keep_the_process_from_ending() -> None:
     script = """
         from genretagger.daemon.events import Events
-        events = Events(journal=False)
+        events = Events()
         for number in range(5000):
             events.info("line", number=number, text="x" * 200)
         events.close(0.1)

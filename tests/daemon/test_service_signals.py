@@ -83,7 +83,7 @@ def test_the_handlers_come_before_anything_heavy() -> None:
     script = """
         import sys
         from genretagger.daemon import early
-        early.install(["watch"])
+        early.take_signals(["watch"])
         print(*sys.modules)
     """
     lines = "\n".join(line.strip() for line in script.splitlines())

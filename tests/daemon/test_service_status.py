@@ -37,7 +37,7 @@ def test_the_status_of_a_service_that_hangs(heard: Path, music: Path) -> None:
             pass
         shown = json.loads(command("status", "--json", data_dir=heard))
         assert (shown["running"], shown["healthy"], shown["model"]) == (True, False, "musicnn-yamnet")
-        assert "it runs, and does not answer" in command("status", data_dir=heard)
+        assert "it runs but does not answer" in command("status", data_dir=heard)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

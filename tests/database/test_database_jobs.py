@@ -174,11 +174,11 @@ def test_released_from_quarantine(store: Store) -> None:
         store.tracks.save_failure(ROOT / name, stamp(), error)
         assert claim(store) is not None
         store.jobs.fail(ME, ROOT / name, error, again_in_s=None)
-    assert store.jobs.release([ROOT / "a"]) == [ROOT / "a/1", ROOT / "a/2"]
+    assert store.jobs.retry([ROOT / "a"]) == [ROOT / "a/1", ROOT / "a/2"]
     assert store.tracks.get_failure(ROOT / "a/1", stamp()) is None
     assert store.tracks.get_failure(ROOT / "b", stamp()) is not None
-    assert store.jobs.release() == [ROOT / "ab", ROOT / "b"]
-    assert store.jobs.release() == []
+    assert store.jobs.retry() == [ROOT / "ab", ROOT / "b"]
+    assert store.jobs.retry() == []
     assert store.jobs.get_counts() == JobCounts(4, 0, 0, 0)
 
 

@@ -304,8 +304,8 @@ def test_a_reader_of_a_server_sees_what_a_writer_saves_meanwhile(place: Place) -
         ("sqlite://", "no plain SQLite file"),
         ("sqlite:///:memory:", "no plain SQLite file"),
         ("sqlite:///a.sqlite3?mode=ro", "no plain SQLite file"),
-        ("nonsense://user:secret@host/name", "no address of a database"),
-        ("://secret", "no address of a database"),
+        ("nonsense://user:secret@host/name", "not an address of a database"),
+        ("://secret", "not an address of a database"),
         ("postgresql+pg8000://user:secret@127.0.0.1:1/name", "needs the Python package pg8000"),
     ],
 )

@@ -20,7 +20,7 @@ def test_a_new_file_has_large_pages_and_an_old_one_keeps_its_own(tmp_path: Path)
     for path, bytes_a_page in ((old, 4096), (new, 16_384)):
         with Store.open(path) as store:
             store.tracks.save(track())
-            assert store.reports.check_integrity() == []
+            assert store.reports.get_faults() == []
         with contextlib.closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA page_size").fetchone() == (bytes_a_page,)
             assert connection.execute("SELECT count(*) FROM tracks").fetchone() == (1,)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from database_helpers import EMPTY, JAZZ, ROCK, activations, stamp, track
+from database_helpers import EMPTY, JAZZ, ME, ROCK, SERVICE, activations, stamp, track
 from databases import Place
 from sqlalchemy import Engine, event
 
 from genretagger.causes import Cause, because, recorded
 from genretagger.database.store import Store
-from genretagger.database.values import WriteState
+from genretagger.database.values import Handled, NewJob, WriteState
 from genretagger.errors import AccessError, AudioError, DatabaseError, FileError, TagError
 from genretagger.types import GenreField, Stamp, Track
 
@@ -70,6 +70,21 @@ def test_reading_it_again_replaces_what_was_known(store: Store) -> None:
     store.tracks.save(changed)
     assert store.tracks.get(changed.path, changed.stamp) == changed
     assert store.reports.get_counts().tracks == 1
+
+
+def test_how_its_audio_was_handled_survives_an_edit_of_the_tags_but_not_a_new_recording(store: Store) -> None:
+    old, new = "aa" * 32, "bb" * 32
+    known = track(payload_hash=old)
+    store.tracks.save(known)
+    store.jobs.add(SERVICE, [NewJob(known.path, known.path.parent)])
+    assert store.jobs.claim(ME, lease_s=60, attempts=3) is not None
+    store.jobs.finish(ME, known.path, "rules", Cause.NOT_CONFIDENT)
+    store.tracks.save(track(payload_hash=old, genres=JAZZ, at=stamp(5)))
+    assert store.tracks.get_handled(known.path, old) == Handled("rules", Cause.NOT_CONFIDENT)
+    store.tracks.save(track(payload_hash=new, at=stamp(6)))
+    assert store.tracks.get_handled(known.path, new) == Handled(None, None)
+    (seen,) = store.tracks.get_seen_below(known.path.parent)
+    assert seen.handled == Handled(None, None)
 
 
 def test_a_failure_is_remembered_for_the_same_file_only(store: Store) -> None:

@@ -11,7 +11,7 @@ from databases import SLOW_ON_POSTGRESQL, Place
 
 from genretagger.causes import recorded
 from genretagger.database.store import Store
-from genretagger.database.values import StoredWrite, WriteState
+from genretagger.database.values import StoredWrite, WriteKind, WriteState
 from genretagger.errors import DatabaseError
 from genretagger.sentences import sentence
 from genretagger.types import GenreField
@@ -204,7 +204,8 @@ def test_a_write_at_work_elsewhere_is_left_alone_and_one_left_behind_is_found(pl
     assert child.stdout is not None
     number = int(child.stdout.readline())
     assert store.writes.get_pending() == []
-    assert [write.id for write in store.writes.get_pending(include_running=True)] == [number]
+    assert [write.id for write in store.writes.get_pending(command="tag")] == [number]
+    assert store.writes.get_pending(command="undo") == []
     child.send_signal(signal.SIGKILL)
     child.communicate()
     assert [write.id for write in store.writes.get_pending()] == [number]
@@ -247,3 +248,42 @@ def test_what_was_written_to_a_copy_later_is_no_history_of_a_file(store: Store) 
     for changed_ns, history in ((began_ns - day_ns, []), (began_ns + day_ns, [number])):
         store.tracks.save(track(B, at=stamp(ctime_ns=changed_ns)))
         assert [each.id for each in store.writes.get_history(B, HASH)] == history
+
+
+def test_an_undo_can_be_put_back_until_something_new_is_written(store: Store) -> None:
+    undos = {}
+    for path in (A, B):
+        written = begin(store, store.runs.begin("tag", {}), path)
+        store.writes.finish(written, WriteState.DONE)
+        undos[path] = begin(store, store.runs.begin("undo", {}), path, ROCK, EMPTY, undo_of=written)
+        store.writes.finish(undos[path], WriteState.DONE)
+    assert [write.id for write in store.writes.get_redoable()] == [undos[B], undos[A]]
+
+    newer = begin(store, store.runs.begin("tag", {}), B, EMPTY, JAZZ)
+    assert [write.id for write in store.writes.get_redoable()] == [undos[B], undos[A]], "it is only begun"
+    store.writes.finish(newer, WriteState.DONE)
+    assert [write.id for write in store.writes.get_redoable()] == [undos[A]]
+    assert list(store.writes.get_redoable(run_id=store.writes.get(undos[B]).run_id)) == []
+    assert list(store.writes.get_redoable(under=B)) == []
+    last = store.writes.get_last_undo()
+    assert last is not None
+    assert last.id == store.writes.get(undos[A]).run_id
+
+
+@pytest.mark.parametrize(
+    ("taken_back", "kinds"),
+    [
+        pytest.param((1, None, None), [WriteKind.WRITE] * 3, id="itself"),
+        pytest.param((2, 1, None), [WriteKind.UNDO, WriteKind.UNDO, WriteKind.WRITE], id="each other"),
+        pytest.param((2, 3, 1), [WriteKind.REDO] * 3, id="all in a circle"),
+    ],
+)
+def test_writes_that_take_back_each_other_in_a_circle_are_still_given(
+    place: Place, store: Store, taken_back: tuple[int | None, ...], kinds: list[WriteKind]
+) -> None:
+    """No write can take back a later one, but a damaged database may say so."""
+    run = store.runs.begin("tag", {})
+    numbers = [begin(store, run) for _ in taken_back]
+    for number, other in zip(numbers, taken_back, strict=True):
+        place.execute("UPDATE writes SET undo_of = :other WHERE id = :id", other=other, id=number)
+    assert [(write.id, write.kind) for write in store.writes.get_all()] == list(zip(numbers, kinds, strict=True))[::-1]

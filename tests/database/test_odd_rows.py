@@ -133,8 +133,9 @@ def read_all(store: Store) -> None:
     assert last.id == 2
     list(store.writes.get_redoable())
     assert store.writes.get_last_undo() is None
-    assert store.writes.took_place()
-    store.writes.get_pending(include_running=True)
+    assert store.writes.has_taken_place()
+    store.writes.get_pending()
+    store.writes.get_pending(command="tag")
     for path, payload in zip(PATHS, HASHES, strict=True):
         store.writes.get_last(path, payload)
         store.writes.get_history(path, payload)
@@ -153,7 +154,7 @@ def read_all(store: Store) -> None:
     store.jobs.get_next_at(ME)
     assert [job.path for job in store.jobs.get_all(JobState.QUARANTINED)] == [FAILED]
     assert len(list(store.tracks.get_seen_below(Path("/music")))) >= 2
-    store.reports.count_unrecorded()
+    store.reports.get_unrecorded_count()
     careful = store.reports.get_all(parts=frozenset({KnownPart.DECISIONS}))
     lines = list(store.lines.get_tracks(scores=True))
     assert [line for line in map(TrackLine.of, careful) if line not in lines] == []
@@ -183,7 +184,7 @@ def test_an_odd_value_in_any_column_costs_its_row_alone(database: Path, table: s
                 claimed.append(job.path)
             assert PATHS[1] in claimed
             store.jobs.add(ME, [NewJob(path, Path("/music")) for path in PATHS])
-            store.jobs.release()
+            store.jobs.retry()
 
 
 WRONG = {

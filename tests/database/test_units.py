@@ -106,7 +106,7 @@ def test_one_process_at_a_time_holds_a_unit(address: str) -> None:
 def test_stages_are_counted_by_the_minute(address: str) -> None:
     with Store.open(address) as store:
         for _ in range(3):
-            store.units.count_stage("node", "hear", tracks=4, seconds=2.0)
+            store.units.save_stage("node", "hear", tracks=4, seconds=2.0)
         (rate,) = store.units.get_rates()
         assert (rate.node, rate.stage, rate.tracks, rate.seconds) == ("node", "hear", 12, 6.0)
 
@@ -171,9 +171,9 @@ def test_no_question_of_many_machines_reads_a_whole_table(address: str) -> None:
         store.units.claim("run", rules="r", roots=[ROOT], lease_s=60, attempts=3)
         store.units.renew("run", 60)
         store.units.give_back_lost()
-        store.units.count_waiting(rules="r", roots=[ROOT], most=1000)
+        store.units.get_waiting_count(rules="r", roots=[ROOT], most=1000)
         store.units.get_owners([ROOT])
-        store.units.count_heard(["a" * 32, "b" * 32], 1, "16")
+        store.units.get_heard_count(["a" * 32, "b" * 32], 1, "16")
         store.units.get_failures()
         me = Claimant("s/1", (ROOT,))
         store.jobs.claim(me, lease_s=60, attempts=3)

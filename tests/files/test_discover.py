@@ -137,7 +137,7 @@ def test_dangling_links_circles_and_special_files_are_passed_over(tmp_path: Path
         "circle.mp3": "the symbolic links lead in a circle",
         "other.mp3": "the symbolic links lead in a circle",
         **dict.fromkeys(
-            ("zero.mp3", "fifo.mp3", "fifo link.mp3", "socket.mp3"), "it is no file but a FIFO, a socket or a device"
+            ("zero.mp3", "fifo.mp3", "fifo link.mp3", "socket.mp3"), "it is a FIFO, a socket or a device, not a file"
         ),
     }
 

@@ -295,7 +295,7 @@ BAD: dict[Callable[[Bad], None], str] = {
     _nested: "no ONNX model",
     _no_floats: "no output of float32",
     _logits: "not between 0 and 1",
-    _no_numbers: "values that are no numbers",
+    _no_numbers: "values that are not numbers",
     _memory_bomb: "cannot be run|too much memory|cannot be loaded",
     _unknown_operation: "cannot be loaded",
     _two_inputs: "one input of float32",

@@ -121,7 +121,7 @@ def test_a_table_made_by_hand_reads_as_written() -> None:
         pytest.param(entry(sizes=(1,) * 200), id="two hundred dimensions"),
         pytest.param(entry(shard=1), id="in another file"),
         pytest.param(b"\xff" * 40, id="a number without end"),
-        pytest.param(b"\x0b\x08", id="no protobuf"),
+        pytest.param(b"\x0b\x08", id="not a protobuf"),
     ],
 )
 def test_a_hostile_entry_is_refused(value: bytes) -> None:

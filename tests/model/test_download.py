@@ -172,7 +172,7 @@ def test_an_index_that_sends_too_slowly_is_given_up(
     pip_alone.setattr(download, "BEGUN_WITHIN_S", 10.0)
     with pytest.raises(ModelError, match="sends too slowly") as caught:
         fetch(MUSICNN.requirement, tmp_path, silent)
-    assert "The next try begins again" in caught.value.hint
+    assert "The next try starts from the beginning" in caught.value.hint
     assert index.given_up.wait(30)
 
 

@@ -279,9 +279,15 @@ def test_redirects_to_http_are_followed_and_circles_are_not(shop: Shop, tmp_path
     ("version", "headers", "says"),
     [
         pytest.param('"1"', {}, "The next try goes on after the 400.0 kB that have arrived.", id="parts"),
-        pytest.param("", {}, "The next try begins again: the server cannot send a part", id="no mark of the version"),
-        pytest.param('W/"1"', {}, "The next try begins again: the server cannot send a part", id="a weak mark"),
-        pytest.param('"1"', {"Accept-Ranges": "none"}, "The next try begins again", id="no parts, as it says"),
+        pytest.param(
+            "", {}, "The next try starts from the beginning: the server cannot send a part", id="no mark of the version"
+        ),
+        pytest.param(
+            'W/"1"', {}, "The next try starts from the beginning: the server cannot send a part", id="a weak mark"
+        ),
+        pytest.param(
+            '"1"', {"Accept-Ranges": "none"}, "The next try starts from the beginning", id="no parts, as it says"
+        ),
     ],
 )
 def test_the_message_says_truly_whether_the_next_try_goes_on(
@@ -301,7 +307,7 @@ def test_a_server_that_sends_all_of_it_again_is_known_by_that(shop: Shop, tmp_pa
     shop.ignores_parts = True
     with pytest.raises(ModelError, match="broke off") as caught:
         get(shop, tmp_path / "part")
-    assert "The next try begins again" in caught.value.hint
+    assert "The next try starts from the beginning" in caught.value.hint
 
 
 def entry(shop: Shop, sha256: str) -> CatalogueEntry:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from genretagger.model.provider_faults import explain, library_missing_for, missing
+from genretagger.model.provider_faults import library_missing_for, missing, readable
 from genretagger.model.providers import PROVIDERS
 
 CALL = (
@@ -56,7 +56,7 @@ NO_TENSORRT = (
     ],
 )
 def test_a_message_becomes_a_sentence(text: str, sentence: str) -> None:
-    assert explain(RuntimeError(text)) == sentence
+    assert readable(RuntimeError(text)) == sentence
 
 
 def test_a_provider_that_was_not_loaded_says_what_may_be_missing() -> None:

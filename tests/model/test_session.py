@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from genretagger.errors import ConfigError, ModelError
 from genretagger.model import Card, InstalledModel, session
-from genretagger.model.providers import CPU, DEVICES, PROVIDERS, available_providers, choose
+from genretagger.model.providers import CPU, DEVICES, PROVIDERS, available_providers, choose_provider
 from genretagger.model.session import Session
 
 
@@ -141,7 +141,7 @@ def test_the_devices_are_those_of_the_design() -> None:
     ],
 )
 def test_choice_of_a_provider(device: str, offered: tuple[str, ...], chosen: str, warns: bool) -> None:
-    provider, warning = choose(device, offered)
+    provider, warning = choose_provider(device, offered)
     assert provider.device == chosen
     assert (warning is not None) == warns
     if warning:

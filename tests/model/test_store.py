@@ -65,7 +65,7 @@ def test_an_absent_model_says_how_to_get_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "../musicnn", "x" * 65, "new\nline"])
 def test_a_name_never_leaves_the_folder(copied: ModelStore, name: str) -> None:
     for method in (copied.get, copied.verify, copied.remove):
-        with pytest.raises(ModelError, match="no name for a model"):
+        with pytest.raises(ModelError, match="not a name for a model"):
             method(name)
     assert copied.get().name == "musicnn-yamnet"
 

@@ -198,13 +198,13 @@ def test_fine_tuning_from_musicnn(
             windows.add(ids[path], frames.mels[0])
     windows.finish("key")
     monkeypatch.setattr(parts, "FEW", 0)  # judged by one fifth
-    plan = school.plan_of(Way.MUSICNN, 3)
+    hyper = school.hyperparameters_of(Way.MUSICNN, 3)
     steps: list[school.LearningStep] = []
     result = school.learn(
         course,
         windows,
         way=Way.MUSICNN,
-        plan=plan,
+        hyper=hyper,
         name="tuned",
         origin=ORIGIN,
         kept=StateFile(tmp_path, "key", "musicnn"),
@@ -248,7 +248,7 @@ def test_an_export_that_differs_is_refused(course: Course, tmp_path: Path, monke
             course,
             windows,
             way=Way.SCRATCH,
-            plan=replace(school.plan_of(Way.SCRATCH, 1), fewest=32, each=0.1),
+            hyper=replace(school.hyperparameters_of(Way.SCRATCH, 1), fewest=32, each=0.1),
             name="wrong",
             origin=ORIGIN,
             kept=StateFile(tmp_path, "key", "scratch"),

@@ -13,12 +13,48 @@ from command_helpers import genres_of, pipeline, tag
 from genretagger.causes import Cause, because
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.database.values import Claimant, NewJob
+from genretagger.database.values import Claimant, NewJob, WriteState
+from genretagger.errors import FileChangedError
+from genretagger.files.replace import stamp_of
 from genretagger.sentences import sentence
 from genretagger.steps.ownership import Ownership
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import wait_for
 from genretagger.types import GenreField, Policy, Stamp, Status, Track
+
+STAMP = Stamp(1000, 1, 2, 3, 4, 1)
+
+
+def a_track(path: Path, *genres: str, at: Stamp = STAMP) -> Track:
+    return Track(path, at, "flac", 200.0, "a" * 64, field(*genres), None)
+
+
+def field(*genres: str) -> GenreField:
+    return GenreField(genres, None, "Vorbis")
+
+
+def note_write(
+    store: Store,
+    path: Path,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    *,
+    model: str = "m",
+    undo_of: int | None = None,
+) -> int:
+    """Put a write that took place into the history of a file."""
+    why = because(Cause.SILENT)
+    run = store.runs.begin("tag", {})
+    number = store.writes.begin(
+        run, path, "a" * 64, field(*before), field(*after), model=model, reason=why, undo_of=undo_of
+    )
+    store.writes.finish(number, WriteState.DONE)
+    return number
+
+
+def by_history(settings: Settings, store: Store, track: Track) -> Cause | None:
+    reason = Ownership(settings, store.writes, store.tracks).by_history(track)
+    return None if reason is None else reason.cause
 
 
 def test_the_owner_changed_the_genre_after_us(
@@ -150,8 +186,7 @@ def test_only_the_file_that_we_wrote_counts_as_written(
 
 @pytest.mark.parametrize(("ended", "left"), [(Cause.NOT_CONFIDENT, True), (Cause.HARD_LINKED, False), (None, True)])
 def test_what_was_refused_may_be_written(settings: Settings, store: Store, ended: Cause | None, left: bool) -> None:
-    stamp = Stamp(1000, 1, 2, 3, 4, 1)
-    track = Track(Path("/music/a.flac"), stamp, "flac", 200.0, "a" * 64, GenreField((), None, "Vorbis"), None)
+    track = a_track(Path("/music/a.flac"))
     store.tracks.save(track)
     me = Claimant("service/engine")
     store.jobs.add(me, [NewJob(track.path, track.path.parent)])
@@ -159,3 +194,45 @@ def test_what_was_refused_may_be_written(settings: Settings, store: Store, ended
     store.jobs.finish(me, track.path, settings.rules_key, ended)
     reason = Ownership(settings, store.writes, store.tracks).reason(track, Run(1, dry_run=False, once=True))
     assert reason == (because(Cause.HANDLED_BEFORE) if left else None)
+
+
+def test_an_undo_on_a_disk_that_is_not_mounted_here_says_nothing_of_a_copy(settings: Settings, music: Path) -> None:
+    original = music / "talk" / "a.flac"
+    with Store.open(settings.database, libraries={"talk": original.parent}) as there:
+        written = note_write(there, original, (), ("Trance",))
+        note_write(there, original, ("Trance",), (), model="", undo_of=written)
+        assert by_history(settings, there, a_track(music / "copy.flac")) is Cause.UNDONE, "it was moved"
+    with Store.open(settings.database) as here:
+        assert by_history(settings, here, a_track(music / "copy.flac")) is None
+
+
+def test_an_untagged_copy_of_a_file_that_is_gone_was_not_edited(settings: Settings, store: Store, music: Path) -> None:
+    """A fresh download has no genre, although the file we wrote to had one before us."""
+    note_write(store, music / "song.flac", ("Polka",), ("Trance",))
+    again = music / "again.flac"
+    again.write_bytes(b"the same audio")
+    assert by_history(settings, store, a_track(again, at=stamp_of(again))) is None
+    assert by_history(settings, store, a_track(again, "Jazz", at=stamp_of(again))) is Cause.CHANGED_BY_OWNER
+
+
+@pytest.mark.parametrize(("chosen_by", "ours"), [("m", True), ("", False)], ids=["a model's", "the owner's"])
+def test_what_the_owner_chose_does_not_count_as_our_write(
+    settings: Settings, store: Store, music: Path, chosen_by: str, ours: bool
+) -> None:
+    note_write(store, music / "song.flac", (), ("Trance",), model=chosen_by)
+    ownership = Ownership(settings, store.writes, store.tracks)
+    assert ownership.is_written(a_track(music / "song.flac", "Trance")) is ours
+
+
+def test_what_another_genretagger_wrote_since_we_read_the_file_is_not_the_owners_edit(
+    settings: Settings, store: Store, music: Path
+) -> None:
+    song = music / "song.flac"
+    song.write_bytes(b"without a genre")
+    read = a_track(song, at=stamp_of(song))
+    song.write_bytes(b"with a genre, which another genretagger wrote")
+    note_write(store, song, (), ("Trance",))
+    with pytest.raises(FileChangedError):
+        by_history(settings, store, read)
+    assert by_history(settings, store, a_track(song, "Trance", at=stamp_of(song))) is None
+    assert by_history(settings, store, a_track(song, at=stamp_of(song))) is Cause.CHANGED_BY_OWNER

@@ -287,10 +287,10 @@ GENRE = attributes(DESCRIPTION, TITLE, short("WM/Genre", text("Rock")))
     ("more", "reason"),
     [
         ([GENRE, block(SIGNATURE, bytes(20))], "signed"),
-        ([GENRE, GENRE], "contradicts itself"),
-        ([GENRE, extension(), extension()], "contradicts itself"),
-        ([GENRE, extension()[:-1] + b"\x01"], "contradicts itself"),
-        ([GENRE, extension(extension())], "contradicts itself"),
+        ([GENRE, GENRE], "is inconsistent"),
+        ([GENRE, extension(), extension()], "is inconsistent"),
+        ([GENRE, extension()[:-1] + b"\x01"], "is inconsistent"),
+        ([GENRE, extension(extension())], "is inconsistent"),
         ([block(DESCRIPTION, GENRE[24:] + b"more")], "attributes"),
         ([block(DESCRIPTION, b"\x03" + GENRE[25:])], "attributes"),
         ([block(DESCRIPTION, GENRE[24:-1])], "attributes"),
@@ -300,7 +300,7 @@ GENRE = attributes(DESCRIPTION, TITLE, short("WM/Genre", text("Rock")))
         ([GENRE, GENRE[:16] + bytes(8) + GENRE[24:]], "header of the WMA file is damaged"),
         ([GENRE, GENRE[:16] + b"\xff" * 8 + GENRE[24:]], "header of the WMA file is damaged"),
         ([GENRE, *[block(PADDING, b"")] * 5000], "header of the WMA file is damaged"),
-        ([GENRE, block(PROPERTIES, bytes(90))], "contradicts itself"),
+        ([GENRE, block(PROPERTIES, bytes(90))], "is inconsistent"),
         ([attributes(DESCRIPTION, short("X", b"\x00\xd8"))], "utf-16|surrogate|cannot be read"),
     ],
 )
@@ -321,9 +321,9 @@ def with_bytes(place: int, new: bytes) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (with_bytes(24, b"\x09"), "contradicts itself"),
+        (with_bytes(24, b"\x09"), "is inconsistent"),
         (with_bytes(16, b"\xff" * 8), "more than 128 MB"),
-        (with_bytes(16, struct.pack("<Q", 30)), "contradicts itself|does not end where"),
+        (with_bytes(16, struct.pack("<Q", 30)), "is inconsistent|does not end where"),
         (with_bytes(16, struct.pack("<Q", 10)), "ends inside its header"),
         (with_bytes(16, struct.pack("<Q", 100 << 20)), "ends inside its header"),
         (lambda data: data[:-100], "cut off"),

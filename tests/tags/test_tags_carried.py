@@ -98,13 +98,13 @@ def test_text_that_readers_take_for_different_letters() -> None:
 )
 def test_tags_that_contradict_each_other(long: str, short: str, agree: bool) -> None:
     if agree:
-        assert carried.merged({"TITLE": (long,)}, {"TITLE": (short,), "ALBUM": ("A",)}) == {
+        assert carried.with_id3v1({"TITLE": (long,)}, {"TITLE": (short,), "ALBUM": ("A",)}) == {
             "TITLE": (long,),
             "ALBUM": ("A",),
         }
     else:
         with pytest.raises(carried.CarryError, match="title"):
-            carried.merged({"TITLE": (long,)}, {"TITLE": (short,)})
+            carried.with_id3v1({"TITLE": (long,)}, {"TITLE": (short,)})
 
 
 def test_covers_of_apev2_become_pictures() -> None:

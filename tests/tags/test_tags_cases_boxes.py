@@ -123,7 +123,7 @@ def test_bw64_rifx(tmp_path: Path) -> None:
 
 
 def test_ogg_id3_front(tmp_path: Path) -> None:
-    skipped(case(tmp_path, "ogg-id3-front/id3front.ogg"), "an ID3 tag stands in front of the Ogg stream")
+    skipped(case(tmp_path, "ogg-id3-front/id3front.ogg"), "an ID3 tag precedes the Ogg stream")
 
 
 @pytest.mark.parametrize("kind", ["ogg", "opus", "oggflac", "mp4", "wav", "aiff", "asf", "wavpack"])
@@ -131,7 +131,7 @@ def test_ogg_id3_front_and_that_of_others(tmp_path: Path, kind: str) -> None:
     path = make(tmp_path / "song", kind, 0.3)
     path.write_bytes(id3v2(3, "Rock") + path.read_bytes())
     assert field_of(path).values == ("Rock",)
-    skipped(path, "an ID3 tag stands in front")
+    skipped(path, "an ID3 tag precedes")
 
 
 @pytest.mark.parametrize("name", ["fmt_dash", "fmt_frag", "gsidx_mfra"])

@@ -28,7 +28,7 @@ REASONS = (
     "its tags do not agree on the ",
     "the first of its ID3v2 tags is empty",
     "its ID3v2 tag begins with an empty frame",
-    "another ID3 tag behind the first one names a genre",
+    "another ID3 tag after the first one names a genre",
 )
 """Why a layout may be refused."""
 

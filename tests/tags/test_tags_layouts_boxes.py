@@ -18,13 +18,13 @@ from genretagger.tags import api
 from genretagger.tags.registry import container_of
 
 REASONS = (
-    "an ID3 tag stands in front of the ",
-    "several ID3 tags stand in front of the FLAC file",
-    "another tag lies behind the one that ",
-    "an ID3v1 tag lies behind an ID3 tag that is empty",
-    "the remains of another APEv2 tag lie behind the audio",
+    "an ID3 tag precedes the ",
+    "several ID3 tags precede the FLAC file",
+    "another tag follows the one that ",
+    "an ID3v1 tag follows an ID3 tag that is empty",
+    "the remains of another APEv2 tag follow the audio",
     "the WavPack file ends with an ID3v1 tag",
-    "bytes lie behind the end of the DSF file",
+    "bytes follow the end of the DSF file",
     "the blocks of the WavPack file do not fill it",
 )
 PADDED = {"ogg", "opus", "speex", "oggflac"}

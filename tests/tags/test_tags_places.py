@@ -103,7 +103,7 @@ def test_other_genre_places(tmp_path: Path, name: str) -> None:
 def test_undo_impossible(tmp_path: Path) -> None:
     tag_and_take_back(case("undo-impossible/two_id3v2_first_empty.mp3", tmp_path))
     path = case("undo-impossible/MUTAGEN-DIFF-3f48996f.mp3", tmp_path)
-    assert "could not open the file any more" in (refusal_of(path) or "")
+    assert "could no longer open the file" in (refusal_of(path) or "")
 
 
 def tinytag(path: Path) -> dict[str, Any]:
@@ -286,9 +286,9 @@ def test_a_tag_of_very_many_frames_that_look_carried_over_costs_little(tmp_path:
     assert field_of(path).values == ("Rock",), "it once took hours, which the time limit of each test would tell"
 
 
-def test_an_apev2_tag_of_absurdly_many_fields_is_refused(tmp_path: Path, audio: bytes) -> None:
+def test_an_apev2_tag_of_too_many_fields_is_refused(tmp_path: Path, audio: bytes) -> None:
     path = song(tmp_path, audio, ape(**{f"Key {number}": "x" for number in range(600)}))
-    assert "absurdly many" in (refusal_of(path) or "")
+    assert "too many fields" in (refusal_of(path) or "")
 
 
 _IN_APEV2 = {

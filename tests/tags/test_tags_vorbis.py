@@ -292,7 +292,7 @@ def test_bytes_behind_the_last_page_stay(tmp_path: Path) -> None:
 def test_an_id3_tag_in_front_of_ogg_is_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "song", "ogg", 1.0)
     path.write_bytes(id3(4, padding=10) + path.read_bytes())
-    assert "in front" in (refusal_of(path) or "")
+    assert "an ID3 tag precedes" in (refusal_of(path) or "")
     with pytest.raises((TagError, WriteRefusedError)):
         put(path, "Jazz")
     assert only(path)

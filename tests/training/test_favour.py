@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -15,9 +16,9 @@ from training_helpers import taught
 
 from genretagger.errors import ConfigError
 from genretagger.training.favour import verdict
-from genretagger.training.lesson import TrainingResult
 from genretagger.training.measures import Judged, measure
 from genretagger.training.network.windows import WindowFile, clear, count_each
+from genretagger.training.result import TrainingResult
 
 Command = Callable[..., Any]
 
@@ -43,7 +44,10 @@ def test_a_costly_way_must_be_better_than_chance_explains(result: TrainingResult
     little = judged(result, [True] * 49 + [False] * 48 + [True] * 3)
     found = verdict({"regression": half, "musicnn": little, "scratch": much}, seconds)
     assert found.favoured == "scratch"
-    assert "gets 40 right that the regression gets wrong, and the other way round 0: more than chance" in found.reason
+    assert (
+        "is right on 40 where the regression is wrong; the regression on 0 where it is wrong: more than chance"
+        in found.reason
+    )
     assert "not enough to pay for" in found.reason
     assert [each.top1 for each in found.ways] == [0.5, 0.52, 0.9]
     found = verdict({"regression": half, "musicnn": little}, seconds)
@@ -125,6 +129,20 @@ def test_decoded_windows_are_kept_within_a_bound(tmp_path: Path) -> None:
     (tmp_path / "windows.f16").write_bytes(b"short")
     assert WindowFile.found(tmp_path, (2, 3), "key") is None
     clear(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("count", "5"), ("count", True), ("places", {"a": [0, 6]}), ("places", {"a": [2, 1]}), ("key", None)],
+)
+def test_a_damaged_index_of_windows_is_not_used(tmp_path: Path, field: str, value: object) -> None:
+    file = WindowFile(tmp_path, (2, 3))
+    file.add("a", np.zeros((5, 2, 3), np.float32))
+    file.finish("key")
+    file.close()
+    index = tmp_path / "windows.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), field: value}))
+    assert WindowFile.found(tmp_path, (2, 3), "key") is None
 
 
 @pytest.mark.slow

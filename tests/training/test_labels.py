@@ -69,6 +69,12 @@ def write(number: int, before: Sequence[str], after: Sequence[str], **more: Any)
             id="corrected between two writes",
         ),
         pytest.param(
+            ["Techno", "Dub", "House"],
+            [write(1, [], ["Techno"]), write(2, ["Techno", "Dub"], ["Techno", "Dub", "House"])],
+            ["House"],
+            id="left beside what the owner added between two writes",
+        ),
+        pytest.param(
             ["Jazz"],
             [
                 write(1, ["Jazz"], ["Techno"], state=WriteState.UNDONE),

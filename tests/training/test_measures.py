@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genretagger.training.measures import ChoiceRules, Judged, choose, measure
+from genretagger.training.measures import ChoiceRules, Judged, choose_genres, measure
 
 NAMES = ("Jazz", "Rock", "Dub")
 TRUTH = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1]], bool)
@@ -16,7 +16,7 @@ TRUTH = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1]], bool)
 def judged(scores: Any, truth: Any = TRUTH, **rules: Any) -> Judged:
     values = np.array(scores, np.float32)
     rules = {"min_score": 0.5, "share_of_top": 0.8, "max_genres": 2, **rules}
-    return Judged(NAMES, np.array(truth, bool), values, choose(values, ChoiceRules(**rules)))
+    return Judged(NAMES, np.array(truth, bool), values, choose_genres(values, ChoiceRules(**rules)))
 
 
 def test_a_perfect_prediction_has_one_everywhere() -> None:
@@ -71,12 +71,12 @@ def test_nothing_to_measure_is_an_error() -> None:
 
 def test_choices_follow_the_rules() -> None:
     scores = np.array([[0.9, 0.8, 0.75], [0.9, 0.6, 0.1], [0.4, 0.4, 0.1]], np.float32)
-    assert choose(scores, ChoiceRules(0.5, 0.8, 2)).tolist() == [
+    assert choose_genres(scores, ChoiceRules(0.5, 0.8, 2)).tolist() == [
         [True, True, False],
         [True, False, False],
         [False, False, False],
     ]
-    assert choose(scores, ChoiceRules(0.3, 0.5, 3)).sum() == 3 + 2 + 2
+    assert choose_genres(scores, ChoiceRules(0.3, 0.5, 3)).sum() == 3 + 2 + 2
 
 
 def test_the_json_holds_everything() -> None:

@@ -61,7 +61,7 @@ def test_learning_on_a_backbone_without_genres(
     options = helpers.settings(data_dir, model="vggish", windows=4, threads=0, jobs=2, policy="replace")
     said = helpers.tag(options, known / "Dub" / "00", dry_run=True)["00.flac"]
     assert said.status is Status.SKIPPED
-    assert "train some on it" in sentence(said.reason)
+    assert "train it on your genres first" in sentence(said.reason)
     lessons = training.gathered(data_dir, [known], model="vggish", windows=4)
     lesson = training.learned_on(lessons, store.get("vggish"))
     assert lesson.measures is not None

@@ -16,9 +16,9 @@ import pytest
 from genretagger.causes import recorded
 from genretagger.errors import ConfigError
 from genretagger.training.examples import Example
-from genretagger.training.lesson import Suspect
-from genretagger.training.measures import ChoiceRules, Judged, choose, measure
+from genretagger.training.measures import ChoiceRules, Judged, choose_genres, measure
 from genretagger.training.report import write
+from genretagger.training.result import Suspect
 from genretagger.types import Credits, Decision, GenreField, Heard, Stamp, Track
 
 NAMES = ("<script>alert(1)</script>", "$\\frac", "北京 & Co")
@@ -43,7 +43,7 @@ class Seen(html.parser.HTMLParser):
 def measures() -> Any:
     truth = np.eye(3, dtype=bool)
     scores = np.array([[0.9, 0.1, 0.2], [0.1, 0.4, 0.3], [0.8, 0.1, 0.3]], np.float32)
-    return measure(Judged(NAMES, truth, scores, choose(scores, ChoiceRules(0.5, 0.8, 2))))
+    return measure(Judged(NAMES, truth, scores, choose_genres(scores, ChoiceRules(0.5, 0.8, 2))))
 
 
 def suspect(genre: str = NAMES[0]) -> Suspect:

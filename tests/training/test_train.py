@@ -336,7 +336,9 @@ def test_what_cannot_work_is_told_before_anything_is_heard(
     ):
         ended = genretagger(*command)
         assert ended.status == 2, ended.err
-        assert {"--report": "report", "--beets": "contradict", "--labels": "nothing"}[str(command[2])] in ended.err
+        assert {"--report": "report", "--beets": "cannot be used together", "--labels": "nothing"}[
+            str(command[2])
+        ] in ended.err
     assert not (data_dir / "library.sqlite3").exists()
     assert not (data_dir / "models" / "mine").exists()
 

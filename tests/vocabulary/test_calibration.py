@@ -262,10 +262,10 @@ class TestFormula:
 
     @pytest.mark.parametrize("label", ["net/e", "net/a"])
     def test_a_label_that_cannot_be_measured_is_refused(self, label: str) -> None:
-        with pytest.raises(ValueError, match="no label of the model, or has no usual level"):
+        with pytest.raises(ValueError, match="not a label of the model, or has no usual level"):
             Calibration(LETTERS, {"net/b": 0.1, "net/e": 0.1}, {"A": one(label)}, gain=1, music=None, digest="")
         for music in (MusicTest((label,), ("net/b",), 1, 1), MusicTest(("net/b",), (label,), 1, 1)):
-            with pytest.raises(ValueError, match="no label of the model, or has no usual level"):
+            with pytest.raises(ValueError, match="not a label of the model, or has no usual level"):
                 Calibration(LETTERS, {"net/b": 0.1, "net/e": 0.1}, {}, gain=1, music=music, digest="")
 
 

@@ -278,6 +278,43 @@ def test_nonsense_is_refused_with_a_reason(server: Server, path: str, body: byte
     assert (answer.status, path) in ((400, path), (422, path), (200, "/api/login"))
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/api/choose", {}, "track"),
+        ("/api/choose", {"track": True, "payload_hash": "", "before": [], "genres": []}, "track"),
+        ("/api/choose", {"track": 1.0, "payload_hash": "", "before": [], "genres": []}, "track"),
+        ("/api/choose", {"track": 1, "payload_hash": "x" * 401, "before": [], "genres": []}, "payload_hash"),
+        ("/api/choose", {"track": 1, "payload_hash": "\ud800", "before": [], "genres": []}, "payload_hash"),
+        ("/api/choose", {"track": 1, "payload_hash": "", "before": "Jazz", "genres": []}, "before"),
+        ("/api/choose", {"track": 1, "payload_hash": "", "before": [], "genres": [1]}, "genres"),
+        ("/api/choose", {"track": 1, "payload_hash": "", "before": [], "genres": ["Jazz"] * 21}, "genres"),
+        ("/api/undo", {}, "track"),
+        ("/api/undo", {"run": "1"}, "run"),
+        ("/api/undo", {"track": 0}, "track"),
+        ("/api/rows", {"tracks": [1 << 70]}, "tracks"),
+        ("/api/rows", {"tracks": {"1": 1}}, "tracks"),
+        ("/api/rows", {"tracks": [1] * 5001}, "tracks"),
+        ("/api/playlist", {"tracks": [1 << 70]}, "tracks"),
+        ("/api/teach", {"stop": "yes"}, "stop"),
+        ("/api/teach", [], "the request"),
+        ("/api/use", {"model": ["mine"]}, "model"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_a_wrong_field_is_named(server: Server, path: str, body: object, field: str) -> None:
+    answer = server.post(path, body)
+    assert answer.status == 400, answer.body
+    assert answer.json["error"].startswith(f"{field}: "), answer.json
+
+
+def test_a_password_that_is_no_text_is_refused(data_dir: Path) -> None:
+    with serving(data_dir, GENRETAGGER_PAGE_PASSWORD=PASSWORD) as server:
+        for wrong in ("\ud800", "x" * 401, 1, None):
+            answer = server.post("/api/login", {"password": wrong})
+            assert (answer.status, answer.json["error"].split(":")[0]) == (400, "password")
+
+
 def test_a_body_that_is_too_long_is_not_read(server: Server) -> None:
     answer = server.post("/api/rows", {"tracks": [1] * 200_000})
     assert answer.status == 400

@@ -65,7 +65,7 @@ def test_training_shows_its_progress_and_its_model_is_used(page: Page, taught: P
         page.wait_for_selector("text=mine learned 4 genres")
         page.get_by_role("button", name="Use mine from now on").click()
         page.wait_for_function(
-            "() => document.querySelector('#notice').textContent.includes('mine listens from now on')"
+            "() => document.querySelector('#notice').textContent.includes('mine is now the default model')"
         )
         assert [each["name"] for each in models(taught) if each["used"]] == ["mine"]
         assert server.ask("/api/teaching").json["updates"] == "mine"

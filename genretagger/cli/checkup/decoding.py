@@ -67,14 +67,13 @@ def decoders(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
 def child_process(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Does a child process start, and read and decode a file within its limits?"""
     from genretagger.model.front_ends import FRONT_ENDS
-    from genretagger.worker.pool import Limits, WorkerPool
+    from genretagger.worker.pool import WorkerPool
 
     kind = FRONT_ENDS["musicnn"]
-    limits = Limits.of(settings)
     with _sample() as sample:
         started = time.monotonic()
         try:
-            with WorkerPool(1, limits) as workers:
+            with WorkerPool.of(settings, 1) as workers:
                 workers.inspect(sample).result()
                 workers.decode(
                     sample,

@@ -107,20 +107,20 @@ def _describe(path: Path, tally: _Met, settings: Settings) -> Iterator[Finding]:
     seen = "" if tally.looked_at == tally.music else f"; of the first {tally.looked_at:,}"
     yield ok(name, f"{plural(tally.music, 'music file')} in {plural(tally.folders, 'folder')}")
     if tally.odd:
-        yield ok(name, f"{plural(tally.odd, 'name')} passed over: links that lead nowhere, FIFOs, devices")
+        yield ok(name, f"{plural(tally.odd, 'name')} skipped: links that lead nowhere, FIFOs, devices")
     if mounted_read_only(path):
         yield bad(name, "its file system is mounted read-only", f"sudo mount -o remount,rw {_mount_point(path)}")
     for things, what, fix in (
         (
             tally.closed_folders,
             "folder that cannot be read|folders that cannot be read",
-            "Give this user the right to read",
+            "Allow this user to read them",
         ),
-        (tally.unreadable, "file that cannot be read|files that cannot be read", "Give this user the right to read"),
+        (tally.unreadable, "file that cannot be read|files that cannot be read", "Allow this user to read them"),
         (
             tally.read_only,
             "file or folder that cannot be written|files or folders that cannot be written",
-            "Give this user the right to write (chmod u+w), in the folder as well: a write is a rename",
+            "Allow this user to write them (chmod u+w), and to write in the folder: a write is a rename",
         ),
         (
             tally.foreign,

@@ -17,7 +17,7 @@ _GPU_PACKAGE = "pip install --force-reinstall --no-deps onnxruntime-gpu"
 
 
 def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
-    """Is the model installed, and every byte of it as it was?"""
+    """Is the model installed, and unchanged since?"""
     from genretagger.model.store import DEFAULT, ModelStore
 
     store = ModelStore(settings.models_dir)
@@ -30,7 +30,7 @@ def model(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     except ModelError as error:
         yield bad("model", error.cause, error.hint)
         return
-    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, every byte as it was installed")
+    yield ok("model", f"{found.name}: {len(found.card.classes)} labels, unchanged since it was installed")
 
 
 def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
@@ -66,14 +66,14 @@ def front_end(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
 
 def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     """Which providers are there, and is the device that was asked for among them?"""
-    from genretagger.model.providers import PROVIDERS, available_providers, choose
+    from genretagger.model.providers import PROVIDERS, available_providers, choose_provider
 
     try:
         offered = available_providers()
     except ImportError as error:
         yield bad("device", f"ONNX Runtime cannot be loaded: {error}", "pip install --force-reinstall onnxruntime")
         return
-    provider, warning = choose(settings.device, offered)
+    provider, warning = choose_provider(settings.device, offered)
     names = ", ".join(each.device for each in PROVIDERS if each.name in offered)
     found = f"ONNX Runtime offers {names}; device = {settings.device} takes {provider.device}"
     if warning:
@@ -81,7 +81,7 @@ def device(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
         fix = f"Install {wanted.package}, or set device = auto; until then it runs on the CPU"
         yield bad("device", f"{settings.device} was asked for, and ONNX Runtime offers only {names}", fix)
     elif "cuda" not in names and _installed("onnxruntime-gpu"):
-        found = "onnxruntime-gpu is installed, but another onnxruntime lies over it, which cannot use a GPU"
+        found = "onnxruntime-gpu is installed, but another onnxruntime, which cannot use a GPU, was installed over it"
         yield warn("device", found, _GPU_PACKAGE)
     elif provider.device == "cpu" and Path("/dev/nvidia0").exists():
         fix = f"To use it: {_GPU_PACKAGE}; to stay with the CPU: device = cpu"

@@ -118,9 +118,9 @@ def configuration(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Findi
     variables = sorted(name for name in os.environ if name.startswith(PREFIX) and os.environ[name])
     path = config_file()
     if path is None:
-        state = "no home folder and so no file: the defaults hold"
+        state = "no home folder and so no file: the defaults apply"
     else:
-        state = str(path) if path.exists() else f"no file at {path}, so the defaults hold"
+        state = str(path) if path.exists() else f"no file at {path}, so the defaults apply"
     yield ok("configuration", f"{state}; set in the environment: {', '.join(variables)}" if variables else state)
 
 
@@ -130,7 +130,7 @@ def terminal(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
     locale = next(
         (f"{name}={os.environ[name]}" for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "none"
     )
-    found = f"names of files are {files}, the terminal shows {shown} (locale: {locale})"
+    found = f"file names are encoded as {files}, the terminal as {shown} (locale: {locale})"
     if {files.replace("-", ""), shown.replace("-", "")} <= {"utf8"}:
         yield ok("terminal", found)
     else:

@@ -35,12 +35,12 @@ def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]
     if not existing.is_dir():
         yield bad(name, f"{existing} is a file", f"Move it away, {_ELSEWHERE}")
         return
-    if not may_write(existing):
-        whose = "it" if existing == folder else f"its parent {existing}"
-        yield bad(name, f"{folder}: {whose} may not be written by this user", f"Check who owns it, {_ELSEWHERE}")
+    if not may_make_files(existing):
+        subject = "it" if existing == folder else f"its parent {existing}"
+        yield bad(name, f"{folder}: you may not write to {subject}", f"Check who owns it, {_ELSEWHERE}")
         return
     free_bytes = shutil.disk_usage(existing).free
-    made = "" if existing == folder else " (not made yet)"
+    made = "" if existing == folder else " (does not exist yet)"
     found = f"{folder}{made}, {free_bytes / 1e9:,.1f} GB free"
     if free_bytes < TOO_LITTLE_BYTES:
         yield bad(name, found, f"Free some space, {_ELSEWHERE}")
@@ -54,7 +54,7 @@ def data_folder(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]
         yield ok(name, found)
 
 
-def may_write(folder: Path) -> bool:
+def may_make_files(folder: Path) -> bool:
     """Whether this user may make files in a folder, without trying."""
     return os.access(folder, os.W_OK | os.X_OK) and not mounted_read_only(folder)
 
@@ -90,10 +90,11 @@ def database(settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
         if pending:
             yield warn(
                 "pending writes",
-                f"{plural(len(pending), 'write')} cut short by a kill: the files are whole, the database is behind",
-                "The next `genretagger tag` settles them: on a disk that is away or read-only, the first after that",
+                f"{plural(len(pending), 'write')} {'was' if len(pending) == 1 else 'were'} interrupted; "
+                "the files are intact, the database is not up to date",
+                "The next `genretagger tag` settles them; if a disk is away or read-only, the first one after that",
             )
-        faults = store.reports.check_integrity()
+        faults = store.reports.get_faults()
         if faults and store.path is not None:
             found = f"{plural(len(faults), 'fault')} in the database: {faults[0]}"
             yield bad("integrity", found, f"{what_is_lost(store.path)}")
@@ -108,33 +109,33 @@ _COSTS = {
     "tracks": ("what is known of the file is not shown", "The next `genretagger tag` or `show` reads the file again"),
     "analyses": ("what was heard is not used", "The next `genretagger tag` listens again"),
     "decisions": ("the decision is not used", "The next `genretagger tag` decides again"),
-    "runs": ("`undo --last` passes the run over, and `history` does not describe it", ""),
+    "runs": ("`undo --last` skips the run, and `history` does not describe it", ""),
     "writes": ("the write is not shown and cannot be undone", ""),
-    "jobs": ("the service leaves the file out", "It takes it up when it finds it again"),
+    "jobs": ("the service leaves the file out", "The service adds it again when it next finds the file"),
 }
-"""What an odd row costs, by its table, and what puts that right; only a backup has the others."""
+"""What an invalid row costs, by its table, and how to fix that; "" if only a backup has the row."""
 
-_FROM_A_BACKUP = "`genretagger doctor --restore` puts a backup back, without what was done after it"
+_FROM_A_BACKUP = "`genretagger doctor --restore` restores a backup; what was done after it is lost"
 
 
 def _none_yet(where: Path) -> Finding:
     from genretagger.database.place import backups_and_logs, what_is_lost
 
     if backups_and_logs(where):
-        return bad("database", f"{where}: it is gone, and there was one before", what_is_lost(where))
+        return bad("database", f"{where}: it is gone, although there was one before", what_is_lost(where))
     return ok("database", "none yet; `genretagger tag` makes it")
 
 
 def _odd_rows(store: Store) -> Iterator[Finding]:
-    """Which rows hold what they cannot, and what that costs: one finding a table."""
+    """Which rows hold invalid values, and what that costs: one finding per table."""
     found: dict[str, list[OddRow]] = {}
     for odd in store.reports.get_odd_rows():
         found.setdefault(odd.table, []).append(odd)
     if not found:
-        yield ok("rows", "each row holds what it may")
+        yield ok("rows", "all rows are valid")
     for table, rows in found.items():
         cost, fix = _COSTS[table]
-        count = "1 odd row is" if len(rows) == 1 else f"{len(rows):,} odd rows are"
+        count = "1 invalid row is" if len(rows) == 1 else f"{len(rows):,} invalid rows are"
         shown = "; ".join(map(str, rows[:3])) + ("; …" if len(rows) > 3 else "")
         yield warn(f"rows of {table}", f"{count} left out, so {cost}: {shown}", fix or _FROM_A_BACKUP)
 
@@ -147,7 +148,7 @@ def _losses(store: Store) -> Iterator[Finding]:
         "`genretagger doctor --adopt PATH` lists the files with genres that may be ours; with --yes they can be undone"
     )
     note = read_note(store.path) if store.path is not None else None
-    unrecorded = store.reports.count_unrecorded()
+    unrecorded = store.reports.get_unrecorded_count()
     if note is not None and (note.lost or note.behind(*store.runs.get_newest_numbers())):
         yield warn("records", "the newest entries of the database were lost: files may carry genres of ours", adopt)
     elif unrecorded:

@@ -1,4 +1,4 @@
-"""An entry of a plan: what shall become of one file, and the checks of what somebody wrote into it.
+"""An entry of a plan: what to write to one file, and the checks of what somebody wrote into it.
 
 `after` is what will be written and is there to be edited. Everything else says which file, in
 which state, was meant. What is read is bounded and checked, as anybody may have written it.
@@ -36,7 +36,7 @@ class LineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What shall become of one file.
+    """What to write to one file.
 
     Attributes:
         path: the file, absolute.
@@ -44,7 +44,7 @@ class Planned:
         stamp: what `stat` said of the file when this was planned.
         payload_hash: the track's identity.
         before: the genre field as it was then.
-        after: the genres that it shall have, best first; none removes the field.
+        after: the genres that it will have, best first; none removes the field.
         proposed: the genres that genretagger planned.
         scores: every genre of the vocabulary with its score.
         reason: why these were planned.
@@ -74,7 +74,7 @@ def planned(root: Path, track: Track, after: tuple[str, ...], decision: Decision
     Args:
         root: the folder that the write must not leave.
         track: what the file is.
-        after: the genres that it shall have.
+        after: the genres that it will have.
         decision: why.
         model: name of the model.
     """
@@ -118,7 +118,7 @@ def from_json(value: Json) -> Planned:
     """
     names = [field.name for field in fields(_Line)]
     if not isinstance(value, dict):
-        raise LineError("it is no JSON object")
+        raise LineError("it is not a JSON object")
     if missing := [name for name in names if name not in value and name not in _ADDED]:
         raise LineError(f"the field {missing[0]} is missing")
     if unknown := [name for name in value if name not in names]:
@@ -129,7 +129,7 @@ def from_json(value: Json) -> Planned:
         raise LineError(_fault(error)) from error
     path, root = _path(line.path, "path"), _path(line.root, "root")
     if not path.is_relative_to(root):
-        raise LineError("path does not lie in root")
+        raise LineError("path is not in root")
     return Planned(
         path=path,
         root=root,
@@ -203,14 +203,14 @@ def _path(value: str, name: str) -> Path:
     try:
         path = Path(os.fsdecode(os.fsencode(text)))
     except UnicodeEncodeError as error:
-        raise LineError(f"{name} holds half a character") from error
+        raise LineError(f"{name} holds an incomplete character") from error
     if "\x00" in text or not path.is_absolute() or ".." in path.parts:
         raise LineError(f"{name} is not an absolute path")
     return path
 
 
 def checked(names: tuple[str, ...], before: tuple[str, ...]) -> tuple[str, ...]:
-    """Check the genres that a file shall get. Those that it has are its owner's: anything goes.
+    """Check the genres that a file will get. Those that it has are its owner's: anything goes.
 
     Raises:
         LineError: one of them cannot be the name of a genre.

@@ -31,7 +31,7 @@ def to_line(planned: Planned) -> bytes:
 
 
 def line(value: Json) -> bytes:
-    """One value on one line."""
+    """One value as a line of JSON."""
     return json.dumps(value, ensure_ascii=True).encode("ascii") + b"\n"
 
 
@@ -58,12 +58,12 @@ def parsed(text: str) -> Json:
     """The JSON value of a line.
 
     Raises:
-        LineError: it is none, or one that only means harm.
+        LineError: it is none, or one made to exhaust memory.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_no_number, parse_int=_whole)
     except json.JSONDecodeError as error:
-        raise LineError(f"it is no JSON object ({error.msg}, column {error.colno})") from error
+        raise LineError(f"it is not a JSON object ({error.msg}, column {error.colno})") from error
     except RecursionError as error:
         raise LineError("it is nested too deeply") from error
 
@@ -71,15 +71,15 @@ def parsed(text: str) -> Json:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        raise LineError("a field stands there twice")
+        raise LineError("a field is given twice")
     return value
 
 
 def _no_number(text: str) -> NoReturn:
-    raise LineError(f"{text} is no number")
+    raise LineError(f"{text} is not a number")
 
 
 def _whole(text: str) -> int:
     if len(text) > _MOST_DIGITS:
-        raise LineError("a number is absurdly long")
+        raise LineError("a number is too long")
     return int(text)

@@ -25,7 +25,7 @@ def read(file: BinaryIO, name: Path) -> Iterator[Planned]:
         name: what to call it in errors.
 
     Raises:
-        PlanError: this is no plan, or one of another version, or a line of it cannot be used; with
+        PlanError: this is not a plan, or of another version, or a line of it cannot be used; with
             its number.
     """
     text = decoded(file, errors="surrogateescape")  # so that the line of a wrong byte can be named
@@ -79,7 +79,7 @@ def _lines(text: TextIO, name: Path) -> Iterator[tuple[int, str]]:
 
 
 def _no_plan(name: Path) -> PlanError:
-    return PlanError("this is no plan of genretagger", path=name, hint="`genretagger tag --plan FILE` makes one")
+    return PlanError("this is not a plan of genretagger", path=name, hint="`genretagger tag --plan FILE` makes one")
 
 
 def _error(number: int, fault: str, name: Path) -> PlanError:

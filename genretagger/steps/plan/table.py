@@ -6,8 +6,8 @@ r"""A plan as a table for a spreadsheet: tab-separated UTF-8, one file a row.
 The column `genres` is there to be edited, with `; ` between several genres; rows may be deleted and
 sorted. The last column is what `apply` needs to know: it says which file, in which state, was
 meant, in letters that no spreadsheet changes. A path is shown as everywhere (`\xff` for a byte that
-is no UTF-8, `\u202e` for a mark that turns text around), so nothing in the table looks like what it
-is not.
+is not UTF-8, `\u202e` for a mark that turns text around), so nothing in the table looks like what
+it is not.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def augmented(
         front_end: how the bands were compressed.
 
     Returns:
-        Windows and truth of the same shapes; after mixup, truth lies between 0 and 1.
+        Windows and truth of the same shapes; after mixup, truth is between 0 and 1.
     """
     count, frames, bands = windows.shape
     base = 10.0 if front_end.decimal else math.e

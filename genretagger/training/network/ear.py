@@ -141,7 +141,7 @@ def first_ear(model: InstalledModel, genres: int) -> TrainableEar:
 
     Args:
         model: the default one, or `musicnn`.
-        genres: how many the last layer shall have.
+        genres: how many the last layer will have.
 
     Raises:
         ModelError: it is a model of another kind.

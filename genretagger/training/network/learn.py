@@ -11,7 +11,7 @@ fifth alone: that are hundreds of tracks, and a third of the time.
 "None of these" comes from the backbone, which stays in the model: its music test and its distance
 from what was learned from hold for a network as they do for a regression; see `vocabulary.learned`.
 
-Contents: `learn`, `plan_of`, `key_of`, `NothingLearnedError`.
+Contents: `learn`, `hyperparameters_of`, `key_of`, `NothingLearnedError`.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from genretagger.model.session import Session
 from genretagger.training.calibrate import calibrated, line_of
 from genretagger.training.cloud import familiarity
 from genretagger.training.course import SEED, Course
-from genretagger.training.lesson import TrainingResult
 from genretagger.training.network.compact import Compact
 from genretagger.training.network.ear import TrainableEar, first_ear
-from genretagger.training.network.loop import LearningPlan, Lesson, Stopped, odds_of, run
+from genretagger.training.network.loop import Hyperparameters, Lesson, Stopped, odds_of, run
 from genretagger.training.network.parts import RunParts, parts_of
 from genretagger.training.network.state import Best, EndedRun, StateFile, TrainingState
 from genretagger.training.network.way import Way
 from genretagger.training.network.windows import WindowFile
+from genretagger.training.result import TrainingResult
 from genretagger.types import DoubleArray, FlagArray, Json
 
 LONG, SHORT = 30, 15
@@ -81,23 +81,23 @@ class LearningStep:
     score: float | None
 
 
-def plan_of(way: Way, epochs: int | None) -> LearningPlan:
+def hyperparameters_of(way: Way, epochs: int | None) -> Hyperparameters:
     """How a network learns; `epochs` None for as many as are usual.
 
     An epoch of a small library is only eight batches. So the rate from musicnn is what a network on
     a small library needs: with a tenth of it, the network hardly moves from where it began.
     """
     if way is Way.SCRATCH:
-        return LearningPlan(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
-    return LearningPlan(epochs or SHORT, _PATIENCE, 1e-3, 32, 2.0, 256, 16_384, SEED)
+        return Hyperparameters(epochs or LONG, _PATIENCE, 2e-3, 32, 4.0, 256, 32_768, SEED)
+    return Hyperparameters(epochs or SHORT, _PATIENCE, 1e-3, 32, 2.0, 256, 16_384, SEED)
 
 
-def key_of(course: Course, way: Way, plan: LearningPlan, each: int) -> str:
+def key_of(course: Course, way: Way, hyper: Hyperparameters, each: int) -> str:
     """Names a training: another key means that what was kept belongs to another one."""
-    told: list[Json] = [
+    ingredients: list[Json] = [
         _FORMAT,
         way.value,
-        asdict(plan),
+        asdict(hyper),
         each,
         course.backbone.sha256,
         list(course.genres),
@@ -105,7 +105,7 @@ def key_of(course: Course, way: Way, plan: LearningPlan, each: int) -> str:
         course.folds.tolist(),
         hashlib.sha256(course.truth.tobytes()).hexdigest(),
     ]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()
 
 
 def learn(
@@ -113,7 +113,7 @@ def learn(
     windows: WindowFile,
     *,
     way: Way,
-    plan: LearningPlan,
+    hyper: Hyperparameters,
     name: str,
     origin: Mapping[str, Json],
     kept: StateFile,
@@ -129,7 +129,7 @@ def learn(
         course: the tracks.
         windows: of all of them.
         way: what the network begins with.
-        plan: how it learns.
+        hyper: how it learns.
         name: of the new model.
         origin: for the card.
         kept: where the state is kept.
@@ -144,7 +144,7 @@ def learn(
         ModelError: the backbone's network cannot be loaded, or its ONNX file differs from it.
         ConfigError: the disk is full.
     """
-    school = _School(course, windows, way, plan, device, threads, kept, tell, stop)
+    school = _School(course, windows, way, hyper, device, threads, kept, tell, stop)
     state = (kept.load() if resume else None) or TrainingState()
     began = time.monotonic() - state.seconds
     interrupted = False
@@ -167,14 +167,14 @@ class _School:
         course: Course,
         windows: WindowFile,
         way: Way,
-        plan: LearningPlan,
+        hyper: Hyperparameters,
         device: str,
         threads: int,
         kept: StateFile,
         tell: Callable[[LearningStep], None],
         stop: Callable[[], bool],
     ) -> None:
-        self.course, self.way, self.plan, self.kept, self.tell, self.stop = course, way, plan, kept, tell, stop
+        self.course, self.way, self.hyper, self.kept, self.tell, self.stop = course, way, hyper, kept, tell, stop
         if threads:
             torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True, warn_only=True)  # a GPU has no such form of some operations
@@ -187,7 +187,7 @@ class _School:
 
     def network(self, number: int) -> Any:
         """A new network, always the same for a run."""
-        torch.manual_seed(self.plan.seed * 1000 + number)
+        torch.manual_seed(self.hyper.seed * 1000 + number)
         genres = len(self.course.genres)
         return Compact(self.front_end, genres) if self.way is Way.SCRATCH else first_ear(self.course.backbone, genres)
 
@@ -198,7 +198,7 @@ class _School:
             Stopped: the owner interrupted.
         """
         part = self.parts[number]
-        epochs = self._epochs(state) if part.test_on is None else self.plan.epochs
+        epochs = self._epochs(state) if part.test_on is None else self.hyper.epochs
         network = self.network(number)
 
         def keep(current: Any) -> None:
@@ -211,7 +211,7 @@ class _School:
         best = run(
             network,
             self.lesson,
-            self.plan,
+            self.hyper,
             number=number,
             learn_from=part.learn_from,
             choose_by=part.choose_by,
@@ -358,9 +358,9 @@ def _out_of_fold(odds: DoubleArray, learned: FlagArray) -> DoubleArray:
     return np.where(learned.all(axis=0), np.inf, odds)
 
 
-def estimate(course: Course, plan: LearningPlan) -> int:
+def estimate(course: Course, hyper: Hyperparameters) -> int:
     """The most epochs of all runs together."""
-    return plan.epochs * len(parts_of(course))
+    return hyper.epochs * len(parts_of(course))
 
 
 def see_enough(windows: WindowFile, course: Course, failed: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 Everything random of an epoch comes from the seed, the number of the run and that of the epoch. So
 an epoch that begins again after a kill is the same epoch.
 
-Contents: `Lesson`, `LearningPlan`, `run`, `odds_of`.
+Contents: `Lesson`, `Hyperparameters`, `run`, `odds_of`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class LearningPlan:
+class Hyperparameters:
     """How a network learns.
 
     Attributes:
@@ -86,7 +86,7 @@ class Stopped(Exception):  # noqa: N818 - it says what happened
 def run(
     network: Any,
     lesson: Lesson,
-    plan: LearningPlan,
+    hyper: Hyperparameters,
     *,
     number: int,
     learn_from: FlagArray,
@@ -103,7 +103,7 @@ def run(
     Args:
         network: `Compact` or `TrainableEar`; it ends with the weights of the best epoch.
         lesson: what there is to learn.
-        plan: how.
+        hyper: how.
         number: of the run, for the dice.
         learn_from: (n,) the tracks to learn from.
         choose_by: (n,) the tracks that choose the epoch; None to take the last one.
@@ -121,17 +121,17 @@ def run(
         Stopped: `stop` said so.
     """
     network.to(device)
-    optimizer = torch.optim.AdamW(network.groups(plan.rate), weight_decay=_DECAY)
+    optimizer = torch.optim.AdamW(network.groups(hyper.rate), weight_decay=_DECAY)
     best: Best | None = None
     done = 0
     if current is not None:
         network.load_state_dict(current.weights)
         optimizer.load_state_dict(current.optimizer)
         best, done = current.best, current.epoch
-    sampler = _Sampler(lesson, learn_from, plan)
-    rates = [group["lr"] for group in network.groups(plan.rate)]
-    while done < epochs and (best is None or done - best.epoch < plan.patience):
-        loss = _epoch(network, optimizer, sampler, rates, plan, (number, done), device, stop)
+    sampler = _Sampler(lesson, learn_from, hyper)
+    rates = [group["lr"] for group in network.groups(hyper.rate)]
+    while done < epochs and (best is None or done - best.epoch < hyper.patience):
+        loss = _epoch(network, optimizer, sampler, rates, hyper, (number, done), device, stop)
         if loss is None:
             raise Stopped(current)
         done += 1
@@ -155,20 +155,20 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     sampler: _Sampler,
     rates: list[float],
-    plan: LearningPlan,
+    hyper: Hyperparameters,
     at: tuple[int, int],
     device: torch.device,
     stop: Callable[[], bool],
 ) -> float | None:
     """Learn for one epoch; gives the mean loss, or None if it was stopped."""
-    dice = np.random.default_rng([plan.seed, *at])
+    dice = np.random.default_rng([hyper.seed, *at])
     torch.manual_seed(int(dice.integers(2**62)))  # of the dropout
     network.train()
     losses, batches = 0.0, list(sampler.batches(dice))
     for place, (windows, truth) in enumerate(batches):
         if stop():
             return None
-        factor = _rate((at[1] + place / len(batches)) / plan.epochs)
+        factor = _rate((at[1] + place / len(batches)) / hyper.epochs)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
         mel = torch.from_numpy(sampler.lesson.windows.read(windows)).to(device).float()
@@ -201,8 +201,8 @@ def _half(device: torch.device) -> contextlib.AbstractContextManager[Any]:
 class _Sampler:
     """Draws windows so that rare genres come as often as common ones."""
 
-    def __init__(self, lesson: Lesson, rows: FlagArray, plan: LearningPlan) -> None:
-        self.lesson, self._plan = lesson, plan
+    def __init__(self, lesson: Lesson, rows: FlagArray, hyper: Hyperparameters) -> None:
+        self.lesson, self._hyper = lesson, hyper
         self._tracks = np.flatnonzero(rows & (lesson.places[:, 1] > lesson.places[:, 0]))
         truth = lesson.truth[self._tracks]
         rarity = 1 / np.maximum(truth.sum(axis=0), 1)
@@ -211,13 +211,13 @@ class _Sampler:
 
     def batches(self, dice: np.random.Generator) -> Iterator[tuple[IndexArray, FlagArray]]:
         """The windows of an epoch, in batches, with the genres of their tracks."""
-        count = int(np.clip(len(self._tracks) * self._plan.each, self._plan.fewest, self._plan.most))
-        count -= count % self._plan.batch
-        drawn = dice.choice(self._tracks, max(count, self._plan.batch), p=self._weights)
+        count = int(np.clip(len(self._tracks) * self._hyper.each, self._hyper.fewest, self._hyper.most))
+        count -= count % self._hyper.batch
+        drawn = dice.choice(self._tracks, max(count, self._hyper.batch), p=self._weights)
         first, last = self.lesson.places[drawn].T
         numbers = (first + dice.random(len(drawn)) * (last - first)).astype(np.int64)
-        for start in range(0, len(drawn), self._plan.batch):
-            part = slice(start, start + self._plan.batch)
+        for start in range(0, len(drawn), self._hyper.batch):
+            part = slice(start, start + self._hyper.batch)
             yield numbers[part], self.lesson.truth[drawn[part]]
 
 

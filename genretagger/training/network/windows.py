@@ -14,6 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from genretagger.errors import ConfigError
 from genretagger.files.durable import save
+from genretagger.strict import read
 from genretagger.types import FloatArray, HalfArray, IndexArray
 
 MOST_EACH = 16
@@ -64,6 +66,23 @@ def key_of(tracks: Iterable[str], each: int) -> str:
     return hashlib.sha256(json.dumps([sorted(tracks), each]).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _WindowIndex:
+    """What is noted beside the windows.
+
+    Attributes:
+        key: names what they were made of.
+        shape: of a window.
+        places: the first window of each track, and the end of its last.
+        count: how many windows there are.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    places: dict[str, tuple[int, int]]
+    count: int
+
+
 class WindowFile:
     """The windows of tracks, in the order in which the tracks came.
 
@@ -82,16 +101,17 @@ class WindowFile:
     def found(cls, folder: Path, shape: Sequence[int], key: str) -> Self | None:
         """The file of an interrupted training, if it is complete and of the same key; else None."""
         try:
-            index = json.loads((folder / _INDEX).read_text("ascii"))
-            if index["key"] != key or index["shape"] != list(shape):
+            index = read(_WindowIndex, json.loads((folder / _INDEX).read_text("ascii")), exact=True)
+            if index.key != key or index.shape != tuple(shape):
+                return None
+            if not all(0 <= start <= end <= index.count for start, end in index.places.values()):
                 return None
             file = cls(folder, shape)
-            file._places = {name: (int(start), int(end)) for name, (start, end) in index["places"].items()}
-            file._count = int(index["count"])
+            file._places, file._count = index.places, index.count
             if (folder / _DATA).stat().st_size != file._count * math.prod(shape) * _HALF_BYTES:
                 return None
             file._mapped = np.memmap(folder / _DATA, np.float16, mode="r", shape=(file._count, *shape))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, RecursionError):
             return None
         return file
 
@@ -122,9 +142,9 @@ class WindowFile:
         Raises:
             ConfigError: the disk does not take it.
         """
-        index = {"key": key, "shape": self._shape, "places": self._places, "count": self._count}
+        index = _WindowIndex(key, self._shape, self._places, self._count)
         try:
-            save(self._folder / _INDEX, json.dumps(index).encode("ascii"))
+            save(self._folder / _INDEX, json.dumps(asdict(index)).encode("ascii"))
             self._mapped = np.memmap(self._folder / _DATA, np.float16, mode="r", shape=(self._count, *self._shape))
         except OSError as error:
             cause = f"the decoded windows cannot be kept: {error.strerror or error}"

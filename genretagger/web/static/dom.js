@@ -136,7 +136,7 @@ export function when(moment) {
 export const STATES = {
   tagged: ["●", "tagged", "genretagger wrote the genre"],
   yours: ["◆", "yours", "you chose the genre"],
-  unsure: ["?", "unsure", "nothing was sure enough"],
+  unsure: ["?", "unsure", "no genre is sure enough"],
   untagged: ["○", "untagged", "the file has no genre"],
 };
 

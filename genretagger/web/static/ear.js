@@ -6,10 +6,10 @@ import { Chooser } from "./chooser.js";
 import { Timeline, waiting } from "./timeline.js";
 
 const LISTS = {
-  unsure: ["Unsure", "Something was heard, and nothing was sure enough. Those nearest to being sure come first."],
+  unsure: ["Unsure", "The model is not sure enough of any genre. Those nearest to being sure come first."],
   outlier: ["Unlike its album", "On an album by one artist, these sound much less like the others than the others sound like each other."],
-  mislabelled: ["Mislabelled?", "You chose a genre that is hardly heard, and another one is heard clearly."],
-  lesson: ["Worth teaching", "The model is undecided (best score near 0.5), many tracks sound like these, and none that you taught does. At most two by one artist."],
+  mislabelled: ["Mislabelled?", "Your genre has a low score, and another one has a high score."],
+  lesson: ["Worth teaching", "The model is undecided (best score near 0.5), many tracks sound like these, and none with a genre of yours does. At most two by one artist."],
 };
 const OFFER_AFTER = 5;
 
@@ -201,7 +201,7 @@ export async function open(place, { rest, state, current }) {
     }
     for (const text of result.warnings) holder.append(h("p", { class: "calm" }, text));
     holder.append(h("p", { class: "buttons" }, h("button", { class: "main", onclick: () => post("/api/use", { model: result.model })
-      .then(() => tell(`${result.model} listens from now on`)).catch(complain) }, `Use ${result.model} from now on`)));
+      .then(() => tell(`${result.model} is now the default model`)).catch(complain) }, `Use ${result.model} from now on`)));
   }
 
   async function teach() {

@@ -128,7 +128,7 @@ export async function open(place, { query }) {
     const rows = [];
     for (let number = from; number < to; number += 1) rows.push(line(number, high));
     body.replaceChildren(...rows);
-    if (!total) body.append(h("div", { role: "row", class: "row none" }, h("div", { role: "gridcell" }, "Nothing fits.")));
+    if (!total) body.append(h("div", { role: "row", class: "row none" }, h("div", { role: "gridcell" }, "Nothing matches.")));
     if (rows.length) grid.setAttribute("aria-activedescendant", `row-${active}`);
     else grid.removeAttribute("aria-activedescendant");
   }

@@ -103,7 +103,7 @@ function showService(facts) {
   state.service = facts;
   const queue = facts.queue ?? {};
   const waiting = (queue.new ?? 0) + (queue.backlog ?? 0) + (queue.working ?? 0);
-  const words = !facts.running ? "service off" : !facts.healthy ? "service: not well" : waiting ? `${count(waiting)} waiting` : "service: idle";
+  const words = !facts.running ? "service off" : !facts.healthy ? "service: not healthy" : waiting ? `${count(waiting)} waiting` : "service: idle";
   service.textContent = words;
   service.className = `service ${!facts.running ? "off" : facts.healthy ? (waiting ? "works" : "well") : "ill"}`;
   shown?.service?.(facts);

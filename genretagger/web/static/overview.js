@@ -70,7 +70,7 @@ function showBars(place, facts) {
 function showYears(place, facts) {
   if (!facts.years.length) {
     const left = facts.tracks - facts.looked;
-    fill(place, h("p", { class: "calm" }, left ? `The years are being read from the files: ${count(left)} are left.` : "No file says its year."));
+    fill(place, h("p", { class: "calm" }, left ? `Reading the years from the files: ${count(left)} to go.` : "No file says its year."));
     return;
   }
   const first = facts.years[0].year;
@@ -132,7 +132,7 @@ function showWork(place, facts) {
   const queue = facts.queue ?? {};
   fill(
     place,
-    h("p", {}, facts.healthy ? "It is well." : "It is not well.", facts.database ? ` ${facts.database}.` : "", ` ${facts.per_minute} files a minute lately.`),
+    h("p", {}, facts.healthy ? "The service is healthy." : "The service is not healthy.", facts.database ? ` ${facts.database}.` : "", ` ${facts.per_minute} files a minute.`),
     h("dl", { class: "queue" }, [["new", "new"], ["backlog", "backlog"], ["working", "being done"], ["quarantined", "quarantined"]].map(([name, word]) =>
       h("div", {}, h("dt", {}, word), h("dd", {}, count(queue[name] ?? 0))))),
     facts.busy.length ? h("ul", { class: "busy" }, facts.busy.slice(0, 4).map((path) => h("li", {}, path))) : null,

@@ -14,7 +14,7 @@ from genretagger.types import Json
 if TYPE_CHECKING:
     from genretagger.model.card import Card
     from genretagger.model.installed import InstalledModel
-    from genretagger.training.lesson import TrainingResult
+    from genretagger.training.result import TrainingResult
     from genretagger.vocabulary.part import LearnedPart
 
 _SUSPECTS_SHOWN = 20
@@ -70,7 +70,7 @@ def summary(lesson: TrainingResult, known: Gathered, installed: InstalledModel, 
     }
 
 
-def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
+def tell_result(lesson: TrainingResult, known: Gathered, name: str, seconds: float, *, compare: bool) -> None:
     """Print what was learned, for people."""
     lessons = known.lessons
     tracks = sum(1 for each in lessons.examples if set(each.genres) & set(lesson.genres))
@@ -80,15 +80,15 @@ def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: flo
     )
     if lesson.dropped:
         rare = ", ".join(f"{genre} ({count})" for genre, count in lesson.dropped.items())
-        output.say(f"Left out, too rare or of every track: {printable(rare)}")
+        output.say(f"Left out, too rare, or on every track: {printable(rare)}")
     if lessons.own:
         output.say(f"Not learned from: {plural(lessons.own, 'track')} with a genre that genretagger wrote itself")
     for text in lesson.warnings:
         output.say(f"Note: {printable(text)}")
     if lesson.measures is not None:
         output.say()
-        whose = "of artists and albums " if lesson.groups > 1 else ""
-        output.say(f"On tracks {whose}that were held out:")
+        subject = "of artists and albums " if lesson.groups > 1 else ""
+        output.say(f"On tracks {subject}that were held out:")
         output.say()
         tell_measures(lesson.measures)
     if compare:
@@ -109,12 +109,12 @@ def tell_lesson(lesson: TrainingResult, known: Gathered, name: str, seconds: flo
 def _tell_changes(lesson: TrainingResult) -> None:
     """Say what became better or worse, to people."""
     output.say()
-    told = [each for each in lesson.changes if each.before is not None and each.after is not None]
-    if not told:
+    compared = [each for each in lesson.changes if each.before is not None and each.after is not None]
+    if not compared:
         output.say("Nothing to compare with: no held-out track is known from before.")
         return
     output.say("F1 on the same held-out tracks, before and now, by the genres as they are known now:")
-    for each in told:
+    for each in compared:
         before, after = each.before or 0.0, each.after or 0.0
         word = "as before" if abs(after - before) < 0.005 else "better" if after > before else "worse"
         output.say(f"  {printable(each.genre):<24} {before:.2f} → {after:.2f}  {word}  ({each.tracks} tracks)")
