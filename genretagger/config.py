@@ -1,7 +1,7 @@
 """One frozen `Settings`: defaults < config.toml < environment < flags.
 
-Only front ends load it; the rooms get what they need as arguments. Every option can stand in
-`config.toml` under its own name, in the environment as `GENRETAGGER_<OPTION>`, and, where it makes
+Only front ends load it; the rooms get what they need as arguments. Every option can be set in
+`config.toml` under its own name, in the environment as `GENRETAGGER_<OPTION>`, and, if it makes
 sense, as a flag. Lists may be written with commas in the environment (`GENRETAGGER_FORBID="Pop,
 Rock"`). An unknown option is an error that lists the valid ones, because a misspelt `polcy =
 "replace"` that is silently ignored would do the wrong thing to somebody's library.

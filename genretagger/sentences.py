@@ -1,8 +1,8 @@
 """Causes in words, for people: the one place where a reason becomes a sentence.
 
-A sentence has three parts, so that nobody has to take one apart: `start` may be left out where room
-is short, `matter` says what it is and is the same for all files that it happened to, `rest` holds
-the figures of one file and what to do.
+A sentence has three parts, so that nobody has to take one apart: `start` may be left out if room
+is short, `matter` names the cause and is the same for all files with it, `rest` holds the figures
+of one file and what to do.
 """
 
 from __future__ import annotations

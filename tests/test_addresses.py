@@ -56,5 +56,5 @@ def test_files_and_libraries_are_no_objects() -> None:
         assert address_of(path) == path
     assert not is_address("s3:/bucket")
     assert not is_address("./s3://bucket")
-    with pytest.raises(ValueError, match="no address"):
+    with pytest.raises(ValueError, match="not an address"):
         path_of("/music")

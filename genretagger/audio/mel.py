@@ -4,7 +4,7 @@ A track's frames are centred: frame k looks at n_fft samples around sample k · 
 before its start and after its end a track is silent. A window is cut so that it gives exactly the
 frames that the whole track would give there: its samples begin `margin_samples` before the centre
 of its first frame and end as much after that of its last. The decoder supplies that margin,
-with zeros where the track has none.
+with zeros outside of the track.
 
 This runs in the child processes, beside the decoding, and needs numpy and nothing more. A front end
 travels there as data, with the filter bank that librosa computed when the model was installed

@@ -131,7 +131,7 @@ class _Columns:
         self.frames += len(levels)
 
     def finished(self) -> FloatArray:
-        """Means instead of sums, and zeros where there is no column."""
+        """Means instead of sums, and zeros for columns without values."""
         count = -(-self.frames // self.step)
         frames = np.full(count, self.step)
         frames[-1:] = self.frames - (count - 1) * self.step

@@ -1,9 +1,9 @@
 """`genretagger doctor --adopt`: records our genres in files that lack a record, for `undo`.
 
-A database that lost its newest entries does not know that it wrote. What can be known is this: the
-file has exactly the genres that the model chooses for it, and no write of it is recorded. The owner
-may have chosen the same, so nothing is recorded without --yes. What was there before is lost. Only
-the policy "keep" shows it: nothing was there.
+A database that lost its newest entries has no record of those writes. A file with exactly the
+genres that the model chooses for it, and without a recorded write, may be one of them. The owner
+may have chosen the same genres, so nothing is recorded without --yes. The genre before the write is
+lost, but under the policy "keep" it is known: the file had none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from genretagger.types import GenreField, Heard, Policy
 
 
 def adopt_unrecorded(paths: list[Path], *, yes: bool, as_json: bool) -> None:
-    """List such files below some paths; with `yes`, record them as written to an empty field.
+    """List files with genres that may be ours; with `yes`, record these as our writes.
 
     Raises:
         GenretaggerError: nothing was named, the policy is not "keep", or the database cannot be

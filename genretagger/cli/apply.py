@@ -53,7 +53,7 @@ def apply(
         if not (total and (dry_run or yes or _agreed(total))):
             output.notice("nothing was written")
             return
-        if Stamp.of(os.fstat(stream.fileno())) != stamp:  # saved from an editor while the question stood there
+        if Stamp.of(os.fstat(stream.fileno())) != stamp:  # an editor saved it while we asked
             raise PlanError("the plan was changed meanwhile, so nothing was written", path=file, hint="Apply it again")
         stream.seek(0)
         with (
@@ -132,7 +132,7 @@ def _summarise(plan: Iterable[Planned]) -> int:
 
 
 def _agreed(total: int) -> bool:
-    """Ask the person in front of the terminal.
+    """Ask on the terminal whether to write.
 
     Raises:
         ConfigError: there is no terminal on which to ask.

@@ -51,8 +51,8 @@ def archive(
 ) -> None:
     """Listen to an archive with many machines, by Ray and PostgreSQL, or show its progress.
 
-    Without --write, no file is changed. What is done is kept: the same command again goes on, also
-    after a crash.
+    Without --write, no file is changed. If it is interrupted or crashes, the same command
+    continues it.
     """
 
     settings = quiet_settings(database_url=database)

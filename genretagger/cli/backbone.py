@@ -51,7 +51,7 @@ def learned(name: str, card: Card) -> tuple[LearnedPart, Training]:
 
 
 def music_places(origin: Training) -> list[Path]:
-    """Where the music was that a model was learned from.
+    """The places of the music that a model was learned from.
 
     Raises:
         ConfigError: it is gone.
@@ -76,7 +76,7 @@ def successor(backbone: str) -> str:
 
 
 def backbone_of(store: ModelStore, listens: str, name: str) -> str:
-    """The model to hear with: one that was learned passes on the one below it.
+    """The model to analyse with: for a learned model, its backbone.
 
     Args:
         listens: the model that is asked for, or in use.
@@ -92,7 +92,7 @@ def backbone_of(store: ModelStore, listens: str, name: str) -> str:
 
 
 def see_may_be_called(store: ModelStore, name: str, backbone: str) -> None:
-    """Refuse to replace what was not learned here, usable or not.
+    """Refuse to replace a model that was not learned here, even if it is unusable.
 
     Raises:
         ConfigError: the name is taken.

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 _LONGEST = 400
-"""Letters of a command's first sentence; the help wraps it."""
+"""The most characters of a command's first sentence in the help, which wraps it."""
 
 
 class Commands(TyperGroup):

@@ -140,7 +140,7 @@ def _length(duration_s: float | None) -> str:
 
 
 def when(time: datetime) -> str:
-    """Word a moment for people, where they are."""
+    """Word a time for people, in their time zone."""
     return f"{time.astimezone():%Y-%m-%d %H:%M}"
 
 

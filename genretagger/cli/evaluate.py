@@ -53,8 +53,8 @@ def evaluate(
 ) -> None:
     """Measure how often a model is right, on music with known genres. No music file is changed.
 
-    Genres that the model cannot hear are named, and left out of the figures. Genres that
-    genretagger itself wrote count for nothing.
+    Genres that the model cannot give are named, and left out of the figures. Genres that
+    genretagger itself wrote do not count.
     """
     from genretagger.model.store import ModelStore
     from genretagger.training.labels import NameMap
@@ -95,7 +95,7 @@ def evaluate(
 
 
 def _judged(settings: Settings, pipeline: Pipeline, known: Gathered, tell: Progress) -> Evaluation:
-    """How right the model of some settings is."""
+    """Measure the model of some settings."""
     from genretagger.model.store import ModelStore
     from genretagger.training.judge import judge
 

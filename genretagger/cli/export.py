@@ -5,13 +5,13 @@ Rows are read a page at a time and written as they come: 100,000 tracks take no 
 
 - **json**: one object a line, all of it ASCII. Lossless: `os.fsencode(json.loads(line)["path"])`
   gives the exact path.
-- **csv**: UTF-8 for spreadsheets. Several genres stand in one cell, joined by "; ". A byte of a
+- **csv**: UTF-8 for spreadsheets. Several genres are in one cell, joined by "; ". A byte of a
   path that is not UTF-8 is shown as `\\xff`. A text that a spreadsheet would run as a formula
   (`=cmd()` is a fine genre for a hostile file) gets an apostrophe in front, which spreadsheets take
   for "this is text".
 - **m3u**: an extended M3U playlist in UTF-8, so name it `.m3u8` or `.m3u`. Paths are relative to
-  the playlist where they share more than the root with it. A name that no line of UTF-8 can hold
-  (other bytes, a newline) stands as a `file://` address, which is exact as well. Files that are
+  the playlist if they share more than the root with it. A name that no line of UTF-8 can hold
+  (other bytes, a newline) is written as a `file://` address, which is exact as well. Files that are
   gone are left out.
 """
 
@@ -154,7 +154,7 @@ def _format_of(target: Path | None) -> Format:
 
 
 def _parts(chosen: Format, genre: list[str], min_score: float | None) -> frozenset[KnownPart]:
-    """What has to be looked up for an export beside the files themselves."""
+    """What an export has to look up besides the files themselves."""
     from genretagger.database.reports import KnownPart
 
     parts = set()

@@ -96,5 +96,5 @@ def _lines(write: WriteLine) -> Iterator[str]:
     """Word a write: number and time, state and path; the change; who chose it and why."""
     yield f"  {write.id:>6}  {write.started_at.astimezone():%H:%M:%S}  {state(write):<10}  {printable(write.path)}"
     yield f"          {printable(f'{joined(write.before)} → {joined(write.after)}')}"
-    model = "" if write.kind.value == "undo" else write.model  # an undo is nobody's opinion
+    model = "" if write.kind.value == "undo" else write.model  # no model chose the genres of an undo
     yield f"          {printable(f'{model}: {write.reason}' if model else write.reason)}"

@@ -1,4 +1,4 @@
-"""Results in the order in which their files were found, though they end in any order."""
+"""Gives results in the order in which their files were found, although they end in any order."""
 
 from __future__ import annotations
 

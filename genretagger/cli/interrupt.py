@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: what is under way is finished, and what is finished is kept."""
+"""Turns Ctrl-C into a request: work in progress is finished, and finished work is kept."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The `genretagger` command: its sub-commands, and what becomes of errors.
+"""The `genretagger` command: its sub-commands, and how errors are shown.
 
-Exit status: 0 all well, 1 some files failed, 2 wrong use or configuration, 130 interrupted.
+Exit status: 0 success, 1 some files failed, 2 wrong use or configuration, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ app = typer.Typer(
     help="Listen to music files and write each track's genre into its tags.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help comes twice as fast
+    rich_markup_mode=None,  # plain help is shown in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -93,7 +93,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the locale cannot show must not end the run
     if not early.is_installed():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's Ctrl-C: leave no child, no half
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C: no child and no half is left
     try:
         try:
             app()
@@ -116,10 +116,10 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Somebody piped us into `head`: what they wanted they have. Python would complain at exit.
+        # The reader of the pipe, such as `head`, has what it needs. Python would complain at exit.
         _give_up_output()
         sys.exit(1)
-    except OSError as error:  # what belongs to a file or the database was translated before: this is our surroundings
+    except OSError as error:  # errors of files and of the database are translated elsewhere
         complain(_of_the_surroundings(error))
         _give_up_output()
         sys.exit(2)

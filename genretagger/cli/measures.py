@@ -1,4 +1,4 @@
-"""Measures for people: a table of genres, and what it comes to."""
+"""Prints measures for people: a table of genres, and the totals."""
 
 from __future__ import annotations
 

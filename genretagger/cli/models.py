@@ -76,7 +76,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @models.command()
 def info(name: Name, as_json: AsJson = False) -> None:
-    """Show what a model hears, what input it takes, and where it comes from."""
+    """Show the labels and genres of a model, what input it takes, and where it comes from."""
     store, used = _store()
     model = store.get(name)
     card = model.card
@@ -109,7 +109,7 @@ def info(name: Name, as_json: AsJson = False) -> None:
 
 
 def _parts(card: Card) -> list[tuple[str, str]]:
-    """What a model was put together of, and where each part comes from."""
+    """The parts of a model, and where each comes from."""
     try:
         return [
             ("part", f"{part['name']} ({part['licence']}): {part['source']}. {part['provenance']}")

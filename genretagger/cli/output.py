@@ -140,7 +140,7 @@ class Bar:
                 console=Console(stderr=True),
                 expand=True,
                 transient=True,
-                redirect_stdout=sys.stdout.isatty(),  # rich would take what goes to a file or a pipe to the terminal
+                redirect_stdout=sys.stdout.isatty(),  # rich would send output for a file or pipe to the terminal
             )
             self._task = self._progress.add_task("", total=None, note="")
             self._progress.start()

@@ -143,7 +143,7 @@ def in_two_lines(outcome: Outcome, genres: Sequence[str], *, done: str, would: s
 
 
 def counted(counts: Mapping[Status, int], tagged: str) -> str:
-    """How many files ended in which way; `tagged` is the word for those that were changed."""
+    """The counts of files by outcome; `tagged` is the word for those that were changed."""
     return ", ".join(f"{counts[each]:,} {tagged if each is Status.TAGGED else each.value}" for each in Status)
 
 

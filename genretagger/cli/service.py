@@ -52,7 +52,7 @@ def install(
         _systemctl("daemon-reload", system=system)
         _systemctl("enable", *(["--now"] if start else []), NAME, system=system)
         if start:
-            _systemctl("restart", NAME, system=system)  # one that ran already has the folders of before
+            _systemctl("restart", NAME, system=system)  # a service that ran already still has the old folders
     except GenretaggerError as error:
         raise GenretaggerError(
             f"{error.cause}; {_taken_back(place, before, system=system)}", hint=error.hint
@@ -136,7 +136,7 @@ def unit_word(path: Path, *, in_command: bool = False) -> str:
     text = os.fspath(path)
     if any(not mark.isprintable() for mark in text):
         raise ConfigError(
-            "this name cannot stand in a unit of systemd", path=path, hint="Name the folder above it, or rename it"
+            "a systemd unit cannot contain this name", path=path, hint="Name the folder above it, or rename it"
         )
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     text = text.replace("$", "$$") if in_command else text

@@ -1,7 +1,7 @@
 """`genretagger show`: what is known of a track, and why it got its genres.
 
-A file is read, in a child process, only if nothing is known of it, or if its stamp says that
-somebody touched it since. So what is known shows quickly, be it a file or a whole library.
+A file is read, in a child process, only if the database does not know it, or if its stamp has
+changed since. So known files show quickly, even a whole library.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class _Library(ExitStack):
         now, error = self._explainer.look(known, self._read)
         analyses, decisions, writes = known.analyses, known.decisions, known.writes
         moved = known.track is None or (now is not None and known.track.payload_hash != now.payload_hash)
-        if now is not None and moved:  # the audio may be known from elsewhere, or this is another audio than it was
+        if now is not None and moved:  # the audio may be known from another path, or it has changed
             analyses, decisions, writes = self._by_audio(now, writes)
             known = replace(known, analyses=analyses, decisions=decisions)
         decided = decisions[0] if decisions else None
@@ -173,7 +173,7 @@ class _Library(ExitStack):
     def _by_audio(
         self, now: Track, writes: tuple[StoredWrite, ...]
     ) -> tuple[tuple[AnalysisNote, ...], tuple[StoredDecision, ...], tuple[StoredWrite, ...]]:
-        """Find what the installed models heard in this audio, wherever it was then."""
+        """Find the installed models' analyses of this audio, whatever its path was."""
         store = self._store
         if store is None:
             return (), (), writes
@@ -194,7 +194,7 @@ class _Library(ExitStack):
 
 
 def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...]) -> AnalysisNote | None:
-    """What a decision rests on; the newest analysis if it is newer, or if there is none."""
+    """The analysis behind a decision; the newest one if that is newer, or without a decision."""
     if decided is not None and analyses and analyses[0].analysed_at <= decided.decided_at:
         for each in analyses:
             if (each.model, each.sampling) == (decided.model, decided.sampling):

@@ -68,7 +68,7 @@ def nearest(settings: Settings, store: Store, path: Path, count: int) -> Iterato
     """The tracks that sound most like one.
 
     Raises:
-        ConfigError: nobody has listened to it.
+        ConfigError: genretagger has not listened to it yet.
     """
     from genretagger.database.paths import BATCH
     from genretagger.shelf.likeness import Likeness
@@ -79,7 +79,7 @@ def nearest(settings: Settings, store: Store, path: Path, count: int) -> Iterato
         likeness = Likeness(index)
         if payload_hash is None or likeness.position(payload_hash) is None:
             raise ConfigError(
-                "nobody has listened to it yet",
+                "genretagger has not listened to it yet",
                 path=path,
                 hint="`genretagger tag --dry-run` listens to it, and writes nothing",
             )

@@ -176,7 +176,7 @@ def tag(
             pipeline.finish(run)
             if stop.done():
                 tally.summarise(run, left=total - tally.total)
-                raise typer.Exit(130)  # from within, so that no half of a plan is kept
+                raise typer.Exit(130)  # inside the block, so that no partial plan is kept
     tally.summarise(run, plan=plan)
     if tally.failed:
         raise typer.Exit(1)

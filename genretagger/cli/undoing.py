@@ -1,8 +1,8 @@
 """Shared by `undo` and `redo`: which writes they take, also when repeated, and the final report.
 
-A run of either notes what it was asked for. It counts as finished only if nothing failed and no
-right was missing; until then the same command goes on with what is left, and takes no second step
-back for the files that are done.
+A run of either records its arguments. It counts as finished only if nothing failed and no
+permission was missing. Until then the same command continues with the rest, and does not go a
+second step back for the files that are done.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _MOST = 2**63 - 1
 """The largest number that a database takes."""
 
 _ASKED = "asked"
-"""Under this key the settings of a run hold what it was asked for."""
+"""The key in a run's settings under which its arguments are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a command calls what it does.
+    """The words of `undo` or `redo` for what it does.
 
     Attributes:
         done: what it has done to a write.
@@ -93,7 +93,7 @@ def undo_command(words: Words, choose: Choose, text: str) -> Callable[..., None]
 
 
 class UndoRequest:
-    """What was asked for, and what earlier runs of the same command have done of it.
+    """What was asked for, and how much of it earlier runs of the same command have done.
 
     Args:
         tell: called with the run that `--last` means.
@@ -117,8 +117,8 @@ class UndoRequest:
     def name_last(self, find: Callable[[Mapping[int, datetime]], StoredRun | None]) -> int | None:
         """Find the newest run with anything left to do, name it, and return its number.
 
-        A run that was asked for before, to the end, is passed over: what is left of it was skipped
-        with a reason.
+        Runs that were already taken back to their end are skipped: what is left of them was left
+        for a reason.
         """
         found = find(self._tried())
         if found is None:
@@ -198,7 +198,7 @@ def carry_out(words: Words, asked: Asked, choose: Choose, *, dry_run: bool, as_j
             else:
                 genres = (outcome.genres or ("(none)",)) if outcome.status is Status.TAGGED else ()
                 output.say(in_two_lines(outcome, genres, done=words.done, would=f"would {words.command}"))
-        if finished and not stop.done() and not dry_run:  # otherwise the same command goes on with what is left
+        if finished and not stop.done() and not dry_run:  # otherwise the same command continues with the rest
             pipeline.finish(run)
     verb = f"would be {words.done}" if dry_run else words.done
     done, skipped, failed = counts[Status.TAGGED], counts[Status.SKIPPED], counts[Status.FAILED]

@@ -34,7 +34,7 @@ def watch(
 
 
 def distinct(folders: list[Path]) -> list[Path]:
-    """The folders by their whole names, without those that are in another one.
+    """The folders as absolute paths, without those that are inside another one.
 
     Raises:
         ConfigError: one is not a folder, or is not there: a disk that may come later has at least

@@ -16,12 +16,12 @@ from genretagger.types import Json
 
 _LAST_ERRORS = 20
 RATE_SPAN_S = 600.0
-"""The rate counts the files of the last so many seconds."""
+"""The span of `per_minute`: files that ended in the last so many seconds count."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """The outcomes since a moment."""
+    """The outcomes since a point in time."""
 
     since_s: float = field(default_factory=time.monotonic)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -32,8 +32,8 @@ class Account:
 
     Attributes:
         total: since the start.
-        counters: what else was counted.
-        provider: the one that the model ran on last; empty before.
+        counters: other counts, by name.
+        provider: what the model ran on last; empty if it did not run yet.
     """
 
     def __init__(self, events: Events) -> None:

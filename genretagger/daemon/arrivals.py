@@ -1,4 +1,4 @@
-"""Changed files, until they are complete and go to the queue.
+"""Holds changed files until they are complete, then passes them to the queue.
 
 They wait in `Settling`, and then in `Gathering` for the other files of their folder.
 
@@ -94,7 +94,7 @@ class Arrivals:
             self._settling.touch(path, root, time.monotonic())
 
     def found(self, path: Path, root: Path) -> None:
-        """Wait until a file is complete that a look has met; nobody says that it has changed."""
+        """Wait until a file that a scan found is complete; no event reported it."""
         if path not in self._gathering:
             self.touch(path, root)
 

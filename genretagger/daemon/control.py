@@ -1,7 +1,7 @@
 """How commands talk to a running service: a socket that reports its state and accepts `wake`.
 
-A client that says `follow` gets the state as a line of JSON now and whenever it changes, until one
-of the two ends. The service keeps nothing for a follower: one that does not keep up is
+A client that says `follow` gets the state as a line of JSON now and whenever it changes, until the
+client or the service ends. The service keeps nothing for a follower: one that does not keep up is
 disconnected.
 
 On Linux it is in the abstract namespace, named after the data folder: no file is left over, and
@@ -50,7 +50,7 @@ def address(data_dir: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a command wants to know, and where the answer will be."""
+    """A question of a command, and the place for its answer."""
 
     word: str
     answer: Future[Json] = field(default_factory=Future)
@@ -59,7 +59,7 @@ class Question:
 class Questions:
     """Commands on their way to the loop of the service, and the answers on their way back.
 
-    Only the loop knows everything, and no answer means that it hangs.
+    Only the loop knows the whole state. If it does not answer, it hangs.
 
     Args:
         wake: makes the loop look for questions before it does anything else.
@@ -73,7 +73,7 @@ class Questions:
         """Wait for the answer of the loop.
 
         Raises:
-            TimeoutError: it gave none.
+            TimeoutError: the loop did not answer.
         """
         question = Question(word)
         self._waiting.put(question)

@@ -1,9 +1,9 @@
-"""Faults of a disk, not of a file: full, read-only, not connected. Work on that disk pauses.
+"""Faults of a disk, not of a file: full, read-only, not connected. They pause work on that disk.
 
 The engine notices a fault (`Faults`), reports it and leaves the disk's files alone. The watcher
-checks again every few seconds (`Pauses`), and lets work go on as soon as it finds no fault. Some
-faults cannot be seen by a check, such as a call that a FUSE file system lacks; then each wait is
-longer than the last.
+checks again every few seconds (`Pauses`), and lets work go on as soon as it finds no fault. A
+check cannot see every fault, such as a call that a FUSE file system lacks; then each wait is longer
+than the last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ be on a bad sector.
 """
 
 _CAN_BE_SEEN = (Cause.NO_SPACE, Cause.READ_ONLY)
-"""If a look finds nothing of these any more, they are over."""
+"""These faults are over as soon as a check no longer finds them."""
 
 _ROOM_BYTES = 1 << 20
 _LARGE_BYTES = 64 << 20

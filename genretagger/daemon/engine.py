@@ -228,7 +228,7 @@ class Engine:
                 self._store.jobs.fail(self._me, job.path, error, again_in_s=self._settings.retry_s, attempted=False)
             return False
         if not os.path.lexists(job.path) or isinstance(error, FileChangedError):
-            # if the file comes back, an event or a scan finds it; and a change by others is no
+            # if the file comes back, an event or a scan finds it; and a change by others is not the
             # fault of the file
             self._store.jobs.finish(self._me, job.path, None)
             return False

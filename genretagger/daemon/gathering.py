@@ -1,4 +1,4 @@
-"""When the files of a folder may be handled: together, once it is quiet. Pure; time is an argument.
+"""Decides when to handle the files of a folder: together, once it is quiet. Pure.
 
 An album is decided as a whole, so a file that is complete waits for the others that still arrive
 beside it. A folder that never becomes quiet is handled anyway, after `LONGEST` quiet periods.
@@ -14,7 +14,7 @@ from pathlib import Path
 from genretagger.steps.album import home
 
 LONGEST = 10
-"""How many quiet periods a file that is complete waits at most for those beside it."""
+"""How many quiet periods a complete file waits at most for the others in its folder."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The thread that fills the queue, with files that are complete and files that scans find.
+"""The thread that fills the queue with complete files, and with files that scans find.
 
 It is the only part of the watcher that uses the database, so slow work there never keeps the
 watcher from noticing changes.
@@ -71,7 +71,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """An engine is gone, or all engines of a service: their jobs have to wait again."""
+    """An engine ended, or all engines of a service: their jobs go back to the queue."""
 
     claimant: Claimant
     attempted: bool
@@ -79,7 +79,7 @@ class GiveBack:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """The settings changed."""
+    """An order to use other settings."""
 
     settings: Settings
 
@@ -98,7 +98,7 @@ class CountQueue:
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A file was found that may not be complete."""
+    """A scan found a file that may not be complete."""
 
     path: Path
     root: Path
@@ -106,7 +106,7 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True)
 class Flooded:
-    """So many files may not be complete that the folder has to be scanned again later."""
+    """A scan found too many files that may not be complete: the folder is scanned again later."""
 
     root: Path
 

@@ -1,9 +1,8 @@
 """One watcher for each data folder: it holds a lock in the folder, and so does its engine.
 
-The file of the lock also holds the name of the service, by which its jobs are known in a database
-that several services share. The name stays the same for as long as the folder does: what a killed
-service had claimed belongs to the next one, which cannot have the lock before the last process of
-the killed one has ended.
+The lock file also holds the name of the service, which marks its jobs in a database that several
+services share. The name lasts as long as the folder: the next service takes over the jobs of a
+killed one, and cannot get the lock before the last process of the killed one has ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gives back memory that was freed, but that the C library keeps for later."""
+"""Gives memory back to the system that was freed but that the C library keeps for later."""
 
 from __future__ import annotations
 

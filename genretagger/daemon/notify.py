@@ -24,7 +24,7 @@ class Notifier:
         self.next_s: float | None = None if self.watchdog_s is None else 0.0
 
     def feed(self, now_s: float, is_alive: bool) -> None:
-        """Tell the manager's watchdog at intervals that all is well, if it is."""
+        """Tell the manager's watchdog at intervals that the service works, if it does."""
         if self.watchdog_s is None or self.next_s is None or now_s < self.next_s:
             return
         self.next_s = now_s + self.watchdog_s / 4

@@ -25,7 +25,7 @@ AWAY_S = 3.0
 """The same while a folder is away."""
 
 _POLL_SHARE = 20
-"""Scans of a polled folder take at most one part in so many of the time."""
+"""Scans of a polled folder take at most this fraction (1 / N) of the time."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Root:
     _told: str = ""
 
     def news(self) -> tuple[bool, bool]:
-        """Whether the way of watching differs from the logged one, and whether one was logged."""
+        """Whether the present way of watching is not logged yet, and whether an earlier one was."""
         way = f"{self.watched.way} {self.watched.reason}"
         news, before = way != self._told, bool(self._told)
         self._told = way

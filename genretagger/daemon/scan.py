@@ -1,8 +1,8 @@
 """Compares a folder with the database, by names and stamps alone: no file is opened.
 
 The walk finds the files in the byte order of their paths, and the database returns them in the same
-order. So two streams are merged and nothing is held in memory: a library of any size costs one
-`stat` a file and little memory.
+order. So the scan merges two streams and holds neither in memory: a library of any size costs one
+`stat` per file and little memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Unhandled:
 
     Attributes:
         stat: what `stat` returned for it.
-        changed: whether the path had another file when it was last looked at.
+        changed: whether the path had another file at the last look.
     """
 
     path: Path
@@ -44,7 +44,7 @@ def is_handled(handled: Handled, rules_key: str, path: Path | bytes) -> bool:
         rules_key: of the rules now.
         path: the file, unchanged since.
     """
-    if handled.key != rules_key or handled.cause is not Cause.NOT_WRITABLE:  # as almost every file
+    if handled.key != rules_key or handled.cause is not Cause.NOT_WRITABLE:  # true of almost every file
         return handled.key == rules_key
     return unwritable(Path(os.fsdecode(path))) is not None
 

@@ -46,7 +46,7 @@ from genretagger.types import Json
 STOP_S = 5.5
 """How long the engine may take to end.
 
-Service managers give ten seconds or more, and the other steps of the end take time as well.
+Service managers wait ten seconds or more, and ending the other parts takes time as well.
 """
 
 MOST_HEARD = 2000
@@ -139,7 +139,7 @@ class Service:
     def _control(self) -> Control | None:
         try:
             return Control(self._settings.data_dir, self._questions.ask)
-        # another program has the address: no reason to leave music without genres
+        # another program has the address; tagging does not depend on it
         except OSError as error:
             self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
             return None
@@ -348,7 +348,7 @@ class Service:
 
     @property
     def _is_alive(self) -> bool:
-        """Whether no part hangs: the service manager asks this, as a restart fixes only that.
+        """Whether no part hangs. The service manager asks this, because a restart fixes only hangs.
 
         If the database cannot be used, we try again; a restart by the manager would not help.
         """
@@ -356,8 +356,8 @@ class Service:
         return intake_is_alive and self._intake.busy_s() <= _LONGEST_LOOK_S and self._work.is_alive
 
     @property
-    def _is_well(self) -> bool:
-        """Whether all parts can work: the owner asks this."""
+    def _is_healthy(self) -> bool:
+        """Whether all parts can work, as `status` shows it."""
         # checked now, because it may have gone a moment ago
         if fault := self._storage.fault(troubled=self._is_troubled):
             self._storage_at_s = 0.0
@@ -372,7 +372,7 @@ class Service:
         now_s = time.monotonic()
         return {
             "pid": os.getpid(),
-            "healthy": self._is_well,
+            "healthy": self._is_healthy,
             "uptime_s": round(now_s - self._account.total.since_s, 1),
             "roots": self._roots.as_json(),
             "paused": self._work.pauses.as_json(),

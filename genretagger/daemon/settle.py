@@ -17,7 +17,7 @@ from genretagger.types import Stamp
 
 
 class Completeness(StrEnum):
-    """The result of a check."""
+    """Whether a file is complete, by a check."""
 
     COMPLETE = "complete"
     WAIT = "wait"

@@ -53,12 +53,11 @@ class Storage:
 
 
 def take_over(database: str | Path, service: Claimant, libraries: Mapping[str, Path] | None = None) -> None:
-    """Let what the service was working on when it last ended wait again, and forget files that it
-    watches no longer.
+    """Put the jobs of the service's last run back into the queue; drop jobs outside its folders.
 
     Args:
         database: its file or address; created if it is missing.
-        service: this service, which is the only one of this name.
+        service: the name of this service, which no other has, and its folders.
         libraries: the places of those with a name.
 
     Raises:

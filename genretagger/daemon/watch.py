@@ -199,7 +199,7 @@ class Watched:
         return folder_identity(self.root) != self._identity or mounts_below(self.root) != self._mounts
 
     def is_deaf(self) -> bool:
-        """Whether a thread of the observer has died: the one that reads, sorts, or passes on."""
+        """Whether a thread of the observer has died, so that no more events come."""
         return self._observer is not None and not all(thread.is_alive() for thread in self._threads)
 
 

@@ -17,14 +17,13 @@ from genretagger.daemon.events import Events
 from genretagger.database.values import Claimant
 
 SILENT_S = 4.0
-"""An engine sends a message every second; after this silence it is not well."""
+"""An engine sends a message every second; after this silence it does not count as alive."""
 
 HANGS_S = 60.0
 """After this silence an engine is killed."""
 
 LOADING_S = 900.0
-"""The same while it loads: a slow disk, or a library that prepares itself for the first time, may
-take minutes.
+"""The same while the engine loads: a slow disk, or the first start of a library, may take minutes.
 """
 
 _DATABASE_WAIT_S = 10.0
@@ -34,7 +33,7 @@ _START_AGAIN_S = 30.0
 _LONGEST_WAIT_S = 600.0
 
 _FAILURES = 3
-"""After so many failures of the engine in a row, the service is not well."""
+"""After so many failures of the engine in a row, the service is not healthy."""
 
 
 class Work:
@@ -124,7 +123,7 @@ class Work:
                 self._account.counters["engines"] += 1
 
     def _look_at_disks(self, now_s: float) -> None:
-        """Let work go on on the disks that have no fault any more."""
+        """Resume work on disks whose fault is over."""
         over = self.pauses.over(now_s)
         for pause in over:
             self._events.info("work goes on", path=pause.place, after_s=round(now_s - pause.since_s))

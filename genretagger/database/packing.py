@@ -1,8 +1,8 @@
 """Arrays as they are stored: packed without loss, to about a third.
 
-The bytes of equal weight of all numbers stand together (first the low bytes of all of them, then
-the next), where zlib finds what repeats. A packed array has an odd number of bytes, and a plain one
-an even number, so that what earlier versions stored is read as ever.
+The bytes of equal weight of all numbers are stored together (first the low bytes of all of them,
+then the next), where zlib finds what repeats. A packed array has an odd number of bytes, and a
+plain one an even number, so that what earlier versions stored is read as ever.
 """
 
 from __future__ import annotations

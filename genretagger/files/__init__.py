@@ -1,1 +1,1 @@
-"""Finds music files, tells their kinds, and has the one way to replace one. See `replace.py`."""
+"""Finds music files, recognises their kinds, and replaces them safely (`replace.py`)."""

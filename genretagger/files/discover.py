@@ -1,6 +1,6 @@
 """Which files to look at: a walk over folders that never leaves them.
 
-Pure names and directory entries; no file is opened here. The content decides later whether a file
+It uses only names and directory entries and opens no file. The content decides later whether a file
 really is music. Folders are walked in the order of their names, so that two runs meet the files in
 the same order.
 

@@ -1,4 +1,4 @@
-"""Files that are made whole or not at all, and names that survive a power cut.
+"""Writes files completely or not at all, and makes names survive a power cut.
 
 A configuration or an export is written to a temporary beside its place, made durable, and put in
 place in one step: a kill or a full disk leaves what was there before. A link stays a link, and what
@@ -110,10 +110,10 @@ def put_new(temporary: Path, target: Path) -> None:
 
 
 def save(path: Path, content: bytes, *, mode: int = 0o666) -> None:
-    """Give a file other bytes, whole or not at all.
+    """Replace the content of a file, completely or not at all.
 
     Args:
-        mode: of a new file, less what the process takes away from all of them (umask).
+        mode: of a new file, reduced by the umask.
 
     Raises:
         OSError: as the system gives it.

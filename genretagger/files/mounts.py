@@ -1,4 +1,4 @@
-"""The file system of a path and what that means: the one list of network and FUSE file systems.
+"""The file system of a path and its limits; holds the list of network and FUSE file systems.
 
 On a file system that other machines reach too, the kernel does not announce what they change, a
 memory that processes share through a file is not shared with them, and a refused lease says nothing
@@ -107,15 +107,15 @@ def _mounts(table: Path) -> list[_Mount]:
 def refuses_leases_at_will(descriptor: int) -> bool:
     """Whether the file system of a file may refuse a lease although nobody on this machine writes.
 
-    A server that has not lent us the file makes it do so. True as well if the kind of the file
-    system is not known.
+    A server that has not delegated the file to this machine causes that. Also true if the kind of
+    the file system is not known.
     """
     kind = _number(descriptor)
     return kind is None or kind in _SHARED_NUMBERS
 
 
 def knows_owners(path: Path) -> bool:
-    """Whether a new file on this path's file system is its maker's, who cannot give it away."""
+    """Whether new files on this path's file system belong to their user, who cannot change that."""
     return _number(path) in _WITH_OWNERS
 
 

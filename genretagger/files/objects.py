@@ -35,13 +35,13 @@ _KEPT_BYTES = 32 << 20
 """Blocks of the last object that are kept: it is first looked at, and then listened to."""
 
 _PATIENCE_S = 150.0
-"""How long an object may keep us waiting in all. It is less than `time_limit_s`, after which the
-object itself would be blamed.
+"""The longest wait for one object in all. It is less than `time_limit_s`, which would blame the
+object instead of the storage.
 """
 
 
 class ObjectError(OSError):
-    """What went wrong with an object, as an `OSError`, which is all that readers expect.
+    """A failure of an object as an `OSError`, the only error that readers of files expect.
 
     Attributes:
         error: the same as ours.
@@ -114,7 +114,7 @@ class ObjectFile(Seeking):
         self._block_bytes = block_bytes(self._size)
 
     def identity(self, kind: str) -> str:
-        """What takes the place of a payload hash, for which every byte would have to be read.
+        """Used instead of a payload hash, for which every byte would have to be read.
 
         It names the whole object, tags included. If the storage gives an MD5, as S3 does, copies
         have the same one.

@@ -1,7 +1,7 @@
 """An extended M3U playlist in UTF-8, a part at a time.
 
-Paths are relative to the playlist where they share more than the root with it. A name that no line
-of UTF-8 can hold (other bytes, a newline) stands as a `file://` address, which is exact as well.
+Paths are relative to the playlist if they share more than the root with it. A name that no line of
+UTF-8 can hold (other bytes, a newline) is written as a `file://` address, which is exact as well.
 """
 
 from __future__ import annotations

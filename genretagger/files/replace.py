@@ -1,4 +1,4 @@
-"""The only way in which a music file is opened, and the only way in which one is replaced.
+"""The only code that opens music files, and the only code that replaces them.
 
 `replace` is the protocol of the design: copy beside the original, edit the copy, check it, make it
 durable, look at the original once more, swap. Whatever goes wrong and whenever the process dies,
@@ -144,7 +144,7 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def see_unchanged(track: Track) -> None:
-    """See that a file is still the one that was read: what another says must not be kept for it.
+    """Check that a file is still the one that was read, before results are stored for it.
 
     Raises:
         FileChangedError: it is not.
@@ -237,8 +237,8 @@ def remove_left_over(folder: Path, name: str) -> bool:
         raise WriteRefusedError("not the name of a temporary file", path=folder / name)
     try:
         with access_errors(folder / name):
-            # a read-only file system also refuses to remove what is not there, a closed folder to
-            # be opened
+            # on a read-only file system even the removal of a missing file fails, and a closed
+            # folder cannot be opened
             os.lstat(folder / name)
             with Folder(folder) as opened:
                 opened.unlink(name)

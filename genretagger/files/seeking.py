@@ -1,4 +1,4 @@
-"""What open files that are none of the system's share: a position, and how it moves."""
+"""Shared by file objects that are not files of the system: a position, and how it moves."""
 
 from __future__ import annotations
 

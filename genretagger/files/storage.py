@@ -1,8 +1,8 @@
-"""Storages that are not file systems, as `s3://bucket/key` names one: asked what they hold.
+"""Lists and reads storages that are not file systems, such as `s3://bucket/key`.
 
-The only file that knows fsspec. Options of a storage come from the environment and fsspec's own
-configuration, as `AWS_ENDPOINT_URL` or `FSSPEC_S3_ANON`. A path of an object is as `addresses`
-writes it.
+Only this file uses fsspec. Options of a storage come from the environment and fsspec's own
+configuration, such as `AWS_ENDPOINT_URL` or `FSSPEC_S3_ANON`. `addresses` defines the paths of
+objects.
 
 A refusal, a missing credential or a failing server is a fault of the system, never of the object.
 
@@ -62,7 +62,7 @@ class StoredEntry(NamedTuple):
 
 
 def see_readable(address: str) -> None:
-    """See that an address may be analysed.
+    """Check that an address may be analysed.
 
     Raises:
         ConfigError: the protocol is unknown, its package is missing, or the address holds a
@@ -147,7 +147,7 @@ def _opened(path: Path) -> _ObjectPlace:
 
 @lru_cache(maxsize=8)
 def _file_system(kind: Any, options: tuple[tuple[str, Any], ...]) -> Any:
-    """Nothing that it lists is kept: it would be the memory of a whole archive, and out of date."""
+    """Listings are not cached: an archive's would fill the memory, and they go out of date."""
     return kind(**dict(options), use_listings_cache=False, skip_instance_cache=True)
 
 

@@ -1,4 +1,4 @@
-"""How an edited copy takes the place of a file: `files.replace`, from the copy to the swap.
+"""Puts an edited copy in place of a file: the steps of `files.replace` from the copy to the swap.
 
 - The swap exchanges the two names if the system can, so that an edit made after the last look is
   found in the temporary and put back; elsewhere it is a plain rename, with a gap of some
@@ -130,11 +130,11 @@ class Write:
                 self.folder.sync()
                 self.step("folder-synced")
                 if exchanged:
-                    # Who waits now looked the name up before the swap: all others get the new file,
-                    # and wait for nobody. So this last look may come as late as this.
+                    # Only programs that looked the name up before the swap can be waiting now: all
+                    # others get the new file without a wait. So this last look may come this late.
                     self._look_for_writers()
-                # size and time from before the swap: an edit that somebody made right after it must
-                # not pass for ours
+                # size and time from before the swap, so that an edit right after it does not count
+                # as ours
                 ready = changed(ready, ctime_ns=os.fstat(temporary.fileno()).st_ctime_ns)
             except BaseException:
                 self._undo(inode)

@@ -1,4 +1,4 @@
-"""What only some systems have, each behind one small function with a fall-back.
+"""Features that only some systems have, each behind one small function with a fallback.
 
 - `Folder`: names looked up in an open folder, so that a folder moved away meanwhile cannot redirect
   a write. Elsewhere (Windows): full paths.
@@ -167,8 +167,8 @@ def _take_lease(descriptor: int) -> bool | None:
     except (ImportError, AttributeError):  # Windows; macOS and the BSDs
         return None
     try:
-        # Who opens it for writing meanwhile is announced by SIGIO, of which a process dies; of
-        # SIGURG it does not.
+        # If a program opens it for writing, the kernel sends SIGIO, which would end the process;
+        # SIGURG is ignored by default.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, set_lease, read_lease)
     except OSError as error:
@@ -343,8 +343,8 @@ def keep_attributes(source: int, target: int) -> None:
             os.fchown(target, wanted.st_uid, wanted.st_gid)
     _keep_extended(source, target)
     if hasattr(os, "fchmod"):
-        # last: a change of the owner clears bits, and an inherited ACL would have been the mode's
-        # mask
+        # last: a change of the owner clears bits, and with an inherited ACL the mode would have set
+        # its mask
         os.fchmod(target, stat.S_IMODE(wanted.st_mode))
 
 

@@ -1,14 +1,14 @@
 """Files that a download has not finished, as other files beside them show.
 
-Some programs give a file its last name and its full size at once, and keep beside it what they
-still need: aria2 `NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`.
-Others load into a file with a longer name and put that in place of `NAME` when it is complete; what
-is under `NAME` until then is a placeholder (Firefox) or an older version that is about to go:
-`.part`, `.crdownload` and their like, and `.syncthing.NAME.tmp`.
+Some programs give a file its final name and full size at once, and keep their state beside it:
+aria2 `NAME.aria2`, Axel `NAME.st`, lftp `NAME.lftp-pget-status`, Thunder `NAME.td.cfg`. Others load
+into a file with a longer name and put that in place of `NAME` when it is complete; what is under
+`NAME` until then is a placeholder (Firefox) or an older version that is about to go: `.part`,
+`.crdownload` and their like, and `.syncthing.NAME.tmp`.
 
-Only names that are known beforehand are asked for, at one look each. rsync (`.NAME.XXXXXX`) and
-Nextcloud (`.NAME.~…`) add letters by chance, for which a whole folder would have to be read for
-each file; `NAME` is complete while they work.
+Only names that can be predicted are checked, with one `stat` each. rsync (`.NAME.XXXXXX`) and
+Nextcloud (`.NAME.~…`) add random letters, and finding these would mean reading the whole folder
+for each file; `NAME` is complete while they work.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""An index of the library, derived from the database and kept beside it, to scan many tracks.
+"""An index of the library for queries over many tracks, derived from the database.
 
-The database is made to find out everything about one track. The page and `similar` ask the
-opposite: a little of very many tracks, sorted and filtered at once. So this room keeps one flat row
-for each file, and a short vector for what was heard in it. All of it can be removed at any time: it
-is built again from the database.
+The database is made for finding everything about one track. The page and `similar` need the
+opposite: a few facts about very many tracks, quickly sorted and filtered. So this room keeps one
+flat row for each file, and a short vector of its sound. All of it can be removed at any time; it is
+built again from the database.
 
     flat.py      what is known of a file → a flat row
     index.py     the rows, in their own SQLite file

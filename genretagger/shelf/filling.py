@@ -18,7 +18,7 @@ _PART = 500
 """Rows that are saved in one transaction: readers see a large library grow."""
 
 _MANY = 2000
-"""If so many files changed, one walk through all of them is quicker than asking for each."""
+"""If more files than this changed, reading all of them is quicker than asking for each."""
 
 _OVERLAP = timedelta(seconds=120)
 """How far back to look for changes again: machines that share a database differ in clocks."""
@@ -77,7 +77,7 @@ def refresh_paths(store: Store, index: Index, paths: Iterable[Path]) -> None:
 
 
 def _touched(store: Store, index: Index, there: dict[int, Listed]) -> set[int]:
-    """Files decided on or written to since the last look; their own rows need not have changed."""
+    """Files with a decision or a write since the last update; their own rows may be unchanged."""
     since = index.note("looked_at")
     if since is None:
         return set(there)

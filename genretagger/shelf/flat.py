@@ -1,4 +1,4 @@
-"""What is known of a file, as one flat row."""
+"""Turns what is known of a file into one flat row."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST_TEXT = 300
 class GenreState(StrEnum):
     """Who owns the genres of a file.
 
-    TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as nothing
-    that was heard was sure enough. UNTAGGED: the file has none for another reason: not listened to,
+    TAGGED: genretagger chose them. YOURS: their owner did. UNSURE: the file has none, as no
+    genre was sure enough. UNTAGGED: the file has none for another reason: not listened to,
     not written, not music, failed.
     """
 
@@ -41,8 +41,8 @@ class Row:
         id: number of the file in the database.
         path: in bytes.
         genres: those in the file; if it has none, those that were decided.
-        top: the genre that is heard best, and `score` its score, 0 to 1; "" and None if nobody
-            listened.
+        top: the genre with the highest score, and `score` that score, 0 to 1; "" and None if the
+            file was not analysed.
         second: the score of the next best genre.
         own: the best score among the genres in the file, as far as the model knows them; None if it
             knows none.

@@ -217,7 +217,7 @@ def _values(row: Row) -> dict[str, object]:
 
 
 def _key(text: str) -> str:
-    """What to sort by: what has no name comes last."""
+    """A text to sort by; empty names come last."""
     return text.casefold().removeprefix("the ") or "\U0010ffff"
 
 

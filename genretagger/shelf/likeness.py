@@ -38,7 +38,7 @@ _SAMPLE = 8000
 
 _FEW = 3
 _NO_MIDDLE = 50
-"""Vectors are seen from the middle of all tracks only if there are at least so many of them."""
+"""The mean of all tracks is subtracted only if there are at least so many."""
 _MOST_OF_ARTIST = 2
 _LOOKED_AT = 400
 _AT_ONCE = 1000
@@ -75,7 +75,7 @@ def is_behind(listings: Listings, index: Index) -> bool:
 
 
 def _sound(index: Index, note: dict[str, object]) -> bool:
-    """Whether the vectors are there as they were noted."""
+    """Whether the stored vectors are complete, by the notes about them."""
     try:
         size = _vectors_file(index).stat().st_size
         return bool(note) and size >= _WIDTH * int(str(note["count"])) and _axes_file(index).exists()
@@ -84,7 +84,7 @@ def _sound(index: Index, note: dict[str, object]) -> bool:
 
 
 def _new(listings: Listings, ear: tuple[int, str], after: int, most: int) -> int:
-    """How many embeddings are new, as far as it matters."""
+    """How many embeddings are new, counted only up to the number that matters."""
     return sum(1 for _ in islice(listings.get_embeddings(ear, after=after), most + 2))
 
 
@@ -101,7 +101,7 @@ def _fit(listings: Listings, index: Index, ear: tuple[int, str]) -> dict[str, ob
             sample[place] = row
     matrix = np.stack(sample) if sample else np.zeros((0, DIMENSIONS), np.float32)
     fitted = len(matrix)
-    # Seen from the middle of a few tracks, even two of one kind are in opposite directions.
+    # Relative to the mean of a few tracks, even two similar ones point in opposite directions.
     mean = matrix.mean(axis=0) if fitted >= _NO_MIDDLE else np.zeros(matrix.shape[1], np.float32)
     spread = np.sqrt(np.mean((matrix - mean) ** 2, axis=0)) if fitted else np.ones(matrix.shape[1], np.float32)
     scale = 1 / np.maximum(spread, 1e-6)
@@ -182,7 +182,7 @@ class Likeness:
         return other
 
     def position(self, payload_hash: str) -> int | None:
-        """Where the vector of some audio stands; None if nobody listened to it."""
+        """The position of some audio's vector; None if the audio was not analysed."""
         row = self._index.connection.execute(
             "SELECT position FROM vectors WHERE payload_hash = ?", (payload_hash,)
         ).fetchone()

@@ -1,4 +1,4 @@
-"""Which tracks need an ear, and why.
+"""Which tracks their owner should listen to, and why.
 
 - **unsure**: the model is not sure enough of any genre. Those nearest to being sure come first:
   they are the quickest to decide.
@@ -28,7 +28,7 @@ from genretagger.types import FloatArray, Json
 
 WHYS = ("unsure", "outlier", "mislabelled", "lesson")
 _MOST = 2000
-"""The most tracks of a list: nobody listens to more before the lists are made again."""
+"""The most tracks of a list; the lists are made again before anybody gets through more."""
 
 _LEAST_ALBUM = 4
 _FAR = 4.0

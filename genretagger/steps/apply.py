@@ -42,15 +42,15 @@ def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) 
     if reason := writer.refusals.of(file, track) or _loss(planned, protect):
         return Outcome(planned.path, Status.SKIPPED, reason, now, now)
     see_free(planned.path)
-    # What its owner chose is not a model's doing: it is recorded as theirs, and `tag` leaves it
-    # alone from then on.
+    # Genres that the owner chose are recorded without a model, so that `tag` leaves them alone from
+    # then on.
     model, reason = planned.model, planned.reason
     if planned.edited:
         model, reason = "", because(Cause.EDITED_PLAN)
     if not run.dry_run:
         try:
             yield from writer.write(file, track, planned.after, run_id=run.id, model=model, reason=reason)
-        except NotAllowedError as refusal:  # which only a try could show
+        except NotAllowedError as refusal:  # only a try could show it
             return Outcome(planned.path, Status.SKIPPED, refusal.reason, now, now)
     return Outcome(planned.path, Status.TAGGED, reason, now, planned.after)
 

@@ -70,7 +70,7 @@ def choose(choice: Choice, run: Run, undos: Undos, writer: Writer) -> Flow[Outco
     see_free(path)
     try:
         yield from writer.write(file, track, genres, run_id=run.id, model="", reason=reason)
-    except NotAllowedError as error:  # which only a try could show
+    except NotAllowedError as error:  # only a try could show it
         return Outcome(path, Status.SKIPPED, error.reason, now, now)
     return Outcome(path, Status.TAGGED, reason, now, genres)
 

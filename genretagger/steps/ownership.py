@@ -92,7 +92,7 @@ class Ownership:
         """Whether a track is the file that we wrote at a path that is gone, and no newer copy."""
         if track.stamp.inode == self._tracks.get_inode(last.path):
             return True
-        now = track.genres.values  # on another disk: somebody chose what is neither ours nor from before
+        now = track.genres.values  # on another disk: the owner chose genres that are neither ours nor the old ones
         return bool(now) and now not in (last.before.values, last.after.values)
 
 

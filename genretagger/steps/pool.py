@@ -102,7 +102,7 @@ def members(voices: Sequence[Voice], measure: Measure | None = None) -> list[boo
     if len(heard) < FEWEST:
         return [False] * len(voices)
     measure = measure or (NESTED if voices[heard[0]].scores.nested else PLAIN)
-    limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two is between them
+    limit = measure.farthest / 2 if len(heard) == 2 else measure.farthest  # the middle of two tracks is halfway
     genres = sorted(voices[heard[0]].scores.by_genre)
     if not genres:  # a model without labels
         return [False] * len(voices)

@@ -81,7 +81,7 @@ class ByFolder:
 
     def beside(self, path: Path) -> Sequence[Path]:
         """The files in an album's folder; none if it is too large."""
-        if is_object(path):  # a listing is a request, or many
+        if is_object(path):  # listing it costs one request or more
             self.place(path)
             return self._files or ()
         return files_at(home(path)) or ()
@@ -245,7 +245,7 @@ def _common(listener: Listener, evidence: Mapping[str, Activations]) -> _Common:
     voices = [_voice(listener, each) for each in evidence.values()]
     inside = [name for name, belongs in zip(evidence, members(voices), strict=True) if belongs]
     decision = listener.decide(*(evidence[name] for name in inside)) if inside else None
-    if decision is None or not decision.genres:  # doubts about the album take no genre from a track that is sure
+    if decision is None or not decision.genres:  # an unsure album must not take the genre from a track that is sure
         return _Common()
     return _Common(decision, frozenset(inside))
 

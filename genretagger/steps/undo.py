@@ -57,7 +57,7 @@ def take_back(write: StoredWrite, run: Run, store: Store, writer: Writer) -> Flo
             yield from writer.write(
                 file, track, write.before, run_id=run.id, model=model, reason=reason, undo_of=write.id
             )
-        except NotAllowedError as refusal:  # which only a try could tell
+        except NotAllowedError as refusal:  # only a try could show it
             return Outcome(write.path, Status.SKIPPED, refusal.reason, now, now)
     return Outcome(write.path, Status.TAGGED, reason, now, before)
 

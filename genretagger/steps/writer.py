@@ -144,7 +144,7 @@ class Writer:
         try:
             track: Track = yield Step(self._workers.inspect(write.path, options=self.options), must_finish=True)
         except FileError:
-            return  # nobody knows now; the next start settles it
+            return  # it is not known now; the next start settles it
         took_place = track.payload_hash == write.payload_hash and track.genres.values != write.before.values
         state = WriteState.DONE if took_place else WriteState.ABANDONED
         self._store.writes.finish(write.id, state, after=track.genres, stamp=track.stamp)
@@ -199,5 +199,5 @@ def _removed(path: Path, temporary_name: str) -> bool:
     except AccessError:
         return False
     except WriteRefusedError:
-        return True  # no name of ours, from a damaged database: nothing that is there is ours to remove
+        return True  # not a name of ours, from a damaged database: there is no copy of ours to remove
     return True

@@ -85,7 +85,7 @@ class Family:
     """What all families are made with.
 
     Args:
-        separator: between the genres of an ID3v2.3 or ID3v2.2 tag, wherever it stands.
+        separator: between the genres of an ID3v2.3 or ID3v2.2 tag, wherever it is.
     """
 
     def __init__(self, separator: str) -> None:

@@ -70,7 +70,7 @@ class Profile:
 
     Attributes:
         witnesses: speak for it.
-        against: speak against it, where above their level.
+        against: speak against it, if above their level.
         threshold: how many times the level makes a score of 0.5.
     """
 
@@ -109,7 +109,7 @@ class MusicTest:
     Attributes:
         playing: labels of what is played.
         saying: labels of one network, all that have a usual level.
-        threshold: where music begins.
+        threshold: from which a track counts as music.
         gain: how steeply.
         saying_weight: the power of the second measure.
     """
@@ -243,7 +243,7 @@ _HEARS_LIKE = {"musicnn-yamnet": "musicnn"}
 
 
 def calibration(model: str, labels: Sequence[str]) -> Calibration:
-    """Give the calibration of a model: its own where genretagger has one, else the plain one.
+    """Give the calibration of a model: its own if genretagger has one, else the plain one.
 
     Args:
         model: the model's name.

@@ -20,7 +20,7 @@ genres. Four pure steps:
    proportion to P0 * exp(head_gain * lift). It takes nothing from a genre that it was never taught,
    which it could only take for another one.
 4. **Parents.** A genre's score is the probability of it or any genre below it. So Electronic is
-   sure where only Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was
+   sure if only Techno or House is in doubt. `sharpness`, an exponent of the probabilities, was
    chosen so that a score is the share of such answers that are right.
 
 All of it is times the probability of music.
@@ -85,7 +85,7 @@ class WitnessTable:
     Attributes:
         genres: every genre that can come out.
         taught: the genres that the head knows, in the order of its columns.
-        family: (genres, genres) 1 where the column's genre is the row's, or one below it.
+        family: (genres, genres) 1 if the column's genre is the row's, or one below it.
         speaking_for: for each genre that has any, the numbers of its witnesses.
         column: (genres,) index into `taught` of the genre or its nearest taught parent; -1 if there
             is none.

@@ -76,7 +76,7 @@ def inspect(path: Path, request: Json) -> tuple[Json, wire.Buffer]:
         try:
             duration_s = listen.duration(file, kind, sparing=remote is not None)
         except (AudioError, UnsupportedFileError):
-            duration_s = None  # its tags can be read anyway; who listens to it learns why it cannot be heard
+            duration_s = None  # its tags can be read anyway; decoding it will report what is wrong
         payload_hash, gap = api.survey(file, kind) if remote is None else (remote.identity(kind.name), None)
         genres = api.read(file, kind, WriteOptions(**request["options"]), sparing=remote is not None)
         refusal = gap or (api.refusal(file, kind) if remote is None else None)  # nothing is written to an object

@@ -234,7 +234,7 @@ class Child:
             cpu_s = self._limits.time_s if self._limits.cpu_s is None else self._limits.cpu_s
             return WorkerTimeoutError(f"needed more than {cpu_s:g} s of processor time", hint=_MORE_TIME)
         if status == -getattr(signal, "SIGKILL", 0):
-            # Its own limits end a child otherwise: this was the system, short of memory, or a
+            # A child's own limits end it in another way: this was the system, short of memory, or a
             # person.
             return WorkerLostError("the decoder was killed (signal 9)", hint="The system may have run out of memory.")
         name = signal.strsignal(-status) or "unknown"

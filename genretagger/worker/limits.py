@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a child process has no need of the configuration, which loads pydantic
+if TYPE_CHECKING:  # a child process does not need the configuration, which loads pydantic
     from genretagger.config import Settings
 
 _MB = 1 << 20

@@ -230,7 +230,7 @@ def test_folders_tell_of_hard_links_rights_and_unreadable_files(tmp_path: Path) 
     (tmp_path / "cover.jpg").touch()
     found = [finding for finding in library.folders(load(), (tmp_path,)) if finding.check == str(tmp_path)]
     assert found[0] == Finding(str(tmp_path), Health.OK, "3 music files in 2 folders")
-    assert found[1].found == "1 name passed over: links that lead nowhere, FIFOs, devices"
+    assert found[1].found == "1 name skipped: links that lead nowhere, FIFOs, devices"
     text = "\n".join(f"{finding.state} {finding.found}" for finding in found[1:])
     assert "warn 2 files with several names (hard links)" in text
     assert f"warn 1 file or folder that cannot be written, such as {tmp_path / 'c.flac'}" in text

@@ -195,7 +195,7 @@ def test_add_without_a_card_says_which_one_is_looked_for(
     (tmp_path / "mine.onnx").symlink_to(model.onnx_path)
     ended = genretagger("models", "add", tmp_path / "mine.onnx")
     assert (ended.status, f"{tmp_path / 'mine.onnx'}: The model has no card beside it" in ended.err) == (2, True)
-    assert "looked for as mine.json and card.json" in ended.err
+    assert "Put mine.json or card.json beside it" in ended.err
 
 
 @pytest.mark.slow

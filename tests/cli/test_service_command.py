@@ -47,9 +47,9 @@ def test_names_of_folders_are_quoted(tmp_path: Path) -> None:
     (command,) = lines(text, "ExecStart")
     words = shlex.split(command.replace("$$", "$").replace("%%", "%"))
     assert words[1:] == ["-m", "genretagger", "watch", "/music", str(tmp_path / ODD)]
-    with pytest.raises(ConfigError, match="cannot stand in a unit"):
+    with pytest.raises(ConfigError, match="a systemd unit cannot contain"):
         unit_word(Path("/music/two\nlines"))
-    with pytest.raises(ConfigError, match="cannot stand in a unit"):
+    with pytest.raises(ConfigError, match="a systemd unit cannot contain"):
         unit_word(Path("/music/\udcff"))
 
 

@@ -58,7 +58,7 @@ def test_what_nobody_listened_to_is_told(heard: Path, music: Path, genretagger: 
     make(music / "new.flac", "flac", samples=tone(8.0))
     found = genretagger("similar", music / "new.flac")
     assert found.status == 2
-    assert "nobody has listened to it yet" in found.err
+    assert "genretagger has not listened to it yet" in found.err
     assert "tag --dry-run" in found.err
     both = genretagger("export", music, "--similar-to", music / "new.flac")
     assert both.status == 2

@@ -260,7 +260,7 @@ def test_word_to_the_service_manager(heard: Path, music: Path, song: bytes, noti
 def test_a_database_that_others_hold_is_waited_for(
     heard: Path, music: Path, song: bytes, notify_socket: socket.socket
 ) -> None:
-    """Meanwhile it is not well, but the service manager does not kill it: that would not help."""
+    """It is not healthy meanwhile, but the service manager does not kill it, which would not help."""
     name = "@" + notify_socket.getsockname()[1:].decode()
     with Watcher(music, data_dir=heard, NOTIFY_SOCKET=name, WATCHDOG_USEC=1_000_000, retry_s=5) as watcher:
         watcher.wait_for("looked", why="start")

@@ -289,10 +289,10 @@ BAD: dict[Callable[[Bad], None], str] = {
     _too_many_windows: "takes 300 windows at once",
     _label_with_a_command: "without control characters",
     _huge: "larger than 1024 MB",
-    _no_protobuf: "no ONNX model",
-    _empty: "no ONNX model",
-    _truncated: "no ONNX model",
-    _nested: "no ONNX model",
+    _no_protobuf: "not an ONNX model",
+    _empty: "not an ONNX model",
+    _truncated: "not an ONNX model",
+    _nested: "not an ONNX model",
     _no_floats: "no output of float32",
     _logits: "not between 0 and 1",
     _no_numbers: "values that are not numbers",
@@ -332,7 +332,7 @@ def test_a_small_file_of_countless_parts_takes_no_memory_here(store: ModelStore,
     onnx = tmp_path / "bad.onnx"
     onnx.write_bytes(b"\x3a" + _length(nodes) + nodes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ModelError, match=r"no ONNX model|too much memory"):
+    with pytest.raises(ModelError, match=r"not an ONNX model|too much memory"):
         store.add(onnx, factory.card(tmp_path / "bad.json"))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 

@@ -109,7 +109,7 @@ def test_a_wrong_shape_is_refused(opened: Session, shapes: list[tuple[int, ...]]
 
 
 def test_values_that_are_no_numbers_are_refused(opened: Session) -> None:
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not numbers"):
         opened.run(np.full((1, 187, 96), np.nan, np.float32), np.zeros((1, 3, 96, 64), np.float32))
 
 
@@ -234,7 +234,7 @@ def test_sizes_that_the_file_leaves_open_come_from_the_card(tmp_path: Path) -> N
         pytest.param({"a": ("Sigmoid", 2), "b": ("Sigmoid", 2)}, card(), "Several outputs", id="ambiguous"),
         pytest.param({"a": ("Sigmoid", 3)}, card(), "No output", id="another number of labels"),
         pytest.param({"a": ("Sigmoid", 2)}, card(shape=(5, 3)), "its card says", id="another number of frames"),
-        pytest.param({"a": ("Log", 2)}, card(), "no numbers", id="no numbers"),
+        pytest.param({"a": ("Log", 2)}, card(), "not numbers", id="no numbers"),
     ],
 )
 def test_a_pair_that_does_not_fit_is_refused(

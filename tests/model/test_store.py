@@ -179,7 +179,7 @@ def test_add_takes_a_pair_as_it_is_published(copied: ModelStore, model: Installe
 def test_add_refuses_what_does_not_run(copied: ModelStore, model: InstalledModel, tmp_path: Path) -> None:
     onnx = tmp_path / "bad.onnx"
     onnx.write_bytes(model.onnx_path.read_bytes()[:-500_000])
-    with pytest.raises(ModelError, match="no ONNX model"):
+    with pytest.raises(ModelError, match="not an ONNX model"):
         copied.add(onnx, model.folder / "card.json")
     document = json.loads((model.folder / "card.json").read_bytes())
     document["classes"] = document["classes"][:99]

@@ -121,7 +121,7 @@ def test_every_name_comes_back(parts: list[bytes]) -> None:
         pytest.param(changed(before=["Pop"]), "before is not a genre field", id="before"),
         pytest.param(changed(stamp={"size_bytes": 1}), "stamp is not made of whole numbers", id="stamp"),
         pytest.param(changed(scores={"Techno": 2}), "a score is not a number from 0 to 1", id="score"),
-        pytest.param(changed(scores={"Techno": float("nan")}), "NaN is no number", id="nan"),
+        pytest.param(changed(scores={"Techno": float("nan")}), "NaN is not a number", id="nan"),
         pytest.param(changed(scores={"Techno": True}), "a score is not a number", id="score-true"),
         pytest.param(changed(reason="x" * 100_001), "reason is not a text of at most 100,000", id="reason"),
         pytest.param(changed(cause=7), "cause is not a text", id="cause-number"),
@@ -146,7 +146,7 @@ def test_a_line_without_end_is_not_read_whole(tmp_path: Path) -> None:
     with huge.open("wb") as file:
         file.truncate(1 << 36)  # a hole: it takes no space, and reading all of it would take minutes
     with huge.open("rb") as file:
-        with pytest.raises(PlanError, match="no plan"):
+        with pytest.raises(PlanError, match="not a plan"):
             list(reading.read(file, NAME))
         assert file.tell() < reading.LINE_LETTERS + (1 << 20)
     with pytest.raises(PlanError, match="line 2: it is longer than 32 MB"):

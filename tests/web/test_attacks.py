@@ -227,7 +227,12 @@ def test_the_password_file(data_dir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "mode", "says"),
     few(
-        [("long enough", 0o644, "others may read"), ("pw!", 0o600, "shorter than"), ("scrypt:1:2", 0o600, "damaged")], 0
+        [
+            ("long enough", 0o644, "other users may read"),
+            ("pw!", 0o600, "shorter than"),
+            ("scrypt:1:2", 0o600, "damaged"),
+        ],
+        0,
     ),
 )
 def test_a_bad_password_file_is_refused(data_dir: Path, tmp_path: Path, content: str, mode: int, says: str) -> None:

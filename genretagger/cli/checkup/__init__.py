@@ -1,6 +1,6 @@
 """The check-up: is everything there that genretagger needs, and does it work?
 
-A broken set-up is what it is for, so nothing that it looks at can stop it. Checks come in groups. A
+It has to work with a broken set-up, so no failure stops it. Checks come in groups. A
 group that loads native libraries, opens files or meets network folders runs in a child process of
 its own, all at once: a crash or a hang costs that group and becomes a finding. Nothing is written,
 made or downloaded.

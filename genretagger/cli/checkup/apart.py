@@ -1,4 +1,4 @@
-"""The child process of a check-up: carries out one group of checks and prints what it finds.
+"""The child process of a check-up: runs one group of checks and prints the findings.
 
 python -m genretagger.cli.checkup.apart GROUP PATH…
 """

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Health(StrEnum):
-    """The state of a thing: as it should be, working with a catch, or broken."""
+    """The state of a thing: fine, working with a restriction, or broken."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,7 +16,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         check: what was looked at, in a word or two.
@@ -32,15 +32,15 @@ class Finding:
 
 
 def ok(check: str, found: str) -> Finding:
-    """Something is as it should be."""
+    """A finding that something is fine."""
     return Finding(check, Health.OK, found)
 
 
 def warn(check: str, found: str, fix: str) -> Finding:
-    """Something works, with a catch."""
+    """A finding that something works with a restriction."""
     return Finding(check, Health.WARN, found, fix)
 
 
 def bad(check: str, found: str, fix: str) -> Finding:
-    """Something is broken."""
+    """A finding that something is broken."""
     return Finding(check, Health.BAD, found, fix)

@@ -36,14 +36,14 @@ APART: Mapping[str, tuple[Check, ...]] = MappingProxyType(
 """Checks by group, each in its own process."""
 
 LAST = "listening"
-"""Waits for the others, as it takes the time."""
+"""Runs after the others, because it measures time."""
 
 TIME_LIMIT_S = 20.0
 """A check that takes longer hangs (a dead server, a driver). All take 3 s on a sound machine."""
 
 
 def examine(paths: Sequence[Path]) -> Iterator[Finding]:
-    """Look at everything.
+    """Run all checks.
 
     Yields:
         What was found, always in the same order.
@@ -98,7 +98,7 @@ _CRASH = "Install genretagger again in a fresh virtual environment; if that does
 
 def answer(group: str, paths: Sequence[str]) -> None:
     """Carry out one group, in its child process, and print the findings as JSON lines."""
-    # Native libraries print where they like; what the parent reads gets a descriptor of its own.
+    # Native libraries print to standard output, so what the parent reads gets its own descriptor.
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
         os.dup2(2, 1)
         for finding in _carry_out(APART[group], [Path(path) for path in paths]):

@@ -1,6 +1,6 @@
 """Checks of the folders of music: may they be read and written, and can the system watch them all?
 
-Nothing is written to find out: rights are asked for, and the flags of the mount are read.
+Nothing is written: the checks ask for rights and read the flags of the mount.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROOM = 1.25
 
 @dataclass(slots=True)
 class _Met:
-    """What was met under one folder."""
+    """Counts of what was found below one folder."""
 
     folders: int = 0
     music: int = 0

@@ -125,7 +125,7 @@ def configuration(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Findi
 
 
 def terminal(_settings: Settings, _paths: Sequence[Path]) -> Iterator[Finding]:
-    """Can names of all languages be shown and passed on?"""
+    """Can names in all languages be shown and passed to other programs?"""
     files, shown = sys.getfilesystemencoding().lower(), (sys.stdout.encoding or "none").lower()
     locale = next(
         (f"{name}={os.environ[name]}" for name in ("LC_ALL", "LC_CTYPE", "LANG") if os.environ.get(name)), "none"

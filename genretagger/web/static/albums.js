@@ -19,7 +19,7 @@ export async function open(place, { query }) {
     h("h1", {}, "Albums"),
     h("form", { class: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       h("label", { class: "wide" }, h("span", {}, "Search"), search),
-      h("label", { class: "check" }, odd, h("span", {}, "only with odd tracks"))),
+      h("label", { class: "check" }, odd, h("span", {}, "only with tracks unlike the others"))),
     h("div", { class: "above" }, counted, back, on),
     wall);
 
@@ -34,7 +34,7 @@ export async function open(place, { query }) {
       h("strong", {}, each.album),
       h("span", { class: "calm" }, each.artist || "unknown artist"),
       h("span", { class: "calm" }, `${count(each.tracks)} ${each.tracks === 1 ? "track" : "tracks"}${each.year ? `, ${each.year}` : ""}`),
-      each.odd ? h("span", { class: "chip unsure" }, `${each.odd} odd`) : null))));
+      each.odd ? h("span", { class: "chip unsure" }, `${each.odd} unlike the others`) : null))));
   }
   await load(0);
   return { changed: () => load(start).catch(complain), tracks: () => load(start).catch(complain) };

@@ -118,7 +118,7 @@ function showAlbum(place, facts, number) {
   place.hidden = !facts.album;
   if (!facts.album) return;
   fill(place, h("h2", {}, facts.album.album), h("ol", { class: "tracks" }, facts.album.tracks.slice(0, 60).map((row) => {
-    const item = trackItem(row, length(row.duration_s), row.odd ? h("span", { class: "chip unsure", title: row.odd }, "odd") : null);
+    const item = trackItem(row, length(row.duration_s), row.odd ? h("span", { class: "chip unsure", title: row.odd }, "unlike the others") : null);
     if (row.id === number) item.setAttribute("aria-current", "true");
     return item;
   })));
