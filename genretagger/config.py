@@ -321,9 +321,13 @@ def _see_readable(path: Path | None) -> None:
         named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
         is_folder = path is not None and path.is_dir()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
+        ) from error
     if is_folder:
-        raise ConfigError(f"{path} is a folder, no configuration file", path=path, hint="Name the file in it")
+        raise ConfigError(
+            f"{path} is a folder, no configuration file", path=path, hint="Name the file in it", named=True
+        )
     if named_but_missing:
         raise ConfigError(
             f"{PREFIX}CONFIG names a file that does not exist",
@@ -340,14 +344,20 @@ def _explained(path: Path | None, options: Mapping[str, Any]) -> Iterator[None]:
     except ValidationError as error:
         raise _explain(error, path or Path(os.devnull), options) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error))) from error
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error)), named=True
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8") from error
+        raise ConfigError(
+            f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8", named=True
+        ) from error
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error}", path=path, hint="Check its permissions") from error
+        raise ConfigError(
+            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
+        ) from error
     except ValueError as error:
-        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE) from error
+        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE, named=True) from error
 
 
 def _check_environment() -> None:
@@ -370,7 +380,7 @@ def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> Co
     if first["type"] == "extra_forbidden":
         where, place_of = ("", None) if option in given else (f" in {path}", path)
         hint = _did_you_mean(option, set(Settings.model_fields))
-        return ConfigError(f"unknown option {option}{where}", path=place_of, hint=hint)
+        return ConfigError(f"unknown option {option}{where}", path=place_of, hint=hint, named=True)
     if option in given:
         place = option
     elif f"{PREFIX}{option.upper()}" in os.environ:

@@ -32,23 +32,30 @@ class GenretaggerError(Exception):
         cause: what went wrong, in a short sentence without a full stop.
         path: the file or folder that it happened to.
         hint: what to do next.
+        named: whether the cause names the path, so that a message need not.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, cause: str, *, path: Path | None = None, hint: str = "") -> None:
+    def __init__(self, cause: str, *, path: Path | None = None, hint: str = "", named: bool = False) -> None:
         super().__init__(cause)
         self.cause = cause
         self.path = path
         self.hint = hint
+        self.named = named
 
     def __str__(self) -> str:
         return f"{self.cause}. {self.hint}" if self.hint else self.cause
 
     @property
+    def place(self) -> Path | None:
+        """The path, if a message has to name it before the cause."""
+        return None if self.named else self.path
+
+    @property
     def message(self) -> str:
         """Which file it happened to, the cause, and what to do next, in one line."""
-        return f"{self.path}: {self}" if self.path is not None and str(self.path) not in self.cause else str(self)
+        return str(self) if self.place is None else f"{self.place}: {self}"
 
 
 class ConfigError(GenretaggerError):

@@ -3,12 +3,12 @@
     path → audio → mel windows → activations → track scores → genres (with a reason)
          → database → tags
 
-Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write (`ownership`),
-may we write to it (`writer`), what is to be heard in it (`knowledge` again). There it waits for the
+Each file goes through `_begin`: what is it (`knowledge`), is its genre ours to write and may we
+write to it (`verdict`), what is to be heard in it (`knowledge` again). There it waits for the
 others of its album. Then comes `_end`: decide on it, with its album (`together`), see what follows
-for its tags, write them (`writer` again). The order at the end is always: store the result,
-announce the write, write the tags, mark as written; a kill between any two of them is settled at
-the next start (`recover`).
+for its tags (`verdict` again), write them (`writer`). The order at the end is always: store the
+result, announce the write, write the tags, mark as written; a kill between any two of them is
+settled at the next start (`recover`).
 
 `Hearing` holds what listens and changes no file, and `Rewriting` what needs no model. Whatever
 happens with one file, the others go on: see `steps.one_file`.
@@ -27,13 +27,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from genretagger.addresses import absolute, is_object
-from genretagger.causes import Cause, Reason, because
+from genretagger.addresses import absolute
+from genretagger.causes import Reason
 from genretagger.config import Settings
 from genretagger.database.store import Store
-from genretagger.errors import FileError, NotAllowedError, SystemFaultError, TooShortError
+from genretagger.errors import FileError, NotAllowedError, SystemFaultError
 from genretagger.files.discover import Found
-from genretagger.files.replace import see_free, stamp_of
+from genretagger.files.replace import stamp_of
 from genretagger.model.installed import InstalledModel
 from genretagger.model.listener import Listener
 from genretagger.model.store import DEFAULT, ModelStore
@@ -46,10 +46,8 @@ from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
 from genretagger.steps.schedule import Flow, Kept, Then, in_groups, wait_for
 from genretagger.steps.together import ByFolder, Each, Grouping, Together
-from genretagger.tags.api import fault_of_names
+from genretagger.steps.verdict import Verdicts, unheard
 from genretagger.types import Albums, Decision, Frames, Outcome, Stamp, Status, Track
-from genretagger.vocabulary.names import vocabulary
-from genretagger.vocabulary.resolve import merged
 from genretagger.worker.pool import WorkerPool
 
 _log = logging.getLogger(__name__)
@@ -74,6 +72,7 @@ class Pipeline(Hearing):
     def __init__(self, settings: Settings, store: Store, workers: WorkerPool, listener: Listener) -> None:
         super().__init__(settings, store, workers, listener)
         self.ownership = Ownership(settings, store.writes, store.tracks)
+        self.verdicts = Verdicts(settings, self.ownership.reason)
         self.by_request = ByRequest(store.analyses, store.writes, self.writer, self.knowledge, listener)
 
     def decide(self, path: Path) -> Decision:
@@ -196,23 +195,18 @@ class Pipeline(Hearing):
             return track
         try:
             yield from self.knowledge.analysis(track, force=run.force)
-        except TooShortError as error:
+        except FileError as error:
             if run.hear_only:
                 raise
-            return _outcome(track, Status.SKIPPED, because(error.why, says=error.cause))
+            return _outcome(track, *unheard(error))
         return (yield from self.knowledge.with_credits(track))
 
     def _to_hear(self, file: Found, run: Run) -> Flow[Outcome | Track]:
         """Find out what a file is, and whether its genre is ours to write."""
         track = yield from self.knowledge.track(file.path, force=run.force)
-        if not run.hear_only:
-            if reason := self.ownership.reason(track, run):
-                return _outcome(track, Status.UNCHANGED, reason, self.knowledge.shown_decision(track))
-            if is_object(file.path):
-                return track  # nobody will write to it
-            if reason := self.writer.refusals.unfit(file, track):
-                return _outcome(track, Status.SKIPPED, reason)
-            see_free(file.path)
+        if not run.hear_only and (verdict := self.verdicts.before(file, track, run)):
+            shown = self.knowledge.shown_decision(track) if verdict[0] is Status.UNCHANGED else None
+            return _outcome(track, *verdict, shown)
         return track
 
     def _end(self, file: Found, track: Track, group: Together, run: Run) -> Flow[Outcome]:
@@ -221,31 +215,22 @@ class Pipeline(Hearing):
         if run.hear_only:
             status = Status.TAGGED if decision.genres else Status.SKIPPED
             return _outcome(track, status, decision.reason, decision, genres=decision.genres)
-        if not decision.genres:
-            return _outcome(track, Status.SKIPPED, decision.reason, decision)
         return (yield from self._changed(file, track, decision, run))
 
     def _changed(self, file: Found, track: Track, decision: Decision, run: Run) -> Flow[Outcome]:
         """Plan or write what follows from a decision for the tags of a file."""
-        wanted = self._wanted(track, decision)
-        if wanted == track.genres.values:
-            return _outcome(track, Status.UNCHANGED, decision.reason, decision)
-        if fault := fault_of_names(wanted):
-            return _outcome(track, Status.SKIPPED, because(Cause.BAD_NAMES, fault=fault), decision)
+        status, reason, wanted = self.verdicts.after(track, decision)
+        if status is not Status.TAGGED:
+            return _outcome(track, status, reason, decision)
         if run.plan is not None:
             run.plan(planned(file.root, track, wanted, decision, model=self.listener.name))
         elif not run.dry_run:
-            model, reason = self.listener.name, decision.reason
+            model = self.listener.name
             try:
                 yield from self.writer.write(file, track, wanted, run_id=run.id, model=model, reason=reason)
             except NotAllowedError as refusal:  # which only a try could show
                 return _outcome(track, Status.SKIPPED, refusal.reason)
-        return _outcome(track, Status.TAGGED, decision.reason, decision, genres=wanted)
-
-    def _wanted(self, track: Track, decision: Decision) -> tuple[str, ...]:
-        """The genres that the file will have, by the policy."""
-        rules = self._settings
-        return merged(track.genres.values, decision.genres, rules.policy, rules.protect, vocabulary())
+        return _outcome(track, status, reason, decision, genres=wanted)
 
     def failed(self, path: Path, error: FileError, run: Run, stamp: Stamp | None = None) -> Outcome:
         """Record why a file, or a folder, could not be handled.

@@ -48,7 +48,7 @@ def parts(reason: Reason) -> Sentence:
     try:
         found = SENTENCES[reason.cause](reason.figures)
         return found._replace(rest=found.rest + _album(reason.figures)) if "album" in reason.figures else found
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         return Sentence("", reason.cause.value.replace("_", " "))
 
 

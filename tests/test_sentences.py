@@ -10,7 +10,14 @@ import pytest
 
 from genretagger import errors
 from genretagger.causes import Cause, Reason, because, recorded
-from genretagger.errors import FILE_ERRORS, BugError, SystemFaultError, TooShortError, WorkerTimeoutError
+from genretagger.errors import (
+    FILE_ERRORS,
+    BugError,
+    GenretaggerError,
+    SystemFaultError,
+    TooShortError,
+    WorkerTimeoutError,
+)
 from genretagger.sentences import SENTENCES, brief, matter, sentence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -127,12 +134,17 @@ def _looks_into_sentences(tree: ast.AST) -> Iterator[int]:
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
         return name in _SENTENCES
 
+    def parts(node: ast.expr) -> list[ast.expr]:
+        return node.elts if isinstance(node, ast.Tuple) else [node]
+
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in _LOOKS and is_sentence(value):
                 yield node.lineno
-            case ast.Compare(left=ast.Constant(), ops=[ast.In() | ast.NotIn()], comparators=[text]):
-                if is_sentence(text):
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[text]) if is_sentence(text):
+                yield node.lineno
+            case ast.Compare(left=left, ops=[ast.Eq() | ast.NotEq()], comparators=[right]):
+                if all(any(map(is_sentence, parts(side))) for side in (left, right)):
                     yield node.lineno
 
 
@@ -152,10 +164,44 @@ def test_no_code_looks_into_a_sentence(file: Path) -> None:
         '"took" in self._killed',
         'str(error.cause).removeprefix("it ")',
         'sentence(outcome.reason).partition(": ")',
+        "str(path) not in error.cause",
+        "name in details['reason']",
+        "known.error.cause == error.cause",
+        "(type(known.error), known.error.cause) != (type(error), error.cause)",
     ],
 )
 def test_the_check_sees_code_that_looks_into_a_sentence(code: str) -> None:
     assert list(_looks_into_sentences(ast.parse(code))) == [1]
+
+
+def _says_its_path_twice(tree: ast.AST) -> Iterator[int]:
+    """Lines where an error gets a path that its words name as well, and does not say so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            given = {each.arg: ast.dump(each.value) for each in node.keywords}
+            named = [ast.dump(each.value) for each in ast.walk(node.args[0]) if isinstance(each, ast.FormattedValue)]
+            if given.get("path") in named and "named" not in given:
+                yield node.lineno
+
+
+@pytest.mark.parametrize(
+    "file", sorted((*ROOT.glob("genretagger/**/*.py"), *ROOT.glob("plugins/**/*.py"))), ids=lambda file: file.stem
+)
+def test_no_error_says_its_path_twice(file: Path) -> None:
+    assert list(_says_its_path_twice(ast.parse(file.read_text("utf-8")))) == []
+
+
+def test_the_check_sees_an_error_that_says_its_path_twice() -> None:
+    call = 'ConfigError(f"{path} cannot be read", path=path)'
+    assert list(_says_its_path_twice(ast.parse(call))) == [1]
+    assert not list(_says_its_path_twice(ast.parse(call.replace(")", ", named=True)"))))
+
+
+def test_a_message_names_its_file_once() -> None:
+    path = Path("/a/b.toml")
+    assert GenretaggerError("it is no TOML", path=path, hint="Fix it").message == "/a/b.toml: it is no TOML. Fix it"
+    assert GenretaggerError(f"{path} is no TOML", path=path, named=True).message == "/a/b.toml is no TOML"
+    assert GenretaggerError("a is no folder", path=Path("a")).message == "a: a is no folder", "whatever it says"
 
 
 def test_the_documentation_names_every_cause() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ def shelf() -> Iterator[Path]:
                 closed.chmod(0o755)
 
 
-def as_nobody(data_dir: Path, *arguments: str | Path) -> tuple[int, str, str]:
+def as_nobody(data_dir: Path, *arguments: str | Path, policy: str = "keep") -> tuple[int, str, str]:
     """Run the real command as an ordinary user, which whoever is not root is already."""
     user: list[str] = []
     if os.geteuid() == 0:  # who may read all, as Python itself may lie where only root can
@@ -51,7 +52,10 @@ def as_nobody(data_dir: Path, *arguments: str | Path) -> tuple[int, str, str]:
     elsewhere = {f"XDG_{name}_HOME": str(data_dir / name) for name in ("CONFIG", "DATA", "CACHE", "STATE")}
     ended = subprocess.run(
         [*user, sys.executable, "-m", "genretagger", *arguments],
-        env={**os.environ, **elsewhere, "GENRETAGGER_DATA_DIR": str(data_dir), "HOME": str(data_dir)},
+        env={
+            **{**os.environ, **elsewhere, "GENRETAGGER_DATA_DIR": str(data_dir), "HOME": str(data_dir)},
+            "GENRETAGGER_POLICY": policy,
+        },
         capture_output=True,
         cwd="/",
         timeout=100,
@@ -102,6 +106,10 @@ def test_what_an_ordinary_user_may_not_write_is_skipped(heard: Path, shelf: Path
             assert line.startswith("skipped"), name
             assert reasons[Path(name).name] in line, name
         assert f"{len(names) - 1} skipped, 0 failed" in err
+        for policy in ("keep", "replace", "add"):
+            _, out, err = as_nobody(data, "show", "--json", *(music / name for name in names[1:]), policy=policy)
+            shown = [json.loads(line) for line in out.splitlines()]
+            assert [(each["status"], each["cause"]) for each in shown] == [("skipped", "not_writable")] * len(names[1:])
     after = contents(music)
     assert [path.name for path in before if before[path] != after[path]] == ["good.flac"]
     assert helpers.genres_of(music / "good.flac") == ["Trance"]

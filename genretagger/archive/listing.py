@@ -84,7 +84,7 @@ def _objects(
         except AccessError as error:
             if place == root:
                 raise
-            failed(AccessError(f"{printable(place)}: {error}", path=place))
+            failed(AccessError(error.cause, path=place, hint=error.hint))
             continue
         kept = [each for each in found if not is_ignored(each.path, root, ignore, folders)]
         yield from (os.fsencode(each.path) for each in kept if not each.is_folder and is_audio_name(each.name))

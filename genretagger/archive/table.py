@@ -46,7 +46,8 @@ def write(reports: Reports, folder: Path, roots: Iterable[Path], libraries: Mapp
     kinds = {"path_bytes": arrow.binary(), "genres": arrow.list_(text), "tags": arrow.list_(text), "scores": scores}
     kinds |= {"size_bytes": arrow.int64(), "duration_s": arrow.float64()}
     names = ("path", "path_bytes", "kind", "size_bytes", "duration_s", "payload_hash", "tags", "genres", "scores")
-    schema = arrow.schema([(name, kinds.get(name, text)) for name in (*names, "reason", "model", "failure")])
+    words = ("cause", "reason", "model", "failure", "failure_cause")
+    schema = arrow.schema([(name, kinds.get(name, text)) for name in (*names, *words)])
     rows, number, count = _rows(reports, roots, Libraries(libraries)), 0, 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +87,9 @@ def _row(known: Known, stored: bytes) -> dict[str, Any]:
         "tags": list(track.genres.values) if track else None,
         "genres": list(decided.decision.genres) if decided else None,
         "scores": list(decided.decision.scores.items()) if decided else None,
+        "cause": decided.decision.reason.cause.value if decided else None,
         "reason": sentence(decided.decision.reason) if decided else None,
         "model": decided.model if decided else None,
         "failure": known.failure.error.cause if known.failure else None,
+        "failure_cause": known.failure.error.why.value if known.failure else None,
     }

@@ -131,7 +131,7 @@ def change(option: str, value: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         document = tomlkit.parse(_as_it_is(target))
     except (ValueError, RecursionError, TOMLKitError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Fix it first") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}", path=path, hint="Fix it first", named=True) from error
     except OSError as error:
         raise OutputError(
             f"the configuration cannot be changed: {error.strerror or error}", path=path, hint="Check its permissions"

@@ -202,6 +202,7 @@ def as_json(view: View) -> Json:
         "windows": heard.windows if heard else 0,
         "provider": heard.provider if heard else "",
         "failure": str(view.error) if view.error is not None else None,
+        "failure_cause": view.error.why.value if view.error is not None else None,
         "writes": [write_json(write) for write in view.writes],
     }
 

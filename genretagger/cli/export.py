@@ -215,7 +215,7 @@ def _chosen(rows: Iterable[Known], wanted: Iterable[str], min_score: float | Non
 
 _COLUMNS = (
     *("path", "artist", "album", "title", "genres", "decided", "score", "reason", "model", "sampling", "kind"),
-    *("duration_s", "decided_at", "seen_at", "failure"),
+    *("duration_s", "decided_at", "seen_at", "failure", "failure_cause"),
 )
 
 

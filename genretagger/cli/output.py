@@ -33,7 +33,7 @@ _LINES_S = 0.2
 
 def complain(error: GenretaggerError) -> None:
     """Print an error for people: what it is about, the cause, what to do next."""
-    where = f"{printable(error.path)}: " if error.path is not None and str(error.path) not in error.cause else ""
+    where = "" if error.place is None else f"{printable(error.place)}: "
     print(f"genretagger: {where}{printable(error.cause)}", file=sys.stderr)
     if error.hint:
         print(f"  {printable(error.hint)}", file=sys.stderr)

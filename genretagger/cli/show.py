@@ -8,27 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genretagger.causes import Cause, Reason, because
 from genretagger.cli import describe, output
 from genretagger.cli.options import AsJson, any_path, quiet_settings
 from genretagger.cli.view import View
-from genretagger.database.values import AnalysisNote, HearingResult, Known, StoredDecision, StoredWrite, WriteState
-from genretagger.errors import AccessError, FileChangedError, FileError
+from genretagger.database.values import AnalysisNote, Known, StoredDecision, StoredWrite
+from genretagger.errors import AccessError, FileError
 from genretagger.files.discover import Found, whole
-from genretagger.files.replace import stamp_of
-from genretagger.types import Policy, Status, Timeline, Track
+from genretagger.types import Timeline, Track
 
 if TYPE_CHECKING:
     from genretagger.config import Settings
     from genretagger.database.store import Store
     from genretagger.model.installed import InstalledModel
     from genretagger.pipeline import Pipeline
+    from genretagger.steps.explain import Explainer
     from genretagger.worker.pool import WorkerPool
 
 
@@ -116,6 +116,14 @@ class _Library(ExitStack):
         return self.enter_context(Store.open(where, create=False, read_only=True, libraries=libraries))
 
     @cached_property
+    def _explainer(self) -> Explainer:
+        from genretagger.steps.explain import Explainer
+
+        explainer = Explainer(self._settings, self._store)
+        self.callback(explainer.close)
+        return explainer
+
+    @cached_property
     def _workers(self) -> WorkerPool:
         from genretagger.worker.pool import WorkerPool
 
@@ -142,34 +150,25 @@ class _Library(ExitStack):
 
     def _view(self, path: Path, known: Known | None, root: Path) -> View:
         known = known or Known(path, None, None, (), (), (), None)
-        now, error = self._read(path, known)
+        if known.track is not None and known.track.credits is None:  # from an earlier version
+            known = replace(known, track=None)
+        now, error = self._explainer.look(known, self._read)
         analyses, decisions, writes = known.analyses, known.decisions, known.writes
         moved = known.track is None or (now is not None and known.track.payload_hash != now.payload_hash)
         if now is not None and moved:  # the audio may be known from another path, or it has changed
             analyses, decisions, writes = self._by_audio(now, writes)
+            known = replace(known, analyses=analyses, decisions=decisions)
         decided = decisions[0] if decisions else None
-        analysis = _heard_for(decided, analyses)
-        try:
-            status, reason = self._explain(Found(path, root), now, error, analysis, decided, writes)
-        except FileError as changed:  # at this moment
-            status, reason = Status.FAILED, changed.reason
-        return View(path, now, error, analysis, decided, writes, status, reason)
+        status, reason = self._explainer.explain(Found(path, root), now, error, known)
+        return View(path, now, error, _heard_for(decided, analyses), decided, writes, status, reason)
 
-    def _read(self, path: Path, known: Known) -> tuple[Track | None, FileError | None]:
-        """Read what a file says, or why it cannot be read or heard."""
+    def _read(self, path: Path) -> Track:
+        """Read what a file says."""
         from genretagger.tags.api import WriteOptions
 
-        try:
-            stamp = stamp_of(path)
-            failure = self._store.tracks.get_failure(path, stamp) if self._store is not None else None
-            if known.track is None or known.track.stamp != stamp or known.track.credits is None:
-                options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
-                now: Track | None = self._workers.inspect(path, options=options).result()
-            else:
-                now = known.track
-        except FileError as error:
-            return None, error
-        return now, None if failure is None else failure.error
+        options = WriteOptions(id3v23_separator=self._settings.id3v23_separator)
+        track: Track = self._workers.inspect(path, options=options).result()
+        return track
 
     def _by_audio(
         self, now: Track, writes: tuple[StoredWrite, ...]
@@ -192,61 +191,6 @@ class _Library(ExitStack):
         if last is not None and last.id not in {write.id for write in writes}:
             writes = (*writes, last)
         return tuple(notes), tuple(decisions), tuple(sorted(writes, key=lambda write: -write.id))
-
-    def _explain(
-        self,
-        file: Found,
-        now: Track | None,
-        error: FileError | None,
-        analysis: AnalysisNote | None,
-        decided: StoredDecision | None,
-        writes: tuple[StoredWrite, ...],
-    ) -> tuple[Status, Reason]:
-        """Say what the state of a file is, and why, in the order in which `tag` looks at it."""
-        from genretagger.steps.refusal import Refusals
-
-        if error is not None:
-            if isinstance(error, FileChangedError) and not file.path.exists():
-                return Status.FAILED, because(Cause.GONE)
-            return Status.FAILED, because(error.why, **error.reason.figures, retry=error.retry)
-        assert now is not None  # what cannot be read has an error
-        if write := _standing(now, writes):
-            return Status.TAGGED, write.reason
-        decision = decided.decision if decided is not None else None
-        if owned := self._owned(now):
-            if owned.cause is Cause.HAS_GENRE:
-                owned = because(owned.cause, **({"decision": decision.reason} if decision else {"heard": False}))
-            return Status.UNCHANGED, owned
-        if unfit := Refusals(self._settings).unfit(file, now):
-            return Status.SKIPPED, unfit
-        if decision is not None and not decision.genres:
-            return Status.SKIPPED, decision.reason
-        if decision is not None:
-            return Status.UNCHANGED, because(Cause.NOT_WRITTEN, decision=decision.reason)
-        if analysis is not None and analysis.hearing is HearingResult.SILENT:
-            return Status.SKIPPED, because(Cause.SILENT)
-        if analysis is not None and analysis.hearing is HearingResult.UNDECODABLE:
-            return Status.FAILED, because(Cause.UNDECODABLE, says=analysis.cause)
-        return Status.UNCHANGED, because(Cause.NOT_LISTENED_TO)
-
-    def _owned(self, now: Track) -> Reason | None:
-        """Why `tag` would leave the genres to their owner, in more detail, from the history."""
-        from genretagger.steps.ownership import Ownership
-        from genretagger.steps.run import Run
-
-        if self._store is None:
-            has_genre = bool(now.genres.values) and self._settings.policy is Policy.KEEP
-            return because(Cause.HAS_GENRE) if has_genre else None
-        ownership = Ownership(self._settings, self._store.writes, self._store.tracks)
-        return ownership.by_history(now) or ownership.reason(now, Run(0))
-
-
-def _standing(now: Track, writes: tuple[StoredWrite, ...]) -> StoredWrite | None:
-    """The write that gave this file, or the same audio elsewhere, its present genres; else None."""
-    settled = (WriteState.DONE, WriteState.UNDONE)
-    same = [write for write in writes if write.payload_hash == now.payload_hash and write.state in settled]
-    last = next((write for write in same if write.path == now.path), same[0] if same else None)
-    return last if last is not None and not last.is_undone and last.after.values == now.genres.values else None
 
 
 def _heard_for(decided: StoredDecision | None, analyses: tuple[AnalysisNote, ...]) -> AnalysisNote | None:

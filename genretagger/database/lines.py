@@ -48,7 +48,7 @@ class TrackLine(NamedTuple):
         scores: of all genres, best first; empty if they were not asked for.
         score: the best of them.
         reason: why it was decided so, in the words of that time.
-        failure: why the file could not be read.
+        failure: why the file failed last, in words; `failure_cause` is its cause.
     """
 
     path: str
@@ -68,6 +68,7 @@ class TrackLine(NamedTuple):
     decided_at: datetime | None
     seen_at: datetime | None
     failure: str | None
+    failure_cause: str | None = None
 
     @classmethod
     def of(cls, known: Known) -> Self:
@@ -93,6 +94,7 @@ class TrackLine(NamedTuple):
             decided_at=last.decided_at if last is not None else None,
             seen_at=known.seen_at,
             failure=known.failure.error.cause if known.failure is not None else None,
+            failure_cause=known.failure.error.why.value if known.failure is not None else None,
         )
 
 

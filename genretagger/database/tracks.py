@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, LargeBinary, bindparam, delete, select, type_coerce, update
 
+from genretagger.causes import Cause
 from genretagger.database.access import Repository, upsert
 from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
@@ -100,7 +101,8 @@ class Tracks(Repository):
                 says.
         """
         known = None if stamp is None or error.retry else self.get_failure(path, stamp)
-        if known is not None and (type(known.error), known.error.cause) == (type(error), error.cause):
+        is_known = known is not None and not known.retry and type(known.error) is type(error)
+        if is_known and error.why is not Cause.FAILED:
             return  # the file is unchanged: no second write, as the disk may be slow
         values: dict[str, Any] = {
             "failure": error.cause,

@@ -44,7 +44,7 @@ def apply(planned: Planned, run: Run, writer: Writer, protect: tuple[str, ...]) 
     see_free(planned.path)
     # Genres that the owner chose are recorded without a model, so that `tag` leaves them alone from
     # then on.
-    model, reason = planned.model, because(Cause.PLANNED, words=planned.reason)
+    model, reason = planned.model, planned.reason
     if planned.edited:
         model, reason = "", because(Cause.EDITED_PLAN)
     if not run.dry_run:

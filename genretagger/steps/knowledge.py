@@ -10,29 +10,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from genretagger.causes import Cause, because
 from genretagger.database.analyses import Packed, pack
 from genretagger.database.store import Store
-from genretagger.database.values import HearingResult, StoredAnalysis, ours_among
+from genretagger.database.values import StoredAnalysis, ours_among
 from genretagger.errors import FileError
 from genretagger.files.replace import see_unchanged, stamp_of
 from genretagger.model.batching import then
 from genretagger.model.listener import Listener
 from genretagger.model.said import Said
-from genretagger.steps.recent import Recent
+from genretagger.steps.recall import SILENT, Recall, audible
 from genretagger.steps.schedule import Flow, Step
 from genretagger.tags.api import WriteOptions
 from genretagger.types import Activations, Credits, Decision, Frames, Heard, Track
 from genretagger.worker.pool import WorkerPool
 
-SILENT = Decision((), {}, because(Cause.SILENT))
-"""What is decided on a track in which there is nothing to hear; it is not stored."""
 
-
-class Knowledge:
+class Knowledge(Recall):
     """What is known, and how to find out the rest.
 
     Args:
@@ -43,11 +38,9 @@ class Knowledge:
     """
 
     def __init__(self, store: Store, workers: WorkerPool, listener: Listener, options: WriteOptions) -> None:
-        self._store = store
+        super().__init__(store, listener)
         self._workers = workers
-        self.listener = listener
         self._options = options
-        self._recent = Recent()
         self.model_id = store.models.save(listener.name, listener.fingerprint, listener.labels)
 
     def track(self, path: Path, *, force: bool) -> Flow[Track]:
@@ -72,34 +65,10 @@ class Knowledge:
         return track
 
     def known_decision(self, track: Track, key: str, *, or_below: bool = False) -> Decision | None:
-        """Give the decision by the present model and windows, if any, and make it the newest.
-
-        One of an earlier version, which stored no cause, does not count: what was heard is decided
-        on again.
-
-        Args:
-            track: the file.
-            key: by which rules, and from which evidence.
-            or_below: also from any evidence that is named below that key.
-        """
-        listener = self.listener
-        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.sampling)
-        if stored is None or stored.decision.reason.cause is Cause.RECORDED:
-            return None
-        if stored.settings != key and not (or_below and stored.settings.startswith(f"{key}/")):
-            return None
-        self._store.decisions.renew(track.payload_hash, self.model_id, listener.sampling)
-        return stored.decision
-
-    def shown_decision(self, track: Track) -> Decision | None:
-        """Give the decision by the present model, windows and rules, whatever its evidence."""
-        listener = self.listener
-        stored = self._store.decisions.get(track.payload_hash, listener.fingerprint, listener.sampling)
-        return stored.decision if stored is not None and stored.settings.split("/")[0] == listener.rules_key else None
-
-    def decided(self, heard: Activations) -> Flow[Decision]:
-        """Decide on one track by itself, beside the main loop; nothing is stored."""
-        decision: Decision = yield Step(self.listener.deciding.submit(partial(self.listener.decide, heard)))
+        """The same, and make it the newest."""
+        decision = super().known_decision(track, key, or_below=or_below)
+        if decision is not None:
+            self._store.decisions.renew(track.payload_hash, self.model_id, self.listener.sampling)
         return decision
 
     def keep(self, track: Track, decision: Decision, *, key: str) -> Decision:
@@ -146,13 +115,6 @@ class Knowledge:
             self._store.tracks.save(track)
         return track
 
-    def known(self, path: Path) -> Track | None:
-        """What was read of a file, if it is still the same; it is not opened."""
-        try:
-            return self._store.tracks.get(path, stamp_of(path))
-        except FileError:
-            return None
-
     def analysis(self, track: Track, *, force: bool) -> Flow[StoredAnalysis]:
         """Give what was heard in a track; its activations are None if there is nothing to hear.
 
@@ -164,38 +126,15 @@ class Knowledge:
         if analysis is None:
             yield from self._listen(track)
             analysis = self._stored(where)
-        if analysis is None or (analysis.activations is None and analysis.hearing is not HearingResult.SILENT):
-            raise (analysis and analysis.error) or FileError("it could not be heard", path=track.path)
-        return analysis
-
-    def heard(self, track: Track) -> StoredAnalysis | None:
-        """The stored activations of the present model or its backbone; never listens."""
-        where = (track.payload_hash, self.listener.fingerprint, self.listener.sampling)
-        return self._stored(where) or self._derived(track)
-
-    def _stored(self, where: tuple[str, str, str]) -> StoredAnalysis | None:
-        """The present model's stored activations; None if there are none or they do not fit it."""
-        recent = self._recent.get(where)
-        if recent is not None:
-            return recent
-        stored = self._store.analyses.get(*where)
-        if stored is not None and stored.activations is not None and not self.listener.gave(stored.activations):
-            return None
-        if stored is not None:
-            self._recent.keep(where, stored)
-        return stored
+        return audible(analysis, track)
 
     def _derived(self, track: Track) -> StoredAnalysis | None:
-        """A learned model's activations, derived from what its backbone heard already."""
-        below = self.listener.backbone
-        heard = self._store.analyses.get(track.payload_hash, below, self.listener.sampling) if below else None
-        if heard is None or heard.activations is None:
-            return heard
-        activations = self.listener.derive(heard.activations)
-        if activations is None:
-            return None
+        """The same, and store what this model says."""
+        derived = super()._derived(track)
+        if derived is None or derived.activations is None:
+            return derived
         where = (track.payload_hash, self.model_id, self.listener.sampling)
-        self._store.analyses.save(*where, activations, seconds=0.0)
+        self._store.analyses.save(*where, derived.activations, seconds=0.0)
         return self._stored((track.payload_hash, self.listener.fingerprint, self.listener.sampling))
 
     def _listen(self, track: Track) -> Flow[None]:

@@ -38,8 +38,8 @@ class Ownership:
         Raises:
             FileChangedError: the file is no longer the one that was read.
         """
-        if self._settings.policy is Policy.KEEP and track.genres.values and not run.hear_only:
-            return because(Cause.HAS_GENRE)
+        if not run.hear_only and (reason := by_policy(track, self._settings.policy)):
+            return reason
         if not run.force and (reason := self.by_history(track)):
             return reason
         if run.once and self._was_handled(track):
@@ -48,12 +48,15 @@ class Ownership:
 
     def is_written(self, track: Track) -> bool:
         """Whether a file has just the genres that we wrote, by a decision of ours."""
-        if not track.genres.values:
-            return False
-        last = self._undos.get_last(track.path, track.payload_hash)
-        if last is None or last.is_undone or not last.model or last.path != track.path:
-            return False
-        return last.after.values == track.genres.values
+        write = self.write_in_effect(track)
+        return write is not None and write.path == track.path
+
+    def write_in_effect(self, track: Track) -> StoredWrite | None:
+        """The write that gave a file its present genres by a decision of ours, if one did."""
+        last = self._last(track)
+        if last is None or last.is_undone or not last.model or not track.genres.values:
+            return None
+        return last if last.after.values == track.genres.values else None
 
     def _was_handled(self, track: Track) -> bool:
         """Whether its audio was handled to its end by the present rules, and not refused."""
@@ -66,15 +69,9 @@ class Ownership:
         Raises:
             FileChangedError: the file is no longer the one that was read.
         """
-        last = self._undos.get_last(track.path, track.payload_hash)
-        if last is None:
+        last = self._last(track)
+        if last is None or (last.path != track.path and not (last.is_undone or self._was_moved(last, track))):
             return None
-        if last.path != track.path and (
-            is_elsewhere(last.path)
-            or os.path.lexists(last.path)
-            or not (last.is_undone or self._was_moved(last, track))
-        ):
-            return None  # a copy counts as its own file
         if last.is_undone:
             return because(Cause.UNDONE)
         if not last.model:
@@ -84,9 +81,21 @@ class Ownership:
             return because(Cause.CHANGED_BY_OWNER)
         return None
 
+    def _last(self, track: Track) -> StoredWrite | None:
+        """The last write to a file, also under an earlier path; a copy counts as its own file."""
+        last = self._undos.get_last(track.path, track.payload_hash)
+        if last is not None and last.path != track.path and (is_elsewhere(last.path) or os.path.lexists(last.path)):
+            return None
+        return last
+
     def _was_moved(self, last: StoredWrite, track: Track) -> bool:
         """Whether a track is the file that we wrote at a path that is gone, and no newer copy."""
         if track.stamp.inode == self._tracks.get_inode(last.path):
             return True
         now = track.genres.values  # on another disk: the owner chose genres that are neither ours nor the old ones
         return bool(now) and now not in (last.before.values, last.after.values)
+
+
+def by_policy(track: Track, policy: Policy) -> Reason | None:
+    """Say why the policy leaves the genres of a file as they are; None if it does not."""
+    return because(Cause.HAS_GENRE) if policy is Policy.KEEP and track.genres.values else None

@@ -1,7 +1,6 @@
 """Reasons not to write to a file: the settings, the container or the rights.
 
 These checks run before decoding; results are not stored, because settings and rights may change.
-`show` explains by the same rules.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from genretagger.addresses import is_object
 from genretagger.model.batching import then
 from genretagger.model.listener import Listener
 from genretagger.steps.album import albums, files_at, home
-from genretagger.steps.knowledge import SILENT, Knowledge
 from genretagger.steps.pool import FORMULAS, Voice, members
+from genretagger.steps.recall import SILENT, Recall
 from genretagger.steps.schedule import Flow, Step
 from genretagger.types import Activations, Decision, Track
 
@@ -136,7 +136,7 @@ class Together:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        knowledge: Recall,
         grouping: Grouping,
         tracks: Iterable[Track],
         *,
@@ -149,7 +149,7 @@ class Together:
         self._albums: dict[Path, _Album] | None = None
 
     def decision(self, track: Track) -> Flow[Decision]:
-        """Choose the genres of one of the files; it is stored."""
+        """Choose the genres of one of the files, and keep the decision."""
         if self._albums is None:
             self._albums = self._find()
         knowledge, album = self._knowledge, self._albums.get(track.path)
@@ -190,7 +190,7 @@ class _Album:
         tracks: of the album.
     """
 
-    def __init__(self, knowledge: Knowledge, tracks: Sequence[Track]) -> None:
+    def __init__(self, knowledge: Recall, tracks: Sequence[Track]) -> None:
         self._knowledge = knowledge
         self.paths = [track.path for track in tracks]
         self._evidence: dict[str, Activations] = {}

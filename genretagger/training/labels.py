@@ -118,7 +118,9 @@ class NameMap:
         try:
             document = tomllib.loads(read_text(path, most_bytes=LARGEST_TABLE_BYTES))
         except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"the map cannot be read: {error}", path=path, hint=hint) from error
+            raise ConfigError(
+                f"the map cannot be read: {getattr(error, 'strerror', None) or error}", path=path, hint=hint
+            ) from error
         names: dict[str, tuple[str, ...]] = {}
         for label, value in document.items():
             genres = [value] if isinstance(value, str) else value

@@ -49,7 +49,9 @@ def from_csv(path: Path) -> Table:
                 place = os.fsencode(os.path.normpath(folder / (without_quote(name) if own else name)))
                 rows[place] = (*rows.get(place, ()), *parted(without_quote(genres) if own else genres))
     except (OSError, csv.Error, ValueError) as error:
-        raise ConfigError(f"the table cannot be read: {error}", path=path, hint=_EXAMPLE) from error
+        raise ConfigError(
+            f"the table cannot be read: {getattr(error, 'strerror', None) or error}", path=path, hint=_EXAMPLE
+        ) from error
     # `genretagger export` writes what the tags say, including genres that genretagger wrote
     return Table(f"the table {path.name}", rows, ours_too=not own)
 

@@ -186,6 +186,7 @@ def _answer(outcome: Outcome) -> Json:
     return {
         "status": outcome.status.value,
         "genres": [printable(each) for each in outcome.genres],
+        "cause": outcome.reason.cause.value,
         "why": printable(sentence(outcome.reason)),
         "ok": outcome.status in (Status.TAGGED, Status.UNCHANGED),
     }

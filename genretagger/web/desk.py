@@ -23,6 +23,7 @@ from genretagger.pipeline import Pipeline, open_pipeline, open_rewriting
 from genretagger.shelf import filling
 from genretagger.shelf.index import Index
 from genretagger.shelf.likeness import Likeness
+from genretagger.steps.explain import Explainer
 from genretagger.steps.rewriting import Rewriting
 from genretagger.steps.run import Run
 from genretagger.web.live import Hub
@@ -47,6 +48,13 @@ class Books:
     def __init__(self, settings: Settings) -> None:
         self.store = Store.open(settings.database, create=True, libraries=settings.libraries)
         self.index = Index(settings.data_dir)
+        self.explainer = Explainer(settings, self.store)
+
+    def follow(self, settings: Settings) -> None:
+        """Explain by other settings from now on."""
+        if settings is not self.explainer.settings:
+            self.explainer.close()
+            self.explainer = Explainer(settings, self.store)
 
 
 class Desk:
@@ -81,6 +89,7 @@ class Desk:
     def _reading(self, work: Callable[[Books], _T]) -> _T:
         if not hasattr(self._local, "books"):
             self._local.books = Books(self.settings)
+        self._local.books.follow(self.settings)
         return work(self._local.books)
 
     def likeness(self, books: Books) -> Likeness:

@@ -100,7 +100,9 @@ def given(file: Path | None) -> Hash | None:
             with file.open("rb") as opened:
                 text = opened.read(_MOST_BYTES).decode("utf-8").split("\n")[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the password cannot be read: {error}", path=file) from error
+            raise ConfigError(
+                f"the password cannot be read: {getattr(error, 'strerror', None) or error}", path=file
+            ) from error
     else:
         text = os.environ.get(VARIABLE, "")
         if not text:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from itertools import islice
 
+from genretagger.causes import Reason
 from genretagger.database.values import Known, StoredRun, StoredWrite, WriteKind, WriteState
+from genretagger.files.discover import Found
 from genretagger.sentences import sentence
 from genretagger.shelf import need, pages
 from genretagger.shelf.flat import state_of
 from genretagger.shelf.likeness import Likeness
 from genretagger.text import moment, printable
-from genretagger.types import Json
+from genretagger.types import Json, Status
 from genretagger.vocabulary.names import vocabulary
 from genretagger.web.desk import Books
 
@@ -50,6 +52,8 @@ def track(books: Books, number: int) -> Json:
     decided = known.decisions[0] if known.decisions else None
     now = known.track
     genres = now.genres.values if now is not None else ()
+    failed = known.failure.error.reason if known.failure is not None else None
+    status, reason = _explained(books, known)
     return {
         "id": number,
         "path": printable(known.path),
@@ -63,8 +67,11 @@ def track(books: Books, number: int) -> Json:
         "kind": now.kind if now is not None else "",
         "duration_s": now.duration_s if now is not None else None,
         "refusal": printable(sentence(now.refusal)) if now is not None and now.refusal is not None else "",
-        "failure": printable(str(known.failure.error.cause)) if known.failure is not None else "",
-        "why": _why(known),
+        "failure": "" if failed is None else printable(sentence(failed)),
+        "failure_cause": None if failed is None else failed.cause.value,
+        "status": status.value,
+        "cause": reason.cause.value,
+        "why": printable(sentence(reason)),
         "decided": None
         if decided is None
         else {
@@ -78,22 +85,10 @@ def track(books: Books, number: int) -> Json:
     }
 
 
-def _why(known: Known) -> str:
-    """Why this genre, in words: by the write in effect, or else by the decision."""
-    last = known.writes[0] if known.writes else None
-    now = known.track.genres.values if known.track is not None else ()
-    parts = []
-    if last is not None and last.stands and not last.is_undone and last.after.values == now:
-        parts.append(printable(sentence(last.reason)))
-    elif last is not None and last.is_undone and not now:
-        parts.append("you undid its genre, so it is left alone")
-    if known.decisions:
-        words = printable(sentence(known.decisions[0].decision.reason))
-        if words not in parts:
-            parts.append(f"heard: {words}" if parts or now else words)
-    elif not parts:
-        parts.append("genretagger has not listened to it yet")
-    return ". ".join(parts)
+def _explained(books: Books, known: Known) -> tuple[Status, Reason]:
+    """What became of a file, and why; the page never reads a file for that."""
+    now, error = books.explainer.look(known)
+    return books.explainer.explain(Found(known.path, known.path.parent), now, error, known)
 
 
 def _write(write: StoredWrite) -> Json:
@@ -103,6 +98,7 @@ def _write(write: StoredWrite) -> Json:
         "at": moment(write.started_at),
         "before": [printable(each) for each in write.before.values],
         "after": [printable(each) for each in write.after.values],
+        "cause": write.reason.cause.value,
         "why": printable(sentence(write.reason)),
         "kind": write.kind.value,
         "state": write.state.value,

@@ -46,6 +46,8 @@ def test_an_archive_is_tagged_as_by_tag(settings: Settings, address: str, music:
     assert {row["path"]: row["genres"] for row in rows if row["failure"] is None} == {
         str(music / name): genres for name, genres in wanted.items() if genres
     }
+    assert [row["failure_cause"] for row in rows if row["failure"] is not None] == ["unsupported"]
+    assert {row["cause"] for row in rows if row["genres"]} == {"chosen"}
 
     (again,) = archive(data, music, *options).lines
     assert (again["files"], again["passes"]) == (0, 0), "what is done is not done again"

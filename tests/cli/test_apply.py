@@ -23,6 +23,7 @@ import typer
 from audio_factory import make
 from few import few
 
+from genretagger.causes import recorded
 from genretagger.cli.plan_file import PlanFile, plan_file
 from genretagger.files.discover import Found, find
 from genretagger.sentences import sentence
@@ -101,6 +102,7 @@ def test_plan_then_apply(
     assert (entries[0]["root"], entries[0]["model"]) == (str(music), "musicnn-yamnet")
     assert entries[0]["scores"]["Trance"] > 0.5
     assert "techno" in entries[0]["reason"]
+    assert entries[0]["cause"] == "chosen"
 
     dry = genretagger("apply", file, "--dry-run")
     assert dry.status == 0
@@ -119,7 +121,11 @@ def test_plan_then_apply(
     assert helpers.genres_of(music / "mine.mp3") == ["Mine"]
     written = genretagger("history", "--json").lines
     assert {line["command"] for line in written} == {"apply"}
-    assert {(line["model"], line["reason"]) for line in written} == {("musicnn-yamnet", entries[0]["reason"])}
+    why = ("musicnn-yamnet", "chosen", entries[0]["reason"])
+    assert {(line["model"], line["cause"], line["reason"]) for line in written} == {why}
+    (shown,) = genretagger("show", music / "a.flac", "--json").lines
+    assert (shown["status"], shown["cause"], shown["reason"]) == ("tagged", *why[1:])
+    assert [write.reason.figures for write in helpers.writes(heard)] == [entries[0]["figures"]] * 4
 
     again = genretagger("apply", file, "--yes", "--json")
     assert again.status == 0
@@ -318,7 +324,9 @@ def test_a_plan_that_is_there_is_not_replaced(genretagger: Command, plan: Path, 
 def planned(number: int) -> Planned:
     nothing = GenreField((), None, "ID3v2.4")
     stamp = Stamp(1, 2, 3, 4, 5, 1)
-    return Planned(Path(f"/m/{number}.mp3"), Path("/m"), stamp, "", nothing, ("A",), ("A",), {}, "", "musicnn-yamnet")
+    return Planned(
+        Path(f"/m/{number}.mp3"), Path("/m"), stamp, "", nothing, ("A",), ("A",), {}, recorded(""), "musicnn-yamnet"
+    )
 
 
 def test_lines_stand_in_the_order_of_the_files_whoever_ends_first() -> None:

@@ -63,7 +63,8 @@ def test_csv_is_the_default_and_has_a_row_for_each_track(genretagger: Command, m
         "musicnn",
         "spread-16.1",
     )
-    assert (broken["failure"], broken["score"]) == ("no frames", "")
+    assert (broken["failure"], broken["failure_cause"], broken["score"]) == ("no frames", "undecodable", "")
+    assert (rock["failure"], rock["failure_cause"]) == ("", "")
 
 
 def test_json_gives_one_object_a_line(genretagger: Command, music: Path) -> None:
@@ -72,7 +73,9 @@ def test_json_gives_one_object_a_line(genretagger: Command, music: Path) -> None
     assert jazz["genres"] == ["Jazz", "Hip Hop"]
     assert jazz["scores"] == {"Rock": 0.6, "Jazz": 0.55}
     assert rock["decided"] == ["Rock"]
-    assert (broken["failure"], broken["kind"], broken["scores"]) == ("no frames", None, {})
+    assert (broken["failure"], broken["failure_cause"]) == ("no frames", "undecodable")
+    assert (broken["kind"], broken["scores"]) == (None, {})
+    assert (rock["failure"], rock["failure_cause"]) == (None, None)
 
 
 @pytest.mark.parametrize(

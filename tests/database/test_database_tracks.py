@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 from genretagger.causes import Cause, because, recorded
 from genretagger.database.store import Store
 from genretagger.database.values import Handled, NewJob, WriteState
-from genretagger.errors import AccessError, AudioError, DatabaseError, TagError
+from genretagger.errors import AccessError, AudioError, DatabaseError, FileError, TagError
 from genretagger.types import GenreField, Stamp, Track
 
 
@@ -97,6 +97,30 @@ def test_a_failure_is_remembered_for_the_same_file_only(store: Store) -> None:
     assert not failure.retry
     assert store.tracks.get_failure(path, stamp(1)) is None
     assert store.tracks.get(path, stamp()) is None
+
+
+def test_the_same_failure_is_stored_once_whatever_its_words(store: Store) -> None:
+    path = Path("/music/broken.mp3")
+    store.tracks.save_failure(path, stamp(), TagError("bad header"))
+    store.tracks.save_failure(path, stamp(), TagError("another bad header"))
+    failure = store.tracks.get_failure(path, stamp())
+    assert failure is not None
+    assert failure.error.cause == "bad header"
+    for error in (AudioError("no frames"), FileError("odd"), FileError("odder")):  # another cause, or none of its own
+        store.tracks.save_failure(path, stamp(), error)
+        failure = store.tracks.get_failure(path, stamp())
+        assert failure is not None
+        assert failure.error.cause == error.cause
+
+
+def test_a_failure_that_might_have_passed_and_did_not_is_final(store: Store) -> None:
+    known = track()
+    store.tracks.save(known)
+    store.tracks.save_failure(known.path, None, AudioError("the folder is gone"))
+    store.tracks.save_failure(known.path, known.stamp, AudioError("no frames"))
+    failure = store.tracks.get_failure(known.path, known.stamp)
+    assert failure is not None
+    assert not failure.retry
 
 
 def test_a_failure_that_may_pass_says_so(store: Store) -> None:

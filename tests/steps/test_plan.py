@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genretagger.causes import Cause, because
+from genretagger.sentences import sentence
 from genretagger.steps.plan import jsonl as plan
 from genretagger.steps.plan import reading, table
 from genretagger.steps.plan.entry import PlanError, Planned
@@ -29,7 +33,7 @@ PLANNED = Planned(
     after=("Techno", "House"),
     proposed=("Techno", "House"),
     scores={"Techno": 0.9321, "House": 0.81},
-    reason="Techno 0.93: techno 0.5",
+    reason=because(Cause.CHOSEN, genres=[["Techno", 0.9321, "techno 0.5"]]),
     model="musicnn",
 )
 
@@ -56,6 +60,24 @@ def test_it_may_be_edited() -> None:
     assert edited.after == ("Trance", "Mine", "Pop/Rock")  # a name that the file has may hold what it likes
     assert edited.edited
     assert read(changed(after=[]))[0].after == ()
+
+
+def test_a_plan_of_an_earlier_version_has_words_only() -> None:
+    (planned,) = read(changed(cause=..., figures=..., reason="Techno 0.93: techno 0.5"))
+    assert planned == replace(PLANNED, reason=because(Cause.PLANNED, words="Techno 0.93: techno 0.5"))
+    assert read(plan.to_line(planned)) == [planned]
+    (newer,) = read(changed(cause="sung_by_the_owner"))
+    assert newer.reason == because(Cause.PLANNED, words="Techno 0.93: techno 0.5")
+
+
+@pytest.mark.parametrize(
+    "figures", [{}, {"genres": {"a": [1]}}, {"genres": [[1, 2]]}, {"decision": {}}, {"album": "x"}]
+)
+@pytest.mark.parametrize("cause", ["chosen", "not_written", "incomplete", "hard_linked", "has_genre"])
+def test_odd_figures_do_no_harm(cause: str, figures: Any) -> None:
+    (planned,) = read(changed(cause=cause, figures=figures))
+    assert planned.reason == because(Cause(cause), **figures)
+    assert sentence(planned.reason)
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60).filter(lambda name: not set(name) & {0, 47}), min_size=1))
@@ -102,6 +124,11 @@ def test_every_name_comes_back(parts: list[bytes]) -> None:
         pytest.param(changed(scores={"Techno": float("nan")}), "NaN is not a number", id="nan"),
         pytest.param(changed(scores={"Techno": True}), "a score is not a number", id="score-true"),
         pytest.param(changed(reason="x" * 100_001), "reason is not a text of at most 100,000", id="reason"),
+        pytest.param(changed(cause=7), "cause is not a text", id="cause-number"),
+        pytest.param(changed(figures=[]), "figures is not a JSON object", id="figures-list"),
+        pytest.param(
+            changed(cause="planned", figures={"words": "x" * 100_001}), "figures is not a text of at", id="figures-long"
+        ),
         pytest.param(changed(), "it names the same file as line 2", id="same-file"),
     ],
 )
@@ -177,7 +204,9 @@ def rows(*lines: bytes, separator: str = "\t") -> list[Planned]:
 @pytest.mark.parametrize("separator", ["\t", ",", ";"])
 def test_a_table_comes_back_however_it_was_saved(separator: str) -> None:
     other = replace(PLANNED, path=Path("/music/b, c; d\t\u202e.mp3"), after=(), proposed=())
-    hostile = replace(PLANNED, path=Path(os.fsdecode(b"/music/=cmd\xff.mp3")), reason='=cmd("x")')
+    hostile = replace(
+        PLANNED, path=Path(os.fsdecode(b"/music/=cmd\xff.mp3")), reason=because(Cause.PLANNED, words='=cmd("x")')
+    )
     written = [row(each, separator) for each in (PLANNED, other, hostile)]
     assert all("\u202e".encode() not in line for line in written)
     assert rows(*written, b"\r\n", separator=separator) == [PLANNED, other, hostile]
@@ -203,3 +232,11 @@ def test_a_table_is_edited_in_its_column() -> None:
 def test_a_row_that_cannot_be_used(line: bytes, fault: str) -> None:
     with pytest.raises(PlanError, match=fault):
         rows(line)
+
+
+def test_a_table_of_an_earlier_version_has_words_only() -> None:
+    old = changed(cause=..., figures=..., reason="Techno 0.93: techno 0.5")
+    packed = base64.urlsafe_b64encode(zlib.compress(old.strip())).decode("ascii")
+    assert [each.reason for each in rows(row(PLANNED, data=packed))] == [
+        because(Cause.PLANNED, words="Techno 0.93: techno 0.5")
+    ]

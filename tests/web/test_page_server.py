@@ -156,6 +156,7 @@ def test_rows_are_sorted_filtered_and_searched(unchanged: tuple[Server, Path]) -
 def test_a_track_says_why(unchanged: tuple[Server, Path]) -> None:
     page, _ = unchanged
     track = page.ask(f"/api/track/{row(page, 'Alpha')['id']}").json
+    assert (track["status"], track["cause"]) == ("tagged", "chosen")
     assert f"{GENRE} 0." in track["why"]
     assert track["decided"]["scores"][0][0]
     assert [write["after"] for write in track["writes"]] == [[GENRE]]

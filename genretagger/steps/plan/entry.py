@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from genretagger.causes import Cause, Reason, because
 from genretagger.errors import GenretaggerError
 from genretagger.sentences import sentence
 from genretagger.strict import UnfitError, read
@@ -46,7 +47,7 @@ class Planned:
         after: the genres that it will have, best first; none removes the field.
         proposed: the genres that genretagger planned.
         scores: every genre of the vocabulary with its score.
-        reason: why these were planned, in words.
+        reason: why these were planned.
         model: name of the model.
     """
 
@@ -58,7 +59,7 @@ class Planned:
     after: tuple[str, ...]
     proposed: tuple[str, ...]
     scores: Mapping[str, float]
-    reason: str
+    reason: Reason
     model: str
 
     @property
@@ -86,7 +87,7 @@ def planned(root: Path, track: Track, after: tuple[str, ...], decision: Decision
         after=after,
         proposed=after,
         scores=decision.scores,
-        reason=sentence(decision.reason),
+        reason=decision.reason,
         model=model,
     )
 
@@ -98,12 +99,14 @@ def to_json(planned: Planned) -> Json:
         "after": list(planned.after),
         "proposed": list(planned.proposed),
         "before": asdict(planned.before),
-        "reason": planned.reason[:_MOST_TEXT],
+        "cause": planned.reason.cause.value,
+        "reason": sentence(planned.reason)[:_MOST_TEXT],
         "scores": {name: round(score, 4) for name, score in planned.scores.items()},
         "model": planned.model,
         "root": os.fspath(planned.root),
         "payload_hash": planned.payload_hash,
         "stamp": asdict(planned.stamp),
+        "figures": dict(planned.reason.figures),
     }
 
 
@@ -113,15 +116,15 @@ def from_json(value: Json) -> Planned:
     Raises:
         LineError: something in it is not what it has to be.
     """
-    names = [field.name for field in fields(Planned)]
+    names = [field.name for field in fields(_Line)]
     if not isinstance(value, dict):
         raise LineError("it is not a JSON object")
-    if missing := [name for name in names if name not in value]:
+    if missing := [name for name in names if name not in value and name not in _ADDED]:
         raise LineError(f"the field {missing[0]} is missing")
     if unknown := [name for name in value if name not in names]:
         raise LineError(f"unknown field {unknown[0][:40]!r}; valid are {', '.join(names)}")
     try:
-        line = read(_Line, value, exact=True)
+        line = read(_Line, {**dict.fromkeys(_ADDED), **value}, exact=True)
     except UnfitError as error:
         raise LineError(_fault(error)) from error
     path, root = _path(line.path, "path"), _path(line.root, "root")
@@ -136,7 +139,7 @@ def from_json(value: Json) -> Planned:
         after=checked(line.after, line.before.values),
         proposed=line.proposed,
         scores=_scores(line.scores),
-        reason=_short(line.reason, "reason"),
+        reason=_reason(line),
         model=_short(line.model, "model"),
     )
 
@@ -155,6 +158,22 @@ class _Line:
     scores: dict[str, float]
     reason: str
     model: str
+    cause: str | None
+    figures: dict[str, Json] | None
+
+
+_ADDED = ("cause", "figures")
+"""What lines of earlier versions lack."""
+
+
+def _reason(line: _Line) -> Reason:
+    """Why it was planned; only the words, if the cause is missing or of another version."""
+    words = _short(line.reason, "reason")
+    if line.cause not in {cause.value for cause in Cause}:
+        return because(Cause.PLANNED, words=words)
+    reason = Reason(Cause(line.cause), line.figures or {})
+    _short(sentence(reason), "figures")
+    return reason
 
 
 def _fault(error: UnfitError) -> str:
@@ -166,6 +185,8 @@ def _fault(error: UnfitError) -> str:
         return f'{error.where} is not a list of names, such as ["Techno", "House"]'
     if name == "scores":
         return "scores are not names with numbers" if len(error.keys) == 1 else "a score is not a number from 0 to 1"
+    if name == "figures":
+        return "figures is not a JSON object"
     if name == "before" and error.where != "before.form":
         return "before is not a genre field of values, raw and form"
     return f"{error.where} is not a text of at most {_MOST_TEXT:,} characters"

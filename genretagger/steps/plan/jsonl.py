@@ -1,7 +1,7 @@
 """A plan as JSON lines, all of it ASCII: the first line is the header, each other line is one file.
 
 {"genretagger_plan": 1, "created_at": "2026-01-31T12:00:00+00:00"}
-{"path": …, "after": ["Techno"], "proposed": ["Techno"], "before": {…}, "reason": …, …}
+{"path": …, "after": ["Techno"], "proposed": ["Techno"], "before": {…}, "cause": "chosen", …}
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from genretagger.sentences import sentence
 from genretagger.steps.plan.entry import LineError, Planned, checked, from_json, to_json
 from genretagger.steps.plan.jsonl import parsed
 from genretagger.text import printable, quoted, without_quote
@@ -42,7 +43,13 @@ def header() -> bytes:
 def to_line(planned: Planned) -> bytes:
     """Give the row of one file."""
     best = max((planned.scores.get(name, 0.0) for name in planned.after), default=0.0)
-    cells = (_path(planned), _joined(planned.after), _joined(planned.before.values), f"{best:.2f}", planned.reason)
+    cells = (
+        _path(planned),
+        _joined(planned.after),
+        _joined(planned.before.values),
+        f"{best:.2f}",
+        sentence(planned.reason),
+    )
     packed = zlib.compress(json.dumps(to_json(planned), separators=(",", ":")).encode("ascii"))
     return _line((*(quoted(printable(cell)) for cell in cells), base64.urlsafe_b64encode(packed).decode("ascii")))
 
