@@ -321,13 +321,10 @@ def _see_readable(path: Path | None) -> None:
         named_but_missing = path is not None and bool(os.environ.get(f"{PREFIX}CONFIG")) and not path.exists()
         is_folder = path is not None and path.is_dir()
     except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
-        ) from error
+        raise _unusable(path, error) from error
     if is_folder:
-        raise ConfigError(
-            f"{path} is a folder, no configuration file", path=path, hint="Name the file in it", named=True
-        )
+        says = f"{path} is a folder, no configuration file"
+        raise ConfigError(says, path=path, hint="Name the file in it", named=True)
     if named_but_missing:
         raise ConfigError(
             f"{PREFIX}CONFIG names a file that does not exist",
@@ -343,21 +340,22 @@ def _explained(path: Path | None, options: Mapping[str, Any]) -> Iterator[None]:
         yield
     except ValidationError as error:
         raise _explain(error, path or Path(os.devnull), options) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path} is not valid TOML: {error}", path=path, hint=_toml_hint(str(error)), named=True
-        ) from error
-    except UnicodeDecodeError as error:
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path | None, error: OSError | ValueError) -> ConfigError:
+    """Say why a configuration file cannot be used."""
+    if isinstance(error, tomllib.TOMLDecodeError):
+        says, hint = f"is not valid TOML: {error}", _toml_hint(str(error))
+    elif isinstance(error, UnicodeDecodeError):
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{path} is not UTF-8 (line {line})", path=path, hint="Save it as UTF-8", named=True
-        ) from error
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}", path=path, hint="Check its permissions", named=True
-        ) from error
-    except ValueError as error:
-        raise ConfigError(f"{path} cannot be used: {error}", path=path, hint=_MAKE_ONE, named=True) from error
+        says, hint = f"is not UTF-8 (line {line})", "Save it as UTF-8"
+    elif isinstance(error, OSError):
+        says, hint = f"cannot be read: {error}", "Check its permissions"
+    else:
+        says, hint = f"cannot be used: {error}", _MAKE_ONE
+    return ConfigError(f"{path} {says}", path=path, hint=hint, named=True)
 
 
 def _check_environment() -> None:
