@@ -16,7 +16,6 @@ import difflib
 import hashlib
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from genretagger.option_values import (
     FolderNames,
     Names,
     address,
+    complaint,
     file_of,
     lasting,
     mounts,
@@ -57,17 +57,6 @@ _FOLDERS_OF_OTHERS = (
 )
 """Folders of systems and servers: bins, old versions, previews. Hidden ones are skipped anyway."""
 
-
-_WORDS = {
-    "path_type": "a path",
-    "dict_type": 'a table, { "Hip-Hop" = "Rap" }',
-    "tuple_type": 'a list of texts, ["Pop", "Rock"]',
-    "string_type": "a text",
-    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
-}
-"""What a value should have been, by the name that pydantic gives the error."""
 
 _TABLES = {"aliases": '{"Hip-Hop": "Rap"}', "libraries": '{"music": "/mnt/nas/music"}'}
 """The options that are tables, with an example as JSON."""
@@ -389,17 +378,7 @@ def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> Co
     hint = f"It is: {field.description}" if field is not None else ""
     shown = json.dumps(first["input"], ensure_ascii=False, default=str)
     got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
-    return OptionError(option, place, f"{_said(first)}{got}", is_flag=option in given, hint=hint)
-
-
-def _said(fault: Mapping[str, Any]) -> str:
-    """What is wrong with a value, without words that only programmers use."""
-    kind = str(fault["type"])
-    if kind in _WORDS:
-        return f"it should be {_WORDS[kind]}"
-    if kind == "value_error":  # one of our own validators
-        return str(fault["ctx"]["error"])
-    return re.sub("^(Input|String) ", "it ", fault["msg"])
+    return OptionError(option, place, f"{complaint(first)}{got}", is_flag=option in given, hint=hint)
 
 
 def _toml_hint(said: str) -> str:

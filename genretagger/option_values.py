@@ -6,9 +6,10 @@ import os
 import re
 import shlex
 import unicodedata
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from pydantic import BeforeValidator
@@ -112,3 +113,25 @@ def lasting(path: Path) -> Path:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
 FolderNames = Annotated[tuple[str, ...], BeforeValidator(folder_names)]
+
+
+_WORDS = {
+    "path_type": "a path",
+    "dict_type": 'a table, { "Hip-Hop" = "Rap" }',
+    "tuple_type": 'a list of texts, ["Pop", "Rock"]',
+    "string_type": "a text",
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+}
+"""What a value should have been, by the name that pydantic gives the error."""
+
+
+def complaint(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, without words that only programmers use."""
+    kind = str(fault["type"])
+    if kind in _WORDS:
+        return f"it should be {_WORDS[kind]}"
+    if kind == "value_error":  # one of our own validators
+        return str(fault["ctx"]["error"])
+    return re.sub("^(Input|String) ", "it ", fault["msg"])
