@@ -40,7 +40,6 @@ from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
 from genretagger.strict import read
-from genretagger.text import printable
 from genretagger.types import Frames, Json, Status
 from genretagger.worker.protocol import frames_from_json, frames_to_json
 
@@ -165,7 +164,7 @@ class ListeningStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, error.message)
+            self._units.fail(unit.id, self._order.owner, error)
             return
         self._units.save_wanted(unit.id, self._order.owner, wanted)
         self._count(read, started)
@@ -230,12 +229,11 @@ class FinishingStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, error.message)
+            self._units.fail(unit.id, self._order.owner, error)
             return None
         self._count(len(files), started)
         if fault is not None:  # of the storage, which passes: what is known by now is not asked again
-            cause, is_last = f"{printable(fault.path or unit.folder)}: {fault}", unit.attempts >= _STORAGE_ATTEMPTS
-            self._units.fail(unit.id, self._order.owner, cause, is_last=is_last)
+            self._units.fail(unit.id, self._order.owner, fault, is_last=unit.attempts >= _STORAGE_ATTEMPTS)
             return None
         told = {status.value: counts[status] for status in Status}
         return len(files) if self._units.finish(unit.id, self._order.owner, self._node, told) else None
@@ -271,7 +269,7 @@ def node_name() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
+class _PackedFrames:
     """The header of frames: the shape of each ear's windows, and what `frames_from_json` reads."""
 
     shapes: tuple[tuple[int, ...], ...]
@@ -283,13 +281,13 @@ def packed(unheard: Unheard) -> tuple[str, bytes]:
     frames = unheard.frames
     shapes = [mels.shape[1:] for mels in frames.mels]
     parts = [mels.reshape(len(mels), prod(shape)) for mels, shape in zip(frames.mels, shapes, strict=True)]
-    header = _Packed(tuple(shapes), frames_to_json(frames.windows))
+    header = _PackedFrames(tuple(shapes), frames_to_json(frames.windows))
     return json.dumps(asdict(header)), np.concatenate(parts, axis=1).tobytes()
 
 
 def unpacked(header: str, mels: bytes) -> Frames:
     """The reverse."""
-    said = read(_Packed, json.loads(header))
+    said = read(_PackedFrames, json.loads(header))
     return frames_from_json(said.told, bytearray(mels), shapes=said.shapes)
 
 

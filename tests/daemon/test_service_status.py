@@ -16,15 +16,16 @@ import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, command
 
-from genretagger.daemon.control import MOST_FOLLOWERS, ask, follow
-from genretagger.types import Json
+from genretagger.daemon.control import MOST_FOLLOWERS, NoAnswer, ask, follow
+from genretagger.daemon.state import ServiceState
+from genretagger.database.values import JobCounts
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
     shown = json.loads(command("status", "--json", data_dir=heard))
     assert (shown["running"], shown["healthy"], shown["queue"]["new"]) == (False, False, 0)
     assert "not running" in command("status", data_dir=heard)
-    assert ask(heard, "status") is None
+    assert ask(heard, "status") is NoAnswer.NOT_RUNNING
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
 
 
@@ -75,15 +76,15 @@ def test_a_follower_hears_what_changes(heard: Path, music: Path, song: bytes) ->
         watcher.wait_for("looked", why="start")
         states = follow(heard, end)
         first = next(states)
-        assert (first["pid"], first["healthy"], first["outcomes"]) == (watcher.process.pid, True, {})
+        assert (first.pid, first.healthy, first.outcomes) == (watcher.process.pid, True, {})
         (music / "new.flac").write_bytes(song)
-        seen = list(iter_until(states, lambda state: state["outcomes"].get("tagged") == 1))
-        assert set(seen[-1]["queue"]) == {"new", "backlog", "working", "quarantined"}
+        seen = list(iter_until(states, lambda state: state.outcomes.get("tagged") == 1))
+        assert isinstance(seen[-1].queue, JobCounts)
         watcher.stop()
         list(states)  # ends, as the service did
 
 
-def iter_until(states: Iterator[Json], good: Callable[[Json], bool]) -> Iterator[Json]:
+def iter_until(states: Iterator[ServiceState], good: Callable[[ServiceState], bool]) -> Iterator[ServiceState]:
     """The states up to the first good one."""
     for state in states:
         yield state
@@ -97,10 +98,10 @@ def test_followers_are_few_and_those_that_are_gone_make_room(heard: Path, music:
         end = threading.Event()
         for _ in range(3):
             crowd = [follow(heard, end) for _ in range(MOST_FOLLOWERS)]
-            assert all(next(each)["healthy"] for each in crowd)
+            assert all(next(each).healthy for each in crowd)
             late = follow(heard, end)
-            assert next(late)["healthy"]
+            assert next(late).healthy
             assert list(late) == []  # answered once, and let go
             for each in crowd:
                 each.close()  # type: ignore[attr-defined]
-        assert ask(heard, "status")["healthy"]
+        assert watcher.status()["healthy"]
