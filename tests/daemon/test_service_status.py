@@ -10,15 +10,25 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, command
 
-from genretagger.daemon.control import MOST_FOLLOWERS, NoAnswer, ask, follow
-from genretagger.daemon.state import ServiceState
+from genretagger.causes import Cause
+from genretagger.daemon.control import MOST_FOLLOWERS, Control, NoAnswer, ask, follow
+from genretagger.daemon.state import ErrorState, PauseState, RootState, ServiceState
 from genretagger.database.values import JobCounts
+from genretagger.types import Json
+
+STATE = ServiceState(
+    pid=1, healthy=True, uptime_s=1.5, roots=(RootState("/music\udcff", "events", "", 3, False),),
+    paused=(PauseState("/music", Cause.NO_SPACE, "no space is left"),), database="", settling=0, arrived=0, busy=(),
+    engine=None, known=0, queue=JobCounts(0, 0, 0, 0), model="musicnn", per_minute=0.5, outcomes={"tagged": 1},
+    counters={}, errors=(ErrorState("", None, Cause.BUG, "a bug"),), provider="",
+)  # fmt: skip
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
@@ -27,6 +37,34 @@ def test_the_status_without_a_service(heard: Path) -> None:
     assert "not running" in command("status", data_dir=heard)
     assert ask(heard, "status") is NoAnswer.NOT_RUNNING
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, [], None, "well", {"ok": True}, {"healthy": True, "pid": 1}, {**asdict(STATE), "pid": "1"},
+     {**asdict(STATE), "paused": [{"path": "/music", "cause": "no space is left on the file system"}]},
+     {**asdict(STATE), "errors": [{"at": "", "path": None, "cause": "the disk is full", "reason": ""}]}],
+    ids=lambda value: repr(value)[:40],
+)  # fmt: skip
+def test_an_answer_of_another_kind_is_none(heard: Path, answer: Json) -> None:
+    """Such as that of a service of another version."""
+    control = Control(heard, lambda _: answer)
+    try:
+        assert ask(heard, "status") is NoAnswer.SILENT
+        assert list(follow(heard, threading.Event())) == []
+        shown = json.loads(command("status", "--json", data_dir=heard))
+        assert (shown["running"], shown["healthy"]) == (True, False)
+        assert "if genretagger was updated, restart it" in command("status", data_dir=heard)
+    finally:
+        control.close()
+
+
+def test_the_answer_is_a_state(heard: Path) -> None:
+    control = Control(heard, lambda _: asdict(STATE))
+    try:
+        assert ask(heard, "status") == STATE
+    finally:
+        control.close()
 
 
 @pytest.mark.slow
