@@ -77,6 +77,8 @@ class Cause(StrEnum):
 
     # the service
     IN_USE = "in_use"
+    DATABASE = "database"
+    MODEL = "model"
 
     # failures; each belongs to a class of `errors.FileError`
     FAILED = "failed"

@@ -8,7 +8,7 @@ is a bug.
 configuration. `retry` says whether the same file may succeed later without having changed (a full
 disk may be emptied; a damaged file stays damaged).
 
-A `FileError` says by its class which `Cause` it stands for (`why`), so that nobody has to look into
+An error says by its class which `Cause` it stands for (`why`), so that nobody has to look into
 its words.
 
 `SystemFaultError` is the one sign that the system failed and not the file: no space, a read-only or
@@ -26,7 +26,7 @@ from genretagger.causes import Cause, Reason, because
 
 
 class GenretaggerError(Exception):
-    """Anything that a user may meet.
+    """Anything that a user may meet; `why` is the cause that it stands for.
 
     Args:
         cause: what went wrong, in a short sentence without a full stop.
@@ -36,6 +36,7 @@ class GenretaggerError(Exception):
     """
 
     exit_code: ClassVar[int] = 2
+    why: ClassVar[Cause] = Cause.FAILED
 
     def __init__(self, cause: str, *, path: Path | None = None, hint: str = "", named: bool = False) -> None:
         super().__init__(cause)
@@ -81,9 +82,13 @@ class OptionError(ConfigError):
 class ModelError(GenretaggerError):
     """A model cannot be fetched, converted, verified or run."""
 
+    why: ClassVar[Cause] = Cause.MODEL
+
 
 class DatabaseError(GenretaggerError):
     """The database cannot be opened, migrated, read or written."""
+
+    why: ClassVar[Cause] = Cause.DATABASE
 
 
 class NoWorkersError(GenretaggerError):
@@ -99,7 +104,6 @@ class FileError(GenretaggerError):
 
     exit_code: ClassVar[int] = 1
     retry: ClassVar[bool] = False
-    why: ClassVar[Cause] = Cause.FAILED
 
     def __init_subclass__(cls, *, why: Cause | None = None, retry: bool | None = None) -> None:
         """Set what differs from the class above."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from genretagger.causes import Cause, Reason
-from genretagger.errors import FILE_ERRORS
+from genretagger.errors import FILE_ERRORS, DatabaseError, ModelError
 
 
 class Sentence(NamedTuple):
@@ -125,6 +125,7 @@ def _failure(figures: _Figures) -> Sentence:
 _FORCE = "; --force tags it again"
 SENTENCES: Mapping[Cause, _Words] = {
     **dict.fromkeys((kind.why for kind in FILE_ERRORS.values()), _failure),
+    **dict.fromkeys((DatabaseError.why, ModelError.why), _failure),
     Cause.CHOSEN: _chosen,
     Cause.SILENT: _told("", "nothing but silence or steady noise"),
     Cause.NOT_MUSIC: lambda figures: Sentence("it ", "does not sound like music", _nearest(figures)),

@@ -12,6 +12,7 @@ import textwrap
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -19,6 +20,7 @@ import command_helpers as helpers
 import pytest
 
 from genretagger.daemon.control import ask
+from genretagger.daemon.state import ServiceState
 from genretagger.database.values import WriteState
 from genretagger.types import Json
 
@@ -121,7 +123,8 @@ class Watcher:
 
     def status(self) -> Json:
         """What it says of itself."""
-        return ask(self.data_dir, "status")
+        state = ask(self.data_dir, "status")
+        return asdict(state) if isinstance(state, ServiceState) else {}
 
     def until(self, name: str, least: int) -> None:
         """Wait for a counter of its own."""

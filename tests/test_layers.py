@@ -166,3 +166,69 @@ def test_the_check_sees_a_name_that_is_used_twice(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("class Step:\n    pass\n")
     (tmp_path / "b.py").write_text("x = 1\nclass _Step:\n    pass\n")
     assert _class_names(sorted(tmp_path.iterdir())) == {"Step": ["a.py:1", "b.py:2"]}
+
+
+UNREAD_JSON = {
+    "config.py": "tables of the environment, which pydantic checks with all other options",
+    "daemon/control.py": "`read` gets it, unless it is the answer for another user",
+    "daemon/engine.py": "settings of the parent, which `config.restored` compares with what it made of them",
+    "database/columns.py": "columns of our own tables, which `rules.py` checks",
+    "database/lines.py": "columns of our own tables; a careful reader follows if they are odd",
+    "database/reasons.py": "a column of our own table; what is no cause is taken for words",
+    "model/card.py": "`Card.from_document` gives it to `read`",
+    "model/trial.py": "in the child: a card that the parent has checked",
+    "shelf/index.py": "notes in an index of our own, which can be made again",
+    "shelf/pages.py": "rows of the same index",
+    "steps/plan/jsonl.py": "a line of a plan, which `entry.from_json` gives to `read`",
+    "web/app.py": "a request, which `actions.asked` gives to `read`",
+    "worker/protocol.py": "in the child: filters of its parent",
+    "worker/wire.py": "the header of a frame, of which `protocol.py` reads each value",
+}
+"""Files that parse JSON and do not give it to `strict.read` in the same expression, and why."""
+
+
+def _unread_json(tree: ast.AST) -> list[int]:
+    """Lines that parse JSON outside the arguments of a call of `read`."""
+    read: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="read") | ast.Attribute(attr="read"), args=args):
+                read.update(part for argument in args for part in ast.walk(argument))
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="json"), attr="loads" | "load" | "JSONDecoder") if node not in read:
+                found.append(node.lineno)
+            case ast.ImportFrom(module="json"):
+                found.append(node.lineno)
+            case ast.Attribute(attr="model_validate" | "model_validate_json" | "validate_json" | "from_json"):
+                found.append(node.lineno)
+            case ast.Name(id="TypeAdapter"):
+                found.append(node.lineno)
+    return found
+
+
+def test_only_strict_read_reads_json_from_outside() -> None:
+    unread = {
+        file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else file.name
+        for file in (*FILES, *PLUGIN_FILES)
+        if _unread_json(ast.parse(file.read_text("utf-8")))
+    }
+    assert unread - {"strict.py"} == UNREAD_JSON.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        ("value = json.loads(text)", [1]),
+        ("value = json.load(file)['name']", [1]),
+        ("parse = json.loads", [1]),
+        ("from json import loads", [1]),
+        ("Settings.model_validate_json(text)", [1]),
+        ("value = read(Card, json.loads(text))", []),
+        ("value = strict.read(Card, json.loads(file.read()), exact=True)", []),
+        ("value = read(json.loads(text))\nother = json.loads(text)", [2]),
+    ],
+)
+def test_the_check_sees_json_that_is_not_read_strictly(code: str, lines: list[int]) -> None:
+    assert _unread_json(ast.parse(code)) == lines

@@ -234,7 +234,7 @@ def test_the_service_waits_for_a_disk_to_become_writable(heard: Path, music: Pat
     script = """
     remount("ro")
     with Watcher(music, data_dir=data, idle_s=0) as watcher:
-        print(watcher.wait_for("work pauses")["cause"])
+        print(watcher.wait_for("work pauses")["reason"])
         print(watcher.seen("skipped"), watcher.seen("failed"), watcher.seen("quarantined"))
         remount("rw")
         watcher.wait_for("tagged")

@@ -40,7 +40,6 @@ from genretagger.files.discover import Found
 from genretagger.pipeline import Pipeline, Unheard, open_pipeline
 from genretagger.steps.run import Run
 from genretagger.strict import read
-from genretagger.text import printable
 from genretagger.types import Frames, Json, Status
 from genretagger.worker.protocol import frames_from_json, frames_to_json
 
@@ -165,7 +164,7 @@ class ListeningStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, error.message)
+            self._units.fail(unit.id, self._order.owner, error)
             return
         self._units.save_wanted(unit.id, self._order.owner, wanted)
         self._count(read, started)
@@ -230,12 +229,11 @@ class FinishingStage(Stage):
         except DatabaseError:
             raise
         except GenretaggerError as error:
-            self._units.fail(unit.id, self._order.owner, error.message)
+            self._units.fail(unit.id, self._order.owner, error)
             return None
         self._count(len(files), started)
         if fault is not None:  # of the storage, which passes: what is known by now is not asked again
-            cause, is_last = f"{printable(fault.path or unit.folder)}: {fault}", unit.attempts >= _STORAGE_ATTEMPTS
-            self._units.fail(unit.id, self._order.owner, cause, is_last=is_last)
+            self._units.fail(unit.id, self._order.owner, fault, is_last=unit.attempts >= _STORAGE_ATTEMPTS)
             return None
         ended = {status.value: counts[status] for status in Status}
         return len(files) if self._units.finish(unit.id, self._order.owner, self._node, ended) else None

@@ -92,8 +92,8 @@ def archive(
             output.say_aside(line)
         for failure in done.failures[:_SHOWN]:
             output.say_aside(f"  not listed: {printable(failure)}")
-        for folder, cause in failed:
-            output.say_aside(f"  failed: {printable(folder)}: {printable(cause)}")
+        for unit in failed:
+            output.say_aside(f"  failed: {printable(unit.folder)}: {printable(unit.reason)}")
         if write and reached.tagged:
             output.say_aside(f"To undo: genretagger undo --run {done.run_id}")
     if reached.failed or failed or done.failures:
@@ -124,7 +124,9 @@ def _status(settings: Settings, *, as_json: bool) -> None:
                 **asdict(progress),
                 "stages": [asdict(rate) for rate in rates],
                 "failures": failures,
-                "failed_folders": [{"path": address_of(folder), "cause": cause} for folder, cause in failed],
+                "failed_folders": [
+                    {"path": address_of(each.folder), "cause": each.cause, "reason": each.reason} for each in failed
+                ],
                 "fetched_bytes": fetched,
                 "seconds_left": _left_s(progress, rates),
             }
@@ -139,8 +141,8 @@ def _status(settings: Settings, *, as_json: bool) -> None:
         output.say(f"stage       {rate.stage:8} on {printable(rate.node)}: {pace}")
     for name, count in failures.items():
         output.say(f"failures    {name}: {count:,}")
-    for folder, cause in failed:
-        output.say(f"set aside   {printable(folder)}: {printable(cause)}")
+    for unit in failed:
+        output.say(f"set aside   {printable(unit.folder)}: {printable(unit.reason)}")
     left = _left_s(progress, rates)
     if left is not None:
         output.say(f"time left   {said(left)}")

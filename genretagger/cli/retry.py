@@ -9,7 +9,7 @@ import typer
 
 from genretagger.cli import output
 from genretagger.cli.options import AsJson, any_path, quiet_settings
-from genretagger.daemon.control import ask
+from genretagger.daemon.control import NoAnswer, ask
 from genretagger.files.discover import whole
 from genretagger.text import plural
 
@@ -28,7 +28,7 @@ def retry(
     named = [whole(path) for path in paths or ()]
     with Store.open(settings.database, create=False, libraries=settings.libraries) as store:
         released = store.jobs.retry(named)
-    running = ask(settings.data_dir, "wake") is not None
+    running = ask(settings.data_dir, "wake") is not NoAnswer.NOT_RUNNING
     if as_json:
         for path in released:
             output.say_json({"path": str(path)})

@@ -12,6 +12,8 @@ from genretagger.causes import Cause
 from genretagger.daemon import intake
 from genretagger.daemon.driver import PAUSED, UNSETTLED
 from genretagger.daemon.events import Events
+from genretagger.daemon.messages import FileEnded
+from genretagger.daemon.state import ErrorState
 from genretagger.types import Json
 
 _LAST_ERRORS = 20
@@ -41,7 +43,7 @@ class Account:
         self.total = Tally()
         self._summary = Tally()
         self._ended_at: deque[float] = deque(maxlen=1000)
-        self._errors: deque[Json] = deque(maxlen=_LAST_ERRORS)
+        self._errors: deque[ErrorState] = deque(maxlen=_LAST_ERRORS)
         self._unreadable: set[tuple[str, str]] = set()
         self.counters: Counter[str] = Counter()
         self.provider = ""
@@ -51,45 +53,50 @@ class Account:
         """When the last summary was."""
         return self._summary.since_s
 
-    def outcome(self, details: Json) -> None:
+    def outcome(self, ended: FileEnded) -> None:
         """Count and log the outcome of a file."""
-        status, path = details["status"], details["path"]
+        status, path = ended.status, ended.path
+        why = {"cause": ended.cause, "reason": ended.reason}
         if status in (UNSETTLED, PAUSED):
-            self._events.debug(status, path=path, reason=details["reason"])
+            self._events.debug(status, path=path, **why)
             return
         self.counters["handled"] += 1
-        self.provider = details["provider"] or self.provider
+        self.provider = ended.provider or self.provider
         self._ended_at.append(time.monotonic())
         for tally in (self._summary, self.total):
-            tally.outcomes["quarantined" if details["quarantined"] else status] += 1
+            tally.outcomes["quarantined" if ended.quarantined else status] += 1
         if status == "tagged":
-            self._events.info("tagged", path=path, genres=details["genres"], seconds=details["seconds"])
+            self._events.info("tagged", path=path, genres=ended.genres, seconds=ended.seconds)
         elif status == "failed":
-            self.keep_error(path, details["reason"])
-            event = "quarantined" if details["quarantined"] else "failed"
-            self._events.warning(event, path=path, cause=details["reason"])
+            self.keep_error(path, ended.cause, ended.reason)
+            self._events.warning("quarantined" if ended.quarantined else "failed", path=path, **why)
         elif status == "skipped":
-            self._events.info("skipped", path=path, reason=details["reason"])
+            self._events.info("skipped", path=path, **why)
         else:
-            self._events.debug(status, path=path, reason=details["reason"])
-            if details["cause"] == Cause.CHANGED_BY_OWNER:
-                self._events.info("left alone", path=path, reason=details["reason"])
+            self._events.debug(status, path=path, **why)
+            if ended.cause is Cause.CHANGED_BY_OWNER:
+                self._events.info("left alone", path=path, **why)
 
     def unreadable(self, error: OSError) -> None:
         """Log once that a folder cannot be read.
 
         A folder that is gone was deleted while we looked at it.
         """
-        path, cause = os.fsdecode(error.filename or ""), error.strerror or str(error)
+        path, reason = os.fsdecode(error.filename or ""), error.strerror or str(error)
         gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
-        tell = self._events.debug if gone or (path, cause) in self._unreadable else self._events.warning
-        tell("folder cannot be read", path=path, cause=cause)
+        tell = self._events.debug if gone or (path, reason) in self._unreadable else self._events.warning
+        tell("folder cannot be read", path=path, reason=reason)
         if not gone:
-            self._unreadable.add((path, cause))
+            self._unreadable.add((path, reason))
 
-    def keep_error(self, path: str | None, cause: str) -> None:
+    def keep_error(self, path: str | None, cause: Cause, reason: str) -> None:
         """Keep an error for the status."""
-        self._errors.append({"at": datetime.now(UTC).isoformat(timespec="seconds"), "path": path, "cause": cause})
+        self._errors.append(ErrorState(datetime.now(UTC).isoformat(timespec="seconds"), path, cause, reason))
+
+    def database_failed(self, cause: Cause, reason: str, **details: Json) -> None:
+        """Log that the database cannot be used, and keep it."""
+        self._events.error("database cannot be used", cause=cause, reason=reason, **details)
+        self.keep_error(None, cause, reason)
 
     def summarise(self, queue: intake.Queue | None) -> None:
         """Log the outcomes since the last summary, if there are any."""
@@ -98,14 +105,14 @@ class Account:
             self._events.info("summary", **dict(sorted(counts.items())), waiting=waiting)
         self._summary = Tally()
 
-    def as_json(self, now_s: float) -> dict[str, Json]:
-        """Everything that is kept, for the status."""
+    def state(self, now_s: float) -> dict[str, Json]:
+        """Everything that is kept, as fields of `ServiceState`."""
         up_s = now_s - self.total.since_s
         recent = sum(now_s - at <= RATE_SPAN_S for at in self._ended_at)
         return {
             "per_minute": round(60 * recent / max(1.0, min(RATE_SPAN_S, up_s)), 1),
             "outcomes": dict(self.total.outcomes),
             "counters": dict(self.counters),
-            "errors": list(self._errors),
+            "errors": tuple(self._errors),
             "provider": self.provider,
         }

@@ -22,13 +22,25 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from genretagger.daemon.state import ServiceState
+from genretagger.strict import read
 from genretagger.types import Json
 
-DENIED = {"denied": True}
+_DENIED = {"denied": True}
 """The answer for another user."""
+
+
+class NoAnswer(Enum):
+    """Why there is no state: no service runs, it runs as another user, or it does not answer."""
+
+    NOT_RUNNING = "not running"
+    DENIED = "denied"
+    SILENT = "silent"
+
 
 MOST_FOLLOWERS = 8
 
@@ -159,7 +171,7 @@ class Control:
                 connection.settimeout(_ANSWER_S)
                 word = connection.recv(64).decode("ascii", "replace").strip()
                 ours = _is_ours(connection)
-                answer = self._answer(word) if ours else DENIED
+                answer = self._answer(word) if ours else _DENIED
                 connection.sendall(json.dumps(answer).encode() + b"\n")
             except (OSError, ValueError):
                 connection.close()
@@ -170,34 +182,29 @@ class Control:
                 connection.close()
 
 
-def ask(data_dir: Path, word: str) -> Json:
-    """Send a word to the service of a data folder: `status` or `wake`.
-
-    Returns:
-        Its answer; empty if a service runs but does not answer, `DENIED` if it runs as another
-        user, and None if none runs.
-    """
+def ask(data_dir: Path, word: str) -> ServiceState | NoAnswer:
+    """Send a word to the service of a data folder, `status` or `wake`; both give its state."""
     if not hasattr(socket, "AF_UNIX"):
-        return None
+        return NoAnswer.NOT_RUNNING
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_S)
         try:
             connection.connect(address(data_dir))
         except TimeoutError:  # too many others ask at the same time
-            return {}
+            return NoAnswer.SILENT
         except PermissionError:
-            return DENIED
+            return NoAnswer.DENIED
         except OSError:
-            return None
+            return NoAnswer.NOT_RUNNING
         try:
             connection.sendall(word.encode("ascii"))
             with connection.makefile("rb") as answer:
-                return json.loads(answer.readline() or b"{}")
-        except (OSError, ValueError):
-            return {}
+                return _state(answer.readline()) or NoAnswer.DENIED
+        except (OSError, ValueError, RecursionError):
+            return NoAnswer.SILENT
 
 
-def follow(data_dir: Path, end: threading.Event) -> Iterator[Json]:
+def follow(data_dir: Path, end: threading.Event) -> Iterator[ServiceState]:
     """The state of the service of a data folder, now and whenever it changes.
 
     Args:
@@ -210,7 +217,7 @@ def follow(data_dir: Path, end: threading.Event) -> Iterator[Json]:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_ANSWER_S)
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             connection.connect(address(data_dir))
             connection.sendall(b"follow")
             connection.settimeout(_LOOK_S)
@@ -224,9 +231,18 @@ def follow(data_dir: Path, end: threading.Event) -> Iterator[Json]:
                     return
                 *lines, rest = (rest + part).split(b"\n")
                 for line in lines:
-                    state = json.loads(line)
-                    if state and state != DENIED:
+                    if state := _state(line):
                         yield state
+
+
+def _state(line: bytes) -> ServiceState | None:
+    """The state in an answer; None if it is denied.
+
+    Raises:
+        ValueError, RecursionError: it is no state, or one of another version.
+    """
+    value = json.loads(line)
+    return None if value == _DENIED else read(ServiceState, value)
 
 
 def _is_gone(connection: socket.socket) -> bool:

@@ -56,7 +56,7 @@ class DailyBackup(threading.Thread):
         except (DatabaseError, sqlite3.Error, OSError) as error:
             fault = error.cause if isinstance(error, DatabaseError) else str(error)
             if fault != self._told:  # once, not at each check
-                self._events.warning("no backup was made", path=database, cause=fault)
+                self._events.warning("no backup was made", path=database, reason=fault)
             self._told = fault
             return
         self._told = ""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genretagger.causes import Cause
+from genretagger.daemon.state import PauseState
 from genretagger.errors import NoSpaceError, ReadOnlyError, SystemFaultError
 from genretagger.files.system import mounted_read_only
 
@@ -199,6 +200,6 @@ class Pauses:
                 self._before[pause.place] = self._now.pop(pause.place)
         return found
 
-    def as_json(self) -> list[dict[str, str]]:
+    def state(self) -> tuple[PauseState, ...]:
         """The paused disks, for the status."""
-        return [{"path": str(pause.place), "cause": pause.says} for pause in self._now.values()]
+        return tuple(PauseState(str(pause.place), pause.cause, pause.says) for pause in self._now.values())

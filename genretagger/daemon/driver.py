@@ -16,9 +16,9 @@ from typing import IO
 
 from genretagger import launch
 from genretagger.config import Settings
+from genretagger.daemon.messages import EngineMessage, EngineState, FileBegun, FileEnded, from_line
 from genretagger.daemon.notify import without_manager
 from genretagger.database.values import Claimant
-from genretagger.types import Json
 
 UNSETTLED = "unsettled"
 """The end of a file that another program is changing: the watcher waits until it is complete
@@ -34,11 +34,10 @@ RESUME = "resume"
 
 @dataclass(frozen=True, slots=True)
 class EngineSaid:
-    """A line from the engine: an event and its details."""
+    """A message from an engine."""
 
     engine: Driver
-    event: str
-    details: Json
+    message: EngineMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,15 @@ class Driver:
         self._aside.start()
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
 
-    def note(self, said: EngineSaid) -> None:
+    def note(self, message: EngineMessage) -> None:
         """Keep track of what the engine does."""
         self.heard_s = time.monotonic()
-        if said.event in ("ready", "loading", "loaded"):
-            self.is_loading = said.event == "loading"
-        elif said.event == "begun":
-            self.busy[Path(said.details["path"])] = self.heard_s
-        elif said.event == "ended":
-            self.busy.pop(Path(said.details["path"]), None)
+        if isinstance(message, EngineState) and message.event != "beat":
+            self.is_loading = message.event == "loading"
+        elif isinstance(message, FileBegun):
+            self.busy[Path(message.path)] = self.heard_s
+        elif isinstance(message, FileEnded):
+            self.busy.pop(Path(message.path), None)
 
     def silent_s(self) -> float:
         """How long the engine has been silent; it sends a message every second."""
@@ -155,9 +154,8 @@ class Driver:
 
     def _listen(self, stream: IO[str]) -> None:
         for line in stream:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                details = json.loads(line)
-                self._tell(EngineSaid(self, details.pop("event"), details))
+            with contextlib.suppress(ValueError):
+                self._tell(EngineSaid(self, from_line(line)))
         status = self._process.wait()
         self._aside.join(5)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):

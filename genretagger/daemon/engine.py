@@ -1,10 +1,9 @@
 """The engine process: takes jobs from the queue through the pipeline, and ends when none is left.
 
 The watcher starts it and sends its settings on standard input. The engine reports on standard
-output, one JSON object a line, what it does: `ready`, `loading`, `loaded`, `begun`, `ended`,
-`paused`, `notice`, `broken`, and a `beat` every second. A line `resume` makes it try all disks
-again. A closed input or SIGTERM ends it: writes that have begun are finished, everything else is
-given back to the queue.
+output what it does (`messages.py`), and says every second that it is alive. A line `resume` makes
+it try all disks again. A closed input or SIGTERM ends it: writes that have begun are finished,
+everything else is given back to the queue.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +26,16 @@ from genretagger.config import Settings, restored
 from genretagger.daemon.disks import Faults, place_of
 from genretagger.daemon.driver import PAUSED, RESUME, UNSETTLED
 from genretagger.daemon.events import LEVELS
+from genretagger.daemon.messages import (
+    DiskPaused,
+    EngineBroken,
+    EngineMessage,
+    EngineNotice,
+    EngineState,
+    FileBegun,
+    FileEnded,
+    to_line,
+)
 from genretagger.database.store import Store
 from genretagger.database.values import Claimant, StoredJob
 from genretagger.errors import DatabaseError, FileChangedError, FileError, GenretaggerError, SystemFaultError
@@ -35,7 +45,7 @@ from genretagger.files.unfinished import is_in_use
 from genretagger.pipeline import Pipeline, open_pipeline
 from genretagger.sentences import sentence
 from genretagger.steps.album import files_at, home
-from genretagger.types import Albums, Json, Outcome, Status
+from genretagger.types import Albums, Outcome, Status
 from genretagger.worker.pool import WorkerPool
 
 BEAT_S = 1.0
@@ -124,15 +134,15 @@ class Engine:
             # since it was queued, perhaps hours ago
             if self._is_changing(job.path) or is_in_use(job.path, job.root):
                 self._store.jobs.finish(self._me, job.path, None)
-                self._say_ended(job, UNSETTLED, because(Cause.IN_USE))
+                say(self._ended(job, UNSETTLED, because(Cause.IN_USE)))
                 continue
-            suspect = job.attempts > 1 and not job.cause
+            suspect = job.attempts > 1 and not job.reason
             if suspect and given:
                 self._alone = job
                 return
             given += 1
             self._claimed[job.path] = job
-            say("begun", path=str(job.path))
+            say(FileBegun(str(job.path)))
             yield Found(job.path, job.root)
             if suspect:
                 return
@@ -183,8 +193,7 @@ class Engine:
     def _pause(self, job: StoredJob, error: SystemFaultError) -> None:
         """Leave a disk with a fault alone; the watcher says when to try it again."""
         self._store.jobs.fail(self._me, job.path, error, again_in_s=0, attempted=False)
-        where = {"place": str(place_of(job.path)), "path": str(job.path)}
-        say("paused", **where, cause=error.why.value, reason=error.cause)
+        say(DiskPaused(str(place_of(job.path)), str(job.path), error.why, error.cause))
 
     def _settle(self, outcome: Outcome) -> None:
         job = self._claimed.pop(outcome.path)
@@ -203,21 +212,12 @@ class Engine:
         else:
             self._faults.well(outcome.path)
             self._store.jobs.finish(self._me, outcome.path, self._settings.rules_key, outcome.reason.cause)
-        self._say_ended(
-            job,
-            status,
-            outcome.reason,
-            genres_before=list(outcome.genres_before),
-            genres=list(outcome.genres),
-            seconds=round(outcome.seconds, 3),
-            quarantined=quarantined,
-            model=outcome.model,
-        )
+        ended = self._ended(job, status, outcome.reason)
+        say(replace(ended, genres=outcome.genres, seconds=round(outcome.seconds, 3), quarantined=quarantined))
 
-    def _say_ended(self, job: StoredJob, status: str, reason: Reason, **details: Json) -> None:
-        where = {"path": str(job.path), "root": str(job.root)}
-        why = {"cause": reason.cause.value, "reason": sentence(reason)}
-        say("ended", **where, status=status, **why, provider=self._pipeline.provider, **details)
+    def _ended(self, job: StoredJob, status: str, reason: Reason) -> FileEnded:
+        where = str(job.path), str(job.root)
+        return FileEnded(*where, status, reason.cause, sentence(reason), self._pipeline.provider)
 
     def _failed(self, job: StoredJob, error: FileError, *, retry: bool) -> bool:
         """Settle a job that failed; returns whether the file is set aside."""
@@ -243,10 +243,10 @@ class Engine:
 _output = threading.Lock()
 
 
-def say(event: str, **details: Json) -> None:
+def say(message: EngineMessage) -> None:
     """Send a message to the watcher; if it is gone, the closed input ends this process soon."""
     with _output, contextlib.suppress(OSError, ValueError):
-        sys.__stdout__.write(json.dumps({"event": event, **details}) + "\n")  # type: ignore[union-attr]
+        sys.__stdout__.write(to_line(message))  # type: ignore[union-attr]
         sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
@@ -277,13 +277,13 @@ def main() -> None:
             raise DatabaseError("the database is gone", path=settings.database_file, hint="Put its folder back")
         with WorkerPool.of(settings) as workers:
             workers.warm_up(1)  # it loads its libraries while the model and the database are opened
-            with open_pipeline(settings, notice=lambda text: say("notice", text=text), workers=workers) as pipeline:
-                pipeline.listener.on_loading = lambda begun: say("loading" if begun else "loaded")
-                say("ready", model=settings.model)
+            with open_pipeline(settings, notice=lambda text: say(EngineNotice(text)), workers=workers) as pipeline:
+                pipeline.listener.on_loading = lambda begun: say(EngineState("loading" if begun else "loaded"))
+                say(EngineState("ready"))
                 Engine(settings, claimant, pipeline, pipeline.store, stop, wake, resume).run()
     except GenretaggerError as error:
         where = None if error.path is None else str(error.path)
-        say("broken", cause=str(error), path=where, database=isinstance(error, DatabaseError))
+        say(EngineBroken(where, error.why, str(error)))
         sys.exit(error.exit_code)
 
 
@@ -298,7 +298,7 @@ def _listen(end: Callable[[], None], wake: threading.Event, resume: threading.Ev
 def _beat() -> None:
     while True:
         time.sleep(BEAT_S)
-        say("beat")
+        say(EngineState("beat"))
 
 
 def give_way() -> None:

@@ -73,7 +73,7 @@ class Events:
             self._log.put(self._line(level, event, details))
 
     def _lost(self, count: int) -> str:
-        details: dict[str, Json] = {"count": count, "cause": "no program read the log in time"}
+        details: dict[str, Json] = {"count": count, "reason": "no program read the log in time"}
         return self._line("warning", "log lines were dropped", details)
 
     def _line(self, level: str, event: str, details: dict[str, Json]) -> str:

@@ -17,6 +17,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
+from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.daemon.gathering import LONGEST
 from genretagger.daemon.scan import Scan, Unhandled, is_handled
@@ -314,6 +315,8 @@ def _beside_each_other(files: Iterable[Unhandled]) -> Iterator[list[Unhandled]]:
             yield part
 
 
-def words_of(error: Exception) -> str:
-    """The cause of a database error, for the log."""
-    return error.message if isinstance(error, GenretaggerError) else f"a bug: {type(error).__name__}: {error}"
+def words_of(error: Exception) -> tuple[Cause, str]:
+    """The cause of a database error, and the same in words."""
+    if isinstance(error, GenretaggerError):
+        return error.why, error.message
+    return Cause.BUG, f"a bug: {type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ import socket
 import time
 from pathlib import Path
 
-from genretagger.daemon.control import ask
+from genretagger.daemon.control import NoAnswer, ask
 from genretagger.errors import ConfigError
 from genretagger.files.system import lock
 
@@ -39,7 +39,7 @@ def take(data_dir: Path, *, wait_s: float) -> int:
     """
     deadline = time.monotonic() + wait_s
     while (descriptor := _lock(data_dir)) is None:
-        if time.monotonic() > deadline or ask(data_dir, "status"):
+        if time.monotonic() > deadline or ask(data_dir, "status") not in (NoAnswer.NOT_RUNNING, NoAnswer.SILENT):
             raise ConfigError(
                 "another `genretagger watch` is at work on this database",
                 path=data_dir,

@@ -15,8 +15,8 @@ from genretagger.config import Settings
 from genretagger.daemon import intake, watch
 from genretagger.daemon.events import Events
 from genretagger.daemon.mounts import Mounts
+from genretagger.daemon.state import RootState
 from genretagger.daemon.watch import Noticing, TellChange, Watched
-from genretagger.types import Json
 
 UPKEEP_S = 15.0
 """How often to check that the folders are there and the observers alive."""
@@ -157,18 +157,12 @@ class Roots:
         wait_s = max(self._settings.poll_s, _POLL_SHARE * root.took_s) if polled else self._settings.rescan_s
         root.look_at_s = time.monotonic() + wait_s
 
-    def as_json(self) -> list[Json]:
+    def state(self) -> tuple[RootState, ...]:
         """The state of the folders, for the status."""
-        return [
-            {
-                "path": str(root.watched.root),
-                "way": root.watched.way.value,
-                "reason": root.watched.reason,
-                "files": root.files,
-                "looking": root.looking,
-            }
+        return tuple(
+            RootState(str(root.watched.root), root.watched.way.value, root.watched.reason, root.files, root.looking)
             for root in self._roots
-        ]
+        )
 
     def _check(self, root: Root) -> None:
         watched = root.watched
@@ -206,8 +200,8 @@ class Roots:
             return
         if watched.way is Noticing.AWAY:
             action = "waiting for it; nothing is forgotten"
-            self._events.warning("folder is away", path=watched.root, cause=watched.reason, action=action)
+            self._events.warning("folder is away", path=watched.root, reason=watched.reason, action=action)
         elif watched.way is Noticing.POLLING:
-            self._events.warning("polling", path=watched.root, cause=watched.reason, every_s=self._settings.poll_s)
+            self._events.warning("polling", path=watched.root, reason=watched.reason, every_s=self._settings.poll_s)
         elif before:
             self._events.info("folder is watched again", path=watched.root)

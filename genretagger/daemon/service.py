@@ -20,6 +20,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
+from genretagger.causes import Cause
 from genretagger.config import Settings
 from genretagger.daemon import early, intake, lock, watch
 from genretagger.daemon.account import Account
@@ -32,9 +33,11 @@ from genretagger.daemon.events import Events
 from genretagger.daemon.followers import Followers
 from genretagger.daemon.hook import Hook
 from genretagger.daemon.memory import give_back_memory
+from genretagger.daemon.messages import FileEnded
 from genretagger.daemon.mounts import Mounts
 from genretagger.daemon.notify import Notifier
 from genretagger.daemon.roots import UPKEEP_S, Roots
+from genretagger.daemon.state import ServiceState
 from genretagger.daemon.storage import Storage, take_over
 from genretagger.daemon.watch import Changed, LimitReached, Overflowed
 from genretagger.daemon.work import Work
@@ -102,7 +105,7 @@ class Service:
         self._account = Account(events)
         self._work = Work(self._settings, self._me, events, self._account, self._inbox.put, ask=self._ask, lock=held)
         self._backup = DailyBackup(self._settings.database_file, events)
-        self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, cause=fault))
+        self._hook = Hook(lambda path, fault: self._events.warning("hook failed", path=path, reason=fault))
         self._notifier = Notifier()
         self._followers: Followers | None = None
         self._stopping = False
@@ -141,7 +144,7 @@ class Service:
             return Control(self._settings.data_dir, self._questions.ask)
         # another program has the address; tagging does not depend on it
         except OSError as error:
-            self._events.warning("`genretagger status` gets no answer", cause=error.strerror or str(error))
+            self._events.warning("`genretagger status` gets no answer", reason=error.strerror or str(error))
             return None
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
@@ -153,8 +156,8 @@ class Service:
 
     def _on_death(self, died: threading.ExceptHookArgs) -> None:
         name = died.thread.name if died.thread is not None else ""
-        cause = f"a bug: {died.exc_type.__name__}: {died.exc_value}"
-        self._events.error("thread died", name=name, cause=cause, action="checking the observers")
+        reason = f"a bug: {died.exc_type.__name__}: {died.exc_value}"
+        self._events.error("thread died", name=name, cause=Cause.BUG, reason=reason, action="checking the observers")
         self._inbox.put(_DIED)
 
     def _hear(self, message: Changed | Overflowed | LimitReached) -> None:
@@ -225,7 +228,7 @@ class Service:
             self._arrivals.heard(message)
         elif isinstance(message, Overflowed):
             self._events.warning(
-                "events were lost", cause="the kernel's queue is full", action="looking at all folders"
+                "events were lost", reason="the kernel's queue is full", action="looking at all folders"
             )
             self._account.counters["overflows"] += 1
             self._roots.look_at_all("overflow", priority=0)
@@ -245,25 +248,24 @@ class Service:
         elif isinstance(message, intake.Unreadable):
             self._account.unreadable(message.error)
         elif isinstance(message, intake.Broken):
-            self._events.error("database cannot be used", cause=intake.words_of(message.error))
-            self._account.keep_error(None, intake.words_of(message.error))
+            self._account.database_failed(*intake.words_of(message.error))
             self._intake_failures += 1
             wait_s = min(AGAIN_S * 2.0 ** min(self._intake_failures, 10), max(1.0, self._settings.retry_s))
             self._intake_at_s = time.monotonic() + wait_s
             self._storage_at_s = 0.0
         elif isinstance(message, EngineSaid):
             self._work.said(message)
-            if message.event == "ended":
-                self._handled(message.details)
+            if isinstance(message.message, FileEnded):
+                self._handled(message.message)
         elif isinstance(message, EngineEnded):
             self._work.ended(message)
             give_back_memory()  # a burst of work is over
 
-    def _handled(self, details: Json) -> None:
-        if details["status"] == UNSETTLED:
-            self._arrivals.touch(Path(details["path"]), Path(details["root"]))
-        elif details["status"] == "tagged" and self._settings.on_tagged:
-            self._hook.run(self._settings.on_tagged, Path(details["path"]), details["genres"])
+    def _handled(self, ended: FileEnded) -> None:
+        if ended.status == UNSETTLED:
+            self._arrivals.touch(Path(ended.path), Path(ended.root))
+        elif ended.status == "tagged" and self._settings.on_tagged:
+            self._hook.run(self._settings.on_tagged, Path(ended.path), ended.genres)
 
     def _looked(self, message: intake.Looked) -> None:
         root = self._roots.of(message.look.root)
@@ -295,8 +297,7 @@ class Service:
         """Notice that the database went or came back, or that its disk works again."""
         before, self._fault = self._fault, self._storage.fault(troubled=self._is_troubled)
         if self._fault and not before:
-            self._events.error("database cannot be used", cause=self._fault, action="waiting for it")
-            self._account.keep_error(None, self._fault)
+            self._account.database_failed(Cause.DATABASE, self._fault, action="waiting for it")
             self._work.stop()
         elif before and not self._fault:
             self._events.info("database can be used again")
@@ -334,7 +335,7 @@ class Service:
             if (settings.data_dir, settings.database) != (self._settings.data_dir, self._settings.database):
                 raise ConfigError("it names another database", hint="Restart the service to use that")
         except GenretaggerError as error:
-            self._events.error("configuration is wrong", cause=error.message, action="keeping the old one")
+            self._events.error("configuration is wrong", reason=error.message, action="keeping the old one")
         else:
             rules = settings.rules_key != self._settings.rules_key
             self._settings = self._work.settings = settings
@@ -368,24 +369,20 @@ class Service:
     def _answer(self, word: str) -> Json:
         if word == "wake":
             self._intake.ask(intake.CountQueue())
-            return {"ok": True}
         now_s = time.monotonic()
-        return {
-            "pid": os.getpid(),
-            "healthy": self._is_healthy,
-            "uptime_s": round(now_s - self._account.total.since_s, 1),
-            "roots": self._roots.as_json(),
-            "paused": self._work.pauses.as_json(),
-            "database": self._fault,
-            "settling": len(self._arrivals),
-            "arrived": self._arrivals.complete,
-            "busy": self._work.busy,
-            "engine": None if self._work.engine is None else self._work.engine.process_id,
-            "known": self._work.queue.known if self._work.queue is not None else 0,
-            "queue": None if self._work.queue is None else asdict(self._work.queue.counts),
-            "model": self._settings.model,
-            **self._account.as_json(now_s),
-        }
+        state = ServiceState(
+            pid=os.getpid(),
+            healthy=self._is_healthy,
+            uptime_s=round(now_s - self._account.total.since_s, 1),
+            roots=self._roots.state(),
+            database=self._fault,
+            settling=len(self._arrivals),
+            arrived=self._arrivals.complete,
+            model=self._settings.model,
+            **self._work.state(),
+            **self._account.state(now_s),
+        )
+        return asdict(state)
 
     def _end(self) -> None:
         """End everything within the time that a service manager gives."""

@@ -14,7 +14,9 @@ from genretagger.daemon.account import Account
 from genretagger.daemon.disks import Pauses
 from genretagger.daemon.driver import Driver, EngineEnded, EngineSaid
 from genretagger.daemon.events import Events
+from genretagger.daemon.messages import DiskPaused, EngineBroken, EngineNotice, FileEnded
 from genretagger.database.values import Claimant
+from genretagger.types import Json
 
 SILENT_S = 4.0
 """An engine sends a message every second; after this silence it does not count as alive."""
@@ -74,9 +76,19 @@ class Work:
         self.database_failed = False
 
     @property
-    def busy(self) -> list[str]:
+    def busy(self) -> tuple[str, ...]:
         """The files that are being handled."""
-        return [] if self.engine is None else sorted(map(str, self.engine.busy))
+        return () if self.engine is None else tuple(sorted(map(str, self.engine.busy)))
+
+    def state(self) -> dict[str, Json]:
+        """What is being done, as fields of `ServiceState`."""
+        return {
+            "paused": self.pauses.state(),
+            "busy": self.busy,
+            "engine": None if self.engine is None else self.engine.process_id,
+            "known": 0 if self.queue is None else self.queue.known,
+            "queue": None if self.queue is None else self.queue.counts,
+        }
 
     @property
     def is_alive(self) -> bool:
@@ -118,7 +130,7 @@ class Work:
                 self.engine = Driver(self.settings, self._service, self._tell, keep_open=(self._lock,))
             except OSError as error:  # no memory, or too many processes
                 self._not_before_s = now_s + _START_AGAIN_S
-                self._events.error("engine cannot be started", cause=error.strerror or str(error))
+                self._events.error("engine cannot be started", reason=error.strerror or str(error))
             else:
                 self._account.counters["engines"] += 1
 
@@ -140,22 +152,23 @@ class Work:
 
     def said(self, said: EngineSaid) -> None:
         """Handle a message of the engine."""
-        said.engine.note(said)
-        details = said.details
-        if said.event == "ended":
+        message = said.message
+        said.engine.note(message)
+        if isinstance(message, FileEnded):
             self._failures = 0
-            self._account.outcome(details)
-        elif said.event == "notice":
-            self._events.warning("notice", text=details["text"])
-        elif said.event == "paused":
-            why, cause = details["reason"], Cause(details["cause"])
-            if self.pauses.begin(Path(details["place"]), Path(details["path"]), why, cause):
-                self._events.warning("work pauses", path=details["place"], cause=why, action="looking again every 2 s")
+            self._account.outcome(message)
+        elif isinstance(message, EngineNotice):
+            self._events.warning("notice", text=message.text)
+        elif isinstance(message, DiskPaused):
+            if self.pauses.begin(Path(message.place), Path(message.path), message.reason, message.cause):
+                why = {"cause": message.cause, "reason": message.reason}
+                self._events.warning("work pauses", path=message.place, **why, action="looking again every 2 s")
                 self._ask(intake.Outside(self.pauses.places))
-        elif said.event == "broken":
-            self.database_failed = bool(details.get("database"))
-            self._account.keep_error(details["path"], details["cause"])
-            self._events.error("cannot work", cause=details["cause"], path=details["path"] or "")
+        elif isinstance(message, EngineBroken):
+            self.database_failed = message.cause is Cause.DATABASE
+            self._account.keep_error(message.path, message.cause, message.reason)
+            why = {"cause": message.cause, "reason": message.reason}
+            self._events.error("cannot work", path=message.path or "", **why)
 
     def ended(self, ended: EngineEnded) -> None:
         """Note that an engine has ended, and let its jobs wait again."""
@@ -175,7 +188,8 @@ class Work:
             wait_s = min(2.0 ** min(self._failures, 10), longest_s)
             self._not_before_s = time.monotonic() + wait_s
             if ended.status != 2:
-                self._account.keep_error(None, f"the engine ended with status {ended.status}: {ended.last_words}")
+                says = f"the engine ended with status {ended.status}: {ended.last_words}"
+                self._account.keep_error(None, Cause.CRASHED, says)
                 self._events.error(
                     "engine died", status=ended.status, said=ended.last_words, files=sorted(map(str, ended.engine.busy))
                 )

@@ -24,6 +24,7 @@ from genretagger.database.access import Repository
 from genretagger.database.columns import now
 from genretagger.database.models import JOBS, TRACKS
 from genretagger.database.paths import lies_under, padded
+from genretagger.database.reasons import cause_of
 from genretagger.database.values import Claimant, JobState, StoredJob
 from genretagger.errors import FileError
 
@@ -80,6 +81,7 @@ class Claims(Repository):
                     "attempts": before,
                     "failure": row.failure or f"the service died {before} times while it was at work on it",
                     "failure_hint": row.failure_hint or "",
+                    "failure_cause": row.failure_cause if row.failure else Cause.KILLED.value,
                     "lease_until": None,
                     "worker": claimant.service,
                 }
@@ -156,6 +158,7 @@ class Claims(Repository):
             "not_before": at + timedelta(seconds=again_in_s or 0),
             "failure": error.cause,
             "failure_hint": error.hint,
+            "failure_cause": error.why.value,
             "lease_until": None,
             "worker": claimant.service,
             "updated_at": at,
@@ -233,7 +236,8 @@ def stored_job(row: Any) -> StoredJob:
         priority=row.priority,
         attempts=row.attempts,
         not_before=row.not_before,
-        cause=row.failure or "",
+        reason=row.failure or "",
+        cause=(cause_of(row.failure_cause) or Cause.RECORDED) if row.failure else None,
         hint=row.failure_hint or "",
         updated_at=row.updated_at,
     )

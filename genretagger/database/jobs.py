@@ -52,6 +52,7 @@ class Jobs(Claims):
             "not_before": at,
             "failure": None,
             "failure_hint": None,
+            "failure_cause": None,
             "updated_at": at,
         }
         with self._access.write() as connection:

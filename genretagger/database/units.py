@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, cast, func, or_, select, text, update
 
+from genretagger.causes import Cause
 from genretagger.database.access import Repository
 from genretagger.database.columns import now
 from genretagger.database.models import ANALYSES, STAGES, TRACKS, UNITS
 from genretagger.database.paths import lies_under
-from genretagger.errors import DatabaseError
+from genretagger.database.reasons import cause_of
+from genretagger.errors import DatabaseError, GenretaggerError
 
 _LOCK = 0x67656E72  # the class of our locks: "genr"
 
@@ -41,7 +43,8 @@ INSERT INTO units (folder, root, part, parts, files, names, rules, state, attemp
 SELECT folder, root, part, parts, files, names, :rules, 'waiting', 0, 0, 0, 0, 0, :at FROM incoming
 ON CONFLICT (folder, part, parts) DO UPDATE
 SET root = excluded.root, files = excluded.files, names = excluded.names, rules = excluded.rules, state = 'waiting',
-    attempts = 0, tagged = 0, unchanged = 0, skipped = 0, failed = 0, failure = NULL, owner = NULL, updated_at = :at
+    attempts = 0, tagged = 0, unchanged = 0, skipped = 0, failed = 0, failure = NULL, failure_cause = NULL,
+    owner = NULL, updated_at = :at
 WHERE (units.names <> excluded.names OR units.rules <> excluded.rules OR units.state = 'failed' OR :again)
     AND (units.state <> 'working' OR units.lease_until < :at)
 """
@@ -54,6 +57,14 @@ class UnitState(StrEnum):
     WORKING = "working"
     DONE = "done"
     FAILED = "failed"
+
+
+class FailedUnit(NamedTuple):
+    """A folder that failed as a whole, and why: as a cause, and in words."""
+
+    folder: Path
+    cause: Cause
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,10 @@ class Units(Repository):
                 (UNITS.c.attempts < attempts, UNITS.c.failure),
                 else_=func.coalesce(UNITS.c.failure, "each process that worked on it died"),
             ),
+            "failure_cause": case(
+                (or_(UNITS.c.attempts < attempts, UNITS.c.failure.is_not(None)), UNITS.c.failure_cause),
+                else_=Cause.KILLED.value,
+            ),
             "owner": owner,
             "lease_until": at + timedelta(seconds=lease_s),
             "wanted": None,
@@ -230,24 +245,25 @@ class Units(Repository):
             node: where.
             counts: how many files were "tagged", "unchanged", "skipped" and "failed".
         """
-        done = {"state": UnitState.DONE.value, "node": node, "failure": None, "updated_at": now(), **counts}
+        done = {"state": UnitState.DONE.value, "node": node, "failure": None, "failure_cause": None, **counts}
         with self._access.write() as connection:
             ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
-            return bool(connection.execute(ours.values(done)).rowcount)
+            return bool(connection.execute(ours.values(**done, updated_at=now())).rowcount)
 
-    def fail(self, unit_id: int, owner: str, cause: str, *, is_last: bool = False) -> None:
-        """Let a unit wait again, with the cause if it failed as a whole; `claim` says how often.
+    def fail(self, unit_id: int, owner: str, error: GenretaggerError, *, is_last: bool = False) -> None:
+        """Let a unit wait again that failed as a whole; `claim` says how often.
 
         Args:
             unit_id: which.
             owner: the run that has it.
-            cause: why.
+            error: why.
             is_last: set it aside at once; the next listing tries it again.
         """
         state = UnitState.FAILED if is_last else UnitState.WAITING
         with self._access.write() as connection:
             ours = update(UNITS).where(UNITS.c.id == unit_id, *_of(owner))
-            connection.execute(ours.values(state=state.value, failure=cause, updated_at=now()))
+            why = {"failure": error.message, "failure_cause": error.why.value}
+            connection.execute(ours.values(state=state.value, updated_at=now(), **why))
 
     def renew(self, owner: str, lease_s: float) -> int:
         """Keep all units of a run for another while; returns how many."""
@@ -317,11 +333,15 @@ class Units(Repository):
             rows = connection.execute(by_class.group_by(TRACKS.c.failure_class)).all()
         return dict(sorted(((row[0], row[1]) for row in rows), key=lambda each: -each[1]))
 
-    def get_failed(self, limit: int = 20) -> list[tuple[Path, str]]:
+    def get_failed(self, limit: int = 20) -> list[FailedUnit]:
         """Folders that failed as a whole, and why."""
-        wanted = select(UNITS.c.folder, UNITS.c.failure).where(UNITS.c.state == UnitState.FAILED.value).limit(limit)
+        columns = UNITS.c.folder, UNITS.c.failure, UNITS.c.failure_cause
+        wanted = select(*columns).where(UNITS.c.state == UnitState.FAILED.value).limit(limit)
         with self._access.read() as connection:
-            return [(folder, failure or "") for folder, failure in connection.execute(wanted)]
+            found = connection.execute(wanted).all()
+        return [
+            FailedUnit(row.folder, cause_of(row.failure_cause) or Cause.RECORDED, row.failure or "") for row in found
+        ]
 
     def save_stage(self, node: str, stage: str, *, tracks: int, seconds: float, fetched_bytes: int = 0) -> None:
         """Count what a stage has done on a node, in the present minute."""

@@ -23,7 +23,7 @@ from genretagger.database.models import metadata
 from genretagger.database.place import what_is_lost
 from genretagger.errors import DatabaseError
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest migration, the one that models.py describes; a test compares it with the scripts."""
 
 _VERSION = "alembic_version"
@@ -33,6 +33,7 @@ _Columns = Mapping[str, frozenset[str]]
 
 _SAMPLED = ("analyses", "decisions")
 _CHANGES: tuple[tuple[str, Collection[str], _Columns, _Columns], ...] = (
+    ("0009", (), dict.fromkeys(("jobs", "units"), frozenset({"failure_cause"})), {}),
     ("0008", (), dict.fromkeys(_SAMPLED, frozenset({"sampling"})), dict.fromkeys(_SAMPLED, frozenset({"plan"}))),
     ("0007", (), {"stages": frozenset({"fetched_bytes"})}, {}),
     ("0006", ("units", "stages"), {}, {}),

@@ -298,7 +298,8 @@ class StoredJob:
         priority: 0 for what has just come, 1 for the backlog.
         attempts: how often it was begun.
         not_before: when it may be tried.
-        cause: why it failed last; empty if it did not.
+        reason: why it failed last, in words; empty if it did not.
+        cause: the same, as a cause; None if it did not.
         hint: what to do about it.
         updated_at: when that was.
     """
@@ -309,7 +310,8 @@ class StoredJob:
     priority: int
     attempts: int
     not_before: datetime
-    cause: str
+    reason: str
+    cause: Cause | None
     hint: str
     updated_at: datetime
 

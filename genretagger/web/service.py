@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 
 from genretagger.config import Settings
 from genretagger.daemon.control import follow
+from genretagger.daemon.state import ServiceState
 from genretagger.text import printable
 from genretagger.types import Json
 from genretagger.web.live import Hub
@@ -40,20 +42,17 @@ class Follower(threading.Thread):
             self._end.wait(_AGAIN_S)
 
 
-def _shown(state: Json) -> Json:
+def _shown(state: ServiceState) -> Json:
     return {
         "running": True,
-        "healthy": bool(state.get("healthy")),
-        "queue": state.get("queue", {}),
-        "busy": [printable(path) for path in state.get("busy", [])[:_SHOWN]],
-        "roots": [
-            {"path": printable(root["path"]), "files": root["files"], "looking": bool(root["looking"])}
-            for root in state.get("roots", [])
-        ],
-        "paused": [printable(f"{each['path']}: {each['cause']}") for each in state.get("paused", [])[:_SHOWN]],
-        "outcomes": state.get("outcomes", {}),
-        "per_minute": state.get("per_minute", 0),
-        "settling": state.get("settling", 0),
-        "database": printable(state.get("database", "")),
-        "errors": [printable(f"{each['path'] or ''}: {each['cause']}") for each in state.get("errors", [])[-3:]],
+        "healthy": state.healthy,
+        "queue": {} if state.queue is None else asdict(state.queue),
+        "busy": [printable(path) for path in state.busy[:_SHOWN]],
+        "roots": [{"path": printable(root.path), "files": root.files, "looking": root.looking} for root in state.roots],
+        "paused": [printable(f"{each.path}: {each.reason}") for each in state.paused[:_SHOWN]],
+        "outcomes": state.outcomes,
+        "per_minute": state.per_minute,
+        "settling": state.settling,
+        "database": printable(state.database),
+        "errors": [printable(f"{each.path or ''}: {each.reason}") for each in state.errors[-3:]],
     }

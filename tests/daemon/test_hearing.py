@@ -77,7 +77,7 @@ def test_the_limit_is_reached_by_a_new_folder(heard: Path, music: Path, song: by
             watcher.wait_for("looked", why="start")
             (music / "new").mkdir()
             message = watcher.wait_for("polling")
-            print(message["cause"])
+            print(message["reason"])
             (music / "new" / "1.flac").write_bytes(song.read_bytes())
             watcher.wait_for("tagged", path=music / "new" / "1.flac")
             limit.write_text("100")

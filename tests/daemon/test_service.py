@@ -168,13 +168,15 @@ def test_bad_files_cost_themselves_only(heard: Path, music: Path, song: bytes, t
         assert (status["pid"], watcher.process.pid) == (pid, pid)
         assert status["counters"]["engines"] == 1  # even the engine is unharmed
         causes = {Path(line["path"]).stem: line["cause"] for line in watcher.seen("quarantined")}
-        assert "signal 11" in causes["segfault"]
-        assert "took longer than 3 s" in causes["hang"]
-        assert "needed more than 400 MB" in causes["eat"]
+        assert causes == {"segfault": "crashed", "hang": "timed_out", "eat": "out_of_memory"}
+        reasons = {Path(line["path"]).stem: line["reason"] for line in watcher.seen("quarantined")}
+        assert "signal 11" in reasons["segfault"]
+        assert "took longer than 3 s" in reasons["hang"]
+        assert "needed more than 400 MB" in reasons["eat"]
 
         # They stay in quarantine until the user lets them be tried again.
         shown = command("status", "--json", data_dir=heard)
-        assert {Path(each["path"]).stem for each in json.loads(shown)["quarantine"]} == {"segfault", "hang", "eat"}
+        assert {Path(each["path"]).stem: each["cause"] for each in json.loads(shown)["quarantine"]} == causes
         said = command("retry", music / "segfault.flac", data_dir=heard)
         assert said == "1 file will be tried again\n"
         watcher.wait_for("quarantined", path=music / "segfault.flac")
@@ -265,7 +267,7 @@ def test_a_configuration_that_is_wrong_changes_nothing(heard: Path, music: Path,
     with Watcher(music, data_dir=heard, config=str(config)) as watcher:
         config.write_text("max_genres = 0\n")
         watcher.process.send_signal(signal.SIGHUP)
-        assert "max_genres" in watcher.wait_for("configuration is wrong")["cause"]
+        assert "max_genres" in watcher.wait_for("configuration is wrong")["reason"]
         (music / "1.flac").write_bytes(song)
         assert "Trance" not in watcher.wait_for("tagged")["genres"]
         config.write_text("max_genres = 1\n")

@@ -47,9 +47,9 @@ MOUNTS = """
         assert Path(pause["path"]) == music, pause
         lines = subprocess.run([sys.executable, "-m", "genretagger", "status"], capture_output=True, text=True,
                                env={**__import__("os").environ, "GENRETAGGER_DATA_DIR": str(data)})
-        assert lines.returncode == 1 and f"paused      below {music}: {pause['cause']}" in lines.stdout, lines
+        assert lines.returncode == 1 and f"paused      below {music}: {pause['reason']}" in lines.stdout, lines
         assert not status["healthy"] and status["outcomes"] == {}, status
-        return pause["cause"]
+        return pause["reason"]
     def cured(watcher, paths, cure):
         cure()
         began = time.monotonic()
@@ -214,7 +214,7 @@ def away(watcher):
     message = (watcher.seen("folder is away") or [watcher.wait_for("folder is away")])[-1]
     status = watcher.status()
     assert status["roots"][0]["way"] == "away" and not status["healthy"], status
-    print(message["cause"])
+    print(message["reason"])
 def back(watcher, name):
     (disk / name).write_bytes(song.read_bytes())
     subprocess.run(["mount", "--bind", disk, music], check=True)

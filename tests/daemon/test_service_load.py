@@ -20,7 +20,6 @@ import pytest
 from daemon_helpers import Watcher, tagged_once
 
 from genretagger.daemon.arrivals import MOST_WAITING
-from genretagger.daemon.control import ask
 
 MakeTechno = Callable[..., Path]
 
@@ -315,4 +314,4 @@ def test_the_service_answers_while_it_hears_of_more_than_it_can_take(heard: Path
             (music / f"{number}.flac").touch()
         watcher.wait_for("looked", why="many changes")
         assert watcher.status()["settling"] <= MOST_WAITING
-        assert ask(heard, "status")["healthy"] is True
+        assert watcher.status()["healthy"] is True

@@ -19,6 +19,7 @@ import pytest
 from daemon_helpers import tagged_once
 
 from genretagger.daemon.control import ask
+from genretagger.daemon.state import ServiceState
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc"),
@@ -136,11 +137,13 @@ def test_a_log_that_nobody_reads_stops_nothing(heard: Path, music: Path, song: b
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
         os.write(writer, b"x" * 4096)
         with watching(music, heard, writer) as process:
-            until(lambda: ask(heard, "status"))
+            until(lambda: isinstance(ask(heard, "status"), ServiceState))
             for number in range(3):
                 (music / f"{number}.flac").write_bytes(song)
             until(lambda: all(helpers.genres_of(path) for path in music.glob("[0-9].flac")))
-            assert ask(heard, "status")["healthy"] is True
+            state = ask(heard, "status")
+            assert isinstance(state, ServiceState)
+            assert state.healthy
             process.terminate()
             assert process.wait(ENDS_WITHIN_S) == 0
     finally:

@@ -10,22 +10,61 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import command_helpers as helpers
 import pytest
 from daemon_helpers import Watcher, command
 
-from genretagger.daemon.control import MOST_FOLLOWERS, ask, follow
+from genretagger.causes import Cause
+from genretagger.daemon.control import MOST_FOLLOWERS, Control, NoAnswer, ask, follow
+from genretagger.daemon.state import ErrorState, PauseState, RootState, ServiceState
+from genretagger.database.values import JobCounts
 from genretagger.types import Json
+
+STATE = ServiceState(
+    pid=1, healthy=True, uptime_s=1.5, roots=(RootState("/music\udcff", "events", "", 3, False),),
+    paused=(PauseState("/music", Cause.NO_SPACE, "no space is left"),), database="", settling=0, arrived=0, busy=(),
+    engine=None, known=0, queue=JobCounts(0, 0, 0, 0), model="musicnn", per_minute=0.5, outcomes={"tagged": 1},
+    counters={}, errors=(ErrorState("", None, Cause.BUG, "a bug"),), provider="",
+)  # fmt: skip
 
 
 def test_the_status_without_a_service(heard: Path) -> None:
     shown = json.loads(command("status", "--json", data_dir=heard))
     assert (shown["running"], shown["healthy"], shown["queue"]["new"]) == (False, False, 0)
     assert "not running" in command("status", data_dir=heard)
-    assert ask(heard, "status") is None
+    assert ask(heard, "status") is NoAnswer.NOT_RUNNING
     assert command("retry", data_dir=heard) == "nothing is quarantined\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, [], None, "well", {"ok": True}, {"healthy": True, "pid": 1}, {**asdict(STATE), "pid": "1"},
+     {**asdict(STATE), "paused": [{"path": "/music", "cause": "no space is left on the file system"}]},
+     {**asdict(STATE), "errors": [{"at": "", "path": None, "cause": "the disk is full", "reason": ""}]}],
+    ids=lambda value: repr(value)[:40],
+)  # fmt: skip
+def test_an_answer_of_another_kind_is_none(heard: Path, answer: Json) -> None:
+    """Such as that of a service of another version."""
+    control = Control(heard, lambda _: answer)
+    try:
+        assert ask(heard, "status") is NoAnswer.SILENT
+        assert list(follow(heard, threading.Event())) == []
+        shown = json.loads(command("status", "--json", data_dir=heard))
+        assert (shown["running"], shown["healthy"]) == (True, False)
+        assert "if genretagger was updated, restart it" in command("status", data_dir=heard)
+    finally:
+        control.close()
+
+
+def test_the_answer_is_a_state(heard: Path) -> None:
+    control = Control(heard, lambda _: asdict(STATE))
+    try:
+        assert ask(heard, "status") == STATE
+    finally:
+        control.close()
 
 
 @pytest.mark.slow
@@ -75,15 +114,15 @@ def test_a_follower_hears_what_changes(heard: Path, music: Path, song: bytes) ->
         watcher.wait_for("looked", why="start")
         states = follow(heard, end)
         first = next(states)
-        assert (first["pid"], first["healthy"], first["outcomes"]) == (watcher.process.pid, True, {})
+        assert (first.pid, first.healthy, first.outcomes) == (watcher.process.pid, True, {})
         (music / "new.flac").write_bytes(song)
-        seen = list(iter_until(states, lambda state: state["outcomes"].get("tagged") == 1))
-        assert set(seen[-1]["queue"]) == {"new", "backlog", "working", "quarantined"}
+        seen = list(iter_until(states, lambda state: state.outcomes.get("tagged") == 1))
+        assert isinstance(seen[-1].queue, JobCounts)
         watcher.stop()
         list(states)  # ends, as the service did
 
 
-def iter_until(states: Iterator[Json], good: Callable[[Json], bool]) -> Iterator[Json]:
+def iter_until(states: Iterator[ServiceState], good: Callable[[ServiceState], bool]) -> Iterator[ServiceState]:
     """The states up to the first good one."""
     for state in states:
         yield state
@@ -97,10 +136,10 @@ def test_followers_are_few_and_those_that_are_gone_make_room(heard: Path, music:
         end = threading.Event()
         for _ in range(3):
             crowd = [follow(heard, end) for _ in range(MOST_FOLLOWERS)]
-            assert all(next(each)["healthy"] for each in crowd)
+            assert all(next(each).healthy for each in crowd)
             late = follow(heard, end)
-            assert next(late)["healthy"]
+            assert next(late).healthy
             assert list(late) == []  # answered once, and let go
             for each in crowd:
                 each.close()  # type: ignore[attr-defined]
-        assert ask(heard, "status")["healthy"]
+        assert watcher.status()["healthy"]

@@ -68,7 +68,7 @@ def test_the_limit_on_watches(heard: Path, music: Path, song: bytes, limit: str)
         music, data, song = map(Path, sys.argv[1:4])
         with Watcher(music, data_dir=data, poll_s=1) as watcher:
             message = watcher.seen("polling") or [watcher.wait_for("polling")]
-            print(message[0]["cause"])
+            print(message[0]["reason"])
             for name in ("a/b/1.flac", "e/2.flac"):
                 (music / name).write_bytes(song.read_bytes())
             watcher.wait_for_all("tagged", {music / "a/b/1.flac", music / "e/2.flac"})

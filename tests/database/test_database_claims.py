@@ -26,7 +26,7 @@ def store(place: Place) -> Iterator[Store]:
 def state_of(store: Store, name: str) -> tuple[JobState, int, str]:
     found = store.jobs.get(ROOT / name)
     assert found is not None
-    return found.state, found.attempts, found.cause
+    return found.state, found.attempts, found.reason
 
 
 def test_a_process_ends_its_own_jobs_only(store: Store) -> None:

@@ -97,14 +97,16 @@ def test_a_failure_is_tried_again_later_and_then_set_aside(place: Place, store: 
         assert claim(store) is None
         found = store.jobs.get(path)
         assert found is not None
-        assert (found.attempts, found.cause, found.hint) == (attempt, "no space", "Make some")
+        assert (found.attempts, found.reason, found.hint) == (attempt, "no space", "Make some")
         assert store.jobs.get_next_at(ME) == found.not_before
         assert timedelta(seconds=590) < found.not_before - now() <= timedelta(seconds=600)
         place.execute("UPDATE jobs SET not_before = updated_at")
     assert claim(store) == "song"
     store.jobs.fail(ME, path, full, again_in_s=None)
     assert claim(store) is None
-    assert [(each.path, each.cause) for each in store.jobs.get_all(JobState.QUARANTINED)] == [(path, "no space")]
+    assert [(each.path, each.cause, each.reason) for each in store.jobs.get_all(JobState.QUARANTINED)] == [
+        (path, Cause.NO_ACCESS, "no space")
+    ]
     assert store.jobs.add(SERVICE, [job("song")]) == 0  # seen again, and still the same
     assert store.jobs.get_counts().quarantined == 1
     assert store.jobs.add(SERVICE, [job("song", changed=True)]) == 1
@@ -128,7 +130,8 @@ def test_a_file_that_kills_whoever_opens_it(store: Store) -> None:
         assert store.jobs.give_back(ME, attempted=True) == 1  # the worker died
     assert claim(store) == "good"
     (killer,) = store.jobs.get_all(JobState.QUARANTINED)
-    assert (killer.path.name, killer.cause) == ("killer", "the service died 3 times while it was at work on it")
+    assert (killer.path.name, killer.cause) == ("killer", Cause.KILLED)
+    assert killer.reason == "the service died 3 times while it was at work on it"
 
 
 def test_a_stop_is_no_attempt(store: Store) -> None:

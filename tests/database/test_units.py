@@ -11,6 +11,7 @@ from database_helpers import new_store
 from postgres_server import Server
 from sqlalchemy import event, text
 
+from genretagger.causes import Cause
 from genretagger.database.libraries import Libraries
 from genretagger.database.store import Store
 from genretagger.database.units import NewUnit, UnitState
@@ -86,7 +87,7 @@ def test_a_unit_that_kills_whoever_works_on_it_is_set_aside(address: str) -> Non
             assert claimed(store, attempts=2) == "a/0"
             store.units.give_back("run")
         assert claimed(store, attempts=2) == "b/0"
-        assert store.units.get_failed() == [(ROOT / "a", "each process that worked on it died")]
+        assert store.units.get_failed() == [(ROOT / "a", Cause.KILLED, "each process that worked on it died")]
         assert store.units.add([unit("a")], rules="r") == 1, "the next listing tries it again"
 
 
