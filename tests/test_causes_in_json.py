@@ -102,7 +102,7 @@ def test_a_cause_is_a_word_and_a_reason_is_a_sentence(heard: Path, music: Path, 
         (("redo", "--last", "--json"), {"redo"}),
         (("undo", "--last", "--json"), {"undo"}),
         (("tag", "--force", "--plan", plan, "--json", music), {"chosen"}),
-        (("apply", plan, "--yes", "--json"), {"planned"}),
+        (("apply", plan, "--yes", "--json"), {"chosen"}),
         (("export", "--format", "json"), set()),
     ):
         assert check(genretagger(*words, data_dir=heard)) >= least, words
