@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
 import threading
@@ -36,6 +37,9 @@ from watchdog.observers.api import BaseObserver
 from watchdog.utils import BaseThread
 
 from genretagger.files.mounts import file_system, is_blind, mount_of, mounts_below
+
+# what it says of threads that end is noticed here, and would be a line without form in the log
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 _EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,

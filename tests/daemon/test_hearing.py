@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +131,16 @@ def test_what_is_mounted_below_is_told_by_whole_names(tmp_path: Path) -> None:
     assert mounts_below(Path("/music/a disk"), table=table) == frozenset()
     assert len(mounts_below(Path("/"), table=table)) == 3
     assert mounts_below(Path("/"), table=tmp_path / "none") == frozenset()
+
+
+def test_watchdogs_own_messages_are_no_lines_of_the_log(tmp_path: Path) -> None:
+    code = """
+import sys
+from queue import Queue
+import genretagger.daemon.watch
+from watchdog.observers.api import ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
+InotifyEmitter(Queue(), ObservedWatch(sys.argv[1], recursive=True)).queue_events(0)
+"""
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
