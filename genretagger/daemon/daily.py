@@ -17,7 +17,7 @@ _LOOK_S = 900.0
 _LEAST_PRIORITY = 19
 
 
-class DailyBackup(threading.Thread):
+class DailyBackup:
     """Makes a backup of the database once a day, if it changed.
 
     Args:
@@ -25,13 +25,16 @@ class DailyBackup(threading.Thread):
     """
 
     def __init__(self, database: Path | None, events: Events) -> None:
-        super().__init__(name="backup", daemon=True)
         self._database, self._events = database, events
         self._stopping = threading.Event()
         self._told = ""
+        self._thread = threading.Thread(target=self._run, name="genretagger-backup", daemon=True)
 
-    def run(self) -> None:
-        """Check again and again, until `stop`."""
+    def start(self) -> None:
+        """Begin to check again and again, until `stop`."""
+        self._thread.start()
+
+    def _run(self) -> None:
         if self._database is None:
             return
         # on Linux, each thread has its own priority

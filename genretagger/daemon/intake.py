@@ -152,7 +152,7 @@ IntakeOrder = Arrived | Look | Gone | GiveBack | Configure | Outside | CountQueu
 Report = Unsettled | Flooded | Looked | Queue | Broken | Unreadable
 
 
-class Intake(threading.Thread):
+class Intake:
     """The thread, and how to give it orders.
 
     Args:
@@ -160,13 +160,17 @@ class Intake(threading.Thread):
     """
 
     def __init__(self, settings: Settings, service: Claimant, tell: Callable[[Report], None]) -> None:
-        super().__init__(name="genretagger-intake", daemon=True)
         self._settings, self._service, self._tell = settings, service, tell
         self._orders: SimpleQueue[IntakeOrder | None] = SimpleQueue()
         self._stopping = threading.Event()
         self._outside: tuple[Path, ...] = ()
         self._known = 0
         self._busy_since_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="genretagger-intake", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
 
     def ask(self, order: IntakeOrder) -> None:
         """Add an order; orders are handled one after the other."""
@@ -176,7 +180,11 @@ class Intake(threading.Thread):
         """End, if needed in the middle of a scan."""
         self._stopping.set()
         self._orders.put(None)
-        self.join(timeout_s)
+        self._thread.join(timeout_s)
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -188,8 +196,7 @@ class Intake(threading.Thread):
         since_s = self._busy_since_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
-    def run(self) -> None:
-        """Handle orders until the end."""
+    def _run(self) -> None:
         try:
             with Store.open(self._settings.database, create=False, libraries=self._settings.libraries) as store:
                 while (orders := self._next()) is not None:

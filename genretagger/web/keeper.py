@@ -38,7 +38,7 @@ _LOOKED = 20
 """Files that are looked at between two looks for changes."""
 
 
-class Keeper(threading.Thread):
+class Keeper:
     """The thread.
 
     Args:
@@ -46,10 +46,14 @@ class Keeper(threading.Thread):
     """
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(name="genretagger-keeper", daemon=True)
         self._desk = desk
         self._end = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="genretagger-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Keep the index until `stop`."""
+        self._thread.start()
 
     def stop(self) -> None:
         """End, and with it the child."""
@@ -58,10 +62,9 @@ class Keeper(threading.Thread):
         if child is not None:
             with contextlib.suppress(OSError):
                 child.kill()
-        self.join(5)
+        self._thread.join(5)
 
-    def run(self) -> None:
-        """Keep the index until the end."""
+    def _run(self) -> None:
         while not self._end.is_set():
             settings = self._desk.settings
             where, libraries = settings.database, settings.libraries

@@ -16,7 +16,7 @@ _AGAIN_S = 3.0
 _SHOWN = 10
 
 
-class Follower(threading.Thread):
+class Follower:
     """A thread that follows the service of a data folder, whether it runs or not.
 
     Args:
@@ -25,16 +25,19 @@ class Follower(threading.Thread):
     """
 
     def __init__(self, settings: Settings, hub: Hub) -> None:
-        super().__init__(name="genretagger-follower", daemon=True)
         self._settings, self._hub = settings, hub
         self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="genretagger-follower", daemon=True)
+
+    def start(self) -> None:
+        """Follow the service until `stop`, and connect again if it restarts."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """Make `run` end soon."""
+        """End soon."""
         self._end.set()
 
-    def run(self) -> None:
-        """Follow the service until `stop`, and connect again if it restarts."""
+    def _run(self) -> None:
         while not self._end.is_set():
             for state in follow(self._settings.data_dir, self._end):
                 self._hub.tell("service", _shown(state), keep=True)
