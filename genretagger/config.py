@@ -35,6 +35,7 @@ from genretagger.option_values import (
     file_of,
     lasting,
     mounts,
+    shown,
     window_count,
     words,
     writable,
@@ -363,7 +364,7 @@ def _did_you_mean(name: str, valid: set[str]) -> str:
 def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> ConfigError:
     """Name the option, where it was set, what is wrong with it and what is valid."""
     first = error.errors(include_url=False)[0]
-    option = str(first["loc"][0])
+    option = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
         where, place_of = ("", None) if option in given else (f" in {path}", path)
         hint = _did_you_mean(option, set(Settings.model_fields))
@@ -376,8 +377,7 @@ def _explain(error: ValidationError, path: Path, given: Mapping[str, Any]) -> Co
         place = f"{option} in {path}"
     field = Settings.model_fields.get(option)
     hint = f"It is: {field.description}" if field is not None else ""
-    shown = json.dumps(first["input"], ensure_ascii=False, default=str)
-    got = "" if option == "database_url" else f", got {shown}"  # it may hold a password
+    got = "" if option == "database_url" else f", got {shown(first['input'])}"  # it may hold a password
     return OptionError(option, place, f"{complaint(first)}{got}", is_flag=option in given, hint=hint)
 
 

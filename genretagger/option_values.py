@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -73,6 +74,7 @@ def address(url: str) -> str:
     """
     if url and not _SCHEME.match(url):
         raise ValueError("it does not begin with the kind of the database, as sqlite:////home/anna/genres.sqlite3 does")
+    _without_zero(Path(unquote(url)))
     relative = _RELATIVE_FILE.fullmatch(url)
     if relative is None:
         return url
@@ -90,7 +92,7 @@ def file_of(url: str) -> Path | None:
 
 def mounts(libraries: dict[str, Path]) -> dict[str, Path]:
     """Refuse names that look like paths, relative folders, and two names for the same folder."""
-    found = {name: at_home(folder) for name, folder in libraries.items()}
+    found = {name: at_home(_without_zero(folder)) for name, folder in libraries.items()}
     for name, folder in found.items():
         if not _LIBRARY.fullmatch(name):
             raise ValueError(f"the name {name!r} has other characters than letters, digits, . _ -, or fewer than two")
@@ -108,7 +110,14 @@ def at_home(path: Path) -> Path:
 
 def lasting(path: Path) -> Path:
     """Expand `~`, and make a path absolute: child processes work in another folder."""
-    return at_home(path).absolute()
+    return at_home(_without_zero(path)).absolute()
+
+
+def _without_zero(path: Path) -> Path:
+    """Refuse what no system takes for a path."""
+    if "\0" in os.fspath(path):
+        raise ValueError("it contains a zero character, as no path does")
+    return path
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split)]
@@ -135,3 +144,19 @@ def complaint(fault: Mapping[str, Any]) -> str:
     if kind == "value_error":  # one of our own validators
         return str(fault["ctx"]["error"])
     return re.sub("^(Input|String) ", "it ", fault["msg"])
+
+
+_MOST_SHOWN = 200
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it: as JSON, shortened; whatever it is, this does not fail."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_named)
+    except (ValueError, TypeError, RecursionError):  # a number of thousands of digits, or a list in itself
+        return f"a value ({type(value).__name__}) that cannot be shown"
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+
+
+def _named(value: object) -> str:
+    return os.fspath(value) if isinstance(value, Path) else type(value).__name__

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -376,3 +377,34 @@ def test_a_database_at_home_is_found_there(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GENRETAGGER_DATABASE_URL", "sqlite:///~/genres.db")
     assert load().database_file == tmp_path / "genres.db"
+
+
+@pytest.mark.parametrize("text", [f"windows = 0x{'f' * 5000}", f"jobs = 0x{'f' * 5000}"])
+def test_a_number_too_long_to_be_shown_is_an_error_of_ours(config: Path, text: str) -> None:
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=r"got a value \(int\) that cannot be shown"):
+        load()
+
+
+def test_a_value_of_any_kind_is_an_error_of_ours() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    for value in (object(), endless, 10**5000, "x" * 10**6, {"\ud800": 1}):
+        for option in ("allow", "policy", "jobs", "data_dir", "aliases", "polcy\ud800"):
+            with contextlib.suppress(ConfigError):
+                Settings(**{option: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"data_dir": "/tmp/a\0b"},
+        {"database_url": "sqlite:////tmp/a\0b"},
+        {"database_url": "sqlite:////tmp/a%00b"},
+        {"libraries": {"music": "/a\0"}},
+    ],
+    ids=["folder", "address", "quoted address", "library"],
+)
+def test_a_path_with_a_zero_character_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="it contains a zero character"):
+        Settings(**options)

@@ -249,7 +249,8 @@ class _Summary:
             )
             line(f"Interrupted with {plural(left, 'file')} left. {kept}; run it again to go on.")
         if plan is not None:
-            line(f'The plan is in {printable(plan)}: look at it, delete lines, edit "after". To write it:')
+            column = "genres" if plan.suffix.lower() == ".tsv" else "after"
+            line(f'The plan is in {printable(plan)}: look at it, delete lines, edit "{column}". To write it:')
             line(f"  genretagger apply {printable(shlex.quote(os.fspath(plan)))}")
         elif run.plan is not None:
             line("Nothing was written.")

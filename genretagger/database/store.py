@@ -317,5 +317,7 @@ def _bring_up_to_date(engine: Engine, *, path: Path | None, read_only: bool) -> 
     raise DatabaseError(
         f"the database has schema {revision}, and this genretagger reads {SCHEMA_REVISION}",
         path=path,
-        hint="a command that writes, such as `genretagger tag`, brings it up to date if it is older",
+        hint="update genretagger"
+        if revision > SCHEMA_REVISION
+        else "`genretagger tag` brings it up to date, also with --dry-run",
     )

@@ -268,6 +268,9 @@ def test_a_configuration_that_is_wrong_changes_nothing(heard: Path, music: Path,
         config.write_text("max_genres = 0\n")
         watcher.process.send_signal(signal.SIGHUP)
         assert "max_genres" in watcher.wait_for("configuration is wrong")["reason"]
+        config.write_text(f"windows = 0x{'f' * 5000}\n")
+        watcher.process.send_signal(signal.SIGHUP)
+        assert "windows" in watcher.wait_for("configuration is wrong")["reason"]
         (music / "1.flac").write_bytes(song)
         assert "Trance" not in watcher.wait_for("tagged")["genres"]
         config.write_text("max_genres = 1\n")
