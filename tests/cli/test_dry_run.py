@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import command_helpers as helpers
 import pytest
@@ -69,3 +70,13 @@ def test_a_dry_run_and_a_plan(data_dir: Path, make_techno: MakeTechno, tmp_path:
 
     assert changing(traced("tag", "--policy", "replace", music))  # so it would have been seen
     assert changing(traced("undo", "--last", "--dry-run")) == []
+
+
+@pytest.mark.parametrize(("name", "column"), [("p.jsonl", "after"), ("p.TSV", "genres")])
+def test_what_to_edit_is_named_as_in_the_plan(
+    genretagger: Callable[..., Any], heard: Path, music: Path, song: bytes, tmp_path: Path, name: str, column: str
+) -> None:
+    (music / "song.flac").write_bytes(song)
+    ended = genretagger("tag", "--plan", tmp_path / name, music, data_dir=heard)
+    assert f'edit "{column}"' in ended.err
+    assert column in (tmp_path / name).read_text("utf-8-sig")

@@ -18,6 +18,7 @@ from audio_factory import make
 from few import few
 from pool_helpers import is_alive, misbehaving_command, misbehaving_pool
 
+from genretagger.config import Settings
 from genretagger.errors import (
     ConfigError,
     FileChangedError,
@@ -351,3 +352,9 @@ def test_the_limits_are_set(song: Path) -> None:
     assert limits["Max data size"] == [str(500 << 20)] * 2
     assert 77 <= int(limits["Max cpu time"][0]) <= 87
     assert child.ORPHAN_GRACE_S < 77
+
+
+def test_the_limits_of_the_settings_hold(song: Path) -> None:
+    for limit_s, fails in ((1e-6, True), (60.0, False)):
+        with WorkerPool.of(Settings(time_limit_s=limit_s), 1) as pool:
+            assert (pool.inspect(song).exception() is not None) is fails
